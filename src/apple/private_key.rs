@@ -1,0 +1,370 @@
+//! The private key of an App Store Connect API key, in every shape that people have it in.
+//!
+//! Apple hands the key out once, as `AuthKey_<ID>.p8`: PKCS#8 ([RFC 5958]) in PEM
+//! ([RFC 7468]), an elliptic-curve key on P-256. On its way through secret stores,
+//! terminals and web forms it loses newlines, gains quotes, or is encoded again. Whatever
+//! still holds exactly one such key is written out in one canonical form; everything else
+//! is refused by name.
+//!
+//! [RFC 5958]: https://www.rfc-editor.org/rfc/rfc5958
+//! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
+
+use std::fmt;
+
+use aws_lc_rs::encoding::AsBigEndian as _;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use pkcs8::der::pem::LineEnding;
+use pkcs8::der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
+use pkcs8::spki::AlgorithmIdentifierRef;
+use pkcs8::{PrivateKeyInfoRef, SecretDocument};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+/// Larger than any key file; what is larger is not one, and is not read.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+const PKCS7_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+
+/// People lose or double the padding when they copy; it carries no information.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A private key that is proven fit for ES256: on P-256, its parts consistent.
+///
+/// Holds the canonical PKCS#8 PEM: 64 columns, LF, one newline at the end. Wiped from memory
+/// on drop; `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct PrivateKey {
+    pem: SecretString,
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey([REDACTED])")
+    }
+}
+
+impl PrivateKey {
+    /// Reads a key from the bytes of a file, an answer or an input.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says what the bytes are instead.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+        if bytes.len() > MAX_BYTES {
+            return Err(Refusal::TooLarge);
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(match identify_der(bytes) {
+                Some(Der::Refused(refusal @ Refusal::Pkcs12)) => refusal,
+                _ => Refusal::NotUtf8,
+            });
+        };
+        from_text(text, Nesting::Outermost)
+    }
+
+    /// The canonical PKCS#8 PEM.
+    #[must_use]
+    pub fn pem(&self) -> &SecretString {
+        &self.pem
+    }
+}
+
+/// What was found in place of a usable private key.
+///
+/// `Display` completes the sentence "The private key in … ": what it is, then what to provide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("is empty: provide the text or the path of AuthKey_<ID>.p8")]
+    Empty,
+    #[error("is larger than 64 KiB, so it is no key: provide AuthKey_<ID>.p8, which has about 250 bytes")]
+    TooLarge,
+    #[error("is not text in UTF-8: provide AuthKey_<ID>.p8 as downloaded, not a binary or re-encoded copy")]
+    NotUtf8,
+    #[error(
+        "is an RSA key, and App Store Connect signs with EC keys on P-256: provide AuthKey_<ID>.p8 from App Store Connect"
+    )]
+    Rsa,
+    #[error("is an EC key on another curve than P-256: provide AuthKey_<ID>.p8 from App Store Connect")]
+    OtherCurve,
+    #[error(
+        "is an Ed25519 key, and App Store Connect signs with EC keys on P-256: provide AuthKey_<ID>.p8 from App Store Connect"
+    )]
+    Ed25519,
+    #[error(
+        "is a key of a kind that App Store Connect does not use: provide AuthKey_<ID>.p8 from App Store Connect"
+    )]
+    OtherAlgorithm,
+    #[error(
+        "is encrypted with a passphrase: provide it decrypted, as App Store Connect hands it out (openssl pkcs8 -in key.p8 -out AuthKey_<ID>.p8)"
+    )]
+    Encrypted,
+    #[error(
+        "is only the public key: provide the private key AuthKey_<ID>.p8; if it is lost, create a new key in App Store Connect"
+    )]
+    PublicKey,
+    #[error(
+        "is a certificate: provide the API key AuthKey_<ID>.p8, which has nothing to do with signing certificates"
+    )]
+    Certificate,
+    #[error(
+        "is a .p12 file (a signing certificate): provide the API key AuthKey_<ID>.p8 from App Store Connect"
+    )]
+    Pkcs12,
+    #[error(
+        "is an HTML page, most likely a log-in or error page: provide a URL that downloads the .p8 file itself"
+    )]
+    Html,
+    #[error(
+        "is an XML error of a storage service, most likely of an expired link: create a new download link"
+    )]
+    XmlError,
+    #[error("is fastlane's API key JSON file: provide the .p8 file, which is the text of its field `key`")]
+    FastlaneJson,
+    #[error("is a JSON document: provide AuthKey_<ID>.p8 from App Store Connect")]
+    Json,
+    #[error("holds more than one key: provide a file with the one key that belongs to the key ID")]
+    SeveralKeys,
+    #[error(
+        "is truncated or damaged: copy it again, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----"
+    )]
+    Damaged,
+}
+
+/// Whether base64 may still turn out to wrap a whole file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nesting {
+    Outermost,
+    InsideBase64,
+}
+
+fn from_text(text: &str, nesting: Nesting) -> Result<PrivateKey, Refusal> {
+    let text = strip_wrapping(text);
+    if text.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if let Some(refusal) = identify_document(text) {
+        return Err(refusal);
+    }
+    // Secret stores that take one line only make people write newlines as `\n`.
+    let text = Zeroizing::new(text.replace("\\r", "\n").replace("\\n", "\n"));
+    if text.contains("-----") {
+        return from_pem(&text);
+    }
+    let der = decode_base64(&text)?;
+    match std::str::from_utf8(&der) {
+        Ok(inner) if nesting == Nesting::Outermost => from_text(inner, Nesting::InsideBase64),
+        _ => from_der(&der),
+    }
+}
+
+/// Takes off byte-order mark, blanks and quotes around the text, however often they were put on.
+fn strip_wrapping(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '"' | '\'' | '`' | '\0'))
+}
+
+/// Recognises whole documents that hold no key, or hold one that must not be dug out by guessing.
+fn identify_document(text: &str) -> Option<Refusal> {
+    if text.starts_with('{') {
+        let is_fastlane = text.contains("\"key_id\"") && text.contains("\"key\"");
+        return Some(if is_fastlane { Refusal::FastlaneJson } else { Refusal::Json });
+    }
+    if text.starts_with('<') {
+        let start = text.get(..512).unwrap_or(text).to_ascii_lowercase();
+        let is_html = start.contains("<html") || start.starts_with("<!doctype html");
+        let is_xml = start.starts_with("<?xml") || start.starts_with("<error");
+        return Some(if is_xml && !is_html { Refusal::XmlError } else { Refusal::Html });
+    }
+    None
+}
+
+fn decode_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let compact: Zeroizing<String> = Zeroizing::new(
+        text.chars()
+            .filter(|c| !c.is_whitespace())
+            // URL-safe base64 says the same in two other letters.
+            .map(|c| match c {
+                '-' => '+',
+                '_' => '/',
+                other => other,
+            })
+            .collect(),
+    );
+    BASE64.decode(compact.as_bytes()).map(Zeroizing::new).map_err(|_| Refusal::Damaged)
+}
+
+/// A PEM block: its label, and the text between the two lines.
+struct Block<'a> {
+    label: &'a str,
+    body: &'a str,
+}
+
+/// Splits text into its PEM blocks. [RFC 7468] parsers want lines of 64 columns; this text
+/// may be one line, so the blocks are found by their markers alone.
+///
+/// [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
+fn pem_blocks(text: &str) -> Result<Vec<Block<'_>>, Refusal> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, after_begin)) = rest.split_once("-----BEGIN ") {
+        let (label, after_label) = after_begin.split_once("-----").ok_or(Refusal::Damaged)?;
+        let end = format!("-----END {label}-----");
+        let (body, after_end) = after_label.split_once(&end).ok_or(Refusal::Damaged)?;
+        if body.contains("-----BEGIN ") {
+            return Err(Refusal::Damaged);
+        }
+        blocks.push(Block { label, body });
+        rest = after_end;
+    }
+    Ok(blocks)
+}
+
+fn from_pem(text: &str) -> Result<PrivateKey, Refusal> {
+    let blocks = pem_blocks(text)?;
+    // `openssl ecparam -genkey` puts the curve before the key; the key names it again.
+    let mut blocks: Vec<_> = blocks.iter().filter(|block| block.label != "EC PARAMETERS").collect();
+    if blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).count() > 1 {
+        return Err(Refusal::SeveralKeys);
+    }
+    let (Some(block), None) = (blocks.pop(), blocks.pop()) else {
+        // A key beside a certificate is a signing identity, no API key.
+        let certificate = text.contains("-----BEGIN CERTIFICATE-----");
+        return Err(if certificate { Refusal::Certificate } else { Refusal::Damaged });
+    };
+    match block.label {
+        "PRIVATE KEY" | "EC PRIVATE KEY" if !block.body.contains("ENCRYPTED") => {
+            from_der(&decode_base64(block.body)?)
+        }
+        "ENCRYPTED PRIVATE KEY" | "PRIVATE KEY" | "EC PRIVATE KEY" => Err(Refusal::Encrypted),
+        "RSA PRIVATE KEY" if block.body.contains("ENCRYPTED") => Err(Refusal::Encrypted),
+        "RSA PRIVATE KEY" => Err(Refusal::Rsa),
+        "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" | "CERTIFICATE REQUEST" => {
+            Err(Refusal::Certificate)
+        }
+        label if label.ends_with("PUBLIC KEY") => Err(Refusal::PublicKey),
+        label if label.ends_with("PRIVATE KEY") => Err(Refusal::OtherAlgorithm),
+        _ => Err(Refusal::Damaged),
+    }
+}
+
+fn from_der(der: &[u8]) -> Result<PrivateKey, Refusal> {
+    match identify_der(der) {
+        Some(Der::P256Key) => {}
+        Some(Der::Refused(refusal)) => return Err(refusal),
+        None => return Err(Refusal::Damaged),
+    }
+    // Checks that the number lies on the curve and that the public key, if there, belongs to it.
+    let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
+        .map_err(|_| Refusal::Damaged)?;
+    canonical_pem(&pair).map(|pem| PrivateKey { pem }).ok_or(Refusal::Damaged)
+}
+
+/// PKCS#8 around SEC1 ([RFC 5915]) with the public key, as OpenSSL writes it.
+///
+/// Built here and not by the crypto library, whose own export leaves an unwiped copy behind.
+///
+/// [RFC 5915]: https://www.rfc-editor.org/rfc/rfc5915
+fn canonical_pem(pair: &EcdsaKeyPair) -> Option<SecretString> {
+    let scalar = pair.private_key().as_be_bytes().ok()?;
+    let ec_key = sec1::EcPrivateKey {
+        private_key: scalar.as_ref(),
+        parameters: None,
+        public_key: Some(pair.public_key().as_ref()),
+    };
+    let ec_key = SecretDocument::encode_msg(&ec_key).ok()?;
+    let algorithm = AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some(AnyRef::from(&P256)) };
+    let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(ec_key.as_bytes()).ok()?);
+    let document = SecretDocument::encode_msg(&info).ok()?;
+    let pem = document.to_pem("PRIVATE KEY", LineEnding::LF).ok()?;
+    Some(SecretString::from(pem.as_str()))
+}
+
+/// What a DER structure is.
+enum Der {
+    P256Key,
+    Refused(Refusal),
+}
+
+/// Tells the ASN.1 structures apart by their first elements, as each of their standards
+/// defines them. `None`: none of them, or cut short.
+fn identify_der(der: &[u8]) -> Option<Der> {
+    if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
+        let algorithm = &info.algorithm;
+        return Some(match algorithm.oid {
+            EC_PUBLIC_KEY if algorithm.parameters_oid() == Ok(P256) => Der::P256Key,
+            EC_PUBLIC_KEY => Der::Refused(Refusal::OtherCurve),
+            RSA => Der::Refused(Refusal::Rsa),
+            ED25519 => Der::Refused(Refusal::Ed25519),
+            _ => Der::Refused(Refusal::OtherAlgorithm),
+        });
+    }
+    if let Ok(key) = sec1::EcPrivateKey::from_der(der) {
+        let curve = key.parameters.and_then(sec1::EcParameters::named_curve);
+        let is_p256 = curve.map_or(key.private_key.len() == 32, |curve| curve == P256);
+        return Some(if is_p256 { Der::P256Key } else { Der::Refused(Refusal::OtherCurve) });
+    }
+    identify_other_der(der).map(Der::Refused)
+}
+
+fn identify_other_der(der: &[u8]) -> Option<Refusal> {
+    let whole = AnyRef::from_der(der).ok()?;
+    if whole.tag() != Tag::Sequence {
+        return None;
+    }
+    let mut outer = SliceReader::new(whole.value()).ok()?;
+    let first: AnyRef<'_> = outer.decode().ok()?;
+    let second: AnyRef<'_> = outer.decode().ok()?;
+    match (first.tag(), second.tag()) {
+        // PFX ::= SEQUENCE { version INTEGER, authSafe ContentInfo, … } (RFC 7292)
+        (Tag::Integer, Tag::Sequence)
+            if matches!(first_oid(second), Some(PKCS7_DATA | PKCS7_SIGNED_DATA)) =>
+        {
+            Some(Refusal::Pkcs12)
+        }
+        // RSAPrivateKey ::= SEQUENCE { version INTEGER, modulus INTEGER, … } (RFC 8017)
+        (Tag::Integer, Tag::Integer) => Some(Refusal::Rsa),
+        // EncryptedPrivateKeyInfo ::= SEQUENCE { AlgorithmIdentifier, OCTET STRING } (RFC 5958)
+        (Tag::Sequence, Tag::OctetString) => Some(Refusal::Encrypted),
+        // SubjectPublicKeyInfo ::= SEQUENCE { AlgorithmIdentifier, BIT STRING } (RFC 5280)
+        (Tag::Sequence, Tag::BitString) => Some(Refusal::PublicKey),
+        // Certificate ::= SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING } (RFC 5280)
+        (Tag::Sequence, Tag::Sequence) => Some(Refusal::Certificate),
+        _ => None,
+    }
+}
+
+fn first_oid(sequence: AnyRef<'_>) -> Option<ObjectIdentifier> {
+    SliceReader::new(sequence.value()).ok()?.decode().ok()
+}
+
+/// How base64 begins of the DER of an EC key on P-256, and of "-----BEGIN".
+const BASE64_STARTS: [&str; 4] = ["MIG", "MIH", "MHc", "LS0tLS1CRUdJTi"];
+
+/// Whether text is, or wraps, key material, so that it must not be printed or used as a path.
+///
+/// Meant for values in the wrong field: errs on the side of yes.
+#[must_use]
+pub fn looks_like_key_text(text: &str) -> bool {
+    let text = strip_wrapping(text);
+    if text.contains("PRIVATE KEY") || text.contains("-----BEGIN") {
+        return true;
+    }
+    text.len() >= 80 && BASE64_STARTS.iter().any(|start| text.starts_with(start))
+}
+
+impl PrivateKey {
+    /// For what signs and writes with the key; each call site is a place to review.
+    #[must_use]
+    pub fn expose_pem(&self) -> &str {
+        self.pem.expose_secret()
+    }
+}

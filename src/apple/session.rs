@@ -1,0 +1,297 @@
+//! A two-factor Apple ID session: the cookies of Apple's log-in, as fastlane carries them.
+//!
+//! fastlane writes `FASTLANE_SESSION` to a file, every backslash-n in it made a newline, and
+//! has Ruby's `http-cookie` gem load that: a YAML list of `!ruby/object:HTTP::Cookie`. What
+//! the gem demands of names and values is in its `lib/http/cookie.rb`.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::{Duration, OffsetDateTime, UtcOffset};
+use zeroize::Zeroizing;
+
+use crate::yaml;
+
+/// The origin whose cookies fastlane logs in with: Apple's identity service.
+pub const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
+const IDMSA_HOST: &str = "idmsa.apple.com";
+
+/// Sessions are a few kilobytes; the environment store takes 256 KiB in all.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// One cookie, in the terms of the `http-cookie` gem.
+#[derive(Debug, Clone)]
+pub struct Cookie {
+    pub name: String,
+    pub value: SecretString,
+    /// Without a leading dot; [`Cookie::for_domain`] says what that dot said.
+    pub domain: String,
+    /// Whether it also goes to the hosts below `domain`.
+    pub for_domain: bool,
+    pub path: String,
+    pub secure: bool,
+    pub httponly: bool,
+    pub lifetime: Lifetime,
+}
+
+/// How long a cookie lasts. The gem lets `max_age` win over `expires`; an instant is the
+/// stronger statement, so it is kept when both are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until the browser closes: no limit that a build would meet.
+    Session,
+    Until(OffsetDateTime),
+    /// So many seconds from the moment it was made, or from now when that is unknown.
+    Seconds {
+        max_age: i64,
+        created_at: Option<OffsetDateTime>,
+    },
+}
+
+impl Lifetime {
+    fn new(
+        expires: Option<OffsetDateTime>,
+        max_age: Option<i64>,
+        created_at: Option<OffsetDateTime>,
+    ) -> Self {
+        match (expires, max_age) {
+            (Some(expires), _) => Self::Until(expires),
+            (None, Some(max_age)) => Self::Seconds { max_age, created_at },
+            (None, None) => Self::Session,
+        }
+    }
+
+    /// The instant it ends, where that is known.
+    #[must_use]
+    pub fn ends_at(self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Until(expires) => Some(expires),
+            Self::Seconds { max_age, created_at } => created_at?.checked_add(Duration::seconds(max_age)),
+            Self::Session => None,
+        }
+    }
+}
+
+/// A session that fastlane can load.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub cookies: Vec<Cookie>,
+    /// When Apple asks for the second factor again, where that is known.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Why cookies are no session. `Display` completes "The session in … ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    #[error("is no list of cookies as `fastlane spaceauth` prints it")]
+    NoSession,
+    #[error("is larger than 256 KiB, so it is no session")]
+    TooLarge,
+    #[error("lacks the cookies that log in (`myacinfo` or `DES…`)")]
+    NoLogin,
+    #[error("has a damaged cookie (number {number}: {what})")]
+    DamagedCookie { number: usize, what: &'static str },
+}
+
+/// A cookie as a foreign document spells it: the connection, or what `spaceauth` printed.
+/// All optional, since both leave fields out and write `null`.
+#[derive(Debug, Deserialize)]
+pub struct CookieRecord {
+    name: Option<String>,
+    value: Option<SecretString>,
+    domain: Option<String>,
+    for_domain: Option<bool>,
+    path: Option<String>,
+    secure: Option<bool>,
+    httponly: Option<bool>,
+    expires: Option<String>,
+    max_age: Option<i64>,
+    created_at: Option<String>,
+}
+
+impl CookieRecord {
+    fn into_cookie(self, number: usize, default_domain: Option<&str>) -> Result<Cookie, SessionError> {
+        let damaged = |what| SessionError::DamagedCookie { number, what };
+        let name = self.name.unwrap_or_default();
+        // The characters that `HTTP::Cookie#name=` raises on.
+        let bad_in_name = |c: char| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c);
+        if name.is_empty() || name.contains(bad_in_name) {
+            return Err(damaged("its name is missing or has characters that cookies cannot have"));
+        }
+        let value = self.value.ok_or(damaged("it has no value"))?;
+        if value.expose_secret().contains(|c: char| c < ' ' || c == '\u{7f}') {
+            return Err(damaged("its value has control characters"));
+        }
+        let domain = self.domain.unwrap_or_default();
+        let (domain, dotted) = match domain.strip_prefix('.') {
+            Some(rest) => (rest, true),
+            None => (domain.as_str(), false),
+        };
+        let (domain, host_only) = match (domain, default_domain) {
+            ("", Some(default)) => (default, true),
+            (given, _) => (given, false),
+        };
+        let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+        let parts_filled = domain.split('.').all(|part| !part.is_empty());
+        if !parts_filled || !domain.bytes().all(is_host) {
+            return Err(damaged("its domain is missing or no host name"));
+        }
+        let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
+        let expires = self.expires.as_deref().and_then(parse_instant);
+        let created_at = self.created_at.as_deref().and_then(parse_instant);
+        Ok(Cookie {
+            name,
+            value,
+            domain: domain.to_owned(),
+            for_domain: !host_only && (dotted || self.for_domain.unwrap_or(true)),
+            path,
+            secure: self.secure.unwrap_or(false),
+            httponly: self.httponly.unwrap_or(false),
+            lifetime: Lifetime::new(expires, self.max_age, created_at),
+        })
+    }
+}
+
+impl Session {
+    /// The cookies of a connected Apple ID, which Bitrise keeps under [`IDMSA_ORIGIN`].
+    ///
+    /// # Errors
+    /// When a cookie is one that fastlane could not load.
+    pub fn from_connection(
+        records: Vec<CookieRecord>,
+        expires_at: Option<OffsetDateTime>,
+    ) -> Result<Self, SessionError> {
+        let cookies = cookies_from(records, Some(IDMSA_HOST))?;
+        Ok(Self { cookies, expires_at })
+    }
+
+    /// What a person pasted: the output of `fastlane spaceauth`, whole or in part, with or
+    /// without the surrounding `export FASTLANE_SESSION='…'`, newlines real or written `\n`.
+    ///
+    /// # Errors
+    /// When it is no list of cookies, or lacks those that log in.
+    pub fn from_pasted(pasted: &SecretString) -> Result<Self, SessionError> {
+        let text = unwrap_shell(pasted.expose_secret());
+        if text.len() > MAX_BYTES {
+            return Err(SessionError::TooLarge);
+        }
+        let text = Zeroizing::new(text.replace("\\n", "\n").replace('\r', ""));
+        let records: Vec<CookieRecord> = serde_yaml::from_str(&text).map_err(|_| SessionError::NoSession)?;
+        let cookies = cookies_from(records, None)?;
+        if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
+            return Err(SessionError::NoLogin);
+        }
+        let expires_at = cookies
+            .iter()
+            .filter(|cookie| cookie.is_trust_token())
+            .filter_map(|cookie| cookie.lifetime.ends_at())
+            .max();
+        Ok(Self { cookies, expires_at })
+    }
+
+    /// The value of `FASTLANE_SESSION`: one line with `\n` for newlines, as `spaceauth` prints
+    /// it. One line also is one thing to redact: of a value with several, the Bitrise CLI
+    /// would redact each line, `path: "/"` among them, wherever it appears.
+    #[must_use]
+    pub fn to_fastlane(&self) -> SecretString {
+        let mut lines = vec![Zeroizing::new("---".to_owned())];
+        for cookie in &self.cookies {
+            cookie.push_lines(&mut lines);
+        }
+        let mut text = Zeroizing::new(String::new());
+        for line in &lines {
+            text.push_str(line);
+            text.push_str("\\n");
+        }
+        SecretString::from(text.as_str())
+    }
+
+    /// Whether the session has ended by `now`; `false` when its end is unknown.
+    #[must_use]
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+}
+
+impl Cookie {
+    /// `myacinfo` holds the log-in itself.
+    fn is_account_token(&self) -> bool {
+        self.name == "myacinfo"
+    }
+
+    /// `DES…` marks a device as trusted, which stands in for the second factor.
+    fn is_trust_token(&self) -> bool {
+        self.name.starts_with("DES")
+    }
+
+    fn push_lines(&self, lines: &mut Vec<Zeroizing<String>>) {
+        let value = Zeroizing::new(yaml::quoted(self.value.expose_secret()));
+        let mut push = |line: String| lines.push(Zeroizing::new(line));
+        push("- !ruby/object:HTTP::Cookie".to_owned());
+        push(format!("  name: {}", yaml::quoted(&self.name)));
+        push(format!("  value: {}", value.as_str()));
+        push(format!("  domain: {}", yaml::quoted(&self.domain)));
+        push(format!("  for_domain: {}", self.for_domain));
+        push(format!("  path: {}", yaml::quoted(&self.path)));
+        push(format!("  secure: {}", self.secure));
+        push(format!("  httponly: {}", self.httponly));
+        match self.lifetime {
+            Lifetime::Session => {}
+            Lifetime::Until(expires) => push(format!("  expires: {}", RubyTime(expires))),
+            Lifetime::Seconds { max_age, created_at } => {
+                push(format!("  max_age: {max_age}"));
+                if let Some(created_at) = created_at {
+                    push(format!("  created_at: {}", RubyTime(created_at)));
+                }
+            }
+        }
+    }
+}
+
+fn cookies_from(
+    records: Vec<CookieRecord>,
+    default_domain: Option<&str>,
+) -> Result<Vec<Cookie>, SessionError> {
+    let numbered = records.into_iter().zip(1..);
+    numbered.map(|(record, number)| record.into_cookie(number, default_domain)).collect()
+}
+
+/// Takes off `export FASTLANE_SESSION=` and one pair of quotes.
+fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
+    let text = pasted.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let text = text.strip_prefix("export").map_or(text, str::trim_start);
+    let text = text.strip_prefix("FASTLANE_SESSION=").unwrap_or(text).trim_end_matches(';');
+    let inside = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    Zeroizing::new(match (inside('\''), inside('"')) {
+        (Some(inner), _) => inner.to_owned(),
+        // Inside double quotes a shell wants the quotes of the YAML escaped.
+        (_, Some(inner)) => inner.replace("\\\"", "\""),
+        _ => text.to_owned(),
+    })
+}
+
+/// An instant as YAML 1.1 and Ruby's `Time` spell it.
+struct RubyTime(OffsetDateTime);
+
+impl fmt::Display for RubyTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let t = self.0.to_offset(UtcOffset::UTC);
+        let (date, hour, minute, second) = (t.date(), t.hour(), t.minute(), t.second());
+        write!(f, "{date} {hour:02}:{minute:02}:{second:02}.{:09} Z", t.nanosecond())
+    }
+}
+
+/// Reads RFC 3339, what Ruby writes (`2026-12-01 12:00:00.000000000 +01:00`), and the date of
+/// an HTTP header. Anything else is no instant.
+#[must_use]
+pub fn parse_instant(text: &str) -> Option<OffsetDateTime> {
+    let text = text.trim();
+    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc2822) {
+        return Some(instant);
+    }
+    let (date, rest) = text.split_at_checked(10)?;
+    let time: String = rest.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
+    OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok()
+}

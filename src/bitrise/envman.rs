@@ -1,0 +1,142 @@
+//! envman: its size limits, and the tool itself where the file cannot be written directly.
+//!
+//! Source of the limits: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::bitrise::envstore::Entry;
+
+/// How much envman lets into the store, in KiB. Zero or less: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// For one value.
+    pub env_bytes_limit_in_kb: i64,
+    /// For all values of the store together.
+    pub env_list_bytes_limit_in_kb: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 }
+    }
+}
+
+/// Outputs that would go over a limit of envman, which would then fail the build.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    #[error(
+        "the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: raise env_bytes_limit_in_kb in ~/.envman/configs.json"
+    )]
+    Value { key: &'static str, kib: u64, limit: i64 },
+    #[error(
+        "with the output {key}, the values that Steps have exported come to {kib} KiB, and envman takes at most {limit} KiB: raise env_list_bytes_limit_in_kb in ~/.envman/configs.json, or have earlier Steps export less"
+    )]
+    List { key: &'static str, kib: u64, limit: i64 },
+}
+
+impl Limits {
+    /// Reads `~/.envman/configs.json`; without that file, envman's defaults.
+    ///
+    /// # Errors
+    /// When the file is there and is not readable as envman would read it.
+    pub fn of_user(home: Option<&str>) -> Result<Self, String> {
+        let Some(home) = home else { return Ok(Self::default()) };
+        let path = Path::new(home).join(".envman/configs.json");
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| {
+                "envman's settings in ~/.envman/configs.json are no valid JSON: correct or delete that file".to_owned()
+            }),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Self::default()),
+            Err(error) => Err(format!("envman's settings in ~/.envman/configs.json cannot be read ({error}): correct its permissions")),
+        }
+    }
+
+    /// Checks entries that join a store whose other values have `kept_bytes`.
+    ///
+    /// # Errors
+    /// [`TooLarge`], naming the first output over a limit.
+    pub fn check(self, kept_bytes: usize, entries: &[Entry]) -> Result<(), TooLarge> {
+        let mut total = kept_bytes;
+        for entry in entries {
+            let bytes = entry.value.expose_secret().len();
+            total += bytes;
+            if exceeds(bytes, self.env_bytes_limit_in_kb) {
+                let limit = self.env_bytes_limit_in_kb;
+                return Err(TooLarge::Value { key: entry.key, kib: kib(bytes), limit });
+            }
+            if exceeds(total, self.env_list_bytes_limit_in_kb) {
+                let limit = self.env_list_bytes_limit_in_kb;
+                return Err(TooLarge::List { key: entry.key, kib: kib(total), limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn exceeds(bytes: usize, limit_in_kb: i64) -> bool {
+    u64::try_from(limit_in_kb).is_ok_and(|kb| kb > 0 && bytes as u64 > kb.saturating_mul(1024))
+}
+
+fn kib(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(1024)
+}
+
+/// Why `envman add` did not take the outputs.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    #[error("envman is not on the PATH")]
+    NotFound,
+    #[error("envman add failed on {key} ({why})")]
+    Failed { key: &'static str, why: String },
+}
+
+/// Hands the entries to `envman add`, one call each, values by standard input.
+///
+/// Several calls cannot be atomic: when one fails, the store is put back as it was.
+///
+/// # Errors
+/// [`AddError`]; the store is then as before, as far as that file can be written.
+pub fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
+    // Without the variable, envman keeps its store in the working folder.
+    let path = PathBuf::from(store.unwrap_or(".envstore.yml"));
+    let before = fs::read(&path).ok().map(Zeroizing::new);
+    entries.iter().try_for_each(add).inspect_err(|_| {
+        // Best effort: the error that led here is the one to report.
+        drop(match &before {
+            Some(bytes) => fs::write(&path, bytes),
+            None => fs::remove_file(&path),
+        });
+    })
+}
+
+fn add(entry: &Entry) -> Result<(), AddError> {
+    let failed = |why: String| AddError::Failed { key: entry.key, why };
+    let mut command = Command::new("envman");
+    command.args(["add", "--key", entry.key, "--no-expand"]);
+    if entry.is_sensitive {
+        command.arg("--sensitive");
+    }
+    // At its debug level envman prints the values it is given.
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => AddError::NotFound,
+        _ => failed(error.to_string()),
+    })?;
+    let written = child.stdin.take().map(|mut stdin| {
+        // Dropped at the end of the block, which closes the pipe: envman reads to its end.
+        stdin.write_all(entry.value.expose_secret().as_bytes())
+    });
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(status.to_string()));
+    }
+    written.transpose().map(drop).map_err(|error| failed(error.to_string()))
+}

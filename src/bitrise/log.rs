@@ -1,0 +1,73 @@
+//! The build log, in the colours of Bitrise's own Steps.
+//!
+//! The Bitrise CLI takes the last block between `ESC[31;1m` and the next colour code as the
+//! Step's error message, so the codes are written also when the output is no terminal.
+
+use std::io::Write as _;
+
+use log::{Level, LevelFilter, Record};
+
+const CRATE: &str = "apple_services_connection";
+const TITLE: &str = "apple_services_connection::title";
+const DONE: &str = "apple_services_connection::done";
+
+/// The codes of the Bitrise CLI, `log/corelog/console_logger.go`.
+const RED: &str = "\x1b[31;1m";
+const GREEN: &str = "\x1b[32;1m";
+const YELLOW: &str = "\x1b[33;1m";
+const BLUE: &str = "\x1b[34;1m";
+const MAGENTA: &str = "\x1b[35;1m";
+const RESET: &str = "\x1b[0m";
+
+/// Starts the log on standard output, without debug lines; see [`set_verbose`].
+///
+/// Only this crate's lines are shown, whatever `RUST_LOG` says: those of HTTP and TLS
+/// libraries could hold what they send.
+pub fn init() {
+    let started = env_logger::Builder::new()
+        .filter_level(LevelFilter::Off)
+        .filter_module(CRATE, LevelFilter::Debug)
+        .target(env_logger::Target::Stdout)
+        .format(|out, record| {
+            let line = line(record);
+            out.write_all(line.as_bytes())
+        })
+        .try_init();
+    // A second start in one process, as tests do, keeps the first log.
+    if started.is_ok() {
+        set_verbose(false);
+    }
+}
+
+/// Turns debug lines on or off.
+pub fn set_verbose(verbose: bool) {
+    log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
+}
+
+/// Begins a section.
+pub fn title(text: &str) {
+    log::info!(target: TITLE, "{text}");
+}
+
+/// Ends a piece of work that succeeded.
+pub fn done(text: &str) {
+    log::info!(target: DONE, "{text}");
+}
+
+fn line(record: &Record<'_>) -> String {
+    let text = printable(&record.args().to_string());
+    match (record.level(), record.target()) {
+        (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
+        (_, DONE) => format!("{GREEN}{text}{RESET}\n"),
+        (Level::Error, _) => format!("{RED}{text}{RESET}\n"),
+        (Level::Warn, _) => format!("{YELLOW}{text}{RESET}\n"),
+        (Level::Info, _) => format!("{text}\n"),
+        (Level::Debug | Level::Trace, _) => format!("{MAGENTA}{text}{RESET}\n"),
+    }
+}
+
+/// One record is one line, and nothing in it can pass for a colour code.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

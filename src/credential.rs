@@ -1,0 +1,97 @@
+//! Which credential a run uses, and where it comes from.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+use crate::apple::api_key::ApiKey;
+use crate::apple::session::Session;
+
+/// What later Steps and tools authenticate with.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    ApiKey(ApiKey),
+    AppleId(AppleId),
+}
+
+/// An Apple ID and what is known to log it in.
+#[derive(Debug, Clone)]
+pub struct AppleId {
+    pub email: SecretString,
+    pub password: Option<SecretString>,
+    pub app_password: Option<SecretString>,
+    pub session: Option<Session>,
+}
+
+/// The place that a credential comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Connection,
+    Inputs,
+}
+
+/// The two kinds of credential, before there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    ApiKey,
+    AppleId,
+}
+
+/// A credential with its provenance.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub credential: Credential,
+    pub source: Source,
+}
+
+/// The developer-connection toggle, input `connection`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Toggle {
+    Automatic,
+    ApiKey,
+    AppleId,
+    Off,
+}
+
+impl Toggle {
+    /// What is tried, in this order; the first that exists is used.
+    #[must_use]
+    pub fn order(self) -> &'static [(Source, Kind)] {
+        use Source::{Connection, Inputs};
+        match self {
+            Self::Automatic => &[
+                (Connection, Kind::ApiKey),
+                (Connection, Kind::AppleId),
+                (Inputs, Kind::ApiKey),
+                (Inputs, Kind::AppleId),
+            ],
+            Self::ApiKey => &[(Connection, Kind::ApiKey)],
+            Self::AppleId => &[(Connection, Kind::AppleId)],
+            Self::Off => &[(Inputs, Kind::ApiKey), (Inputs, Kind::AppleId)],
+        }
+    }
+
+    /// As the user types it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::ApiKey => "api_key",
+            Self::AppleId => "apple_id",
+            Self::Off => "off",
+        }
+    }
+
+    /// Whether a source takes part at all.
+    #[must_use]
+    pub fn uses(self, source: Source) -> bool {
+        self.order().iter().any(|(used, _)| *used == source)
+    }
+}
+
+impl fmt::Display for Toggle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,249 @@
+//! One way to fetch a document: bounded in time, size, tries and redirects.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+pub use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, StatusCode, Url};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use zeroize::Zeroizing;
+
+use crate::host::Host;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const RETRIES: usize = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A server that asks for a longer pause than this is asked again after this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_REDIRECTS: usize = 5;
+
+/// Whether an answer may send the request on to another address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirects {
+    /// For requests that carry a secret.
+    Refused,
+    /// At most five, and never from https to http.
+    Followed,
+}
+
+/// A `GET` request.
+#[derive(Debug)]
+pub struct Get {
+    pub url: Url,
+    /// Values that are secret must be marked sensitive.
+    pub headers: HeaderMap<HeaderValue>,
+    pub redirects: Redirects,
+    /// Answers over this many bytes are refused.
+    pub max_bytes: usize,
+}
+
+/// Why there is no document. `Display` completes a sentence that begins with what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("could not be reached ({0})")]
+    Unreachable(String),
+    #[error("did not answer within {} seconds", REQUEST_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("broke off its answer ({0})")]
+    BrokenOff(String),
+    #[error("has no certificate that this machine trusts ({0})")]
+    Untrusted(String),
+    #[error("answered HTTP {status}{}", meaning(*status))]
+    Status { status: StatusCode, retry_after: Option<Duration> },
+    #[error("answered more than {} KiB", max_bytes / 1024)]
+    TooLarge { max_bytes: usize },
+    #[error("redirects more than {MAX_REDIRECTS} times")]
+    TooManyRedirects,
+    #[error("redirects from https to http, which would send the answer in the clear")]
+    RedirectToHttp,
+    #[error("could not be asked ({0})")]
+    Other(String),
+}
+
+fn meaning(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        300..=399 => " (a redirect, which is not followed, so that the token stays where it belongs)",
+        401 | 403 => " (no access; an expired or wrong link or token)",
+        404 | 410 => " (nothing there)",
+        429 => " (too many requests)",
+        500..=599 => " (an error of that server)",
+        _ => "",
+    }
+}
+
+impl Failure {
+    /// Whether the same request may succeed a moment later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout | Self::BrokenOff(_) => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    fn from_reqwest(error: reqwest::Error) -> Self {
+        // The URL can hold a signature.
+        let error = error.without_url();
+        let cause = innermost_cause(&error);
+        if error.is_timeout() {
+            Self::Timeout
+        } else if error.is_redirect() {
+            match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
+                Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,
+                Some(RefusedRedirect::ToHttp) => Self::RedirectToHttp,
+                None => Self::Other(cause),
+            }
+        } else if cause.contains("certificate") {
+            Self::Untrusted(cause)
+        } else if error.is_connect() {
+            Self::Unreachable(cause)
+        } else if error.is_builder() {
+            Self::Other(cause)
+        } else {
+            Self::BrokenOff(cause)
+        }
+    }
+}
+
+/// The sentence at the bottom of a chain of errors, which is the one that says something.
+fn innermost_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Whether a URL stays on this machine, where plain http is allowed.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Fetches a document, trying again on what may pass: at most four times in all, with
+/// exponential backoff and jitter, or after the pause that the server asks for.
+///
+/// # Errors
+/// The [`Failure`] of the last try.
+pub async fn get(request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let client = client(request)?;
+    let sleep = host.sleep.clone();
+    let backoff = ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_times(RETRIES)
+        .with_jitter()
+        .with_jitter_seed(host.jitter_seed);
+    (|| get_once(&client, request, host))
+        .retry(backoff)
+        .sleep(move |span| sleep(span))
+        .when(Failure::is_transient)
+        .adjust(|failure, pause| {
+            // `None` ends the tries; only the length of a pause is the server's to choose.
+            pause.map(|pause| failure.retry_after().unwrap_or(pause).min(LONGEST_PAUSE))
+        })
+        .notify(|failure, pause| {
+            log::warn!("{} {failure}; trying again in {:.1} s", site(&request.url), pause.as_secs_f64());
+        })
+        .await
+}
+
+/// Scheme, host and port: what can be named in a log.
+#[must_use]
+pub fn site(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn client(request: &Get) -> Result<Client, Failure> {
+    let policy = match request.redirects {
+        Redirects::Refused => Policy::none(),
+        Redirects::Followed => Policy::custom(follow),
+    };
+    let mut builder = Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .redirect(policy)
+        .referer(false);
+    if is_loopback(&request.url) {
+        // A proxy would take the request, and its token, off this machine.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(Failure::from_reqwest)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RefusedRedirect {
+    #[error("too many redirects")]
+    TooMany,
+    #[error("redirect to plain http")]
+    ToHttp,
+}
+
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let came_by_https = attempt.previous().iter().any(|url| url.scheme() == "https");
+    let goes_in_the_clear = attempt.url().scheme() != "https";
+    if goes_in_the_clear && (came_by_https || !is_loopback(attempt.url())) {
+        return attempt.error(RefusedRedirect::ToHttp);
+    }
+    // `previous` also counts the first request.
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error(RefusedRedirect::TooMany);
+    }
+    attempt.follow()
+}
+
+async fn get_once(client: &Client, request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let call = client.get(request.url.clone()).headers(request.headers.clone());
+    let mut response = call.send().await.map_err(Failure::from_reqwest)?;
+    let status = response.status();
+    if status != StatusCode::OK {
+        let retry_after = retry_after(response.headers(), (host.now)());
+        return Err(Failure::Status { status, retry_after });
+    }
+    let too_large = Failure::TooLarge { max_bytes: request.max_bytes };
+    // Room for all that was announced: a buffer that grows leaves copies behind.
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    if announced.is_some_and(|length| length > request.max_bytes) {
+        return Err(too_large);
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(16 * 1024)));
+    while let Some(chunk) = response.chunk().await.map_err(Failure::from_reqwest)? {
+        if body.len() + chunk.len() > request.max_bytes {
+            return Err(too_large);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
+///
+/// [RFC 9110 section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let instant = OffsetDateTime::parse(value, &Rfc2822).ok()?;
+    Some((instant - now).try_into().unwrap_or(Duration::ZERO))
+}

@@ -1,0 +1,504 @@
+//! The Step's inputs: `step.yml` and the environment in, one validated struct out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::Error as ValueError;
+
+use crate::apple::api_key::{IssuerId, KeyId, is_usual_key_id, is_uuid};
+use crate::apple::private_key::looks_like_key_text;
+use crate::bitrise::step_yml::{Input, StepYml};
+use crate::credential::{Source, Toggle};
+use crate::host::Host;
+use crate::http::is_loopback;
+
+/// All inputs, checked as far as that needs neither files nor network.
+#[derive(Debug)]
+pub struct Inputs {
+    pub connection: Toggle,
+    pub if_missing: IfMissing,
+    pub verbose_log: bool,
+    /// Where the connection is read; `None` when the toggle is off, or outside of a build.
+    pub build: Option<Build>,
+    /// The complete credential in the inputs that the toggle lets through.
+    pub credential: Option<InputCredential>,
+    /// For a connected Apple ID that has none.
+    pub app_password: Option<SecretString>,
+    pub sms_default_phone_number: Option<String>,
+    /// Inputs that are set, and that the toggle rules out.
+    pub ignored: Vec<&'static str>,
+}
+
+/// Input `if_missing`: what to do when there is no credential at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfMissing {
+    Fail,
+    Skip,
+}
+
+/// Inputs `build_url` and `build_api_token`.
+#[derive(Debug)]
+pub struct Build {
+    pub location: BuildLocation,
+    pub api_token: SecretString,
+}
+
+#[derive(Debug)]
+pub enum BuildLocation {
+    /// The build's page, below which Bitrise serves the connection.
+    Url(Url),
+    /// A JSON file in the connection's format.
+    File(PathBuf),
+}
+
+#[derive(Debug)]
+pub enum InputCredential {
+    ApiKey(ApiKeyInputs),
+    AppleId(AppleIdInputs),
+}
+
+#[derive(Debug)]
+pub struct ApiKeyInputs {
+    pub key: KeyLocation,
+    pub id: KeyId,
+    pub issuer: IssuerId,
+    pub enterprise: bool,
+}
+
+#[derive(Debug)]
+pub struct AppleIdInputs {
+    pub email: SecretString,
+    pub password: Option<SecretString>,
+    pub app_password: Option<SecretString>,
+    /// What was pasted, not yet read.
+    pub fastlane_session: Option<SecretString>,
+}
+
+/// Input `api_key_path`: where the private key is.
+#[derive(Debug)]
+pub enum KeyLocation {
+    Url(Url),
+    File(PathBuf),
+    Text(SecretString),
+}
+
+/// Everything that is wrong with the inputs, in one sentence per input.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, problem: impl Into<String>) {
+        self.0.push(problem.into());
+    }
+
+    /// Keeps the value, or notes what is wrong with the input.
+    fn check<T, E: fmt::Display>(&mut self, input: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(format!("`{input}` {error}"))).ok()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [only] => write!(f, "{only}."),
+            several => {
+                write!(f, "{} problems with the inputs:", several.len())?;
+                for (problem, number) in several.iter().zip(1..) {
+                    write!(f, " ({number}) {problem}.")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The inputs as the environment has them: one field an input, all text.
+#[derive(Deserialize)]
+struct Raw {
+    connection: String,
+    api_key_path: SecretString,
+    api_key_id: SecretString,
+    api_issuer: SecretString,
+    api_key_enterprise_account: String,
+    apple_id: SecretString,
+    password: SecretString,
+    app_password: SecretString,
+    fastlane_session: SecretString,
+    sms_default_phone_number: String,
+    if_missing: String,
+    verbose_log: String,
+    build_url: String,
+    build_api_token: SecretString,
+}
+
+/// Leading and trailing blanks of these are kept: they can be part of a password.
+const UNTRIMMED: [&str; 2] = ["password", "app_password"];
+
+/// The text of every input, before it is understood.
+pub struct Values {
+    by_name: BTreeMap<String, String>,
+    /// Name and printable value of every input, in the order of `step.yml`.
+    pub printable: Vec<(String, String)>,
+    problems: Problems,
+}
+
+impl Values {
+    /// Takes the inputs that `step.yml` declares from the environment, or their defaults.
+    #[must_use]
+    pub fn read(step_yml: &StepYml, host: &Host) -> Self {
+        let mut values =
+            Self { by_name: BTreeMap::new(), printable: Vec::new(), problems: Problems::default() };
+        for input in step_yml.inputs() {
+            let value = value_of(&input, host, &mut values.problems);
+            values.printable.push((input.name.to_owned(), printable_value(&input, &value)));
+            values.by_name.insert(input.name.to_owned(), value);
+        }
+        values
+    }
+}
+
+impl Inputs {
+    /// Understands and checks the inputs.
+    ///
+    /// # Errors
+    /// [`Problems`], all of them at once.
+    pub fn check(values: Values, host: &Host) -> Result<Self, Problems> {
+        let mut problems = values.problems;
+        // The names are those of step.yml and all fields are text, so this fails only when the
+        // two were changed apart.
+        let raw: Raw = match envy::from_iter(values.by_name) {
+            Ok(raw) => raw,
+            Err(error) => {
+                problems.add(format!("the inputs cannot be read ({error})"));
+                return Err(problems);
+            }
+        };
+        let inputs = raw.validate(host, &mut problems);
+        if problems.0.is_empty() { Ok(inputs) } else { Err(problems) }
+    }
+}
+
+/// The value of one input: from the environment, else its default, expanded as the Bitrise CLI
+/// expands it (`os.Expand`: an unknown name is empty).
+fn value_of(input: &Input<'_>, host: &Host, problems: &mut Problems) -> String {
+    if host.env_not_utf8.iter().any(|name| name == input.name) {
+        problems.add(format!("`{}` is not text in UTF-8: set it again", input.name));
+        return String::new();
+    }
+    let value = match host.env.get(input.name) {
+        Some(value) => value.clone(),
+        None => shellexpand::env_with_context_no_errors(input.default, |name| {
+            Some(host.env.get(name).map_or("", String::as_str))
+        })
+        .into_owned(),
+    };
+    let value = if UNTRIMMED.contains(&input.name) { value } else { value.trim().to_owned() };
+    if input.value_options.is_empty() || input.value_options.contains(&value) {
+        return value;
+    }
+    let expected = input.value_options.join(", ");
+    let found = match value.as_str() {
+        "" => "empty".to_owned(),
+        short if short.len() <= 20 && !looks_like_key_text(short) => format!("{short:?}"),
+        _ => "something else".to_owned(),
+    };
+    problems.add(format!("`{}` is {found}: use one of {expected}", input.name));
+    // One wrong choice must not hide what is wrong with the other inputs.
+    input.default.to_owned()
+}
+
+/// What the log may show of an input.
+fn printable_value(input: &Input<'_>, value: &str) -> String {
+    const HIDDEN: &str = "*****";
+    if value.is_empty() {
+        return "<unset>".to_owned();
+    }
+    if input.is_sensitive || looks_like_key_text(value) {
+        return HIDDEN.to_owned();
+    }
+    if let Ok(mut url) = Url::parse(value)
+        && url.has_host()
+    {
+        // A pre-signed URL is a secret from its query on; so is a password before the host.
+        let has_secret = url.query().is_some() || !url.username().is_empty() || url.password().is_some();
+        url.set_query(None);
+        url.set_fragment(None);
+        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        return match cleared {
+            Ok(()) if has_secret => format!("{url}?{HIDDEN}"),
+            Ok(()) => url.to_string(),
+            Err(()) => HIDDEN.to_owned(),
+        };
+    }
+    // A key pasted in part has none of the marks of one, but no dot of a file name either.
+    let could_be_key = value.len() > 40 && !value.contains('.');
+    if could_be_key || value.lines().count() > 1 { HIDDEN.to_owned() } else { value.to_owned() }
+}
+
+/// Reads a value that [`value_of`] has checked against `value_options`.
+fn choice<'de, T: Deserialize<'de>>(input: &str, value: &'de str, problems: &mut Problems) -> Option<T> {
+    let parsed = T::deserialize(value.into_deserializer());
+    problems.check(input, parsed.map_err(|error: ValueError| error.to_string()))
+}
+
+fn non_empty(value: SecretString) -> Option<SecretString> {
+    Some(value).filter(|value| !value.expose_secret().is_empty())
+}
+
+fn is_set(value: &SecretString) -> bool {
+    !value.expose_secret().is_empty()
+}
+
+/// ``"`a`, `b`"``
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Raw {
+    fn validate(self, host: &Host, problems: &mut Problems) -> Inputs {
+        let connection = choice("connection", &self.connection, problems).unwrap_or(Toggle::Automatic);
+        let if_missing = choice("if_missing", &self.if_missing, problems).unwrap_or(IfMissing::Fail);
+        let phone_number = self.sms_default_phone_number.clone();
+        let sms_default_phone_number = match phone_number.as_str() {
+            "" => None,
+            number => problems.check("sms_default_phone_number", check_phone_number(number)),
+        };
+        let build =
+            if connection.uses(Source::Connection) { self.build(host, connection, problems) } else { None };
+
+        let api_key_inputs = self.set_of(&API_KEY_INPUTS);
+        let apple_id_inputs = self.set_of(&APPLE_ID_INPUTS);
+        let mut ignored = Vec::new();
+        let mut credential = None;
+        if connection.uses(Source::Inputs) {
+            if !api_key_inputs.is_empty() && !apple_id_inputs.is_empty() {
+                problems.add(format!(
+                    "the inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups",
+                    list(&api_key_inputs),
+                    list(&apple_id_inputs),
+                ));
+            }
+            if !api_key_inputs.is_empty() {
+                credential = self.api_key(host, problems).map(InputCredential::ApiKey);
+            }
+            if !apple_id_inputs.is_empty() {
+                credential = self.apple_id(problems).map(InputCredential::AppleId).or(credential);
+            }
+        } else {
+            let fills_in = |name: &&str| connection == Toggle::AppleId && *name == "app_password";
+            ignored.extend(api_key_inputs);
+            if self.api_key_enterprise_account == "yes" {
+                ignored.push("api_key_enterprise_account");
+            }
+            ignored.extend(apple_id_inputs.into_iter().filter(|name| !fills_in(name)));
+        }
+        Inputs {
+            connection,
+            if_missing,
+            verbose_log: self.verbose_log == "yes",
+            build,
+            credential,
+            app_password: Some(self.app_password)
+                .filter(|_| connection == Toggle::AppleId)
+                .and_then(non_empty),
+            sms_default_phone_number,
+            ignored,
+        }
+    }
+
+    fn field(&self, name: &str) -> &SecretString {
+        match name {
+            "api_key_path" => &self.api_key_path,
+            "api_key_id" => &self.api_key_id,
+            "api_issuer" => &self.api_issuer,
+            "apple_id" => &self.apple_id,
+            "password" => &self.password,
+            "app_password" => &self.app_password,
+            _ => &self.fastlane_session,
+        }
+    }
+
+    fn set_of(&self, group: &[&'static str]) -> Vec<&'static str> {
+        group.iter().copied().filter(|name| is_set(self.field(name))).collect()
+    }
+
+    fn build(&self, host: &Host, connection: Toggle, problems: &mut Problems) -> Option<Build> {
+        if self.build_url.is_empty() {
+            if connection != Toggle::Automatic {
+                problems.add(format!(
+                    "`build_url` is empty, and `connection: {}` reads the connection there: run on Bitrise, or set `connection` to off and give the credential in the inputs",
+                    self.connection,
+                ));
+            }
+            return None;
+        }
+        let location = problems.check("build_url", build_location(&self.build_url, host))?;
+        Some(Build { location, api_token: self.build_api_token.clone() })
+    }
+
+    fn api_key(&self, host: &Host, problems: &mut Problems) -> Option<ApiKeyInputs> {
+        let path = self.api_key_path.expose_secret();
+        let key = match path {
+            "" => {
+                problems.add("`api_key_path` is empty: an API key needs its private key (the URL, path or text of AuthKey_<ID>.p8)");
+                None
+            }
+            value => problems.check("api_key_path", key_location(value, host)),
+        };
+        let id = match self.api_key_id.expose_secret() {
+            "" => {
+                let from_name = key.as_ref().and_then(KeyLocation::key_id);
+                if from_name.is_none() && key.is_some() {
+                    problems.add("the key ID is unknown: set `api_key_id`, or let the file in `api_key_path` be named AuthKey_<ID>.p8");
+                }
+                from_name
+            }
+            value => problems.check("api_key_id", KeyId::parse(value)),
+        };
+        let issuer = match self.api_issuer.expose_secret() {
+            "" => {
+                problems.add("`api_issuer` is empty: an API key needs its issuer ID (a UUID, shown above the list of keys in App Store Connect > Users and Access > Integrations)");
+                None
+            }
+            value => problems.check("api_issuer", IssuerId::parse(value)),
+        };
+        Some(ApiKeyInputs {
+            key: key?,
+            id: id?,
+            issuer: issuer?,
+            enterprise: self.api_key_enterprise_account == "yes",
+        })
+    }
+
+    fn apple_id(&self, problems: &mut Problems) -> Option<AppleIdInputs> {
+        let log_in = self.set_of(&APPLE_ID_INPUTS[1..]);
+        let email = non_empty(self.apple_id.clone());
+        if email.is_none() {
+            problems.add(format!(
+                "`apple_id` is empty, and {} needs it: set the Apple ID's e-mail address{}",
+                list(&log_in),
+                if log_in == ["app_password"] {
+                    ", or set `connection` to apple_id to add the app-specific password to the connected Apple ID"
+                } else {
+                    ""
+                },
+            ));
+        }
+        if log_in.is_empty() {
+            problems.add(format!(
+                "`apple_id` alone cannot log in: set one of {}",
+                list(&["password", "fastlane_session", "app_password"]),
+            ));
+            return None;
+        }
+        Some(AppleIdInputs {
+            email: email?,
+            password: non_empty(self.password.clone()),
+            app_password: non_empty(self.app_password.clone()),
+            fastlane_session: non_empty(self.fastlane_session.clone()),
+        })
+    }
+}
+
+const API_KEY_INPUTS: [&str; 3] = ["api_key_path", "api_key_id", "api_issuer"];
+/// The Apple ID first, then what logs it in.
+const APPLE_ID_INPUTS: [&str; 4] = ["apple_id", "password", "app_password", "fastlane_session"];
+
+impl KeyLocation {
+    /// The key ID in the file name `AuthKey_<ID>.p8`: percent-decoded, query ignored.
+    fn key_id(&self) -> Option<KeyId> {
+        match self {
+            Self::Url(url) => {
+                let name = url.path_segments()?.next_back()?;
+                let name = percent_encoding::percent_decode_str(name).decode_utf8().ok()?;
+                // A percent-encoded slash separates too, as in object names of storage services.
+                KeyId::from_file_name(name.rsplit('/').next()?)
+            }
+            Self::File(path) => KeyId::from_file_name(path.file_name()?.to_str()?),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+/// Tells apart what people put into `api_key_path`. Looks at the value only, not at the disk.
+fn key_location(value: &str, host: &Host) -> Result<KeyLocation, String> {
+    if is_uuid(value) {
+        return Err("holds an issuer ID; put the URL, path or text of AuthKey_<ID>.p8 there, and the issuer ID into `api_issuer`".to_owned());
+    }
+    if is_usual_key_id(value) {
+        return Err("holds a key ID; put the URL, path or text of AuthKey_<ID>.p8 there, and the key ID into `api_key_id`".to_owned());
+    }
+    if looks_like_key_text(value) || is_bare_base64(value) || value.lines().count() > 1 {
+        return Ok(KeyLocation::Text(value.into()));
+    }
+    let Some((scheme, _)) = value.split_once("://") else {
+        return Ok(KeyLocation::File(expand_tilde(value, host)));
+    };
+    let url = Url::parse(value).map_err(|error| format!("is no valid URL ({error}): correct it"))?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" => Ok(KeyLocation::Url(url)),
+        "http" if is_loopback(&url) => Ok(KeyLocation::Url(url)),
+        "http" => Err("is a plain http URL, which would send the key in the clear: use https".to_owned()),
+        "file" => Ok(KeyLocation::File(file_path(&url)?)),
+        other => Err(format!(
+            "is a URL of the kind {other:?}: use an https:// or file:// URL, a path, or the key's text"
+        )),
+    }
+}
+
+/// Base64 too long for a file name and without a dot in it: a key without header and footer.
+fn is_bare_base64(value: &str) -> bool {
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'\\');
+    value.len() >= 80 && value.bytes().all(|b| is_base64(b) || b.is_ascii_whitespace())
+}
+
+fn build_location(value: &str, host: &Host) -> Result<BuildLocation, String> {
+    let expected = "use the build's https:// URL, or the file:// URL of a JSON file";
+    let url = Url::parse(value).map_err(|error| format!("is no valid URL ({error}): {expected}"))?;
+    match url.scheme() {
+        "https" => Ok(BuildLocation::Url(url)),
+        "http" if is_loopback(&url) => Ok(BuildLocation::Url(url)),
+        "http" => {
+            Err(format!("is a plain http URL, which would send the build's token in the clear: {expected}"))
+        }
+        "file" => Ok(BuildLocation::File(match value.strip_prefix("file://~") {
+            Some(rest) => expand_tilde(&format!("~{rest}"), host),
+            None => file_path(&url)?,
+        })),
+        other => Err(format!("is a URL of the kind {other:?}: {expected}")),
+    }
+}
+
+fn file_path(url: &Url) -> Result<PathBuf, String> {
+    url.to_file_path().map_err(|()| {
+        "is a file:// URL with a host: write it with three slashes, file:///path/to/file".to_owned()
+    })
+}
+
+fn expand_tilde(path: &str, host: &Host) -> PathBuf {
+    match (path.strip_prefix('~'), host.var("HOME")) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            PathBuf::from(format!("{home}{rest}"))
+        }
+        _ => PathBuf::from(path),
+    }
+}
+
+/// fastlane compares it with the numbers that Apple shows, so it must have their form.
+fn check_phone_number(number: &str) -> Result<String, &'static str> {
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let known = |b: u8| b.is_ascii_digit() || b"+-() .".contains(&b);
+    if number.starts_with('+') && (5..=20).contains(&digits) && number.bytes().all(known) {
+        Ok(number.to_owned())
+    } else {
+        Err("is no phone number with its country code: write it as Apple shows it, like +81-80-1234-5678")
+    }
+}

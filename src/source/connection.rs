@@ -1,0 +1,183 @@
+//! The credential that is connected to the project on Bitrise.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::apple::api_key::{ApiKey, IssuerId, KeyId, WrongField};
+use crate::apple::private_key::{PrivateKey, Refusal};
+use crate::apple::session::{IDMSA_ORIGIN, Session, SessionError, parse_instant};
+use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
+use crate::clock;
+use crate::credential::AppleId;
+use crate::host::Host;
+use crate::http::{self, Failure, Get, Redirects};
+use crate::inputs::{Build, BuildLocation};
+
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
+
+const RECONNECT: &str =
+    "connect the API key again on Bitrise (Workspace settings > Integrations > Apple Service connection)";
+const RE_AUTHENTICATE: &str =
+    "re-authenticate the Apple ID on Bitrise (Workspace settings > Integrations > Apple Service connection)";
+
+/// Why the connection gives no credential although one may be there.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    #[error(
+        "Bitrise refused the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or give the credential in the inputs with `connection` set to off."
+    )]
+    Unauthorized,
+    #[error(
+        "`build_api_token` holds characters that no token has: leave it at its default, $BITRISE_BUILD_API_TOKEN."
+    )]
+    BadToken,
+    #[error(
+        "The connection cannot be read: {site} {failure}. Run the build again, or give the credential in the inputs."
+    )]
+    Fetch { site: String, failure: Failure },
+    #[error(
+        "The connection cannot be read from the file in `build_url` ({path}: {error}): correct `build_url`."
+    )]
+    File { path: String, error: io::Error },
+    #[error("The connection cannot be read from the file in `build_url` ({path}): it is larger than 4 MiB.")]
+    FileTooLarge { path: String },
+    #[error(
+        "The connection cannot be read: Bitrise answered {0}. Run the build again, or give the credential in the inputs."
+    )]
+    Malformed(#[from] Malformed),
+    #[error("The connected API key is incomplete: {0} is empty; {RECONNECT}.")]
+    Incomplete(&'static str),
+    #[error("The connected API key is wrong: the field {field} {problem}; {RECONNECT}.")]
+    WrongField { field: &'static str, problem: WrongField },
+    #[error("The connected private key {0}; {RECONNECT}.")]
+    Refused(#[from] Refusal),
+    #[error("The session of the connected Apple ID {0}; {RE_AUTHENTICATE}.")]
+    Session(#[from] SessionError),
+    #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
+    Expired { on: String, ago: String },
+    #[error("The connected Apple ID has an expiry date that is no date; {RE_AUTHENTICATE}.")]
+    NoDate,
+    #[error(
+        "The connected Apple ID has neither password nor session nor app-specific password; {RE_AUTHENTICATE}."
+    )]
+    NoLogin,
+}
+
+/// Fetches the connection's document.
+///
+/// The token goes to the origin of the build URL and nowhere else: no redirect is followed.
+///
+/// # Errors
+/// [`ConnectionError`]
+pub async fn read(build: &Build, host: &Host) -> Result<Connection, ConnectionError> {
+    let json = match &build.location {
+        BuildLocation::File(path) => read_file(path)?,
+        BuildLocation::Url(url) => fetch(url, &build.api_token, host).await?,
+    };
+    Ok(Connection::from_json(&json)?)
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    let shown = || path.display().to_string();
+    let unreadable = |error| ConnectionError::File { path: shown(), error };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(ConnectionError::FileTooLarge { path: shown() });
+    }
+    Ok(bytes)
+}
+
+async fn fetch(
+    build_url: &Url,
+    api_token: &SecretString,
+    host: &Host,
+) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    let mut token =
+        HeaderValue::from_str(api_token.expose_secret()).map_err(|_| ConnectionError::BadToken)?;
+    token.set_sensitive(true);
+    let mut url = build_url.clone();
+    // Only URLs that cannot be a base refuse this, and http(s) ones can.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push(FILE_NAME);
+    }
+    let site = http::site(&url);
+    let request = Get {
+        url,
+        headers: HeaderMap::from_iter([(TOKEN_HEADER, token)]),
+        redirects: Redirects::Refused,
+        max_bytes: MAX_BYTES,
+    };
+    http::get(&request, host).await.map_err(|failure| match failure {
+        Failure::Status { status: StatusCode::UNAUTHORIZED, .. } => ConnectionError::Unauthorized,
+        failure => ConnectionError::Fetch { site, failure },
+    })
+}
+
+/// The connected API key, if one is.
+///
+/// # Errors
+/// [`ConnectionError`] when a part is missing or is no part of a key.
+pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionError> {
+    let id = filled(connection.key_id.as_ref());
+    let issuer = filled(connection.issuer_id.as_ref());
+    let private_key = filled(connection.private_key.as_ref());
+    if id.is_none() && issuer.is_none() && private_key.is_none() {
+        return Ok(None);
+    }
+    let id = id.ok_or(ConnectionError::Incomplete("the key ID"))?;
+    let issuer = issuer.ok_or(ConnectionError::Incomplete("the issuer ID"))?;
+    let private_key = private_key.ok_or(ConnectionError::Incomplete("the private key"))?;
+    let wrong = |field| move |problem| ConnectionError::WrongField { field, problem };
+    Ok(Some(ApiKey {
+        id: KeyId::parse(id).map_err(wrong("key ID"))?,
+        issuer: IssuerId::parse(issuer).map_err(wrong("issuer ID"))?,
+        private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
+        enterprise: connection.is_enterprise_account.unwrap_or(false),
+    }))
+}
+
+/// The connected Apple ID, if one is. Takes the session out of the connection.
+///
+/// # Errors
+/// [`ConnectionError`] when its session has expired or cannot be loaded, or nothing logs it in.
+pub fn apple_id(
+    connection: &mut Connection,
+    app_password_input: Option<&SecretString>,
+    now: OffsetDateTime,
+) -> Result<Option<AppleId>, ConnectionError> {
+    let Some(email) = filled(connection.apple_id.as_ref()) else { return Ok(None) };
+    let email = SecretString::from(email);
+    let expires_at = match connection.connection_expiry_date.as_deref().map(str::trim) {
+        None | Some("") => None,
+        Some(date) => Some(parse_instant(date).ok_or(ConnectionError::NoDate)?),
+    };
+    if let Some(expires_at) = expires_at.filter(|expires_at| *expires_at <= now) {
+        let ago = clock::days_ago(expires_at, now);
+        return Err(ConnectionError::Expired { on: clock::day(expires_at), ago });
+    }
+    let records = connection.session_cookies.as_mut().and_then(|origins| origins.remove(IDMSA_ORIGIN));
+    let session = match records {
+        Some(records) if !records.is_empty() => Some(Session::from_connection(records, expires_at)?),
+        _ => None,
+    };
+    // Blanks can be part of a password; a password of nothing but blanks is none.
+    let password = |field: &Option<SecretString>| filled(field.as_ref()).and(field.clone());
+    let apple_id = AppleId {
+        email,
+        password: password(&connection.password),
+        app_password: password(&connection.app_specific_password).or(app_password_input.cloned()),
+        session,
+    };
+    if apple_id.password.is_none() && apple_id.app_password.is_none() && apple_id.session.is_none() {
+        return Err(ConnectionError::NoLogin);
+    }
+    Ok(Some(apple_id))
+}

@@ -1,0 +1,119 @@
+//! A credential given in the Step's inputs.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
+
+use crate::apple::api_key::ApiKey;
+use crate::apple::private_key::{self, PrivateKey, Refusal};
+use crate::apple::session::{Session, SessionError};
+use crate::credential::{AppleId, Credential};
+use crate::host::Host;
+use crate::http::{self, Failure, Get, Redirects};
+use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
+
+/// Why the inputs make no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum InputsError {
+    #[error("The private key in `api_key_path` {0}.")]
+    Refused(#[from] Refusal),
+    #[error(
+        "The file in `api_key_path` ({path}) does not exist: correct the path, or create the file in an earlier step."
+    )]
+    NoFile { path: String },
+    #[error("`api_key_path` ({path}) is a folder: give the path of the file AuthKey_<ID>.p8 in it.")]
+    Folder { path: String },
+    #[error("`api_key_path` ({path}) is no regular file: give the path of AuthKey_<ID>.p8.")]
+    NoRegularFile { path: String },
+    #[error("The file in `api_key_path` ({path}) cannot be read ({error}): correct its permissions.")]
+    Unreadable { path: String, error: io::Error },
+    #[error(
+        "The download of `api_key_path` from {site} failed: the server {failure}. Check the link, or give the key's text in `api_key_path`."
+    )]
+    Download { site: String, failure: Failure },
+    #[error(
+        "The session in `fastlane_session` {0}: make a new one with `fastlane spaceauth -u <Apple ID>` and paste what it prints; when that ends in Spaceship::UnauthorizedAccessError, set SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER first."
+    )]
+    Session(#[from] SessionError),
+    #[error(
+        "The session in `fastlane_session` expired on {expired_on}: make a new one with `fastlane spaceauth -u <Apple ID>` and paste what it prints; when that ends in Spaceship::UnauthorizedAccessError, set SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER first."
+    )]
+    Expired { expired_on: String },
+}
+
+/// Makes the credential that the inputs describe: reads or downloads the key, reads the session.
+///
+/// # Errors
+/// [`InputsError`]
+pub async fn credential(inputs: &InputCredential, host: &Host) -> Result<Credential, InputsError> {
+    match inputs {
+        InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, host).await?)),
+        InputCredential::AppleId(inputs) => Ok(Credential::AppleId(apple_id(inputs, host)?)),
+    }
+}
+
+async fn api_key(inputs: &ApiKeyInputs, host: &Host) -> Result<ApiKey, InputsError> {
+    let private_key = match &inputs.key {
+        KeyLocation::Text(text) => PrivateKey::from_bytes(text.expose_secret().as_bytes())?,
+        KeyLocation::File(path) => PrivateKey::from_bytes(&read(path)?)?,
+        KeyLocation::Url(url) => {
+            let request = Get {
+                url: url.clone(),
+                headers: http::HeaderMap::new(),
+                redirects: Redirects::Followed,
+                max_bytes: private_key::MAX_BYTES,
+            };
+            let body = http::get(&request, host).await.map_err(|failure| match failure {
+                Failure::TooLarge { .. } => Refusal::TooLarge.into(),
+                failure => InputsError::Download { site: http::site(url), failure },
+            })?;
+            PrivateKey::from_bytes(&body)?
+        }
+    };
+    Ok(ApiKey {
+        id: inputs.id.clone(),
+        issuer: inputs.issuer.clone(),
+        private_key,
+        enterprise: inputs.enterprise,
+    })
+}
+
+/// Reads a key file, no further than a key can be long.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
+    let shown = || path.display().to_string();
+    let unreadable = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::NoFile { path: shown() },
+        _ => InputsError::Unreadable { path: shown(), error },
+    };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(InputsError::Folder { path: shown() });
+    }
+    if !metadata.is_file() {
+        return Err(InputsError::NoRegularFile { path: shown() });
+    }
+    let limit = private_key::MAX_BYTES + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(limit as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+fn apple_id(inputs: &AppleIdInputs, host: &Host) -> Result<AppleId, InputsError> {
+    let session = inputs.fastlane_session.as_ref().map(Session::from_pasted).transpose()?;
+    if let Some(session) = &session
+        && session.is_expired((host.now)())
+        && let Some(expires_at) = session.expires_at
+    {
+        return Err(InputsError::Expired { expired_on: crate::clock::day(expires_at) });
+    }
+    Ok(AppleId {
+        email: inputs.email.clone(),
+        password: inputs.password.clone(),
+        app_password: inputs.app_password.clone(),
+        session,
+    })
+}

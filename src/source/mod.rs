@@ -1,0 +1,105 @@
+//! The places that a credential can come from, a file each, and the search through them.
+//!
+//! A source answers `Ok(None)` when nothing is set up there, and an error when something is,
+//! but is broken: only for the first does the search go on.
+
+pub mod connection;
+pub mod inputs;
+
+use crate::bitrise::connection::Connection;
+use crate::credential::{Credential, Found, Kind, Source, Toggle};
+use crate::host::Host;
+use crate::inputs::{InputCredential, Inputs};
+
+use connection::ConnectionError;
+use inputs::InputsError;
+
+/// Why a credential that is set up cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
+}
+
+/// Goes through the sources in the toggle's order and returns the first credential that exists.
+///
+/// With `connection: automatic`, a connection that cannot be used gives way to a complete
+/// credential in the inputs, with a warning.
+///
+/// # Errors
+/// [`SourceError`] when a credential is set up, but broken.
+pub async fn resolve(inputs: &Inputs, host: &Host) -> Result<Option<Found>, SourceError> {
+    let mut given_up = None;
+    let mut connection = None;
+    for &(source, kind) in inputs.connection.order() {
+        if given_up == Some(source) {
+            continue;
+        }
+        let looked_up = match source {
+            Source::Connection => from_connection(kind, &mut connection, inputs, host).await,
+            Source::Inputs => from_inputs(kind, inputs, host).await,
+        };
+        match looked_up {
+            Ok(Some(credential)) => return Ok(Some(Found { credential, source })),
+            Ok(None) => log::info!("- {}", absence(source, kind, inputs)),
+            Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
+                log::warn!("{error}");
+                log::warn!("The credential in the inputs is used instead.");
+                given_up = Some(source);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn has_substitute(inputs: &Inputs) -> bool {
+    inputs.connection == Toggle::Automatic && inputs.credential.is_some()
+}
+
+fn absence(source: Source, kind: Kind, inputs: &Inputs) -> String {
+    let what = match kind {
+        Kind::ApiKey => "API key",
+        Kind::AppleId => "Apple ID",
+    };
+    match source {
+        Source::Connection if inputs.build.is_none() => {
+            format!("No {what} is connected: `build_url` is empty, so this is no build on Bitrise.")
+        }
+        Source::Connection => format!("No {what} is connected to this project on Bitrise."),
+        Source::Inputs => format!("No {what} is in the inputs."),
+    }
+}
+
+/// Reads the connection at its first use; both kinds of credential are in the one document.
+async fn from_connection(
+    kind: Kind,
+    connection: &mut Option<Connection>,
+    inputs: &Inputs,
+    host: &Host,
+) -> Result<Option<Credential>, SourceError> {
+    let Some(build) = &inputs.build else { return Ok(None) };
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(connection::read(build, host).await?),
+    };
+    Ok(match kind {
+        Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
+        Kind::AppleId => {
+            let app_password = inputs.app_password.as_ref();
+            connection::apple_id(connection, app_password, (host.now)())?.map(Credential::AppleId)
+        }
+    })
+}
+
+async fn from_inputs(kind: Kind, inputs: &Inputs, host: &Host) -> Result<Option<Credential>, SourceError> {
+    match (&inputs.credential, kind) {
+        (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
+        | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
+            Ok(Some(inputs::credential(given, host).await?))
+        }
+        _ => Ok(None),
+    }
+}
