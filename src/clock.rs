@@ -39,3 +39,37 @@ pub fn rfc3339(instant: OffsetDateTime) -> Option<String> {
     let t = instant.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok()?;
     t.format(&Rfc3339).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    #[test]
+    fn time_left_is_said_in_its_largest_unit() {
+        let left = |span| time_left(THEN + span, THEN);
+        assert_eq!(left(Duration::minutes(59)), "less than an hour");
+        assert_eq!(left(Duration::minutes(60)), "1 hour");
+        assert_eq!(left(Duration::hours(23)), "23 hours");
+        assert_eq!(left(Duration::hours(24)), "1 day");
+        assert_eq!(left(Duration::days(30)), "30 days");
+    }
+
+    #[test]
+    fn time_past_is_said_in_days() {
+        let past = |span| days_ago(THEN, THEN + span);
+        assert_eq!(past(Duration::hours(23)), "less than a day ago");
+        assert_eq!(past(Duration::hours(25)), "1 day ago");
+        assert_eq!(past(Duration::days(19)), "19 days ago");
+    }
+
+    #[test]
+    fn instants_are_written_in_utc_without_fractions() {
+        let instant = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
+        assert_eq!(rfc3339(instant).as_deref(), Some("1970-01-01T00:00:01Z"));
+        assert_eq!(day(instant), "1970-01-01 00:00 UTC");
+    }
+}

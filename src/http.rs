@@ -247,3 +247,121 @@ fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
     let instant = OffsetDateTime::parse(value, &Rfc2822).ok()?;
     Some((instant - now).try_into().unwrap_or(Duration::ZERO))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use stand_in::{Behaviour, StandIn};
+    use time::macros::datetime;
+
+    use super::*;
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    /// Fetches a file that the server serves with these behaviours. Returns the pauses, too:
+    /// they are recorded, not waited for.
+    fn fetch(
+        behaviours: Vec<Behaviour>,
+    ) -> Result<(std::result::Result<usize, Failure>, Vec<Duration>, usize)> {
+        let server = StandIn::start()?;
+        let url = server.file("key", "AuthKey.p8", *b"0123456789", behaviours);
+        let pauses = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&pauses);
+        let host = Host {
+            env: std::collections::BTreeMap::new(),
+            env_not_utf8: Vec::new(),
+            now: || datetime!(2026-11-20 09:00 UTC),
+            temp_dir: std::path::PathBuf::new(),
+            sleep: Arc::new(move |pause| {
+                if let Ok(mut pauses) = recorder.lock() {
+                    pauses.push(pause);
+                }
+                Box::pin(std::future::ready(()))
+            }),
+            jitter_seed: 1,
+        };
+        let request = Get {
+            url: Url::parse(&url)?,
+            headers: HeaderMap::new(),
+            redirects: Redirects::Followed,
+            max_bytes: 64,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(get(&request, &host)).map(|body| body.len());
+        let pauses = pauses.lock().map_err(|_| "poisoned")?.clone();
+        Ok((result, pauses, server.requests().len()))
+    }
+
+    fn status(code: u16, headers: &[(&str, &str)]) -> Behaviour {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Behaviour::Status { code, headers, body: String::new() }
+    }
+
+    #[test]
+    fn four_tries_with_growing_pauses_and_jitter_then_the_last_failure() -> Result {
+        let (result, pauses, requests) = fetch(vec![status(503, &[]).forever()])?;
+        assert!(matches!(result, Err(Failure::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. })));
+        assert_eq!(requests, 4);
+        for (pause, least) in pauses.iter().zip([0.5, 1.0, 2.0]) {
+            let seconds = pause.as_secs_f64();
+            assert!((least..=least + 1.0).contains(&seconds), "{pauses:?}");
+        }
+        assert_eq!(pauses.len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_until_it_passed() -> Result {
+        let passing = [
+            status(500, &[]),
+            status(429, &[]),
+            Behaviour::ResetBeforeAnswer,
+            Behaviour::CloseBeforeAnswer,
+            Behaviour::ResetMidBody,
+            Behaviour::WrongContentLength,
+            Behaviour::ChunkedCut,
+        ];
+        for behaviour in passing {
+            let (result, pauses, requests) = fetch(vec![behaviour.clone(), behaviour.clone()])?;
+            assert_eq!((result, pauses.len(), requests), (Ok(10), 2, 3), "{behaviour:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_stays_is_not_tried_again() -> Result {
+        for code in [400, 401, 403, 404, 410] {
+            let (result, pauses, requests) = fetch(vec![status(code, &[]).forever()])?;
+            assert!(matches!(result, Err(Failure::Status { .. })), "{code}");
+            assert_eq!((pauses.len(), requests), (0, 1), "{code}");
+        }
+        let (result, _, requests) = fetch(vec![Behaviour::Oversize(100).forever()])?;
+        assert_eq!((result, requests), (Err(Failure::TooLarge { max_bytes: 64 }), 1));
+        Ok(())
+    }
+
+    #[test]
+    fn the_pause_that_the_server_asks_for_is_kept_up_to_30_seconds() -> Result {
+        let pause_for = |value: &str| -> Result<Vec<Duration>> {
+            Ok(fetch(vec![status(429, &[("Retry-After", value)])])?.1)
+        };
+        assert_eq!(pause_for("7")?, [Duration::from_secs(7)]);
+        assert_eq!(pause_for("0")?, [Duration::ZERO]);
+        assert_eq!(pause_for("3600")?, [Duration::from_secs(30)]);
+        assert_eq!(pause_for("Fri, 20 Nov 2026 09:00:12 GMT")?, [Duration::from_secs(12)]);
+        assert_eq!(pause_for("Fri, 20 Nov 2026 08:00:00 GMT")?, [Duration::ZERO], "a time that has passed");
+        Ok(())
+    }
+
+    #[test]
+    fn loopback_is_this_machine_by_every_name_and_nothing_else() -> Result {
+        for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
+            assert!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+        }
+        for host in ["example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "[::2]", "128.0.0.1"] {
+            assert!(!is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+        }
+        Ok(())
+    }
+}

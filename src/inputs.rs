@@ -12,7 +12,7 @@ use serde::de::value::Error as ValueError;
 
 use crate::apple::api_key::{IssuerId, KeyId, is_usual_key_id, is_uuid};
 use crate::apple::private_key::looks_like_key_text;
-use crate::bitrise::step_yml::{Input, StepYml};
+use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::credential::{Source, Toggle};
 use crate::host::Host;
 use crate::http::is_loopback;
@@ -188,7 +188,7 @@ impl Inputs {
 
 /// The value of one input: from the environment, else its default, expanded as the Bitrise CLI
 /// expands it (`os.Expand`: an unknown name is empty).
-fn value_of(input: &Input<'_>, host: &Host, problems: &mut Problems) -> String {
+fn value_of(input: &Declared<'_>, host: &Host, problems: &mut Problems) -> String {
     if host.env_not_utf8.iter().any(|name| name == input.name) {
         problems.add(format!("`{}` is not text in UTF-8: set it again", input.name));
         return String::new();
@@ -216,7 +216,7 @@ fn value_of(input: &Input<'_>, host: &Host, problems: &mut Problems) -> String {
 }
 
 /// What the log may show of an input.
-fn printable_value(input: &Input<'_>, value: &str) -> String {
+fn printable_value(input: &Declared<'_>, value: &str) -> String {
     const HIDDEN: &str = "*****";
     if value.is_empty() {
         return "<unset>".to_owned();

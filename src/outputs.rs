@@ -167,3 +167,18 @@ pub fn entries(run: Run<'_>) -> Result<Vec<Entry>, NulInValue> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitrise::step_yml::StepYml;
+
+    #[test]
+    fn step_yml_declares_exactly_the_outputs_of_the_table_in_its_order() -> Result<(), serde_yaml::Error> {
+        let step_yml = StepYml::embedded()?;
+        let declared: Vec<_> = step_yml.outputs().map(|output| (output.name, output.is_sensitive)).collect();
+        let exported: Vec<_> = TABLE.iter().map(|output| (output.name, output.is_sensitive())).collect();
+        assert_eq!(declared, exported);
+        Ok(())
+    }
+}

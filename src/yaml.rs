@@ -28,3 +28,27 @@ fn push_escaped(out: &mut String, text: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn any_string_reads_back_as_itself() -> Result<(), serde_yaml::Error> {
+        let all_of_latin: String = ('\0'..='\u{17f}').collect();
+        let yaml_1_1 = ["no", "y", "0123", "1_000", "0x1F", "~", "1:30", ".inf", "2026-12-01", "=", "<<", ""];
+        let others = ["\\n", "\r\n", "\u{2028}", "\u{feff}", "😀", " a ", "- a", "a: b", "#", &all_of_latin];
+        for text in yaml_1_1.into_iter().chain(others) {
+            let yaml = quoted(text);
+            assert_eq!(serde_yaml::from_str::<String>(&yaml)?, text, "{yaml}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_result_is_one_line_of_ascii_without_a_literal_backslash_n() {
+        let yaml = quoted("\\n \n \\\\n é \" n");
+        assert_eq!(yaml, r#""\x5Cn \x0A \x5C\x5Cn \xE9 \x22 n""#);
+        assert!(!yaml.contains("\\n"));
+    }
+}

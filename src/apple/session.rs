@@ -295,3 +295,242 @@ pub fn parse_instant(text: &str) -> Option<OffsetDateTime> {
     let time: String = rest.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
     OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    /// One cookie as Ruby writes it, the way `fastlane spaceauth` prints it.
+    const SPACEAUTH: &str = concat!(
+        "---\n",
+        "- !ruby/object:HTTP::Cookie\n",
+        "  name: DES5c148586daa451e55afb017aa62418f91\n",
+        "  value: HSARMTKNSRVXWFla\n",
+        "  domain: idmsa.apple.com\n",
+        "  for_domain: true\n",
+        "  path: \"/\"\n",
+        "  secure: true\n",
+        "  httponly: true\n",
+        "  expires:\n",
+        "  max_age: 2592000\n",
+        "  created_at: 2026-11-01 09:00:00.000000000 +01:00\n",
+        "  accessed_at: 2026-11-01 09:00:00.000000000 +01:00\n",
+        "- !ruby/object:HTTP::Cookie\n",
+        "  name: myacinfo\n",
+        "  value: 0123\n",
+        "  domain: apple.com\n",
+        "  for_domain: true\n",
+        "  path: \"/\"\n",
+        "  secure: true\n",
+        "  httponly: true\n",
+        "  expires:\n",
+        "  max_age:\n",
+        "- !ruby/object:HTTP::Cookie\n",
+        "  name: dqsid\n",
+        "  value: 12e5\n",
+        "  domain: appstoreconnect.apple.com\n",
+        "  for_domain: false\n",
+        "  path: \"/\"\n",
+        "  secure: true\n",
+        "  httponly: true\n",
+        "  max_age: 1799\n",
+    );
+
+    fn pasted(text: &str) -> std::result::Result<Session, SessionError> {
+        Session::from_pasted(&SecretString::from(text))
+    }
+
+    fn facts(session: &Session) -> Vec<(&str, &str, &str, bool)> {
+        let cookies = session.cookies.iter();
+        cookies.map(|c| (c.name.as_str(), c.value.expose_secret(), c.domain.as_str(), c.for_domain)).collect()
+    }
+
+    #[test]
+    fn every_pasted_form_is_the_same_session() -> Result {
+        let one_line = SPACEAUTH.replace('\n', "\\n");
+        let forms = [
+            SPACEAUTH.to_owned(),
+            SPACEAUTH.replace('\n', "\r\n"),
+            one_line.clone(),
+            format!("export FASTLANE_SESSION='{one_line}'"),
+            format!("export FASTLANE_SESSION='{one_line}'\n"),
+            format!("  FASTLANE_SESSION='{SPACEAUTH}';"),
+            format!("export FASTLANE_SESSION=\"{}\"", one_line.replace('"', "\\\"")),
+            format!("'{one_line}'"),
+            SPACEAUTH.trim_start_matches("---\n").to_owned(),
+        ];
+        let expected = pasted(SPACEAUTH)?;
+        let expected_facts = [
+            ("DES5c148586daa451e55afb017aa62418f91", "HSARMTKNSRVXWFla", "idmsa.apple.com", true),
+            ("myacinfo", "0123", "apple.com", true),
+            ("dqsid", "12e5", "appstoreconnect.apple.com", false),
+        ];
+        assert_eq!(facts(&expected), expected_facts, "numbers keep their text");
+        for form in forms {
+            let session = pasted(&form).map_err(|error| format!("{form}: {error}"))?;
+            assert_eq!(facts(&session), expected_facts, "{form}");
+            assert_eq!(session.expires_at, expected.expires_at);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_a_pasted_session_is_that_of_its_trust_token() -> Result {
+        let session = pasted(SPACEAUTH)?;
+        assert_eq!(session.expires_at, parse_instant("2026-12-01T08:00:00Z"));
+        assert!(!session.is_expired(parse_instant("2026-12-01T07:59:59Z").ok_or("no instant")?));
+        assert!(session.is_expired(parse_instant("2026-12-01T08:00:00Z").ok_or("no instant")?));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_session_is_refused() {
+        for text in ["hello", "{}", "- a\n- b", "12", "[", "&a [*a]", "<html></html>", "\u{0}"] {
+            assert_eq!(pasted(text).err(), Some(SessionError::NoSession), "{text:?}");
+        }
+        assert_eq!(pasted(&"x".repeat(MAX_BYTES + 1)).err(), Some(SessionError::TooLarge));
+    }
+
+    #[test]
+    fn a_session_without_the_cookies_that_log_in_is_refused() {
+        let only_dqsid = "- !ruby/object:HTTP::Cookie\n  name: dqsid\n  value: x\n  domain: apple.com\n";
+        assert_eq!(pasted(only_dqsid).err(), Some(SessionError::NoLogin));
+        for empty in ["[]", "---", "---\\n"] {
+            assert_eq!(pasted(empty).err(), Some(SessionError::NoLogin));
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_the_gem_would_refuse_is_named_by_its_number_and_not_shown() {
+        let damaged = [
+            "{name: myacinfo, domain: apple.com}",
+            "{name: \"my;ac\", value: s3cret, domain: apple.com}",
+            "{name: \"\", value: s3cret, domain: apple.com}",
+            "{name: myacinfo, value: \"s3\\x01cret\", domain: apple.com}",
+            "{name: myacinfo, value: s3cret}",
+            "{name: myacinfo, value: s3cret, domain: \"no host\"}",
+            "{name: myacinfo, value: s3cret, domain: \"a..b\"}",
+        ];
+        for cookie in damaged {
+            let good = "{name: DES1, value: x, domain: apple.com}";
+            let Err(error) = pasted(&format!("[{good}, {cookie}]")) else { panic!("{cookie} was accepted") };
+            let sentence = error.to_string();
+            assert!(sentence.contains("number 2") && !sentence.contains("s3"), "{sentence}");
+        }
+    }
+
+    fn connected(json: &str) -> Result<Session> {
+        Ok(Session::from_connection(serde_json::from_str(json)?, None)?)
+    }
+
+    #[test]
+    fn a_connected_cookie_keeps_its_flags_and_its_defaults_are_bitrises() -> Result {
+        let session = connected(
+            r#"[{"name":"a","value":"1","domain":".apple.com","path":"/x","secure":true,"httponly":false},
+                {"name":"b","value":"2","domain":"idmsa.apple.com","for_domain":false,"httponly":true},
+                {"name":"c","value":"3","domain":"apple.com"},
+                {"name":"d","value":"4"}]"#,
+        )?;
+        let flags: Vec<_> = session
+            .cookies
+            .iter()
+            .map(|c| (c.domain.as_str(), c.for_domain, c.path.as_str(), c.secure, c.httponly))
+            .collect();
+        assert_eq!(
+            flags,
+            [
+                ("apple.com", true, "/x", true, false),
+                ("idmsa.apple.com", false, "/", false, true),
+                ("apple.com", true, "/", false, false),
+                ("idmsa.apple.com", false, "/", false, false),
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn an_instant_wins_over_a_number_of_seconds() -> Result {
+        let session = connected(
+            r#"[{"name":"a","value":"1","expires":"2026-12-01T08:00:00Z","max_age":5},
+                {"name":"b","value":"1","max_age":5},
+                {"name":"c","value":"1","expires":"soon"}]"#,
+        )?;
+        let lifetimes: Vec<_> = session.cookies.iter().map(|c| c.lifetime).collect();
+        let until = parse_instant("2026-12-01T08:00:00Z").ok_or("no instant")?;
+        let expected =
+            [Lifetime::Until(until), Lifetime::Seconds { max_age: 5, created_at: None }, Lifetime::Session];
+        assert_eq!(lifetimes, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn the_value_for_fastlane_is_one_line_of_ascii_that_reads_back_the_same() -> Result {
+        let hostile = [
+            "a: b",
+            "'",
+            "\"",
+            "#",
+            "no",
+            "0123",
+            "1_000",
+            "0x1F",
+            "~",
+            "",
+            " ",
+            "\\n",
+            "\\\\n",
+            "日本",
+            "😀",
+            "&a",
+            "*a",
+            "!t",
+            "%",
+            "@",
+            "- x",
+            "{",
+            "|",
+            ">",
+            "12e5",
+            "\u{85}\u{2028}\u{feff}",
+        ];
+        let cookies: Vec<_> = hostile
+            .iter()
+            .map(|value| serde_json::json!({"name": "DES1", "value": value, "domain": "apple.com"}))
+            .collect();
+        let session = connected(&serde_json::to_string(&cookies)?)?;
+        let exported = session.to_fastlane();
+        assert!(exported.expose_secret().chars().all(|c| (' '..='~').contains(&c)));
+        let read_back = pasted(exported.expose_secret())?;
+        let values: Vec<_> = read_back.cookies.iter().map(|c| c.value.expose_secret()).collect();
+        assert_eq!(values, hostile);
+        Ok(())
+    }
+
+    #[test]
+    fn instants_are_read_in_the_spellings_of_json_ruby_and_http() {
+        let expected = parse_instant("2026-12-01T08:00:00Z");
+        assert!(expected.is_some());
+        for text in [
+            "2026-12-01T09:00:00+01:00",
+            "2026-12-01 09:00:00.000000000 +01:00",
+            "2026-12-01 08:00:00 UTC",
+            "2026-12-01 08:00:00.000 Z",
+            "Tue, 01 Dec 2026 08:00:00 GMT",
+        ] {
+            assert_eq!(parse_instant(text), expected, "{text}");
+        }
+        for text in ["", "soon", "2026-12-01", "1764576000", "2026-13-01T08:00:00Z", "日本日本日本日本日本"]
+        {
+            assert_eq!(parse_instant(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_cookie_value_shows_in_debug() -> Result {
+        let shown = format!("{:?}", pasted(SPACEAUTH)?);
+        assert!(!shown.contains("HSARMTKN") && shown.contains("REDACTED"), "{shown}");
+        Ok(())
+    }
+}

@@ -77,3 +77,49 @@ fn field_of(path: &serde_path_to_error::Path) -> String {
 pub fn filled(field: Option<&SecretString>) -> Option<&str> {
     field.map(|value| value.expose_secret().trim()).filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_and_missing_groups_are_normal() {
+        for json in ["{}", r#"{"new_field": {"deep": [1]}}"#, r#"{"key_id": null, "session_cookies": null}"#]
+        {
+            assert!(Connection::from_json(json.as_bytes()).is_ok(), "{json}");
+        }
+    }
+
+    #[test]
+    fn another_form_is_said_by_its_field_and_never_by_its_value() {
+        let cases = [
+            (r#"{"key_id": 71}"#, "the field `key_id`"),
+            (r#"{"private_key": ["s3cret"]}"#, "the field `private_key`"),
+            (r#"{"password": {"s3cret": 1}}"#, "the field `password`"),
+            (r#"{"is_enterprise_account": "s3cret"}"#, "the field `is_enterprise_account`"),
+            (r#"{"session_cookies": "s3cret"}"#, "the field `session_cookies`"),
+            (r#"{"session_cookies": {"s3cret": [{"name": 1}]}}"#, "the field `session_cookies`"),
+            (r#"{"session_cookies": {"a": [{"max_age": "s3cret"}]}}"#, "the field `session_cookies`"),
+            (r#""s3cret""#, "the whole document"),
+            ("[]", "the whole document"),
+        ];
+        for (json, place) in cases {
+            let sentence = Connection::from_json(json.as_bytes()).err().map(|error| error.to_string());
+            let sentence = sentence.unwrap_or_default();
+            assert!(sentence.contains(place) && !sentence.contains("s3cret"), "{json}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_by_line_and_column() {
+        let nested = "[".repeat(10_000);
+        for text in
+            ["", "<html>s3cret", "{\"key_id\": \"s3cret", "{} s3cret", "{\"a\": \"\u{1}s3cret\"}", &nested]
+        {
+            let error = Connection::from_json(text.as_bytes()).err();
+            let shown = error.as_ref().map(ToString::to_string).unwrap_or_default();
+            assert!(!shown.contains("s3cret"), "{shown}");
+            assert!(error.is_some(), "{text}");
+        }
+    }
+}

@@ -140,3 +140,34 @@ fn add(entry: &Entry) -> Result<(), AddError> {
     }
     written.transpose().map(drop).map_err(|error| failed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_envmans_defaults_unless_its_settings_say_otherwise()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let home = tempfile::tempdir()?;
+        let home_path = home.path().to_str();
+        let defaults = Limits { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 };
+        assert_eq!(Limits::of_user(home_path), Ok(defaults));
+        assert_eq!(Limits::of_user(None), Ok(defaults));
+        fs::create_dir(home.path().join(".envman"))?;
+        let settings = home.path().join(".envman/configs.json");
+        fs::write(&settings, r#"{"env_bytes_limit_in_kb": 20}"#)?;
+        assert_eq!(Limits::of_user(home_path), Ok(Limits { env_bytes_limit_in_kb: 20, ..defaults }));
+        fs::write(&settings, "no JSON")?;
+        assert!(Limits::of_user(home_path).is_err_and(|error| error.contains("configs.json")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_limit_of_zero_or_less_is_none() {
+        let value = Entry { key: "A", value: "x".repeat(10_000_000).into(), is_sensitive: false };
+        for limit in [0, -1] {
+            let limits = Limits { env_bytes_limit_in_kb: limit, env_list_bytes_limit_in_kb: limit };
+            assert_eq!(limits.check(usize::MAX / 2, std::slice::from_ref(&value)), Ok(()));
+        }
+    }
+}

@@ -255,3 +255,157 @@ fn write_in_place(target: &Path, new: &[u8], old: &[u8]) -> io::Result<()> {
     };
     overwrite(new).inspect_err(|_| drop(overwrite(old)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+
+    fn entry(key: &'static str, value: &str) -> Entry {
+        Entry { key, value: value.into(), is_sensitive: false }
+    }
+
+    fn merged(text: &str, entries: &[Entry]) -> std::result::Result<String, EnvstoreError> {
+        Ok(merge(text, entries, NO_LIMITS)?.to_string())
+    }
+
+    #[test]
+    fn an_entry_is_quoted_unexpanded_and_sensitive_only_when_secret() -> Result {
+        let secret = Entry { key: "B", value: "p\"w".into(), is_sensitive: true };
+        assert_eq!(
+            merged("", &[entry("A", "no"), secret])?,
+            concat!(
+                "envs:\n",
+                "- A: \"no\"\n  opts:\n    is_expand: false\n",
+                "- B: \"p\\x22w\"\n  opts:\n    is_expand: false\n    is_sensitive: true\n",
+            )
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_store_in_any_spelling_takes_entries() -> Result {
+        let expected = merged("", &[entry("A", "1")])?;
+        for text in ["envs: []\n", "envs:\n", "envs: []", "{}\n", "---\n", "\n"] {
+            assert_eq!(merged(text, &[entry("A", "1")])?, expected, "{text:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn entries_already_there_are_kept_to_the_character_and_in_order() -> Result {
+        // What YAML 1.1 and 1.2 read differently, block scalars, comments, other indents.
+        let old = concat!(
+            "# written by others\n",
+            "envs:\n",
+            "# and this\n",
+            "- NO: no\n",
+            "- OCTAL: 0123\n  opts:\n    is_expand: true\n",
+            "- opts: {is_sensitive: true}\n  BLOCK: |\n    - not an entry\n\n    envs:\n",
+            "- \"QUOTED\": 'it''s'   # comment\n",
+            "- NOTHING:\n",
+        );
+        let new = merged(old, &[entry("A", "1")])?;
+        assert_eq!(new.strip_prefix(old), Some("- A: \"1\"\n  opts:\n    is_expand: false\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn an_indented_list_stays_indented() -> Result {
+        let old = "envs:\n  - OLD: x\n    opts:\n      is_expand: false\n";
+        let new = merged(old, &[entry("A", "1")])?;
+        assert_eq!(new, format!("{old}  - A: \"1\"\n    opts:\n      is_expand: false\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_already_there_is_replaced_where_it_stands_and_only_once() -> Result {
+        let old = "envs:\n- A: old\n- B: kept\n- A: older\n- C: kept";
+        let new = merged(old, &[entry("A", "new"), entry("D", "4")])?;
+        assert_eq!(
+            new,
+            concat!(
+                "envs:\n- A: \"new\"\n  opts:\n    is_expand: false\n- B: kept\n- C: kept\n",
+                "- D: \"4\"\n  opts:\n    is_expand: false\n",
+            )
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn what_envman_does_not_write_is_left_to_envman() {
+        let unknown = [
+            "envs: [{A: b}]\n",
+            "{envs: [{A: b}]}\n",
+            "envs:\n- &a {A: b}\n- *a\n",
+            "envs:\n- A: b\nother: [\n",
+            "envs:\n- A: b\n  C: d\n",
+            "envs:\n- A: [1]\n",
+            "envs: text\n",
+            "- A: b\n",
+            "envs:\n- A: b\n---\nenvs: []\n",
+            "\u{0}",
+            "no yaml: [",
+        ];
+        for text in unknown {
+            let result = merged(text, &[entry("A", "1")]);
+            assert!(matches!(result, Err(EnvstoreError::UnknownForm)), "{text:?}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn the_limits_count_what_stays_and_name_the_output() {
+        let limits = Limits { env_bytes_limit_in_kb: 1, env_list_bytes_limit_in_kb: 2 };
+        let old = format!("envs:\n- OLD: {}\n- A: {}\n", "x".repeat(1024), "x".repeat(1024));
+        let fits = [entry("A", &"y".repeat(1024))];
+        assert!(merge(&old, &fits, limits).is_ok(), "the old value of A does not count");
+        let long = [entry("A", &"y".repeat(1025))];
+        let error = merge(&old, &long, limits).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("output A has 2 KiB") && error.contains("at most 1 KiB"), "{error}");
+        let many = [entry("A", &"y".repeat(1024)), entry("B", "z")];
+        let error = merge(&old, &many, limits).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            error.contains("output B") && error.contains("3 KiB") && error.contains("at most 2 KiB"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_file_keeps_its_mode_and_a_new_one_is_private() -> Result {
+        let folder = tempfile::tempdir()?;
+        let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777);
+        let path = folder.path().join("store.yml");
+        write(&path, &[entry("A", "1")], NO_LIMITS)?;
+        assert_eq!(mode(&path)?, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
+        write(&path, &[entry("A", "2")], NO_LIMITS)?;
+        assert_eq!(mode(&path)?, 0o640);
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1, "nothing is left beside it");
+        Ok(())
+    }
+
+    #[test]
+    fn a_link_to_the_store_stays_a_link() -> Result {
+        let folder = tempfile::tempdir()?;
+        let (store, link) = (folder.path().join("store.yml"), folder.path().join("link.yml"));
+        fs::write(&store, "envs: []\n")?;
+        std::os::unix::fs::symlink(&store, &link)?;
+        write(&link, &[entry("A", "1")], NO_LIMITS)?;
+        assert!(fs::symlink_metadata(&link)?.is_symlink());
+        assert!(fs::read_to_string(&store)?.contains("- A: \"1\""));
+        Ok(())
+    }
+
+    #[test]
+    fn writing_in_place_shortens_the_file_too() -> Result {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        fs::write(&path, "a longer text")?;
+        write_in_place(&path, b"short", b"a longer text")?;
+        assert_eq!(fs::read(&path)?, b"short");
+        Ok(())
+    }
+}

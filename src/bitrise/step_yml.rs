@@ -34,9 +34,9 @@ struct Options {
     is_sensitive: bool,
 }
 
-/// One declared input.
+/// A declared input or output.
 #[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
+pub struct Declared<'a> {
     pub name: &'a str,
     /// As written, `$NAME` not yet expanded.
     pub default: &'a str,
@@ -55,20 +55,24 @@ impl StepYml {
     }
 
     /// The inputs, in the order of the Workflow Editor.
-    pub fn inputs(&self) -> impl Iterator<Item = Input<'_>> {
-        self.inputs.iter().filter_map(|item| {
-            let (name, default) = item.name_and_default.iter().next()?;
-            Some(Input {
-                name,
-                default: default.as_deref().unwrap_or_default(),
-                value_options: &item.opts.value_options,
-                is_sensitive: item.opts.is_sensitive,
-            })
-        })
+    pub fn inputs(&self) -> impl Iterator<Item = Declared<'_>> {
+        self.inputs.iter().filter_map(Item::declared)
     }
 
-    /// The names of the declared outputs, in order.
-    pub fn outputs(&self) -> impl Iterator<Item = &str> {
-        self.outputs.iter().filter_map(|item| item.name_and_default.keys().next().map(String::as_str))
+    /// The outputs, in order. Their defaults are empty.
+    pub fn outputs(&self) -> impl Iterator<Item = Declared<'_>> {
+        self.outputs.iter().filter_map(Item::declared)
+    }
+}
+
+impl Item {
+    fn declared(&self) -> Option<Declared<'_>> {
+        let (name, default) = self.name_and_default.iter().next()?;
+        Some(Declared {
+            name,
+            default: default.as_deref().unwrap_or_default(),
+            value_options: &self.opts.value_options,
+            is_sensitive: self.opts.is_sensitive,
+        })
     }
 }
