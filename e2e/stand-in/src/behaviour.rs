@@ -1,0 +1,192 @@
+//! How an answer can go wrong, as data: in Rust for tests, in JSON for scripts.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What the server does with one request.
+///
+/// A scenario holds a list of these, one per request, in order. A list that is used up means
+/// [`Behaviour::Ok`]. [`Behaviour::Forever`] is never used up.
+///
+/// There are three sorts:
+///
+/// - The connection breaks before the server has looked at the request: `ResetBeforeAnswer`,
+///   `CloseBeforeAnswer`, `Raw`.
+/// - The answer is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
+///   `Oversize`. The request is checked first, as a real service authenticates first: a request
+///   that the service refuses gets the refusal instead, and uses the behaviour up.
+/// - The answer, be it good or a refusal, is delivered badly: all others.
+///
+/// The request is recorded and judged in every case.
+///
+/// In JSON, names are in snake case and durations are whole milliseconds:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use stand_in::Behaviour;
+/// let list: Vec<Behaviour> = serde_json::from_str(r#"[
+///     "ok",
+///     {"status": {"code": 503, "headers": [["Retry-After", "1"]], "body": "busy"}},
+///     {"redirect": {"code": 302, "to": "https://localhost:1/"}},
+///     "reset_before_answer",
+///     "reset_mid_body",
+///     "close_before_answer",
+///     {"stall_before_header": 250},
+///     {"stall_in_body": 250},
+///     {"drip": {"bytes": 1, "every": 10}},
+///     "wrong_content_length",
+///     "chunked_cut",
+///     {"oversize": 1048576},
+///     "gzip",
+///     "html",
+///     "empty_body",
+///     "invalid_utf8",
+///     {"body": "{}"},
+///     {"raw": "not HTTP at all"},
+///     {"forever": {"status": {"code": 500}}}
+/// ]"#)?;
+/// assert_eq!(list[7], Behaviour::StallInBody(Duration::from_millis(250)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behaviour {
+    /// Nothing goes wrong.
+    Ok,
+    /// This status with these headers and this body. Without a `Content-Type` among the headers,
+    /// the answer has the content type that the route has otherwise.
+    Status {
+        /// From 200 to 599.
+        code: u16,
+        /// Names and values, sent after the server's own.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        /// The whole body.
+        #[serde(default)]
+        body: String,
+    },
+    /// A redirect with an empty body.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        code: u16,
+        /// The `Location` header, as it is.
+        to: String,
+    },
+    /// The connection is reset (RST) once the request has arrived.
+    ResetBeforeAnswer,
+    /// Header and half the body, then the connection is reset.
+    ResetMidBody,
+    /// The connection is closed in an orderly way once the request has arrived.
+    CloseBeforeAnswer,
+    /// Nothing for so long, then the answer.
+    StallBeforeHeader(#[serde(with = "millis")] Duration),
+    /// Header and half the body, then nothing for so long, then the rest.
+    StallInBody(#[serde(with = "millis")] Duration),
+    /// The body in small pieces with pauses between them.
+    Drip {
+        /// Bytes in a piece; 0 counts as 1.
+        bytes: usize,
+        /// The pause between two pieces.
+        #[serde(with = "millis")]
+        every: Duration,
+    },
+    /// `Content-Length` promises more than comes; then the connection is closed in an orderly way.
+    WrongContentLength,
+    /// A chunked body that is closed in the middle of a chunk.
+    ChunkedCut,
+    /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length
+    /// is not known beforehand.
+    Oversize(u64),
+    /// The answer's body compressed, with `Content-Encoding: gzip`, asked for or not.
+    Gzip,
+    /// 200 with an HTML page, as a captive portal or a proxy sends it.
+    Html,
+    /// 200 with the route's content type and no body.
+    EmptyBody,
+    /// 200 with a JSON object in which a string holds bytes that are not UTF-8.
+    InvalidUtf8,
+    /// 200 with the route's content type and this body. In JSON: a string, or a list of bytes.
+    Body(#[serde(with = "text_or_bytes")] Vec<u8>),
+    /// These bytes in place of an HTTP answer, then the connection is closed. In JSON as `Body`.
+    Raw(#[serde(with = "text_or_bytes")] Vec<u8>),
+    /// The behaviour inside, for this request and all that follow.
+    Forever(Box<Behaviour>),
+}
+
+impl Behaviour {
+    /// This behaviour for all requests from here on.
+    #[must_use]
+    pub fn forever(self) -> Self {
+        Self::Forever(Box::new(self))
+    }
+
+    /// Whether another answer takes the place of a good one.
+    pub(crate) fn replaces_the_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { .. }
+                | Self::Redirect { .. }
+                | Self::Html
+                | Self::EmptyBody
+                | Self::InvalidUtf8
+                | Self::Body(_)
+                | Self::Oversize(_)
+        )
+    }
+
+    /// The next behaviour of a list; uses it up unless it is [`Behaviour::Forever`].
+    pub(crate) fn next_of(list: &mut VecDeque<Self>) -> Self {
+        match list.front() {
+            None => Self::Ok,
+            Some(Self::Forever(inner)) => {
+                let mut inner = inner.as_ref();
+                while let Self::Forever(deeper) = inner {
+                    inner = deeper;
+                }
+                inner.clone()
+            }
+            Some(_) => list.pop_front().unwrap_or(Self::Ok),
+        }
+    }
+}
+
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
+
+mod text_or_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum TextOrBytes {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => to.serialize_str(text),
+            Err(_) => bytes.serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        Ok(match TextOrBytes::deserialize(from)? {
+            TextOrBytes::Text(text) => text.into_bytes(),
+            TextOrBytes::Bytes(bytes) => bytes,
+        })
+    }
+}

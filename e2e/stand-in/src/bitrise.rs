@@ -1,0 +1,26 @@
+//! Bitrise's connected credential, and a host of files.
+
+use crate::http::{Answer, Head, Judgement};
+
+/// What Bitrise calls the connected credential, below the build URL.
+pub(crate) const CONNECTION_FILE: &str = "apple_developer_portal_data.json";
+
+/// `GET <build URL>/apple_developer_portal_data.json`
+pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Judgement {
+    let sent: Vec<_> = head.values("BUILD_API_TOKEN").collect();
+    let refusal = match sent.as_slice() {
+        [one] if *one == token => None,
+        [_] => Some("the header BUILD_API_TOKEN is not the build's token".to_owned()),
+        [] => Some("the header BUILD_API_TOKEN is absent".to_owned()),
+        more => Some(format!("{} headers BUILD_API_TOKEN", more.len())),
+    };
+    match refusal {
+        None => Judgement::ok(Answer::json(200, body)),
+        Some(why) => Judgement::refused(Answer::json(401, r#"{"error_msg":"Unauthorized"}"#), why),
+    }
+}
+
+/// `GET /files/<name>/<file name>`
+pub(crate) fn file(bytes: &[u8]) -> Judgement {
+    Judgement::ok(Answer::new(200, "application/octet-stream", bytes))
+}

@@ -1,0 +1,199 @@
+//! Plays, on loopback, the web services that the Step talks to: Bitrise's connected credential
+//! with a host of .p8 files, and Apple's App Store Connect API with the session check of its
+//! website.
+//!
+//! It checks what it is sent as strictly as the real services do, records every request with
+//! what it made of it, and misbehaves when a scenario says so. Every scenario has a name, so one
+//! server serves many tests at once:
+//!
+//! | path | scenario | refuses |
+//! |---|---|---|
+//! | `/build/<name>/apple_developer_portal_data.json` | [`Connection`] | a wrong `BUILD_API_TOKEN`: 401 |
+//! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
+//! | `/asc/<name>/v1/apps?limit=1`, `/asc/<name>/v1/bundleIds?limit=1` | [`Account`] | a token that Apple refuses: 401; `apps` for enterprise: 404; another query: 400 |
+//! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 |
+//!
+//! Everywhere: 405 for any method but GET; 404 for a name that no scenario has; 400, and a
+//! [violation](Request::violations), for a credential header on a path that it is not for, for a
+//! wrong or repeated `Host`, and for a GET with a body.
+//!
+//! ```
+//! use stand_in::{Behaviour, Connection, StandIn};
+//!
+//! let server = StandIn::start()?;
+//! let build_url = server.connection(
+//!     "nothing connected",
+//!     Connection {
+//!         token: "secret".to_owned(),
+//!         body: "{}".to_owned(),
+//!         behaviours: vec![Behaviour::ResetBeforeAnswer, Behaviour::Ok],
+//!     },
+//! );
+//! assert!(build_url.starts_with(server.origin()));
+//! assert!(server.requests_for("nothing connected").is_empty());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod apple;
+mod behaviour;
+mod bitrise;
+mod http;
+pub mod keys;
+mod place;
+mod request;
+mod scenario;
+mod server;
+mod tls;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use behaviour::Behaviour;
+pub use keys::PublicKey;
+pub use request::{Request, Service, Verdict};
+pub use scenario::{Account, Connection, Provider, Session};
+pub use tls::Certificate;
+
+use scenario::{Folder, Memory, Scenario, Scenarios};
+use server::Running;
+use tls::Tls;
+
+/// A server with scenarios that can be added, and replaced by name, while it runs.
+///
+/// Dropping it ends it: open connections are closed, stalls are cut short.
+pub struct StandIn {
+    running: Running,
+    scenarios: Arc<Memory>,
+    ca_pem: Option<String>,
+}
+
+impl StandIn {
+    /// Starts on a free port of 127.0.0.1, with http.
+    ///
+    /// # Errors
+    ///
+    /// When no port or no thread is to be had.
+    pub fn start() -> io::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// Starts on a free port of 127.0.0.1, with https and this certificate. Its origin names
+    /// `localhost`.
+    ///
+    /// # Errors
+    ///
+    /// When no port or no thread is to be had, or no certificate can be made.
+    pub fn start_tls(certificate: Certificate) -> io::Result<Self> {
+        Tls::new(certificate).and_then(|tls| Self::start_with(Some(tls)))
+    }
+
+    fn start_with(tls: Option<Tls>) -> io::Result<Self> {
+        let (config, ca_pem) = tls.map(|tls| (tls.config, tls.ca_pem)).unzip();
+        let scenarios = Arc::new(Memory::default());
+        let known = Scenarios::Memory(Arc::clone(&scenarios));
+        Ok(Self { running: Running::start(known, config, None)?, scenarios, ca_pem })
+    }
+
+    /// `http://127.0.0.1:PORT` or `https://localhost:PORT`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.running.shared.origin
+    }
+
+    /// The certificate of the test CA that issues all certificates but
+    /// [`Certificate::SelfSigned`]; `None` with http.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// Adds a build and returns its build URL.
+    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    pub fn connection(&self, name: &str, connection: Connection) -> String {
+        let Connection { token, body, behaviours } = connection;
+        let body = body.into_bytes();
+        let scenario = Scenario::Connection { token, body };
+        self.scenarios.put(Service::Connection, name, "", scenario, behaviours);
+        self.url("build", name)
+    }
+
+    /// Adds a file for download and returns its URL.
+    pub fn file(
+        &self,
+        name: &str,
+        file_name: &str,
+        bytes: impl Into<Vec<u8>>,
+        behaviours: Vec<Behaviour>,
+    ) -> String {
+        let scenario = Scenario::File(bytes.into());
+        self.scenarios.put(Service::File, name, file_name, scenario, behaviours);
+        format!("{}/{}", self.url("files", name), place::encode(file_name))
+    }
+
+    /// Adds an App Store Connect account and returns the base URL of its API, to which
+    /// `/v1/apps?limit=1` is appended.
+    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    pub fn app_store_connect(&self, name: &str, mut account: Account) -> String {
+        let behaviours = std::mem::take(&mut account.behaviours);
+        let scenario = Scenario::Account(account);
+        self.scenarios.put(Service::AppStoreConnect, name, "", scenario, behaviours);
+        self.url("asc", name)
+    }
+
+    /// Adds a session and returns the base URL of its website, to which `/olympus/v1/session` is
+    /// appended.
+    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    pub fn apple_session(&self, name: &str, mut session: Session) -> String {
+        let behaviours = std::mem::take(&mut session.behaviours);
+        let scenario = Scenario::Session(session);
+        self.scenarios.put(Service::AppleSession, name, "", scenario, behaviours);
+        self.url("olympus", name)
+    }
+
+    /// All requests so far, in the order in which they were answered.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.running.shared.requests()
+    }
+
+    /// The requests so far to all scenarios of this name.
+    #[must_use]
+    pub fn requests_for(&self, name: &str) -> Vec<Request> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.name == name);
+        requests
+    }
+
+    fn url(&self, service: &str, name: &str) -> String {
+        format!("{}/{service}/{}", self.origin(), place::encode(name))
+    }
+}
+
+/// A server whose scenarios are files, for scripts. The `stand-in` binary's `--help` describes
+/// the folder.
+pub struct FolderStandIn {
+    running: Running,
+}
+
+impl FolderStandIn {
+    /// Starts on a free port of 127.0.0.1, with http. Files are read anew at every request, and
+    /// every request is appended to `requests.jsonl` in the folder.
+    ///
+    /// # Errors
+    ///
+    /// When no port or no thread is to be had.
+    pub fn start(root: PathBuf, token: String) -> io::Result<Self> {
+        let log = root.join("requests.jsonl");
+        let scenarios = Scenarios::Folder(Folder::new(root, token));
+        Ok(Self { running: Running::start(scenarios, None, Some(log))? })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.running.shared.origin
+    }
+}

@@ -1,0 +1,138 @@
+//! The server for scripts, with scenarios that are files: see `--help`.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+
+use stand_in::FolderStandIn;
+use stand_in::keys::P256;
+
+const HELP: &str = r#"Plays, on 127.0.0.1, Bitrise's connected credential and Apple's App Store Connect.
+
+    stand-in --root DIR --token TOKEN [--no-stdin]
+    stand-in new-key PRIVATE_PEM PUBLIC_PEM
+
+Writes its origin (http://127.0.0.1:PORT) to DIR/origin when it is ready, and appends every
+request to DIR/requests.jsonl, one JSON object in a line, secrets included. Ends when its
+standard input does, unless --no-stdin. new-key writes a new P-256 key as App Store Connect
+issues it, and its public half.
+
+These files are read anew at every request:
+
+    DIR/connections/NAME.json   the answer of  ORIGIN/build/NAME/apple_developer_portal_data.json
+                                to a BUILD_API_TOKEN that is TOKEN
+    DIR/files/NAME/FILE         the answer of  ORIGIN/files/NAME/FILE
+    DIR/apple/NAME.json         an account, at ORIGIN/asc/NAME/v1/apps?limit=1
+                                and            ORIGIN/asc/NAME/v1/bundleIds?limit=1
+        {"public_key_path": "in DIR, SPKI PEM", "key_id": "...", "issuer_id": "..." or null,
+         "enterprise": false, "clock_skew_seconds": 0}
+    DIR/sessions/NAME.json      a session, at  ORIGIN/olympus/NAME/olympus/v1/session
+        {"cookies": {"name": "value"}, "email_address": "...",
+         "provider": {"provider_id": 1, "name": "..."} or null, "available_providers": [...]}
+
+Beside any of them, <the same path>.behaviours.json (so NAME.json.behaviours.json) is a list of
+what goes wrong, one per request, in order; after its end, nothing does. It begins anew when its
+text changes. Times are milliseconds.
+
+    "ok"                                      nothing goes wrong
+    {"status": {"code": 503, "headers": [["Retry-After", "1"]], "body": "busy"}}
+    {"redirect": {"code": 302, "to": "URL"}}
+    "reset_before_answer", "close_before_answer", "reset_mid_body"
+    {"stall_before_header": 250}              nothing for so long, then the answer
+    {"stall_in_body": 250}                    half the body, nothing for so long, then the rest
+    {"drip": {"bytes": 1, "every": 10}}       the body in small pieces
+    "wrong_content_length", "chunked_cut"     less comes than was promised
+    {"oversize": 1048576}                     a JSON object of so many bytes
+    "gzip", "html", "empty_body", "invalid_utf8"
+    {"body": "text"}, {"raw": "text"}         another body; another answer, without HTTP
+    {"forever": "reset_before_answer"}        for this request and all that follow
+"#;
+
+#[expect(clippy::print_stderr, reason = "a program of its own, with no log")]
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stand-in: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Vec<OsString>) -> io::Result<()> {
+    let mut arguments = arguments.into_iter();
+    let mut root = None;
+    let mut token = None;
+    let mut watch_stdin = true;
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--help" | "-h") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            Some("new-key") => {
+                let private = value(&mut arguments, "new-key PRIVATE_PEM")?;
+                let public = value(&mut arguments, "new-key PRIVATE_PEM PUBLIC_PEM")?;
+                return new_key(Path::new(&private), Path::new(&public));
+            }
+            Some("--root") => root = Some(PathBuf::from(value(&mut arguments, "--root")?)),
+            Some("--token") => token = Some(value(&mut arguments, "--token")?),
+            Some("--no-stdin") => watch_stdin = false,
+            _ => return Err(usage(&format!("unknown argument {}", argument.display()))),
+        }
+    }
+    let root = root.ok_or_else(|| usage("--root is missing"))?;
+    let token = token
+        .ok_or_else(|| usage("--token is missing"))?
+        .into_string()
+        .map_err(|_| usage("--token is not UTF-8"))?;
+    serve(&root, token, watch_stdin)
+}
+
+fn serve(root: &Path, token: String, watch_stdin: bool) -> io::Result<()> {
+    let server = FolderStandIn::start(root.to_owned(), token)?;
+
+    // A reader never sees half an origin.
+    let unfinished = root.join(".origin.new");
+    fs::write(&unfinished, format!("{}\n", server.origin()))?;
+    fs::rename(&unfinished, root.join("origin"))?;
+
+    if !watch_stdin {
+        loop {
+            thread::park();
+        }
+    }
+    let mut ignored = [0; 1024];
+    loop {
+        match io::stdin().read(&mut ignored) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn new_key(private: &Path, public: &Path) -> io::Result<()> {
+    let key = P256::generate()?;
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(private)?
+        .write_all(key.private_pem.as_bytes())?;
+    fs::write(public, key.public_pem)
+}
+
+fn value(arguments: &mut impl Iterator<Item = OsString>, of: &str) -> io::Result<OsString> {
+    arguments.next().ok_or_else(|| usage(&format!("a value is missing: {of}")))
+}
+
+fn usage(problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{problem}; see stand-in --help"))
+}

@@ -1,0 +1,72 @@
+//! The server's map: which path belongs to which service and scenario.
+
+use std::fmt::Write as _;
+
+use crate::request::Service;
+
+/// Where a request goes. Name and rest are percent-decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub service: Service,
+    /// The scenario's name.
+    pub name: String,
+    /// What follows the name, without the slash between them.
+    pub rest: String,
+}
+
+impl Place {
+    pub(crate) fn unknown() -> Self {
+        Self { service: Service::Unknown, name: String::new(), rest: String::new() }
+    }
+
+    /// From the path of a request.
+    pub(crate) fn of(path: &str) -> Self {
+        let mut segments = path.splitn(4, '/');
+        let (Some(""), Some(service), Some(name), Some(rest)) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
+            return Self::unknown();
+        };
+        let service = match service {
+            "build" => Service::Connection,
+            "files" => Service::File,
+            "asc" => Service::AppStoreConnect,
+            "olympus" => Service::AppleSession,
+            _ => return Self::unknown(),
+        };
+        match (decode(name), decode(rest)) {
+            (Some(name), Some(rest)) => Self { service, name, rest },
+            _ => Self::unknown(),
+        }
+    }
+}
+
+/// One segment of a path, percent-encoded.
+pub(crate) fn encode(segment: &str) -> String {
+    let mut encoded = String::new();
+    for byte in segment.bytes() {
+        // RFC 3986, section 2.3: unreserved characters.
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _infallible = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            let value = digit()? * 16 + digit()?;
+            u8::try_from(value).ok()?
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(decoded).ok()
+}

@@ -1,0 +1,262 @@
+//! What the server knows: scenarios given by a test, or files in a folder.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::keys::PublicKey;
+use crate::place::Place;
+use crate::request::Service;
+use crate::{Behaviour, bitrise};
+
+/// A Bitrise build with its connected credential.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// What the header `BUILD_API_TOKEN` must be.
+    pub token: String,
+    /// The answer's body, served as it is.
+    pub body: String,
+    /// One per request, in order.
+    pub behaviours: Vec<Behaviour>,
+}
+
+/// An App Store Connect account, seen from its one API key.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The API key's public half.
+    pub public_key: PublicKey,
+    /// The token's `kid`.
+    pub key_id: String,
+    /// The token's `iss`; `None` for an individual key, whose tokens have `sub` instead.
+    pub issuer_id: Option<String>,
+    /// In the Apple Developer Enterprise Program: another audience, no `/v1/apps`.
+    pub enterprise: bool,
+    /// How far the service's clock is ahead of this computer's; negative when it is behind.
+    pub clock_skew_seconds: i64,
+    /// One per request, in order.
+    pub behaviours: Vec<Behaviour>,
+}
+
+/// A session of App Store Connect's website.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// The cookies that must come, no more, no fewer.
+    pub cookies: BTreeMap<String, String>,
+    /// The e-mail address in the answer.
+    pub email_address: String,
+    /// The team that is selected; `None` leaves it out of the answer.
+    pub provider: Option<Provider>,
+    /// All teams of the user.
+    pub available_providers: Vec<Provider>,
+    /// One per request, in order.
+    #[serde(skip)]
+    pub behaviours: Vec<Behaviour>,
+}
+
+impl Default for Session {
+    /// Jane Doe of Example Ltd, with no cookies.
+    fn default() -> Self {
+        let example = Provider { provider_id: 118_573_544, name: "Example Ltd".to_owned() };
+        Self {
+            cookies: BTreeMap::new(),
+            email_address: "jane@example.com".to_owned(),
+            provider: Some(example.clone()),
+            available_providers: vec![example],
+            behaviours: Vec::new(),
+        }
+    }
+}
+
+/// A team on App Store Connect's website.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Its number.
+    pub provider_id: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// A scenario without its behaviours.
+#[derive(Debug)]
+pub(crate) enum Scenario {
+    Connection { token: String, body: Vec<u8> },
+    File(Vec<u8>),
+    Account(Account),
+    Session(Session),
+}
+
+/// Where scenarios come from.
+pub(crate) enum Scenarios {
+    Memory(Arc<Memory>),
+    Folder(Folder),
+}
+
+impl Scenarios {
+    /// The scenario of a place and what to do with this request; `None` when there is no such
+    /// scenario.
+    pub(crate) fn next(&self, place: &Place) -> io::Result<Option<(Arc<Scenario>, Behaviour)>> {
+        if place.service == Service::Connection && place.rest != bitrise::CONNECTION_FILE
+            || place.service == Service::Unknown
+        {
+            return Ok(None);
+        }
+        match self {
+            Self::Memory(memory) => Ok(memory.next(place)),
+            Self::Folder(folder) => folder.next(place),
+        }
+    }
+}
+
+/// Scenarios that a test has added, by service, name, and, for files, file name.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<HashMap<(Service, String, String), Known>>);
+
+/// A scenario, and what is left of its behaviours.
+type Known = (Arc<Scenario>, VecDeque<Behaviour>);
+
+impl Memory {
+    /// Adds a scenario, or replaces the one of the same name. `file` is empty but for files.
+    pub(crate) fn put(
+        &self,
+        service: Service,
+        name: &str,
+        file: &str,
+        scenario: Scenario,
+        behaviours: Vec<Behaviour>,
+    ) {
+        let key = (service, name.to_owned(), file.to_owned());
+        let value = (Arc::new(scenario), behaviours.into());
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(key, value);
+    }
+
+    fn next(&self, place: &Place) -> Option<(Arc<Scenario>, Behaviour)> {
+        let file = match place.service {
+            Service::File => place.rest.clone(),
+            _ => String::new(),
+        };
+        let key = (place.service, place.name.clone(), file);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (scenario, behaviours) = known.get_mut(&key)?;
+        Some((Arc::clone(scenario), Behaviour::next_of(behaviours)))
+    }
+}
+
+/// Scenarios that are files, read anew at every request.
+pub(crate) struct Folder {
+    pub root: PathBuf,
+    /// The token of every connection in the folder.
+    pub token: String,
+    /// For each behaviours file: its text when it was first read, and what is left of it.
+    behaviours: Mutex<HashMap<PathBuf, (String, VecDeque<Behaviour>)>>,
+}
+
+/// `apple/<name>.json`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountFile {
+    /// Relative to the folder.
+    public_key_path: PathBuf,
+    key_id: String,
+    issuer_id: Option<String>,
+    #[serde(default)]
+    enterprise: bool,
+    #[serde(default)]
+    clock_skew_seconds: i64,
+}
+
+impl Folder {
+    pub(crate) fn new(root: PathBuf, token: String) -> Self {
+        Self { root, token, behaviours: Mutex::default() }
+    }
+
+    fn next(&self, place: &Place) -> io::Result<Option<(Arc<Scenario>, Behaviour)>> {
+        let Place { service, name, rest } = place;
+        if !is_file_name(name) || *service == Service::File && !is_file_name(rest) {
+            return Ok(None);
+        }
+        let json = format!("{name}.json");
+        let path = match service {
+            Service::Connection => self.root.join("connections").join(json),
+            Service::File => self.root.join("files").join(name).join(rest),
+            Service::AppStoreConnect => self.root.join("apple").join(json),
+            Service::AppleSession => self.root.join("sessions").join(json),
+            Service::Unknown => return Ok(None),
+        };
+        let Some(bytes) = read_if_there(&path)? else {
+            return Ok(None);
+        };
+        let scenario = match service {
+            Service::Connection => Scenario::Connection { token: self.token.clone(), body: bytes },
+            Service::AppStoreConnect => Scenario::Account(self.account(&path, &bytes)?),
+            Service::AppleSession => Scenario::Session(parse(&path, &bytes)?),
+            Service::File | Service::Unknown => Scenario::File(bytes),
+        };
+        Ok(Some((Arc::new(scenario), self.behaviour(&path)?)))
+    }
+
+    fn account(&self, path: &Path, bytes: &[u8]) -> io::Result<Account> {
+        let file: AccountFile = parse(path, bytes)?;
+        let public_key_path = self.root.join(&file.public_key_path);
+        let public_key = fs::read_to_string(&public_key_path)
+            .and_then(|pem| PublicKey::from_spki_pem(&pem))
+            .map_err(|error| at(&public_key_path, &error))?;
+        Ok(Account {
+            public_key,
+            key_id: file.key_id,
+            issuer_id: file.issuer_id,
+            enterprise: file.enterprise,
+            clock_skew_seconds: file.clock_skew_seconds,
+            behaviours: Vec::new(),
+        })
+    }
+
+    /// The next behaviour in `<path>.behaviours.json`. A file whose text has changed begins anew.
+    fn behaviour(&self, path: &Path) -> io::Result<Behaviour> {
+        let mut file = path.as_os_str().to_owned();
+        file.push(".behaviours.json");
+        let file = PathBuf::from(file);
+        let bytes = read_if_there(&file)?;
+
+        let mut behaviours = self.behaviours.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bytes) = bytes else {
+            behaviours.remove(&file);
+            return Ok(Behaviour::Ok);
+        };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let begun = behaviours.get(&file).is_some_and(|(old, _)| *old == text);
+        if !begun {
+            let list = parse(&file, &bytes)?;
+            behaviours.insert(file.clone(), (text, list));
+        }
+        Ok(behaviours.get_mut(&file).map_or(Behaviour::Ok, |(_, left)| Behaviour::next_of(left)))
+    }
+}
+
+/// Whether the text names a file in a folder, and not another folder.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
+}
+
+fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path, &error)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| at(path, &error.into()))
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,270 @@
+//! Connections, and the way of a request through the server.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustls::ServerConfig;
+
+use crate::http::{After, Answer, Head, Incoming, Judgement, Wire, unix_seconds};
+use crate::place::Place;
+use crate::request::{Request, Service, Verdict};
+use crate::scenario::{Scenario, Scenarios};
+use crate::{Behaviour, apple, bitrise};
+
+const BAD_REQUEST: &str = r#"{"error":"Bad Request"}"#;
+const NOT_FOUND: &str = r#"{"error":"Not Found"}"#;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub scenarios: Scenarios,
+    pub origin: String,
+    /// What the `Host` header can be.
+    authorities: [String; 2],
+    tls: Option<Arc<ServerConfig>>,
+    started: Instant,
+    requests: Mutex<Vec<Request>>,
+    /// A file that gets each request as a line of JSON.
+    log: Option<PathBuf>,
+    stopping: AtomicBool,
+    /// A second handle of each open connection, to shut it down by.
+    open: Mutex<HashMap<u64, TcpStream>>,
+    last_connection: AtomicU64,
+}
+
+/// The thread that accepts connections; dropping this ends it and all connections.
+pub(crate) struct Running {
+    pub shared: Arc<Shared>,
+    address: SocketAddr,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub(crate) fn start(
+        scenarios: Scenarios,
+        tls: Option<Arc<ServerConfig>>,
+        log: Option<PathBuf>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let port = address.port();
+        let shared = Arc::new(Shared {
+            scenarios,
+            origin: match tls {
+                None => format!("http://127.0.0.1:{port}"),
+                Some(_) => format!("https://localhost:{port}"),
+            },
+            authorities: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
+            tls,
+            started: Instant::now(),
+            requests: Mutex::default(),
+            log,
+            stopping: AtomicBool::new(false),
+            open: Mutex::default(),
+            last_connection: AtomicU64::new(0),
+        });
+        let accepting = thread::Builder::new().name("stand-in".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept_from(&listener)
+        })?;
+        Ok(Self { shared, address, accepting: Some(accepting) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts, so that it sees the flag and closes the listener.
+        drop(TcpStream::connect(self.address));
+        if let Some(accepting) = self.accepting.take() {
+            // It does not panic; and if it did, it would have ended all the same.
+            let _ended = accepting.join();
+        }
+        for connection in lock(&self.shared.open).values() {
+            // Its thread wakes from whatever it waits for, and ends.
+            let _closed_already = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        lock(&self.requests).clone()
+    }
+
+    fn accept_from(self: &Arc<Self>, listener: &TcpListener) {
+        loop {
+            let accepted = listener.accept();
+            if self.stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            match accepted {
+                // A connection that cannot be served is closed: its client will say so.
+                Ok((tcp, _)) => drop(self.begin(tcp)),
+                // Out of file descriptors, at most: that passes.
+                Err(_) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, tcp: TcpStream) -> io::Result<()> {
+        let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
+        lock(&self.open).insert(number, tcp.try_clone()?);
+        let shared = Arc::clone(self);
+        let begun = thread::Builder::new()
+            .name(format!("stand-in {number}"))
+            .spawn(move || shared.serve(number, tcp));
+        if begun.is_err() {
+            lock(&self.open).remove(&number);
+        }
+        begun.map(drop)
+    }
+
+    fn serve(&self, number: u64, tcp: TcpStream) {
+        let Ok(mut wire) = Wire::new(tcp, self.tls.clone()) else {
+            lock(&self.open).remove(&number);
+            return;
+        };
+        let after = loop {
+            match self.serve_one(number, &mut wire) {
+                Ok(After::Next) => {}
+                Ok(after) => break after,
+                // The peer is gone, or did not like our certificate.
+                Err(_) => break After::Close,
+            }
+        };
+        wire.end(after);
+        lock(&self.open).remove(&number);
+    }
+
+    fn serve_one(&self, number: u64, wire: &mut Wire) -> io::Result<After> {
+        let (head, malformed) = match wire.receive()? {
+            Incoming::Head(head) => (head, None),
+            Incoming::Malformed(why) => (Head::default(), Some(why)),
+            Incoming::End => return Ok(After::Close),
+        };
+        let place = Place::of(head.path());
+        let (violations, judgement, behaviour) = match malformed {
+            None => {
+                let violations = self.violations(&head, place.service);
+                let (judgement, behaviour) = self.judge(&head, &place, &violations);
+                (violations, judgement, behaviour)
+            }
+            Some(why) => {
+                let judgement = Judgement::refused(Answer::json(400, BAD_REQUEST), why);
+                (Vec::new(), judgement, Behaviour::Ok)
+            }
+        };
+        let Judgement { answer, refusal } = judgement;
+        let refused = refusal.is_some();
+        let recorded = self.record(Request {
+            at_millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            connection: number,
+            method: head.method.clone(),
+            target: head.target.clone(),
+            headers: head.headers.clone(),
+            service: place.service,
+            name: place.name,
+            behaviour: behaviour.clone(),
+            verdict: refusal.map_or(Verdict::Ok, Verdict::Refused),
+            violations,
+        });
+        if let Err(error) = recorded {
+            let answer = Answer::new(500, "text/plain", format!("cannot record this: {error}\n"));
+            return wire.send(&head, &answer, &Behaviour::Ok);
+        }
+        if refused && behaviour.replaces_the_answer() {
+            return wire.send(&head, &answer, &Behaviour::Ok);
+        }
+        wire.send(&head, &answer.replaced_by(&behaviour), &behaviour)
+    }
+
+    fn judge(&self, head: &Head, place: &Place, violations: &[String]) -> (Judgement, Behaviour) {
+        let (scenario, behaviour) = match self.scenarios.next(place) {
+            Ok(Some((scenario, behaviour))) => (Ok(Some(scenario)), behaviour),
+            Ok(None) => (Ok(None), Behaviour::Ok),
+            Err(error) => (Err(error), Behaviour::Ok),
+        };
+        let judgement = match (violations, scenario) {
+            ([], Ok(Some(scenario))) => self.judge_scenario(&scenario, head, place),
+            ([], Ok(None)) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found"),
+            ([], Err(error)) => {
+                Judgement::refused(Answer::new(500, "text/plain", format!("{error}\n")), error.to_string())
+            }
+            (violations, _) => Judgement::refused(Answer::json(400, BAD_REQUEST), violations.join("; ")),
+        };
+        (judgement, behaviour)
+    }
+
+    fn judge_scenario(&self, scenario: &Scenario, head: &Head, place: &Place) -> Judgement {
+        if head.method != "GET" {
+            let answer = Answer::json(405, r#"{"error":"Method Not Allowed"}"#);
+            let why = format!("the method is {}", head.method);
+            return Judgement::refused(answer.with("Allow", "GET"), why);
+        }
+        match scenario {
+            Scenario::Connection { token, body } => bitrise::connection(token, body, head),
+            Scenario::File(bytes) => bitrise::file(bytes),
+            Scenario::Account(account) => {
+                let now = unix_seconds().saturating_add(account.clock_skew_seconds);
+                let mut judgement = apple::api(account, head, &place.rest, &self.origin, now);
+                judgement.answer.unix_seconds = now;
+                judgement
+            }
+            Scenario::Session(session) if place.rest == apple::SESSION_PATH => apple::session(session, head),
+            Scenario::Session(_) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found"),
+        }
+    }
+
+    /// What no client may ever do.
+    fn violations(&self, head: &Head, service: Service) -> Vec<String> {
+        const CREDENTIALS: [&str; 4] = ["BUILD_API_TOKEN", "Authorization", "Cookie", "Proxy-Authorization"];
+        let meant = match service {
+            Service::Connection => Some("BUILD_API_TOKEN"),
+            Service::AppStoreConnect => Some("Authorization"),
+            Service::AppleSession => Some("Cookie"),
+            Service::File | Service::Unknown => None,
+        };
+        let mut violations: Vec<_> = CREDENTIALS
+            .into_iter()
+            .filter(|name| Some(*name) != meant && head.values(name).next().is_some())
+            .map(|name| format!("the header {name} is not for this place"))
+            .collect();
+
+        let hosts: Vec<_> = head.values("Host").collect();
+        match hosts.as_slice() {
+            [host] if self.authorities.iter().any(|known| known == host) => {}
+            hosts => violations.push(format!("the Host header is {hosts:?}")),
+        }
+        if service == Service::Connection && head.query().is_some() {
+            violations.push("the build URL has no query".to_owned());
+        }
+        if head.method == "GET" && head.has_body() {
+            violations.push("GET with a body".to_owned());
+        }
+        violations
+    }
+
+    fn record(&self, request: Request) -> io::Result<()> {
+        let mut requests = lock(&self.requests);
+        if let Some(log) = &self.log {
+            let mut line = serde_json::to_vec(&request)?;
+            line.push(b'\n');
+            let mut file = OpenOptions::new().create(true).append(true).open(log)?;
+            file.write_all(&line)?;
+        }
+        requests.push(request);
+        Ok(())
+    }
+}
+
+/// No lock here guards more than one step, so a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
