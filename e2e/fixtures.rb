@@ -1,0 +1,213 @@
+# Makes what the scenarios need, on the spot: ruby fixtures.rb ROOT
+#
+#   ROOT/connections/<name>.json   what Bitrise answers (served by the stand-in)
+#   ROOT/files/<name>/<file>       what a file host holds (served too, and read from disk)
+#   ROOT/secrets.yml               the project's secrets, for `bitrise run --inventory`
+#   ROOT/manifest.json             what the scenarios may expect of each credential
+#
+# Nothing here is real, and the private keys live as long as one run of run.sh.
+
+require 'fileutils'
+require 'http-cookie'
+require 'json'
+require 'openssl'
+require 'securerandom'
+require 'time'
+require 'yaml'
+
+ROOT = ARGV.fetch(0)
+
+def write(path, content)
+  path = File.join(ROOT, path)
+  FileUtils.mkdir_p(File.dirname(path))
+  File.write(path, content)
+end
+
+# --- API keys ---------------------------------------------------------------------
+
+# The key IDs are ones that an unquoted YAML scalar would turn into a number.
+def api_key(key_id, issuer_id, enterprise: false)
+  key = OpenSSL::PKey::EC.generate('prime256v1')
+  { kind: 'api_key', key_id: key_id, issuer_id: issuer_id, enterprise: enterprise,
+    pem: key.private_to_pem, public_pem: key.public_to_pem, sec1: key.to_pem }
+end
+
+connected_key  = api_key('1234567E12', '69a6de7f-03bb-47e3-e053-5b8c7c11a4d1')
+enterprise_key = api_key('2345670123', '57246542-96fe-1a63-e053-0824d011072a', enterprise: true)
+input_key      = api_key('0123456701', 'c055ca8c-e5a8-4836-b61d-aa5794eeb3f4')
+
+# As Bitrise sends it at times: the base64 body alone.
+def pem_body(pem)
+  pem.lines[1..-2].join.delete("\n")
+end
+
+# --- Sessions ---------------------------------------------------------------------
+
+# Values that are something else than this text to a YAML reader, to the reader of
+# fastlane's literal \n, or to a shell.
+HOSTILE_VALUES = [
+  'a: b', ': ', 'a #b', '# comment', '"quoted', "'single", '"', "'", '""', "''",
+  '{flow', '[flow', '}', ']', ',', '{}', '[]',
+  'no', 'Yes', 'off', 'true', '~', 'null', '', '.inf', '.nan', '<<', '=',
+  '0123', '0o17', '1_000', '0x1F', '0b11', '12e5', '1.5', '1:30:00', '2031-01-02', '-',
+  'back\\nslash', '\\', '\\\\n', 'C:\\new\\table\\x41', 'ends in \\',
+  'trailing  ', '  leading', ' ', '%percent', '@at', '`tick`', '!tag', '!!int 3',
+  '&anchor', '*alias', '- item', '? key', '|', '>', '|-', '---', '...', '--- !x',
+  '$HOME', '${HOME}', '$(id)', '%{x}', '"; exit 1; "',
+  'ünïcödé ✓ 漢字 😀', "no-break\u00A0space", "line\u2028separator", "next\u0085line", "\uFEFFmark",
+  'word ' * 60
+].freeze
+
+# The three cookies that fastlane cannot do without; long enough to be searched for in logs.
+def essential_cookies(tag)
+  [
+    { name: 'myacinfo', value: "DAWTKN-#{tag}-#{SecureRandom.alphanumeric(60)}", domain: 'apple.com', path: '/',
+      secure: true, httponly: true, for_domain: true },
+    { name: 'DES5c148586daa451e55afb017aa62418f91', value: "HSARMTKNSRVT-#{tag}-#{SecureRandom.alphanumeric(40)}/+==",
+      domain: 'idmsa.apple.com', path: '/appleauth', secure: true, httponly: true, for_domain: true },
+    { name: 'dqsid', value: "eyJhbGciOiJIUzI1NiJ9.#{tag}.#{SecureRandom.alphanumeric(40)}",
+      domain: 'appstoreconnect.apple.com', path: '/', secure: true, httponly: false, for_domain: false }
+  ]
+end
+
+def hostile_cookies
+  HOSTILE_VALUES.each_with_index.map do |value, i|
+    { name: format('h%02d', i), value: value, domain: 'idmsa.apple.com', path: i.even? ? '/' : '/appleauth/auth',
+      secure: i % 3 != 0, httponly: i % 4 != 0, for_domain: i % 5 != 0 }
+  end
+end
+
+# Bitrise leaves `for_domain` out where it is true.
+def as_connection_cookies(cookies)
+  cookies.map { |cookie| cookie[:for_domain] ? cookie.reject { |name, _| name == :for_domain } : cookie }
+end
+
+# As `fastlane spaceauth` makes it, with the same library. `lines` as a file has it,
+# otherwise as it is printed: one line, with literal \n.
+def as_spaceauth(cookies, lines: false)
+  yaml = cookies.map { |cookie| HTTP::Cookie.new(**cookie) }.to_yaml
+  lines ? yaml : "export FASTLANE_SESSION='#{yaml.gsub("\n", '\\n')}'"
+end
+
+# --- Apple IDs --------------------------------------------------------------------
+
+EXPIRY = Time.at(Time.now.to_i + (20 * 24 * 60 * 60))
+EXPIRED = Time.utc(2024, 2, 29, 23, 59, 58)
+
+connected_apple_id = {
+  kind: 'apple_id', user: 'connected@example.com',
+  password: %q(  pa$$HOME: "q" 'a' #c \n ${PATH} %{x} @!*&ü✓  ),
+  app_password: 'conn-ecte-dapp-pass',
+  session: essential_cookies('connected') + hostile_cookies,
+  expires_at: EXPIRY.utc.strftime('%Y-%m-%dT%H:%M:%SZ')
+}
+# No two-factor session, and a password that YAML 1.1 reads as a number.
+sessionless_apple_id = { kind: 'apple_id', user: 'sessionless@example.com', password: '1_000_000' }
+pasted_session = essential_cookies('pasted')
+pasted_session[0][:value] += ': #"'
+pasted_session[2][:value] = '0123456701234567'
+input_apple_id = {
+  kind: 'apple_id', user: 'input@example.com', password: %q( in$HOME: 'p' "w" \n # ), session: pasted_session
+}
+input_app_password = 'inpu-tapp-pass-word'
+
+# --- The connections --------------------------------------------------------------
+
+def key_fields(key, private_key: key[:pem])
+  { key_id: key[:key_id], issuer_id: key[:issuer_id], private_key: private_key, is_enterprise_account: key[:enterprise] }
+end
+
+def apple_id_fields(apple_id, expiry:)
+  fields = {
+    apple_id: apple_id[:user], password: apple_id[:password], app_specific_password: apple_id[:app_password].to_s,
+    connection_expiry_date: expiry && expiry.localtime('+02:00').iso8601(3)
+  }
+  return fields unless apple_id[:session]
+
+  fields.merge(session_cookies: {
+                 'https://idmsa.apple.com' => as_connection_cookies(apple_id[:session]),
+                 'https://olympus.itunes.apple.com' => [
+                   { name: 'elsewhere', value: 'of-no-use-to-fastlane', domain: 'olympus.itunes.apple.com', path: '/' }
+                 ]
+               })
+end
+
+connected_key_fields = key_fields(connected_key).reject { |name, _| name == :is_enterprise_account }
+without_app_password = connected_apple_id.reject { |name, _| name == :app_password }
+damaged_key = key_fields(connected_key, private_key: connected_key[:pem].sub(/.{20}\n-----END/, "\n-----END"))
+
+{
+  nothing: { unknown_field: [1], apple_id: '', password: '' },
+  api_key: connected_key_fields,
+  enterprise_api_key: key_fields(enterprise_key, private_key: pem_body(enterprise_key[:pem])),
+  damaged_api_key: damaged_key,
+  apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRY),
+  sessionless_apple_id: apple_id_fields(sessionless_apple_id, expiry: nil),
+  expired_apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRED),
+  both: connected_key_fields.merge(apple_id_fields(without_app_password, expiry: EXPIRY)),
+  flaky: connected_key_fields,
+  broken: connected_key_fields
+}.each { |name, connection| write("connections/#{name}.json", JSON.generate(connection)) }
+
+# One bad moment, and an outage that outlasts every retry. `Retry-After: 0` keeps the
+# Step from waiting long between its tries.
+unavailable = { status: { code: 503, headers: [%w[Retry-After 0]] } }
+write('connections/flaky.json.behaviours.json', JSON.generate([unavailable]))
+write('connections/broken.json.behaviours.json', JSON.generate([{ forever: unavailable }]))
+
+# --- The files --------------------------------------------------------------------
+
+write("files/team/AuthKey_#{input_key[:key_id]}.p8", input_key[:pem])
+write('files/team/key.p8', input_key[:pem])
+write("files/sec1/AuthKey_#{input_key[:key_id]}.p8", input_key[:sec1].gsub("\n", "\r\n"))
+write('files/rsa/AuthKey_RSA0123456.p8', OpenSSL::PKey::RSA.new(2048).private_to_pem)
+write('files/expired-link/AuthKey_LINK123456.p8', <<~XML)
+  <?xml version="1.0" encoding="UTF-8"?>
+  <Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>
+XML
+
+# --- The project's secrets --------------------------------------------------------
+
+token = SecureRandom.hex(16)
+secrets = {
+  BITRISE_BUILD_API_TOKEN: token,
+  TEAM_API_KEY: input_key[:pem],
+  TEAM_API_KEY_BASE64: [input_key[:pem]].pack('m0'),
+  TEAM_APPLE_ID: input_apple_id[:user],
+  TEAM_PASSWORD: input_apple_id[:password],
+  TEAM_APP_PASSWORD: input_app_password,
+  TEAM_FASTLANE_SESSION: as_spaceauth(pasted_session),
+  TEAM_FASTLANE_SESSION_FILE: as_spaceauth(pasted_session, lines: true)
+}
+# JSON strings are YAML, and the same to every reader of it. `is_expand: false` is the
+# box "Replace variables in input" unticked: a `$` in a secret stays one.
+write('secrets.yml', "envs:\n" + secrets.map { |name, value|
+  "- #{name}: #{value.to_json}\n  opts: { is_expand: false }\n"
+}.join)
+write('token', token)
+
+# --- The manifest -----------------------------------------------------------------
+
+keys = { connected_key: connected_key, enterprise_key: enterprise_key, input_key: input_key,
+         input_key_of_an_enterprise: input_key.merge(enterprise: true) }
+apple_ids = { connected_apple_id: connected_apple_id, sessionless_apple_id: sessionless_apple_id,
+              input_apple_id: input_apple_id }
+
+# What no log may hold, by name. Short values would be found everywhere.
+never_logged = { 'the build token' => token, 'TEAM_APP_PASSWORD' => input_app_password }
+keys.each do |name, key|
+  # Each line of the key's body: 64 columns, so that also a part of the key is found.
+  (key[:pem].lines + key[:sec1].lines).reject { |line| line.start_with?('-----') }.each_with_index do |line, i|
+    never_logged["#{name}, part #{i}"] = line.chomp
+  end
+end
+apple_ids.each do |name, apple_id|
+  never_logged["#{name}, password"] = apple_id[:password]
+  never_logged["#{name}, app-specific password"] = apple_id[:app_password]
+  Array(apple_id[:session]).each { |cookie| never_logged["#{name}, cookie #{cookie[:name]}"] = cookie[:value] }
+end
+never_logged.reject! { |_, value| value.nil? || value.strip.length < 9 }
+
+write('manifest.json', JSON.generate(
+                         credentials: keys.merge(apple_ids), secrets: secrets, never_logged: never_logged
+                       ))

@@ -1,0 +1,97 @@
+# Judges one run of the CLI: ruby judge.rb SCENARIO RUN
+#
+#   SCENARIO            a workflow of bitrise.yml
+#   RUN/log             what the CLI printed
+#   RUN/status          its exit status
+#   RUN/results/*.json  what each assertion in the workflow expected and found
+#   RUN/requests.jsonl  what the stand-in was asked meanwhile
+#
+# Prints each problem on a line of its own, without quoting a secret, and ends with
+# status 1 when there is one.
+
+require 'json'
+require 'yaml'
+
+scenario, run = ARGV
+MANIFEST = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'manifest.json')))
+LOG = File.read(File.join(run, 'log'), encoding: 'UTF-8').scrub
+STATUS = File.read(File.join(run, 'status')).to_i
+
+results = Dir.glob(File.join(run, 'results', '*.json')).sort_by { |path| File.basename(path).to_i }
+             .map { |path| JSON.parse(File.read(path)) }
+requests = File.readlines(File.join(run, 'requests.jsonl')).map { |line| JSON.parse(line) }
+steps = YAML.safe_load(File.read(File.join(__dir__, 'bitrise.yml')), aliases: true).dig('workflows', scenario, 'steps')
+
+# --- The parts of the CLI's log ---------------------------------------------------
+
+# What each step printed, in order: from the end of its heading to the box at its end.
+def sections
+  bar = Regexp.escape("+#{'-' * 78}+")
+  heading = /^(?:\e\[0m)?#{bar}\n\| \(\d+\) .*\n#{bar}\n(?:\| (?:id|version|collection|toolkit|time): .*\n)+#{bar}\n/
+  LOG.split(heading).drop(1).map { |section| section.split(/^\+-{3}\+-{63}\+-{10}\+$/, 2).first }
+end
+
+# The error with which the CLI sums up a failed step: the red line above that box.
+def error_summary(section)
+  section[/\e\[31;1m([^\e]*)\e\[0m\n(?:\e\[34;1m[^\e]*\e\[0m\n)?\| {78}\|\n\z/, 1]
+end
+
+def plain(text)
+  text.gsub(/\e\[[\d;]*m/, '')
+end
+
+# --- The judgement ----------------------------------------------------------------
+
+problems = []
+
+kinds = steps.map { |step| step.is_a?(Hash) ? step.keys.first : step }
+assertions = kinds.count('path::./e2e/assert')
+problems << "#{results.length} of #{assertions} assertions ran" if results.length != assertions
+problems.concat(results.flat_map { |result| result['problems'] })
+
+expected = results.flat_map { |result| result['expected'] }
+failure = expected.any? { |expectation| expectation.key?('error') }
+problems << "the CLI ended with the status #{STATUS}" if STATUS.zero? == failure
+
+by_step = kinds.zip(sections)
+step_logs = by_step.select { |kind, _| kind == 'path::./' }.map { |_, section| section.to_s }
+assert_logs = by_step.select { |kind, _| kind == 'path::./e2e/assert' }.map { |_, section| section.to_s }
+
+# The message that the CLI gave to the later step, and the one that it shows.
+if failure
+  summaries = step_logs.map { |log| error_summary(log) }.compact
+  problems << 'the CLI shows another error than it tells later steps' if summaries != [results.first&.fetch('error')]
+end
+
+said = plain(step_logs.join)
+expected.each do |expectation|
+  Array(expectation['log']).each { |regex| problems << "the Step's log does not say /#{regex}/" unless said.match?(/#{regex}/i) }
+  Array(expectation['not_in_log']).each { |regex| problems << "the Step's log says /#{regex}/" if said.match?(/#{regex}/i) }
+  next unless expectation.key?('requests')
+
+  asked = requests.map { |request| "#{request['method']} #{request['target']}" }
+  problems << "the stand-in was asked #{asked}, not #{expectation['requests']}" if asked != expectation['requests']
+end
+requests.each { |request| request['violations'].each { |text| problems << "#{request['target']}: #{text}" } }
+
+# Where the CLI had to redact, the Step said something that it must keep to itself.
+problems << 'the CLI had to redact the log of the Step' if step_logs.any? { |log| log.include?('[REDACTED]') }
+
+# A later step printed every output: the secret ones must be redacted, and only these
+# (and those that are one of the project's secrets anyway).
+results.zip(assert_logs).each do |result, log|
+  result['printed'].each do |name, output|
+    shown = log.to_s[/^<<<#{name}\n(.*?)\n>>>#{name}$/m, 1]
+    if shown.nil? then problems << "#{name} was not printed"
+    elsif output['secret']
+      problems << "the CLI does not redact #{name}" unless shown.lines(chomp: true).all?('[REDACTED]')
+    elsif shown != (MANIFEST['secrets'].value?(output['value']) ? '[REDACTED]' : output['value'])
+      problems << "the CLI shows #{name} as #{shown}"
+    end
+  end
+end
+
+MANIFEST['never_logged'].each { |what, value| problems << "the log holds #{what}" if LOG.include?(value) }
+
+puts problems
+exit 1 if problems.any?
