@@ -14,6 +14,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # One red block: the Bitrise CLI shows the last one as the Step's error message.
 fail() {
   printf '\033[31;1m%s\033[0m\n' "$*"
+  # The CLI may stop reading as soon as this ends.
+  sleep 0.2
   exit 1
 }
 

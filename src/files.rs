@@ -1,22 +1,43 @@
 //! The files of a run, in one private folder that goes away unless everything succeeds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reqwest::Url;
+use secrecy::SecretString;
 use serde::Serialize;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use crate::apple::api_key::ApiKey;
+use crate::apple::api_key::{ApiKey, IssuerId};
+use crate::apple::device::{self, Device};
+use crate::connection_file;
 use crate::credential::Credential;
 
 /// What the folder is called, before its random part.
 pub const FOLDER_PREFIX: &str = "apple-services-connection-";
 
-const FASTLANE_JSON: &str = "fastlane_api_key.json";
+/// Tells a folder of this Step from any other, for the day it is to be removed.
+pub const MARKER_NAME: &str = ".apple-services-connection";
+pub const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
+
+/// The files that outputs point to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum File {
+    /// `AuthKey_<ID>.p8`
+    PrivateKey,
+    /// fastlane's API key file.
+    FastlaneKey,
+    /// The credential in the connection's format.
+    Connection,
+    /// fastlane's `register_devices` file.
+    Devices,
+    /// UDIDs separated by commas.
+    DeviceList,
+}
 
 /// Why the files could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -35,22 +56,13 @@ pub enum FilesError {
     NotUtf8 { folder: String },
 }
 
-/// The files of a credential, on disk until dropped, or for good after [`Files::keep`].
-#[derive(Debug)]
+/// The files of a run, on disk until dropped, or for good after [`Files::keep`].
+#[derive(Debug, Default)]
 pub struct Files {
-    folder: Option<TempDir>,
-    pub api_key: Option<ApiKeyFiles>,
-}
-
-/// Where an API key is for the tools, as text that goes into outputs.
-#[derive(Debug)]
-pub struct ApiKeyFiles {
-    pub folder: String,
-    /// `AuthKey_<ID>.p8`
-    pub private_key: String,
-    /// The same as a `file://` URL.
-    pub private_key_url: String,
-    pub fastlane_json: String,
+    folder: Option<(TempDir, String)>,
+    paths: BTreeMap<File, String>,
+    /// The text of [`File::Connection`].
+    pub connection_json: Option<SecretString>,
 }
 
 /// fastlane's API key file.
@@ -58,42 +70,105 @@ pub struct ApiKeyFiles {
 #[derive(Serialize)]
 struct FastlaneKey<'a> {
     key_id: &'a str,
-    issuer_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer_id: Option<&'a str>,
     key: &'a str,
     in_house: bool,
 }
 
 impl Files {
-    /// Writes what must be a file for this credential: for an Apple ID, nothing.
+    /// Writes those of the wanted files that this credential and these devices fill.
     ///
     /// The folder has mode 0700 and the files 0600 from the moment they exist.
     ///
     /// # Errors
     /// [`FilesError`]; nothing is left behind then.
-    pub fn write(credential: Option<&Credential>, temp_dir: &Path) -> Result<Self, FilesError> {
-        let Some(Credential::ApiKey(key)) = credential else {
-            return Ok(Self { folder: None, api_key: None });
+    pub fn write(
+        wanted: &BTreeSet<File>,
+        credential: Option<&Credential>,
+        devices: &[Device],
+        temp_dir: &Path,
+    ) -> Result<Self, FilesError> {
+        let mut files = Self::default();
+        for &file in wanted {
+            let Some((name, content)) = content(file, credential, devices) else { continue };
+            let path = files.folder_in(temp_dir)?.join(&name);
+            write_private(&path, &name, &content)?;
+            files.paths.insert(file, text(&path)?);
+            if file == File::Connection {
+                files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
+            }
+        }
+        Ok(files)
+    }
+
+    /// The folder of this run, made and marked at the first file.
+    fn folder_in(&mut self, temp_dir: &Path) -> Result<&Path, FilesError> {
+        let (folder, _) = match &mut self.folder {
+            Some(folder) => folder,
+            none => {
+                let folder = private_folder(temp_dir)?;
+                write_private(&folder.path().join(MARKER_NAME), MARKER_NAME, MARKER_TEXT.as_bytes())?;
+                let path = text(folder.path())?;
+                none.insert((folder, path))
+            }
         };
-        let folder = private_folder(temp_dir)?;
-        let private_key =
-            write_private(folder.path(), &key.id.file_name(), key.private_key.expose_pem().as_bytes())?;
-        let fastlane_json = write_private(folder.path(), FASTLANE_JSON, &fastlane_json(key))?;
-        let url = Url::from_file_path(&private_key).map_err(|()| not_utf8(folder.path()))?;
-        let api_key = ApiKeyFiles {
-            folder: text(folder.path())?,
-            private_key: text(&private_key)?,
-            private_key_url: url.into(),
-            fastlane_json: text(&fastlane_json)?,
-        };
-        Ok(Self { folder: Some(folder), api_key: Some(api_key) })
+        Ok(folder.path())
+    }
+
+    /// The run's folder, if a file was written.
+    #[must_use]
+    pub fn folder(&self) -> Option<&str> {
+        self.folder.as_ref().map(|(_, path)| path.as_str())
+    }
+
+    /// The absolute path of a file, if it was written.
+    #[must_use]
+    pub fn path(&self, file: File) -> Option<&str> {
+        self.paths.get(&file).map(String::as_str)
     }
 
     /// Lets the files stay for later Steps.
     pub fn keep(self) {
-        if let Some(folder) = self.folder {
+        if let Some((folder, _)) = self.folder {
             // The path is in the outputs; nothing here needs it any more.
             let _path = folder.keep();
         }
+    }
+}
+
+/// The `file://` URL of an absolute path.
+#[must_use]
+pub fn url_of(path: &str) -> Option<String> {
+    Url::from_file_path(path).ok().map(String::from)
+}
+
+/// A file's name and content, or `None` when there is nothing to write into it.
+fn content(
+    file: File,
+    credential: Option<&Credential>,
+    devices: &[Device],
+) -> Option<(String, Zeroizing<Vec<u8>>)> {
+    let plain = |text: String| Zeroizing::new(text.into_bytes());
+    match (file, credential) {
+        (File::PrivateKey, Some(Credential::ApiKey(key))) => {
+            Some((key.id.file_name(), plain(key.private_key.expose_pem().to_owned())))
+        }
+        (File::FastlaneKey, Some(Credential::ApiKey(key))) => {
+            Some(("fastlane_api_key.json".to_owned(), fastlane_json(key)))
+        }
+        // The connection's format has no key without an issuer.
+        (File::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
+        (File::Connection, Some(credential)) => {
+            Some(("connection.json".to_owned(), connection_file::json(credential, devices)))
+        }
+        (File::Devices, _) if !devices.is_empty() => {
+            Some(("devices.txt".to_owned(), plain(device::register_devices_file(devices))))
+        }
+        (File::DeviceList, _) if !devices.is_empty() => {
+            Some(("device_list.txt".to_owned(), plain(device::udid_list_file(devices))))
+        }
+        _ => None,
     }
 }
 
@@ -108,24 +183,22 @@ fn private_folder(temp_dir: &Path) -> Result<TempDir, FilesError> {
         .map_err(refused)
 }
 
-fn write_private(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, FilesError> {
-    let path = folder.join(name);
+fn write_private(path: &Path, name: &str, bytes: &[u8]) -> Result<(), FilesError> {
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)
     };
     write().map_err(|error| FilesError::File {
         name: name.to_owned(),
-        folder: folder.display().to_string(),
+        folder: path.parent().unwrap_or(path).display().to_string(),
         error,
-    })?;
-    Ok(path)
+    })
 }
 
 fn fastlane_json(key: &ApiKey) -> Zeroizing<Vec<u8>> {
     let content = FastlaneKey {
         key_id: key.id.as_str(),
-        issuer_id: key.issuer.as_str(),
+        issuer_id: key.issuer().map(IssuerId::as_str),
         key: key.private_key.expose_pem(),
         in_house: key.enterprise,
     };

@@ -1,13 +1,14 @@
 //! One way to fetch a document: bounded in time, size, tries and redirects.
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 pub use reqwest::header::HeaderMap;
-use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
@@ -15,12 +16,14 @@ use zeroize::Zeroizing;
 use crate::host::Host;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A server that asks for a longer pause than this is asked again after this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
+
+/// How long a document of Bitrise or of a file host may take.
+pub const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether an answer may send the request on to another address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,18 @@ pub struct Get {
     pub redirects: Redirects,
     /// Answers over this many bytes are refused.
     pub max_bytes: usize,
+    /// From the first byte out to the last one in.
+    pub timeout: Duration,
+}
+
+/// What a server said, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    /// The server's clock, from the header `Date`.
+    pub date: Option<OffsetDateTime>,
+    pub retry_after: Option<Duration>,
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// Why there is no document. `Display` completes a sentence that begins with what was asked.
@@ -47,8 +62,8 @@ pub struct Get {
 pub enum Failure {
     #[error("could not be reached ({0})")]
     Unreachable(String),
-    #[error("did not answer within {} seconds", REQUEST_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("did not answer within {} seconds", .0.as_secs())]
+    Timeout(Duration),
     #[error("broke off its answer ({0})")]
     BrokenOff(String),
     #[error("has no certificate that this machine trusts ({0})")]
@@ -81,7 +96,7 @@ impl Failure {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout | Self::BrokenOff(_) => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::BrokenOff(_) => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -89,19 +104,21 @@ impl Failure {
         }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// How long the server asks to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
 
-    fn from_reqwest(error: reqwest::Error) -> Self {
+    fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
         // The URL can hold a signature.
         let error = error.without_url();
         let cause = innermost_cause(&error);
         if error.is_timeout() {
-            Self::Timeout
+            Self::Timeout(timeout)
         } else if error.is_redirect() {
             match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
                 Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,
@@ -146,25 +163,42 @@ pub fn is_loopback(url: &Url) -> bool {
 /// # Errors
 /// The [`Failure`] of the last try.
 pub async fn get(request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let client = client(request)?;
+    let client = Client::new(request)?;
     let sleep = host.sleep.clone();
-    let backoff = ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_times(RETRIES)
-        .with_jitter()
-        .with_jitter_seed(host.jitter_seed);
-    (|| get_once(&client, request, host))
-        .retry(backoff)
+    (|| async { client.ask(request, host).await?.ok() })
+        .retry(backoff(host))
         .sleep(move |span| sleep(span))
         .when(Failure::is_transient)
         .adjust(|failure, pause| {
             // `None` ends the tries; only the length of a pause is the server's to choose.
             pause.map(|pause| failure.retry_after().unwrap_or(pause).min(LONGEST_PAUSE))
         })
-        .notify(|failure, pause| {
-            log::warn!("{} {failure}; trying again in {:.1} s", site(&request.url), pause.as_secs_f64());
-        })
+        .notify(|failure, pause| log_retry(&request.url, failure, pause))
         .await
+}
+
+/// Pauses for three more tries: half a second, one, two, and up to as much again by chance.
+#[must_use]
+pub fn backoff(host: &Host) -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_times(RETRIES)
+        .with_jitter()
+        .with_jitter_seed(host.jitter_seed)
+}
+
+/// Says in the log that a request is made again.
+pub fn log_retry(url: &Url, failure: &impl fmt::Display, pause: Duration) {
+    log::warn!("{} {failure}; trying again in {:.1} s", site(url), pause.as_secs_f64());
+}
+
+impl Answer {
+    fn ok(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        match self.status {
+            StatusCode::OK => Ok(self.body),
+            status => Err(Failure::Status { status, retry_after: self.retry_after }),
+        }
+    }
 }
 
 /// Scheme, host and port: what can be named in a log.
@@ -173,26 +207,83 @@ pub fn site(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn client(request: &Get) -> Result<Client, Failure> {
-    let policy = match request.redirects {
-        Redirects::Refused => Policy::none(),
-        Redirects::Followed => Policy::custom(follow),
-    };
-    let mut builder = Client::builder()
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
-        .redirect(policy)
-        .referer(false);
-    if is_loopback(&request.url) {
-        // A proxy would take the request, and its token, off this machine.
-        builder = builder.no_proxy();
+/// A client for requests like the one that it was made for: to its site, with its redirects.
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// # Errors
+    /// When the system's trust store cannot be read.
+    pub fn new(request: &Get) -> Result<Self, Failure> {
+        let policy = match request.redirects {
+            Redirects::Refused => Policy::none(),
+            Redirects::Followed => Policy::custom(follow),
+        };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(policy)
+            .referer(false);
+        if is_loopback(&request.url) {
+            // A proxy would take the request, and its token, off this machine.
+            builder = builder.no_proxy();
+        }
+        if request.url.scheme() == "http" && request.redirects == Redirects::Refused {
+            // Nothing here will speak TLS, and reading the system's store takes longer than the rest.
+            builder = builder.tls_certs_only([]);
+        }
+        builder.build().map(Self).map_err(|error| Failure::from_reqwest(error, request.timeout))
     }
-    if request.url.scheme() == "http" && request.redirects == Redirects::Refused {
-        // Nothing here will speak TLS, and reading the system's store takes longer than the rest.
-        builder = builder.tls_certs_only([]);
+
+    /// Makes the request once.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is no whole answer. An answer of any status is one.
+    pub async fn ask(&self, request: &Get, host: &Host) -> Result<Answer, Failure> {
+        let failure = |error| Failure::from_reqwest(error, request.timeout);
+        let call = self.0.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);
+        let mut response = call.send().await.map_err(failure)?;
+        let status = response.status();
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        // Room for all that was announced: a buffer that grows leaves copies behind.
+        let room = announced.unwrap_or(16 * 1024).min(request.max_bytes);
+        let mut body = Zeroizing::new(Vec::with_capacity(room));
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) if body.len() + chunk.len() <= request.max_bytes => {
+                    body.extend_from_slice(&chunk);
+                }
+                // Of an error page, the status says enough.
+                _ if status != StatusCode::OK => break,
+                Ok(Some(_)) => return Err(Failure::TooLarge { max_bytes: request.max_bytes }),
+                Err(error) => return Err(failure(error)),
+            }
+        }
+        Ok(Answer {
+            status,
+            date: header(&response, &DATE).and_then(http_date),
+            retry_after: header(&response, &RETRY_AFTER).and_then(|value| pause(value, (host.now)())),
+            body,
+        })
     }
-    builder.build().map_err(Failure::from_reqwest)
+}
+
+fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn http_date(value: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(value, &Rfc2822).ok()
+}
+
+/// Seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
+///
+/// [RFC 9110 section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+fn pause(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
+    if let Ok(seconds) = retry_after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Some((http_date(retry_after)? - now).try_into().unwrap_or(Duration::ZERO))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -214,42 +305,6 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         return attempt.error(RefusedRedirect::TooMany);
     }
     attempt.follow()
-}
-
-async fn get_once(client: &Client, request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let call = client.get(request.url.clone()).headers(request.headers.clone());
-    let mut response = call.send().await.map_err(Failure::from_reqwest)?;
-    let status = response.status();
-    if status != StatusCode::OK {
-        let retry_after = retry_after(response.headers(), (host.now)());
-        return Err(Failure::Status { status, retry_after });
-    }
-    let too_large = Failure::TooLarge { max_bytes: request.max_bytes };
-    // Room for all that was announced: a buffer that grows leaves copies behind.
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    if announced.is_some_and(|length| length > request.max_bytes) {
-        return Err(too_large);
-    }
-    let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(16 * 1024)));
-    while let Some(chunk) = response.chunk().await.map_err(Failure::from_reqwest)? {
-        if body.len() + chunk.len() > request.max_bytes {
-            return Err(too_large);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
-///
-/// [RFC 9110 section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let instant = OffsetDateTime::parse(value, &Rfc2822).ok()?;
-    Some((instant - now).try_into().unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
@@ -290,6 +345,7 @@ mod tests {
             headers: HeaderMap::new(),
             redirects: Redirects::Followed,
             max_bytes: 64,
+            timeout: DOCUMENT_TIMEOUT,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(get(&request, &host)).map(|body| body.len());

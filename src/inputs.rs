@@ -1,8 +1,10 @@
 //! The Step's inputs: `step.yml` and the environment in, one validated struct out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,14 +12,31 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::Error as ValueError;
 
-use crate::apple::api_key::{IssuerId, KeyId, is_usual_key_id, is_uuid};
+use crate::apple::api_key::{IssuerId, KeyId, Owner, is_usual_key_id, is_uuid};
 use crate::apple::private_key::looks_like_key_text;
+use crate::apple::token;
 use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::credential::{Source, Toggle};
 use crate::host::Host;
 use crate::http::is_loopback;
+use crate::tools::{self, Tool};
 
-/// All inputs, checked as far as that needs neither files nor network.
+/// What the Step is to do, input `action`.
+#[derive(Debug)]
+pub enum Job {
+    Export(Box<Inputs>),
+    Remove(RemoveInputs),
+}
+
+/// The inputs of `action: remove`.
+#[derive(Debug)]
+pub struct RemoveInputs {
+    /// `None`: no earlier run left a folder.
+    pub credentials_dir: Option<PathBuf>,
+    pub verbose_log: bool,
+}
+
+/// The inputs of `action: export`, checked as far as that needs neither files nor network.
 #[derive(Debug)]
 pub struct Inputs {
     pub connection: Toggle,
@@ -30,8 +49,23 @@ pub struct Inputs {
     /// For a connected Apple ID that has none.
     pub app_password: Option<SecretString>,
     pub sms_default_phone_number: Option<String>,
+    pub export_for: BTreeSet<Tool>,
+    /// The lifetime of the token to export, if one is.
+    pub export_token: Option<Duration>,
+    /// Whom to ask whether the credential is good; `None`: nobody.
+    pub verify: Option<Services>,
+    /// A session that ends within so many days is warned of; 0: never.
+    pub session_expiry_warning_days: i64,
     /// Inputs that are set, and that the toggle rules out.
     pub ignored: Vec<&'static str>,
+}
+
+/// Input `action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Export,
+    Remove,
 }
 
 /// Input `if_missing`: what to do when there is no credential at all.
@@ -57,6 +91,15 @@ pub enum BuildLocation {
     File(PathBuf),
 }
 
+/// Whom to ask about the credential: inputs `app_store_connect_url`,
+/// `app_store_connect_enterprise_url` and `apple_session_url`.
+#[derive(Debug)]
+pub struct Services {
+    pub app_store_connect: Url,
+    pub app_store_connect_enterprise: Url,
+    pub apple_session: Url,
+}
+
 #[derive(Debug)]
 pub enum InputCredential {
     ApiKey(ApiKeyInputs),
@@ -67,7 +110,7 @@ pub enum InputCredential {
 pub struct ApiKeyInputs {
     pub key: KeyLocation,
     pub id: KeyId,
-    pub issuer: IssuerId,
+    pub owner: Owner,
     pub enterprise: bool,
 }
 
@@ -123,10 +166,12 @@ impl std::error::Error for Problems {}
 /// The inputs as the environment has them: one field an input, all text.
 #[derive(Deserialize)]
 struct Raw {
+    action: String,
     connection: String,
     api_key_path: SecretString,
     api_key_id: SecretString,
     api_issuer: SecretString,
+    api_key_type: String,
     api_key_enterprise_account: String,
     apple_id: SecretString,
     password: SecretString,
@@ -134,7 +179,16 @@ struct Raw {
     fastlane_session: SecretString,
     sms_default_phone_number: String,
     if_missing: String,
+    export_for: String,
+    export_token: String,
+    token_lifetime_seconds: String,
+    verify: String,
+    session_expiry_warning_days: String,
+    credentials_dir: String,
     verbose_log: String,
+    app_store_connect_url: String,
+    app_store_connect_enterprise_url: String,
+    apple_session_url: String,
     build_url: String,
     build_api_token: SecretString,
 }
@@ -159,30 +213,34 @@ impl Values {
         for input in step_yml.inputs() {
             let value = value_of(&input, host, &mut values.problems);
             values.printable.push((input.name.to_owned(), printable_value(&input, &value)));
+            let value = allowed(&input, value, &mut values.problems);
             values.by_name.insert(input.name.to_owned(), value);
         }
         values
     }
 }
 
-impl Inputs {
+impl Job {
     /// Understands and checks the inputs.
     ///
     /// # Errors
     /// [`Problems`], all of them at once.
-    pub fn check(values: Values, host: &Host) -> Result<Self, Problems> {
+    pub fn from_values(values: Values, host: &Host) -> Result<Self, Problems> {
         let mut problems = values.problems;
         // The names are those of step.yml and all fields are text, so this fails only when the
         // two were changed apart.
         let raw: Raw = match envy::from_iter(values.by_name) {
             Ok(raw) => raw,
             Err(error) => {
-                problems.add(format!("the inputs cannot be read ({error})"));
+                problems.add(format!("The inputs cannot be read ({error})"));
                 return Err(problems);
             }
         };
-        let inputs = raw.validate(host, &mut problems);
-        if problems.0.is_empty() { Ok(inputs) } else { Err(problems) }
+        let job = match choice("action", &raw.action, &mut problems) {
+            Some(Action::Remove) => Self::Remove(raw.remove_inputs(host)),
+            Some(Action::Export) | None => Self::Export(Box::new(raw.export_inputs(host, &mut problems))),
+        };
+        if problems.0.is_empty() { Ok(job) } else { Err(problems) }
     }
 }
 
@@ -200,7 +258,12 @@ fn value_of(input: &Declared<'_>, host: &Host, problems: &mut Problems) -> Strin
         })
         .into_owned(),
     };
-    let value = if UNTRIMMED.contains(&input.name) { value } else { value.trim().to_owned() };
+    if UNTRIMMED.contains(&input.name) { value } else { value.trim().to_owned() }
+}
+
+/// The value if `step.yml` allows it. If not, the default: one wrong choice must not hide what is
+/// wrong with the other inputs.
+fn allowed(input: &Declared<'_>, value: String, problems: &mut Problems) -> String {
     if input.value_options.is_empty() || input.value_options.contains(&value) {
         return value;
     }
@@ -211,7 +274,6 @@ fn value_of(input: &Declared<'_>, host: &Host, problems: &mut Problems) -> Strin
         _ => "something else".to_owned(),
     };
     problems.add(format!("`{}` is {found}: use one of {expected}", input.name));
-    // One wrong choice must not hide what is wrong with the other inputs.
     input.default.to_owned()
 }
 
@@ -263,7 +325,15 @@ fn list(names: &[&str]) -> String {
 }
 
 impl Raw {
-    fn validate(self, host: &Host, problems: &mut Problems) -> Inputs {
+    fn remove_inputs(self, host: &Host) -> RemoveInputs {
+        let credentials_dir = Some(self.credentials_dir).filter(|folder| !folder.is_empty());
+        RemoveInputs {
+            credentials_dir: credentials_dir.map(|folder| expand_tilde(&folder, host)),
+            verbose_log: self.verbose_log == "yes",
+        }
+    }
+
+    fn export_inputs(self, host: &Host, problems: &mut Problems) -> Inputs {
         let connection = choice("connection", &self.connection, problems).unwrap_or(Toggle::Automatic);
         let if_missing = choice("if_missing", &self.if_missing, problems).unwrap_or(IfMissing::Fail);
         let phone_number = self.sms_default_phone_number.clone();
@@ -274,6 +344,16 @@ impl Raw {
         let build =
             if connection.uses(Source::Connection) { self.build(host, connection, problems) } else { None };
 
+        let export_for = self.export_for(problems);
+        let export_token =
+            match number("token_lifetime_seconds", &self.token_lifetime_seconds, TOKEN_LIFETIMES, problems) {
+                Some(seconds) if self.export_token == "yes" => Some(Duration::from_secs(seconds)),
+                _ => None,
+            };
+        let verify = self.services(problems).filter(|_| self.verify == "yes");
+        let days =
+            number("session_expiry_warning_days", &self.session_expiry_warning_days, 0..=36_500, problems);
+
         let api_key_inputs = self.set_of(&API_KEY_INPUTS);
         let apple_id_inputs = self.set_of(&APPLE_ID_INPUTS);
         let mut ignored = Vec::new();
@@ -281,7 +361,7 @@ impl Raw {
         if connection.uses(Source::Inputs) {
             if !api_key_inputs.is_empty() && !apple_id_inputs.is_empty() {
                 problems.add(format!(
-                    "the inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups",
+                    "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups",
                     list(&api_key_inputs),
                     list(&apple_id_inputs),
                 ));
@@ -295,6 +375,9 @@ impl Raw {
         } else {
             let fills_in = |name: &&str| connection == Toggle::AppleId && *name == "app_password";
             ignored.extend(api_key_inputs);
+            if self.api_key_type == "individual" {
+                ignored.push("api_key_type");
+            }
             if self.api_key_enterprise_account == "yes" {
                 ignored.push("api_key_enterprise_account");
             }
@@ -310,6 +393,10 @@ impl Raw {
                 .filter(|_| connection == Toggle::AppleId)
                 .and_then(non_empty),
             sms_default_phone_number,
+            export_for,
+            export_token,
+            verify,
+            session_expiry_warning_days: days.and_then(|days| days.try_into().ok()).unwrap_or_default(),
             ignored,
         }
     }
@@ -344,6 +431,35 @@ impl Raw {
         Some(Build { location, api_token: self.build_api_token.clone() })
     }
 
+    fn export_for(&self, problems: &mut Problems) -> BTreeSet<Tool> {
+        let tools = tools::parse_list(&self.export_for).map_err(|unknown| {
+            let names = Tool::ALL.map(Tool::name).join(", ");
+            format!("names {unknown:?}, which is no tool that this Step knows: use a list of {names}")
+        });
+        let tools = problems.check("export_for", tools).unwrap_or_default();
+        if let Some((name, one, other)) = tools::conflict(&tools) {
+            problems.add(format!(
+                "`export_for` names {} and {}, which want different values in {name}: choose one of the two, or run the Step twice and rename the outputs",
+                one.name(),
+                other.name(),
+            ));
+        }
+        tools
+    }
+
+    fn services(&self, problems: &mut Problems) -> Option<Services> {
+        let app_store_connect =
+            problems.check("app_store_connect_url", base_url(&self.app_store_connect_url));
+        let app_store_connect_enterprise = problems
+            .check("app_store_connect_enterprise_url", base_url(&self.app_store_connect_enterprise_url));
+        let apple_session = problems.check("apple_session_url", base_url(&self.apple_session_url));
+        Some(Services {
+            app_store_connect: app_store_connect?,
+            app_store_connect_enterprise: app_store_connect_enterprise?,
+            apple_session: apple_session?,
+        })
+    }
+
     fn api_key(&self, host: &Host, problems: &mut Problems) -> Option<ApiKeyInputs> {
         let path = self.api_key_path.expose_secret();
         let key = match path {
@@ -357,23 +473,28 @@ impl Raw {
             "" => {
                 let from_name = key.as_ref().and_then(KeyLocation::key_id);
                 if from_name.is_none() && key.is_some() {
-                    problems.add("the key ID is unknown: set `api_key_id`, or let the file in `api_key_path` be named AuthKey_<ID>.p8");
+                    problems.add("The key ID is unknown: set `api_key_id`, or let the file in `api_key_path` be named AuthKey_<ID>.p8");
                 }
                 from_name
             }
             value => problems.check("api_key_id", KeyId::parse(value)),
         };
-        let issuer = match self.api_issuer.expose_secret() {
+        let owner = match self.api_issuer.expose_secret() {
+            "" if self.api_key_type == "individual" => Some(Owner::Individual),
             "" => {
                 problems.add("`api_issuer` is empty: an API key needs its issuer ID (a UUID, shown above the list of keys in App Store Connect > Users and Access > Integrations)");
                 None
             }
-            value => problems.check("api_issuer", IssuerId::parse(value)),
+            _ if self.api_key_type == "individual" => {
+                problems.add("`api_issuer` is set, and an individual key has no issuer: clear it, or set `api_key_type` to team");
+                None
+            }
+            value => problems.check("api_issuer", IssuerId::parse(value)).map(Owner::Team),
         };
         Some(ApiKeyInputs {
             key: key?,
             id: id?,
-            issuer: issuer?,
+            owner: owner?,
             enterprise: self.api_key_enterprise_account == "yes",
         })
     }
@@ -407,6 +528,9 @@ impl Raw {
         })
     }
 }
+
+/// Seconds: a minute at least, and at most what Apple accepts.
+const TOKEN_LIFETIMES: RangeInclusive<u64> = 60..=token::MAX_LIFETIME.as_secs();
 
 const API_KEY_INPUTS: [&str; 3] = ["api_key_path", "api_key_id", "api_issuer"];
 /// The Apple ID first, then what logs it in.
@@ -458,6 +582,27 @@ fn key_location(value: &str, host: &Host) -> Result<KeyLocation, String> {
 fn is_bare_base64(value: &str) -> bool {
     let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'\\');
     value.len() >= 80 && value.bytes().all(|b| is_base64(b) || b.is_ascii_whitespace())
+}
+
+/// The base URL of one of Apple's services.
+fn base_url(value: &str) -> Result<Url, String> {
+    let expected = "use an https:// URL";
+    let url = Url::parse(value).map_err(|error| format!("is no valid URL ({error}): {expected}"))?;
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        _ => Err(format!("would send a token in the clear: {expected}")),
+    }
+}
+
+/// A whole number within a range.
+fn number(input: &str, value: &str, range: RangeInclusive<u64>, problems: &mut Problems) -> Option<u64> {
+    let number = value.parse().ok().filter(|number| range.contains(number));
+    if number.is_none() {
+        let (least, most) = (range.start(), range.end());
+        problems.add(format!("`{input}` is no whole number from {least} to {most}: correct it"));
+    }
+    number
 }
 
 fn build_location(value: &str, host: &Host) -> Result<BuildLocation, String> {

@@ -1,11 +1,14 @@
 //! A Bitrise Step that hands the connected Apple credential to every later Step and tool.
 //!
-//! Data flows one way: [`inputs`], [`source`], [`credential`], [`files`], [`outputs`],
-//! [`export`]. [`apple`] and [`bitrise`] hold what those two define; [`host`] is the machine.
+//! Data flows one way: [`inputs`], [`source`], [`credential`], [`verify`], [`files`],
+//! [`outputs`], [`export`], [`report`]. [`apple`] and [`bitrise`] hold what those two define,
+//! [`tools`] who reads which name; [`host`] is the machine.
 
 pub mod apple;
 pub mod bitrise;
+pub mod cleanup;
 pub mod clock;
+pub mod connection_file;
 pub mod credential;
 pub mod export;
 pub mod files;
@@ -15,45 +18,115 @@ pub mod inputs;
 pub mod outputs;
 pub mod report;
 pub mod source;
+pub mod tools;
+pub mod verify;
 pub mod yaml;
 
+use anyhow::bail;
+
+use crate::apple::{device, token};
+use crate::bitrise::envstore::Entry;
 use crate::bitrise::log::{done, set_verbose, title};
 use crate::bitrise::step_yml::StepYml;
+use crate::credential::{Credential, Found};
 use crate::files::Files;
 use crate::host::Host;
-use crate::inputs::{IfMissing, Inputs, Values};
-use crate::outputs::Run;
+use crate::inputs::{IfMissing, Inputs, Job, RemoveInputs, Values};
+use crate::outputs::{Run, SignedToken};
+use crate::report::Report;
+use crate::verify::Verification;
 
-/// The whole run.
+/// The whole run, with its page in the end. Returns whether it warned of something.
 ///
 /// # Errors
 /// One sentence: what is wrong, then what to do. Nothing is exported and no file is left then.
-pub async fn run(host: &Host) -> anyhow::Result<()> {
-    let step_yml = StepYml::embedded()?;
-    let values = Values::read(&step_yml, host);
-    report::values(&values);
-    let inputs = Inputs::check(values, host)?;
-    set_verbose(inputs.verbose_log);
-    report::ignored(&inputs);
+pub async fn run(host: &Host) -> anyhow::Result<bool> {
+    let mut report = Report::default();
+    let result = carry_out(host, &mut report).await;
+    let error = result.as_ref().err().map(ToString::to_string);
+    bitrise::page::write(&report.page(error.as_deref()), host, &mut report.warnings);
+    result.map(|()| !report.warnings.all().is_empty())
+}
 
-    title("Looking for the Apple credential");
-    let found = source::resolve(&inputs, host).await?;
-    match &found {
-        Some(found) => report::found(found, (host.now)()),
-        None if inputs.if_missing == IfMissing::Skip => log::warn!("{}", report::missing(&inputs)),
-        None => anyhow::bail!(report::missing(&inputs)),
+async fn carry_out(host: &Host, report: &mut Report) -> anyhow::Result<()> {
+    let values = Values::read(&StepYml::embedded()?, host);
+    report.values(&values);
+    match Job::from_values(values, host)? {
+        Job::Export(inputs) => export_credential(&inputs, host, report).await,
+        Job::Remove(inputs) => remove_credential(&inputs, host),
     }
+}
 
-    title("Exporting it to the next steps");
-    let files = Files::write(found.as_ref().map(|found| &found.credential), &host.temp_dir)?;
-    let entries = outputs::entries(Run {
+async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) -> anyhow::Result<()> {
+    set_verbose(inputs.verbose_log);
+    report.ignored(inputs);
+
+    report.stage("Looking for the Apple credential", (host.now)());
+    let source::Resolution { found, test_devices } =
+        source::resolve(inputs, host, &mut report.warnings).await?;
+    match &found {
+        Some(found) => report.found(found, inputs, (host.now)()),
+        None if inputs.if_missing == IfMissing::Skip => report.warnings.add(report::missing(inputs)),
+        None => bail!(report::missing(inputs)),
+    }
+    let token = sign_token(inputs, found.as_ref(), host)?;
+
+    let verification = match (&found, &inputs.verify) {
+        (Some(found), Some(services)) => {
+            report.stage("Asking Apple whether it is good", (host.now)());
+            verify::verify(found, services, host, &mut report.warnings).await?
+        }
+        _ => Verification::NotAsked,
+    };
+    report.verification(&verification);
+
+    report.stage("Exporting it to the next steps", (host.now)());
+    let credential = found.as_ref().map(|found| &found.credential);
+    let devices = device::clean(&test_devices, &mut report.warnings);
+    let files = Files::write(&outputs::files(&inputs.export_for), credential, &devices, &host.temp_dir)?;
+    let run = Run {
         found: found.as_ref(),
+        verification: &verification,
         files: &files,
+        token: token.as_ref(),
         sms_default_phone_number: inputs.sms_default_phone_number.as_deref(),
-    })?;
+    };
+    let entries = outputs::entries(&inputs.export_for, run)?;
     export::export(&entries, host)?;
     files.keep();
-    report::outputs(&entries);
+    report.outputs(&entries);
+    report.end_stage((host.now)());
+    done("Done.");
+    Ok(())
+}
+
+fn sign_token(inputs: &Inputs, found: Option<&Found>, host: &Host) -> anyhow::Result<Option<SignedToken>> {
+    let (Some(lifetime), Some(found)) = (inputs.export_token, found) else { return Ok(None) };
+    let Credential::ApiKey(key) = &found.credential else {
+        bail!(
+            "`export_token` is yes, and only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key."
+        );
+    };
+    let now = (host.now)();
+    let token = token::sign(key, now, lifetime)?;
+    Ok(Some(SignedToken { token, expires_at: token::expiry(now, lifetime) }))
+}
+
+fn remove_credential(inputs: &RemoveInputs, host: &Host) -> anyhow::Result<()> {
+    set_verbose(inputs.verbose_log);
+    title("Removing what the Step left");
+    match &inputs.credentials_dir {
+        Some(folder) if cleanup::remove_folder(folder, host)? => {
+            log::info!("- The folder {} is deleted.", folder.display());
+        }
+        _ => log::info!("- There is no folder to delete."),
+    }
+    let names = cleanup::outputs_set(host);
+    let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
+    export::export(&entries, host)?;
+    for entry in entries {
+        log::info!("- {} is unset for later steps.", entry.key);
+    }
     done("Done.");
     Ok(())
 }

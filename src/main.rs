@@ -1,6 +1,12 @@
 //! The edge: logger, one call, exit status.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::task::Poll;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use tokio::signal::unix::{SignalKind, signal};
 
 use apple_services_connection::bitrise::log;
 use apple_services_connection::host::Host;
@@ -24,13 +30,58 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(async { apple_services_connection::run(&Host::system()).await });
+    let result = runtime.block_on(async {
+        tokio::select! {
+            // What is written is written: a run that has ended is not undone by a late signal.
+            biased;
+            result = async { apple_services_connection::run(&Host::system()).await } => result,
+            name = stopped() => Err(anyhow!(
+                "The Step was stopped by {name}, and exported nothing: run the build again, or raise its time limit."
+            )),
+        }
+    });
+    // A look-up of a host name that was given up may still be under way; nobody waits for it.
+    runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(warned) => {
+            if warned {
+                let_the_log_be_read();
+            }
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             ::log::error!("{error}");
+            let_the_log_be_read();
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Ends when the process is asked to, with the name of the signal. Without an answer to these
+/// signals, files would stay behind.
+async fn stopped() -> &'static str {
+    let mut signals = [
+        ("SIGTERM", SignalKind::terminate()),
+        ("SIGINT", SignalKind::interrupt()),
+        ("SIGHUP", SignalKind::hangup()),
+    ]
+    // A signal that cannot be caught keeps its default action.
+    .map(|(name, kind)| (name, signal(kind).ok()));
+    std::future::poll_fn(|context| {
+        let came = signals.iter_mut().find_map(|(name, signal)| {
+            signal.as_mut().is_some_and(|signal| signal.poll_recv(context).is_ready()).then_some(*name)
+        });
+        came.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// The Bitrise CLI stops reading when a Step ends, even if the last lines are still in the pipe
+/// (`stepruncmd/timeoutcmd`: it waits for the process, not for its output). What matters must
+/// have been read by then.
+fn let_the_log_be_read() {
+    if !std::io::stdout().is_terminal() {
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

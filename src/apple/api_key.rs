@@ -10,10 +10,32 @@ use crate::apple::private_key::{PrivateKey, looks_like_key_text};
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     pub id: KeyId,
-    pub issuer: IssuerId,
+    pub owner: Owner,
     pub private_key: PrivateKey,
     /// Whether it belongs to the Apple Developer Enterprise Program.
     pub enterprise: bool,
+}
+
+/// Whom a key belongs to.
+///
+/// Source: <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A team key, with the ID of the team that issued it.
+    Team(IssuerId),
+    /// A person's individual key, which has no issuer.
+    Individual,
+}
+
+impl ApiKey {
+    /// The issuer ID, which individual keys do not have.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&IssuerId> {
+        match &self.owner {
+            Owner::Team(issuer) => Some(issuer),
+            Owner::Individual => None,
+        }
+    }
 }
 
 /// The ID that App Store Connect shows beside a key: 10 upper-case letters and digits.

@@ -1,5 +1,9 @@
 //! What Apple defines: keys, identifiers, sessions.
 
 pub mod api_key;
+pub mod app_store_connect;
+pub mod device;
+pub mod olympus;
 pub mod private_key;
 pub mod session;
+pub mod token;

@@ -208,10 +208,10 @@ impl Session {
         SecretString::from(text.as_str())
     }
 
-    /// Whether the session has ended by `now`; `false` when its end is unknown.
+    /// When the session ended, if that was before `now`.
     #[must_use]
-    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    pub fn expired_at(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.expires_at.filter(|expires_at| *expires_at <= now)
     }
 }
 
@@ -258,17 +258,17 @@ fn cookies_from(
     numbered.map(|(record, number)| record.into_cookie(number, default_domain)).collect()
 }
 
-/// Takes off `export FASTLANE_SESSION=` and one pair of quotes.
+/// Takes the value out of `export FASTLANE_SESSION='…'`, wherever that stands in what
+/// `fastlane spaceauth` printed, or off one pair of quotes.
 fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
-    let text = pasted.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    let text = text.strip_prefix("export").map_or(text, str::trim_start);
-    let text = text.strip_prefix("FASTLANE_SESSION=").unwrap_or(text).trim_end_matches(';');
-    let inside = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let text = pasted.rsplit_once("FASTLANE_SESSION=").map_or(pasted, |(_, value)| value).trim_matches(blank);
+    let inside = |quote| text.strip_prefix(quote)?.rsplit_once(quote).map(|(inner, _)| inner);
     Zeroizing::new(match (inside('\''), inside('"')) {
         (Some(inner), _) => inner.to_owned(),
         // Inside double quotes a shell wants the quotes of the YAML escaped.
         (_, Some(inner)) => inner.replace("\\\"", "\""),
-        _ => text.to_owned(),
+        _ => text.trim_end_matches(';').to_owned(),
     })
 }
 
@@ -360,6 +360,9 @@ mod tests {
             format!("export FASTLANE_SESSION=\"{}\"", one_line.replace('"', "\\\"")),
             format!("'{one_line}'"),
             SPACEAUTH.trim_start_matches("---\n").to_owned(),
+            format!(
+                "Successfully logged in to App Store Connect\n\n---\n\nPass the following via the FASTLANE_SESSION environment variable:\n{one_line}\n\n\nExample:\nexport FASTLANE_SESSION='{one_line}'\n"
+            ),
         ];
         let expected = pasted(SPACEAUTH)?;
         let expected_facts = [
@@ -380,8 +383,9 @@ mod tests {
     fn the_end_of_a_pasted_session_is_that_of_its_trust_token() -> Result {
         let session = pasted(SPACEAUTH)?;
         assert_eq!(session.expires_at, parse_instant("2026-12-01T08:00:00Z"));
-        assert!(!session.is_expired(parse_instant("2026-12-01T07:59:59Z").ok_or("no instant")?));
-        assert!(session.is_expired(parse_instant("2026-12-01T08:00:00Z").ok_or("no instant")?));
+        let at = |text| Ok::<_, &str>(session.expired_at(parse_instant(text).ok_or("no instant")?));
+        assert_eq!(at("2026-12-01T07:59:59Z")?, None);
+        assert_eq!(at("2026-12-01T08:00:00Z")?, session.expires_at);
         Ok(())
     }
 

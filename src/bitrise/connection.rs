@@ -33,6 +33,18 @@ pub struct Connection {
     pub connection_expiry_date: Option<String>,
     /// Origin to cookies.
     pub session_cookies: Option<BTreeMap<String, Vec<CookieRecord>>>,
+
+    pub test_devices: Option<Vec<TestDevice>>,
+}
+
+/// A registered test device.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct TestDevice {
+    /// The UDID.
+    pub device_identifier: Option<String>,
+    pub title: Option<String>,
+    /// `ios` and others.
+    pub device_type: Option<String>,
 }
 
 /// A document that is not a connection. Says where it goes wrong and never what stands there,

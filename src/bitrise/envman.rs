@@ -66,7 +66,7 @@ impl Limits {
     pub fn check(self, kept_bytes: usize, entries: &[Entry]) -> Result<(), TooLarge> {
         let mut total = kept_bytes;
         for entry in entries {
-            let bytes = entry.value.expose_secret().len();
+            let bytes = entry.value_bytes();
             total += bytes;
             if exceeds(bytes, self.env_bytes_limit_in_kb) {
                 let limit = self.env_bytes_limit_in_kb;
@@ -120,7 +120,10 @@ pub fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
 fn add(entry: &Entry) -> Result<(), AddError> {
     let failed = |why: String| AddError::Failed { key: entry.key, why };
     let mut command = Command::new("envman");
-    command.args(["add", "--key", entry.key, "--no-expand"]);
+    match entry.value {
+        Some(_) => command.args(["add", "--key", entry.key, "--no-expand"]),
+        None => command.args(["unset", "--key", entry.key]),
+    };
     if entry.is_sensitive {
         command.arg("--sensitive");
     }
@@ -132,7 +135,7 @@ fn add(entry: &Entry) -> Result<(), AddError> {
     })?;
     let written = child.stdin.take().map(|mut stdin| {
         // Dropped at the end of the block, which closes the pipe: envman reads to its end.
-        stdin.write_all(entry.value.expose_secret().as_bytes())
+        stdin.write_all(entry.value.as_ref().map_or(&[], |value| value.expose_secret().as_bytes()))
     });
     let status = child.wait().map_err(|error| failed(error.to_string()))?;
     if !status.success() {
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_or_less_is_none() {
-        let value = Entry { key: "A", value: "x".repeat(10_000_000).into(), is_sensitive: false };
+        let value = Entry { key: "A", value: Some("x".repeat(10_000_000).into()), is_sensitive: false };
         for limit in [0, -1] {
             let limits = Limits { env_bytes_limit_in_kb: limit, env_list_bytes_limit_in_kb: limit };
             assert_eq!(limits.check(usize::MAX / 2, std::slice::from_ref(&value)), Ok(()));

@@ -29,24 +29,38 @@ use crate::yaml;
 #[derive(Debug)]
 pub struct Entry {
     pub key: &'static str,
-    pub value: SecretString,
+    /// `None` takes the variable away from later Steps.
+    pub value: Option<SecretString>,
     /// Whether the Bitrise CLI redacts it in later Steps' logs.
     pub is_sensitive: bool,
 }
 
 impl Entry {
+    #[must_use]
+    pub fn unset(key: &'static str) -> Self {
+        Self { key, value: None, is_sensitive: false }
+    }
+
+    /// How much of envman's limits it takes.
+    #[must_use]
+    pub fn value_bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.expose_secret().len())
+    }
+
     fn push_yaml(&self, text: &mut Zeroizing<String>, indent: &str) {
-        let value = Zeroizing::new(yaml::quoted(self.value.expose_secret()));
+        let value = self.value.as_ref().map_or("", |value| value.expose_secret());
+        let value = Zeroizing::new(yaml::quoted(value));
         for part in [indent, "- ", self.key, ": ", value.as_str(), "\n", indent, "  opts:\n"] {
             text.push_str(part);
         }
-        for part in [indent, "    is_expand: false\n"] {
-            text.push_str(part);
-        }
-        if self.is_sensitive {
-            for part in [indent, "    is_sensitive: true\n"] {
-                text.push_str(part);
-            }
+        let options = [
+            (self.value.is_some(), "    is_expand: false\n"),
+            (self.is_sensitive, "    is_sensitive: true\n"),
+            (self.value.is_none(), "    unset: true\n"),
+        ];
+        for (_, option) in options.into_iter().filter(|(applies, _)| *applies) {
+            text.push_str(indent);
+            text.push_str(option);
         }
     }
 }
@@ -265,7 +279,7 @@ mod tests {
     const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
 
     fn entry(key: &'static str, value: &str) -> Entry {
-        Entry { key, value: value.into(), is_sensitive: false }
+        Entry { key, value: Some(value.into()), is_sensitive: false }
     }
 
     fn merged(text: &str, entries: &[Entry]) -> std::result::Result<String, EnvstoreError> {
@@ -274,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_quoted_unexpanded_and_sensitive_only_when_secret() -> Result {
-        let secret = Entry { key: "B", value: "p\"w".into(), is_sensitive: true };
+        let secret = Entry { key: "B", value: Some("p\"w".into()), is_sensitive: true };
         assert_eq!(
             merged("", &[entry("A", "no"), secret])?,
             concat!(
@@ -283,6 +297,13 @@ mod tests {
                 "- B: \"p\\x22w\"\n  opts:\n    is_expand: false\n    is_sensitive: true\n",
             )
         );
+        Ok(())
+    }
+
+    #[test]
+    fn an_entry_without_a_value_unsets_the_variable() -> Result {
+        let new = merged("envs:\n- A: old\n", &[Entry::unset("A"), Entry::unset("B")])?;
+        assert_eq!(new, "envs:\n- A: \"\"\n  opts:\n    unset: true\n- B: \"\"\n  opts:\n    unset: true\n");
         Ok(())
     }
 

@@ -4,4 +4,5 @@ pub mod connection;
 pub mod envman;
 pub mod envstore;
 pub mod log;
+pub mod page;
 pub mod step_yml;

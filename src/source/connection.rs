@@ -9,10 +9,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::apple::api_key::{ApiKey, IssuerId, KeyId, WrongField};
+use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
 use crate::apple::private_key::{PrivateKey, Refusal};
 use crate::apple::session::{IDMSA_ORIGIN, Session, SessionError, parse_instant};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
+use crate::bitrise::log::Warnings;
 use crate::clock;
 use crate::credential::AppleId;
 use crate::host::Host;
@@ -23,8 +24,8 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
 const RECONNECT: &str =
     "connect the API key again on Bitrise (Workspace settings > Integrations > Apple Service connection)";
-const RE_AUTHENTICATE: &str =
-    "re-authenticate the Apple ID on Bitrise (Workspace settings > Integrations > Apple Service connection)";
+pub(crate) const RE_AUTHENTICATE: &str =
+    "re-authenticate it on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
 /// Why the connection gives no credential although one may be there.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum ConnectionError {
     )]
     Unauthorized,
     #[error(
-        "`build_api_token` holds characters that no token has: leave it at its default, $BITRISE_BUILD_API_TOKEN."
+        "`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN."
     )]
     BadToken,
     #[error(
@@ -114,6 +115,7 @@ async fn fetch(
         headers: HeaderMap::from_iter([(TOKEN_HEADER, token)]),
         redirects: Redirects::Refused,
         max_bytes: MAX_BYTES,
+        timeout: http::DOCUMENT_TIMEOUT,
     };
     http::get(&request, host).await.map_err(|failure| match failure {
         Failure::Status { status: StatusCode::UNAUTHORIZED, .. } => ConnectionError::Unauthorized,
@@ -138,20 +140,23 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
     let wrong = |field| move |problem| ConnectionError::WrongField { field, problem };
     Ok(Some(ApiKey {
         id: KeyId::parse(id).map_err(wrong("key ID"))?,
-        issuer: IssuerId::parse(issuer).map_err(wrong("issuer ID"))?,
+        owner: Owner::Team(IssuerId::parse(issuer).map_err(wrong("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
         enterprise: connection.is_enterprise_account.unwrap_or(false),
     }))
 }
 
-/// The connected Apple ID, if one is. Takes the session out of the connection.
+/// The connected Apple ID, if one is. Takes the session out of the connection. Without
+/// `needs_session`, an expired one is left out with a warning.
 ///
 /// # Errors
 /// [`ConnectionError`] when its session has expired or cannot be loaded, or nothing logs it in.
 pub fn apple_id(
     connection: &mut Connection,
     app_password_input: Option<&SecretString>,
+    needs_session: bool,
     now: OffsetDateTime,
+    warnings: &mut Warnings,
 ) -> Result<Option<AppleId>, ConnectionError> {
     let Some(email) = filled(connection.apple_id.as_ref()) else { return Ok(None) };
     let email = SecretString::from(email);
@@ -159,11 +164,16 @@ pub fn apple_id(
         None | Some("") => None,
         Some(date) => Some(parse_instant(date).ok_or(ConnectionError::NoDate)?),
     };
-    if let Some(expires_at) = expires_at.filter(|expires_at| *expires_at <= now) {
-        let ago = clock::days_ago(expires_at, now);
-        return Err(ConnectionError::Expired { on: clock::day(expires_at), ago });
+    let mut records = connection.session_cookies.as_mut().and_then(|origins| origins.remove(IDMSA_ORIGIN));
+    if let Some(expired_at) = expires_at.filter(|expires_at| *expires_at <= now) {
+        let error =
+            ConnectionError::Expired { on: clock::day(expired_at), ago: clock::days_ago(expired_at, now) };
+        if needs_session {
+            return Err(error);
+        }
+        warnings.add(error.to_string());
+        records = None;
     }
-    let records = connection.session_cookies.as_mut().and_then(|origins| origins.remove(IDMSA_ORIGIN));
     let session = match records {
         Some(records) if !records.is_empty() => Some(Session::from_connection(records, expires_at)?),
         _ => None,

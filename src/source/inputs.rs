@@ -10,10 +10,15 @@ use zeroize::Zeroizing;
 use crate::apple::api_key::ApiKey;
 use crate::apple::private_key::{self, PrivateKey, Refusal};
 use crate::apple::session::{Session, SessionError};
+use crate::bitrise::log::Warnings;
+use crate::clock;
 use crate::credential::{AppleId, Credential};
 use crate::host::Host;
 use crate::http::{self, Failure, Get, Redirects};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
+
+/// What to do about a pasted session that is of no use.
+pub(crate) const NEW_SESSION: &str = "make a new one with `fastlane spaceauth -u <Apple ID>` and paste what it prints; when that ends in Spaceship::UnauthorizedAccessError, first set SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER to the trusted phone number in the form +81-80-1234-5678";
 
 /// Why the inputs make no credential.
 #[derive(Debug, thiserror::Error)]
@@ -34,24 +39,28 @@ pub enum InputsError {
         "The download of `api_key_path` from {site} failed: the server {failure}. Check the link, or give the key's text in `api_key_path`."
     )]
     Download { site: String, failure: Failure },
-    #[error(
-        "The session in `fastlane_session` {0}: make a new one with `fastlane spaceauth -u <Apple ID>` and paste what it prints; when that ends in Spaceship::UnauthorizedAccessError, set SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER first."
-    )]
+    #[error("The session in `fastlane_session` {0}: {NEW_SESSION}.")]
     Session(#[from] SessionError),
-    #[error(
-        "The session in `fastlane_session` expired on {expired_on}: make a new one with `fastlane spaceauth -u <Apple ID>` and paste what it prints; when that ends in Spaceship::UnauthorizedAccessError, set SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER first."
-    )]
+    #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
     Expired { expired_on: String },
 }
 
 /// Makes the credential that the inputs describe: reads or downloads the key, reads the session.
+/// Without `needs_session`, an expired one is left out with a warning.
 ///
 /// # Errors
 /// [`InputsError`]
-pub async fn credential(inputs: &InputCredential, host: &Host) -> Result<Credential, InputsError> {
+pub async fn credential(
+    inputs: &InputCredential,
+    needs_session: bool,
+    host: &Host,
+    warnings: &mut Warnings,
+) -> Result<Credential, InputsError> {
     match inputs {
         InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, host).await?)),
-        InputCredential::AppleId(inputs) => Ok(Credential::AppleId(apple_id(inputs, host)?)),
+        InputCredential::AppleId(inputs) => {
+            Ok(Credential::AppleId(apple_id(inputs, needs_session, host, warnings)?))
+        }
     }
 }
 
@@ -65,6 +74,7 @@ async fn api_key(inputs: &ApiKeyInputs, host: &Host) -> Result<ApiKey, InputsErr
                 headers: http::HeaderMap::new(),
                 redirects: Redirects::Followed,
                 max_bytes: private_key::MAX_BYTES,
+                timeout: http::DOCUMENT_TIMEOUT,
             };
             let body = http::get(&request, host).await.map_err(|failure| match failure {
                 Failure::TooLarge { .. } => Refusal::TooLarge.into(),
@@ -75,7 +85,7 @@ async fn api_key(inputs: &ApiKeyInputs, host: &Host) -> Result<ApiKey, InputsErr
     };
     Ok(ApiKey {
         id: inputs.id.clone(),
-        issuer: inputs.issuer.clone(),
+        owner: inputs.owner.clone(),
         private_key,
         enterprise: inputs.enterprise,
     })
@@ -102,13 +112,21 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
     Ok(bytes)
 }
 
-fn apple_id(inputs: &AppleIdInputs, host: &Host) -> Result<AppleId, InputsError> {
-    let session = inputs.fastlane_session.as_ref().map(Session::from_pasted).transpose()?;
-    if let Some(session) = &session
-        && session.is_expired((host.now)())
-        && let Some(expires_at) = session.expires_at
-    {
-        return Err(InputsError::Expired { expired_on: crate::clock::day(expires_at) });
+fn apple_id(
+    inputs: &AppleIdInputs,
+    needs_session: bool,
+    host: &Host,
+    warnings: &mut Warnings,
+) -> Result<AppleId, InputsError> {
+    let mut session = inputs.fastlane_session.as_ref().map(Session::from_pasted).transpose()?;
+    let expired_at = session.as_ref().and_then(|session| session.expired_at((host.now)()));
+    if let Some(instant) = expired_at {
+        let error = InputsError::Expired { expired_on: clock::day(instant) };
+        if needs_session {
+            return Err(error);
+        }
+        warnings.add(error.to_string());
+        session = None;
     }
     Ok(AppleId {
         email: inputs.email.clone(),

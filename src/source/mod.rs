@@ -6,10 +6,12 @@
 pub mod connection;
 pub mod inputs;
 
-use crate::bitrise::connection::Connection;
+use crate::bitrise::connection::{Connection, TestDevice};
+use crate::bitrise::log::Warnings;
 use crate::credential::{Credential, Found, Kind, Source, Toggle};
 use crate::host::Host;
 use crate::inputs::{InputCredential, Inputs};
+use crate::tools::Tool;
 
 use connection::ConnectionError;
 use inputs::InputsError;
@@ -23,6 +25,14 @@ pub enum SourceError {
     Inputs(#[from] InputsError),
 }
 
+/// What the search found.
+#[derive(Debug)]
+pub struct Resolution {
+    pub found: Option<Found>,
+    /// The connection's, whichever credential won.
+    pub test_devices: Vec<TestDevice>,
+}
+
 /// Goes through the sources in the toggle's order and returns the first credential that exists.
 ///
 /// With `connection: automatic`, a connection that cannot be used gives way to a complete
@@ -30,7 +40,12 @@ pub enum SourceError {
 ///
 /// # Errors
 /// [`SourceError`] when a credential is set up, but broken.
-pub async fn resolve(inputs: &Inputs, host: &Host) -> Result<Option<Found>, SourceError> {
+pub async fn resolve(
+    inputs: &Inputs,
+    host: &Host,
+    warnings: &mut Warnings,
+) -> Result<Resolution, SourceError> {
+    let mut found = None;
     let mut given_up = None;
     let mut connection = None;
     for &(source, kind) in inputs.connection.order() {
@@ -38,21 +53,29 @@ pub async fn resolve(inputs: &Inputs, host: &Host) -> Result<Option<Found>, Sour
             continue;
         }
         let looked_up = match source {
-            Source::Connection => from_connection(kind, &mut connection, inputs, host).await,
-            Source::Inputs => from_inputs(kind, inputs, host).await,
+            Source::Connection => from_connection(kind, &mut connection, inputs, host, warnings).await,
+            Source::Inputs => from_inputs(kind, inputs, host, warnings).await,
         };
         match looked_up {
-            Ok(Some(credential)) => return Ok(Some(Found { credential, source })),
+            Ok(Some(credential)) => {
+                found = Some(Found { credential, source });
+                break;
+            }
             Ok(None) => log::info!("- {}", absence(source, kind, inputs)),
             Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
-                log::warn!("{error}");
-                log::warn!("The credential in the inputs is used instead.");
+                warnings.add(format!("{error} The credential in the inputs is used instead."));
                 given_up = Some(source);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
+    Ok(Resolution { found, test_devices })
+}
+
+/// The fastlane session of an Apple ID is needed only where fastlane is to use it.
+fn needs_session(inputs: &Inputs) -> bool {
+    inputs.export_for.contains(&Tool::Fastlane)
 }
 
 fn has_substitute(inputs: &Inputs) -> bool {
@@ -79,6 +102,7 @@ async fn from_connection(
     connection: &mut Option<Connection>,
     inputs: &Inputs,
     host: &Host,
+    warnings: &mut Warnings,
 ) -> Result<Option<Credential>, SourceError> {
     let Some(build) = &inputs.build else { return Ok(None) };
     let connection = match connection {
@@ -89,16 +113,22 @@ async fn from_connection(
         Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
         Kind::AppleId => {
             let app_password = inputs.app_password.as_ref();
-            connection::apple_id(connection, app_password, (host.now)())?.map(Credential::AppleId)
+            connection::apple_id(connection, app_password, needs_session(inputs), (host.now)(), warnings)?
+                .map(Credential::AppleId)
         }
     })
 }
 
-async fn from_inputs(kind: Kind, inputs: &Inputs, host: &Host) -> Result<Option<Credential>, SourceError> {
+async fn from_inputs(
+    kind: Kind,
+    inputs: &Inputs,
+    host: &Host,
+    warnings: &mut Warnings,
+) -> Result<Option<Credential>, SourceError> {
     match (&inputs.credential, kind) {
         (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
         | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
-            Ok(Some(inputs::credential(given, host).await?))
+            Ok(Some(inputs::credential(given, needs_session(inputs), host, warnings).await?))
         }
         _ => Ok(None),
     }

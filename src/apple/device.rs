@@ -1,0 +1,141 @@
+//! Test devices, as ad-hoc and development builds are signed for them.
+
+use std::collections::HashMap;
+
+use crate::bitrise::connection::TestDevice;
+use crate::bitrise::log::Warnings;
+
+/// A device with a usable UDID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Letters, digits and dashes, as it was registered.
+    pub udid: String,
+    /// One line.
+    pub title: String,
+    pub platform: Platform,
+}
+
+/// The platforms that fastlane's `register_devices` knows.
+/// Source: <https://docs.fastlane.tools/actions/register_devices/>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    Ios,
+    Mac,
+}
+
+impl Platform {
+    /// Whatever is not known runs iOS or a relative of it.
+    fn of(device_type: &str) -> Self {
+        match device_type.trim().to_ascii_lowercase().as_str() {
+            "mac" | "macos" | "mac_os" => Self::Mac,
+            _ => Self::Ios,
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ios => "ios",
+            Self::Mac => "mac",
+        }
+    }
+}
+
+/// Cleans the connection's devices: UDIDs of stray characters, titles of tabs and newlines.
+/// A device that is there twice, dashes and case aside, is kept once, with a warning.
+#[must_use]
+pub fn clean(records: &[TestDevice], warnings: &mut Warnings) -> Vec<Device> {
+    let mut devices: Vec<Device> = Vec::new();
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for record in records {
+        let udid: String = record
+            .device_identifier
+            .as_deref()
+            .unwrap_or_default()
+            .chars()
+            .filter(|&c| c.is_ascii_alphanumeric() || c == '-')
+            .collect();
+        let title = one_line(record.title.as_deref().unwrap_or_default());
+        if udid.is_empty() {
+            warnings.add(format!("The test device {title:?} has no UDID and is left out."));
+            continue;
+        }
+        let same = udid.replace('-', "").to_ascii_lowercase();
+        if let Some(first) = seen.get(&same) {
+            warnings
+                .add(format!("The test device {title:?} has the same UDID as {first:?} and is left out."));
+            continue;
+        }
+        seen.insert(same, title.clone());
+        let platform = Platform::of(record.device_type.as_deref().unwrap_or_default());
+        devices.push(Device { udid, title, platform });
+    }
+    devices
+}
+
+/// Without control characters, and without the blanks that they leave.
+fn one_line(title: &str) -> String {
+    let spaced: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The file of fastlane's `register_devices`: tab-separated, with a header.
+#[must_use]
+pub fn register_devices_file(devices: &[Device]) -> String {
+    let mut text = "Device ID\tDevice Name\tDevice Platform\n".to_owned();
+    for device in devices {
+        for part in [&device.udid, "\t", &device.title, "\t", device.platform.as_str(), "\n"] {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+/// The file of Bitrise's input `test_device_list_path`: UDIDs separated by commas.
+#[must_use]
+pub fn udid_list_file(devices: &[Device]) -> String {
+    devices.iter().map(|device| device.udid.as_str()).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(udid: &str, title: &str, device_type: Option<&str>) -> TestDevice {
+        TestDevice {
+            device_identifier: Some(udid.to_owned()),
+            title: Some(title.to_owned()),
+            device_type: device_type.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn devices_are_cleaned_and_duplicates_dropped_with_both_titles() {
+        let mut warnings = Warnings::default();
+        let records = [
+            record(" 00008030-001A\u{200b}2B3C4D5E6F70\n", "Jane's\tiPhone\n 12", Some("ios")),
+            record("00008030001a2b3c4d5e6f70", "Copy", Some("ios")),
+            record("A1B2-C3", "Mac", Some("mac")),
+            record("FEED", "", Some("hologram")),
+            record(" , ", "Nothing", None),
+        ];
+        let devices = clean(&records, &mut warnings);
+        assert_eq!(
+            register_devices_file(&devices),
+            concat!(
+                "Device ID\tDevice Name\tDevice Platform\n",
+                "00008030-001A2B3C4D5E6F70\tJane's iPhone 12\tios\n",
+                "A1B2-C3\tMac\tmac\n",
+                "FEED\t\tios\n",
+            )
+        );
+        assert_eq!(udid_list_file(&devices), "00008030-001A2B3C4D5E6F70,A1B2-C3,FEED");
+        assert_eq!(
+            warnings.all(),
+            [
+                r#"The test device "Copy" has the same UDID as "Jane's iPhone 12" and is left out."#,
+                r#"The test device "Nothing" has no UDID and is left out."#,
+            ]
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! The session check of App Store Connect's website, which fastlane makes too.
+//!
+//! Source: `olympus/v1/session` in <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/client.rb>
+
+use serde::Deserialize;
+
+/// The path of the check.
+pub const SESSION: &[&str] = &["olympus", "v1", "session"];
+
+/// What it answers with 200.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionStatus {
+    /// The team that is selected; absent when the session is not logged in.
+    pub provider: Option<Provider>,
+    /// All teams of the account.
+    #[serde(default)]
+    pub available_providers: Option<Vec<Provider>>,
+}
+
+/// A team in App Store Connect.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    pub provider_id: u64,
+    pub name: String,
+}

@@ -1,0 +1,18 @@
+//! The Markdown page that a Step may add to its build's page.
+
+use std::fs;
+
+use crate::bitrise::log::Warnings;
+use crate::host::Host;
+
+const PATH_VARIABLE: &str = "BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH";
+
+/// Writes the page where the Bitrise CLI wants it, if it does. That it cannot be written is no
+/// reason to fail a build.
+pub fn write(markdown: &str, host: &Host, warnings: &mut Warnings) {
+    let Some(path) = host.var(PATH_VARIABLE) else { return };
+    if let Err(error) = fs::write(path, markdown) {
+        warnings
+            .add(format!("The report cannot be written to the file that {PATH_VARIABLE} names ({error})."));
+    }
+}

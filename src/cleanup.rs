@@ -1,0 +1,97 @@
+//! `action: remove`: takes back what an earlier run of the Step left for later Steps.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use crate::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
+use crate::host::Host;
+use crate::tools;
+
+/// Why a folder is not removed. It is untouched then.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    #[error(
+        "`credentials_dir` ({folder}) is not a folder that this Step made ({why}), so it is left untouched: leave the input at its default, the Step's own output APPLE_CREDENTIALS_DIR."
+    )]
+    Foreign { folder: String, why: &'static str },
+    #[error(
+        "`credentials_dir` ({folder}) cannot be removed ({error}): remove it by hand, it holds credentials."
+    )]
+    Failed { folder: String, error: io::Error },
+}
+
+/// Deletes a folder that a run of this Step made, and nothing else.
+///
+/// Returns whether there was one.
+///
+/// # Errors
+/// [`CleanupError`]
+pub fn remove_folder(folder: &Path, host: &Host) -> Result<bool, CleanupError> {
+    let shown = || folder.display().to_string();
+    match check(folder, host) {
+        Ok(()) => {}
+        Err(Refusal::Gone) => return Ok(false),
+        Err(Refusal::Foreign(why)) => return Err(CleanupError::Foreign { folder: shown(), why }),
+        Err(Refusal::Unreadable(error)) => return Err(CleanupError::Failed { folder: shown(), error }),
+    }
+    // Does not follow links inside the folder.
+    fs::remove_dir_all(folder).map_err(|error| CleanupError::Failed { folder: shown(), error })?;
+    Ok(true)
+}
+
+enum Refusal {
+    Gone,
+    Foreign(&'static str),
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Gone,
+            ErrorKind::NotADirectory => Self::Foreign("a part of its path is no folder"),
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// Holds the folder against everything that is true of one that [`crate::files`] made.
+fn check(folder: &Path, host: &Host) -> Result<(), Refusal> {
+    let metadata = fs::symlink_metadata(folder)?;
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut temp_dirs = [host.temp_dir.as_path(), Path::new("/tmp")].into_iter().map(fs::canonicalize);
+    let parent = folder.parent().map(fs::canonicalize).transpose()?;
+    let user = rustix::process::geteuid().as_raw();
+    let conditions = [
+        (folder.is_absolute(), "its path is not absolute"),
+        (metadata.is_dir(), "it is a link or a file"),
+        (name.starts_with(FOLDER_PREFIX), "it has another name"),
+        (temp_dirs.any(|temp_dir| temp_dir.ok() == parent), "it does not lie in a temporary folder"),
+        (metadata.uid() == user, "it belongs to another user"),
+        (metadata.permissions().mode() & 0o777 == 0o700, "others may look into it"),
+    ];
+    if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
+        return Err(Refusal::Foreign(why));
+    }
+    let marker = folder.join(MARKER_NAME);
+    let no_marker = |_| Refusal::Foreign("the Step's mark is missing in it");
+    let metadata = fs::symlink_metadata(&marker).map_err(no_marker)?;
+    let is_own = metadata.is_file() && metadata.uid() == user && metadata.len() == MARKER_TEXT.len() as u64;
+    if is_own && fs::read(&marker).map_err(no_marker)? == MARKER_TEXT.as_bytes() {
+        Ok(())
+    } else {
+        Err(Refusal::Foreign("the Step's mark in it is not right"))
+    }
+}
+
+/// The Step's outputs that are set now, and so may come from an earlier run.
+#[must_use]
+pub fn outputs_set(host: &Host) -> Vec<&'static str> {
+    let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| host.env.contains_key(*name) || host.env_not_utf8.iter().any(|set| set == name));
+    names
+}

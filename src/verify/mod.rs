@@ -1,0 +1,96 @@
+//! Asks Apple whether the credential is good, before the build spends its minutes on it.
+//!
+//! Only Apple's own refusal fails the build. When Apple cannot be asked, the build goes on:
+//! an outage there must not stop what could have passed.
+
+mod api_key;
+mod session;
+
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::apple::token::CannotSign;
+use crate::bitrise::log::Warnings;
+use crate::credential::{Credential, Found};
+use crate::host::Host;
+use crate::http::Failure;
+use crate::inputs::Services;
+
+pub use api_key::KeyRefused;
+pub use session::SessionRefused;
+
+/// All of it together, tries and pauses included.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+/// One request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server that asks for a longer pause than this is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Apple's answers here have a few kilobytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// How the question ended, short of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// Apple accepted the credential.
+    Verified,
+    /// Apple could not be asked, or its answer settles nothing.
+    NotVerified { why: String },
+    /// There was nothing to ask about, or the user wants it so.
+    NotAsked,
+}
+
+/// Apple's refusal, or what keeps a question from being put.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
+    #[error(transparent)]
+    Session(#[from] SessionRefused),
+    #[error(transparent)]
+    CannotSign(#[from] CannotSign),
+}
+
+/// Asks Apple.
+///
+/// # Errors
+/// [`VerifyError`] when Apple refuses the credential.
+pub async fn verify(
+    found: &Found,
+    services: &Services,
+    host: &Host,
+    warnings: &mut Warnings,
+) -> Result<Verification, VerifyError> {
+    let question = async {
+        match &found.credential {
+            Credential::ApiKey(key) => api_key::ask(key, services, host, warnings).await,
+            Credential::AppleId(apple_id) => match &apple_id.session {
+                Some(session) => session::ask(session, found.source, services, host).await,
+                None => Ok(Verification::NotVerified {
+                    why: "an Apple ID without a session cannot be checked without logging in".to_owned(),
+                }),
+            },
+        }
+    };
+    let verification = tokio::time::timeout(TIME_LIMIT, question).await;
+    verification.unwrap_or_else(|_| Ok(not_asked("Apple", &Failure::Timeout(TIME_LIMIT))))
+}
+
+fn not_asked(site: &str, failure: &Failure) -> Verification {
+    Verification::NotVerified { why: format!("{site} {failure}") }
+}
+
+/// Appends path segments to a base URL, which may have a path of its own.
+fn endpoint(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    // Only URLs that cannot be a base refuse this, and http(s) ones can.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// Lets a pause be as long as the server asks, and ends the tries when that is too long.
+fn pause(retry_after: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
+    planned.map(|planned| retry_after.unwrap_or(planned)).filter(|pause| *pause <= LONGEST_PAUSE)
+}

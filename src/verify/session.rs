@@ -1,0 +1,186 @@
+//! Is the session of the Apple ID still logged in?
+
+use backon::Retryable as _;
+use cookie_store::{CookieStore, RawCookie};
+use reqwest::header::{COOKIE, HeaderValue};
+use reqwest::{StatusCode, Url};
+use secrecy::ExposeSecret as _;
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint, not_asked, pause};
+use crate::apple::olympus::{SESSION, SessionStatus};
+use crate::apple::session::{Cookie, Session};
+use crate::credential::Source;
+use crate::host::Host;
+use crate::http::{self, Answer, Client, Failure, Get, HeaderMap, Redirects};
+use crate::inputs::Services;
+use crate::source::connection::RE_AUTHENTICATE;
+use crate::source::inputs::NEW_SESSION;
+
+/// Apple does not take the session for logged in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionRefused {
+    #[error("Apple no longer accepts the session of the connected Apple ID ({0}): {RE_AUTHENTICATE}.")]
+    Connected(&'static str),
+    #[error("Apple no longer accepts the session in `fastlane_session` ({0}): {NEW_SESSION}.")]
+    Pasted(&'static str),
+}
+
+/// Makes the check that fastlane makes, with the cookies that belong to its host.
+///
+/// # Errors
+/// [`SessionRefused`] when Apple says that nobody is logged in.
+pub(super) async fn ask(
+    session: &Session,
+    source: Source,
+    services: &Services,
+    host: &Host,
+) -> Result<Verification, VerifyError> {
+    let url = endpoint(&services.apple_session, SESSION);
+    let site = http::site(&url);
+    let cookies = cookie_header(session, &url, (host.now)());
+    let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_str(&cookies).ok()) else {
+        let why = format!("the session holds no cookie for {site}, so Apple cannot be asked about it");
+        return Ok(Verification::NotVerified { why });
+    };
+    let sleep = host.sleep.clone();
+    let answer = (|| ask_once(&url, &cookies, host))
+        .retry(http::backoff(host))
+        .sleep(move |span| sleep(span))
+        .when(Failure::is_transient)
+        .adjust(|failure, planned| pause(failure.retry_after(), planned))
+        .notify(|failure, pause| http::log_retry(&url, failure, pause))
+        .await;
+    match answer {
+        Ok(answer) => judge(&answer, source, &site),
+        Err(failure) => Ok(not_asked(&site, &failure)),
+    }
+}
+
+async fn ask_once(url: &Url, cookies: &HeaderValue, host: &Host) -> Result<Answer, Failure> {
+    let mut cookies = cookies.clone();
+    cookies.set_sensitive(true);
+    let request = Get {
+        url: url.clone(),
+        headers: HeaderMap::from_iter([(COOKIE, cookies)]),
+        redirects: Redirects::Refused,
+        max_bytes: MAX_BYTES,
+        timeout: REQUEST_TIMEOUT,
+    };
+    let answer = Client::new(&request)?.ask(&request, host).await?;
+    let status = answer.status;
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Failure::Status { status, retry_after: answer.retry_after });
+    }
+    Ok(answer)
+}
+
+fn judge(answer: &Answer, source: Source, site: &str) -> Result<Verification, VerifyError> {
+    let refused = |what| match source {
+        Source::Connection => SessionRefused::Connected(what),
+        Source::Inputs => SessionRefused::Pasted(what),
+    };
+    match answer.status {
+        StatusCode::UNAUTHORIZED => return Err(refused("HTTP 401").into()),
+        StatusCode::FORBIDDEN => return Err(refused("HTTP 403").into()),
+        _ => {}
+    }
+    let status = serde_json::from_slice::<SessionStatus>(&answer.body).ok();
+    let (StatusCode::OK, Some(status)) = (answer.status, status) else {
+        let why =
+            format!("{site} answered HTTP {} with something that is not Apple's", answer.status.as_u16());
+        return Ok(Verification::NotVerified { why });
+    };
+    let Some(provider) = status.provider else {
+        return Err(refused("it is logged in to no team").into());
+    };
+    log::info!("- Team: {} ({})", provider.name, provider.provider_id);
+    let all = status.available_providers.unwrap_or_default();
+    if all.len() > 1 {
+        log::info!(
+            "- The account belongs to {} teams; for another than the above, fastlane needs its ID in FASTLANE_ITC_TEAM_ID:",
+            all.len()
+        );
+        for provider in all {
+            log::info!("  - {}: {}", provider.provider_id, provider.name);
+        }
+    }
+    Ok(Verification::Verified)
+}
+
+/// The value of the header `Cookie` for a request to `url`, or `None` when no cookie belongs
+/// there: by domain, path, `secure` and expiry, as a browser decides it (RFC 6265).
+fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Zeroizing<String>> {
+    let mut store = CookieStore::default();
+    let alive = |cookie: &&Cookie| cookie.lifetime.ends_at().is_none_or(|end| end > now);
+    for cookie in session.cookies.iter().filter(alive) {
+        // A cookie is taken from the site that sets it, which is the one it names.
+        let Ok(origin) = Url::parse(&format!("https://{}/", cookie.domain)) else { continue };
+        let mut raw = RawCookie::build((cookie.name.as_str(), cookie.value.expose_secret()))
+            .path(cookie.path.as_str())
+            .secure(cookie.secure)
+            .http_only(cookie.httponly);
+        if cookie.for_domain {
+            raw = raw.domain(cookie.domain.as_str());
+        }
+        // What the store does not take belongs to no host.
+        drop(store.insert_raw(&raw.build(), &origin));
+    }
+    let mut header = Zeroizing::new(String::new());
+    for (name, value) in store.get_request_values(url) {
+        let separator = if header.is_empty() { "" } else { "; " };
+        for part in [separator, name, "=", value] {
+            header.push_str(part);
+        }
+    }
+    Some(header).filter(|header| !header.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+    use time::macros::datetime;
+
+    use super::*;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-20 09:00 UTC);
+
+    fn sent_to(url: &str, cookies: &str) -> std::result::Result<Vec<String>, Box<dyn std::error::Error>> {
+        let session = Session::from_pasted(&SecretString::from(format!(
+            "[{{name: DES1, value: trust, domain: idmsa.apple.com}}, {cookies}]"
+        )))?;
+        let header = cookie_header(&session, &Url::parse(url)?, NOW);
+        let mut pairs: Vec<_> =
+            header.iter().flat_map(|header| header.split("; ")).map(str::to_owned).collect();
+        pairs.sort();
+        Ok(pairs)
+    }
+
+    #[test]
+    fn exactly_the_cookies_that_belong_to_the_host_are_sent() -> Result {
+        let cookies = concat!(
+            "{name: parent, value: 1, domain: apple.com}, ",
+            "{name: dotted, value: 2, domain: .apple.com}, ",
+            "{name: parent_only, value: 3, domain: apple.com, for_domain: false}, ",
+            "{name: own, value: 4, domain: appstoreconnect.apple.com, for_domain: false}, ",
+            "{name: other, value: 5, domain: idmsa.apple.com}, ",
+            "{name: like, value: 6, domain: notapple.com}, ",
+            "{name: path, value: 7, domain: apple.com, path: /olympus}, ",
+            "{name: other_path, value: 8, domain: apple.com, path: /agreements}, ",
+            "{name: expired, value: 9, domain: apple.com, expires: 2026-11-20T08:59:59Z}, ",
+            "{name: alive, value: a, domain: apple.com, expires: 2026-11-20T09:00:01Z}, ",
+            "{name: aged, value: b, domain: apple.com, max_age: 60, created_at: 2026-11-20T08:00:00Z}, ",
+            "{name: secure, value: c, domain: apple.com, secure: true}",
+        );
+        let https = "https://appstoreconnect.apple.com/olympus/v1/session";
+        let expected = ["alive=a", "dotted=2", "own=4", "parent=1", "path=7", "secure=c"];
+        assert_eq!(sent_to(https, cookies)?, expected);
+        let http = "http://appstoreconnect.apple.com/olympus/v1/session";
+        assert_eq!(sent_to(http, cookies)?, ["alive=a", "dotted=2", "own=4", "parent=1", "path=7"]);
+        assert_eq!(sent_to("https://example.com/olympus", cookies)?, [""; 0]);
+        Ok(())
+    }
+}
