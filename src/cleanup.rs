@@ -59,13 +59,15 @@ impl From<io::Error> for Refusal {
 
 /// Holds the folder against everything that is true of one that [`crate::files`] made.
 fn check(folder: &Path, host: &Host) -> Result<(), Refusal> {
+    if !folder.is_absolute() {
+        return Err(Refusal::Foreign("its path is not absolute"));
+    }
     let metadata = fs::symlink_metadata(folder)?;
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut temp_dirs = [host.temp_dir.as_path(), Path::new("/tmp")].into_iter().map(fs::canonicalize);
     let parent = folder.parent().map(fs::canonicalize).transpose()?;
     let user = rustix::process::geteuid().as_raw();
     let conditions = [
-        (folder.is_absolute(), "its path is not absolute"),
         (metadata.is_dir(), "it is a link or a file"),
         (name.starts_with(FOLDER_PREFIX), "it has another name"),
         (temp_dirs.any(|temp_dir| temp_dir.ok() == parent), "it does not lie in a temporary folder"),

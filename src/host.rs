@@ -45,7 +45,10 @@ impl Host {
             env,
             env_not_utf8,
             now: OffsetDateTime::now_utc,
-            temp_dir: std::env::temp_dir(),
+            // An empty TMPDIR is as good as none.
+            temp_dir: Some(std::env::temp_dir())
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or_else(|| PathBuf::from("/tmp")),
             sleep: Arc::new(|span| Box::pin(tokio::time::sleep(span))),
             jitter_seed: u64::from(now.nanosecond()) ^ u64::from(std::process::id()),
         }

@@ -74,15 +74,15 @@ pub enum Failure {
     TooLarge { max_bytes: usize },
     #[error("redirects more than {MAX_REDIRECTS} times")]
     TooManyRedirects,
-    #[error("redirects from https to http, which would send the answer in the clear")]
-    RedirectToHttp,
+    #[error("redirects from {from} to http, which would send the answer in the clear")]
+    RedirectToHttp { from: &'static str },
     #[error("could not be asked ({0})")]
     Other(String),
 }
 
 fn meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        300..=399 => " (a redirect, which is not followed, so that the token stays where it belongs)",
+        300..=399 => " (a redirect that is not followed)",
         401 | 403 => " (no access; an expired or wrong link or token)",
         404 | 410 => " (nothing there)",
         429 => " (too many requests)",
@@ -122,7 +122,7 @@ impl Failure {
         } else if error.is_redirect() {
             match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
                 Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,
-                Some(RefusedRedirect::ToHttp) => Self::RedirectToHttp,
+                Some(RefusedRedirect::ToHttp { from }) => Self::RedirectToHttp { from },
                 None => Self::Other(cause),
             }
         } else if cause.contains("certificate") {
@@ -291,14 +291,15 @@ enum RefusedRedirect {
     #[error("too many redirects")]
     TooMany,
     #[error("redirect to plain http")]
-    ToHttp,
+    ToHttp { from: &'static str },
 }
 
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let came_by_https = attempt.previous().iter().any(|url| url.scheme() == "https");
     let goes_in_the_clear = attempt.url().scheme() != "https";
     if goes_in_the_clear && (came_by_https || !is_loopback(attempt.url())) {
-        return attempt.error(RefusedRedirect::ToHttp);
+        let from = if came_by_https { "https" } else { "this machine" };
+        return attempt.error(RefusedRedirect::ToHttp { from });
     }
     // `previous` also counts the first request.
     if attempt.previous().len() > MAX_REDIRECTS {

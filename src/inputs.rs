@@ -50,6 +50,8 @@ pub struct Inputs {
     pub app_password: Option<SecretString>,
     pub sms_default_phone_number: Option<String>,
     pub export_for: BTreeSet<Tool>,
+    /// Whether the user chose them: the default also names tools that this credential is not for.
+    pub export_for_is_chosen: bool,
     /// The lifetime of the token to export, if one is.
     pub export_token: Option<Duration>,
     /// Whom to ask whether the credential is good; `None`: nobody.
@@ -201,6 +203,8 @@ pub struct Values {
     by_name: BTreeMap<String, String>,
     /// Name and printable value of every input, in the order of `step.yml`.
     pub printable: Vec<(String, String)>,
+    /// Whether `export_for` is what the user chose, and not the default.
+    export_for_is_chosen: bool,
     problems: Problems,
 }
 
@@ -208,12 +212,17 @@ impl Values {
     /// Takes the inputs that `step.yml` declares from the environment, or their defaults.
     #[must_use]
     pub fn read(step_yml: &StepYml, host: &Host) -> Self {
-        let mut values =
-            Self { by_name: BTreeMap::new(), printable: Vec::new(), problems: Problems::default() };
+        let mut values = Self {
+            by_name: BTreeMap::new(),
+            printable: Vec::new(),
+            export_for_is_chosen: false,
+            problems: Problems::default(),
+        };
         for input in step_yml.inputs() {
             let value = value_of(&input, host, &mut values.problems);
             values.printable.push((input.name.to_owned(), printable_value(&input, &value)));
             let value = allowed(&input, value, &mut values.problems);
+            values.export_for_is_chosen |= input.name == "export_for" && value != input.default;
             values.by_name.insert(input.name.to_owned(), value);
         }
         values
@@ -238,7 +247,10 @@ impl Job {
         };
         let job = match choice("action", &raw.action, &mut problems) {
             Some(Action::Remove) => Self::Remove(raw.remove_inputs(host)),
-            Some(Action::Export) | None => Self::Export(Box::new(raw.export_inputs(host, &mut problems))),
+            Some(Action::Export) | None => Self::Export(Box::new(Inputs {
+                export_for_is_chosen: values.export_for_is_chosen,
+                ..raw.export_inputs(host, &mut problems)
+            })),
         };
         if problems.0.is_empty() { Ok(job) } else { Err(problems) }
     }
@@ -254,6 +266,9 @@ fn value_of(input: &Declared<'_>, host: &Host, problems: &mut Problems) -> Strin
     let value = match host.env.get(input.name) {
         Some(value) => value.clone(),
         None => shellexpand::env_with_context_no_errors(input.default, |name| {
+            if host.env_not_utf8.iter().any(|set| set == name) {
+                problems.add(format!("`{}` is not text in UTF-8: correct the variable {name}", input.name));
+            }
             Some(host.env.get(name).map_or("", String::as_str))
         })
         .into_owned(),
@@ -287,22 +302,19 @@ fn printable_value(input: &Declared<'_>, value: &str) -> String {
         return HIDDEN.to_owned();
     }
     if let Ok(mut url) = Url::parse(value)
-        && url.has_host()
+        && (url.has_host() || url.scheme() == "file")
     {
         // A pre-signed URL is a secret from its query on; so is a password before the host.
         let has_secret = url.query().is_some() || !url.username().is_empty() || url.password().is_some();
         url.set_query(None);
         url.set_fragment(None);
-        let cleared = url.set_username("").and_then(|()| url.set_password(None));
-        return match cleared {
-            Ok(()) if has_secret => format!("{url}?{HIDDEN}"),
-            Ok(()) => url.to_string(),
-            Err(()) => HIDDEN.to_owned(),
-        };
+        // Refused where there is none to take away.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        return if has_secret { format!("{url}?{HIDDEN}") } else { url.into() };
     }
-    // A key pasted in part has none of the marks of one, but no dot of a file name either.
-    let could_be_key = value.len() > 40 && !value.contains('.');
-    if could_be_key || value.lines().count() > 1 { HIDDEN.to_owned() } else { value.to_owned() }
+    // Of a URL that cannot be taken apart, nobody knows where its secrets are.
+    let could_be_secret = value.contains("://") || value.lines().count() > 1;
+    if could_be_secret { HIDDEN.to_owned() } else { value.to_owned() }
 }
 
 /// Reads a value that [`value_of`] has checked against `value_options`.
@@ -394,6 +406,7 @@ impl Raw {
                 .and_then(non_empty),
             sms_default_phone_number,
             export_for,
+            export_for_is_chosen: false,
             export_token,
             verify,
             session_expiry_warning_days: days.and_then(|days| days.try_into().ok()).unwrap_or_default(),
@@ -560,10 +573,12 @@ fn key_location(value: &str, host: &Host) -> Result<KeyLocation, String> {
     if is_usual_key_id(value) {
         return Err("holds a key ID; put the URL, path or text of AuthKey_<ID>.p8 there, and the key ID into `api_key_id`".to_owned());
     }
-    if looks_like_key_text(value) || is_bare_base64(value) || value.lines().count() > 1 {
+    let scheme = value.split_once("://").map(|(scheme, _)| scheme);
+    let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if scheme.is_none() && (looks_like_key_text(value) || value.lines().count() > 1) {
         return Ok(KeyLocation::Text(value.into()));
     }
-    let Some((scheme, _)) = value.split_once("://") else {
+    let Some(scheme) = scheme else {
         return Ok(KeyLocation::File(expand_tilde(value, host)));
     };
     let url = Url::parse(value).map_err(|error| format!("is no valid URL ({error}): correct it"))?;
@@ -576,12 +591,6 @@ fn key_location(value: &str, host: &Host) -> Result<KeyLocation, String> {
             "is a URL of the kind {other:?}: use an https:// or file:// URL, a path, or the key's text"
         )),
     }
-}
-
-/// Base64 too long for a file name and without a dot in it: a key without header and footer.
-fn is_bare_base64(value: &str) -> bool {
-    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'\\');
-    value.len() >= 80 && value.bytes().all(|b| is_base64(b) || b.is_ascii_whitespace())
 }
 
 /// The base URL of one of Apple's services.

@@ -98,9 +98,12 @@ impl Report {
     fn useless_for(&mut self, inputs: &Inputs, what: &str, cannot: fn(Tool) -> bool) {
         let names: Vec<_> =
             inputs.export_for.iter().filter(|tool| cannot(**tool)).map(|tool| tool.name()).collect();
-        if !names.is_empty() {
+        let names = names.join(", ");
+        if !names.is_empty() && inputs.export_for_is_chosen {
             self.warnings
-                .add(format!("An {what} is of no use to some tools in `export_for`: {}.", names.join(", ")));
+                .add(format!("An {what} is of no use to some of the tools in `export_for`: {names}."));
+        } else if !names.is_empty() {
+            log::info!("- Not for {names}: an {what} is of no use there.");
         }
     }
 

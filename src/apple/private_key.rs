@@ -346,19 +346,23 @@ fn first_oid(sequence: AnyRef<'_>) -> Option<ObjectIdentifier> {
     SliceReader::new(sequence.value()).ok()?.decode().ok()
 }
 
-/// How base64 begins of the DER of an EC key on P-256, and of "-----BEGIN".
-const BASE64_STARTS: [&str; 4] = ["MIG", "MIH", "MHc", "LS0tLS1CRUdJTi"];
-
-/// Whether text is, or wraps, key material, so that it must not be printed or used as a path.
+/// Whether text is, wraps or holds key material, so that it must not be printed or used as a path.
 ///
-/// Meant for values in the wrong field: errs on the side of yes.
+/// Meant for values in the wrong field, whole or damaged: errs on the side of yes.
 #[must_use]
 pub fn looks_like_key_text(text: &str) -> bool {
-    let text = strip_wrapping(text);
     if text.contains("PRIVATE KEY") || text.contains("-----BEGIN") {
         return true;
     }
-    text.len() >= 80 && BASE64_STARTS.iter().any(|start| text.starts_with(start))
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    text.split(|c| !is_base64(c)).any(is_random)
+}
+
+/// Whether a run of base64 is too long and too mixed to be a name or a path.
+fn is_random(run: &str) -> bool {
+    let count = |of: fn(&u8) -> bool| run.bytes().filter(of).count();
+    let mixed = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
+    run.len() >= 40 && mixed.into_iter().all(|class| count(class) >= 3)
 }
 
 impl PrivateKey {
@@ -674,9 +678,14 @@ mod tests {
         for text in forms {
             assert!(looks_like_key_text(&text), "{text}");
         }
-        for text in
-            ["2X9R4HXF34", "57246542-96fe-1a63-e053-0824d011072a", "/keys/AuthKey_2X9R4HXF34.p8", "MIGH"]
-        {
+        for text in [
+            "2X9R4HXF34",
+            "57246542-96fe-1a63-e053-0824d011072a",
+            "/keys/AuthKey_2X9R4HXF34.p8",
+            "MIGH",
+            "/Users/vagrant/Documents/Development/Company/Project/fastlane/certificates/key",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        ] {
             assert!(!looks_like_key_text(text), "{text}");
         }
         Ok(())

@@ -258,11 +258,21 @@ fn cookies_from(
     numbered.map(|(record, number)| record.into_cookie(number, default_domain)).collect()
 }
 
+/// What `fastlane spaceauth` prints before the list of cookies.
+/// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
+const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
+
 /// Takes the value out of `export FASTLANE_SESSION='…'`, wherever that stands in what
 /// `fastlane spaceauth` printed, or off one pair of quotes.
 fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-    let text = pasted.rsplit_once("FASTLANE_SESSION=").map_or(pasted, |(_, value)| value).trim_matches(blank);
+    let text = match (pasted.rsplit_once("FASTLANE_SESSION="), pasted.split_once(LIST_INTRODUCTION)) {
+        (Some((_, value)), _) => value,
+        // The output without its example, which is the `export` line.
+        (None, Some((_, list))) => list.trim_matches(blank).split("\n\n").next().unwrap_or(list),
+        (None, None) => pasted,
+    }
+    .trim_matches(blank);
     let inside = |quote| text.strip_prefix(quote)?.rsplit_once(quote).map(|(inner, _)| inner);
     Zeroizing::new(match (inside('\''), inside('"')) {
         (Some(inner), _) => inner.to_owned(),

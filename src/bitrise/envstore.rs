@@ -85,8 +85,11 @@ pub enum EnvstoreError {
 /// # Errors
 /// [`EnvstoreError`]; the file is then as it was.
 pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
-    // A link is followed, so that the rename replaces the file and not the link.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // A link is followed, so that the rename replaces the file and not the link; also one to a
+    // file that is not there yet.
+    let target = fs::canonicalize(path)
+        .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
+        .unwrap_or_else(|_| path.to_owned());
     let old = match fs::read(&target) {
         Ok(bytes) => Some(Zeroizing::new(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => None,

@@ -25,7 +25,7 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 const RECONNECT: &str =
     "connect the API key again on Bitrise (Workspace settings > Integrations > Apple Service connection)";
 pub(crate) const RE_AUTHENTICATE: &str =
-    "re-authenticate it on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
+    "re-authenticate the Apple ID on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
 /// Why the connection gives no credential although one may be there.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,11 @@ pub enum ConnectionError {
     #[error(
         "The connection cannot be read: Bitrise answered {0}. Run the build again, or give the credential in the inputs."
     )]
-    Malformed(#[from] Malformed),
+    Malformed(Malformed),
+    #[error(
+        "The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file."
+    )]
+    MalformedFile { path: String, error: Malformed },
     #[error("The connected API key is incomplete: {0} is empty; {RECONNECT}.")]
     Incomplete(&'static str),
     #[error("The connected API key is wrong: the field {field} {problem}; {RECONNECT}.")]
@@ -77,21 +81,27 @@ pub enum ConnectionError {
 /// # Errors
 /// [`ConnectionError`]
 pub async fn read(build: &Build, host: &Host) -> Result<Connection, ConnectionError> {
-    let json = match &build.location {
-        BuildLocation::File(path) => read_file(path)?,
-        BuildLocation::Url(url) => fetch(url, &build.api_token, host).await?,
-    };
-    Ok(Connection::from_json(&json)?)
+    match &build.location {
+        BuildLocation::File(path) => Connection::from_json(&read_file(path)?)
+            .map_err(|error| ConnectionError::MalformedFile { path: shown(path), error }),
+        BuildLocation::Url(url) => {
+            let json = fetch(url, &build.api_token, host).await?;
+            Connection::from_json(&json).map_err(ConnectionError::Malformed)
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
-    let shown = || path.display().to_string();
-    let unreadable = |error| ConnectionError::File { path: shown(), error };
+    let unreadable = |error| ConnectionError::File { path: shown(path), error };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_BYTES {
-        return Err(ConnectionError::FileTooLarge { path: shown() });
+        return Err(ConnectionError::FileTooLarge { path: shown(path) });
     }
     Ok(bytes)
 }

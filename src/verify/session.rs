@@ -40,7 +40,7 @@ pub(super) async fn ask(
     let url = endpoint(&services.apple_session, SESSION);
     let site = http::site(&url);
     let cookies = cookie_header(session, &url, (host.now)());
-    let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_str(&cookies).ok()) else {
+    let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_bytes(cookies.as_bytes()).ok()) else {
         let why = format!("the session holds no cookie for {site}, so Apple cannot be asked about it");
         return Ok(Verification::NotVerified { why });
     };

@@ -1,0 +1,370 @@
+//! How the outputs get into the envstore, all of them or none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::{
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, api_key, apple_id, envman, mode,
+    names_in, set_mode,
+};
+
+const BEFORE: &str = "envs:
+- FIRST: plain $HOME
+  opts:
+    is_expand: true
+# A comment.
+- 'QUOTED':   \"a: $b \\\" c\"   # another
+- opts: {is_sensitive: true}
+  OPTS_FIRST: 'x'
+";
+const OLD_METHOD: &str = "- APPLE_AUTH_METHOD: old
+  opts:
+    is_sensitive: true
+    unset: true
+";
+const AFTER: &str = "- MULTI: |-
+    line 1
+    - line 2
+
+    line 4
+  opts:
+    unset: true
+    meta:
+      x: [1, 2]
+- NUMBER: 0123
+- EMPTY:
+- LAST: \"\\u00fc\"
+";
+
+#[test]
+fn entries_already_there_are_kept_byte_for_byte_and_in_order() {
+    let outcome = Step::new().connected(&apple_id()).envstore(format!("{BEFORE}{AFTER}")).passes();
+    let text = outcome.envstore_text.clone().unwrap();
+    let ours = text.strip_prefix(&format!("{BEFORE}{AFTER}")).expect("what was there, then ours");
+    assert!(ours.starts_with("- APPLE_AUTH_METHOD: "), "{ours}");
+}
+
+#[test]
+fn a_key_already_there_is_replaced_in_its_place() {
+    let before = format!("{BEFORE}{OLD_METHOD}{AFTER}");
+    let outcome = Step::new().connected(&apple_id()).envstore(before).passes();
+    let text = outcome.envstore_text.clone().unwrap();
+    let rest = text.strip_prefix(BEFORE).expect("what was before it");
+    let rest = rest.strip_prefix("- APPLE_AUTH_METHOD: \"apple_id\"\n").expect("the new value");
+    let (options, rest) = rest.split_once("- MULTI").expect("what was after it");
+    assert_eq!(options.trim(), "opts:\n    is_expand: false", "the old options are gone");
+    assert!(format!("- MULTI{rest}").starts_with(AFTER), "{text}");
+    assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "apple_id");
+}
+
+#[test]
+fn a_second_run_replaces_the_outputs_of_the_first() {
+    let first = Step::new().connected(&apple_id()).passes();
+    let text = first.envstore_text.clone().unwrap();
+    let second = Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary-new"}));
+    let second = second.envstore(&text).passes();
+    assert_eq!(second.expect("FASTLANE_PASSWORD"), "canary-new");
+    let keys = |outcome: &crate::support::Outcome| -> Vec<String> {
+        outcome.entries().into_iter().map(|entry| entry.key).collect()
+    };
+    assert_eq!(keys(&second), keys(&first), "each once, in the same order");
+}
+
+#[test]
+fn every_form_that_an_envstore_has_when_it_is_new_is_taken() {
+    for new in ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "{}", "envs: null\n"] {
+        let outcome = Step::new().connected(&api_key()).envstore(new).passes();
+        assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key", "{new:?}");
+    }
+}
+
+#[test]
+fn an_envstore_with_other_line_ends_or_indents_is_kept_too() {
+    for before in [
+        "envs:\r\n- A: x\r\n  opts:\r\n    is_expand: true\r\n- B: y\r\n",
+        "envs:\n  - A: x\n    opts:\n      is_expand: true\n  - B: y\n",
+        "envs:\n-   A: x\n-   B: y",
+        "# made by hand\n---\nenvs:\n- A: x\n- B: y\n",
+        "envs:\n- A: x\n- A: second\n- B: y\n",
+    ] {
+        let outcome = Step::new().connected(&api_key()).envstore(before).passes();
+        let text = outcome.envstore_text.clone().unwrap();
+        assert!(text.starts_with(before), "{before:?} in {text:?}");
+        let keys: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
+        assert!(keys.starts_with(&["A".to_owned()]) && keys.contains(&"B".to_owned()), "{keys:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_replaced_once() {
+    let before = "envs:\n- APPLE_AUTH_METHOD: x\n- A: x\n- APPLE_AUTH_METHOD: y\n";
+    let outcome = Step::new().connected(&api_key()).envstore(before).passes();
+    assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key");
+    assert_eq!(outcome.expect("A"), "x");
+}
+
+#[test]
+fn the_mode_of_the_envstore_is_kept() {
+    for kept in [0o600, 0o640, 0o644, 0o666] {
+        let step = Step::new().connected(&api_key()).envstore(BEFORE).umask("077");
+        set_mode(step.envstore_path(), kept);
+        assert_eq!(mode(&step.passes().envstore), kept);
+    }
+}
+
+#[test]
+fn a_new_envstore_has_mode_0600() {
+    for umask in ["000", "022"] {
+        assert_eq!(mode(&Step::new().connected(&api_key()).umask(umask).passes().envstore), 0o600);
+    }
+}
+
+#[test]
+fn a_symlinked_envstore_stays_a_link() {
+    let step = Step::new().connected(&api_key()).file("work/real.yml", BEFORE);
+    let (link, real) = (step.envstore_path(), step.path("work/real.yml"));
+    symlink(&real, &link).unwrap();
+    let outcome = step.passes();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().starts_with(BEFORE));
+    assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key");
+    let work = names_in(real.parent().unwrap());
+    assert_eq!(work.into_iter().collect::<Vec<_>>(), ["real.yml"], "nothing is left beside the file");
+}
+
+#[test]
+fn a_relative_envstore_path_is_one_in_the_working_folder() {
+    let outcome = Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", "store.yml").run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    let text = fs::read_to_string(outcome.root.path().join("work/store.yml")).unwrap();
+    assert!(text.starts_with("envs:\n- APPLE_AUTH_METHOD: \"api_key\"\n"), "{text}");
+}
+
+#[test]
+fn a_writable_envstore_in_a_folder_that_is_not_is_written_in_place() {
+    let step = Step::new().connected(&apple_id()).envstore(format!("{BEFORE}{AFTER}")).not_as_root();
+    set_mode(step.envstore_path(), 0o666);
+    let store = step.path("store");
+    set_mode(&store, 0o555);
+    let outcome = step.run();
+    set_mode(&store, 0o755);
+    outcome.check_success();
+    assert!(outcome.envstore_text.clone().unwrap().starts_with(BEFORE));
+    assert_eq!(mode(&outcome.envstore), 0o666);
+}
+
+#[test]
+fn an_envstore_that_cannot_be_written_is_an_error_that_says_so() {
+    let missing_folder = Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", "nowhere/store.yml");
+    let folder = Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", ".");
+    let through_a_file = Step::new().connected(&api_key()).envstore("envs: []\n");
+    let path = through_a_file.envstore_path().join("x");
+    let through_a_file = through_a_file.set("ENVMAN_ENVSTORE_PATH", path);
+    for step in [missing_folder, folder, through_a_file] {
+        let error = step.fails();
+        assert!(error.contains("cannot be exported") && error.contains("ENVMAN_ENVSTORE_PATH"), "{error}");
+    }
+    let read_only = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
+    set_mode(read_only.envstore_path(), 0o444);
+    let store = read_only.path("store");
+    set_mode(&store, 0o555);
+    let outcome = read_only.run();
+    set_mode(&store, 0o755);
+    outcome.check_failure();
+    assert!(outcome.error().contains("ENVMAN_ENVSTORE_PATH"), "{}", outcome.error());
+    let unreadable = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
+    set_mode(unreadable.envstore_path(), 0o200);
+    let error = unreadable.fails();
+    assert!(error.contains("ENVMAN_ENVSTORE_PATH"), "{error}");
+}
+
+#[test]
+fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
+    for step in [
+        Step::new().unset("ENVMAN_ENVSTORE_PATH"),
+        Step::new().set("ENVMAN_ENVSTORE_PATH", ""),
+        Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere"),
+    ] {
+        let error = step.connected(&api_key()).fails();
+        for part in
+            ["ENVMAN_ENVSTORE_PATH is not set", "envman is not on the PATH", "Bitrise CLI", "set ENVMAN_"]
+        {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    }
+}
+
+/// Forms that are not envman's own, and that envman may still read.
+const UNKNOWN_FORMS: [&str; 5] = [
+    "{\"envs\": [{\"A\": \"x\"}]}\n",
+    "envs: [{A: x}]\n",
+    "envs:\n- A: &anchor x\n- B: *anchor\n",
+    "envs:\n- A: x\nother: 1\n",
+    "envs:\n- A: x\n  B: y\n",
+];
+
+#[test]
+fn an_envstore_of_an_unknown_form_without_envman_is_an_error_and_left_alone() {
+    for form in UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "- list\n", "text", "envs: 1\n"]) {
+        let error = Step::new().connected(&api_key()).envstore(form).fails();
+        assert!(
+            error.contains("ENVMAN_ENVSTORE_PATH") && error.contains("not in the form"),
+            "{form:?}: {error}"
+        );
+    }
+    let error = Step::new().connected(&api_key()).envstore([0xff, 0xfe, 0]).fails();
+    assert!(error.contains("not in the form"), "{error}");
+}
+
+/// Notes its arguments and its input, and adds a line to the store; fails on the key in `FAIL_ON`.
+const FAKE_ENVMAN: &str = "#!/bin/sh
+echo \"$*\" >> \"$HOME/argv\"
+/bin/cat > \"$HOME/stdin-$3\"
+echo \"# $3\" >> \"${ENVMAN_ENVSTORE_PATH:-.envstore.yml}\"
+echo noise; echo noise >&2
+[ \"$3\" != \"$FAIL_ON\" ]
+";
+
+fn with_fake_envman(step: Step) -> Step {
+    let step = step.file("bin/envman", FAKE_ENVMAN);
+    let bin = step.path("bin");
+    set_mode(bin.join("envman"), 0o755);
+    step.set("PATH", bin)
+}
+
+#[test]
+fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
+    let unknown = UNKNOWN_FORMS.map(|form| Step::new().envstore(form));
+    let unset = [Step::new().unset("ENVMAN_ENVSTORE_PATH"), Step::new().set("ENVMAN_ENVSTORE_PATH", "")];
+    for step in unknown.into_iter().chain(unset) {
+        let outcome = with_fake_envman(step.connected(&apple_id())).run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        let home = outcome.root.path().join("home");
+        let argv = fs::read_to_string(home.join("argv")).unwrap();
+        for line in argv.lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            assert_eq!(&words[..2], ["add", "--key"], "{line}");
+            assert!(words.contains(&"--no-expand"), "{line}");
+            let secret = words[2] == "FASTLANE_SESSION" || words[2].contains("PASSWORD");
+            assert_eq!(words.contains(&"--sensitive"), secret, "{line}");
+            assert_eq!(words.len(), 4 + usize::from(secret), "no value among them: {line}");
+        }
+        assert_eq!(argv.lines().count(), 9, "each output once: {argv}");
+        for (key, value) in [
+            ("APPLE_AUTH_METHOD", "apple_id"),
+            ("FASTLANE_USER", CONNECTED_APPLE_ID),
+            ("FASTLANE_PASSWORD", CONNECTED_PASSWORD),
+            ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", CONNECTED_APP_PASSWORD),
+        ] {
+            assert_eq!(fs::read_to_string(home.join(format!("stdin-{key}"))).unwrap(), value, "{key}");
+        }
+    }
+}
+
+#[test]
+fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
+    let before = UNKNOWN_FORMS[0];
+    let step = with_fake_envman(Step::new().connected(&api_key()).envstore(before));
+    let error = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails();
+    assert!(error.contains("envman add failed on APPLE_API_KEY_ID"), "{error}");
+
+    let step = with_fake_envman(Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH"));
+    let outcome = step.set("FAIL_ON", "APPLE_API_KEY_ID").run();
+    outcome.check_failure();
+    assert!(!outcome.root.path().join("work/.envstore.yml").exists(), "it was not there before");
+}
+
+#[test]
+fn an_envman_that_is_not_needed_is_not_run() {
+    let outcome = with_fake_envman(Step::new().connected(&api_key()).envstore(BEFORE)).passes();
+    assert!(!outcome.root.path().join("home/argv").exists());
+}
+
+#[test]
+fn the_real_envman_takes_the_outputs_where_it_is_on_the_path() {
+    let Some(envman) = envman() else { return };
+    let print = |store: &std::path::Path| -> BTreeMap<String, String> {
+        let mut command = Command::new(envman);
+        command.arg("--path").arg(store).args(["print", "--format", "json", "--expand"]).env_clear();
+        let output = command.env("HOME", "/nowhere").output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let hostile = "no $HOME\n: \"'\\n ü";
+    let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": hostile});
+    let folder = envman.parent().unwrap();
+    for step in [
+        Step::new().envstore(UNKNOWN_FORMS[0]),
+        Step::new().unset("ENVMAN_ENVSTORE_PATH").file("work/.envstore.yml", "envs: []\n"),
+    ] {
+        let outcome = step.connected(&connected).set("PATH", folder).run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        let own = outcome.root.path().join("work/.envstore.yml");
+        let values = print(if own.exists() { &own } else { &outcome.envstore });
+        assert_eq!(values["FASTLANE_USER"], CONNECTED_APPLE_ID);
+        assert_eq!(values["FASTLANE_PASSWORD"], hostile);
+    }
+}
+
+fn with_password(bytes: usize) -> Step {
+    Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "p".repeat(bytes)}))
+}
+
+#[test]
+fn a_value_over_envmans_limit_is_an_error_that_names_the_output() {
+    let error = with_password(256 * 1024 + 1).fails();
+    for part in ["FASTLANE_PASSWORD", "256 KiB", "env_bytes_limit_in_kb", "~/.envman/configs.json"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
+fn values_that_are_over_envmans_limit_together_are_an_error_that_names_the_output() {
+    let before = format!("envs:\n- BIG: {}\n", "x".repeat(200 * 1024));
+    let error = with_password(60 * 1024).envstore(&before).fails();
+    for part in ["FASTLANE_PASSWORD", "256 KiB", "env_list_bytes_limit_in_kb"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    with_password(50 * 1024).envstore(&before).passes();
+}
+
+#[test]
+fn what_is_replaced_does_not_count_towards_the_limit() {
+    let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
+    with_password(200 * 1024).envstore(before).passes();
+}
+
+#[test]
+fn the_limits_in_envmans_settings_are_respected() {
+    let settings = |text: &str| with_password(300 * 1024).file("home/.envman/configs.json", text);
+    settings(r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#).passes();
+    let error = settings(r#"{"env_bytes_limit_in_kb": 400}"#).fails();
+    assert!(error.contains("env_list_bytes_limit_in_kb"), "the other keeps its default: {error}");
+    let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
+    let error = with_password(2000).file("home/.envman/configs.json", smaller).fails();
+    assert!(error.contains("FASTLANE_PASSWORD") && error.contains("1 KiB"), "{error}");
+    with_password(1000).unset("HOME").passes();
+}
+
+#[test]
+fn the_limits_hold_for_envman_add_too() {
+    let step = with_fake_envman(with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]));
+    let error = step.fails();
+    assert!(error.contains("FASTLANE_PASSWORD"), "{error}");
+}
+
+#[test]
+fn settings_of_envman_that_cannot_be_read_are_an_error_that_names_them() {
+    let step = || Step::new().connected(&api_key());
+    for broken in [
+        step().file("home/.envman/configs.json", "{"),
+        step().file("home/.envman/configs.json", r#"{"env_bytes_limit_in_kb": "canary"}"#),
+        step().file("home/.envman/configs.json/x", ""),
+    ] {
+        let error = broken.fails();
+        assert!(error.contains("~/.envman/configs.json"), "{error}");
+    }
+}

@@ -1,0 +1,117 @@
+//! The files of a run: who may read them, and what is in them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, api_key,
+    apple_id, mode, names_in, pem, pem_body, set_mode,
+};
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_folder_is_0700_and_its_files_are_0600_whatever_the_umask() {
+    for umask in ["000", "022", "077"] {
+        let outcome = Step::new().connected(&api_key()).umask(umask).passes();
+        let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
+        assert_eq!(mode(&folder), 0o700, "umask {umask}");
+        let files = names_in(Path::new(&folder));
+        assert_eq!(files.len(), 3);
+        for file in files {
+            assert_eq!(mode(Path::new(&folder).join(&file)), 0o600, "{file}, umask {umask}");
+        }
+    }
+}
+
+#[test]
+fn the_folder_holds_the_key_fastlanes_json_and_the_mark_of_the_step_and_nothing_else() {
+    let outcome = Step::new().connected(&api_key()).passes();
+    let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
+    let in_outputs = ["APPLE_API_KEY_PATH", "APP_STORE_CONNECT_API_KEY_PATH"].map(|output| {
+        let path = outcome.expect(output);
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        assert_eq!(parent, folder);
+        name.to_owned()
+    });
+    let mark = [".apple-services-connection".to_owned()];
+    assert_eq!(names_in(Path::new(&folder)), in_outputs.into_iter().chain(mark).collect::<BTreeSet<_>>());
+    assert_eq!(outcome.leftovers.len(), 1, "one folder per run");
+}
+
+#[test]
+fn fastlanes_json_has_the_fields_that_fastlane_reads() {
+    let enterprise = all([api_key(), json!({"is_enterprise_account": true})]);
+    let key = &CONNECTED_KEY.private_pem;
+    let rows = [
+        (Step::new().connected(&api_key()), CONNECTED_KEY_ID, CONNECTED_ISSUER, key.as_str(), false),
+        (Step::new().connected(&enterprise), CONNECTED_KEY_ID, CONNECTED_ISSUER, key.as_str(), true),
+        (Step::new().with_key_inputs(), INPUT_KEY_ID, INPUT_ISSUER, pem(), false),
+    ];
+    for (step, id, issuer, key, in_house) in rows {
+        let outcome = step.passes();
+        let json: Value =
+            serde_json::from_str(&read(outcome.expect("APP_STORE_CONNECT_API_KEY_PATH"))).unwrap();
+        assert_eq!(json, json!({"key_id": id, "issuer_id": issuer, "key": key, "in_house": in_house}));
+    }
+}
+
+#[test]
+fn the_key_file_is_canonical_pkcs_8_whatever_it_was() {
+    let key = &CONNECTED_KEY.private_pem;
+    let body = pem_body(key);
+    for form in [key.replace('\n', "\r\n"), key.replace('\n', "\\n"), format!("\u{feff} \"{key}\" "), body] {
+        let outcome = Step::new().connected(&all([api_key(), json!({"private_key": form})])).passes();
+        let file = read(outcome.expect("APPLE_API_KEY_PATH"));
+        assert_eq!(&file, key);
+        let columns: Vec<_> = file.lines().skip(1).map(str::len).collect();
+        assert_eq!(columns[0], 64);
+        assert!(
+            file.ends_with("-----END PRIVATE KEY-----\n") && !file.ends_with("\n\n") && !file.contains('\r')
+        );
+    }
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let shared = tempfile::tempdir().unwrap();
+    let run = || Step::new().connected(&api_key()).set("TMPDIR", shared.path()).passes();
+    let (first, second) = (run(), run());
+    assert_ne!(first.expect("API_PRIVATE_KEYS_DIR"), second.expect("API_PRIVATE_KEYS_DIR"));
+    assert_eq!(names_in(shared.path()).len(), 2);
+}
+
+#[test]
+fn the_key_id_never_leads_out_of_the_folder() {
+    for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {
+        let error = Step::new().connected(&all([api_key(), json!({"key_id": id})])).fails();
+        assert!(error.contains("key ID"), "{error}");
+        let error = Step::new().with_key_inputs().set("api_key_id", id).fails();
+        assert!(error.contains("`api_key_id`"), "{error}");
+    }
+}
+
+#[test]
+fn a_temporary_folder_that_cannot_be_written_to_is_an_error_that_names_it() {
+    for folder in ["tmp/missing", "work/file"] {
+        let step = Step::new().connected(&api_key()).file("work/file", "");
+        let folder = step.path(folder);
+        let error = step.set("TMPDIR", &folder).fails();
+        assert!(error.contains(folder.to_str().unwrap()) && error.contains("TMPDIR"), "{error}");
+    }
+    let step = Step::new().connected(&api_key()).not_as_root();
+    set_mode(step.path("tmp"), 0o500);
+    let error = step.fails();
+    assert!(error.contains("TMPDIR") && error.contains("ermission"), "{error}");
+}
+
+#[test]
+fn an_apple_id_needs_no_temporary_folder() {
+    let outcome = Step::new().connected(&apple_id()).set("TMPDIR", "/nowhere").passes();
+    assert_eq!(outcome.chosen().0, "apple_id");
+}

@@ -1,0 +1,28 @@
+//! The real binary, seen from outside: run against the stand-in, with temporary envstores.
+//!
+//! A test's name is the sentence that it proves. What must hold for every run, whatever it is
+//! about, is checked in [`support`]: nothing secret in the log, one last red sentence and nothing
+//! left behind on failure, every output quoted, unexpanded and marked as it should be on success.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a panic is how a test says that it failed"
+)]
+
+mod connection;
+mod export;
+mod files;
+mod inputs;
+mod key_locations;
+mod log_and_leaks;
+mod outputs;
+mod precedence;
+mod removal;
+mod sessions;
+mod support;
+mod tools;
+mod verification;

@@ -1,0 +1,321 @@
+//! Every row of the contract's table of outputs: when, what value, how marked.
+
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::support::{
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, all,
+    api_key, apple_id, cookie, load_session, spaceauth,
+};
+
+const API_KEY_OUTPUTS: [&str; 16] = [
+    "APPLE_AUTH_METHOD",
+    "APPLE_AUTH_SOURCE",
+    "APPLE_AUTH_VERIFIED",
+    "APPLE_API_KEY_PATH",
+    "APPLE_API_KEY_URL",
+    "APPLE_API_KEY_ID",
+    "APPLE_API_ISSUER",
+    "APPLE_API_KEY_ENTERPRISE",
+    "API_PRIVATE_KEYS_DIR",
+    "APP_STORE_CONNECT_API_KEY_PATH",
+    "APP_STORE_CONNECT_API_KEY_KEY_ID",
+    "APP_STORE_CONNECT_API_KEY_ISSUER_ID",
+    "APP_STORE_CONNECT_API_KEY_KEY_FILEPATH",
+    "APP_STORE_CONNECT_API_KEY_IN_HOUSE",
+    "PRECHECK_INCLUDE_IN_APP_PURCHASES",
+    "APPLE_CREDENTIALS_DIR",
+];
+
+const SECRETS: [&str; 3] =
+    ["FASTLANE_PASSWORD", "FASTLANE_SESSION", "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"];
+
+fn keys(outcome: &Outcome) -> Vec<String> {
+    outcome.entries().into_iter().map(|entry| entry.key).collect()
+}
+
+#[test]
+fn an_api_key_exports_exactly_the_api_key_outputs() {
+    for step in [Step::new().connected(&api_key()), Step::new().with_key_inputs()] {
+        assert_eq!(keys(&step.passes()), API_KEY_OUTPUTS);
+    }
+}
+
+#[test]
+fn the_api_key_outputs_say_which_key_and_where_it_is() {
+    let inputs = Step::new().with_key_inputs();
+    let connected = Step::new().connected(&api_key());
+    for (step, id, issuer) in
+        [(connected, CONNECTED_KEY_ID, CONNECTED_ISSUER), (inputs, INPUT_KEY_ID, INPUT_ISSUER)]
+    {
+        let outcome = step.passes();
+        let tmp = outcome.root.path().join("tmp");
+        let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
+        assert!(folder.starts_with(tmp.to_str().unwrap()), "{folder}");
+        let path = format!("{folder}/AuthKey_{id}.p8");
+        let rows = [
+            ("APPLE_API_KEY_PATH", path.as_str()),
+            ("APPLE_API_KEY_ID", id),
+            ("APPLE_API_ISSUER", issuer),
+            ("APPLE_API_KEY_ENTERPRISE", "no"),
+            ("APP_STORE_CONNECT_API_KEY_KEY_ID", id),
+            ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", issuer),
+            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", path.as_str()),
+            ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", "false"),
+            ("PRECHECK_INCLUDE_IN_APP_PURCHASES", "false"),
+        ];
+        for (key, value) in rows {
+            assert_eq!(outcome.expect(key), value, "{key}");
+        }
+        let url = outcome.expect("APPLE_API_KEY_URL");
+        assert_eq!(url, format!("file://{path}"), "a plain path needs no encoding");
+        assert!(outcome.expect("APP_STORE_CONNECT_API_KEY_PATH").starts_with(&folder));
+    }
+}
+
+#[test]
+fn the_key_url_is_percent_encoded_where_the_path_needs_it() {
+    let step = Step::new().connected(&api_key()).file("tmp dir ü#%/x", "");
+    let tmp = step.path("tmp dir ü#%");
+    let outcome = step.set("TMPDIR", &tmp).passes();
+    let url = url_path(&outcome.expect("APPLE_API_KEY_URL"));
+    assert_eq!(url, outcome.expect("APPLE_API_KEY_PATH"));
+    assert!(outcome.expect("APPLE_API_KEY_PATH").starts_with(tmp.to_str().unwrap()));
+}
+
+/// The path in a file URL, decoded by hand: what Bitrise's own Steps do with it.
+fn url_path(url: &str) -> String {
+    let mut bytes = url.strip_prefix("file://").expect("a file URL").bytes();
+    let mut path = Vec::new();
+    while let Some(byte) = bytes.next() {
+        path.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next().unwrap()).to_digit(16).unwrap();
+                u8::try_from(digit() * 16 + digit()).unwrap()
+            }
+            b'#' | b'?' => panic!("{url} is cut short there"),
+            other => other,
+        });
+    }
+    String::from_utf8(path).unwrap()
+}
+
+#[test]
+fn the_paths_are_absolute_also_when_the_temporary_folder_is_not() {
+    let outcome = Step::new().connected(&api_key()).file("work/here/x", "").set("TMPDIR", "here").passes();
+    let work = outcome.root.path().join("work/here").canonicalize().unwrap();
+    let folder = std::path::PathBuf::from(outcome.expect("API_PRIVATE_KEYS_DIR"));
+    assert!(folder.is_absolute(), "{}", folder.display());
+    assert_eq!(folder.canonicalize().unwrap().parent(), Some(work.as_path()));
+}
+
+#[test]
+fn an_enterprise_key_is_yes_for_bitrise_and_true_for_fastlane() {
+    let connected = |value| Step::new().connected(&all([api_key(), json!({"is_enterprise_account": value})]));
+    let inputs = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value);
+    let rows = [
+        (connected(json!(true)), "yes", "true"),
+        (connected(json!(false)), "no", "false"),
+        (connected(json!(null)), "no", "false"),
+        (inputs("yes"), "yes", "true"),
+        (inputs("no"), "no", "false"),
+        // The input is about the key in the inputs, not about the connected one.
+        (connected(json!(false)).set("api_key_enterprise_account", "yes"), "no", "false"),
+    ];
+    for (step, bitrise, fastlane) in rows {
+        let outcome = step.passes();
+        assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), bitrise);
+        assert_eq!(outcome.expect("APP_STORE_CONNECT_API_KEY_IN_HOUSE"), fastlane);
+    }
+}
+
+#[test]
+fn an_apple_id_exports_exactly_the_apple_id_outputs() {
+    let outcome = Step::new().connected(&apple_id()).passes();
+    assert_eq!(
+        keys(&outcome),
+        [
+            "APPLE_AUTH_METHOD",
+            "APPLE_AUTH_SOURCE",
+            "APPLE_AUTH_VERIFIED",
+            "FASTLANE_USER",
+            "FASTLANE_PASSWORD",
+            "FASTLANE_SESSION",
+            "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
+            "SPACESHIP_SKIP_2FA_UPGRADE",
+            "APPLE_SESSION_EXPIRES_AT",
+        ]
+    );
+    assert_eq!(outcome.expect("FASTLANE_USER"), CONNECTED_APPLE_ID);
+    assert_eq!(outcome.expect("FASTLANE_PASSWORD"), CONNECTED_PASSWORD);
+    assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), CONNECTED_APP_PASSWORD);
+    assert_eq!(outcome.expect("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
+    assert!(outcome.leftovers.is_empty(), "an Apple ID needs no file");
+}
+
+#[test]
+fn an_apple_id_exports_only_what_it_has() {
+    let from_inputs = |name, value: &str| Step::new().set("apple_id", INPUT_APPLE_ID).set(name, value);
+    let connected = |part| Step::new().connected(&all([json!({"apple_id": CONNECTED_APPLE_ID}), part]));
+    let cookies = json!({"https://idmsa.apple.com": [cookie("myacinfo", "canary-cookie")]});
+    let session = spaceauth(&[("myacinfo", "canary-cookie")]);
+    let rows = [
+        (from_inputs("password", INPUT_PASSWORD), "FASTLANE_PASSWORD"),
+        (from_inputs("fastlane_session", &session), "FASTLANE_SESSION"),
+        (from_inputs("app_password", INPUT_APP_PASSWORD), "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"),
+        (connected(json!({"password": CONNECTED_PASSWORD})), "FASTLANE_PASSWORD"),
+        (connected(json!({"session_cookies": cookies})), "FASTLANE_SESSION"),
+        (
+            connected(json!({"app_specific_password": CONNECTED_APP_PASSWORD})),
+            "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
+        ),
+    ];
+    for (step, only) in rows {
+        let outcome = step.passes();
+        for key in SECRETS {
+            assert_eq!(outcome.output(key).is_some(), key == only, "{key}, where {only} is expected");
+        }
+        assert!(outcome.output("FASTLANE_USER").is_some());
+        assert_eq!(outcome.expect("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
+        assert_eq!(outcome.output("APPLE_SESSION_EXPIRES_AT"), None, "it is not known");
+    }
+}
+
+#[test]
+fn cookies_of_other_origins_are_no_session() {
+    let elsewhere = json!({"session_cookies": {"https://olympus.apple.com": [cookie("x", "canary-y")]}});
+    let outcome = Step::new().connected(&all([apple_id(), elsewhere])).passes();
+    assert_eq!(outcome.output("FASTLANE_SESSION"), None);
+}
+
+#[test]
+fn the_session_expiry_is_rfc_3339_in_utc() {
+    let with_date = |date: &str| all([apple_id(), json!({"connection_expiry_date": date})]);
+    for (date, expected) in [
+        ("2099-03-01T01:30:00+02:00", "2099-02-28T23:30:00Z"),
+        ("2099-03-01T01:30:00Z", "2099-03-01T01:30:00Z"),
+        ("2099-03-01T01:30:00.123456789Z", "2099-03-01T01:30:00Z"),
+    ] {
+        let outcome = Step::new().connected(&with_date(date)).passes();
+        let expires_at = outcome.expect("APPLE_SESSION_EXPIRES_AT");
+        assert_eq!(expires_at, expected);
+        assert!(OffsetDateTime::parse(&expires_at, &Rfc3339).is_ok());
+    }
+}
+
+#[test]
+fn the_expiry_of_a_pasted_session_is_that_of_its_trusted_device() {
+    let session = spaceauth(&[("DES5c1", "canary-trust")])
+        .replace("expires: ", "expires: 2099-01-02 03:04:05.000000000 Z");
+    let outcome = Step::new().set("apple_id", INPUT_APPLE_ID).set("fastlane_session", session).passes();
+    assert_eq!(outcome.expect("APPLE_SESSION_EXPIRES_AT"), "2099-01-02T03:04:05Z");
+}
+
+#[test]
+fn the_phone_number_is_exported_whenever_the_input_is_set() {
+    let number = "+81-80-1234-5678";
+    for step in [
+        Step::new().connected(&api_key()),
+        Step::new().connected(&apple_id()),
+        Step::new().with_apple_id_inputs(),
+        Step::new().set("if_missing", "skip"),
+    ] {
+        let outcome = step.set("sms_default_phone_number", number).passes();
+        assert_eq!(outcome.expect("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
+    }
+    let without = Step::new().connected(&apple_id()).passes();
+    assert_eq!(without.output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), None);
+}
+
+#[test]
+fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
+    for value in [
+        "no",
+        "yes",
+        "~",
+        "null",
+        "0123",
+        "1_000",
+        "0x1F",
+        "1e3",
+        "12:30:45",
+        "$HOME",
+        "${HOME}",
+        "a: b",
+        "# x",
+        "'single'",
+        "\"double\"",
+        "back\\slash",
+        "back\\nslash",
+        "- dash",
+        "{a",
+        "*a",
+        "&a",
+        "!a",
+        "%a",
+        "@a",
+        "`a`",
+        "tab\there",
+        "two\nlines",
+        "ends with\n",
+        " blanks ",
+        "ü€😀",
+        "\u{2028}",
+        "\u{85}",
+        "\u{feff}x",
+        "\u{7f}",
+        "C:\\new",
+        "\r\n",
+    ] {
+        let connected =
+            json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
+        let outcome = Step::new().connected(&connected).passes();
+        // Nothing but blanks is no password.
+        let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
+        assert_eq!(outcome.output("FASTLANE_PASSWORD"), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_value_with_a_nul_character_is_an_error_that_names_the_output() {
+    let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary\0password"});
+    let error = Step::new().connected(&connected).secret("canary").fails();
+    assert!(error.contains("FASTLANE_PASSWORD") && error.contains("NUL"), "{error}");
+}
+
+#[test]
+fn the_outputs_are_those_that_step_yml_declares() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/step.yml")).unwrap();
+    let step_yml: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    let declared: Vec<_> = step_yml["outputs"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|output| output.as_mapping().unwrap().keys().next().unwrap().as_str().unwrap().to_owned())
+        .collect();
+    let device = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
+    let everything = |credential, tools| {
+        let step = Step::new().connected(&all([credential, device.clone()])).set("export_for", tools);
+        step.set("sms_default_phone_number", "+81-80-1234-5678")
+    };
+    let tools = "bitrise fastlane xcode connection spaceship asc codemagic expo tauri";
+    let key = everything(api_key(), tools).set("export_token", "yes").passes();
+    let id = everything(apple_id(), "fastlane").passes();
+    let mut exported = keys(&key);
+    exported.extend(keys(&id).into_iter().filter(|name| !keys(&key).contains(name)));
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(exported), sorted(declared));
+}
+
+#[test]
+fn the_session_loads_as_fastlane_loads_it() {
+    let outcome = Step::new().connected(&apple_id()).passes();
+    let cookies = load_session(&outcome.expect("FASTLANE_SESSION"));
+    assert_eq!(cookies.len(), 1);
+    assert_eq!(cookies[0]["name"], "myacinfo");
+}

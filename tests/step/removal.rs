@@ -1,0 +1,126 @@
+//! `action: remove` takes back what an earlier run left, and touches nothing else.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use crate::support::{Outcome, Step, api_key, set_mode};
+
+/// An earlier run's folder, in the temporary folder of the step that is about to remove it.
+fn with_folder() -> (Step, PathBuf) {
+    let step = Step::new().set("action", "remove");
+    let folder = step.path("tmp/apple-services-connection-x7Yz01");
+    fs::create_dir(&folder).unwrap();
+    set_mode(&folder, 0o700);
+    fs::write(folder.join("AuthKey_X.p8"), "key").unwrap();
+    fs::write(
+        folder.join(".apple-services-connection"),
+        "This folder was made by the Bitrise Step apple-services-connection.\n",
+    )
+    .unwrap();
+    (step, folder)
+}
+
+fn names_unset(outcome: &Outcome) -> Vec<String> {
+    let text = outcome.envstore_text.clone().unwrap_or_default();
+    let entries = text.split("\n- ").filter(|entry| entry.contains("    unset: true"));
+    entries.map(|entry| entry.trim_start_matches("envs:\n- ").split(':').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_folder_of_an_earlier_run_is_deleted_and_its_outputs_are_unset() {
+    let first = Step::new().connected(&api_key()).passes();
+    let folder = PathBuf::from(first.expect("APPLE_CREDENTIALS_DIR"));
+    assert!(folder.is_dir());
+    let mut remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
+    let mut set = Vec::new();
+    for entry in first.entries() {
+        remove = remove.set(&entry.key, &entry.value);
+        set.push(entry.key);
+    }
+    let outcome = remove.set("PATH", "/usr/bin").set("FASTLANE_OPT_OUT_USAGE", "1").run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert!(!folder.exists());
+    set.sort();
+    assert_eq!(names_unset(&outcome), set, "all that were set, and nothing else");
+}
+
+#[test]
+fn nothing_to_remove_is_a_success() {
+    for step in [Step::new(), Step::new().set("credentials_dir", "/nowhere/apple-services-connection-x")] {
+        let outcome = step.set("action", "remove").run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("There is no folder to delete."), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn the_other_inputs_are_not_looked_at() {
+    let (step, folder) = with_folder();
+    let step =
+        step.set("credentials_dir", &folder).set("apple_id", "x@example.com").set("api_key_path", "/x.p8");
+    assert_eq!(step.set("export_for", "nonsense").run().code, Some(0));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
+    type Spoil = fn(&Step, &PathBuf) -> PathBuf;
+    let rows: [(&str, Spoil); 10] = [
+        ("the Step's mark is missing", |_, folder| {
+            fs::remove_file(folder.join(".apple-services-connection")).unwrap();
+            folder.clone()
+        }),
+        ("mark in it is not right", |_, folder| {
+            fs::write(folder.join(".apple-services-connection"), "something else").unwrap();
+            folder.clone()
+        }),
+        ("mark in it is not right", |step, folder| {
+            let mark = folder.join(".apple-services-connection");
+            fs::rename(&mark, step.path("work/mark")).unwrap();
+            symlink(step.path("work/mark"), &mark).unwrap();
+            folder.clone()
+        }),
+        ("others may look into it", |_, folder| {
+            set_mode(folder, 0o755);
+            folder.clone()
+        }),
+        ("it is a link or a file", |step, folder| {
+            let link = step.path("tmp/apple-services-connection-link");
+            symlink(folder, &link).unwrap();
+            link
+        }),
+        ("it is a link or a file", |step, _| {
+            let file = step.path("tmp/apple-services-connection-file");
+            fs::write(&file, "x").unwrap();
+            file
+        }),
+        ("it has another name", |step, folder| {
+            let other = step.path("tmp/other");
+            fs::rename(folder, &other).unwrap();
+            other
+        }),
+        ("does not lie in a temporary folder", |step, folder| {
+            let moved = step.path("home/apple-services-connection-x7Yz01");
+            fs::rename(folder, &moved).unwrap();
+            moved
+        }),
+        ("its path is not absolute", |step, folder| {
+            let moved = step.path("work/apple-services-connection-x7Yz01");
+            fs::rename(folder, moved).unwrap();
+            PathBuf::from("apple-services-connection-x7Yz01")
+        }),
+        ("it has another name", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
+    ];
+    for (why, spoil) in rows {
+        let (step, folder) = with_folder();
+        let given = spoil(&step, &folder);
+        let absolute = step.path("work").join(&given);
+        let outcome = step.set("credentials_dir", &given).set("APPLE_API_KEY_ID", "X").run();
+        let error = outcome.error();
+        assert_eq!(outcome.code, Some(1));
+        assert!(error.contains("`credentials_dir`") && error.contains(why), "{why} in {error}");
+        assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {why}");
+        assert_eq!(outcome.envstore_text, None, "nothing is unset");
+    }
+}

@@ -1,0 +1,308 @@
+//! The two-factor session: from the connection's cookies, and from what a person pasted.
+
+use serde_json::{Value, json};
+use serde_yaml::Value as Yaml;
+
+use crate::support::{
+    CONNECTED_APPLE_ID, INPUT_APPLE_ID, Outcome, Step, all, apple_id, cookie, load_session, spaceauth,
+};
+
+const COOKIES: [(&str, &str); 3] = [
+    ("myacinfo", "canary-DAWTKN=="),
+    ("DES5c148", "canary-HSARMTKNSRVT"),
+    ("dqsid", "canary-eyJhbGci.x-y_z"),
+];
+
+fn pasted(session: impl AsRef<str>) -> Step {
+    let step = Step::off_bitrise().set("apple_id", INPUT_APPLE_ID).set("fastlane_session", session.as_ref());
+    step.secret("canary-DAWTKN==").secret("canary-HSARMTKNSRVT")
+}
+
+fn with_cookies(cookies: &Value) -> Step {
+    let session = json!({"session_cookies": {"https://idmsa.apple.com": cookies}});
+    Step::new().connected(&all([apple_id(), session]))
+}
+
+/// Names and values, as fastlane would send them.
+#[track_caller]
+fn names_and_values(outcome: &Outcome) -> Vec<(String, String)> {
+    let text = |value: &Yaml| value.as_str().expect("a string, whatever it looks like").to_owned();
+    let cookies = load_session(&outcome.expect("FASTLANE_SESSION"));
+    cookies.iter().map(|cookie| (text(&cookie["name"]), text(&cookie["value"]))).collect()
+}
+
+fn owned(cookies: &[(&str, &str)]) -> Vec<(String, String)> {
+    cookies.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn a_session_is_taken_in_every_form_that_people_paste() {
+    let one_line = spaceauth(&COOKIES);
+    let lines = one_line.replace("\\n", "\n");
+    let forms = [
+        ("the part between the quotes", one_line.clone()),
+        ("with export and single quotes", format!("export FASTLANE_SESSION='{one_line}'")),
+        ("with export, quotes and a newline", format!("export FASTLANE_SESSION='{one_line}'\n")),
+        ("with export and a semicolon", format!("export FASTLANE_SESSION='{one_line}';")),
+        (
+            "with export and double quotes",
+            format!("export FASTLANE_SESSION=\"{}\"", one_line.replace('"', "\\\"")),
+        ),
+        ("without export", format!("FASTLANE_SESSION='{one_line}'")),
+        ("in single quotes", format!("'{one_line}'")),
+        ("in double quotes", format!("\"{one_line}\"")),
+        ("with real newlines", lines.clone()),
+        ("with real newlines in export", format!("export FASTLANE_SESSION='{lines}'")),
+        ("with CRLF", lines.replace('\n', "\r\n")),
+        ("with CRLF in export", format!("export FASTLANE_SESSION='{}'\r\n", lines.replace('\n', "\r\n"))),
+        ("with blanks around it", format!(" \n\t{one_line}\n ")),
+        ("with a byte-order mark", format!("\u{feff}{one_line}")),
+        ("without the dashes at its head", one_line.replacen("---\\n", "", 1)),
+    ];
+    for (form, text) in forms {
+        let outcome = pasted(&text).run();
+        assert_eq!(outcome.code, Some(0), "{form}: {}", outcome.stdout);
+        assert_eq!(names_and_values(&outcome), owned(&COOKIES), "{form}");
+    }
+}
+
+#[test]
+fn the_whole_output_of_spaceauth_is_taken() {
+    // As fastlane's spaceauth_runner.rb prints it; step.yml promises that it is taken.
+    let session = spaceauth(&COOKIES);
+    let whole = format!(
+        "Logging into to \"https://appstoreconnect.apple.com\" ({INPUT_APPLE_ID})...\n\
+         Successfully logged in to App Store Connect\n\n---\n\n\
+         Pass the following via the FASTLANE_SESSION environment variable:\n{session}\n\n\n\
+         Example:\nexport FASTLANE_SESSION='{session}'\n"
+    );
+    assert_eq!(names_and_values(&pasted(&whole).passes()), owned(&COOKIES));
+}
+
+#[test]
+fn either_of_the_two_cookies_that_log_in_is_enough() {
+    for name in ["myacinfo", "DES5c148586daa451e55afb017aa62418f91"] {
+        let cookies = [(name, "canary-value")];
+        assert_eq!(names_and_values(&pasted(spaceauth(&cookies)).passes()), owned(&cookies));
+    }
+}
+
+#[test]
+fn values_as_ruby_quotes_them_are_read() {
+    for (yaml, value) in [
+        ("'0123'", "0123"),
+        ("'no'", "no"),
+        ("\"a: b\"", "a: b"),
+        ("'it''s'", "it's"),
+        ("\"\\\"quoted\\\"\"", "\"quoted\""),
+        ("! '~'", "~"),
+    ] {
+        let session = spaceauth(&[("myacinfo", yaml)]);
+        for form in
+            [session.clone(), format!("export FASTLANE_SESSION='{session}'"), session.replace("\\n", "\n")]
+        {
+            assert_eq!(names_and_values(&pasted(form).passes()), owned(&[("myacinfo", value)]), "{yaml}");
+        }
+    }
+}
+
+#[test]
+fn an_instant_that_ruby_writes_as_an_anchor_is_read() {
+    let session = spaceauth(&[("myacinfo", "canary-value")])
+        .replace("created_at: ", "created_at: &1 ")
+        .replace("accessed_at: 2026-01-01 12:00:01.000000000 +01:00", "accessed_at: *1");
+    assert!(session.contains("*1"));
+    assert_eq!(names_and_values(&pasted(session).passes()), owned(&[("myacinfo", "canary-value")]));
+}
+
+#[test]
+fn hostile_cookie_values_arrive_as_they_are() {
+    for value in [
+        "no",
+        "~",
+        "null",
+        "true",
+        "0123",
+        "1_000",
+        "0x1F",
+        "12345678901234567890",
+        "1e3",
+        ".inf",
+        "12:30:45",
+        "2026-01-01",
+        "a: b",
+        "- x",
+        "# x",
+        "x #y",
+        "'x",
+        "\"x",
+        "'x'",
+        "\"x\"",
+        "!x",
+        "&x",
+        "*x",
+        "%x",
+        "@x",
+        "`x",
+        "{x",
+        "[x",
+        "}",
+        "|",
+        ">",
+        "?",
+        "=",
+        "<<",
+        "\\",
+        "\\n",
+        "\\\\n",
+        "\\t",
+        "\\x41",
+        "back\\nslash",
+        " blanks ",
+        "ü€😀",
+        "\u{85}",
+        "\u{a0}",
+        "\u{2028}",
+        "\u{feff}",
+        "$HOME",
+        "${HOME}",
+        "$(id)",
+        "...",
+        "---",
+        "",
+    ] {
+        let outcome = with_cookies(&json!([cookie("myacinfo", value)])).passes();
+        assert_eq!(names_and_values(&outcome), owned(&[("myacinfo", value)]), "{value:?}");
+        let session = outcome.expect("FASTLANE_SESSION");
+        assert!(!session.contains('\n'), "one line is one thing to redact");
+        assert!(!session.contains('$') || value.contains('$'), "{session}");
+    }
+}
+
+#[test]
+fn what_a_cookie_says_beside_its_value_is_kept() {
+    let full = json!({
+        "name": "a", "value": "canary-v", "domain": "idmsa.apple.com", "for_domain": false, "path": "/appleauth",
+        "secure": false, "httponly": false, "expires": "2099-01-02T03:04:05Z",
+    });
+    let dotted = json!({"name": "b", "value": "canary-v", "domain": ".apple.com", "secure": true, "max_age": 2_592_000});
+    let bare = json!({"name": "c", "value": "canary-v"});
+    let absent =
+        json!({"name": "d", "value": "canary-v", "domain": "apple.com", "for_domain": null, "path": ""});
+    let outcome = with_cookies(&json!([full, dotted, bare, absent])).passes();
+    let cookies = load_session(&outcome.expect("FASTLANE_SESSION"));
+    let expected = [
+        // domain, for_domain, path, secure, httponly
+        ("idmsa.apple.com", false, "/appleauth", false, false),
+        ("apple.com", true, "/", true, false),
+        ("idmsa.apple.com", false, "/", false, false),
+        ("apple.com", true, "/", false, false),
+    ];
+    for (cookie, (domain, for_domain, path, secure, httponly)) in cookies.iter().zip(expected) {
+        assert_eq!(cookie["domain"], domain, "{cookie:?}");
+        assert_eq!(cookie["for_domain"], for_domain, "{cookie:?}");
+        assert_eq!(cookie["path"], path, "{cookie:?}");
+        assert_eq!(cookie["secure"], secure, "{cookie:?}");
+        assert_eq!(cookie["httponly"], httponly, "{cookie:?}");
+    }
+    assert_eq!(cookies.len(), expected.len());
+    assert!(cookies[0]["expires"].as_str().unwrap().starts_with("2099-01-02 03:04:05"), "{cookies:?}");
+    assert_eq!(cookies[1]["max_age"], 2_592_000);
+}
+
+#[test]
+fn every_cookie_is_an_http_cookie_of_ruby() {
+    let cookies = json!([cookie("a", "canary-1"), cookie("b", "canary-2")]);
+    let session = with_cookies(&cookies).passes().expect("FASTLANE_SESSION");
+    assert!(session.starts_with("---\\n- !ruby/object:HTTP::Cookie\\n"), "{session}");
+    assert_eq!(session.matches("- !ruby/object:HTTP::Cookie\\n").count(), 2);
+}
+
+const HOW_TO: [&str; 2] = ["fastlane spaceauth -u <Apple ID>", "SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"];
+
+#[test]
+fn a_pasted_session_without_the_cookies_that_log_in_is_an_error_that_says_how_to_make_one() {
+    for session in
+        [spaceauth(&[("dqsid", "canary-value")]), spaceauth(&[("itctx", "canary-value")]), "[]".to_owned()]
+    {
+        let error = pasted(session).fails();
+        for part in ["`fastlane_session`", "lacks the cookies", "myacinfo", HOW_TO[0], HOW_TO[1]] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_session_is_an_error_that_says_how_to_make_one() {
+    for garbage in [
+        "canary garbage",
+        "eyJhbGciOiJIUzI1NiJ9.e30.canary",
+        "{\"canary\": 1}",
+        "12345678",
+        "- canary: x",
+        "- - canary",
+        "---\\n",
+        "myacinfo=canary; DES=canary",
+        "export FASTLANE_SESSION='",
+        "*x",
+        "\u{7f}\u{1}canary",
+        "<html>canary</html>",
+    ] {
+        let error = pasted(garbage).secret("canary").fails();
+        for part in ["`fastlane_session`", HOW_TO[0], HOW_TO[1]] {
+            assert!(error.contains(part), "{garbage:?}: {part} in {error}");
+        }
+    }
+}
+
+#[test]
+fn a_pasted_session_that_is_too_large_is_an_error() {
+    // What a process can be given in one variable ends at 128 KiB on Linux, so this is as large as it gets.
+    let error = pasted("x".repeat(120 * 1024)).fails();
+    assert!(error.contains("`fastlane_session`"), "{error}");
+}
+
+#[test]
+fn an_expired_pasted_session_is_an_error_that_says_when_and_how_to_make_one() {
+    let session = spaceauth(&[("myacinfo", "canary-a"), ("DES5c1", "canary-b")]);
+    let expires = session.replace("expires: ", "expires: 2024-02-29 11:34:00.000000000 Z");
+    let max_age = session
+        .replace("max_age: ", "max_age: 60")
+        .replace("created_at: 2026-01-01 12:00", "created_at: 2024-02-29 12:33");
+    for session in [expires, max_age] {
+        for toggle in ["automatic", "off"] {
+            let error = pasted(&session).set("connection", toggle).fails();
+            for part in ["`fastlane_session` expired on 2024-02-29 11:34 UTC", HOW_TO[0], HOW_TO[1]] {
+                assert!(error.contains(part), "{part} in {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_cookie_is_an_error_that_gives_its_number_and_not_its_value() {
+    let rows = [
+        (json!({"name": "", "value": "canary-value", "domain": "apple.com"}), "name"),
+        (json!({"value": "canary-value", "domain": "apple.com"}), "name"),
+        (json!({"name": "canary name", "value": "canary-value", "domain": "apple.com"}), "name"),
+        (json!({"name": "x=y", "value": "canary-value", "domain": "apple.com"}), "name"),
+        (json!({"name": "x", "domain": "apple.com"}), "no value"),
+        (json!({"name": "x", "value": "canary\nvalue", "domain": "apple.com"}), "control characters"),
+        (json!({"name": "x", "value": "canary-value", "domain": "canary domain"}), "domain"),
+        (json!({"name": "x", "value": "canary-value", "domain": "a..b"}), "domain"),
+    ];
+    for (damaged, what) in rows {
+        let error = with_cookies(&json!([cookie("ok", "canary-ok"), damaged])).secret("canary").fails();
+        assert!(error.contains("number 2") && error.contains(what), "{error}");
+        assert!(error.contains("re-authenticate the Apple ID on Bitrise"), "{error}");
+    }
+}
+
+#[test]
+fn the_log_says_how_long_the_session_lasts() {
+    let outcome = Step::new().connected(&apple_id()).passes();
+    assert!(outcome.stdout.contains("19 days left"), "{}", outcome.stdout);
+    let unknown = json!({"apple_id": CONNECTED_APPLE_ID, "session_cookies": {"https://idmsa.apple.com": [cookie("myacinfo", "canary-x")]}});
+    let outcome = Step::new().connected(&unknown).passes();
+    assert!(outcome.stdout.contains("Session: its end is unknown"), "{}", outcome.stdout);
+}

@@ -1,0 +1,347 @@
+//! Exports by tool, test devices, a token for scripts, individual keys.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stand_in::{Account, PublicKey};
+
+use crate::support::{
+    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, all,
+    api_key, apple_id, mode, names_in, pem, spaceauth,
+};
+
+/// For the workflow itself, whatever tool is chosen.
+const ALWAYS: [&str; 4] =
+    ["APPLE_AUTH_METHOD", "APPLE_AUTH_SOURCE", "APPLE_AUTH_VERIFIED", "APPLE_CREDENTIALS_DIR"];
+
+fn for_tools(tools: &str) -> Outcome {
+    Step::new().connected(&api_key()).set("export_for", tools).passes()
+}
+
+/// Names and values of what a tool reads.
+fn of_tool(outcome: &Outcome) -> BTreeMap<String, String> {
+    let entries = outcome.entries().into_iter().map(|entry| (entry.key, entry.value));
+    entries.filter(|(key, _)| !ALWAYS.contains(&key.as_str())).collect()
+}
+
+fn credential_files(outcome: &Outcome) -> Vec<String> {
+    let names = names_in(Path::new(&outcome.expect("APPLE_CREDENTIALS_DIR")));
+    names.into_iter().filter(|name| !name.starts_with('.')).collect()
+}
+
+#[test]
+fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
+    let key_file = format!("AuthKey_{CONNECTED_KEY_ID}.p8");
+    let (id, issuer) = (CONNECTED_KEY_ID, CONNECTED_ISSUER);
+    // `PATH` stands for the path of the .p8.
+    let rows: [(&str, &[(&str, &str)]); 6] = [
+        (
+            "spaceship",
+            &[
+                ("SPACESHIP_CONNECT_API_KEY_ID", id),
+                ("SPACESHIP_CONNECT_API_ISSUER_ID", issuer),
+                ("SPACESHIP_CONNECT_API_KEY_FILEPATH", "PATH"),
+                ("SPACESHIP_CONNECT_API_IN_HOUSE", "false"),
+            ],
+        ),
+        ("asc", &[("ASC_KEY_ID", id), ("ASC_ISSUER_ID", issuer), ("ASC_PRIVATE_KEY_PATH", "PATH")]),
+        (
+            "codemagic",
+            &[
+                ("APP_STORE_CONNECT_KEY_IDENTIFIER", id),
+                ("APP_STORE_CONNECT_ISSUER_ID", issuer),
+                ("APP_STORE_CONNECT_PRIVATE_KEY", "@file:PATH"),
+            ],
+        ),
+        (
+            "expo",
+            &[("EXPO_ASC_KEY_ID", id), ("EXPO_ASC_ISSUER_ID", issuer), ("EXPO_ASC_API_KEY_PATH", "PATH")],
+        ),
+        ("tauri", &[("APPLE_API_KEY", id), ("APPLE_API_ISSUER", issuer), ("APPLE_API_KEY_PATH", "PATH")]),
+        ("electron", &[("APPLE_API_KEY", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)]),
+    ];
+    for (tool, names) in rows {
+        let outcome = for_tools(tool);
+        let path = format!("{}/{key_file}", outcome.expect("APPLE_CREDENTIALS_DIR"));
+        let expected: BTreeMap<_, _> =
+            names.iter().map(|(name, value)| ((*name).to_owned(), value.replace("PATH", &path))).collect();
+        assert_eq!(of_tool(&outcome), expected, "{tool}");
+        assert_eq!(credential_files(&outcome), [key_file.as_str()], "{tool}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), CONNECTED_KEY.private_pem);
+    }
+}
+
+#[test]
+fn the_list_of_tools_takes_commas_blanks_and_newlines_and_tools_add_up() {
+    let expected: Vec<String> = of_tool(&for_tools("asc,expo")).into_keys().collect();
+    assert_eq!(expected.len(), 6);
+    for list in ["asc expo", "expo\nasc", " asc ,\n expo ,"] {
+        assert_eq!(of_tool(&for_tools(list)).into_keys().collect::<Vec<_>>(), expected, "{list:?}");
+    }
+    let xcode = of_tool(&for_tools("xcode"));
+    assert_eq!(xcode.into_keys().collect::<Vec<_>>(), ["API_PRIVATE_KEYS_DIR"]);
+    let fastlane = for_tools("fastlane");
+    assert_eq!(
+        credential_files(&fastlane),
+        [format!("AuthKey_{CONNECTED_KEY_ID}.p8"), "fastlane_api_key.json".to_owned()]
+    );
+}
+
+#[test]
+fn no_tool_at_all_exports_the_workflows_own_outputs_and_writes_nothing() {
+    let outcome = for_tools(",");
+    assert!(of_tool(&outcome).is_empty() && outcome.leftovers.is_empty(), "{:?}", outcome.entries());
+}
+
+#[test]
+fn an_unknown_tool_is_an_error_that_lists_the_known_ones() {
+    let error = Step::new().set("export_for", "bitrise fastlan").fails();
+    for part in [
+        "`export_for`",
+        "\"fastlan\"",
+        "bitrise, fastlane, xcode, connection, spaceship, asc, codemagic, expo, tauri, electron",
+    ] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
+fn two_tools_that_want_one_name_with_different_values_are_an_error_that_says_which() {
+    let error = Step::new().connected(&api_key()).set("export_for", "tauri,electron").fails();
+    for part in ["`export_for`", "tauri and electron", "different values in APPLE_API_KEY"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    // The same name with the same value is none.
+    for_tools("bitrise,tauri");
+    for_tools("bitrise electron");
+}
+
+#[test]
+fn with_an_apple_id_a_chosen_tool_that_cannot_use_one_is_named_in_a_warning() {
+    let outcome = Step::new().connected(&apple_id()).set("export_for", "asc fastlane expo").passes();
+    outcome.warns_of("An Apple ID is of no use to some of the tools in `export_for`: asc, expo.");
+}
+
+#[test]
+fn without_fastlane_an_expired_session_is_a_warning() {
+    let expired = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56Z"})]);
+    let outcome = Step::new().connected(&expired).set("export_for", "connection").passes();
+    outcome.warns_of("expired on 2024-02-29 12:34 UTC");
+    assert_eq!(outcome.output("APPLE_SESSION_EXPIRES_AT"), None);
+    Step::new().connected(&expired).set("export_for", "connection,fastlane").fails();
+    let pasted = spaceauth(&[("DES1", "canary-value")]).replace("max_age: \\n", "max_age: 60\\n");
+    let step = Step::new()
+        .set("apple_id", "jane@example.com")
+        .set("password", "canary-pass")
+        .set("fastlane_session", pasted);
+    step.set("export_for", "connection").passes().warns_of("`fastlane_session` expired on");
+}
+
+// --- The connection's format
+
+/// Runs a second time with the first one's connection file.
+fn read_back(first: &Outcome, tools: &str) -> Outcome {
+    let url = first.expect("APPLE_CONNECTION_URL");
+    Step::off_bitrise().set("build_url", url).set("export_for", tools).passes()
+}
+
+/// What does not depend on where the files of a run are.
+fn lasting(outcome: &Outcome) -> BTreeMap<String, String> {
+    let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
+    let entries =
+        outcome.entries().into_iter().map(|entry| (entry.key, entry.value.replace(&folder, "FOLDER")));
+    entries.filter(|(key, _)| key != "APPLE_AUTH_SOURCE").collect()
+}
+
+#[test]
+fn the_connection_file_reads_back_to_the_same_outputs() {
+    const TOOLS: &str = "connection,fastlane,bitrise";
+    let devices = json!({"test_devices": [{"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "One\ttwo", "device_type": "ios"}, {"device_identifier": "F00D", "title": "Mac", "device_type": "mac"}]});
+    let pasted = spaceauth(&[("myacinfo", "0123"), ("DES1", "\"a: b\"")])
+        .replace("max_age: \\n", "max_age: 99999999\\n");
+    let steps = [
+        Step::new().connected(&all([api_key(), devices.clone()])),
+        Step::new().connected(&all([apple_id(), devices])),
+        Step::new().with_key_inputs().set("connection", "off"),
+        Step::new()
+            .with_apple_id_inputs()
+            .set("fastlane_session", pasted)
+            .set("app_password", "cana-ryap-ppas-swrd"),
+    ];
+    for step in steps {
+        let first = step.set("export_for", TOOLS).passes();
+        let second = read_back(&first, TOOLS);
+        assert_eq!(lasting(&first), lasting(&second));
+        let path = first.expect("APPLE_CONNECTION_URL").replacen("file://", "", 1);
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), first.expect("BITRISE_PORTAL_DATA_JSON"));
+        assert_eq!(first.expect("BITRISE_PORTAL_DATA_JSON").lines().count(), 1, "one line to redact");
+    }
+}
+
+#[test]
+fn the_connection_file_alone_needs_no_other_file() {
+    assert_eq!(credential_files(&for_tools("connection")), ["connection.json"]);
+    let outcome = Step::new().connected(&apple_id()).set("export_for", "connection").passes();
+    assert_eq!(credential_files(&outcome), ["connection.json"]);
+}
+
+// --- Test devices
+
+#[test]
+fn test_devices_are_exported_whichever_credential_wins() {
+    let devices = json!({"test_devices": [
+        {"id": 1, "user_id": 2, "device_identifier": " 00008030-001A2B3C4D5E6F70 ", "title": "Jane's\tiPhone", "device_type": "ios"},
+        {"device_identifier": "00008030001a2b3c4d5e6f70", "title": "Copy", "device_type": "ios"},
+        {"device_identifier": "F00D", "title": "Mini", "device_type": "mac"},
+        {"device_identifier": "BEEF", "title": "Other", "device_type": "toaster"},
+    ]});
+    for credential in [api_key(), apple_id()] {
+        let outcome = Step::new().connected(&all([credential, devices.clone()])).passes();
+        let read = |output| {
+            let path = outcome.expect(output);
+            assert_eq!(mode(&path), 0o600);
+            assert!(path.starts_with(&outcome.expect("APPLE_CREDENTIALS_DIR")));
+            std::fs::read_to_string(path).unwrap()
+        };
+        assert_eq!(
+            read("APPLE_TEST_DEVICES_PATH"),
+            "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\tMini\tmac\nBEEF\tOther\tios\n"
+        );
+        assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF");
+        outcome.warns_of("\"Copy\" has the same UDID as \"Jane's iPhone\"");
+    }
+    let with_inputs = Step::new().connected(&devices).with_key_inputs().passes();
+    assert_eq!(with_inputs.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
+    assert!(with_inputs.output("APPLE_TEST_DEVICES_PATH").is_some());
+}
+
+#[test]
+fn without_devices_there_are_no_outputs_for_them() {
+    for none in [json!({}), json!({"test_devices": []}), json!({"test_devices": null})] {
+        let outcome = Step::new().connected(&all([api_key(), none])).passes();
+        assert_eq!(outcome.output("APPLE_TEST_DEVICES_PATH"), None);
+        assert_eq!(outcome.output("APPLE_TEST_DEVICE_LIST_PATH"), None);
+    }
+}
+
+// --- A token for scripts
+
+/// Whether App Store Connect takes the exported token.
+fn is_accepted(token: &str, account: Account) -> bool {
+    use std::io::{Read as _, Write as _};
+    let url = SERVER.app_store_connect(&crate::support::unique_name(), account);
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path}/v1/apps?limit=1 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.starts_with("HTTP/1.1 200 ")
+}
+
+fn account(public_pem: &str, key_id: &str, issuer: Option<&str>) -> Account {
+    Account {
+        public_key: PublicKey::from_spki_pem(public_pem).unwrap(),
+        key_id: key_id.to_owned(),
+        issuer_id: issuer.map(str::to_owned),
+        enterprise: false,
+        clock_skew_seconds: 0,
+        behaviours: vec![],
+    }
+}
+
+fn claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let body = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap()
+}
+
+#[test]
+fn the_exported_token_is_one_that_apple_accepts_for_as_long_as_it_says() {
+    for lifetime in ["60", "1140"] {
+        let step = Step::new().connected(&api_key()).set("export_token", "yes");
+        let outcome = step.set("token_lifetime_seconds", lifetime).passes();
+        let token = outcome.expect("APP_STORE_CONNECT_TOKEN");
+        assert!(is_accepted(
+            &token,
+            account(&CONNECTED_KEY.public_pem, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER))
+        ));
+        let end = time::OffsetDateTime::parse(
+            &outcome.expect("APP_STORE_CONNECT_TOKEN_EXPIRES_AT"),
+            &time::format_description::well_known::Rfc3339,
+        )
+        .unwrap();
+        assert_eq!(claims(&token)["exp"], end.unix_timestamp());
+        let left = end - time::OffsetDateTime::now_utc();
+        assert!((0..10).contains(&(lifetime.parse::<i64>().unwrap() - left.whole_seconds())), "{left}");
+        assert!(!outcome.stdout.contains(&token));
+    }
+}
+
+#[test]
+fn a_token_is_exported_only_when_it_is_asked_for() {
+    assert_eq!(for_tools("bitrise").output("APP_STORE_CONNECT_TOKEN"), None);
+}
+
+#[test]
+fn a_token_with_an_apple_id_is_an_error() {
+    let error = Step::new().connected(&apple_id()).set("export_token", "yes").fails();
+    assert!(error.contains("`export_token`") && error.contains("Apple ID"), "{error}");
+}
+
+#[test]
+fn a_lifetime_that_apple_would_not_accept_is_an_error() {
+    for wrong in ["59", "1141", "-60", "ten", ""] {
+        let error = Step::new().set("token_lifetime_seconds", wrong).fails();
+        assert!(error.contains("`token_lifetime_seconds` is no whole number from 60 to 1140"), "{error}");
+    }
+}
+
+// --- Individual keys
+
+fn individual() -> Step {
+    let step = Step::new().set("api_key_type", "individual").set("connection", "off");
+    step.set("api_key_path", pem()).set("api_key_id", INPUT_KEY_ID).secret(pem())
+}
+
+#[test]
+fn an_individual_key_has_no_issuer_anywhere() {
+    let outcome = individual()
+        .set("export_for", "bitrise,fastlane,xcode,spaceship,asc,codemagic,expo")
+        .set("export_token", "yes")
+        .passes();
+    let issuers: Vec<_> =
+        outcome.entries().into_iter().map(|entry| entry.key).filter(|key| key.contains("ISSUER")).collect();
+    assert_eq!(issuers, Vec::<String>::new());
+    let json: Value = serde_json::from_str(
+        &std::fs::read_to_string(outcome.expect("APP_STORE_CONNECT_API_KEY_PATH")).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["in_house", "key", "key_id"]);
+    let token = outcome.expect("APP_STORE_CONNECT_TOKEN");
+    assert_eq!((claims(&token)["sub"].as_str(), claims(&token).get("iss")), (Some("user"), None));
+    assert!(is_accepted(&token, account(&INPUT_KEY.public_pem, INPUT_KEY_ID, None)));
+    assert!(outcome.stdout.contains("An individual key cannot provision"), "{}", outcome.stdout);
+}
+
+#[test]
+fn an_individual_key_is_verified_as_one() {
+    let step = individual();
+    let url = SERVER.app_store_connect(step.scenario(), account(&INPUT_KEY.public_pem, INPUT_KEY_ID, None));
+    assert_eq!(step.asks_at(&url).set("verify", "yes").passes().expect("APPLE_AUTH_VERIFIED"), "yes");
+}
+
+#[test]
+fn an_individual_key_with_an_issuer_is_an_error() {
+    let error = individual().set("api_issuer", CONNECTED_ISSUER).fails();
+    assert!(error.contains("`api_issuer` is set, and an individual key has no issuer"), "{error}");
+}
+
+#[test]
+fn the_connections_format_has_no_individual_keys() {
+    let outcome = individual().set("export_for", "connection,bitrise").passes();
+    assert_eq!(outcome.output("APPLE_CONNECTION_URL"), None);
+    assert_eq!(outcome.output("BITRISE_PORTAL_DATA_JSON"), None);
+    outcome.warns_of("connection");
+}
