@@ -285,12 +285,15 @@ fn allowed(input: &Declared<'_>, value: String, problems: &mut Problems) -> Stri
     let expected = input.value_options.join(", ");
     let found = match value.as_str() {
         "" => "empty".to_owned(),
-        short if short.len() <= 20 && !looks_like_key_text(short) => format!("{short:?}"),
+        short if short.len() <= LONGEST_CHOICE => format!("{short:?}"),
         _ => "something else".to_owned(),
     };
     problems.add(format!("`{}` is {found}: use one of {expected}", input.name));
     input.default.to_owned()
 }
+
+/// Longer than any choice by far: what is longer was meant for another field, maybe a secret one.
+const LONGEST_CHOICE: usize = 20;
 
 /// What the log may show of an input.
 fn printable_value(input: &Declared<'_>, value: &str) -> String {
@@ -298,7 +301,8 @@ fn printable_value(input: &Declared<'_>, value: &str) -> String {
     if value.is_empty() {
         return "<unset>".to_owned();
     }
-    if input.is_sensitive || looks_like_key_text(value) {
+    let is_no_choice = !input.value_options.is_empty() && value.len() > LONGEST_CHOICE;
+    if input.is_sensitive || is_no_choice || looks_like_key_text(value) {
         return HIDDEN.to_owned();
     }
     if let Ok(mut url) = Url::parse(value)

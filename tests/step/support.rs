@@ -1,14 +1,17 @@
 //! One builder for runs of the Step, and the credentials that they are about.
 
+#![allow(dead_code, reason = "each of the test crates that share it uses a part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use stand_in::keys::P256;
@@ -152,6 +155,8 @@ pub(crate) struct Step {
     /// What the user of the run is, when it must not be root.
     uid: Option<u32>,
     umask: Option<&'static str>,
+    /// A program that runs it, with its arguments.
+    under: Option<(PathBuf, Vec<OsString>)>,
 }
 
 impl Step {
@@ -170,6 +175,7 @@ impl Step {
             scenario: unique_name(),
             uid: None,
             umask: None,
+            under: None,
         };
         for folder in ["home", "tmp", "work", "store"] {
             fs::create_dir(step.path(folder)).unwrap();
@@ -292,6 +298,12 @@ impl Step {
         self
     }
 
+    /// Has this program run it, such as `strace`.
+    pub(crate) fn under(mut self, program: &str, arguments: &[&str]) -> Self {
+        self.under = Some((program.into(), arguments.iter().map(Into::into).collect()));
+        self
+    }
+
     pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.root.path().join(below)
     }
@@ -306,29 +318,25 @@ impl Step {
 
     /// Runs it, and checks what must hold for every run.
     pub(crate) fn run(self) -> Outcome {
+        self.run_while(|_| {})
+    }
+
+    /// Runs it, does something meanwhile, and checks what must hold for every run.
+    pub(crate) fn run_while(self, meanwhile: impl FnOnce(&Child)) -> Outcome {
         let envstore = self.env.get(OsStr::new("ENVMAN_ENVSTORE_PATH")).map(PathBuf::from);
         let envstore = envstore.unwrap_or_else(|| self.envstore_path());
         let before = fs::read(&envstore).ok();
         let store_before = names_in(&self.path("store"));
-        let binary = if self.uid.is_some() { self.path("work/step") } else { BINARY.into() };
-        let mut command = match self.umask {
-            None => Command::new(binary),
-            Some(umask) => {
-                let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("umask {umask}; exec \"$0\"")]).arg(binary);
-                shell
-            }
-        };
-        command.env_clear().envs(&self.env).current_dir(self.path("work")).stdin(Stdio::null());
-        if let Some(uid) = self.uid {
-            command.uid(uid).gid(uid);
-        }
-        let output = command.output().unwrap();
+        let began = Instant::now();
+        let child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        meanwhile(&child);
+        let output = child.wait_with_output().unwrap();
         let stdout = String::from_utf8(output.stdout).expect("the log is UTF-8");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let requests = SERVER.requests_for(&self.scenario);
         let outcome = Outcome {
             code: output.status.code(),
+            took: began.elapsed(),
             envstore_text: fs::read_to_string(&envstore).ok(),
             leftovers: names_in(&self.path("tmp")),
             store_before,
@@ -341,6 +349,28 @@ impl Step {
         };
         outcome.check_log(&self.secrets);
         outcome
+    }
+
+    fn command(&self) -> Command {
+        let binary = if self.uid.is_some() { self.path("work/step") } else { BINARY.into() };
+        let mut command = match (self.umask, &self.under) {
+            (None, None) => Command::new(binary),
+            (Some(umask), _) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("umask {umask}; exec \"$0\"")]).arg(binary);
+                shell
+            }
+            (None, Some((program, arguments))) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+        };
+        command.env_clear().envs(&self.env).current_dir(self.path("work")).stdin(Stdio::null());
+        if let Some(uid) = self.uid {
+            command.uid(uid).gid(uid);
+        }
+        command
     }
 
     /// Runs it, expects that it succeeds, and checks what must hold then.
@@ -371,6 +401,7 @@ pub(crate) struct Entry {
 /// What a run did.
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
+    pub(crate) took: std::time::Duration,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) envstore: PathBuf,
