@@ -53,7 +53,7 @@ async fn carry_out(host: &Host, report: &mut Report) -> anyhow::Result<()> {
     report.values(&values);
     match Job::from_values(values, host)? {
         Job::Export(inputs) => export_credential(&inputs, host, report).await,
-        Job::Remove(inputs) => remove_credential(&inputs, host),
+        Job::Remove(inputs) => remove_credential(&inputs, host, report),
     }
 }
 
@@ -112,21 +112,26 @@ fn sign_token(inputs: &Inputs, found: Option<&Found>, host: &Host) -> anyhow::Re
     Ok(Some(SignedToken { token, expires_at: token::expiry(now, lifetime) }))
 }
 
-fn remove_credential(inputs: &RemoveInputs, host: &Host) -> anyhow::Result<()> {
+fn remove_credential(inputs: &RemoveInputs, host: &Host, report: &mut Report) -> anyhow::Result<()> {
     set_verbose(inputs.verbose_log);
     title("Removing what the Step left");
-    match &inputs.credentials_dir {
+    let folder_deleted = match &inputs.credentials_dir {
         Some(folder) if cleanup::remove_folder(folder, host)? => {
             log::info!("- The folder {} is deleted.", folder.display());
+            true
         }
-        _ => log::info!("- There is no folder to delete."),
-    }
+        _ => {
+            log::info!("- There is no folder to delete.");
+            false
+        }
+    };
     let names = cleanup::outputs_set(host);
     let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
     export::export(&entries, host)?;
-    for entry in entries {
+    for entry in &entries {
         log::info!("- {} is unset for later steps.", entry.key);
     }
+    report.removal(folder_deleted, &entries);
     done("Done.");
     Ok(())
 }

@@ -24,6 +24,8 @@ pub struct Report {
     session_end: Option<(OffsetDateTime, i64)>,
     verification: Option<Verification>,
     outputs: Vec<&'static str>,
+    /// What `action: remove` took away; there is no credential on the page then.
+    removal: Option<String>,
     stage: Option<(&'static str, OffsetDateTime)>,
 }
 
@@ -139,6 +141,12 @@ impl Report {
         self.outputs = entries.iter().map(|entry| entry.key).collect();
     }
 
+    /// What `action: remove` took away.
+    pub fn removal(&mut self, folder_deleted: bool, entries: &[Entry]) {
+        let folder = if folder_deleted { "The credential's folder is deleted" } else { "No folder was left" };
+        self.removal = Some(format!("{folder}, {} outputs are unset.", entries.len()));
+    }
+
     /// The build's page: Markdown, without secrets.
     #[must_use]
     pub fn page(&self, error: Option<&str>) -> String {
@@ -165,6 +173,9 @@ impl Report {
             if let Some(verification) = &self.verification {
                 line(&format!("| Verified | {} |", markdown(&verified(verification))));
             }
+            line("");
+        } else if let Some(removal) = &self.removal {
+            line(&format!("🧹 {removal}"));
             line("");
         } else if error.is_none() {
             line("⚪ No Apple credential was found.");
