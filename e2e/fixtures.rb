@@ -2,6 +2,8 @@
 #
 #   ROOT/connections/<name>.json   what Bitrise answers (served by the stand-in)
 #   ROOT/files/<name>/<file>       what a file host holds (served too, and read from disk)
+#   ROOT/apple/<name>.json         an App Store Connect account, which knows one key
+#   ROOT/sessions/<name>.json      a session of App Store Connect's website
 #   ROOT/secrets.yml               the project's secrets, for `bitrise run --inventory`
 #   ROOT/manifest.json             what the scenarios may expect of each credential
 #
@@ -35,6 +37,7 @@ end
 connected_key  = api_key('1234567E12', '69a6de7f-03bb-47e3-e053-5b8c7c11a4d1')
 enterprise_key = api_key('2345670123', '57246542-96fe-1a63-e053-0824d011072a', enterprise: true)
 input_key      = api_key('0123456701', 'c055ca8c-e5a8-4836-b61d-aa5794eeb3f4')
+individual_key = api_key('456789E012', nil)
 
 # As Bitrise sends it at times: the base64 body alone.
 def pem_body(pem)
@@ -58,7 +61,8 @@ HOSTILE_VALUES = [
   'word ' * 60
 ].freeze
 
-# The three cookies that fastlane cannot do without; long enough to be searched for in logs.
+# The three cookies that fastlane cannot do without, long enough to be searched for in logs;
+# and the only one that belongs to the host that plays App Store Connect's website.
 def essential_cookies(tag)
   [
     { name: 'myacinfo', value: "DAWTKN-#{tag}-#{SecureRandom.alphanumeric(60)}", domain: 'apple.com', path: '/',
@@ -66,7 +70,9 @@ def essential_cookies(tag)
     { name: 'DES5c148586daa451e55afb017aa62418f91', value: "HSARMTKNSRVT-#{tag}-#{SecureRandom.alphanumeric(40)}/+==",
       domain: 'idmsa.apple.com', path: '/appleauth', secure: true, httponly: true, for_domain: true },
     { name: 'dqsid', value: "eyJhbGciOiJIUzI1NiJ9.#{tag}.#{SecureRandom.alphanumeric(40)}",
-      domain: 'appstoreconnect.apple.com', path: '/', secure: true, httponly: false, for_domain: false }
+      domain: 'appstoreconnect.apple.com', path: '/', secure: true, httponly: false, for_domain: false },
+    { name: 'itctx', value: "eyJjcCI6-#{tag}-#{SecureRandom.alphanumeric(40)}", domain: '127.0.0.1', path: '/',
+      secure: false, httponly: true, for_domain: false }
   ]
 end
 
@@ -93,14 +99,20 @@ end
 
 EXPIRY = Time.at(Time.now.to_i + (20 * 24 * 60 * 60))
 EXPIRED = Time.utc(2024, 2, 29, 23, 59, 58)
+SOON = Time.at(Time.now.to_i + (((3 * 24) + 1) * 60 * 60))
+
+def rfc3339(time)
+  time.utc.strftime('%Y-%m-%dT%H:%M:%SZ')
+end
 
 connected_apple_id = {
   kind: 'apple_id', user: 'connected@example.com',
   password: %q(  pa$$HOME: "q" 'a' #c \n ${PATH} %{x} @!*&ü✓  ),
   app_password: 'conn-ecte-dapp-pass',
   session: essential_cookies('connected') + hostile_cookies,
-  expires_at: EXPIRY.utc.strftime('%Y-%m-%dT%H:%M:%SZ')
+  expires_at: rfc3339(EXPIRY)
 }
+ending_apple_id = connected_apple_id.merge(expires_at: rfc3339(SOON))
 # No two-factor session, and a password that YAML 1.1 reads as a number.
 sessionless_apple_id = { kind: 'apple_id', user: 'sessionless@example.com', password: '1_000_000' }
 pasted_session = essential_cookies('pasted')
@@ -110,6 +122,21 @@ input_apple_id = {
   kind: 'apple_id', user: 'input@example.com', password: %q( in$HOME: 'p' "w" \n # ), session: pasted_session
 }
 input_app_password = 'inpu-tapp-pass-word'
+
+# --- Test devices -----------------------------------------------------------------
+
+# As people have registered them: a stray blank, a tab in a title, a device twice.
+connected_devices = [
+  { id: 1, user_id: 7, device_identifier: " 00008030-001A2B3C4D5E6F70\n", title: "Jane's\tiPhone", device_type: 'ios' },
+  { id: 2, user_id: 7, device_identifier: '00008030001a2b3c4d5e6f70', title: 'The same again', device_type: 'ios' },
+  { id: 3, user_id: 8, device_identifier: 'A1B2C3D4-0000-1111-2222-333344445555', title: 'Build Mac', device_type: 'mac' },
+  { id: 4, user_id: 8, device_identifier: 'f00d' * 10, title: 'Prototype', device_type: 'hologram' }
+]
+devices = [
+  ['00008030-001A2B3C4D5E6F70', "Jane's iPhone", 'ios'],
+  ['A1B2C3D4-0000-1111-2222-333344445555', 'Build Mac', 'mac'],
+  ['f00d' * 10, 'Prototype', 'ios']
+]
 
 # --- The connections --------------------------------------------------------------
 
@@ -144,7 +171,10 @@ damaged_key = key_fields(connected_key, private_key: connected_key[:pem].sub(/.{
   apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRY),
   sessionless_apple_id: apple_id_fields(sessionless_apple_id, expiry: nil),
   expired_apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRED),
+  ending_apple_id: apple_id_fields(ending_apple_id, expiry: SOON),
   both: connected_key_fields.merge(apple_id_fields(without_app_password, expiry: EXPIRY)),
+  api_key_with_devices: connected_key_fields.merge(test_devices: connected_devices),
+  apple_id_with_devices: apple_id_fields(connected_apple_id, expiry: EXPIRY).merge(test_devices: connected_devices),
   flaky: connected_key_fields,
   broken: connected_key_fields
 }.each { |name, connection| write("connections/#{name}.json", JSON.generate(connection)) }
@@ -155,11 +185,58 @@ unavailable = { status: { code: 503, headers: [%w[Retry-After 0]] } }
 write('connections/flaky.json.behaviours.json', JSON.generate([unavailable]))
 write('connections/broken.json.behaviours.json', JSON.generate([{ forever: unavailable }]))
 
+# --- Apple ------------------------------------------------------------------------
+
+# An account that knows this key; `behaviours` are what goes wrong, one for each request.
+def account(name, key, known_as: key, behaviours: nil, **more)
+  write("apple/#{name}.pem", known_as[:public_pem])
+  write("apple/#{name}.json", JSON.generate({ public_key_path: "apple/#{name}.pem", key_id: key[:key_id],
+                                              issuer_id: key[:issuer_id], enterprise: key[:enterprise] }.merge(more)))
+  write("apple/#{name}.json.behaviours.json", JSON.generate(behaviours)) if behaviours
+end
+
+def apple_error(status, code, headers: [])
+  error = { status: status.to_s, code: code, title: 'As Apple words it', detail: 'With more words' }
+  { status: { code: status, headers: headers, body: JSON.generate(errors: [error]) } }
+end
+
+input_key_of_an_enterprise = input_key.merge(enterprise: true)
+account('connected_key', connected_key)
+account('input_key', input_key)
+account('individual_key', individual_key)
+account('enterprise_key', enterprise_key)
+account('input_key_of_an_enterprise', input_key_of_an_enterprise)
+# The key ID is known, with another key behind it: refused for good, by its signature.
+account('another_key', connected_key, known_as: input_key)
+account('another_clock', connected_key, clock_skew_seconds: -3600)
+account('refuses_once', connected_key, behaviours: [apple_error(401, 'NOT_AUTHORIZED')])
+account('busy_once', connected_key, behaviours: [apple_error(429, 'RATE_LIMIT_EXCEEDED', headers: [%w[Retry-After 0]])])
+account('no_agreement', connected_key,
+        behaviours: [apple_error(403, 'FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED')])
+account('low_role', connected_key, behaviours: [apple_error(403, 'FORBIDDEN_ERROR')])
+account('down', connected_key,
+        behaviours: [{ forever: apple_error(500, 'UNEXPECTED_ERROR', headers: [%w[Retry-After 0]]) }])
+account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
+account('captive_portal', connected_key, behaviours: ['html'])
+
+# The website is asked with exactly these cookies, or refuses.
+def session(name, cookies, **more)
+  own = cookies.select { |cookie| cookie[:domain] == '127.0.0.1' }
+  write("sessions/#{name}.json", JSON.generate({ cookies: own.to_h { |cookie| cookie.values_at(:name, :value) } }.merge(more)))
+end
+
+teams = [{ provider_id: 118_573_544, name: 'Example Ltd' }, { provider_id: 2_017_331, name: 'Customer GmbH' }]
+session('connected_apple_id', connected_apple_id[:session])
+session('input_apple_id', input_apple_id[:session])
+session('several_teams', input_apple_id[:session], provider: teams[0], available_providers: teams)
+session('without_team', input_apple_id[:session], provider: nil)
+
 # --- The files --------------------------------------------------------------------
 
 write("files/team/AuthKey_#{input_key[:key_id]}.p8", input_key[:pem])
 write('files/team/key.p8', input_key[:pem])
 write("files/sec1/AuthKey_#{input_key[:key_id]}.p8", input_key[:sec1].gsub("\n", "\r\n"))
+write("files/individual/AuthKey_#{individual_key[:key_id]}.p8", individual_key[:pem])
 write('files/rsa/AuthKey_RSA0123456.p8', OpenSSL::PKey::RSA.new(2048).private_to_pem)
 write('files/expired-link/AuthKey_LINK123456.p8', <<~XML)
   <?xml version="1.0" encoding="UTF-8"?>
@@ -189,9 +266,9 @@ write('token', token)
 # --- The manifest -----------------------------------------------------------------
 
 keys = { connected_key: connected_key, enterprise_key: enterprise_key, input_key: input_key,
-         input_key_of_an_enterprise: input_key.merge(enterprise: true) }
-apple_ids = { connected_apple_id: connected_apple_id, sessionless_apple_id: sessionless_apple_id,
-              input_apple_id: input_apple_id }
+         input_key_of_an_enterprise: input_key_of_an_enterprise, individual_key: individual_key }
+apple_ids = { connected_apple_id: connected_apple_id, ending_apple_id: ending_apple_id,
+              sessionless_apple_id: sessionless_apple_id, input_apple_id: input_apple_id }
 
 # What no log may hold, by name. Short values would be found everywhere.
 never_logged = { 'the build token' => token, 'TEAM_APP_PASSWORD' => input_app_password }
@@ -209,5 +286,6 @@ end
 never_logged.reject! { |_, value| value.nil? || value.strip.length < 9 }
 
 write('manifest.json', JSON.generate(
-                         credentials: keys.merge(apple_ids), secrets: secrets, never_logged: never_logged
+                         credentials: keys.merge(apple_ids), devices: devices, secrets: secrets,
+                         never_logged: never_logged
                        ))

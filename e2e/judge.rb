@@ -10,6 +10,8 @@
 # status 1 when there is one.
 
 require 'json'
+require 'jwt'
+require 'openssl'
 require 'yaml'
 
 scenario, run = ARGV
@@ -50,7 +52,7 @@ problems << "#{results.length} of #{assertions} assertions ran" if results.lengt
 problems.concat(results.flat_map { |result| result['problems'] })
 
 expected = results.flat_map { |result| result['expected'] }
-failure = expected.any? { |expectation| expectation.key?('error') }
+failure = expected.any? { |expectation| expectation.key?('error') || expectation.key?('error_of_another_step') }
 problems << "the CLI ended with the status #{STATUS}" if STATUS.zero? == failure
 
 by_step = kinds.zip(sections)
@@ -59,8 +61,8 @@ assert_logs = by_step.select { |kind, _| kind == 'path::./e2e/assert' }.map { |_
 
 # The message that the CLI gave to the later step, and the one that it shows.
 if failure
-  summaries = step_logs.map { |log| error_summary(log) }.compact
-  problems << 'the CLI shows another error than it tells later steps' if summaries != [results.first&.fetch('error')]
+  summaries = by_step.reject { |kind, _| kind == 'path::./e2e/assert' }.map { |_, section| error_summary(section.to_s) }.compact
+  problems << 'the CLI shows another error than it tells later steps' if summaries != results.map { |result| result['error'] }.compact.uniq
 end
 
 said = plain(step_logs.join)
@@ -73,6 +75,30 @@ expected.each do |expectation|
   problems << "the stand-in was asked #{asked}, not #{expectation['requests']}" if asked != expectation['requests']
 end
 requests.each { |request| request['violations'].each { |text| problems << "#{request['target']}: #{text}" } }
+
+# Whatever would leave this machine goes to the stand-in as its proxy, and is none of its
+# places. And no log names Apple's own hosts, which the inputs have as their defaults.
+requests.select { |request| request['service'] == 'unknown' }.each do |request|
+  problems << "something asked for #{request['method']} #{request['target']}"
+end
+%w[appstoreconnect.apple.com enterprise.developer.apple.com].each do |host|
+  problems << "the Step's log names the host #{host}" if said.match?(%r{://[\w.]*#{Regexp.escape(host)}})
+end
+
+# Every token that the stand-in took is one to Ruby's library, too.
+requests.select { |request| request['service'] == 'app_store_connect' && request['verdict'] == 'ok' }.each do |request|
+  token = request['headers'].to_h.transform_keys(&:downcase).fetch('authorization').delete_prefix('Bearer ')
+  account = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'apple', "#{request['name']}.json")))
+  public_key = OpenSSL::PKey::EC.new(File.read(File.join(ENV.fetch('E2E_ROOT'), account['public_key_path'])))
+  audience = account['enterprise'] ? 'apple-developer-enterprise-v1' : 'appstoreconnect-v1'
+  claims, header = JWT.decode(token, public_key, true, algorithm: 'ES256', verify_iat: true, aud: audience, verify_aud: true)
+  who = account['issuer_id'] ? { 'iss' => account['issuer_id'] } : { 'sub' => 'user' }
+  problems << "a token is by #{claims.slice('iss', 'sub')}, not #{who}" if claims.slice('iss', 'sub') != who
+  problems << "a token has the header #{header}" if header.slice('kid', 'typ') != { 'kid' => account['key_id'], 'typ' => 'JWT' }
+  problems << "a token lives #{claims['exp'] - claims['iat']} s" unless (1..1200).cover?(claims['exp'] - claims['iat'])
+rescue JWT::DecodeError => e
+  problems << "#{request['target']}: Ruby's jwt refuses the token: #{e.class}"
+end
 
 # Where the CLI had to redact, the Step said something that it must keep to itself.
 problems << 'the CLI had to redact the log of the Step' if step_logs.any? { |log| log.include?('[REDACTED]') }

@@ -12,7 +12,8 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 e2e=$repo/e2e
 work=
-stand_in_pid=
+# Most of a scenario is the CLI's start-up and pauses between retries.
+lanes=4
 
 die() {
   printf 'e2e/run.sh: %s\n' "$*" >&2
@@ -20,11 +21,10 @@ die() {
 }
 
 clean_up() {
-  if [[ -n $stand_in_pid ]]; then
-    exec 9>&- # the stand-in ends with its standard input
-    wait "$stand_in_pid" || true
-  fi
-  [[ -z $work ]] || rm -rf "$work"
+  [[ -n $work ]] || return 0
+  touch "$work/stopped" # a lane looks for it before each scenario
+  wait
+  rm -rf "$work"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
@@ -33,22 +33,22 @@ trap 'exit 130' INT TERM HUP
 
 # The libraries of ruby-http-cookie and ruby-jwt are the ones that fastlane uses.
 has_packages() {
-  command -v rsync >/dev/null && command -v ruby >/dev/null &&
+  command -v rsync >/dev/null && command -v curl >/dev/null && command -v ruby >/dev/null &&
     ruby -e 'require "http-cookie"; require "jwt"; require "openssl"' 2>/dev/null
 }
 
 install_packages() {
   if has_packages; then return; fi
   command -v apt-get >/dev/null ||
-    die 'rsync, ruby and the gems http-cookie and jwt are needed; without apt-get, please install them yourself'
+    die 'rsync, curl, ruby and the gems http-cookie and jwt are needed; without apt-get, please install them yourself'
   local sudo=()
   [[ $(id -u) == 0 ]] || sudo=(sudo)
   {
     ${sudo[@]+"${sudo[@]}"} apt-get update &&
       ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes --no-install-recommends rsync ruby ruby-http-cookie ruby-jwt
-  } >"$work/apt.log" 2>&1 || { tail -n 20 "$work/apt.log" >&2; die 'apt-get could not install rsync, ruby, ruby-http-cookie, ruby-jwt'; }
-  has_packages || die 'rsync, ruby, ruby-http-cookie and ruby-jwt are installed, but do not work'
+        apt-get install --yes --no-install-recommends rsync curl ruby ruby-http-cookie ruby-jwt
+  } >"$work/apt.log" 2>&1 || { tail -n 20 "$work/apt.log" >&2; die 'apt-get could not install rsync, curl, ruby, ruby-http-cookie, ruby-jwt'; }
+  has_packages || die 'rsync, curl, ruby, ruby-http-cookie and ruby-jwt are installed, but do not work'
 }
 
 install_bitrise() {
@@ -93,7 +93,8 @@ make_stage() {
   mkdir -p "$work/stage/e2e"
   cp "$repo/step.yml" "$repo/step.sh" "$work/stage/"
   cp "$step_binary" "$work/stage/apple-services-connection-$(platform)"
-  cp -R "$e2e/bitrise.yml" "$e2e/assert" "$work/stage/e2e/"
+  cp -R "$e2e/assert" "$e2e/script" "$work/stage/e2e/"
+  ruby "$e2e/stage.rb" <"$e2e/bitrise.yml" >"$work/stage/e2e/bitrise.yml"
 }
 
 make_fixtures() {
@@ -103,21 +104,27 @@ make_fixtures() {
   cp "$work"/root/files/team/AuthKey_*.p8 "$work/home/.keys/"
 }
 
+# The lane's own, so that what it was asked is known for each scenario.
 start_stand_in() {
-  mkfifo "$work/alive"
-  "$stand_in" --root "$work/root" --token "$(<"$work/root/token")" <"$work/alive" >"$work/stand-in.log" 2>&1 &
+  mkfifo "$lane/alive"
+  "$stand_in" --root "$lane/root" --token "$(<"$lane/root/token")" <"$lane/alive" >"$lane/stand-in.log" 2>&1 &
   stand_in_pid=$!
-  exec 9>"$work/alive"
+  exec 9>"$lane/alive"
   local tries=0
-  until [[ -s $work/root/origin ]]; do
+  until [[ -s $lane/root/origin ]]; do
     if ! kill -0 "$stand_in_pid" 2>/dev/null || [[ $tries == 100 ]]; then
-      cat "$work/stand-in.log" >&2
+      cat "$lane/stand-in.log" >&2
       die 'the stand-in did not start'
     fi
     tries=$((tries + 1))
     sleep 0.1
   done
-  touch "$work/root/requests.jsonl"
+  touch "$lane/root/requests.jsonl"
+}
+
+stop_stand_in() {
+  exec 9>&- # it ends with its standard input
+  wait "$stand_in_pid" || true
 }
 
 # The CLI closes a step's log as soon as the step's process ends, and what is still in the
@@ -133,41 +140,59 @@ make_bash() {
 # The CLI with a home of its own, and nothing of this machine's environment. In offline
 # mode it sends no analytics; BITRISE_ANALYTICS_DISABLED alone is overwritten by it.
 bitrise_cli() {
-  env -i PATH="$work/bin:$PATH" HOME="$work/home" TMPDIR="$1" LANG=C.UTF-8 CI=true \
+  env -i PATH="$work/bin:$PATH" LANG=C.UTF-8 CI=true \
     BITRISE_OFFLINE_MODE=true BITRISE_ANALYTICS_DISABLED=true BITRISE_NO_OUTPUT_TIMEOUT=60 \
-    E2E_ROOT="$work/root" E2E_ORIGIN="$(<"$work/root/origin")" E2E_RESULTS="${2:-}" \
-    E2E_RUBY="$ruby" GEM_PATH="$gems" \
-    bitrise "${@:3}" 9>&- </dev/null
+    E2E_RUBY="$ruby" GEM_PATH="$gems" "$@" 9>&- </dev/null
 }
 
-# A folder of its own for each scenario, so that what the Step leaves behind is seen.
+# A folder of its own for each scenario, so that what the Step leaves behind is seen. The
+# stand-in is the proxy, too: what would leave this machine ends there, and is recorded.
 run_scenario() {
-  local name=$1 run=$work/runs/$1 status=0 asked
+  local name=$1 run=$work/runs/$1 origin status=0 asked
   mkdir -p "$run/tmp" "$run/results"
-  asked=$(wc -l <"$work/root/requests.jsonl")
+  origin=$(<"$lane/root/origin")
+  asked=$(wc -l <"$lane/root/requests.jsonl")
   (
     cd "$work/stage"
-    bitrise_cli "$run/tmp" "$run/results" run --config e2e/bitrise.yml --inventory "$work/root/secrets.yml" "$name"
+    bitrise_cli HOME="$lane/home" TMPDIR="$run/tmp" HTTP_PROXY="$origin" HTTPS_PROXY="$origin" \
+      E2E_ROOT="$lane/root" E2E_ORIGIN="$origin" E2E_RESULTS="$run/results" \
+      bitrise run --config e2e/bitrise.yml --inventory "$lane/root/secrets.yml" "$name"
   ) >"$run/log" 2>&1 || status=$?
   printf '%s\n' "$status" >"$run/status"
-  tail -n "+$((asked + 1))" "$work/root/requests.jsonl" >"$run/requests.jsonl"
+  tail -n "+$((asked + 1))" "$lane/root/requests.jsonl" >"$run/requests.jsonl"
 
-  if E2E_ROOT=$work/root ruby "$e2e/judge.rb" "$name" "$run" >"$run/problems" 2>&1; then
+  if E2E_ROOT=$lane/root ruby "$e2e/judge.rb" "$name" "$run" >"$run/problems" 2>&1; then
     printf 'ok      %s\n' "$name"
-    passed=$((passed + 1))
+    printf '%s\n' "$name" >>"$work/passed"
   else
-    printf 'FAILED  %s\n' "$name"
-    sed 's/^/        - /' "$run/problems"
-    printf '        the end of the log:\n'
-    # A log that holds a secret is not shown.
-    if grep -q '^the log holds' "$run/problems"; then
-      printf '        | (not shown: it holds a secret)\n'
-    else
-      grep -v '^ *$' "$run/log" | tail -n 60 | sed 's/^/        | /'
-    fi
-    failed=$((failed + 1))
+    {
+      printf 'FAILED  %s\n' "$name"
+      sed 's/^/        - /' "$run/problems"
+      printf '        the end of the log:\n'
+      # A log that holds a secret is not shown.
+      if grep -q '^the log holds' "$run/problems"; then
+        printf '        | (not shown: it holds a secret)\n'
+      else
+        grep -v '^ *$' "$run/log" | tail -n 60 | sed 's/^/        | /'
+      fi
+    } >"$run/shown"
+    cat "$run/shown" # at once, beside what other lanes print
+    printf '%s\n' "$name" >>"$work/failed"
   fi
   rm -rf "$run"
+}
+
+# Takes one scenario after another, as long as there are any that no lane has taken.
+run_lane() {
+  local lane=$work/lanes/$1 stand_in_pid name
+  mkdir -p "$lane"
+  cp -R "$work/root" "$work/home" "$lane/"
+  start_stand_in
+  while read -r name; do
+    [[ ! -e $work/stopped ]] || break
+    ! mkdir "$work/taken/$name" 2>/dev/null || run_scenario "$name"
+  done <<<"$scenarios"
+  stop_stand_in
 }
 
 # --- The run ----------------------------------------------------------------------
@@ -190,16 +215,18 @@ done
 build
 make_stage
 make_fixtures
-start_stand_in
 make_bash
-mkdir "$work/tmp"
-bitrise_cli "$work/tmp" '' setup --minimal >"$work/setup.log" 2>&1 || { cat "$work/setup.log" >&2; die 'bitrise setup failed'; }
+mkdir "$work/tmp" "$work/taken"
+bitrise_cli HOME="$work/home" TMPDIR="$work/tmp" bitrise setup --minimal >"$work/setup.log" 2>&1 ||
+  { cat "$work/setup.log" >&2; die 'bitrise setup failed'; }
 
-passed=0
-failed=0
-while read -r name; do
-  run_scenario "$name"
-done <<<"$scenarios"
+touch "$work/passed" "$work/failed"
+for ((lane = 1; lane <= lanes; lane++)); do
+  run_lane "$lane" &
+done
+wait
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[[ $failed == 0 ]]
+count() { grep -c '' "$work/$1" || true; }
+printf '%d passed, %d failed\n' "$(count passed)" "$(count failed)"
+# A scenario that no lane has come to has not passed.
+[[ $(count passed) == $(sort -u <<<"$scenarios" | grep -c '') ]]

@@ -4,6 +4,7 @@
 # in a file for ../judge.rb, which looks at the log of the whole run. Problems never quote
 # a secret.
 
+require 'cgi'
 require 'http-cookie'
 require 'json'
 require 'jwt'
@@ -13,49 +14,87 @@ require 'yaml'
 
 MANIFEST = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'manifest.json')))
 
-# What the contract lists as outputs. A value of nil is an output that is absent.
+# What is exported, by the tool that it is for. A value of nil is an output that is absent.
 
 ALWAYS = {
   'APPLE_AUTH_METHOD' => ->(c, _) { c['kind'] },
-  'APPLE_AUTH_SOURCE' => ->(_, run) { run.source }
+  'APPLE_AUTH_SOURCE' => ->(_, run) { run.source },
+  'APPLE_AUTH_VERIFIED' => ->(_, run) { run.verified },
+  'APPLE_SESSION_EXPIRES_AT' => ->(c, _) { c['expires_at'] },
+  'APPLE_TEST_DEVICES_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICES_PATH') if run.devices? },
+  'APPLE_TEST_DEVICE_LIST_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICE_LIST_PATH') if run.devices? },
+  # Any text here, and in FASTLANE_SESSION: check_token and check_session read it.
+  'APP_STORE_CONNECT_TOKEN' => ->(_, run) { run.actual('APP_STORE_CONNECT_TOKEN') || '' if run.token_lifetime },
+  'APP_STORE_CONNECT_TOKEN_EXPIRES_AT' => ->(_, run) { run.token_end if run.token_lifetime },
+  'APPLE_CREDENTIALS_DIR' => ->(_, run) { run.folder if run.folder? }
 }.freeze
 
-API_KEY = {
-  'APPLE_API_KEY_PATH' => ->(_, run) { run.key_path },
-  'APPLE_API_KEY_URL' => ->(_, run) { "file://#{run.key_path}" },
-  'APPLE_API_KEY_ID' => ->(c, _) { c['key_id'] },
-  'APPLE_API_ISSUER' => ->(c, _) { c['issuer_id'] },
-  'APPLE_API_KEY_ENTERPRISE' => ->(c, _) { c['enterprise'] ? 'yes' : 'no' },
-  'API_PRIVATE_KEYS_DIR' => ->(_, run) { run.folder },
-  'APP_STORE_CONNECT_API_KEY_PATH' => ->(_, run) { run.json_path },
-  'APP_STORE_CONNECT_API_KEY_KEY_ID' => ->(c, _) { c['key_id'] },
-  'APP_STORE_CONNECT_API_KEY_ISSUER_ID' => ->(c, _) { c['issuer_id'] },
-  'APP_STORE_CONNECT_API_KEY_KEY_FILEPATH' => ->(_, run) { run.key_path },
-  'APP_STORE_CONNECT_API_KEY_IN_HOUSE' => ->(c, _) { c['enterprise'].to_s },
-  'PRECHECK_INCLUDE_IN_APP_PURCHASES' => ->(_, _) { 'false' }
+KEY_ID = ->(c, _) { c['key_id'] }
+ISSUER_ID = ->(c, _) { c['issuer_id'] }
+KEY_PATH = ->(_, run) { run.key_path if run.api_key? }
+IN_HOUSE = ->(c, run) { c['enterprise'].to_s if run.api_key? }
+
+TOOLS = {
+  'bitrise' => {
+    'APPLE_API_KEY_PATH' => KEY_PATH,
+    'APPLE_API_KEY_URL' => ->(_, run) { "file://#{run.key_path}" if run.api_key? },
+    'APPLE_API_KEY_ID' => KEY_ID,
+    'APPLE_API_ISSUER' => ISSUER_ID,
+    'APPLE_API_KEY_ENTERPRISE' => ->(c, run) { c['enterprise'] ? 'yes' : 'no' if run.api_key? }
+  },
+  'fastlane' => {
+    'APP_STORE_CONNECT_API_KEY_PATH' => ->(_, run) { run.file('APP_STORE_CONNECT_API_KEY_PATH') if run.api_key? },
+    'APP_STORE_CONNECT_API_KEY_KEY_ID' => KEY_ID,
+    'APP_STORE_CONNECT_API_KEY_ISSUER_ID' => ISSUER_ID,
+    'APP_STORE_CONNECT_API_KEY_KEY_FILEPATH' => KEY_PATH,
+    'APP_STORE_CONNECT_API_KEY_IN_HOUSE' => IN_HOUSE,
+    'PRECHECK_INCLUDE_IN_APP_PURCHASES' => ->(_, run) { 'false' if run.api_key? },
+    'FASTLANE_USER' => ->(c, _) { c['user'] },
+    'FASTLANE_PASSWORD' => ->(c, _) { c['password'] },
+    'FASTLANE_SESSION' => ->(c, run) { run.actual('FASTLANE_SESSION') || '' if c['session'] },
+    'FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD' => ->(c, _) { c['app_password'] },
+    'SPACESHIP_SKIP_2FA_UPGRADE' => ->(c, _) { '1' if c['kind'] == 'apple_id' },
+    'SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER' => ->(_, _) {}
+  },
+  'xcode' => { 'API_PRIVATE_KEYS_DIR' => ->(_, run) { run.folder if run.api_key? } },
+  'connection' => {
+    'APPLE_CONNECTION_URL' => ->(_, run) { "file://#{run.connection_path}" },
+    'BITRISE_PORTAL_DATA_JSON' => ->(_, run) { run.connection_text }
+  },
+  'spaceship' => {
+    'SPACESHIP_CONNECT_API_KEY_ID' => KEY_ID,
+    'SPACESHIP_CONNECT_API_ISSUER_ID' => ISSUER_ID,
+    'SPACESHIP_CONNECT_API_KEY_FILEPATH' => KEY_PATH,
+    'SPACESHIP_CONNECT_API_IN_HOUSE' => IN_HOUSE
+  },
+  'asc' => { 'ASC_KEY_ID' => KEY_ID, 'ASC_ISSUER_ID' => ISSUER_ID, 'ASC_PRIVATE_KEY_PATH' => KEY_PATH },
+  'codemagic' => {
+    'APP_STORE_CONNECT_KEY_IDENTIFIER' => KEY_ID,
+    'APP_STORE_CONNECT_ISSUER_ID' => ISSUER_ID,
+    'APP_STORE_CONNECT_PRIVATE_KEY' => ->(_, run) { "@file:#{run.key_path}" if run.api_key? }
+  },
+  'expo' => { 'EXPO_ASC_KEY_ID' => KEY_ID, 'EXPO_ASC_ISSUER_ID' => ISSUER_ID, 'EXPO_ASC_API_KEY_PATH' => KEY_PATH },
+  'tauri' => { 'APPLE_API_KEY' => KEY_ID, 'APPLE_API_ISSUER' => ISSUER_ID, 'APPLE_API_KEY_PATH' => KEY_PATH },
+  'electron' => { 'APPLE_API_KEY' => KEY_PATH, 'APPLE_API_KEY_ID' => KEY_ID, 'APPLE_API_ISSUER' => ISSUER_ID }
 }.freeze
 
-APPLE_ID = {
-  'FASTLANE_USER' => ->(c, _) { c['user'] },
-  'FASTLANE_PASSWORD' => ->(c, _) { c['password'] },
-  # Any text here: check_session loads it.
-  'FASTLANE_SESSION' => ->(c, run) { run.actual('FASTLANE_SESSION') || '' if c['session'] },
-  'FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD' => ->(c, _) { c['app_password'] },
-  'SPACESHIP_SKIP_2FA_UPGRADE' => ->(_, _) { '1' },
-  'SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER' => ->(_, _) {},
-  'APPLE_SESSION_EXPIRES_AT' => ->(c, _) { c['expires_at'] }
-}.freeze
+SECRET = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD
+            BITRISE_PORTAL_DATA_JSON APP_STORE_CONNECT_TOKEN].freeze
 
-SECRET = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD].freeze
+# Outputs that lead to a file. Those with only an enclosing folder or an ID do not.
+TO_FILES = /(?:_PATH|_FILEPATH|_URL|\AAPP_STORE_CONNECT_PRIVATE_KEY)\z/.freeze
 
-OUTPUTS = [ALWAYS, API_KEY, APPLE_ID].reduce(:merge).freeze
+OUTPUTS = [ALWAYS, *TOOLS.values].reduce(:merge).freeze
+
+MARKER = '.apple-services-connection'.freeze
 
 # What is in the environment without the Step: the machine's, the CLI's, the project's
 # variables and secrets, and this step's own.
-NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|expect
+NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|HTTPS?_PROXY|expect
                  |E2E_.*|BITRISE.*|ENVMAN_.*|STEPLIB_BUILD_STATUS|TEAM_.*)\z/x.freeze
 
-KEYS = %w[credential source outputs prefix folders error log not_in_log requests].freeze
+KEYS = %w[credential source verified export_for devices token outputs kept removed prefix folders error
+          error_of_another_step report log not_in_log requests].freeze
 
 # One run of the Step, as it is expected and as it is found.
 class Run
@@ -76,43 +115,90 @@ class Run
     @expected.fetch('prefix', '')
   end
 
+  # The CLI hands an output that is unset on as an empty one (2.30.6: `EnvmanAddEnvs` knows
+  # no `unset`), so after a removal that is what is left of it.
   def actual(name)
-    ENV.fetch(prefix + name, nil)
+    value = ENV.fetch(prefix + name, nil)
+    value unless value == '' && @expected['removed'] == 'yes'
   end
 
   def api_key?
     @credential && @credential['kind'] == 'api_key'
   end
 
+  # With an Apple ID, where there is a session to ask about.
+  def verified
+    asked = api_key? || (@credential['session'] && !@expected.fetch('outputs', {}).key?('FASTLANE_SESSION'))
+    @expected.fetch('verified', asked ? 'yes' : 'no')
+  end
+
+  def tools
+    @expected.fetch('export_for', 'bitrise,fastlane,xcode').split(',')
+  end
+
+  def devices?
+    @expected['devices'] == 'yes'
+  end
+
+  # In seconds; nil without a token.
+  def token_lifetime
+    @expected['token']&.to_i
+  end
+
+  # Files are written only when a chosen output leads to them.
+  def folder?
+    devices? || tools.include?('connection') || api_key?
+  end
+
   # The folder has a random name, so where it is comes from one output, and from
   # there on everything is exact.
   def folder
-    File.dirname(actual('APPLE_API_KEY_PATH').to_s)
+    actual('APPLE_CREDENTIALS_DIR').to_s
   end
 
   def key_path
     File.join(folder, "AuthKey_#{@credential['key_id']}.p8")
   end
 
-  # Named as the Step likes, but a JSON file in the same folder.
-  def json_path
-    path = actual('APP_STORE_CONNECT_API_KEY_PATH').to_s
-    File.dirname(path) == folder && path.end_with?('.json') ? path : File.join(folder, '<name>.json')
+  # Named as the Step likes, but in the folder.
+  def file(output)
+    path = actual(output).to_s
+    File.dirname(path) == folder && File.file?(path) ? path : File.join(folder, '<a file>')
+  end
+
+  def connection_path
+    path = actual('APPLE_CONNECTION_URL').to_s.delete_prefix('file://')
+    File.dirname(path) == folder ? path : File.join(folder, '<a file>')
+  end
+
+  def connection_text
+    File.read(connection_path)
+  rescue SystemCallError
+    ''
+  end
+
+  # From the token itself, where it can be read.
+  def token_end
+    exp = JWT.decode(actual('APP_STORE_CONNECT_TOKEN'), nil, false)[0]['exp']
+    Time.at(exp).utc.strftime('%Y-%m-%dT%H:%M:%SZ')
+  rescue JWT::DecodeError
+    ''
   end
 
   # The names and values that a later step must see.
   def outputs
     return {} unless @credential
 
-    table = { 'api_key' => API_KEY, 'apple_id' => APPLE_ID, 'none' => {} }.fetch(@credential['kind'])
-    values = ALWAYS.merge(table).transform_values { |value| value.call(@credential, self) }
+    table = [ALWAYS, *TOOLS.values_at(*tools)].reduce(:merge)
+    values = table.transform_values { |value| value.call(@credential, self) }
     values.merge(@expected.fetch('outputs', {}).transform_values { |value| resolve(value) }).compact
   end
 
   def check
     check_outputs
     check_secrecy
-    check_files if api_key? && @problems.empty?
+    check_files if @credential && folder? && @problems.empty?
+    check_token if token_lifetime && actual('APP_STORE_CONNECT_TOKEN')
     check_session if outputs['FASTLANE_SESSION'] && actual('FASTLANE_SESSION')
   end
 
@@ -159,8 +245,20 @@ class Run
     end
     check_mode(folder, 0o40700)
     Dir.children(folder).each { |name| check_mode(File.join(folder, name), 0o100600) }
-    check_key
-    check_json
+    check_children
+    check_key if File.exist?(key_path)
+    check_json if outputs['APP_STORE_CONNECT_API_KEY_PATH']
+    check_connection if outputs['APPLE_CONNECTION_URL']
+    check_devices if devices?
+  end
+
+  # What outputs lead to, and the mark by which the Step knows its own folder again.
+  def check_children
+    paths = outputs.select { |name, _| TO_FILES.match?(name) }.values.map { |value| value[%r{/.*}] }
+    paths << key_path if outputs['API_PRIVATE_KEYS_DIR'] || outputs['APPLE_API_KEY'] == key_path
+    wanted = [MARKER, *paths.map { |path| File.basename(path) }].uniq.sort
+    found = Dir.children(folder).sort
+    problem("#{folder} holds #{found}, not #{wanted}") if found != wanted
   end
 
   def check_mode(path, wanted)
@@ -187,16 +285,63 @@ class Run
 
   # As fastlane reads it: Spaceship::ConnectAPI::Token.from_json_file.
   def check_json
+    json_path = file('APP_STORE_CONNECT_API_KEY_PATH')
     json = JSON.parse(File.read(json_path), { symbolize_names: true })
     key = json.delete(:key)
     problem("the key in #{json_path} is not its canonical PEM") if key != @credential['pem']
     check_signature(json_path, key.to_s)
     duration = json.delete(:duration)
     problem("#{json_path} has a duration of #{duration}") unless duration.nil? || (1..1200).cover?(duration)
-    wanted = { key_id: @credential['key_id'], issuer_id: @credential['issuer_id'], in_house: @credential['enterprise'] }
+    wanted = { key_id: @credential['key_id'], issuer_id: @credential['issuer_id'], in_house: @credential['enterprise'] }.compact
     problem("#{json_path} has #{json} and a key, not #{wanted} and a key") if json != wanted
   rescue JSON::ParserError
     problem("#{json_path} is not JSON")
+  end
+
+  # As Bitrise would serve it, and with nothing else.
+  def check_connection
+    found = JSON.parse(connection_text)
+    found.fetch('session_cookies', {}).each_value { |cookies| cookies.sort_by! { |cookie| cookie['name'] } }
+    wanted = {
+      'key_id' => 'key_id', 'issuer_id' => 'issuer_id', 'private_key' => 'pem', 'is_enterprise_account' => 'enterprise',
+      'apple_id' => 'user', 'password' => 'password', 'app_specific_password' => 'app_password',
+      'connection_expiry_date' => 'expires_at'
+    }.transform_values { |name| @credential[name] }.compact
+    session = @credential['session']
+    wanted['session_cookies'] = { 'https://idmsa.apple.com' => session.sort_by { |cookie| cookie['name'] } } if session
+    wanted['test_devices'] = (devices? ? MANIFEST['devices'] : []).map do |udid, title, platform|
+      { 'device_identifier' => udid, 'title' => title, 'device_type' => platform }
+    end
+    different = (found.keys | wanted.keys).reject { |name| found[name] == wanted[name] }
+    problem("the connection file differs in #{different.join(', ')}") if different.any?
+  rescue JSON::ParserError
+    problem("#{connection_path} is not JSON")
+  end
+
+  # As fastlane's register_devices reads it, and as Bitrise's test_device_list_path.
+  def check_devices
+    rows = File.readlines(file('APPLE_TEST_DEVICES_PATH'), chomp: true).map { |line| line.split("\t") }
+    wanted = [['Device ID', 'Device Name', 'Device Platform'], *MANIFEST['devices']]
+    problem("the devices are #{rows}, not #{wanted}") if rows != wanted
+    list = File.read(file('APPLE_TEST_DEVICE_LIST_PATH'))
+    wanted = MANIFEST['devices'].map(&:first).join(',')
+    problem("the list of devices is #{list.inspect}, not #{wanted.inspect}") if list != wanted
+  end
+
+  # Signed just now by the key, for as long as was asked.
+  def check_token
+    public_key = OpenSSL::PKey::EC.new(@credential['public_pem'])
+    claims, header = JWT.decode(actual('APP_STORE_CONNECT_TOKEN'), public_key, true, algorithm: 'ES256', verify_iat: true)
+    who = @credential['issuer_id'] ? { 'iss' => @credential['issuer_id'] } : { 'sub' => 'user' }
+    audience = @credential['enterprise'] ? 'apple-developer-enterprise-v1' : 'appstoreconnect-v1'
+    rest = claims.reject { |name, _| %w[iat exp].include?(name) }
+    problem("the token claims #{rest}") if rest != who.merge('aud' => audience)
+    problem("the token has the header #{header}") if header != { 'typ' => 'JWT', 'alg' => 'ES256', 'kid' => @credential['key_id'] }
+    left = claims['exp'] - Time.now.to_i
+    problem("the token lasts #{left} s from now on") unless (token_lifetime - 60..token_lifetime).cover?(left)
+    problem("the token lasts #{claims['exp'] - claims['iat']} s in all") if claims['exp'] - claims['iat'] != token_lifetime + 60
+  rescue JWT::DecodeError => e
+    problem("APP_STORE_CONNECT_TOKEN is not this key's: #{e.class}")
   end
 
   # As fastlane loads it: Spaceship::Client#load_session_from_env.
@@ -246,11 +391,34 @@ end
 def check_leftovers(runs)
   known = runs.flat_map { |run| (OUTPUTS.keys | run.outputs.keys).map { |name| run.prefix + name } }
   surplus = ENV.keys.grep_v(NOT_OUTPUTS) - known
-  wanted = runs.sum { |run| run.expected.fetch('folders', run.api_key? ? 1 : 0).to_i }
+  wanted = runs.sum { |run| run.expected.fetch('folders', run.credential && run.folder? ? 1 : 0).to_i }
   found = Dir.glob(File.join(ENV.fetch('TMPDIR'), '{,.}apple-services-connection-*')).length
   [
     *surplus.map { |name| "#{name} is set, which nobody expects" },
     *("there are #{found} folders of the Step's, not #{wanted}" if found != wanted)
+  ]
+end
+
+# The page that the Step leaves for the build, in the file that the CLI names to it.
+def check_report(run)
+  path = ENV.fetch('BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH')
+  return ["the Step wrote no report to #{path}"] unless File.file?(path)
+
+  page = File.read(path, encoding: 'UTF-8')
+  error = ENV.fetch('BITRISE_FAILED_STEP_ERROR_MESSAGE', nil) if run.expected['error']
+  secrets = SECRET.map { |name| [name, run.actual(name)] } + MANIFEST['never_logged'].to_a
+  rows = (run.outputs.keys - Array(run.expected['kept'])).map { |name| "| `#{name}` |" }
+  mark = { 'yes' => '| Verified | ✅ ', 'no' => /\| Verified \| (?:⚠️|⚪) / }[run.verified] if run.credential&.key?('kind')
+  mark = nil if run.credential == { 'kind' => 'none' }
+  shown = CGI.unescapeHTML(page.gsub(/\\(.)/, '\1'))
+  [
+    *('the report has no heading' unless page.match?(/\A### \S/)),
+    *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the report holds #{name}" },
+    *rows.reject { |row| page.include?(row) }.map { |row| "the report has no row #{row}" },
+    *('the report has no table of outputs' if rows.any? && !page.include?("\n|---|---|\n")),
+    *('the report does not say whether it is verified' if mark && !page.index(mark)),
+    *('the report does not show the error' if error && !shown.include?("\n❌ **#{error}**\n")),
+    *Array(run.expected['report']).reject { |regex| page.match?(/#{regex}/i) }.map { |regex| "the report does not say /#{regex}/" }
   ]
 end
 
@@ -271,8 +439,8 @@ runs = []
 begin
   runs = [load_strings(YAML.parse(ENV.fetch('expect')))].flatten.map { |expected| Run.new(expected) }
   runs.each(&:check)
-  errors = runs.map { |run| run.expected['error'] }.compact
-  problems = runs.flat_map(&:problems) + check_leftovers(runs) + check_error(errors.first)
+  errors = runs.map { |run| run.expected.values_at('error', 'error_of_another_step') }.flatten(1).compact
+  problems = runs.flat_map(&:problems) + check_leftovers(runs) + check_report(runs.last) + check_error(errors.first)
 rescue StandardError => e
   problems = ["the assertion itself failed: #{e.class} at #{e.backtrace.first}"]
 end
