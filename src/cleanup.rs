@@ -94,6 +94,7 @@ pub fn outputs_set(host: &Host) -> Vec<&'static str> {
     let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
     names.sort_unstable();
     names.dedup();
-    names.retain(|name| host.env.contains_key(*name) || host.env_not_utf8.iter().any(|set| set == name));
+    // The CLI leaves a variable empty that was taken away.
+    names.retain(|name| host.var(name).is_some() || host.env_not_utf8.iter().any(|set| set == name));
     names
 }
