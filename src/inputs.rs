@@ -246,7 +246,11 @@ impl Job {
             }
         };
         let job = match choice("action", &raw.action, &mut problems) {
-            Some(Action::Remove) => Self::Remove(raw.remove_inputs(host)),
+            Some(Action::Remove) => {
+                // What other inputs hold must not keep credentials on a machine.
+                problems.0.retain(|problem| problem.starts_with("`credentials_dir`"));
+                Self::Remove(raw.remove_inputs(host))
+            }
             Some(Action::Export) | None => Self::Export(Box::new(Inputs {
                 export_for_is_chosen: values.export_for_is_chosen,
                 ..raw.export_inputs(host, &mut problems)
@@ -321,7 +325,7 @@ fn printable_value(input: &Declared<'_>, value: &str) -> String {
     if could_be_secret { HIDDEN.to_owned() } else { value.to_owned() }
 }
 
-/// Reads a value that [`value_of`] has checked against `value_options`.
+/// Reads a value that [`allowed`] has let through.
 fn choice<'de, T: Deserialize<'de>>(input: &str, value: &'de str, problems: &mut Problems) -> Option<T> {
     let parsed = T::deserialize(value.into_deserializer());
     problems.check(input, parsed.map_err(|error: ValueError| error.to_string()))

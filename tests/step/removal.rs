@@ -59,7 +59,8 @@ fn the_other_inputs_are_not_looked_at() {
     let (step, folder) = with_folder();
     let step =
         step.set("credentials_dir", &folder).set("apple_id", "x@example.com").set("api_key_path", "/x.p8");
-    assert_eq!(step.set("export_for", "nonsense").run().code, Some(0));
+    let step = step.set("export_for", "nonsense").set("verify", "perhaps").set("connection", "");
+    assert_eq!(step.run().code, Some(0));
     assert!(!folder.exists());
 }
 
