@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use crate::bitrise::connection::TestDevice;
 use crate::bitrise::log::Warnings;
 
+/// How many characters of a title a warning repeats.
+const MAX_SHOWN: usize = 60;
+
 /// A device with a usable UDID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -57,20 +60,32 @@ pub fn clean(records: &[TestDevice], warnings: &mut Warnings) -> Vec<Device> {
             .collect();
         let title = one_line(record.title.as_deref().unwrap_or_default());
         if udid.is_empty() {
-            warnings.add(format!("The test device {title:?} has no UDID and is left out."));
+            warnings.add(format!("The test device {:?} has no UDID and is left out.", shown(&title)));
             continue;
         }
         let same = udid.replace('-', "").to_ascii_lowercase();
         if let Some(first) = seen.get(&same) {
-            warnings
-                .add(format!("The test device {title:?} has the same UDID as {first:?} and is left out."));
+            warnings.add(format!(
+                "The test device {:?} has the same UDID as {first:?} and is left out.",
+                shown(&title)
+            ));
             continue;
         }
-        seen.insert(same, title.clone());
+        seen.insert(same, shown(&title));
         let platform = Platform::of(record.device_type.as_deref().unwrap_or_default());
         devices.push(Device { udid, title, platform });
     }
     devices
+}
+
+/// As much of a title as tells devices apart in a warning; one title can be in thousands.
+fn shown(title: &str) -> String {
+    let mut rest = title.chars();
+    let mut start: String = rest.by_ref().take(MAX_SHOWN).collect();
+    if rest.next().is_some() {
+        start.push('…');
+    }
+    start
 }
 
 /// Without control characters, and without the blanks that they leave.
@@ -107,6 +122,16 @@ mod tests {
             title: Some(title.to_owned()),
             device_type: device_type.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn a_warning_repeats_only_the_start_of_a_long_title() {
+        let mut warnings = Warnings::default();
+        let long = "x".repeat(1_000_000);
+        let devices = clean(&[record("A", &long, None), record("A", &long, None)], &mut warnings);
+        assert_eq!(devices.first().map(|device| device.title.len()), Some(1_000_000));
+        assert!(warnings.all().iter().all(|warning| warning.len() < 250), "a warning is too long");
+        assert_eq!(warnings.all().len(), 1);
     }
 
     #[test]
