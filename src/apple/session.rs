@@ -8,6 +8,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{Duration, OffsetDateTime, UtcOffset};
 use zeroize::Zeroizing;
@@ -20,6 +21,9 @@ const IDMSA_HOST: &str = "idmsa.apple.com";
 
 /// Sessions are a few kilobytes; the environment store takes 256 KiB in all.
 const MAX_BYTES: usize = 256 * 1024;
+
+/// A log-in sets a dozen.
+const MAX_COOKIES: usize = 1000;
 
 /// One cookie, in the terms of the `http-cookie` gem.
 #[derive(Debug, Clone)]
@@ -111,7 +115,49 @@ pub struct CookieRecord {
     created_at: Option<String>,
 }
 
+/// A list of cookies, refused as soon as it is more than a session can be: a small document
+/// can stand for a huge one, by YAML's aliases or by records with nothing in them.
+#[derive(Debug)]
+pub struct CookieRecords(pub Vec<CookieRecord>);
+
+impl<'de> Deserialize<'de> for CookieRecords {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(CookieRecordsVisitor)
+    }
+}
+
+struct CookieRecordsVisitor;
+
+impl<'de> Visitor<'de> for CookieRecordsVisitor {
+    type Value = CookieRecords;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_COOKIES} cookies")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        while let Some(record) = list.next_element::<CookieRecord>()? {
+            bytes += record.bytes();
+            if records.len() == MAX_COOKIES || bytes > MAX_BYTES {
+                return Err(A::Error::custom("more than a session can be"));
+            }
+            records.push(record);
+        }
+        Ok(CookieRecords(records))
+    }
+}
+
 impl CookieRecord {
+    /// What its texts take.
+    fn bytes(&self) -> usize {
+        let texts =
+            [&self.name, &self.domain, &self.path, &self.expires, &self.created_at].into_iter().flatten();
+        let value = self.value.as_ref().map_or(0, |value| value.expose_secret().len());
+        texts.map(String::len).sum::<usize>() + value
+    }
+
     fn into_cookie(self, number: usize, default_domain: Option<&str>) -> Result<Cookie, SessionError> {
         let damaged = |what| SessionError::DamagedCookie { number, what };
         let name = self.name.unwrap_or_default();
@@ -178,8 +224,9 @@ impl Session {
             return Err(SessionError::TooLarge);
         }
         let text = Zeroizing::new(text.replace("\\n", "\n").replace('\r', ""));
-        let records: Vec<CookieRecord> = serde_yaml::from_str(&text).map_err(|_| SessionError::NoSession)?;
-        let cookies = cookies_from(records, None)?;
+        let records: Option<CookieRecords> =
+            serde_yaml::from_str(&text).map_err(|_| SessionError::NoSession)?;
+        let cookies = cookies_from(records.map_or_else(Vec::new, |records| records.0), None)?;
         if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
             return Err(SessionError::NoLogin);
         }
@@ -405,6 +452,18 @@ mod tests {
             assert_eq!(pasted(text).err(), Some(SessionError::NoSession), "{text:?}");
         }
         assert_eq!(pasted(&"x".repeat(MAX_BYTES + 1)).err(), Some(SessionError::TooLarge));
+    }
+
+    #[test]
+    fn a_small_text_that_stands_for_a_huge_session_is_refused() {
+        let value = "x".repeat(MAX_BYTES / 4);
+        let by_values = format!("- {{name: DES1, value: &a {value}, domain: a.b}}\n");
+        let by_values = by_values + &"- {name: DES2, value: *a, domain: a.b}\n".repeat(100);
+        let by_cookies = "- &a {name: DES1, value: x, domain: a.b}\n".to_owned();
+        let by_cookies = by_cookies + &"- *a\n".repeat(MAX_COOKIES);
+        for text in [by_values, by_cookies] {
+            assert_eq!(pasted(&text).err(), Some(SessionError::NoSession));
+        }
     }
 
     #[test]

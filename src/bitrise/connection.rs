@@ -4,15 +4,19 @@
 //! missing, and unknown ones come and go. Only the model lives here: which credential it
 //! makes is [`crate::source::connection`]'s matter.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::apple::session::CookieRecord;
+use crate::apple::session::{CookieRecord, CookieRecords, IDMSA_ORIGIN};
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Apple allows a team 100 a year of each kind.
+const MAX_DEVICES: usize = 10_000;
 
 /// The name that is appended to the build URL.
 pub const FILE_NAME: &str = "apple_developer_portal_data.json";
@@ -31,10 +35,17 @@ pub struct Connection {
     pub app_specific_password: Option<SecretString>,
     /// RFC 3339; when the two-factor session ends.
     pub connection_expiry_date: Option<String>,
-    /// Origin to cookies.
-    pub session_cookies: Option<BTreeMap<String, Vec<CookieRecord>>>,
+    pub session_cookies: Option<SessionCookies>,
 
+    #[serde(default, deserialize_with = "devices")]
     pub test_devices: Option<Vec<TestDevice>>,
+}
+
+/// The cookies by origin, of which those under [`IDMSA_ORIGIN`] are the session. The others
+/// are passed over.
+#[derive(Debug)]
+pub struct SessionCookies {
+    pub idmsa: Option<Vec<CookieRecord>>,
 }
 
 /// A registered test device.
@@ -45,6 +56,69 @@ pub struct TestDevice {
     pub title: Option<String>,
     /// `ios` and others.
     pub device_type: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for SessionCookies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(SessionCookiesVisitor)
+    }
+}
+
+struct SessionCookiesVisitor;
+
+impl<'de> Visitor<'de> for SessionCookiesVisitor {
+    type Value = SessionCookies;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object from origin to cookies")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut origins: A) -> Result<Self::Value, A::Error> {
+        let mut idmsa = None;
+        while let Some(origin) = origins.next_key::<String>()? {
+            if origin == IDMSA_ORIGIN {
+                idmsa = origins.next_value::<Option<CookieRecords>>()?.map(|records| records.0);
+            } else {
+                origins.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(SessionCookies { idmsa })
+    }
+}
+
+/// A list that is refused as soon as it is longer than any team's: an empty record is two
+/// characters of the document, and many times that in memory.
+fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TestDevice>>, D::Error> {
+    struct Devices(Vec<TestDevice>);
+
+    struct DevicesVisitor;
+
+    impl<'de> Visitor<'de> for DevicesVisitor {
+        type Value = Devices;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX_DEVICES} devices")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut devices = Vec::new();
+            while let Some(device) = list.next_element()? {
+                if devices.len() == MAX_DEVICES {
+                    return Err(A::Error::custom("more devices than a team can have"));
+                }
+                devices.push(device);
+            }
+            Ok(Devices(devices))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Devices {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_seq(DevicesVisitor)
+        }
+    }
+
+    Ok(Option::<Devices>::deserialize(deserializer)?.map(|devices| devices.0))
 }
 
 /// A document that is not a connection. Says where it goes wrong and never what stands there,
@@ -103,6 +177,29 @@ mod tests {
     }
 
     #[test]
+    fn cookies_of_other_origins_are_passed_over_whatever_they_are() -> Result<(), Malformed> {
+        let json =
+            r#"{"session_cookies": {"a": 1, "https://idmsa.apple.com": [{}, {}], "b": [{"name": 1}]}}"#;
+        let cookies = Connection::from_json(json.as_bytes())?.session_cookies;
+        assert_eq!(cookies.and_then(|cookies| cookies.idmsa).map(|idmsa| idmsa.len()), Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn a_list_longer_than_any_teams_is_refused() {
+        let list = |records| format!("[{}{{}}]", "{},".repeat(records - 1));
+        let devices = |records| format!("{{\"test_devices\": {}}}", list(records));
+        let cookies = |records| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(records));
+        let error = |json: String| Connection::from_json(json.as_bytes()).err();
+        let unexpected =
+            |field: &str| Some(Malformed::UnexpectedForm { path: format!("the field `{field}`") });
+        assert_eq!(error(devices(MAX_DEVICES)), None);
+        assert_eq!(error(devices(MAX_DEVICES + 1)), unexpected("test_devices"));
+        assert_eq!(error(cookies(1000)), None);
+        assert_eq!(error(cookies(1001)), unexpected("session_cookies"));
+    }
+
+    #[test]
     fn another_form_is_said_by_its_field_and_never_by_its_value() {
         let cases = [
             (r#"{"key_id": 71}"#, "the field `key_id`"),
@@ -110,8 +207,14 @@ mod tests {
             (r#"{"password": {"s3cret": 1}}"#, "the field `password`"),
             (r#"{"is_enterprise_account": "s3cret"}"#, "the field `is_enterprise_account`"),
             (r#"{"session_cookies": "s3cret"}"#, "the field `session_cookies`"),
-            (r#"{"session_cookies": {"s3cret": [{"name": 1}]}}"#, "the field `session_cookies`"),
-            (r#"{"session_cookies": {"a": [{"max_age": "s3cret"}]}}"#, "the field `session_cookies`"),
+            (
+                r#"{"session_cookies": {"https://idmsa.apple.com": {"s3cret": 1}}}"#,
+                "the field `session_cookies`",
+            ),
+            (
+                r#"{"session_cookies": {"https://idmsa.apple.com": [{"max_age": "s3cret"}]}}"#,
+                "the field `session_cookies`",
+            ),
             (r#""s3cret""#, "the whole document"),
             ("[]", "the whole document"),
         ];

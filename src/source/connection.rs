@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
 use crate::apple::private_key::{PrivateKey, Refusal};
-use crate::apple::session::{IDMSA_ORIGIN, Session, SessionError, parse_instant};
+use crate::apple::session::{Session, SessionError, parse_instant};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
 use crate::bitrise::log::Warnings;
 use crate::clock;
@@ -174,7 +174,7 @@ pub fn apple_id(
         None | Some("") => None,
         Some(date) => Some(parse_instant(date).ok_or(ConnectionError::NoDate)?),
     };
-    let mut records = connection.session_cookies.as_mut().and_then(|origins| origins.remove(IDMSA_ORIGIN));
+    let mut records = connection.session_cookies.take().and_then(|origins| origins.idmsa);
     if let Some(expired_at) = expires_at.filter(|expires_at| *expires_at <= now) {
         let error =
             ConnectionError::Expired { on: clock::day(expired_at), ago: clock::days_ago(expired_at, now) };
