@@ -24,6 +24,11 @@ pub enum ExportError {
     )]
     Envstore { path: String, error: EnvstoreError },
     #[error(
+        "The outputs cannot be exported: the file that {STORE_VARIABLE} names ({path}) is larger than {} MiB, so it is no envstore: delete that file.",
+        envstore::MAX_BYTES / 1024 / 1024
+    )]
+    Oversize { path: String },
+    #[error(
         "The outputs cannot be exported: the file that {STORE_VARIABLE} names ({path}) is not in the form that envman writes, and {error}: restore or delete that file."
     )]
     UnknownForm { path: String, error: AddError },
@@ -48,6 +53,7 @@ pub fn export(entries: &[Entry], host: &Host) -> Result<(), ExportError> {
     match envstore::write(Path::new(path), entries, limits) {
         Ok(()) => Ok(()),
         Err(EnvstoreError::TooLarge(error)) => Err(error.into()),
+        Err(EnvstoreError::Oversize) => Err(ExportError::Oversize { path: path.to_owned() }),
         Err(EnvstoreError::UnknownForm) => {
             log::debug!("The envstore is not in the form that envman writes; envman add is used.");
             limits.check(0, entries)?;

@@ -13,17 +13,28 @@
 //! text, not parsed and printed again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
 use crate::bitrise::envman::Limits;
 use crate::yaml;
+
+/// No build's outputs come to this: what is larger is no envstore, and is not read.
+pub const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Larger ones, of builds that have raised envman's limits, are left to envman.
+const MAX_MERGED_BYTES: usize = 2 * 1024 * 1024;
+
+/// A YAML reader takes up to a hundred bytes for each one of a text made for that.
+const MAX_ITEM_BYTES: usize = 384 * 1024;
 
 /// A value on its way to later Steps.
 #[derive(Debug)]
@@ -71,6 +82,8 @@ pub enum EnvstoreError {
     /// Not as envman writes it; envman itself may still read it.
     #[error("it is not in the form that envman writes")]
     UnknownForm,
+    #[error("it is larger than {} MiB", MAX_BYTES / 1024 / 1024)]
+    Oversize,
     #[error(transparent)]
     TooLarge(#[from] crate::bitrise::envman::TooLarge),
     #[error("{0}")]
@@ -90,8 +103,8 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
     let target = fs::canonicalize(path)
         .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
         .unwrap_or_else(|_| path.to_owned());
-    let old = match fs::read(&target) {
-        Ok(bytes) => Some(Zeroizing::new(bytes)),
+    let old = match fs::File::open(&target) {
+        Ok(file) => Some(read(&file)?),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
@@ -100,6 +113,17 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
     let new = merge(text, entries, limits)?;
     replace(&target, new.as_bytes(), old.as_deref().map(Vec::as_slice))?;
     Ok(())
+}
+
+fn read(file: &fs::File) -> Result<Zeroizing<Vec<u8>>, EnvstoreError> {
+    let length = file.metadata()?.len();
+    if length > MAX_BYTES {
+        return Err(EnvstoreError::Oversize);
+    }
+    // With room for all of it: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The text of the file with `entries` in it.
@@ -142,45 +166,51 @@ struct Item<'a> {
     text: &'a str,
 }
 
-/// The whole file as serde sees it, to hold the cut against.
+/// A file without entries, in whatever spelling.
 #[derive(Deserialize)]
 struct File {
-    envs: Option<Vec<Env>>,
+    envs: Option<Vec<IgnoredAny>>,
 }
-
-/// A one-key map, `opts` aside.
-type Env = BTreeMap<String, serde_yaml::Value>;
 
 const EMPTY: Store<'static> = Store { head: "envs:\n", indent: "", items: Vec::new() };
 
 impl<'a> Store<'a> {
+    /// Reads each entry on its own and the file never as a whole: that keeps time and memory in
+    /// proportion to its size, and no alias can reach from one entry into another.
     fn parse(text: &'a str) -> Result<Self, EnvstoreError> {
-        let file: Option<File> = serde_yaml::from_str(text).map_err(|_| EnvstoreError::UnknownForm)?;
-        let envs = file.and_then(|file| file.envs).unwrap_or_default();
-        if envs.is_empty() {
-            return Ok(EMPTY);
-        }
-        let store = Self::cut(text).ok_or(EnvstoreError::UnknownForm)?;
-        if store.items.len() != envs.len() {
+        if text.len() > MAX_MERGED_BYTES {
             return Err(EnvstoreError::UnknownForm);
         }
-        for (item, env) in store.items.iter().zip(&envs) {
-            // An item that means the same on its own does not lean on an anchor or a block elsewhere.
-            let alone: Vec<Env> = serde_yaml::from_str(item.text).map_err(|_| EnvstoreError::UnknownForm)?;
-            if alone.first() != Some(env) {
-                return Err(EnvstoreError::UnknownForm);
-            }
+        if let Some(store) = Self::cut(text) {
+            return Ok(store);
         }
-        Ok(store)
+        if text.len() > MAX_ITEM_BYTES {
+            return Err(EnvstoreError::UnknownForm);
+        }
+        let file: Option<File> = serde_yaml::from_str(text).map_err(|_| EnvstoreError::UnknownForm)?;
+        match file.and_then(|file| file.envs) {
+            Some(envs) if !envs.is_empty() => Err(EnvstoreError::UnknownForm),
+            _ => Ok(EMPTY),
+        }
     }
 
     /// Cuts at the lines that begin an entry: `- ` at the indent of the first one.
+    ///
+    /// That is where YAML cuts too: what is whole on its own, in one document, ends where a
+    /// line with less indent than its own content begins.
     fn cut(text: &'a str) -> Option<Self> {
         let mut lines = Lines { rest: text, at: 0 };
-        lines.find(|(_, line)| line.trim_end() == "envs:")?;
-        let (first_at, first) = lines.find(|(_, line)| line.trim_start().starts_with('-'))?;
+        lines.find(|(_, line)| !is_blank(line)).filter(|(_, line)| line.trim_end() == "envs:")?;
+        let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
         let (head, list) = text.split_at_checked(first_at)?;
+        // YAML 1.1 has more line ends than this code, and an entry could hide behind one.
+        if head.replace("\r\n", "\n").contains(['\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+            return None;
+        }
         let (indent, _) = first.split_once('-')?;
+        if !indent.bytes().all(|b| b == b' ') {
+            return None;
+        }
 
         let begins_item = |line: &str| {
             let after_dash = line.strip_prefix(indent).and_then(|rest| rest.strip_prefix('-'));
@@ -188,11 +218,19 @@ impl<'a> Store<'a> {
         };
         let starts = Lines { rest: list, at: 0 }.filter(|(_, line)| begins_item(line)).map(|(at, _)| at);
         let starts: Vec<usize> = starts.collect();
+        if starts.first() != Some(&0) {
+            return None;
+        }
         let ends = starts.iter().copied().skip(1).chain([list.len()]);
         let ranges = starts.iter().copied().zip(ends);
         let items = ranges.map(|(start, end)| Item::parse(list.get(start..end)?));
         Some(Self { head, indent, items: items.collect::<Option<_>>()? })
     }
+}
+
+/// A line that says nothing: empty, or a comment.
+fn is_blank(line: &str) -> bool {
+    matches!(line.trim_start_matches(' ').chars().next(), None | Some('#' | '\n' | '\r'))
 }
 
 /// The lines of a text, newlines included, each with the place where it begins.
@@ -215,18 +253,100 @@ impl<'a> Iterator for Lines<'a> {
 
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
-        let envs: Vec<Env> = serde_yaml::from_str(text).ok()?;
-        let [env] = envs.as_slice() else { return None };
-        let mut pairs = env.iter().filter(|(key, _)| *key != "opts");
-        let (Some((key, value)), None) = (pairs.next(), pairs.next()) else { return None };
-        let value_bytes = match value {
-            serde_yaml::Value::Null => 0,
-            serde_yaml::Value::Bool(value) => value.to_string().len(),
-            serde_yaml::Value::Number(value) => value.to_string().len(),
-            serde_yaml::Value::String(value) => value.len(),
-            _ => return None,
-        };
-        Some(Self { key: key.clone(), value_bytes, text })
+        let is_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
+        if text.len() > MAX_ITEM_BYTES || text.lines().any(is_marker) {
+            return None;
+        }
+        let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
+        Some(Self { key: env.key, value_bytes: env.value_bytes, text })
+    }
+}
+
+/// A map of one key, `opts` aside. Of the value, only its length is kept.
+struct Env {
+    key: String,
+    value_bytes: usize,
+}
+
+impl<'de> Deserialize<'de> for Env {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvVisitor)
+    }
+}
+
+struct EnvVisitor;
+
+impl<'de> Visitor<'de> for EnvVisitor {
+    type Value = Env;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one variable, and its options")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
+        let mut env = None;
+        while let Some(key) = pairs.next_key::<String>()? {
+            if key == "opts" {
+                pairs.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let Length(value_bytes) = pairs.next_value()?;
+            if env.replace(Env { key, value_bytes }).is_some() {
+                return Err(A::Error::custom("two variables in one entry"));
+            }
+        }
+        env.ok_or_else(|| A::Error::custom("an entry without a variable"))
+    }
+}
+
+/// The length of a scalar as envman prints it.
+struct Length(usize);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LengthVisitor)
+    }
+}
+
+struct LengthVisitor;
+
+impl Visitor<'_> for LengthVisitor {
+    type Value = Length;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar")
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Length, E> {
+        Ok(Length(value.len()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Length, E> {
+        Ok(Length(value.to_string().len()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Length, E> {
+        Ok(Length(value.to_string().len()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Length, E> {
+        Ok(Length(value.to_string().len()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Length, E> {
+        Ok(Length(value.to_string().len()))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Length, E> {
+        Ok(Length(value.to_string().len()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Length, E> {
+        Ok(Length(value.to_string().len()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Length, E> {
+        Ok(Length(0))
     }
 }
 
@@ -371,6 +491,12 @@ mod tests {
             "envs: text\n",
             "- A: b\n",
             "envs:\n- A: b\n---\nenvs: []\n",
+            "envs:\n- A: b\n...\n- C: d\n",
+            "envs:\n- A: \"b\n- C: d\"\n",
+            "envs:\n# c\r- A: b\n- C: d\n",
+            "envs:\n- A: &a b\n- C: *a\n",
+            "envs:\nx\n- A: b\n",
+            "a: |\n  b\nenvs:\n- A: b\n",
             "\u{0}",
             "no yaml: [",
         ];
@@ -378,6 +504,31 @@ mod tests {
             let result = merged(text, &[entry("A", "1")]);
             assert!(matches!(result, Err(EnvstoreError::UnknownForm)), "{text:?}: {result:?}");
         }
+    }
+
+    #[test]
+    fn an_entry_that_could_be_a_bomb_is_left_to_envman() {
+        let value = "x".repeat(MAX_ITEM_BYTES);
+        let long = format!("envs:\n- A: {value}\n");
+        let many = format!("envs:\n{}", "- A: b\n".repeat(MAX_MERGED_BYTES / 7));
+        for text in [long, many] {
+            assert!(matches!(merged(&text, &[entry("A", "1")]), Err(EnvstoreError::UnknownForm)));
+        }
+        // Aliases in options are never followed.
+        let values = "*a, ".repeat(50_000);
+        let aliases = format!("envs:\n- A: b\n  opts: {{x: &a [{}], y: [{values}]}}\n", "a, ".repeat(50_000));
+        assert!(merged(&aliases, &[entry("B", "1")]).is_ok());
+    }
+
+    #[test]
+    fn what_is_too_large_for_an_envstore_is_not_read() -> Result {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        fs::File::create(&path)?.set_len(MAX_BYTES + 1)?;
+        let result = write(&path, &[entry("A", "1")], NO_LIMITS);
+        assert!(matches!(result, Err(EnvstoreError::Oversize)), "{result:?}");
+        assert_eq!(fs::metadata(&path)?.len(), MAX_BYTES + 1);
+        Ok(())
     }
 
     #[test]
