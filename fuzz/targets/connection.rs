@@ -1,0 +1,71 @@
+//! Any bytes as the connection: refused by name, or a credential whose own document in that
+//! format reads back as the same credential.
+#![no_main]
+
+use apple_services_connection::apple::device;
+use apple_services_connection::apple::session::{Cookie, Session};
+use apple_services_connection::bitrise::connection::Connection;
+use apple_services_connection::bitrise::log::Warnings;
+use apple_services_connection::connection_file;
+use apple_services_connection::credential::Credential;
+use apple_services_connection::source::connection::{api_key, apple_id};
+use libfuzzer_sys::fuzz_target;
+use secrecy::{ExposeSecret as _, SecretString};
+use time::OffsetDateTime;
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut connection = match Connection::from_json(bytes) {
+        Ok(connection) => connection,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    let devices = device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut Warnings::default());
+
+    if let Ok(Some(key)) = api_key(&connection) {
+        let again = read_back(&connection_file::json(&Credential::ApiKey(key.clone()), &devices));
+        let again = api_key(&again).expect("a complete key").expect("the key");
+        assert_eq!((again.id, again.owner, again.enterprise), (key.id, key.owner, key.enterprise));
+        assert_eq!(again.private_key.expose_pem(), key.private_key.expose_pem());
+    }
+
+    if let Some(first) = credential(&mut connection) {
+        let Credential::AppleId(apple_id) = &first else { return };
+        if let Some(session) = &apple_id.session {
+            assert!(session.to_fastlane().expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)));
+        }
+        let mut again = read_back(&connection_file::json(&first, &devices));
+        let Some(Credential::AppleId(again)) = credential(&mut again) else {
+            panic!("the Apple ID is lost");
+        };
+        assert_eq!(again.email.expose_secret(), apple_id.email.expose_secret());
+        assert_eq!(shown(&again.password), shown(&apple_id.password));
+        assert_eq!(shown(&again.app_password), shown(&apple_id.app_password));
+        assert_eq!(cookies(&again.session), cookies(&apple_id.session));
+    }
+});
+
+/// At an instant before all others, so that no session has ended.
+fn credential(connection: &mut Connection) -> Option<Credential> {
+    let now = OffsetDateTime::UNIX_EPOCH;
+    apple_id(connection, None, true, now, &mut Warnings::default()).ok()?.map(Credential::AppleId)
+}
+
+fn read_back(json: &[u8]) -> Connection {
+    Connection::from_json(json).expect("the Step reads what it writes")
+}
+
+fn shown(secret: &Option<SecretString>) -> Option<&str> {
+    secret.as_ref().map(SecretString::expose_secret)
+}
+
+fn cookies(session: &Option<Session>) -> Vec<(&str, &str, &str, bool, &str, (bool, bool))> {
+    let cookies = session.iter().flat_map(|session| &session.cookies);
+    cookies
+        .map(|cookie| {
+            let Cookie { name, value, domain, for_domain, path, secure, httponly, lifetime: _ } = cookie;
+            (name.as_str(), value.expose_secret(), domain.as_str(), *for_domain, path.as_str(), (*secure, *httponly))
+        })
+        .collect()
+}

@@ -1,0 +1,17 @@
+//! Any bytes as a private key: refused by name, or the one canonical form of a key.
+#![no_main]
+
+use apple_services_connection::apple::private_key::{PrivateKey, looks_like_key_text};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    match PrivateKey::from_bytes(bytes) {
+        Ok(key) => {
+            let pem = key.expose_pem();
+            let again = PrivateKey::from_bytes(pem.as_bytes()).expect("the canonical form is a key");
+            assert_eq!(again.expose_pem(), pem, "the canonical form is its own canonical form");
+            assert!(looks_like_key_text(pem));
+        }
+        Err(refusal) => assert!(!refusal.to_string().is_empty()),
+    }
+});
