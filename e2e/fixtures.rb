@@ -125,17 +125,17 @@ input_app_password = 'inpu-tapp-pass-word'
 
 # --- Test devices -----------------------------------------------------------------
 
-# As people have registered them: a stray blank, a tab in a title, a device twice.
+# As people have registered them: a stray blank, a tab or a quote in a title, a device twice.
 connected_devices = [
   { id: 1, user_id: 7, device_identifier: " 00008030-001A2B3C4D5E6F70\n", title: "Jane's\tiPhone", device_type: 'ios' },
   { id: 2, user_id: 7, device_identifier: '00008030001a2b3c4d5e6f70', title: 'The same again', device_type: 'ios' },
   { id: 3, user_id: 8, device_identifier: 'A1B2C3D4-0000-1111-2222-333344445555', title: 'Build Mac', device_type: 'mac' },
-  { id: 4, user_id: 8, device_identifier: 'f00d' * 10, title: 'Prototype', device_type: 'hologram' }
+  { id: 4, user_id: 8, device_identifier: 'f00d' * 10, title: 'Prototype 12.9" (new)', device_type: 'hologram' }
 ]
 devices = [
   ['00008030-001A2B3C4D5E6F70', "Jane's iPhone", 'ios'],
   ['A1B2C3D4-0000-1111-2222-333344445555', 'Build Mac', 'mac'],
-  ['f00d' * 10, 'Prototype', 'ios']
+  ['f00d' * 10, 'Prototype 12.9" (new)', 'ios']
 ]
 
 # --- The connections --------------------------------------------------------------

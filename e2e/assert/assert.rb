@@ -5,6 +5,7 @@
 # a secret.
 
 require 'cgi'
+require 'csv'
 require 'http-cookie'
 require 'json'
 require 'jwt'
@@ -320,7 +321,7 @@ class Run
 
   # As fastlane's register_devices reads it, and as Bitrise's test_device_list_path.
   def check_devices
-    rows = File.readlines(file('APPLE_TEST_DEVICES_PATH'), chomp: true).map { |line| line.split("\t") }
+    rows = CSV.read(file('APPLE_TEST_DEVICES_PATH'), col_sep: "\t")
     wanted = [['Device ID', 'Device Name', 'Device Platform'], *MANIFEST['devices']]
     problem("the devices are #{rows}, not #{wanted}") if rows != wanted
     list = File.read(file('APPLE_TEST_DEVICE_LIST_PATH'))

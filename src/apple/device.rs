@@ -94,12 +94,18 @@ fn one_line(title: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The file of fastlane's `register_devices`: tab-separated, with a header.
+/// The file of fastlane's `register_devices`: tab-separated, with a header. It is read as CSV, so
+/// a title with quotes (`12.9" iPad`) is quoted.
 #[must_use]
 pub fn register_devices_file(devices: &[Device]) -> String {
     let mut text = "Device ID\tDevice Name\tDevice Platform\n".to_owned();
     for device in devices {
-        for part in [&device.udid, "\t", &device.title, "\t", device.platform.as_str(), "\n"] {
+        let title = if device.title.contains('"') {
+            format!("\"{}\"", device.title.replace('"', "\"\""))
+        } else {
+            device.title.clone()
+        };
+        for part in [&device.udid, "\t", &title, "\t", device.platform.as_str(), "\n"] {
             text.push_str(part);
         }
     }
@@ -132,6 +138,13 @@ mod tests {
         assert_eq!(devices.first().map(|device| device.title.len()), Some(1_000_000));
         assert!(warnings.all().iter().all(|warning| warning.len() < 250), "a warning is too long");
         assert_eq!(warnings.all().len(), 1);
+    }
+
+    #[test]
+    fn a_title_with_quotes_is_quoted_as_csv_has_it() {
+        let devices = clean(&[record("FEED", "Jo's 12.9\" iPad", None)], &mut Warnings::default());
+        let file = register_devices_file(&devices);
+        assert_eq!(file.lines().nth(1), Some("FEED\t\"Jo's 12.9\"\" iPad\"\tios"));
     }
 
     #[test]
