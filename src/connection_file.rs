@@ -43,7 +43,10 @@ struct CookieRecord<'a> {
     name: &'a str,
     value: &'a str,
     domain: &'a str,
-    for_domain: bool,
+    /// Left out where it is true, as Bitrise leaves it out: ios-auto-provision fails on `true`,
+    /// which it takes for text (`lib/autoprovision/auth_helper.rb`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_domain: Option<bool>,
     path: &'a str,
     secure: bool,
     httponly: bool,
@@ -113,7 +116,7 @@ fn record(cookie: &Cookie) -> CookieRecord<'_> {
         name: &cookie.name,
         value: cookie.value.expose_secret(),
         domain: &cookie.domain,
-        for_domain: cookie.for_domain,
+        for_domain: (!cookie.for_domain).then_some(false),
         path: &cookie.path,
         secure: cookie.secure,
         httponly: cookie.httponly,

@@ -309,7 +309,7 @@ class Run
       'connection_expiry_date' => 'expires_at'
     }.transform_values { |name| @credential[name] }.compact
     session = @credential['session']
-    wanted['session_cookies'] = { 'https://idmsa.apple.com' => session.sort_by { |cookie| cookie['name'] } } if session
+    wanted['session_cookies'] = { 'https://idmsa.apple.com' => as_bitrise_has_them(session) } if session
     wanted['test_devices'] = (devices? ? MANIFEST['devices'] : []).map do |udid, title, platform|
       { 'device_identifier' => udid, 'title' => title, 'device_type' => platform }
     end
@@ -317,6 +317,12 @@ class Run
     problem("the connection file differs in #{different.join(', ')}") if different.any?
   rescue JSON::ParserError
     problem("#{connection_path} is not JSON")
+  end
+
+  # Bitrise leaves `for_domain` out where it is true, and ios-auto-provision fails on `true`.
+  def as_bitrise_has_them(session)
+    cookies = session.map { |cookie| cookie['for_domain'] ? cookie.except('for_domain') : cookie }
+    cookies.sort_by { |cookie| cookie['name'] }
   end
 
   # As fastlane's register_devices reads it, and as Bitrise's test_device_list_path.

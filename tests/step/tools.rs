@@ -187,6 +187,21 @@ fn the_connection_file_alone_needs_no_other_file() {
     assert_eq!(credential_files(&outcome), ["connection.json"]);
 }
 
+/// ios-auto-provision takes it for text, and `true` is none; see its `auth_helper.rb`.
+#[test]
+fn the_connection_file_says_for_domain_only_where_it_is_false() {
+    let cookies = json!([
+        {"name": "DES1", "value": "canary-a", "domain": "idmsa.apple.com", "for_domain": true},
+        {"name": "itctx", "value": "canary-b", "domain": "apple.com", "for_domain": false},
+    ]);
+    let session = json!({"session_cookies": {"https://idmsa.apple.com": cookies}});
+    let outcome = Step::new().connected(&all([apple_id(), session])).set("export_for", "connection").passes();
+    let connection: Value = serde_json::from_str(&outcome.expect("BITRISE_PORTAL_DATA_JSON")).unwrap();
+    let written = connection["session_cookies"]["https://idmsa.apple.com"].as_array().unwrap();
+    let for_domain: Vec<_> = written.iter().map(|cookie| cookie.get("for_domain")).collect();
+    assert_eq!(for_domain, [None, Some(&json!(false))]);
+}
+
 // --- Test devices
 
 #[test]
