@@ -2,8 +2,9 @@
 //!
 //! The real binary runs twice, as the Bitrise CLI would start it: with an API key that is
 //! connected to the project, and with the connection toggled off and an Apple ID in the inputs.
-//! Bitrise is played by the bundled stand-in, on loopback; the key is made on the spot; all
-//! files lie in a temporary folder that goes away at the end.
+//! Bitrise and Apple are played by the bundled stand-in, on loopback, which verifies what it is
+//! sent as they do; the key is made on the spot; all files lie in a temporary folder that goes
+//! away at the end.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,24 +17,52 @@ use std::process::Command;
 
 use serde::Deserialize;
 use stand_in::keys::P256;
-use stand_in::{Connection, StandIn};
+use stand_in::{Account, Connection, PublicKey, Service, Session, StandIn};
 use time::{Duration, OffsetDateTime};
 
 const BINARY: &str = "apple-services-connection";
 const BUILD_API_TOKEN: &str = "the-token-of-this-build";
+const KEY_ID: &str = "2X9R4HXF34";
+const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
+const SESSION_COOKIE: (&str, &str) = ("itctx", "eyJjcCI6InN0YW5kLWluIn0");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let binary = build()?;
-    let bitrise = StandIn::start()?;
-    let build_url = bitrise.connection(
+    let services = StandIn::start()?;
+    let key = P256::generate()?;
+    let build_url = services.connection(
         "demo",
-        Connection { token: BUILD_API_TOKEN.to_owned(), body: connected_api_key()?, behaviours: Vec::new() },
+        Connection {
+            token: BUILD_API_TOKEN.to_owned(),
+            body: connected_api_key(&key),
+            behaviours: Vec::new(),
+        },
     );
-    let on_bitrise =
-        [("BITRISE_BUILD_URL", build_url.as_str()), ("BITRISE_BUILD_API_TOKEN", BUILD_API_TOKEN)];
+    let account = services.app_store_connect(
+        "demo",
+        Account {
+            public_key: PublicKey::from_spki_pem(&key.public_pem)?,
+            key_id: KEY_ID.to_owned(),
+            issuer_id: Some(ISSUER_ID.to_owned()),
+            enterprise: false,
+            clock_skew_seconds: 0,
+            behaviours: Vec::new(),
+        },
+    );
+    let (name, value) = SESSION_COOKIE;
+    let cookies = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let website = services.apple_session("demo", Session { cookies, ..Session::default() });
+    // What the Bitrise CLI sets, and Apple's addresses, so that nothing leaves this machine.
+    let surroundings = [
+        ("BITRISE_BUILD_URL", build_url.as_str()),
+        ("BITRISE_BUILD_API_TOKEN", BUILD_API_TOKEN),
+        ("app_store_connect_url", account.as_str()),
+        ("app_store_connect_enterprise_url", account.as_str()),
+        ("apple_session_url", website.as_str()),
+    ];
 
-    heading("1. An API key is connected to the project; all inputs are at their defaults");
-    run_step(&binary, &on_bitrise, &bitrise)?;
+    heading("1. An API key is connected to the project; Apple is the stand-in");
+    run_step(&binary, &surroundings, &services)?;
 
     heading("2. The connection is off; an Apple ID and a session are in the inputs");
     let session = pasted_session(OffsetDateTime::now_utc());
@@ -43,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("password", "correct horse battery staple"),
         ("fastlane_session", session.as_str()),
     ];
-    run_step(&binary, &[on_bitrise.as_slice(), inputs.as_slice()].concat(), &bitrise)
+    run_step(&binary, &[surroundings.as_slice(), inputs.as_slice()].concat(), &services)
 }
 
 /// Builds the Step's binary beside this example, in the same profile, and returns its path.
@@ -65,22 +94,28 @@ fn build() -> Result<PathBuf, Box<dyn Error>> {
     Ok(profile_folder.join(BINARY))
 }
 
-/// The document that Bitrise serves for a project with a connected API key.
-fn connected_api_key() -> io::Result<String> {
+/// The document that Bitrise serves for a project with a connected API key and a test device.
+fn connected_api_key(key: &P256) -> String {
     let connection = serde_json::json!({
-        "key_id": "2X9R4HXF34",
-        "issuer_id": "57246542-96fe-1a63-e053-0824d011072a",
-        "private_key": P256::generate()?.private_pem,
+        "key_id": KEY_ID,
+        "issuer_id": ISSUER_ID,
+        "private_key": key.private_pem,
         "is_enterprise_account": false,
-        "test_devices": [],
+        "test_devices": [{
+            "device_identifier": "00008030-001A2B3C4D5E6F70",
+            "title": "Jane's iPhone",
+            "device_type": "ios",
+        }],
     });
-    Ok(connection.to_string())
+    connection.to_string()
 }
 
-/// What `fastlane spaceauth` prints, with made-up cookies: one line, newlines written `\n`.
+/// What `fastlane spaceauth` prints, with made-up cookies: one line, newlines written `\n`. The
+/// last cookie is for the stand-in, which gets no other, as Apple's hosts get only their own.
 fn pasted_session(now: OffsetDateTime) -> String {
     let made = now - Duration::days(3);
     let (date, hour, minute) = (made.date(), made.hour(), made.minute());
+    let (name, value) = SESSION_COOKIE;
     let session = format!(
         "---
 - !ruby/object:HTTP::Cookie
@@ -101,15 +136,23 @@ fn pasted_session(now: OffsetDateTime) -> String {
   httponly: true
   max_age: 2592000
   created_at: {date} {hour:02}:{minute:02}:00.000000000 Z
+- !ruby/object:HTTP::Cookie
+  name: {name}
+  value: {value}
+  domain: 127.0.0.1
+  for_domain: false
+  path: \"/\"
+  secure: false
+  httponly: true
 "
     );
     format!("export FASTLANE_SESSION='{}'", session.replace('\n', "\\n"))
 }
 
 /// Starts the Step with these variables and nothing else, and shows what it leaves behind.
-fn run_step(binary: &Path, variables: &[(&str, &str)], bitrise: &StandIn) -> Result<(), Box<dyn Error>> {
+fn run_step(binary: &Path, variables: &[(&str, &str)], services: &StandIn) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let requests_before = bitrise.requests().len();
+    let requests_before = services.requests().len();
     let envstore = folder.path().join(".envstore.yml");
     let status = Command::new(binary)
         .env_clear()
@@ -122,8 +165,16 @@ fn run_step(binary: &Path, variables: &[(&str, &str)], bitrise: &StandIn) -> Res
         return Err(format!("the Step failed ({status})").into());
     }
 
-    heading("Requests to Bitrise");
-    println!("{}", bitrise.requests().len() - requests_before);
+    heading("Who was asked");
+    for request in services.requests().iter().skip(requests_before) {
+        let who = match request.service {
+            Service::Connection => "Bitrise",
+            Service::AppStoreConnect => "App Store Connect API",
+            Service::AppleSession => "App Store Connect",
+            Service::File | Service::Unknown => "another",
+        };
+        println!("{who}: {} {}", request.method, request.target);
+    }
     heading("Files, with their permissions");
     list(folder.path(), 0)?;
     heading("What a later Step sees");
