@@ -23,7 +23,7 @@ use crate::inputs::{Build, BuildLocation};
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
 const RECONNECT: &str =
-    "connect the API key again on Bitrise (Workspace settings > Integrations > Apple Service connection)";
+    "connect the API key again on Bitrise (Workspace settings > Integrations > App Store Connect)";
 pub(crate) const RE_AUTHENTICATE: &str =
     "re-authenticate the Apple ID on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
