@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
 use crate::host::Host;
@@ -29,16 +29,34 @@ pub enum CleanupError {
 /// # Errors
 /// [`CleanupError`]
 pub fn remove_folder(folder: &Path, host: &Host) -> Result<bool, CleanupError> {
+    // A slash at the end would have a link followed.
+    let folder: PathBuf = folder.components().collect();
     let shown = || folder.display().to_string();
-    match check(folder, host) {
+    match check(&folder, host) {
         Ok(()) => {}
         Err(Refusal::Gone) => return Ok(false),
         Err(Refusal::Foreign(why)) => return Err(CleanupError::Foreign { folder: shown(), why }),
         Err(Refusal::Unreadable(error)) => return Err(CleanupError::Failed { folder: shown(), error }),
     }
-    // Does not follow links inside the folder.
-    fs::remove_dir_all(folder).map_err(|error| CleanupError::Failed { folder: shown(), error })?;
+    remove(&folder).map_err(|error| CleanupError::Failed { folder: shown(), error })?;
     Ok(true)
+}
+
+/// Deletes the mark last, so that what fails half-way can be tried again. Follows no link.
+fn remove(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() == MARKER_NAME {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_file(folder.join(MARKER_NAME))?;
+    fs::remove_dir(folder)
 }
 
 enum Refusal {

@@ -33,6 +33,12 @@ pub fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> String {
     }
 }
 
+/// RFC 3339 in UTC, fractions of a second kept. `None` for years that it cannot write.
+#[must_use]
+pub fn rfc3339_exact(instant: OffsetDateTime) -> Option<String> {
+    instant.to_offset(UtcOffset::UTC).format(&Rfc3339).ok()
+}
+
 /// RFC 3339 in UTC, whole seconds. `None` for years that it cannot write.
 #[must_use]
 pub fn rfc3339(instant: OffsetDateTime) -> Option<String> {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::apple::api_key::IssuerId;
 use crate::apple::device::Device;
 use crate::apple::session::{Cookie, IDMSA_ORIGIN, Lifetime};
-use crate::clock::rfc3339;
+use crate::clock::rfc3339_exact;
 use crate::credential::Credential;
 
 #[derive(Default, Serialize)]
@@ -83,7 +83,7 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
                 apple_id: Some(apple_id.email.expose_secret()),
                 password: apple_id.password.as_ref().map(SecretString::expose_secret),
                 app_specific_password: apple_id.app_password.as_ref().map(SecretString::expose_secret),
-                connection_expiry_date: session.and_then(|session| rfc3339(session.expires_at?)),
+                connection_expiry_date: session.and_then(|session| rfc3339_exact(session.expires_at?)),
                 session_cookies: session.map(|session| {
                     BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(record).collect())])
                 }),
@@ -109,8 +109,10 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
 fn record(cookie: &Cookie) -> CookieRecord<'_> {
     let (expires, max_age, created_at) = match cookie.lifetime {
         Lifetime::Session => (None, None, None),
-        Lifetime::Until(instant) => (rfc3339(instant), None, None),
-        Lifetime::Seconds { max_age, created_at } => (None, Some(max_age), created_at.and_then(rfc3339)),
+        Lifetime::Until(instant) => (rfc3339_exact(instant), None, None),
+        Lifetime::Seconds { max_age, created_at } => {
+            (None, Some(max_age), created_at.and_then(rfc3339_exact))
+        }
     };
     CookieRecord {
         name: &cookie.name,

@@ -41,13 +41,13 @@ pub enum ExportError {
 ///
 /// # Errors
 /// [`ExportError`]; nothing is exported then.
-pub fn export(entries: &[Entry], host: &Host) -> Result<(), ExportError> {
+pub async fn export(entries: &[Entry], host: &Host) -> Result<(), ExportError> {
     let limits = Limits::of_user(host.var("HOME")).map_err(ExportError::Settings)?;
     let Some(path) = host.var(STORE_VARIABLE) else {
         limits.check(0, entries)?;
-        return envman::add_all(None, entries).map_err(|error| match error {
+        return envman::add_all(None, entries).await.map_err(|error| match error {
             AddError::NotFound => ExportError::NoEnvstore,
-            error @ AddError::Failed { .. } => ExportError::Envman(error),
+            error => ExportError::Envman(error),
         });
     };
     match envstore::write(Path::new(path), entries, limits) {
@@ -58,6 +58,7 @@ pub fn export(entries: &[Entry], host: &Host) -> Result<(), ExportError> {
             log::debug!("The envstore is not in the form that envman writes; envman add is used.");
             limits.check(0, entries)?;
             envman::add_all(Some(path), entries)
+                .await
                 .map_err(|error| ExportError::UnknownForm { path: path.to_owned(), error })
         }
         Err(error) => Err(ExportError::Envstore { path: path.to_owned(), error }),

@@ -118,7 +118,7 @@ impl Failure {
         let error = error.without_url();
         let cause = innermost_cause(&error);
         if error.is_timeout() {
-            Self::Timeout(timeout)
+            Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout })
         } else if error.is_redirect() {
             match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
                 Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -13,7 +13,7 @@ use serde::de::IntoDeserializer as _;
 use serde::de::value::Error as ValueError;
 
 use crate::apple::api_key::{IssuerId, KeyId, Owner, is_usual_key_id, is_uuid};
-use crate::apple::private_key::looks_like_key_text;
+use crate::apple::private_key::{is_key_text, is_path_like, must_not_be_shown};
 use crate::apple::token;
 use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::credential::{Source, Toggle};
@@ -135,16 +135,36 @@ pub enum KeyLocation {
 
 /// Everything that is wrong with the inputs, in one sentence per input.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<String>);
+pub struct Problems(Vec<Problem>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Problem {
+    /// The input that it is about, when it is about one.
+    input: Option<String>,
+    text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.input {
+            Some(input) => write!(f, "`{input}` {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
 
 impl Problems {
-    fn add(&mut self, problem: impl Into<String>) {
-        self.0.push(problem.into());
+    fn add(&mut self, text: impl Into<String>) {
+        self.0.push(Problem { input: None, text: text.into() });
+    }
+
+    fn add_to(&mut self, input: &str, text: impl Into<String>) {
+        self.0.push(Problem { input: Some(input.to_owned()), text: text.into() });
     }
 
     /// Keeps the value, or notes what is wrong with the input.
     fn check<T, E: fmt::Display>(&mut self, input: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.add(format!("`{input}` {error}"))).ok()
+        result.map_err(|error| self.add_to(input, error.to_string())).ok()
     }
 }
 
@@ -222,10 +242,20 @@ impl Values {
             let value = value_of(&input, host, &mut values.problems);
             values.printable.push((input.name.to_owned(), printable_value(&input, &value)));
             let value = allowed(&input, value, &mut values.problems);
-            values.export_for_is_chosen |= input.name == "export_for" && value != input.default;
+            if input.name == "export_for" {
+                values.export_for_is_chosen = tools::parse_list(&value) != tools::parse_list(input.default);
+            }
             values.by_name.insert(input.name.to_owned(), value);
         }
         values
+    }
+}
+
+impl Inputs {
+    /// Whether the session of an Apple ID is needed: only where fastlane is to use it.
+    #[must_use]
+    pub fn needs_session(&self) -> bool {
+        self.export_for.contains(&Tool::Fastlane)
     }
 }
 
@@ -248,7 +278,7 @@ impl Job {
         let job = match choice("action", &raw.action, &mut problems) {
             Some(Action::Remove) => {
                 // What other inputs hold must not keep credentials on a machine.
-                problems.0.retain(|problem| problem.starts_with("`credentials_dir`"));
+                problems.0.retain(|problem| problem.input.as_deref() == Some("credentials_dir"));
                 Self::Remove(raw.remove_inputs(host))
             }
             Some(Action::Export) | None => Self::Export(Box::new(Inputs {
@@ -264,14 +294,14 @@ impl Job {
 /// expands it (`os.Expand`: an unknown name is empty).
 fn value_of(input: &Declared<'_>, host: &Host, problems: &mut Problems) -> String {
     if host.env_not_utf8.iter().any(|name| name == input.name) {
-        problems.add(format!("`{}` is not text in UTF-8: set it again", input.name));
+        problems.add_to(input.name, "is not text in UTF-8: set it again");
         return String::new();
     }
     let value = match host.env.get(input.name) {
         Some(value) => value.clone(),
         None => shellexpand::env_with_context_no_errors(input.default, |name| {
             if host.env_not_utf8.iter().any(|set| set == name) {
-                problems.add(format!("`{}` is not text in UTF-8: correct the variable {name}", input.name));
+                problems.add_to(input.name, format!("is not text in UTF-8: correct the variable {name}"));
             }
             Some(host.env.get(name).map_or("", String::as_str))
         })
@@ -287,17 +317,22 @@ fn allowed(input: &Declared<'_>, value: String, problems: &mut Problems) -> Stri
         return value;
     }
     let expected = input.value_options.join(", ");
-    let found = match value.as_str() {
-        "" => "empty".to_owned(),
-        short if short.len() <= LONGEST_CHOICE => format!("{short:?}"),
-        _ => "something else".to_owned(),
-    };
-    problems.add(format!("`{}` is {found}: use one of {expected}", input.name));
+    let found = shown_choice(&value);
+    problems.add_to(input.name, format!("is {found}: use one of {expected}"));
     input.default.to_owned()
 }
 
+/// A value that is no choice, as far as it may be repeated.
+fn shown_choice(value: &str) -> String {
+    match value {
+        "" => "empty".to_owned(),
+        short if short.len() <= LONGEST_CHOICE => format!("{short:?}"),
+        _ => "something else".to_owned(),
+    }
+}
+
 /// Longer than any choice by far: what is longer was meant for another field, maybe a secret one.
-const LONGEST_CHOICE: usize = 20;
+const LONGEST_CHOICE: usize = 12;
 
 /// What the log may show of an input.
 fn printable_value(input: &Declared<'_>, value: &str) -> String {
@@ -306,7 +341,7 @@ fn printable_value(input: &Declared<'_>, value: &str) -> String {
         return "<unset>".to_owned();
     }
     let is_no_choice = !input.value_options.is_empty() && value.len() > LONGEST_CHOICE;
-    if input.is_sensitive || is_no_choice || looks_like_key_text(value) {
+    if input.is_sensitive || is_no_choice || must_not_be_shown(value) {
         return HIDDEN.to_owned();
     }
     if let Ok(mut url) = Url::parse(value)
@@ -365,17 +400,17 @@ impl Raw {
             if connection.uses(Source::Connection) { self.build(host, connection, problems) } else { None };
 
         let export_for = self.export_for(problems);
-        let export_token =
-            match number("token_lifetime_seconds", &self.token_lifetime_seconds, TOKEN_LIFETIMES, problems) {
-                Some(seconds) if self.export_token == "yes" => Some(Duration::from_secs(seconds)),
-                _ => None,
-            };
-        let verify = self.services(problems).filter(|_| self.verify == "yes");
-        let days =
-            number("session_expiry_warning_days", &self.session_expiry_warning_days, 0..=36_500, problems);
+        // What is not used is not checked.
+        let export_token = (self.export_token == "yes")
+            .then(|| number(&self.token_lifetime_seconds, &TOKEN_LIFETIMES))
+            .and_then(|seconds| problems.check("token_lifetime_seconds", seconds));
+        let verify = (self.verify == "yes").then(|| self.services(problems)).flatten();
+        let days = number(&self.session_expiry_warning_days, &WARNING_DAYS);
+        let days = problems.check("session_expiry_warning_days", days);
 
         let api_key_inputs = self.set_of(&API_KEY_INPUTS);
-        let apple_id_inputs = self.set_of(&APPLE_ID_INPUTS);
+        let mut apple_id_inputs = self.set_of(&[("apple_id", |raw| &raw.apple_id)]);
+        apple_id_inputs.extend(self.set_of(&LOG_IN_INPUTS));
         let mut ignored = Vec::new();
         let mut credential = None;
         if connection.uses(Source::Inputs) {
@@ -415,27 +450,16 @@ impl Raw {
             sms_default_phone_number,
             export_for,
             export_for_is_chosen: false,
-            export_token,
+            export_token: export_token.map(Duration::from_secs),
             verify,
             session_expiry_warning_days: days.and_then(|days| days.try_into().ok()).unwrap_or_default(),
             ignored,
         }
     }
 
-    fn field(&self, name: &str) -> &SecretString {
-        match name {
-            "api_key_path" => &self.api_key_path,
-            "api_key_id" => &self.api_key_id,
-            "api_issuer" => &self.api_issuer,
-            "apple_id" => &self.apple_id,
-            "password" => &self.password,
-            "app_password" => &self.app_password,
-            _ => &self.fastlane_session,
-        }
-    }
-
-    fn set_of(&self, group: &[&'static str]) -> Vec<&'static str> {
-        group.iter().copied().filter(|name| is_set(self.field(name))).collect()
+    /// The names of those of the group that are set.
+    fn set_of(&self, group: &[(&'static str, Field)]) -> Vec<&'static str> {
+        group.iter().filter(|(_, field)| is_set(field(self))).map(|(name, _)| *name).collect()
     }
 
     fn build(&self, host: &Host, connection: Toggle, problems: &mut Problems) -> Option<Build> {
@@ -521,7 +545,7 @@ impl Raw {
     }
 
     fn apple_id(&self, problems: &mut Problems) -> Option<AppleIdInputs> {
-        let log_in = self.set_of(&APPLE_ID_INPUTS[1..]);
+        let log_in = self.set_of(&LOG_IN_INPUTS);
         let email = non_empty(self.apple_id.clone());
         if email.is_none() {
             problems.add(format!(
@@ -553,9 +577,22 @@ impl Raw {
 /// Seconds: a minute at least, and at most what Apple accepts.
 const TOKEN_LIFETIMES: RangeInclusive<u64> = 60..=token::MAX_LIFETIME.as_secs();
 
-const API_KEY_INPUTS: [&str; 3] = ["api_key_path", "api_key_id", "api_issuer"];
-/// The Apple ID first, then what logs it in.
-const APPLE_ID_INPUTS: [&str; 4] = ["apple_id", "password", "app_password", "fastlane_session"];
+/// Up to a century, which no session lasts.
+const WARNING_DAYS: RangeInclusive<u64> = 0..=36_500;
+
+type Field = fn(&Raw) -> &SecretString;
+
+const API_KEY_INPUTS: [(&str, Field); 3] = [
+    ("api_key_path", |raw| &raw.api_key_path),
+    ("api_key_id", |raw| &raw.api_key_id),
+    ("api_issuer", |raw| &raw.api_issuer),
+];
+
+const LOG_IN_INPUTS: [(&str, Field); 3] = [
+    ("password", |raw| &raw.password),
+    ("app_password", |raw| &raw.app_password),
+    ("fastlane_session", |raw| &raw.fastlane_session),
+];
 
 impl KeyLocation {
     /// The key ID in the file name `AuthKey_<ID>.p8`: percent-decoded, query ignored.
@@ -583,11 +620,16 @@ fn key_location(value: &str, host: &Host) -> Result<KeyLocation, String> {
     }
     let scheme = value.split_once("://").map(|(scheme, _)| scheme);
     let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
-    if scheme.is_none() && (looks_like_key_text(value) || value.lines().count() > 1) {
-        return Ok(KeyLocation::Text(value.into()));
-    }
     let Some(scheme) = scheme else {
-        return Ok(KeyLocation::File(expand_tilde(value, host)));
+        let extension = Path::new(value).extension();
+        let is_path = is_path_like(value) || extension.is_some_and(|name| name == "p8" || name == "pem");
+        // A key with something around it is no path: as a key it is refused by name, unseen.
+        let is_text = is_key_text(value) || (!is_path && must_not_be_shown(value));
+        return Ok(if is_text {
+            KeyLocation::Text(value.into())
+        } else {
+            KeyLocation::File(expand_tilde(value, host))
+        });
     };
     let url = Url::parse(value).map_err(|error| format!("is no valid URL ({error}): correct it"))?;
     match scheme.to_ascii_lowercase().as_str() {
@@ -613,13 +655,11 @@ fn base_url(value: &str) -> Result<Url, String> {
 }
 
 /// A whole number within a range.
-fn number(input: &str, value: &str, range: RangeInclusive<u64>, problems: &mut Problems) -> Option<u64> {
-    let number = value.parse().ok().filter(|number| range.contains(number));
-    if number.is_none() {
+fn number(value: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
-        problems.add(format!("`{input}` is no whole number from {least} to {most}: correct it"));
-    }
-    number
+        format!("is {}: use a whole number from {least} to {most}", shown_choice(value))
+    })
 }
 
 fn build_location(value: &str, host: &Host) -> Result<BuildLocation, String> {

@@ -16,13 +16,15 @@ pub mod host;
 pub mod http;
 pub mod inputs;
 pub mod outputs;
+pub mod remedies;
 pub mod report;
 pub mod source;
 pub mod tools;
 pub mod verify;
+pub mod warnings;
 pub mod yaml;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use crate::apple::{device, token};
 use crate::bitrise::envstore::Entry;
@@ -36,13 +38,21 @@ use crate::outputs::{Run, SignedToken};
 use crate::report::Report;
 use crate::verify::Verification;
 
-/// The whole run, with its page in the end. Returns whether it warned of something.
+/// The whole run, with its page in the end. Returns whether it warned of something. When
+/// `stopped` ends first, with the name of a signal, the run ends there.
 ///
 /// # Errors
 /// One sentence: what is wrong, then what to do. Nothing is exported and no file is left then.
-pub async fn run(host: &Host) -> anyhow::Result<bool> {
+pub async fn run(host: &Host, stopped: impl Future<Output = &'static str>) -> anyhow::Result<bool> {
     let mut report = Report::default();
-    let result = carry_out(host, &mut report).await;
+    let result = tokio::select! {
+        // What is written is written: a run that has ended is not undone by a late signal.
+        biased;
+        result = carry_out(host, &mut report) => result,
+        name = stopped => Err(anyhow!(
+            "The Step was stopped by {name}, and exported nothing: run the build again, or raise its time limit."
+        )),
+    };
     let error = result.as_ref().err().map(ToString::to_string);
     bitrise::page::write(&report.page(error.as_deref()), host, &mut report.warnings);
     result.map(|()| !report.warnings.all().is_empty())
@@ -53,7 +63,7 @@ async fn carry_out(host: &Host, report: &mut Report) -> anyhow::Result<()> {
     report.values(&values);
     match Job::from_values(values, host)? {
         Job::Export(inputs) => export_credential(&inputs, host, report).await,
-        Job::Remove(inputs) => remove_credential(&inputs, host, report),
+        Job::Remove(inputs) => remove_credential(&inputs, host, report).await,
     }
 }
 
@@ -74,7 +84,7 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
     let verification = match (&found, &inputs.verify) {
         (Some(found), Some(services)) => {
             report.stage("Asking Apple whether it is good", (host.now)());
-            verify::verify(found, services, host, &mut report.warnings).await?
+            verify::verify(found, services, inputs.needs_session(), host, &mut report.warnings).await?
         }
         _ => Verification::NotAsked,
     };
@@ -92,9 +102,9 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
         sms_default_phone_number: inputs.sms_default_phone_number.as_deref(),
     };
     let entries = outputs::entries(&inputs.export_for, run)?;
-    export::export(&entries, host)?;
+    export::export(&entries, host).await?;
     files.keep();
-    report.outputs(&entries);
+    report.outputs(&entries, &inputs.export_for);
     report.end_stage((host.now)());
     done("Done.");
     Ok(())
@@ -112,25 +122,22 @@ fn sign_token(inputs: &Inputs, found: Option<&Found>, host: &Host) -> anyhow::Re
     Ok(Some(SignedToken { token, expires_at: token::expiry(now, lifetime) }))
 }
 
-fn remove_credential(inputs: &RemoveInputs, host: &Host, report: &mut Report) -> anyhow::Result<()> {
+async fn remove_credential(inputs: &RemoveInputs, host: &Host, report: &mut Report) -> anyhow::Result<()> {
     set_verbose(inputs.verbose_log);
     title("Removing what the Step left");
-    let folder_deleted = match &inputs.credentials_dir {
-        Some(folder) if cleanup::remove_folder(folder, host)? => {
-            log::info!("- The folder {} is deleted.", folder.display());
-            true
-        }
-        _ => {
-            log::info!("- There is no folder to delete.");
-            false
-        }
-    };
+    let removed = inputs.credentials_dir.as_ref().map(|folder| cleanup::remove_folder(folder, host));
+    // Also when the folder is not one to delete: nobody needs the outputs any more.
     let names = cleanup::outputs_set(host);
     let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
-    export::export(&entries, host)?;
+    export::export(&entries, host).await?;
     for entry in &entries {
-        log::info!("- {} is unset for later steps.", entry.key);
+        log::info!("- {} is taken from later steps.", entry.key);
     }
+    let folder_deleted = removed.transpose()?.unwrap_or(false);
+    log::info!(
+        "- {}",
+        if folder_deleted { "The folder is deleted." } else { "There is no folder to delete." }
+    );
     report.removal(folder_deleted, &entries);
     done("Done.");
     Ok(())

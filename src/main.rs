@@ -1,11 +1,11 @@
 //! The edge: logger, one call, exit status.
 
 use std::io::IsTerminal as _;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::task::Poll;
 use std::time::Duration;
 
-use anyhow::anyhow;
 use tokio::signal::unix::{SignalKind, signal};
 
 use apple_services_connection::bitrise::log;
@@ -30,36 +30,33 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(async {
-        tokio::select! {
-            // What is written is written: a run that has ended is not undone by a late signal.
-            biased;
-            result = async { apple_services_connection::run(&Host::system()).await } => result,
-            name = stopped() => Err(anyhow!(
-                "The Step was stopped by {name}, and exported nothing: run the build again, or raise its time limit."
-            )),
-        }
-    });
+    // A panic inside ends the run like any error; what it says was said by the hook.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            // Made before the run begins: a signal that nobody catches would leave files behind.
+            let stopped = stopped();
+            apple_services_connection::run(&Host::system(), stopped).await
+        })
+    }));
     // A look-up of a host name that was given up may still be under way; nobody waits for it.
     runtime.shutdown_background();
-    match result {
-        Ok(warned) => {
-            if warned {
-                let_the_log_be_read();
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
+    let (status, has_more_to_say) = match result {
+        Ok(Ok(warned)) => (ExitCode::SUCCESS, warned),
+        Ok(Err(error)) => {
             ::log::error!("{error}");
-            let_the_log_be_read();
-            ExitCode::FAILURE
+            (ExitCode::FAILURE, true)
         }
+        Err(_panic) => (ExitCode::FAILURE, true),
+    };
+    if has_more_to_say {
+        let_the_log_be_read();
     }
+    status
 }
 
-/// Ends when the process is asked to, with the name of the signal. Without an answer to these
-/// signals, files would stay behind.
-async fn stopped() -> &'static str {
+/// Catches the signals that ask the process to end, from the call on. The future ends with the
+/// name of the one that came.
+fn stopped() -> impl Future<Output = &'static str> {
     let mut signals = [
         ("SIGTERM", SignalKind::terminate()),
         ("SIGINT", SignalKind::interrupt()),
@@ -67,13 +64,12 @@ async fn stopped() -> &'static str {
     ]
     // A signal that cannot be caught keeps its default action.
     .map(|(name, kind)| (name, signal(kind).ok()));
-    std::future::poll_fn(|context| {
+    std::future::poll_fn(move |context| {
         let came = signals.iter_mut().find_map(|(name, signal)| {
             signal.as_mut().is_some_and(|signal| signal.poll_recv(context).is_ready()).then_some(*name)
         });
         came.map_or(Poll::Pending, Poll::Ready)
     })
-    .await
 }
 
 /// The Bitrise CLI stops reading when a Step ends, even if the last lines are still in the pipe

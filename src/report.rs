@@ -1,15 +1,18 @@
 //! What a run tells: in the log as it goes, and on the build's page in the end.
 
+use std::collections::BTreeSet;
+
 use secrecy::ExposeSecret as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::bitrise::envstore::Entry;
-use crate::bitrise::log::{Warnings, done, printable, title};
+use crate::bitrise::log::{done, printable, title};
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source, Toggle};
 use crate::inputs::{Inputs, Values};
-use crate::tools::{TABLE, Tool};
+use crate::tools::{Tool, chosen};
 use crate::verify::Verification;
+use crate::warnings::Warnings;
 
 /// A session lasts that long, as Apple makes them now.
 const SESSION_DAYS: i64 = 30;
@@ -23,7 +26,8 @@ pub struct Report {
     /// Instant and days left.
     session_end: Option<(OffsetDateTime, i64)>,
     verification: Option<Verification>,
-    outputs: Vec<&'static str>,
+    /// Names, and who reads them.
+    outputs: Vec<(&'static str, String)>,
     /// What `action: remove` took away; there is no credential on the page then.
     removal: Option<String>,
     stage: Option<(&'static str, OffsetDateTime)>,
@@ -100,12 +104,16 @@ impl Report {
     fn useless_for(&mut self, inputs: &Inputs, what: &str, cannot: fn(Tool) -> bool) {
         let names: Vec<_> =
             inputs.export_for.iter().filter(|tool| cannot(**tool)).map(|tool| tool.name()).collect();
-        let names = names.join(", ");
-        if !names.is_empty() && inputs.export_for_is_chosen {
-            self.warnings
-                .add(format!("An {what} is of no use to some of the tools in `export_for`: {names}."));
-        } else if !names.is_empty() {
-            log::info!("- Not for {names}: an {what} is of no use there.");
+        if names.is_empty() {
+            return;
+        }
+        let warning =
+            format!("An {what} is of no use to some of the tools in `export_for`: {}.", names.join(", "));
+        if inputs.export_for_is_chosen {
+            self.warnings.add(warning);
+        } else {
+            // The default names them for all credentials: worth a line, and no place in the report.
+            log::warn!("{warning}");
         }
     }
 
@@ -134,11 +142,11 @@ impl Report {
     }
 
     /// The names of what later Steps see.
-    pub fn outputs(&mut self, entries: &[Entry]) {
+    pub fn outputs(&mut self, entries: &[Entry], tools: &BTreeSet<Tool>) {
         for entry in entries {
             log::info!("- {}{}", entry.key, if entry.is_sensitive { " (secret)" } else { "" });
         }
-        self.outputs = entries.iter().map(|entry| entry.key).collect();
+        self.outputs = entries.iter().map(|entry| (entry.key, readers(entry.key, tools))).collect();
     }
 
     /// What `action: remove` took away.
@@ -190,8 +198,8 @@ impl Report {
         if !self.outputs.is_empty() {
             line("| Output | Read by |");
             line("|---|---|");
-            for name in &self.outputs {
-                line(&format!("| `{name}` | {} |", readers(name)));
+            for (name, readers) in &self.outputs {
+                line(&format!("| `{name}` | {readers} |"));
             }
         }
         page
@@ -249,22 +257,32 @@ fn bar(days: i64) -> String {
     (0..WIDTH).map(|at| if at < filled { '▓' } else { '░' }).chain(format!(" {days}").chars()).collect()
 }
 
-fn readers(name: &str) -> String {
-    let tools = TABLE.iter().filter(|output| output.name == name).filter_map(|output| output.tool);
-    let readers: Vec<_> = tools.map(Tool::readers).collect();
+fn readers(name: &str, tools: &BTreeSet<Tool>) -> String {
+    let rows = chosen(tools).filter(|output| output.name == name).filter_map(|output| output.tool);
+    let readers: Vec<_> = rows.map(Tool::readers).collect();
     if readers.is_empty() { "your workflow".to_owned() } else { readers.join(", ") }
 }
 
-/// Text that Markdown shows as it is, in one line of a table.
+/// Text that Markdown shows as it is, in one line of a table. What stands between backticks
+/// stays code, in which nothing but the table's own bar is special.
 fn markdown(text: &str) -> String {
+    let text = printable(text);
     let mut escaped = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '|' | '*' | '_' | '[' | ']' | '\\' => escaped.extend(['\\', c]),
-            _ => escaped.push(c),
+    for (at, part) in text.split('`').enumerate() {
+        let is_code = at % 2 == 1;
+        if at > 0 {
+            escaped.push('`');
+        }
+        for c in part.chars() {
+            match c {
+                '|' => escaped.push_str("\\|"),
+                _ if is_code => escaped.push(c),
+                '<' => escaped.push_str("&lt;"),
+                '>' => escaped.push_str("&gt;"),
+                '&' => escaped.push_str("&amp;"),
+                '*' | '_' | '[' | ']' | '\\' => escaped.extend(['\\', c]),
+                _ => escaped.push(c),
+            }
         }
     }
     escaped

@@ -41,48 +41,55 @@ impl Tool {
     /// As the user types it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Bitrise => "bitrise",
-            Self::Fastlane => "fastlane",
-            Self::Xcode => "xcode",
-            Self::Connection => "connection",
-            Self::Spaceship => "spaceship",
-            Self::Asc => "asc",
-            Self::Codemagic => "codemagic",
-            Self::Expo => "expo",
-            Self::Tauri => "tauri",
-            Self::Electron => "electron",
-        }
+        self.about().name
     }
 
     /// Who reads its names.
     #[must_use]
     pub fn readers(self) -> &'static str {
-        match self {
-            Self::Bitrise => "Bitrise Steps, notarytool, xcodebuild, scripts",
-            Self::Fastlane => "fastlane",
-            Self::Xcode => "altool",
-            Self::Connection => "Bitrise Steps that only know the connection",
-            Self::Spaceship => "fastlane spaceship",
-            Self::Asc => "asc (App Store Connect CLI)",
-            Self::Codemagic => "Codemagic CLI tools",
-            Self::Expo => "EAS CLI (Expo)",
-            Self::Tauri => "Tauri",
-            Self::Electron => "electron-builder, @electron/notarize",
-        }
+        self.about().readers
     }
 
     /// Whether it can log in with an Apple ID; with a team's API key, all can.
     #[must_use]
     pub fn takes_apple_id(self) -> bool {
-        matches!(self, Self::Fastlane | Self::Connection)
+        self.about().apple_id
     }
 
-    /// Whether it can use a key without an issuer: the connection's format has no such key.
+    /// Whether it can use a key without an issuer.
     #[must_use]
     pub fn takes_individual_key(self) -> bool {
-        self != Self::Connection
+        self.about().individual_key
     }
+
+    /// One row a tool.
+    fn about(self) -> About {
+        let about = |name, readers| About { name, readers, apple_id: false, individual_key: true };
+        match self {
+            Self::Bitrise => about("bitrise", "Bitrise Steps, notarytool, xcodebuild, scripts"),
+            Self::Fastlane => About { apple_id: true, ..about("fastlane", "fastlane") },
+            Self::Xcode => about("xcode", "altool"),
+            // The connection's format has no key without an issuer.
+            Self::Connection => About {
+                apple_id: true,
+                individual_key: false,
+                ..about("connection", "Bitrise Steps that only know the connection")
+            },
+            Self::Spaceship => about("spaceship", "fastlane spaceship"),
+            Self::Asc => about("asc", "asc (App Store Connect CLI)"),
+            Self::Codemagic => about("codemagic", "Codemagic CLI tools"),
+            Self::Expo => about("expo", "EAS CLI (Expo)"),
+            Self::Tauri => about("tauri", "Tauri"),
+            Self::Electron => about("electron", "electron-builder, @electron/notarize"),
+        }
+    }
+}
+
+struct About {
+    name: &'static str,
+    readers: &'static str,
+    apple_id: bool,
+    individual_key: bool,
 }
 
 /// Reads a list separated by commas, blanks or newlines.

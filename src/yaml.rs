@@ -9,11 +9,22 @@ use std::fmt::Write as _;
 /// replaces those two characters by a newline before it reads a session as YAML.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+    // With room for all of it: what is quoted may be secret, and a buffer that grows leaves copies.
+    let mut out = String::with_capacity(2 + text.chars().map(escaped_len).sum::<usize>());
     out.push('"');
     push_escaped(&mut out, text);
     out.push('"');
     out
+}
+
+fn escaped_len(c: char) -> usize {
+    match c {
+        '"' | '\\' => 4,
+        ' '..='~' => 1,
+        '\0'..='\u{ff}' => 4,
+        '\u{100}'..='\u{ffff}' => 6,
+        _ => 10,
+    }
 }
 
 fn push_escaped(out: &mut String, text: &str) {
@@ -50,5 +61,7 @@ mod tests {
         let yaml = quoted("\\n \n \\\\n é \" n");
         assert_eq!(yaml, r#""\x5Cn \x0A \x5C\x5Cn \xE9 \x22 n""#);
         assert!(!yaml.contains("\\n"));
+        let every_kind = "\u{0}\"\\a\u{e9}\u{100}\u{1f600}";
+        assert_eq!(quoted(every_kind).len(), quoted(every_kind).capacity(), "it never grew");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::apple::private_key::{PrivateKey, looks_like_key_text};
+use crate::apple::private_key::{PrivateKey, must_not_be_shown};
 
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ impl KeyId {
     /// [`WrongField`] when the value is not made of letters and digits, or is something else
     /// that people confuse with a key ID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
-        if looks_like_key_text(value) {
+        if must_not_be_shown(value) {
             return Err(WrongField::PrivateKeyAsKeyId);
         }
         if is_uuid(value) {
@@ -148,7 +148,7 @@ impl IssuerId {
     /// # Errors
     /// [`WrongField`] when the value is no UUID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
-        if looks_like_key_text(value) {
+        if must_not_be_shown(value) {
             return Err(WrongField::PrivateKeyAsIssuerId);
         }
         if is_usual_key_id(value) {

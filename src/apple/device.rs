@@ -2,11 +2,22 @@
 
 use std::collections::HashMap;
 
-use crate::bitrise::connection::TestDevice;
-use crate::bitrise::log::Warnings;
+use serde::Deserialize;
+
+use crate::warnings::Warnings;
 
 /// How many characters of a title a warning repeats.
 const MAX_SHOWN: usize = 60;
+
+/// A registered device as the connection spells it.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct DeviceRecord {
+    /// The UDID.
+    pub device_identifier: Option<String>,
+    pub title: Option<String>,
+    /// `ios` and others.
+    pub device_type: Option<String>,
+}
 
 /// A device with a usable UDID.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +58,7 @@ impl Platform {
 /// Cleans the connection's devices: UDIDs of stray characters, titles of tabs and newlines.
 /// A device that is there twice, dashes and case aside, is kept once, with a warning.
 #[must_use]
-pub fn clean(records: &[TestDevice], warnings: &mut Warnings) -> Vec<Device> {
+pub fn clean(records: &[DeviceRecord], warnings: &mut Warnings) -> Vec<Device> {
     let mut devices: Vec<Device> = Vec::new();
     let mut seen: HashMap<String, String> = HashMap::new();
     for record in records {
@@ -122,8 +133,8 @@ pub fn udid_list_file(devices: &[Device]) -> String {
 mod tests {
     use super::*;
 
-    fn record(udid: &str, title: &str, device_type: Option<&str>) -> TestDevice {
-        TestDevice {
+    fn record(udid: &str, title: &str, device_type: Option<&str>) -> DeviceRecord {
+        DeviceRecord {
             device_identifier: Some(udid.to_owned()),
             title: Some(title.to_owned()),
             device_type: device_type.map(str::to_owned),

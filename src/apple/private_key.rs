@@ -72,10 +72,11 @@ impl PrivateKey {
         from_text(text, Nesting::Outermost)
     }
 
-    /// The canonical PKCS#8 PEM.
+    /// The canonical PKCS#8 PEM, for what signs and writes with the key; each call site is a place
+    /// to review.
     #[must_use]
-    pub fn pem(&self) -> &SecretString {
-        &self.pem
+    pub fn expose_pem(&self) -> &str {
+        self.pem.expose_secret()
     }
 }
 
@@ -156,7 +157,8 @@ fn from_text(text: &str, nesting: Nesting) -> Result<PrivateKey, Refusal> {
         return Err(refusal);
     }
     // Secret stores that take one line only make people write newlines as `\n`.
-    let text = Zeroizing::new(text.replace("\\r", "\n").replace("\\n", "\n"));
+    let without_returns = Zeroizing::new(text.replace("\\r", "\n"));
+    let text = Zeroizing::new(without_returns.replace("\\n", "\n"));
     if text.contains("-----") {
         return from_pem(&text);
     }
@@ -188,17 +190,14 @@ fn identify_document(text: &str) -> Option<Refusal> {
 }
 
 fn decode_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let compact: Zeroizing<String> = Zeroizing::new(
-        text.chars()
-            .filter(|c| !c.is_whitespace())
-            // URL-safe base64 says the same in two other letters.
-            .map(|c| match c {
-                '-' => '+',
-                '_' => '/',
-                other => other,
-            })
-            .collect(),
-    );
+    // With room for all of it: a buffer that grows leaves copies behind.
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.chars().filter(|c| !c.is_whitespace()).map(|c| match c {
+        // URL-safe base64 says the same in two other letters.
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    }));
     BASE64.decode(compact.as_bytes()).map(Zeroizing::new).map_err(|_| Refusal::Damaged)
 }
 
@@ -346,31 +345,54 @@ fn first_oid(sequence: AnyRef<'_>) -> Option<ObjectIdentifier> {
     SliceReader::new(sequence.value()).ok()?.decode().ok()
 }
 
-/// Whether text is, wraps or holds key material, so that it must not be printed or used as a path.
+/// Whether text is key material: in PEM, on several lines, or base64 and nothing else.
 ///
-/// Meant for values in the wrong field, whole or damaged: errs on the side of yes.
+/// For telling a key in an input from the path of one. A damaged or decorated key may pass for
+/// neither: what is printed is another question, [`must_not_be_shown`].
 #[must_use]
-pub fn looks_like_key_text(text: &str) -> bool {
+pub fn is_key_text(text: &str) -> bool {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
+    let bare = strip_wrapping(text);
+    text.contains("PRIVATE KEY")
+        || text.contains("-----BEGIN")
+        || bare.lines().count() > 1
+        || (bare.len() >= 80 && bare.chars().all(is_base64) && !is_path_like(bare))
+}
+
+/// Whether a value is written as paths are: from the root, the home or the working folder on.
+#[must_use]
+pub fn is_path_like(value: &str) -> bool {
+    ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
+}
+
+/// Whether text may hold key material, whole or damaged, so that no log or error may repeat it.
+/// Errs on the side of yes.
+#[must_use]
+pub fn must_not_be_shown(text: &str) -> bool {
     if text.contains("PRIVATE KEY") || text.contains("-----BEGIN") {
         return true;
     }
-    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-    text.split(|c| !is_base64(c)).any(is_random)
+    // Wrapped lines are one run.
+    let joined = text.replace("\\r", "").replace("\\n", "");
+    let joined: String = joined.chars().filter(|c| !c.is_whitespace()).collect();
+    let joined = Zeroizing::new(joined);
+    // A path has slashes, and base64 has some: each name in a path is looked at alone.
+    let is_path = is_path_like(text);
+    let separates =
+        |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '=') || (c == '/' && !is_path));
+    joined.split(separates).any(|run| is_random(run) || begins_like_key(run))
 }
 
-/// Whether a run of base64 is too long and too mixed to be a name or a path.
+/// Whether a run of base64 is too long and too mixed to be a name.
 fn is_random(run: &str) -> bool {
     let count = |of: fn(&u8) -> bool| run.bytes().filter(of).count();
     let mixed = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
     run.len() >= 40 && mixed.into_iter().all(|class| count(class) >= 3)
 }
 
-impl PrivateKey {
-    /// For what signs and writes with the key; each call site is a place to review.
-    #[must_use]
-    pub fn expose_pem(&self) -> &str {
-        self.pem.expose_secret()
-    }
+/// How base64 begins of the DER of an EC key on P-256, and of "-----BEGIN".
+fn begins_like_key(run: &str) -> bool {
+    run.len() >= 16 && ["MIG", "MIH", "MHc", "LS0tLS1CRUdJTi"].iter().any(|start| run.starts_with(start))
 }
 
 #[cfg(test)]
@@ -665,28 +687,44 @@ mod tests {
     }
 
     #[test]
-    fn key_text_is_recognised_wherever_it_was_pasted() -> Result {
+    fn key_text_is_told_from_paths_and_neither_shows_a_key() -> Result {
         let pem = pkcs8()?;
-        let forms = [
+        let body = body(&pem);
+        let wrapped = |width: usize, by: &str| {
+            let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+            lines.join(by)
+        };
+        let mut texts = vec![
             pem.clone(),
-            body(&pem),
+            body.clone(),
             STANDARD.encode(&pem),
             format!("\"{pem}\""),
             sec1(&pem, true)?,
-            body(&sec1(&pem, true)?),
+            self::body(&sec1(&pem, true)?),
         ];
-        for text in forms {
-            assert!(looks_like_key_text(&text), "{text}");
+        for width in 16..=40 {
+            texts.extend([wrapped(width, " "), wrapped(width, "\\n"), wrapped(width, "\n")]);
+        }
+        for text in texts {
+            assert!(is_key_text(&text) && must_not_be_shown(&text), "{text}");
+        }
+        for decorated in
+            [format!("AuthKey_X.p8: {body}"), format!("key={body}"), format!("~/{body}"), format!("@{body}")]
+        {
+            assert!(must_not_be_shown(&decorated), "{decorated}");
         }
         for text in [
             "2X9R4HXF34",
             "57246542-96fe-1a63-e053-0824d011072a",
-            "/keys/AuthKey_2X9R4HXF34.p8",
-            "MIGH",
+            "AuthKey_2X9R4HXF34.p8",
+            "/private/var/folders/8k/7xj4b1q92ld3v5c6n8m0t2wr0000gn/T/AuthKey_2X9R4HXF34.p8",
+            "/Users/runner/work/1234567/Project/certificates/AuthKey_2X9R4HXF34.p8",
             "/Users/vagrant/Documents/Development/Company/Project/fastlane/certificates/key",
-            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "0123456789abcdef0123456789abcdef0123456789abcdef",
+            "MIGH",
         ] {
-            assert!(!looks_like_key_text(text), "{text}");
+            assert!(!must_not_be_shown(text), "{text}");
+            assert!(!is_key_text(text), "{text}");
         }
         Ok(())
     }

@@ -223,7 +223,8 @@ impl Session {
         if text.len() > MAX_BYTES {
             return Err(SessionError::TooLarge);
         }
-        let text = Zeroizing::new(text.replace("\\n", "\n").replace('\r', ""));
+        let with_lines = Zeroizing::new(text.replace("\\n", "\n"));
+        let text = Zeroizing::new(with_lines.replace('\r', ""));
         let records: Option<CookieRecords> =
             serde_yaml::from_str(&text).map_err(|_| SessionError::NoSession)?;
         let cookies = cookies_from(records.map_or_else(Vec::new, |records| records.0), None)?;
@@ -247,7 +248,8 @@ impl Session {
         for cookie in &self.cookies {
             cookie.push_lines(&mut lines);
         }
-        let mut text = Zeroizing::new(String::new());
+        let length = lines.iter().map(|line| line.len() + 2).sum();
+        let mut text = Zeroizing::new(String::with_capacity(length));
         for line in &lines {
             text.push_str(line);
             text.push_str("\\n");

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::apple::device::DeviceRecord;
 use crate::apple::session::{CookieRecord, CookieRecords, IDMSA_ORIGIN};
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
@@ -38,7 +39,7 @@ pub struct Connection {
     pub session_cookies: Option<SessionCookies>,
 
     #[serde(default, deserialize_with = "devices")]
-    pub test_devices: Option<Vec<TestDevice>>,
+    pub test_devices: Option<Vec<DeviceRecord>>,
 }
 
 /// The cookies by origin, of which those under [`IDMSA_ORIGIN`] are the session. The others
@@ -46,16 +47,6 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct SessionCookies {
     pub idmsa: Option<Vec<CookieRecord>>,
-}
-
-/// A registered test device.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct TestDevice {
-    /// The UDID.
-    pub device_identifier: Option<String>,
-    pub title: Option<String>,
-    /// `ios` and others.
-    pub device_type: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for SessionCookies {
@@ -88,8 +79,8 @@ impl<'de> Visitor<'de> for SessionCookiesVisitor {
 
 /// A list that is refused as soon as it is longer than any team's: an empty record is two
 /// characters of the document, and many times that in memory.
-fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TestDevice>>, D::Error> {
-    struct Devices(Vec<TestDevice>);
+fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
+    struct Devices(Vec<DeviceRecord>);
 
     struct DevicesVisitor;
 

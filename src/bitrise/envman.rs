@@ -3,12 +3,15 @@
 //! Source of the limits: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::bitrise::envstore::Entry;
@@ -96,28 +99,62 @@ pub enum AddError {
     NotFound,
     #[error("envman add failed on {key} ({why})")]
     Failed { key: &'static str, why: String },
+    #[error("its store {path} cannot be read ({error})")]
+    Unreadable { path: String, error: io::Error },
 }
+
+/// A call takes milliseconds; one that takes this long hangs.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Hands the entries to `envman add`, one call each, values by standard input.
 ///
-/// Several calls cannot be atomic: when one fails, the store is put back as it was.
+/// Several calls cannot be atomic: when one fails, or the run is stopped between them, the store
+/// is put back as it was.
 ///
 /// # Errors
 /// [`AddError`]; the store is then as before, as far as that file can be written.
-pub fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
+pub async fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
     // Without the variable, envman keeps its store in the working folder.
-    let path = PathBuf::from(store.unwrap_or(".envstore.yml"));
-    let before = fs::read(&path).ok().map(Zeroizing::new);
-    entries.iter().try_for_each(add).inspect_err(|_| {
-        // Best effort: the error that led here is the one to report.
-        drop(match &before {
-            Some(bytes) => fs::write(&path, bytes),
-            None => fs::remove_file(&path),
-        });
-    })
+    let mut rollback = Rollback::of(Path::new(store.unwrap_or(".envstore.yml")))?;
+    for entry in entries {
+        let failed = |why: String| AddError::Failed { key: entry.key, why };
+        let limit = tokio::time::timeout(TIME_LIMIT, add(entry)).await;
+        limit.unwrap_or_else(|_| Err(failed(format!("no end after {} seconds", TIME_LIMIT.as_secs()))))?;
+    }
+    rollback.path = None;
+    Ok(())
 }
 
-fn add(entry: &Entry) -> Result<(), AddError> {
+/// Puts a file back as it was, unless told otherwise.
+struct Rollback {
+    path: Option<PathBuf>,
+    /// `None`: there was no file.
+    before: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Rollback {
+    fn of(path: &Path) -> Result<Self, AddError> {
+        let before = match fs::read(path) {
+            Ok(bytes) => Some(Zeroizing::new(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(AddError::Unreadable { path: path.display().to_string(), error }),
+        };
+        Ok(Self { path: Some(path.to_owned()), before })
+    }
+}
+
+impl Drop for Rollback {
+    fn drop(&mut self) {
+        let Some(path) = &self.path else { return };
+        // Best effort: the error that led here is the one to report.
+        drop(match &self.before {
+            Some(bytes) => fs::write(path, bytes),
+            None => fs::remove_file(path),
+        });
+    }
+}
+
+async fn add(entry: &Entry) -> Result<(), AddError> {
     let failed = |why: String| AddError::Failed { key: entry.key, why };
     let mut command = Command::new("envman");
     match entry.value {
@@ -128,20 +165,22 @@ fn add(entry: &Entry) -> Result<(), AddError> {
         command.arg("--sensitive");
     }
     // At its debug level envman prints the values it is given.
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => AddError::NotFound,
         _ => failed(error.to_string()),
     })?;
-    let written = child.stdin.take().map(|mut stdin| {
-        // Dropped at the end of the block, which closes the pipe: envman reads to its end.
-        stdin.write_all(entry.value.as_ref().map_or(&[], |value| value.expose_secret().as_bytes()))
-    });
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
+    let written = match child.stdin.take() {
+        // Dropped at the end of the arm, which closes the pipe: envman reads to its end.
+        Some(mut stdin) => stdin.write_all(value).await,
+        None => Ok(()),
+    };
+    let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
     if !status.success() {
         return Err(failed(status.to_string()));
     }
-    written.transpose().map(drop).map_err(|error| failed(error.to_string()))
+    written.map_err(|error| failed(error.to_string()))
 }
 
 #[cfg(test)]

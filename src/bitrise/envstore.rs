@@ -58,21 +58,20 @@ impl Entry {
         self.value.as_ref().map_or(0, |value| value.expose_secret().len())
     }
 
-    fn push_yaml(&self, text: &mut Zeroizing<String>, indent: &str) {
+    fn to_yaml(&self, indent: &str) -> Zeroizing<String> {
         let value = self.value.as_ref().map_or("", |value| value.expose_secret());
         let value = Zeroizing::new(yaml::quoted(value));
-        for part in [indent, "- ", self.key, ": ", value.as_str(), "\n", indent, "  opts:\n"] {
-            text.push_str(part);
-        }
+        let mut parts = vec![indent, "- ", self.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
         let options = [
             (self.value.is_some(), "    is_expand: false\n"),
             (self.is_sensitive, "    is_sensitive: true\n"),
             (self.value.is_none(), "    unset: true\n"),
         ];
         for (_, option) in options.into_iter().filter(|(applies, _)| *applies) {
-            text.push_str(indent);
-            text.push_str(option);
+            parts.extend([indent, option]);
         }
+        // Joined into one buffer of the right size: one that grows leaves copies behind.
+        Zeroizing::new(parts.concat())
     }
 }
 
@@ -133,12 +132,15 @@ fn merge(text: &str, entries: &[Entry], limits: Limits) -> Result<Zeroizing<Stri
     let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
     limits.check(kept.map(|item| item.value_bytes).sum(), entries)?;
 
-    let mut out = Zeroizing::new(String::with_capacity(text.len() + 1024));
+    let rendered: Vec<_> = entries.iter().map(|entry| (entry.key, entry.to_yaml(store.indent))).collect();
+    let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
+    let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
-    let mut unplaced: BTreeMap<&str, &Entry> = entries.iter().map(|entry| (entry.key, entry)).collect();
+    let mut unplaced: BTreeMap<&str, &str> =
+        rendered.iter().map(|(key, yaml)| (*key, yaml.as_str())).collect();
     for item in &store.items {
-        if let Some(entry) = unplaced.remove(item.key.as_str()) {
-            entry.push_yaml(&mut out, store.indent);
+        if let Some(yaml) = unplaced.remove(item.key.as_str()) {
+            out.push_str(yaml);
         } else if !replaced.contains(item.key.as_str()) {
             out.push_str(item.text);
             if !item.text.ends_with('\n') {
@@ -146,8 +148,8 @@ fn merge(text: &str, entries: &[Entry], limits: Limits) -> Result<Zeroizing<Stri
             }
         }
     }
-    for entry in entries.iter().filter(|entry| unplaced.contains_key(entry.key)) {
-        entry.push_yaml(&mut out, store.indent);
+    for (_, yaml) in rendered.iter().filter(|(key, _)| unplaced.contains_key(key)) {
+        out.push_str(yaml);
     }
     Ok(out)
 }
@@ -200,7 +202,12 @@ impl<'a> Store<'a> {
     /// line with less indent than its own content begins.
     fn cut(text: &'a str) -> Option<Self> {
         let mut lines = Lines { rest: text, at: 0 };
-        lines.find(|(_, line)| !is_blank(line)).filter(|(_, line)| line.trim_end() == "envs:")?;
+        let mut next_filled = || lines.find(|(_, line)| !is_blank(line)).map(|(_, line)| line.trim_end());
+        match next_filled()? {
+            "---" => next_filled(),
+            other => Some(other),
+        }
+        .filter(|line| *line == "envs:")?;
         let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
         let (head, list) = text.split_at_checked(first_at)?;
         // YAML 1.1 has more line ends than this code, and an entry could hide behind one.
@@ -258,6 +265,13 @@ impl<'a> Item<'a> {
             return None;
         }
         let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
+        if !text.ends_with('\n') {
+            // The newline that is to follow would become part of some block scalars.
+            let [with_newline]: [Env; 1] = serde_yaml::from_str(&format!("{text}\n")).ok()?;
+            if with_newline.value_bytes != env.value_bytes {
+                return None;
+            }
+        }
         Some(Self { key: env.key, value_bytes: env.value_bytes, text })
     }
 }
@@ -499,6 +513,8 @@ mod tests {
             "a: |\n  b\nenvs:\n- A: b\n",
             "\u{0}",
             "no yaml: [",
+            "envs:\n- A: |\n    no newline at the end",
+            "envs:\n- A: b\n...\n",
         ];
         for text in unknown {
             let result = merged(text, &[entry("A", "1")]);

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::bitrise::log::Warnings;
 use crate::host::Host;
+use crate::warnings::Warnings;
 
 const PATH_VARIABLE: &str = "BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH";
 

@@ -13,19 +13,17 @@ use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
 use crate::apple::private_key::{PrivateKey, Refusal};
 use crate::apple::session::{Session, SessionError, parse_instant};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
-use crate::bitrise::log::Warnings;
 use crate::clock;
 use crate::credential::AppleId;
 use crate::host::Host;
 use crate::http::{self, Failure, Get, Redirects};
 use crate::inputs::{Build, BuildLocation};
+use crate::remedies::{RE_AUTHENTICATE, RECONNECT};
+use crate::warnings::Warnings;
+
+use super::shown;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
-
-const RECONNECT: &str =
-    "connect the API key again on Bitrise (Workspace settings > Integrations > App Store Connect)";
-pub(crate) const RE_AUTHENTICATE: &str =
-    "re-authenticate the Apple ID on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
 /// Why the connection gives no credential although one may be there.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +87,6 @@ pub async fn read(build: &Build, host: &Host) -> Result<Connection, ConnectionEr
             Connection::from_json(&json).map_err(ConnectionError::Malformed)
         }
     }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
@@ -174,11 +168,17 @@ pub fn apple_id(
         None | Some("") => None,
         Some(date) => Some(parse_instant(date).ok_or(ConnectionError::NoDate)?),
     };
+    // Blanks can be part of a password; a password of nothing but blanks is none.
+    let secret = |field: &Option<SecretString>| filled(field.as_ref()).and(field.clone());
+    let password = secret(&connection.password);
+    let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());
+
     let mut records = connection.session_cookies.take().and_then(|origins| origins.idmsa);
     if let Some(expired_at) = expires_at.filter(|expires_at| *expires_at <= now) {
         let error =
             ConnectionError::Expired { on: clock::day(expired_at), ago: clock::days_ago(expired_at, now) };
-        if needs_session {
+        // Without its session, there must be something else that logs in.
+        if needs_session || (password.is_none() && app_password.is_none()) {
             return Err(error);
         }
         warnings.add(error.to_string());
@@ -188,14 +188,7 @@ pub fn apple_id(
         Some(records) if !records.is_empty() => Some(Session::from_connection(records, expires_at)?),
         _ => None,
     };
-    // Blanks can be part of a password; a password of nothing but blanks is none.
-    let password = |field: &Option<SecretString>| filled(field.as_ref()).and(field.clone());
-    let apple_id = AppleId {
-        email,
-        password: password(&connection.password),
-        app_password: password(&connection.app_specific_password).or(app_password_input.cloned()),
-        session,
-    };
+    let apple_id = AppleId { email, password, app_password, session };
     if apple_id.password.is_none() && apple_id.app_password.is_none() && apple_id.session.is_none() {
         return Err(ConnectionError::NoLogin);
     }

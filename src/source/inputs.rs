@@ -10,15 +10,15 @@ use zeroize::Zeroizing;
 use crate::apple::api_key::ApiKey;
 use crate::apple::private_key::{self, PrivateKey, Refusal};
 use crate::apple::session::{Session, SessionError};
-use crate::bitrise::log::Warnings;
 use crate::clock;
 use crate::credential::{AppleId, Credential};
 use crate::host::Host;
 use crate::http::{self, Failure, Get, Redirects};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
+use crate::remedies::NEW_SESSION;
+use crate::warnings::Warnings;
 
-/// What to do about a pasted session that is of no use.
-pub(crate) const NEW_SESSION: &str = "make a new one with `fastlane spaceauth -u <Apple ID>` and paste what it prints; when that ends in Spaceship::UnauthorizedAccessError, first set SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER to the trusted phone number in the form +81-80-1234-5678";
+use super::shown;
 
 /// Why the inputs make no credential.
 #[derive(Debug, thiserror::Error)]
@@ -93,17 +93,16 @@ async fn api_key(inputs: &ApiKeyInputs, host: &Host) -> Result<ApiKey, InputsErr
 
 /// Reads a key file, no further than a key can be long.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
-    let shown = || path.display().to_string();
     let unreadable = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::NoFile { path: shown() },
-        _ => InputsError::Unreadable { path: shown(), error },
+        ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::NoFile { path: shown(path) },
+        _ => InputsError::Unreadable { path: shown(path), error },
     };
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
-        return Err(InputsError::Folder { path: shown() });
+        return Err(InputsError::Folder { path: shown(path) });
     }
     if !metadata.is_file() {
-        return Err(InputsError::NoRegularFile { path: shown() });
+        return Err(InputsError::NoRegularFile { path: shown(path) });
     }
     let limit = private_key::MAX_BYTES + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
@@ -122,7 +121,8 @@ fn apple_id(
     let expired_at = session.as_ref().and_then(|session| session.expired_at((host.now)()));
     if let Some(instant) = expired_at {
         let error = InputsError::Expired { expired_on: clock::day(instant) };
-        if needs_session {
+        // Without its session, there must be something else that logs in.
+        if needs_session || (inputs.password.is_none() && inputs.app_password.is_none()) {
             return Err(error);
         }
         warnings.add(error.to_string());

@@ -6,12 +6,15 @@
 pub mod connection;
 pub mod inputs;
 
-use crate::bitrise::connection::{Connection, TestDevice};
-use crate::bitrise::log::Warnings;
+use std::path::Path;
+
+use crate::apple::device::DeviceRecord;
+use crate::apple::private_key::must_not_be_shown;
+use crate::bitrise::connection::Connection;
 use crate::credential::{Credential, Found, Kind, Source, Toggle};
 use crate::host::Host;
 use crate::inputs::{InputCredential, Inputs};
-use crate::tools::Tool;
+use crate::warnings::Warnings;
 
 use connection::ConnectionError;
 use inputs::InputsError;
@@ -30,7 +33,7 @@ pub enum SourceError {
 pub struct Resolution {
     pub found: Option<Found>,
     /// The connection's, whichever credential won.
-    pub test_devices: Vec<TestDevice>,
+    pub test_devices: Vec<DeviceRecord>,
 }
 
 /// Goes through the sources in the toggle's order and returns the first credential that exists.
@@ -73,9 +76,10 @@ pub async fn resolve(
     Ok(Resolution { found, test_devices })
 }
 
-/// The fastlane session of an Apple ID is needed only where fastlane is to use it.
-fn needs_session(inputs: &Inputs) -> bool {
-    inputs.export_for.contains(&Tool::Fastlane)
+/// A path as far as it may be repeated: people paste keys where paths belong.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    if must_not_be_shown(&text) || text.len() > 300 { "*****".to_owned() } else { text }
 }
 
 fn has_substitute(inputs: &Inputs) -> bool {
@@ -113,7 +117,7 @@ async fn from_connection(
         Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
         Kind::AppleId => {
             let app_password = inputs.app_password.as_ref();
-            connection::apple_id(connection, app_password, needs_session(inputs), (host.now)(), warnings)?
+            connection::apple_id(connection, app_password, inputs.needs_session(), (host.now)(), warnings)?
                 .map(Credential::AppleId)
         }
     })
@@ -128,7 +132,7 @@ async fn from_inputs(
     match (&inputs.credential, kind) {
         (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
         | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
-            Ok(Some(inputs::credential(given, needs_session(inputs), host, warnings).await?))
+            Ok(Some(inputs::credential(given, inputs.needs_session(), host, warnings).await?))
         }
         _ => Ok(None),
     }

@@ -13,10 +13,10 @@ use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint, not
 use crate::apple::api_key::{ApiKey, KeyId, Owner};
 use crate::apple::app_store_connect::{AGREEMENT_MISSING, APPS, BUNDLE_IDS, ErrorResponse, Listing};
 use crate::apple::token::{self, CannotSign};
-use crate::bitrise::log::Warnings;
 use crate::host::Host;
 use crate::http::{self, Answer, Client, Failure, Get, HeaderMap, Redirects};
 use crate::inputs::Services;
+use crate::warnings::Warnings;
 
 /// Long enough for a slow answer, and for a clock that is a little off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);

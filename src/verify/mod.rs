@@ -11,11 +11,11 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::apple::token::CannotSign;
-use crate::bitrise::log::Warnings;
 use crate::credential::{Credential, Found};
 use crate::host::Host;
 use crate::http::Failure;
 use crate::inputs::Services;
+use crate::warnings::Warnings;
 
 pub use api_key::KeyRefused;
 pub use session::SessionRefused;
@@ -51,13 +51,14 @@ pub enum VerifyError {
     CannotSign(#[from] CannotSign),
 }
 
-/// Asks Apple.
+/// Asks Apple. Without `needs_session`, a session that Apple refuses is no reason to fail.
 ///
 /// # Errors
 /// [`VerifyError`] when Apple refuses the credential.
 pub async fn verify(
     found: &Found,
     services: &Services,
+    needs_session: bool,
     host: &Host,
     warnings: &mut Warnings,
 ) -> Result<Verification, VerifyError> {
@@ -72,8 +73,15 @@ pub async fn verify(
             },
         }
     };
-    let verification = tokio::time::timeout(TIME_LIMIT, question).await;
-    verification.unwrap_or_else(|_| Ok(not_asked("Apple", &Failure::Timeout(TIME_LIMIT))))
+    let answer = tokio::time::timeout(TIME_LIMIT, question).await;
+    match answer.unwrap_or_else(|_| Ok(not_asked("Apple", &Failure::Timeout(TIME_LIMIT)))) {
+        // An app-specific password still uploads.
+        Err(VerifyError::Session(refusal)) if !needs_session => {
+            let why = refusal.to_string();
+            Ok(Verification::NotVerified { why: why.trim_end_matches('.').to_owned() })
+        }
+        answer => answer,
+    }
 }
 
 fn not_asked(site: &str, failure: &Failure) -> Verification {

@@ -15,8 +15,7 @@ use crate::credential::Source;
 use crate::host::Host;
 use crate::http::{self, Answer, Client, Failure, Get, HeaderMap, Redirects};
 use crate::inputs::Services;
-use crate::source::connection::RE_AUTHENTICATE;
-use crate::source::inputs::NEW_SESSION;
+use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
 
 /// Apple does not take the session for logged in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,8 +126,10 @@ fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Ze
         // What the store does not take belongs to no host.
         drop(store.insert_raw(&raw.build(), &origin));
     }
-    let mut header = Zeroizing::new(String::new());
-    for (name, value) in store.get_request_values(url) {
+    let pairs: Vec<_> = store.get_request_values(url).collect();
+    let length = pairs.iter().map(|(name, value)| name.len() + value.len() + 3).sum();
+    let mut header = Zeroizing::new(String::with_capacity(length));
+    for (name, value) in pairs {
         let separator = if header.is_empty() { "" } else { "; " };
         for part in [separator, name, "=", value] {
             header.push_str(part);

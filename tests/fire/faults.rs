@@ -178,10 +178,10 @@ fn json_of_the_wrong_shape_in_every_field() {
     for value in [
         json!("canary-x"),
         json!([]),
-        json!({"canary-o": 1}),
-        json!({"canary-o": [1]}),
-        json!({"canary-o": [{"name": 1}]}),
-        json!({"canary-o": [{"secure": "canary-x"}]}),
+        json!({"https://idmsa.apple.com": 1}),
+        json!({"https://idmsa.apple.com": [1]}),
+        json!({"https://idmsa.apple.com": [{"name": 1}]}),
+        json!({"https://idmsa.apple.com": [{"secure": "canary-x"}]}),
     ] {
         rows.push(shape("session_cookies", &value));
     }

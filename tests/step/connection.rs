@@ -267,12 +267,11 @@ fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
             vec![
                 text.clone(),
                 json!([CANARY]),
-                json!({CANARY: CANARY}),
                 json!({"https://idmsa.apple.com": CANARY}),
                 json!({"https://idmsa.apple.com": [CANARY]}),
                 json!({"https://idmsa.apple.com": [{"name": "x", "value": 31_415_926_535_u64}]}),
                 json!({"https://idmsa.apple.com": [{"name": "x", "value": "y", "secure": CANARY}]}),
-                json!({CANARY: [{"value": [CANARY]}]}),
+                json!({"https://idmsa.apple.com": [{"value": [CANARY]}]}),
             ],
         ),
     ];

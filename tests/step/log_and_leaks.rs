@@ -27,6 +27,7 @@ fn the_log_prints_every_input_in_the_order_of_step_yml_with_secrets_hidden() {
     let lines = "\
 - action: export
 - connection: off
+- if_missing: fail
 - api_key_path: <unset>
 - api_key_id: <unset>
 - api_issuer: <unset>
@@ -37,7 +38,6 @@ fn the_log_prints_every_input_in_the_order_of_step_yml_with_secrets_hidden() {
 - app_password: *****
 - fastlane_session: *****
 - sms_default_phone_number: +81-80-1234-5678
-- if_missing: fail
 - export_for: bitrise,fastlane,xcode
 - export_token: no
 - token_lifetime_seconds: 1140
@@ -166,7 +166,7 @@ fn no_secret_of_the_connection_shows_in_runs_that_fail() {
         json!({"issuer_id": "canary-issuer"}),
         json!({"is_enterprise_account": "canary-bool"}),
         json!({"password": ["canary-list"]}),
-        json!({"session_cookies": {"https://canary-origin": "canary-x"}}),
+        json!({"session_cookies": {"https://idmsa.apple.com": "canary-x"}}),
     ];
     for part in broken {
         let text = all([canary_connection(), part.clone()]);

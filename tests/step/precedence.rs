@@ -150,9 +150,10 @@ fn a_forced_toggle_ignores_inputs_with_a_warning_that_names_them() {
 
 #[test]
 fn inputs_at_their_defaults_are_not_worth_a_warning() {
-    for toggle in ["api_key", "apple_id"] {
-        let outcome = Step::new().connected(&all([api_key(), apple_id()])).set("connection", toggle).passes();
-        assert_eq!(outcome.warnings(), Vec::<String>::new());
+    for (toggle, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
+        let connected = all([api_key(), apple_id()]);
+        let step = Step::new().connected(&connected).set("connection", toggle).set("export_for", tools);
+        assert_eq!(step.passes().warnings(), Vec::<String>::new());
     }
 }
 
@@ -164,7 +165,8 @@ fn app_password_fills_in_where_the_connected_apple_id_has_none() {
         let outcome = step.set("app_password", INPUT_APP_PASSWORD).passes();
         assert_chosen(&outcome, "apple_id", "connection");
         assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
-        assert_eq!(outcome.warnings(), Vec::<String>::new(), "it is used, not ignored");
+        assert_eq!(outcome.warnings().len(), 1, "it is used, not ignored");
+        outcome.warns_of("An Apple ID is of no use to some of the tools in `export_for`: bitrise, xcode.");
     }
 }
 

@@ -67,7 +67,7 @@ fn the_other_inputs_are_not_looked_at() {
 #[test]
 fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
     type Spoil = fn(&Step, &PathBuf) -> PathBuf;
-    let rows: [(&str, Spoil); 10] = [
+    let rows: [(&str, Spoil); 11] = [
         ("the Step's mark is missing", |_, folder| {
             fs::remove_file(folder.join(".apple-services-connection")).unwrap();
             folder.clone()
@@ -90,6 +90,11 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
             let link = step.path("tmp/apple-services-connection-link");
             symlink(folder, &link).unwrap();
             link
+        }),
+        ("it is a link or a file", |step, folder| {
+            let link = step.path("tmp/apple-services-connection-link");
+            symlink(folder, &link).unwrap();
+            PathBuf::from(format!("{}/", link.display()))
         }),
         ("it is a link or a file", |step, _| {
             let file = step.path("tmp/apple-services-connection-file");
@@ -122,6 +127,6 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
         assert_eq!(outcome.code, Some(1));
         assert!(error.contains("`credentials_dir`") && error.contains(why), "{why} in {error}");
         assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {why}");
-        assert_eq!(outcome.envstore_text, None, "nothing is unset");
+        assert_eq!(names_unset(&outcome), ["APPLE_API_KEY_ID"], "nobody needs the outputs any more");
     }
 }

@@ -159,7 +159,8 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
     const TOOLS: &str = "connection,fastlane,bitrise";
     let devices = json!({"test_devices": [{"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "One\ttwo", "device_type": "ios"}, {"device_identifier": "F00D", "title": "Mac", "device_type": "mac"}]});
     let pasted = spaceauth(&[("myacinfo", "0123"), ("DES1", "\"a: b\"")])
-        .replace("max_age: \\n", "max_age: 99999999\\n");
+        .replace("max_age: \\n", "max_age: 99999999\\n")
+        .replace("12:00:00.000000000", "12:00:00.123456789");
     let steps = [
         Step::new().connected(&all([api_key(), devices.clone()])),
         Step::new().connected(&all([apple_id(), devices])),
@@ -308,8 +309,12 @@ fn a_token_with_an_apple_id_is_an_error() {
 #[test]
 fn a_lifetime_that_apple_would_not_accept_is_an_error() {
     for wrong in ["59", "1141", "-60", "ten", ""] {
-        let error = Step::new().set("token_lifetime_seconds", wrong).fails();
-        assert!(error.contains("`token_lifetime_seconds` is no whole number from 60 to 1140"), "{error}");
+        let step = || Step::new().connected(&api_key()).set("token_lifetime_seconds", wrong);
+        let error = step().set("export_token", "yes").fails();
+        let found = if wrong.is_empty() { "empty".to_owned() } else { format!("{wrong:?}") };
+        let sentence = format!("`token_lifetime_seconds` is {found}: use a whole number from 60 to 1140");
+        assert!(error.contains(&sentence), "{error}");
+        step().passes();
     }
 }
 

@@ -225,7 +225,12 @@ fn the_token_shows_nowhere_in_the_log() {
 fn urls_of_apples_services_must_not_send_secrets_in_the_clear() {
     for input in ["app_store_connect_url", "app_store_connect_enterprise_url", "apple_session_url"] {
         for url in ["http://example.com", "ftp://example.com", "no url", ""] {
-            let error = Step::new().set(input, url).fails();
+            let error = Step::new().set("verify", "yes").set(input, url).fails();
+            assert_eq!(
+                Step::new().set(input, url).set("if_missing", "skip").run().code,
+                Some(0),
+                "not used, not checked"
+            );
             assert!(error.contains(&format!("`{input}`")) && error.contains("https://"), "{error}");
         }
     }
@@ -351,7 +356,7 @@ fn a_session_without_cookies_for_that_host_is_not_asked_about() {
 #[test]
 fn a_session_that_ends_soon_is_warned_of() {
     let ending = |days| all([apple_id(), json!({"connection_expiry_date": in_days(days)})]);
-    let step = |days| Step::new().connected(&ending(days));
+    let step = |days| Step::new().connected(&ending(days)).set("export_for", "fastlane");
     step(7).passes().warns_of("session ends on");
     step(7).passes().warns_of("6 days");
     step(3).set("session_expiry_warning_days", "3").passes().warns_of("session ends on");
@@ -364,7 +369,11 @@ fn a_session_that_ends_soon_is_warned_of() {
     }
     for wrong in ["-1", "x", "1.5", ""] {
         let error = Step::new().set("session_expiry_warning_days", wrong).fails();
-        assert!(error.contains("`session_expiry_warning_days` is no whole number"), "{error}");
+        assert!(
+            error.contains("`session_expiry_warning_days` is ")
+                && error.contains("use a whole number from 0 to"),
+            "{error}"
+        );
     }
 }
 
