@@ -1,4 +1,4 @@
-//! How this Step writes strings into YAML that others read.
+//! How this Step writes strings into YAML that others read, and which YAML it does not read.
 
 use std::fmt::Write as _;
 
@@ -40,9 +40,34 @@ fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
+/// Deeper than anything that people or tools write, and than the YAML library follows.
+const MAX_DEPTH: usize = 500;
+
+/// Whether a text may hold lists or maps in brackets that are nested so deep that the YAML
+/// library takes time in the square of its length, before it refuses it for that depth.
+#[must_use]
+pub fn is_too_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.bytes().any(|b| {
+        match b {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{MAX_DEPTH, is_too_deep, quoted};
+
+    #[test]
+    fn what_is_nested_beyond_reason_is_known_before_it_is_read() {
+        let nested = |depth| format!("{}x{}", "[{a: ".repeat(depth / 2), "}]".repeat(depth / 2));
+        assert!(!is_too_deep(&nested(MAX_DEPTH)) && !is_too_deep(&nested(4).repeat(1000)));
+        assert!(is_too_deep(&nested(MAX_DEPTH + 2)));
+    }
 
     #[test]
     fn any_string_reads_back_as_itself() -> Result<(), serde_yaml::Error> {

@@ -225,6 +225,9 @@ impl Session {
         }
         let with_lines = Zeroizing::new(text.replace("\\n", "\n"));
         let text = Zeroizing::new(with_lines.replace('\r', ""));
+        if yaml::is_too_deep(&text) {
+            return Err(SessionError::NoSession);
+        }
         let records: Option<CookieRecords> =
             serde_yaml::from_str(&text).map_err(|_| SessionError::NoSession)?;
         let cookies = cookies_from(records.map_or_else(Vec::new, |records| records.0), None)?;

@@ -31,10 +31,10 @@ use crate::yaml;
 pub const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Larger ones, of builds that have raised envman's limits, are left to envman.
-const MAX_MERGED_BYTES: usize = 2 * 1024 * 1024;
+const MAX_MERGED_BYTES: usize = 1024 * 1024;
 
-/// A YAML reader takes up to a hundred bytes for each one of a text made for that.
-const MAX_ITEM_BYTES: usize = 384 * 1024;
+/// A YAML reader takes some hundreds of bytes for each one of a text made for that.
+const MAX_ITEM_BYTES: usize = 64 * 1024;
 
 /// A value on its way to later Steps.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl<'a> Store<'a> {
         if let Some(store) = Self::cut(text) {
             return Ok(store);
         }
-        if text.len() > MAX_ITEM_BYTES {
+        if text.len() > MAX_ITEM_BYTES || yaml::is_too_deep(text) {
             return Err(EnvstoreError::UnknownForm);
         }
         let file: Option<File> = serde_yaml::from_str(text).map_err(|_| EnvstoreError::UnknownForm)?;
@@ -261,7 +261,7 @@ impl<'a> Iterator for Lines<'a> {
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let is_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        if text.len() > MAX_ITEM_BYTES || text.lines().any(is_marker) {
+        if text.len() > MAX_ITEM_BYTES || yaml::is_too_deep(text) || text.lines().any(is_marker) {
             return None;
         }
         let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
@@ -531,8 +531,8 @@ mod tests {
             assert!(matches!(merged(&text, &[entry("A", "1")]), Err(EnvstoreError::UnknownForm)));
         }
         // Aliases in options are never followed.
-        let values = "*a, ".repeat(50_000);
-        let aliases = format!("envs:\n- A: b\n  opts: {{x: &a [{}], y: [{values}]}}\n", "a, ".repeat(50_000));
+        let values = "*a, ".repeat(7_000);
+        let aliases = format!("envs:\n- A: b\n  opts: {{x: &a [{}], y: [{values}]}}\n", "a, ".repeat(7_000));
         assert!(merged(&aliases, &[entry("B", "1")]).is_ok());
     }
 
