@@ -1,0 +1,283 @@
+#!/usr/bin/env bash
+# Adds the Step as a user does, by its ID from a StepLib: e2e/steplib/run.sh BINARY
+#
+# The StepLib and the Step's own repository are git repositories made on the spot; what is
+# downloaded comes over https from a server on loopback, with a CA made on the spot. bitrise,
+# envman and stepman are on the PATH: e2e/run.sh calls this.
+#
+# Prints one line for each scenario, and `N passed, N failed` at the end.
+#
+# The CLI that e2e/tools can have does not start executables. What a newer one does to activate
+# the step is done by its own code, in activate/; its executable is then started here as the CLI
+# would, with the inputs as environment variables.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+repo=$(cd "$here/../.." && pwd -P)
+binary=${1:?the binary of the Step}
+name=apple-services-connection
+work=
+server_pid=
+
+die() {
+  printf 'e2e/steplib/run.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+clean_up() {
+  if [[ -n $server_pid ]]; then
+    exec 8>&- # the server ends with its standard input
+    wait "$server_pid" || true
+  fi
+  # Go's module cache would be read-only, were it in here.
+  [[ -z $work ]] || rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+case $(uname -sm) in
+  'Darwin arm64') system=darwin-arm64 ;;
+  'Darwin x86_64') system=darwin-amd64 ;;
+  'Linux x86_64') system=linux-amd64 ;;
+  'Linux aarch64') system=linux-arm64 ;;
+  *) die "there is no release for $(uname -sm)" ;;
+esac
+
+for tool in bitrise envman stepman git go ruby curl cargo openssl; do
+  command -v "$tool" >/dev/null || die "$tool is not on the PATH"
+done
+
+sha256() { openssl dgst -sha256 -r "$1" | cut -d ' ' -f 1; }
+
+# Git as on any machine: nobody's own settings.
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+commit() { git -C "$1" add --all && git -C "$1" -c user.name=Test -c user.email=test@example.com commit --quiet -m "$2"; }
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/apple-steplib.XXXXXX")
+work=$(cd "$work" && pwd -P)
+mkdir -p "$work"/{step,steplib,served,server,bin,assert,runs}
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repo/Cargo.toml" | head -n 1)
+# The same sources before their release; StepLibs take no other form of a version.
+before=0.0.0
+
+# --- The Step's repository, with a tag for each version ---------------------------
+
+git -C "$repo" ls-files -z --cached --others --exclude-standard |
+  while IFS= read -r -d '' file; do
+    [[ ! -e $repo/$file ]] || printf '%s\0' "$file"
+  done | (cd "$repo" && xargs -0 tar -cf -) | tar -xf - -C "$work/step"
+rm -f "$work/step/release/$version.sha256"
+git init --quiet "$work/step"
+commit "$work/step" 'The Step as it is here'
+git -C "$work/step" tag "$before"
+
+{
+  printf '%s  sources\n' "$(bash "$work/step/step.sh" --source-key)"
+  printf '%s  %s-%s\n' "$(sha256 "$binary")" "$name" "$system"
+} >"$work/step/release/$version.sha256"
+commit "$work/step" 'The hashes of the release'
+git -C "$work/step" tag "$version"
+
+# --- What is downloaded -------------------------------------------------------------
+
+storage=steps/$name/$version/bin/$name-$system
+mkdir -p "$work/served/good/${storage%/*}" "$work/served/forged/${storage%/*}" "$work/served/releases/$version"
+cp "$binary" "$work/served/good/$storage"
+cp "$binary" "$work/served/releases/$version/$name-$system"
+printf '#!/bin/sh\ntouch %s\n' "$work/forged-ran" >"$work/served/forged/$storage"
+
+mkfifo "$work/alive"
+ruby "$here/serve.rb" "$work/served" "$work/server" <"$work/alive" >"$work/server/log" 2>&1 &
+server_pid=$!
+exec 8>"$work/alive"
+tries=0
+until [[ -s $work/server/origin ]]; do
+  if ! kill -0 "$server_pid" 2>/dev/null || [[ $tries == 100 ]]; then
+    cat "$work/server/log" >&2
+    die 'the server did not start'
+  fi
+  tries=$((tries + 1))
+  sleep 0.1
+done
+origin=$(<"$work/server/origin")
+
+# --- The StepLib --------------------------------------------------------------------
+
+cat >"$work/steplib/steplib.yml" <<YAML
+format_version: 1.0.0
+steplib_source: $work/steplib
+download_locations:
+- type: git
+YAML
+
+# What `bitrise share` makes of step.yml. $1: a version. Its executables are the standard input.
+publish() {
+  local folder=$work/steplib/steps/$name/$1
+  mkdir -p "$folder"
+  {
+    cat "$repo/step.yml"
+    printf '\npublished_at: 2026-01-01T00:00:00Z\nsource:\n  git: %s.git\n  commit: %s\n' \
+      "$home" "$(git -C "$work/step" rev-parse "$1")"
+    cat
+  } >"$folder/step.yml"
+}
+# A StepLib takes nothing but https for a step's repository: git is told that its home is here.
+home=$(sed -n 's/^source_code_url: //p' "$repo/step.yml")
+printf '[url "%s"]\n  insteadOf = %s.git\n' "$work/step" "$home" >"$work/gitconfig"
+publish "$before" </dev/null
+publish "$version" <<YAML
+executables:
+  $system:
+    storage_uri: $storage
+    hash: sha256-$(sha256 "$binary")
+YAML
+git init --quiet "$work/steplib"
+commit "$work/steplib" 'A StepLib with the Step'
+
+# --- The workflow -------------------------------------------------------------------
+
+openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$work/AuthKey_0123456701.p8" 2>/dev/null
+inputs=(
+  connection=off
+  verify=no
+  api_key_path="$work/AuthKey_0123456701.p8"
+  api_issuer=c055ca8c-e5a8-4836-b61d-aa5794eeb3f4
+  # Were any of these asked for: nobody is there.
+  app_store_connect_url=https://localhost:9 app_store_connect_enterprise_url=https://localhost:9
+  apple_session_url=https://localhost:9 build_url=
+)
+workflow() {
+  printf 'format_version: "23"\ndefault_step_lib_source: %s\nworkflows:\n  w:\n    steps:\n    - %s@%s:\n        inputs:\n' \
+    "$work/steplib" "$name" "$1"
+  local input
+  for input in "${inputs[@]}"; do printf '        - %s: "%s"\n' "${input%%=*}" "${input#*=}"; done
+  # shellcheck disable=SC2016 # a later step expands it
+  printf '    - path::%s: {}\n' "$work/assert"
+}
+printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$work/assert/step.yml"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
+
+# The CLI, with nothing of this machine's environment, and no way off it: what is not loopback
+# goes to a proxy that is not there.
+alone() {
+  env -i PATH="$PATH" LANG=C.UTF-8 CI=true TMPDIR="$run/tmp" HOME="$run/home" LATER="$run/later" \
+    GIT_CONFIG_GLOBAL="$work/gitconfig" GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 \
+    BITRISE_OFFLINE_MODE=true BITRISE_ANALYTICS_DISABLED=true \
+    HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9 NO_PROXY=localhost,127.0.0.1 \
+    https_proxy=http://127.0.0.1:9 http_proxy=http://127.0.0.1:9 no_proxy=localhost,127.0.0.1 \
+    SSL_CERT_FILE="$work/server/ca.pem" CURL_CA_BUNDLE="$work/server/ca.pem" \
+    APPLE_SERVICES_CONNECTION_DOWNLOAD_URL="$origin/releases" "$@" 8>&- </dev/null
+}
+
+# Under the real CLI, from source. $1: a version. The rest: more of the environment.
+under_the_cli() {
+  alone bitrise setup --minimal
+  # Offline, the CLI takes from its cache what its stepman has put there.
+  alone stepman setup --collection "$work/steplib"
+  alone stepman download --collection "$work/steplib" --id "$name" --version "$1"
+  workflow "$1" >"$run/bitrise.yml"
+  (cd "$run" && alone "${@:2}" bitrise run --config "$run/bitrise.yml" w)
+}
+
+# By the code of a newer CLI. $1: the folder of the storage. Leaves what is to be started in $started.
+activate() {
+  mkdir -p "$run/activated"
+  alone BITRISE_EXPERIMENT_PRECOMPILED_STEPS=true BITRISE_PRECOMPILED_STEPS_STORAGE_URLS="$origin/$1" \
+    "$work/bin/activate" "$work/steplib" "$name" "$version" "$run/activated" >"$run/started"
+  started=$(<"$run/started")
+}
+
+# Starts something as the CLI does, and shows a later step its outputs.
+start() {
+  touch "$run/envstore.yml"
+  alone "${inputs[@]}" ENVMAN_ENVSTORE_PATH="$run/envstore.yml" BITRISE_STEP_SOURCE_DIR="$run/activated/step" "$@"
+  alone envman --path "$run/envstore.yml" run sh "$work/assert/step.sh"
+}
+
+# --- Scenarios ----------------------------------------------------------------------
+
+expect() {
+  "${@:2}" || { printf '%s\n' "$1" >>"$run/problems"; }
+}
+has_line() { grep -Fqx -- "$2" "$1"; }
+says() { grep -Fq -- "$1" "$run/log"; }
+a_later_step_has_the_key() { [[ -e $run/later && $(<"$run/later") == 'api_key 0123456701' ]]; }
+asked_for() { [[ $(tail -n "+$((asked + 1))" "$work/server/requests") == "$*" ]]; }
+nothing_forged_ran() { [[ ! -e $work/forged-ran ]]; }
+
+from_source_built_with_cargo() {
+  # Cargo as on this machine, but offline: what it needs, the build of BINARY has fetched. Quick,
+  # since another check builds what is released.
+  under_the_cli "$before" \
+    CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_NET_OFFLINE=true \
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+  expect 'a later step lacks the key' a_later_step_has_the_key
+  expect 'something was downloaded' asked_for
+}
+
+from_source_with_a_download() {
+  under_the_cli "$version"
+  expect 'a later step lacks the key' a_later_step_has_the_key
+  expect 'the binary was not downloaded from the release page' asked_for "/releases/$version/$name-$system"
+}
+
+precompiled() {
+  activate good
+  expect "no executable is started, but $started" [ "$started" = "executable $run/activated/step/$name" ]
+  expect 'the executable was not downloaded from the storage' asked_for "/good/$storage"
+  start "${started#executable }"
+  expect 'a later step lacks the key' a_later_step_has_the_key
+}
+
+precompiled_with_a_wrong_hash() {
+  activate forged
+  expect 'the wrong hash is not named' says 'hash'
+  expect "the source is not started, but $started" [ "$started" = "source $run/activated/step" ]
+  start bash "$run/activated/step/step.sh"
+  expect 'the forged executable ran' nothing_forged_ran
+  expect 'a later step lacks the key' a_later_step_has_the_key
+}
+
+audited_as_it_is_and_as_it_is_shared() {
+  alone stepman audit --step-yml "$repo/step.yml"
+  alone stepman audit --before-pr --step-yml "$work/steplib/steps/$name/$version/step.yml"
+  alone stepman setup --collection "$work/steplib"
+  alone stepman audit --collection "$work/steplib"
+  expect 'a version was not audited' says "Success audit ($name) ($before)"
+  expect 'a version was not audited' says "Success audit ($name) ($version)"
+}
+
+(cd "$here/activate" && GOFLAGS=-mod=readonly go build -o "$work/bin/activate" .) >"$work/go.log" 2>&1 ||
+  { tail -n 20 "$work/go.log" >&2; die 'the activation of newer CLIs could not be built'; }
+
+passed=0
+failed=0
+for scenario in audited_as_it_is_and_as_it_is_shared precompiled precompiled_with_a_wrong_hash \
+  from_source_with_a_download from_source_built_with_cargo; do
+  run=$work/runs/$scenario
+  mkdir -p "$run/tmp" "$run/home"
+  : >"$run/problems"
+  asked=$(grep -c '' "$work/server/requests" || true)
+  # Its own shell, in which -e holds: here, in a condition, it would not.
+  set +e
+  (
+    set -e
+    "$scenario"
+  ) >"$run/log" 2>&1
+  status=$?
+  set -e
+  [[ $status == 0 ]] || printf 'it ended with status %s\n' "$status" >>"$run/problems"
+  if [[ ! -s $run/problems ]]; then
+    printf 'ok      steplib: %s\n' "${scenario//_/ }"
+    passed=$((passed + 1))
+  else
+    printf 'FAILED  steplib: %s\n' "${scenario//_/ }"
+    sed 's/^/        - /' "$run/problems"
+    grep -v '^ *$' "$run/log" | tail -n 60 | sed 's/^/        | /'
+    failed=$((failed + 1))
+  fi
+done
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[[ $failed == 0 ]]
