@@ -84,7 +84,9 @@ fn let_the_log_be_read() {
 /// The Step takes its inputs from the environment; arguments only ask about it.
 fn answer(argument: &str) -> ExitCode {
     match argument {
-        "--version" | "-V" => println!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+        "--version" | "-V" => {
+            println!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        }
         "--help" | "-h" => println!("{HELP}"),
         _ => {
             println!("The Step takes no arguments: its inputs are environment variables, see --help.");
@@ -93,6 +95,12 @@ fn answer(argument: &str) -> ExitCode {
     }
     ExitCode::SUCCESS
 }
+
+/// The commit of the sources. `release/build` gives it; a build elsewhere may have no git at hand.
+const COMMIT: &str = match option_env!("APPLE_SERVICES_CONNECTION_COMMIT") {
+    Some(commit) => commit,
+    None => "not a release",
+};
 
 const HELP: &str = "\
 Hands the Apple credential that is connected on Bitrise, or the one in the inputs,
@@ -106,4 +114,4 @@ their defaults and allowed values. To try it without the CLI:
 
 Options:
   --help     this text
-  --version  name and version";
+  --version  name, version and commit";
