@@ -44,19 +44,17 @@ start() {
     "the shell's message stands above: is its folder mounted without the right to execute?"
 }
 
-# Of standard input. openssl comes first for its speed.
+# Sets `sum` to that of standard input, at the cost of one process. openssl comes first for its
+# speed.
 sha256() {
   for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
     command -v "${tool%% *}" >/dev/null 2>&1 || continue
-    # shellcheck disable=SC2046 # the first word is the sum
-    set -- $($tool)
-    if [ "${#1}" = 64 ]; then
-      printf '%s\n' "$1"
-      return
-    fi
+    sum=$($tool) || continue
+    sum=${sum%% *}
+    if [ "${#sum}" = 64 ]; then return; fi
   done
   fail "None of openssl, sha256sum and shasum works, and without them no binary can be checked:" \
-    "install one of them." >&2
+    "install one of them."
 }
 
 # Adds the files below a folder to `sources`, in the order of their names.
@@ -66,21 +64,20 @@ add_sources() {
   done
 }
 
-# Names all that the binary is made of, by content: the CLI copies the Step for every run, so paths
-# and times say nothing. tail puts the files' names between them, so that a line that moves from
-# one to the next makes another key.
-source_key() {
-  (
-    cd "$here"
-    LC_ALL=C
-    sources=(Cargo.toml Cargo.lock step.yml)
-    add_sources src
-    tail -n +1 "${sources[@]}"
-  ) | sha256
+# All that the binary is made of. Its sum names the sources by content: the CLI copies the Step for
+# every run, so paths and times say nothing. tail puts the files' names between them, so that a line
+# that moves from one to the next makes another sum.
+print_sources() {
+  cd "$here"
+  LC_ALL=C
+  sources=(Cargo.toml Cargo.lock step.yml)
+  add_sources src
+  tail -n +1 "${sources[@]}"
 }
 
 if [ "${1:-}" = --source-key ]; then
-  source_key
+  sha256 < <(print_sources)
+  printf '%s\n' "$sum"
   exit
 fi
 
@@ -112,7 +109,8 @@ while IFS= read -r line; do
   esac
 done <"$here/Cargo.toml"
 
-key=$(source_key)
+sha256 < <(print_sources)
+key=$sum
 # The SHA-256 that is committed for this system's binary; empty, and why, when there is none.
 released=
 unreleased="version $version has not been released"
@@ -150,7 +148,8 @@ is_mine() { [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]; }
 start_cached() {
   cached=$1/$2/$name
   [ -f "$cached" ] || return 0
-  if [ "$(sha256 <"$cached")" = "$2" ]; then start "$cached"; fi
+  sha256 <"$cached"
+  if [ "$sum" = "$2" ]; then start "$cached"; fi
   warn "The binary $cached is not the one that was stored there; it is not run, and replaced."
   rm -f "$cached" || true
 }
@@ -240,7 +239,7 @@ download() {
     wait=$((wait * 2))
   done
 
-  sum=$(sha256 <"$half/$name")
+  sha256 <"$half/$name"
   [ "$sum" = "$released" ] || fail \
     "The download of $shown is not the binary that was released: its SHA-256 is $sum," \
     "the one in release/$version.sha256 is $released; it was not run. Run the build again, and if the" \
@@ -272,8 +271,9 @@ if ! cargo build --release --locked --quiet --package "$name" --bin "$name" \
     "The build needs Rust 1.88 or newer and a C compiler."
 fi
 cp "$cache/target/release/$name" "$half/$name" || fail "The Step's binary cannot be stored in $cache: is the disk full?"
-sum=$(sha256 <"$half/$name")
-printf '%s\n' "$sum" >"$half/built"
-keep "$sum"
+sha256 <"$half/$name"
+built=$sum
+printf '%s\n' "$built" >"$half/built"
+keep "$built"
 mv -f "$half/built" "$cache/$key.built"
-become "$sum"
+become "$built"
