@@ -21,6 +21,7 @@ mod key_locations;
 mod log_and_leaks;
 mod outputs;
 mod precedence;
+mod readme;
 mod removal;
 mod sessions;
 mod support;
