@@ -52,6 +52,17 @@ fn the_key_can_be_at_a_path() {
     run(Step::off_bitrise().file("home/AuthKey_FROMINPUT1.p8", pem()), "~/AuthKey_FROMINPUT1.p8");
 }
 
+/// Slashes are base64, too, so a long path with digits and capitals looks like a key's text.
+#[test]
+fn a_long_path_that_ends_like_a_key_file_is_a_path() {
+    const FILE: &str = "work/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
+    let step = Step::off_bitrise().file(FILE, pem()).set("api_issuer", INPUT_ISSUER);
+    let path = step.path(FILE);
+    assert_key(&step.set("api_key_path", path.to_str().unwrap()).passes());
+    let error = at("/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8").fails();
+    assert!(error.contains("does not exist"), "{error}");
+}
+
 #[test]
 fn the_key_can_be_at_a_file_url() {
     for (file, url) in [
