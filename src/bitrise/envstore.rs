@@ -33,8 +33,8 @@ pub const MAX_BYTES: u64 = 32 * 1024 * 1024;
 /// Larger ones, of builds that have raised envman's limits, are left to envman.
 const MAX_MERGED_BYTES: usize = 1024 * 1024;
 
-/// A YAML reader takes some hundreds of bytes for each one of a text made for that.
-const MAX_ITEM_BYTES: usize = 64 * 1024;
+/// A YAML reader takes some hundreds of bytes for each mark that can begin a part of its own.
+const MAX_MARKS: usize = 64 * 1024;
 
 /// A value on its way to later Steps.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl<'a> Store<'a> {
         if let Some(store) = Self::cut(text) {
             return Ok(store);
         }
-        if text.len() > MAX_ITEM_BYTES || yaml::is_too_deep(text) {
+        if could_be_bomb(text) {
             return Err(EnvstoreError::UnknownForm);
         }
         let file: Option<File> = serde_yaml::from_str(text).map_err(|_| EnvstoreError::UnknownForm)?;
@@ -235,6 +235,12 @@ impl<'a> Store<'a> {
     }
 }
 
+/// Whether a text may take far more memory to read than its own size.
+fn could_be_bomb(text: &str) -> bool {
+    let marks = text.bytes().filter(|b| b"[]{},:-&*\n".contains(b)).count();
+    marks > MAX_MARKS || yaml::is_too_deep(text)
+}
+
 /// A line that says nothing: empty, or a comment.
 fn is_blank(line: &str) -> bool {
     matches!(line.trim_start_matches(' ').chars().next(), None | Some('#' | '\n' | '\r'))
@@ -261,7 +267,7 @@ impl<'a> Iterator for Lines<'a> {
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let is_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        if text.len() > MAX_ITEM_BYTES || yaml::is_too_deep(text) || text.lines().any(is_marker) {
+        if could_be_bomb(text) || text.lines().any(is_marker) {
             return None;
         }
         let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
@@ -524,7 +530,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_could_be_a_bomb_is_left_to_envman() {
-        let value = "x".repeat(MAX_ITEM_BYTES);
+        let value = "x,".repeat(MAX_MARKS + 1);
         let long = format!("envs:\n- A: {value}\n");
         let many = format!("envs:\n{}", "- A: b\n".repeat(MAX_MERGED_BYTES / 7));
         for text in [long, many] {
