@@ -263,14 +263,17 @@ command -v cargo >/dev/null 2>&1 || fail \
   "Make the download possible, from a mirror with APPLE_SERVICES_CONNECTION_DOWNLOAD_URL," \
   "or install Rust (https://rustup.rs) and a C compiler in a step before this one."
 
-if ! cargo build --release --locked --quiet --package "$name" --bin "$name" \
-  --manifest-path "$here/Cargo.toml" --target-dir "$cache/target" >"$half/log" 2>&1; then
+# In the Step's folder: the project that is being built may have a toolchain and a configuration of
+# its own, for itself. What is compiled on the way goes with $half.
+case $half in /*) ;; *) half=$PWD/$half ;; esac
+if ! (cd "$here" && unset CARGO_BUILD_TARGET && cargo build --release --locked --quiet \
+  --package "$name" --bin "$name" --target-dir "$half/target") >"$half/log" 2>&1; then
   cat "$half/log"
   fail "The Step cannot be built with cargo (its messages stand above), and there is no other binary for" \
     "$system: none lies beside step.sh; none is in the cache $cache; $undownloaded." \
     "The build needs Rust 1.88 or newer and a C compiler."
 fi
-cp "$cache/target/release/$name" "$half/$name" || fail "The Step's binary cannot be stored in $cache: is the disk full?"
+mv "$half/target/release/$name" "$half/$name" || fail "The Step's binary cannot be stored in $cache: is the disk full?"
 sha256 <"$half/$name"
 built=$sum
 printf '%s\n' "$built" >"$half/built"
