@@ -3,6 +3,7 @@
 #
 #   e2e/run.sh            all of them
 #   e2e/run.sh NAME...    these
+#   e2e/run.sh --tools    none: installs what it needs, and prints where envman is
 #
 # Prints one line for each, and `N passed, N failed` at the end. What it needs, it
 # installs: Debian packages, and the CLI with its helpers unless they are on the PATH.
@@ -202,6 +203,10 @@ work=$(cd "$work" && pwd -P)
 
 install_packages
 install_bitrise
+if [[ ${1:-} == --tools ]]; then
+  dirname "$(command -v envman)"
+  exit
+fi
 # By its full path and with its gems, so that neither depends on HOME.
 ruby=$(ruby -e 'print RbConfig.ruby')
 gems=$(ruby -e 'print Gem.path.join(":")')
