@@ -33,6 +33,10 @@ pub enum ConnectionError {
     )]
     Unauthorized,
     #[error(
+        "`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build."
+    )]
+    NoToken,
+    #[error(
         "`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN."
     )]
     BadToken,
@@ -105,6 +109,9 @@ async fn fetch(
     api_token: &SecretString,
     host: &Host,
 ) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    if api_token.expose_secret().is_empty() {
+        return Err(ConnectionError::NoToken);
+    }
     let mut token =
         HeaderValue::from_str(api_token.expose_secret()).map_err(|_| ConnectionError::BadToken)?;
     token.set_sensitive(true);

@@ -327,3 +327,14 @@ fn a_token_that_no_header_can_carry_is_an_error_that_names_the_input() {
         assert_eq!(outcome.requests, []);
     }
 }
+
+#[test]
+fn an_empty_token_is_said_as_that_and_not_blamed_on_pull_requests() {
+    let error = Step::new().connected(&api_key()).unset("BITRISE_BUILD_API_TOKEN").fails();
+    assert!(error.contains("`build_api_token` is empty"), "{error}");
+    let step = Step::new().connected(&api_key()).set("build_api_token", "").with_key_inputs();
+    let outcome = step.passes();
+    assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
+    outcome.warns_of("`build_api_token` is empty");
+    assert!(outcome.requests.is_empty(), "nobody is asked without a token");
+}
