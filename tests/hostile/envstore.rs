@@ -1,0 +1,161 @@
+//! Any outputs into any envstore.
+//!
+//! That envman reads the same is proven by `e2e/survive.rs`, where envman is.
+
+use std::fs;
+
+use apple_services_connection::bitrise::envman::Limits;
+use apple_services_connection::bitrise::envstore::{self, Entry, EnvstoreError};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use crate::strategies::text;
+
+const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+
+const KEYS: [&str; 4] = ["A", "B", "C", "D"];
+
+#[derive(Debug, Deserialize)]
+struct Store {
+    envs: Option<Vec<Value>>,
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let value = prop_oneof![8 => text().prop_map(Some), 1 => Just(None)];
+    prop::collection::vec((value, any::<bool>()), KEYS.len()).prop_map(|values| {
+        let entries = KEYS.into_iter().zip(values);
+        entries
+            .map(|(key, (value, is_sensitive))| Entry { key, value: value.map(Into::into), is_sensitive })
+            .collect()
+    })
+}
+
+/// Pieces of envstores, and of what is like one to some readers and unlike to others.
+const PIECES: &[&str] = &[
+    "envs:\n",
+    "envs: []\n",
+    "- A: b\n",
+    "- X: no\n",
+    "- Y: 'it''s'\n",
+    "- Z: \"x\\n\"\n",
+    "- ",
+    "  ",
+    "  - I: x\n",
+    "- W: |\n",
+    "    block\n",
+    "- A: |-\n    - B: x\n    envs:\n",
+    "  opts:\n",
+    "    is_expand: false\n",
+    "  opts: {is_sensitive: true}\n",
+    "- opts: {}\n  V: 1\n",
+    "\n",
+    "\r",
+    "\r\n",
+    "\u{85}",
+    "\u{2028}",
+    "\t",
+    "# c\n",
+    "#",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "\"",
+    "'",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    ",",
+    "&a ",
+    "*a",
+    "<<: *a\n",
+    "? ",
+    "!!str ",
+    "|",
+    ">",
+    "x",
+    "X",
+    "  continued\n",
+    "- U: a\n  continued\n",
+    "- T:\n",
+    "- S: \"a\n",
+    "b\"\n",
+    "\u{feff}",
+    "other: 1\n",
+];
+
+proptest! {
+    #![proptest_config(super::config())]
+
+    #[test]
+    fn any_strings_survive_the_trip_through_the_envstore(entries in entries()) {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        envstore::write(&path, &entries, NO_LIMITS).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let envs = read(&fs::read_to_string(&path)?).ok_or_else(|| TestCaseError::fail("no envstore"))?;
+        prop_assert_eq!(envs, entries.iter().map(as_value).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_store_that_takes_outputs_keeps_what_it_held_and_any_other_is_left_alone(
+        pieces in prop::collection::vec(select(PIECES), 0..12),
+        begins in any::<bool>(),
+        entries in entries(),
+    ) {
+        let old = format!("{}{}", if begins { "envs:\n" } else { "" }, pieces.concat());
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        fs::write(&path, &old)?;
+        let result = envstore::write(&path, &entries, NO_LIMITS);
+        let new = fs::read_to_string(&path)?;
+        if result.is_err() {
+            prop_assert!(matches!(result, Err(EnvstoreError::UnknownForm)), "{:?}", result);
+            prop_assert_eq!(new, old);
+            return Ok(());
+        }
+        let before = read(&old).ok_or_else(|| TestCaseError::fail(format!("taken, but no envstore: {old:?}")))?;
+        let after = read(&new).ok_or_else(|| TestCaseError::fail(format!("damaged: {new:?}")))?;
+        let is_ours = |env: &Value| KEYS.iter().any(|key| env.get(key).is_some());
+        let kept = |envs: &[Value]| envs.iter().filter(|env| !is_ours(env)).cloned().collect::<Vec<_>>();
+        prop_assert_eq!(kept(&before), kept(&after), "{:?} {:?}", old, new);
+        let mut ours: Vec<Value> = after.iter().filter(|env| is_ours(env)).cloned().collect();
+        ours.sort_by_key(|env| KEYS.iter().position(|key| env.get(key).is_some()));
+        prop_assert_eq!(ours, entries.iter().map(as_value).collect::<Vec<_>>(), "{:?} {:?}", old, new);
+    }
+
+    #[test]
+    fn any_bytes_as_envstore_are_left_alone_or_merged(bytes in prop::collection::vec(any::<u8>(), 0..200), entries in entries()) {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        fs::write(&path, &bytes)?;
+        if envstore::write(&path, &entries, NO_LIMITS).is_err() {
+            prop_assert_eq!(fs::read(&path)?, bytes);
+        }
+    }
+}
+
+/// The entries, as a reader sees them that is not the Step's.
+fn read(text: &str) -> Option<Vec<Value>> {
+    let store: Option<Store> = serde_yaml::from_str(text).ok()?;
+    Some(store.and_then(|store| store.envs).unwrap_or_default())
+}
+
+fn as_value(entry: &Entry) -> Value {
+    use secrecy::ExposeSecret as _;
+    let mut options = serde_yaml::Mapping::new();
+    if entry.value.is_some() {
+        options.insert("is_expand".into(), false.into());
+    }
+    if entry.is_sensitive {
+        options.insert("is_sensitive".into(), true.into());
+    }
+    if entry.value.is_none() {
+        options.insert("unset".into(), true.into());
+    }
+    let value = entry.value.as_ref().map_or("", |value| value.expose_secret());
+    let pairs = [(entry.key.into(), value.into()), ("opts".into(), Value::Mapping(options))];
+    Value::Mapping(pairs.into_iter().collect())
+}

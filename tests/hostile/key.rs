@@ -1,0 +1,201 @@
+//! Any damage to a key, and any wrapping of it.
+
+use std::sync::LazyLock;
+
+use apple_services_connection::apple::private_key::{PrivateKey, Refusal};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use stand_in::keys;
+
+/// As App Store Connect hands it out.
+static PEM: LazyLock<String> = LazyLock::new(|| keys::P256::generate().expect("a random source").private_pem);
+
+static CANONICAL: LazyLock<String> =
+    LazyLock::new(|| PrivateKey::from_bytes(PEM.as_bytes()).expect("a key").expose_pem().to_owned());
+
+/// What storage, terminals and web forms do to a key without losing anything of it.
+#[derive(Debug, Clone)]
+enum Wrapping {
+    LineEnds(&'static str),
+    Columns(usize),
+    BodyAlone,
+    Base64,
+    UrlSafeBase64,
+    Around(&'static str),
+    Before(&'static str),
+    After(&'static str),
+    BlankAt(Index, &'static str),
+    TextAround,
+}
+
+impl Wrapping {
+    fn of(&self, text: &str) -> String {
+        let is_pem = text.contains("-----BEGIN");
+        match self {
+            Self::LineEnds(end) => text.replace('\n', end),
+            Self::Columns(width) if is_pem => {
+                let (head, rest) = text.split_once("KEY-----").expect("a header");
+                let (body, foot) = rest.split_once("-----END").expect("a footer");
+                let body: Vec<char> = body.chars().filter(char::is_ascii_alphanumeric).collect();
+                // Whoever replaced the newlines by words left more than the body there.
+                if text.contains('\\') || rest.contains(['+', '/', '=']) {
+                    return text.to_owned();
+                }
+                let lines: Vec<String> = body.chunks(*width).map(|line| line.iter().collect()).collect();
+                format!("{head}KEY-----\n{}\n-----END{foot}", lines.join("\n"))
+            }
+            Self::BodyAlone if is_pem => {
+                let (_, rest) = text.split_once("KEY-----").expect("a header");
+                rest.split_once("-----END").expect("a footer").0.to_owned()
+            }
+            Self::Base64 if is_pem => STANDARD.encode(text),
+            Self::UrlSafeBase64 if is_pem => URL_SAFE_NO_PAD.encode(text),
+            Self::Around(quote) => format!("{quote}{text}{quote}"),
+            Self::Before(blank) => format!("{blank}{text}"),
+            Self::After(blank) => format!("{text}{blank}"),
+            // Anywhere in the body: there, blanks mean nothing.
+            Self::BlankAt(index, blank) => match text.split_once("KEY-----") {
+                Some((head, rest)) => {
+                    let (body, foot) = rest.split_once("-----END").expect("a footer");
+                    // Not into an escape.
+                    let body = body.trim_end_matches('\\');
+                    let places: Vec<usize> = (0..=body.len())
+                        .filter(|&at| !body[..at].ends_with('\\') || !body.is_char_boundary(at))
+                        .collect();
+                    let (one, two) = body.split_at(*index.get(&places));
+                    format!("{head}KEY-----{one}{blank}{two}-----END{foot}")
+                }
+                None => text.to_owned(),
+            },
+            Self::TextAround if is_pem => format!("Bag Attributes: none\n{text}\nthe end\n"),
+            Self::Columns(_) | Self::BodyAlone | Self::Base64 | Self::UrlSafeBase64 | Self::TextAround => {
+                text.to_owned()
+            }
+        }
+    }
+}
+
+fn wrapping() -> impl Strategy<Value = Wrapping> {
+    let blank = || select(&[" ", "\n", "\r\n", "\t", "\r", "  \n"][..]);
+    prop_oneof![
+        select(&["\r\n", "\r", " ", "\\n", "\\r\\n", "\n\n", ""][..]).prop_map(Wrapping::LineEnds),
+        (1..200_usize).prop_map(Wrapping::Columns),
+        Just(Wrapping::BodyAlone),
+        Just(Wrapping::Base64),
+        Just(Wrapping::UrlSafeBase64),
+        select(&["\"", "'", "`", "\"'"][..]).prop_map(Wrapping::Around),
+        select(&["\u{feff}", "\n", " ", "\r\n\r\n"][..]).prop_map(Wrapping::Before),
+        select(&["\n", "\0", " \n ", "\r\n"][..]).prop_map(Wrapping::After),
+        (any::<Index>(), blank()).prop_map(|(index, blank)| Wrapping::BlankAt(index, blank)),
+        Just(Wrapping::TextAround),
+    ]
+}
+
+/// What loses something, or may.
+#[derive(Debug, Clone)]
+enum Damage {
+    Remove(Index, usize),
+    Insert(Index, Vec<u8>),
+    Overwrite(Index, u8),
+    FlipBit(Index, u8),
+    Cut(Index),
+    Repeat(Index, usize),
+    Swap(Index, Index),
+    Twice,
+}
+
+impl Damage {
+    fn of(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        if bytes.is_empty() {
+            return bytes;
+        }
+        let len = bytes.len();
+        match self {
+            Self::Remove(at, count) => drop(bytes.drain(at.index(len)..(at.index(len) + count).min(len))),
+            Self::Insert(at, more) => drop(bytes.splice(at.index(len)..at.index(len), more.iter().copied())),
+            Self::Overwrite(at, byte) => bytes[at.index(len)] = *byte,
+            Self::FlipBit(at, bit) => bytes[at.index(len)] ^= 1 << bit,
+            Self::Cut(at) => bytes.truncate(at.index(len)),
+            Self::Repeat(at, count) => {
+                let part = bytes[at.index(len)..(at.index(len) + count).min(len)].to_vec();
+                drop(bytes.splice(at.index(len)..at.index(len), part));
+            }
+            Self::Swap(one, two) => bytes.swap(one.index(len), two.index(len)),
+            Self::Twice => bytes.extend_from_within(..),
+        }
+        bytes
+    }
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let at = any::<Index>;
+    prop_oneof![
+        (at(), 1..80_usize).prop_map(|(at, count)| Damage::Remove(at, count)),
+        (at(), prop::collection::vec(any::<u8>(), 1..20)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+        (at(), prop_oneof![any::<u8>(), b' '..=b'~']).prop_map(|(at, byte)| Damage::Overwrite(at, byte)),
+        (at(), 0..8_u8).prop_map(|(at, bit)| Damage::FlipBit(at, bit)),
+        at().prop_map(Damage::Cut),
+        (at(), 1..80_usize).prop_map(|(at, count)| Damage::Repeat(at, count)),
+        (at(), at()).prop_map(|(one, two)| Damage::Swap(one, two)),
+        Just(Damage::Twice),
+    ]
+}
+
+proptest! {
+    #![proptest_config(super::config())]
+
+    #[test]
+    fn any_wrapping_of_a_key_yields_the_same_canonical_key(wrappings in prop::collection::vec(wrapping(), 0..5)) {
+        let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.of(&text));
+        let key = PrivateKey::from_bytes(text.as_bytes());
+        let refusal = key.as_ref().err();
+        prop_assert_eq!(key.as_ref().ok().map(PrivateKey::expose_pem), Some(CANONICAL.as_str()), "{:?} {:?}", refusal, text);
+    }
+
+    #[test]
+    fn any_damage_to_a_key_yields_the_same_canonical_key_or_a_refusal(
+        wrappings in prop::collection::vec(wrapping(), 0..3),
+        damages in prop::collection::vec(damage(), 1..4),
+    ) {
+        let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.of(&text));
+        let bytes = damages.iter().fold(text.into_bytes(), |bytes, damage| damage.of(bytes));
+        same_or_refused(&bytes)?;
+    }
+
+    #[test]
+    fn any_damage_inside_the_encoding_yields_the_same_canonical_key_or_a_refusal(
+        damages in prop::collection::vec(damage(), 1..4),
+    ) {
+        let body: String = PEM.lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = STANDARD.decode(body).expect("base64");
+        let der = damages.iter().fold(der, |der, damage| damage.of(der));
+        same_or_refused(STANDARD.encode(&der).as_bytes())?;
+        same_or_refused(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(der)).as_bytes())?;
+    }
+
+    #[test]
+    fn any_bytes_are_a_key_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(PrivateKey::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn any_text_is_a_key_or_refused(text in super::strategies::text()) {
+        prop_assert!(PrivateKey::from_bytes(text.as_bytes()).is_err());
+    }
+}
+
+/// Damage can be none, and it can, by chance of one in 2¹²⁸, make another key that is whole.
+fn same_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
+    match PrivateKey::from_bytes(bytes) {
+        Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL.as_str()),
+        Err(refusal) => prop_assert!(!refusal.to_string().is_empty()),
+    }
+    Ok(())
+}
+
+#[test]
+fn bytes_over_the_limit_are_refused_unread() {
+    assert_eq!(PrivateKey::from_bytes(&vec![b'A'; 64 * 1024 + 1]).err(), Some(Refusal::TooLarge));
+}

@@ -1,0 +1,125 @@
+//! Any cookies on their way through `FASTLANE_SESSION`, and any text pasted as a session.
+//!
+//! That Ruby reads the same is proven by `e2e/survive.rs`, where Ruby is.
+
+use apple_services_connection::apple::session::{CookieRecord, Session};
+use proptest::prelude::*;
+use proptest::sample::select;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::strategies::{Cookie, cookies, text};
+
+/// The session of a connection with these cookies.
+fn session(cookies: &[Cookie]) -> Session {
+    let records: Vec<_> = cookies.iter().map(Cookie::record).collect();
+    let json = serde_json::Value::Array(records).to_string();
+    let records: Vec<CookieRecord> = serde_json::from_str(&json).expect("records");
+    Session::from_connection(records, None).expect("cookies that the gem takes")
+}
+
+type Parts<'a> = (&'a str, &'a str, &'a str, bool, &'a str, bool, bool);
+
+fn expected(cookie: &Cookie) -> Parts<'_> {
+    let Cookie { name, value, domain, for_domain, path, secure, httponly, max_age: _ } = cookie;
+    (name, value, domain, *for_domain, path, *secure, *httponly)
+}
+
+fn found(session: &Session) -> Vec<Parts<'_>> {
+    let cookies = session.cookies.iter();
+    cookies
+        .map(|c| {
+            let value = c.value.expose_secret();
+            (c.name.as_str(), value, c.domain.as_str(), c.for_domain, c.path.as_str(), c.secure, c.httponly)
+        })
+        .collect()
+}
+
+/// Pieces of what people paste, in an order that they do not.
+const PASTED: &[&str] = &[
+    "---\\n",
+    "---\n",
+    "- !ruby/object:HTTP::Cookie\n",
+    "- ",
+    "  name: ",
+    "  name: myacinfo\n",
+    "  value: ",
+    "  value: x\n",
+    "  domain: apple.com\n",
+    "  path: \"/\"\n",
+    "  expires:\n",
+    "  max_age: 5\n",
+    "export FASTLANE_SESSION='",
+    "'",
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    ", ",
+    "&a ",
+    "*a",
+    "<<: *a\n",
+    "!!binary ",
+    "!<x> ",
+    "|\n",
+    ">-\n",
+    "\n",
+    "\\n",
+    "%YAML 1.1\n",
+    "...\n",
+    "? ",
+    "name: DES1, value: v, domain: a.b",
+];
+
+proptest! {
+    #![proptest_config(super::config())]
+
+    #[test]
+    fn any_cookies_survive_the_trip_through_fastlanes_variable(cookies in cookies()) {
+        let session = session(&cookies);
+        let wanted: Vec<_> = cookies.iter().map(expected).collect();
+        prop_assert_eq!(found(&session), wanted.clone());
+
+        let exported = session.to_fastlane();
+        let line = exported.expose_secret();
+        prop_assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b)), "one line of ASCII: {}", line);
+        // As fastlane does it, then with another reader than the Step's own types.
+        let yaml = line.replace("\\n", "\n");
+        let read: Vec<serde_yaml::Value> = serde_yaml::from_str(&yaml).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(read.len(), cookies.len());
+        for (read, cookie) in read.iter().zip(&cookies) {
+            let serde_yaml::Value::Tagged(tagged) = read else { return Err(TestCaseError::fail("no tag")) };
+            prop_assert_eq!(tagged.tag.to_string(), "!ruby/object:HTTP::Cookie");
+            let null = serde_yaml::Value::Null;
+            let field = |name: &str| tagged.value.get(name).unwrap_or(&null);
+            let texts = ["name", "value", "domain", "path"].map(|name| field(name).as_str());
+            let expected = [&cookie.name, &cookie.value, &cookie.domain, &cookie.path];
+            prop_assert_eq!(texts, expected.map(|text| Some(text.as_str())));
+            let flags = ["for_domain", "secure", "httponly"].map(|name| field(name).as_bool());
+            prop_assert_eq!(flags, [cookie.for_domain, cookie.secure, cookie.httponly].map(Some));
+            prop_assert_eq!(field("max_age").as_u64(), cookie.max_age.map(u64::from));
+        }
+    }
+
+    #[test]
+    fn an_exported_session_can_be_pasted_again(mut cookies in cookies(), wrapped in any::<bool>()) {
+        cookies[0].name = "myacinfo".to_owned();
+        let exported = session(&cookies).to_fastlane();
+        let line = exported.expose_secret();
+        // Inside single quotes, a shell takes any but these.
+        let pasted = if wrapped && !line.contains('\'') { format!("export FASTLANE_SESSION='{line}'\n") } else { line.to_owned() };
+        let again = Session::from_pasted(&SecretString::from(pasted));
+        let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(found(&again), cookies.iter().map(expected).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn any_text_is_a_session_or_refused(
+        pieces in prop::collection::vec(prop_oneof![4 => select(PASTED).prop_map(str::to_owned), 1 => text()], 0..40),
+    ) {
+        if let Err(error) = Session::from_pasted(&SecretString::from(pieces.concat())) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
