@@ -5,7 +5,7 @@
 use apple_services_connection::apple::device;
 use apple_services_connection::apple::session::{Cookie, Session};
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::bitrise::log::Warnings;
+use apple_services_connection::warnings::Warnings;
 use apple_services_connection::connection_file;
 use apple_services_connection::credential::Credential;
 use apple_services_connection::source::connection::{api_key, apple_id};

@@ -2,8 +2,8 @@
 
 use apple_services_connection::apple::device;
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::bitrise::log::Warnings;
 use apple_services_connection::source::connection::{api_key, apple_id};
+use apple_services_connection::warnings::Warnings;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
