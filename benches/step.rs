@@ -1,0 +1,414 @@
+//! What a run of the Step costs, beside what it would cost without the Step.
+//!
+//! Whole runs of the release binary against a server on loopback take turns with `curl` on the
+//! same URL (the floor: no run can be faster than the request it makes) and with a script that
+//! does the same job by hand; medians of wall time, CPU time and peak memory, and the number of
+//! system calls by `strace`. Then the paths inside that depend on the size of what they read.
+//!
+//! Prints one table, and writes it to `bench.json` in Cargo's target folder. `BENCH_ROUNDS` sets
+//! how often each run is made. Needs `curl`, `jq`, `envman`, and on Linux `strace`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    reason = "a program of its own, that measures or fails"
+)]
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use apple_services_connection::apple::private_key::PrivateKey;
+use apple_services_connection::apple::session::{CookieRecord, Session};
+use apple_services_connection::bitrise::envman::Limits;
+use apple_services_connection::bitrise::envstore::{self, Entry};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use stand_in::keys::P256;
+use stand_in::{Account, Connection, PublicKey, StandIn};
+use tempfile::TempDir;
+
+const STEP: &str = env!("CARGO_BIN_EXE_apple-services-connection");
+const BY_HAND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/by_hand.sh");
+
+const TOKEN: &str = "build-api-token";
+const KEY_ID: &str = "2X9R4HXF34";
+const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
+
+/// One of the runs that take turns.
+struct Contender {
+    name: &'static str,
+    program: String,
+    arguments: Vec<String>,
+    env: Vec<(&'static str, String)>,
+}
+
+/// What one run took.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Cost {
+    wall_us: i64,
+    cpu_us: i64,
+    peak_kib: i64,
+}
+
+/// A row of the table: medians, and what is the same in every run.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: &'static str,
+    #[serde(flatten)]
+    cost: Cost,
+    system_calls: Option<u64>,
+    /// Threads and processes that it starts.
+    starts: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct HotPath {
+    name: String,
+    ns: u128,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // A process this small starts each run: what a child takes is counted from its parent's size.
+    if let [flag, program, arguments @ ..] = arguments.as_slice()
+        && flag == "--measure"
+    {
+        println!("{}", serde_json::to_string(&measure(program, arguments)).expect("numbers"));
+        return ExitCode::SUCCESS;
+    }
+    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(100);
+    let server = StandIn::start().expect("a port of loopback");
+    let place = tempfile::tempdir().expect("a folder");
+    let contenders = contenders(&server, place.path());
+    let rows = take_turns(&contenders, rounds);
+    let hot_paths = hot_paths(Duration::from_millis(if rounds < 20 { 50 } else { 500 }));
+    let report = report(rounds, &rows, &hot_paths);
+    print_table(&rows, &hot_paths, &report);
+
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
+    let path = target.join("bench.json");
+    fs::write(&path, serde_json::to_string_pretty(&report).expect("numbers")).expect("the target folder");
+    println!("\n{}", path.display());
+    ExitCode::SUCCESS
+}
+
+// --- Whole runs ---------------------------------------------------------------------
+
+fn contenders(server: &StandIn, place: &Path) -> Vec<Contender> {
+    let pair = P256::generate().expect("a random source");
+    let key_path = place.join(format!("AuthKey_{KEY_ID}.p8"));
+    fs::write(&key_path, &pair.private_pem).expect("a key file");
+    let key_path = key_path.display().to_string();
+    let connect = |name, body: Value| {
+        server.connection(
+            name,
+            Connection { token: TOKEN.to_owned(), body: body.to_string(), behaviours: vec![] },
+        )
+    };
+    let api_key = connect(
+        "api-key",
+        json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": pair.private_pem, "test_devices": []}),
+    );
+    let cookies = Value::Array(cookies());
+    let apple_id = connect(
+        "apple-id",
+        json!({
+            "apple_id": "jane@example.com", "password": "p4ssw0rd", "app_specific_password": "abcd-efgh-ijkl-mnop",
+            "connection_expiry_date": "2099-12-01T08:00:00Z", "session_cookies": {"https://idmsa.apple.com": cookies},
+        }),
+    );
+    let account = server.app_store_connect(
+        "account",
+        Account {
+            public_key: PublicKey::from_spki_pem(&pair.public_pem).expect("a public key"),
+            key_id: KEY_ID.to_owned(),
+            issuer_id: Some(ISSUER_ID.to_owned()),
+            enterprise: false,
+            clock_skew_seconds: 0,
+            behaviours: vec![],
+        },
+    );
+    let step = |name, env: &[(&'static str, &str)]| Contender {
+        name,
+        program: STEP.to_owned(),
+        arguments: Vec::new(),
+        env: env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+    };
+    let tool = |name, program: &str, arguments: &[&str], env: &[(&'static str, &str)]| Contender {
+        program: program.to_owned(),
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        ..step(name, env)
+    };
+    let url = format!("{api_key}/apple_developer_portal_data.json");
+    let answer = place.join("answer.json").display().to_string();
+    let header = format!("BUILD_API_TOKEN: {TOKEN}");
+    let token = ("build_api_token", TOKEN);
+    vec![
+        step("Step: API key by connection", &[("verify", "no"), ("build_url", &api_key), token]),
+        tool("curl on the same URL", "curl", &["-fsS", "-H", &header, "-o", &answer, &url], &[]),
+        tool(
+            "script: API key by connection",
+            "bash",
+            &[BY_HAND],
+            &[("BITRISE_BUILD_URL", &api_key), ("BITRISE_BUILD_API_TOKEN", TOKEN)],
+        ),
+        step("Step: Apple ID by connection", &[("verify", "no"), ("build_url", &apple_id), token]),
+        step(
+            "Step: inputs only",
+            &[
+                ("verify", "no"),
+                ("connection", "off"),
+                ("api_key_path", &key_path),
+                ("api_issuer", ISSUER_ID),
+            ],
+        ),
+        step(
+            "Step: API key by connection, verified",
+            &[("build_url", &api_key), token, ("app_store_connect_url", &account)],
+        ),
+        tool("a process that does nothing", "true", &[], &[]),
+    ]
+}
+
+/// A session as long as they are.
+fn cookies() -> Vec<Value> {
+    let cookie = |name: &str, domain: &str, length| {
+        json!({
+            "name": name, "value": "HSARMTKNSRVXWFla".repeat(length), "domain": domain, "path": "/", "secure": true,
+            "httponly": true, "expires": "2099-12-01T08:00:00Z",
+        })
+    };
+    let mut cookies = vec![
+        cookie("myacinfo", "apple.com", 50),
+        cookie("DES5c148586daa451e55afb017aa62418f91", "idmsa.apple.com", 30),
+    ];
+    let rest = (0..10).map(|number| cookie(&format!("cookie{number}"), "idmsa.apple.com", 4));
+    cookies.extend(rest);
+    cookies
+}
+
+/// Each contender once in every round, so that what else the machine does hits all alike.
+fn take_turns(contenders: &[Contender], rounds: usize) -> Vec<Row> {
+    let mut costs: Vec<Vec<Cost>> = contenders.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    // The first round warms what there is to be warmed.
+    for round in 0..=rounds {
+        for (contender, costs) in contenders.iter().zip(&mut costs) {
+            let cost = contender.run();
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+    }
+    let rows = contenders.iter().zip(costs).map(|(contender, costs)| {
+        let by = |part: fn(&Cost) -> i64| median(costs.iter().map(part).collect());
+        let cost = Cost {
+            wall_us: by(|cost| cost.wall_us),
+            cpu_us: by(|cost| cost.cpu_us),
+            peak_kib: by(|cost| cost.peak_kib),
+        };
+        let calls = contender.system_calls();
+        Row {
+            name: contender.name,
+            cost,
+            system_calls: calls.as_ref().map(|calls| calls.iter().map(|(_, count)| count).sum()),
+            starts: calls.map(|calls| {
+                let starts = ["clone", "clone3", "fork", "vfork"];
+                calls.iter().filter(|(name, _)| starts.contains(&name.as_str())).map(|(_, count)| count).sum()
+            }),
+        }
+    });
+    rows.collect()
+}
+
+impl Contender {
+    /// The command, in a fresh folder with an empty envstore.
+    fn command(&self, program: &str, arguments: &[&str]) -> (Command, TempDir) {
+        let home = tempfile::tempdir().expect("a folder");
+        let envstore = home.path().join("envstore.yml");
+        fs::write(&envstore, "envs: []\n").expect("an envstore");
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .arg(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home.path())
+            .env("TMPDIR", home.path())
+            .env("ENVMAN_ENVSTORE_PATH", envstore)
+            .envs(self.env.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null());
+        (command, home)
+    }
+
+    fn run(&self) -> Cost {
+        let this = std::env::current_exe().expect("its own path");
+        let (mut command, home) = self.command(&this.display().to_string(), &["--measure"]);
+        let output = command.output().expect("itself");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {error}", self.name);
+        if self.name.starts_with("Step") || self.name.starts_with("script") {
+            let envstore = fs::read_to_string(home.path().join("envstore.yml")).expect("an envstore");
+            assert!(envstore.contains("APPLE_AUTH_METHOD"), "{} exported nothing", self.name);
+        }
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// By name, with the processes that it starts; `None` where there is no strace.
+    fn system_calls(&self) -> Option<Vec<(String, u64)>> {
+        if !cfg!(target_os = "linux") {
+            return None;
+        }
+        let counts = tempfile::NamedTempFile::new().expect("a file");
+        let file = counts.path().display().to_string();
+        let (mut command, _home) =
+            self.command("strace", &["-f", "-c", "-U", "name,calls", "-o", &file, "--"]);
+        let status = command.stdout(Stdio::null()).status().expect("strace is installed");
+        assert!(status.success(), "{} under strace", self.name);
+        let table = fs::read_to_string(counts.path()).expect("what strace counted");
+        let rows = table.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (name, calls) = (words.next()?, words.next()?.parse().ok()?);
+            (name != "total").then(|| (name.to_owned(), calls))
+        });
+        Some(rows.collect())
+    }
+}
+
+/// Runs a program, and says on the one line that is printed what it took.
+fn measure(program: &str, arguments: &[String]) -> Cost {
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null());
+    let start = Instant::now();
+    let status = command.status().unwrap_or_else(|error| panic!("{program} is needed: {error}"));
+    let wall_us = i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX);
+    assert!(status.success(), "{program}: {status}");
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the usage of children");
+    // In bytes there, in KiB elsewhere.
+    let unit = if cfg!(target_os = "macos") { 1024 } else { 1 };
+    let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Cost { wall_us, cpu_us, peak_kib: usage.max_rss() / unit }
+}
+
+fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
+    values.sort_unstable();
+    *values.get(values.len() / 2).expect("at least one round")
+}
+
+// --- Hot paths ----------------------------------------------------------------------
+
+fn hot_paths(span: Duration) -> Vec<HotPath> {
+    let pem = P256::generate().expect("a random source").private_pem;
+    let one_line = format!("\"{}\"", pem.replace('\n', "\\n"));
+    let records: Vec<CookieRecord> = serde_json::from_value(Value::Array(cookies())).expect("records");
+    let session = Session::from_connection(records, None).expect("a session");
+    let pasted = session.to_fastlane();
+    let mut paths = vec![
+        time("key, as downloaded", span, || {
+            black_box(PrivateKey::from_bytes(black_box(pem.as_bytes()))).is_ok()
+        }),
+        time("key, on one line in quotes", span, || {
+            black_box(PrivateKey::from_bytes(black_box(one_line.as_bytes()))).is_ok()
+        }),
+        time("session of 12 cookies, rendered", span, || {
+            !black_box(session.to_fastlane()).expose_secret().is_empty()
+        }),
+        time("session of 12 cookies, pasted", span, || Session::from_pasted(black_box(&pasted)).is_ok()),
+    ];
+    for entries in [10, 100, 1000] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("envstore.yml");
+        fs::write(&path, envstore_of(entries)).expect("an envstore");
+        let name = format!("16 outputs into an envstore of {entries}");
+        paths.push(time(&name, span, || envstore::write(&path, &outputs(), NO_LIMITS).is_ok()));
+    }
+    paths
+}
+
+const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+
+/// As envman writes it.
+fn envstore_of(entries: usize) -> String {
+    let entry = |number| {
+        format!("- VARIABLE_{number}: some value of number {number}\n  opts:\n    is_expand: false\n")
+    };
+    let entries: Vec<String> = (0..entries).map(entry).collect();
+    format!("envs:\n{}", entries.concat())
+}
+
+fn outputs() -> Vec<Entry> {
+    let names = apple_services_connection::tools::TABLE.iter().map(|output| output.name).take(16);
+    names.map(|key| Entry { key, value: Some("a value".into()), is_sensitive: false }).collect()
+}
+
+/// Calls for so long, and takes the median of the calls.
+fn time(name: &str, span: Duration, mut call: impl FnMut() -> bool) -> HotPath {
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < span || times.len() < 10 {
+        let start = Instant::now();
+        assert!(call(), "{name} failed");
+        times.push(start.elapsed().as_nanos());
+    }
+    HotPath { name: name.to_owned(), ns: median(times) }
+}
+
+// --- The report ---------------------------------------------------------------------
+
+fn report(rounds: usize, rows: &[Row], hot_paths: &[HotPath]) -> Value {
+    let cost = |name: &str| rows.iter().find(|row| row.name == name).expect("the row").cost;
+    let run = cost("Step: API key by connection");
+    let ratio = |of: &str, part: fn(&Cost) -> i64| part(&run) as f64 / part(&cost(of)) as f64;
+    let path =
+        |name: &str| hot_paths.iter().find(|path| path.name.ends_with(name)).expect("the path").ns as f64;
+    let steps = || rows.iter().filter(|row| row.name.starts_with("Step"));
+    json!({
+        "rounds": rounds,
+        "runs": rows,
+        "hot_paths": hot_paths,
+        "ratios": {
+            "wall_to_curl": ratio("curl on the same URL", |cost| cost.wall_us),
+            "cpu_to_curl": ratio("curl on the same URL", |cost| cost.cpu_us),
+            "wall_to_script": ratio("script: API key by connection", |cost| cost.wall_us),
+            "cpu_to_script": ratio("script: API key by connection", |cost| cost.cpu_us),
+            // From 100 to 1,000 entries: 10 when the cost is linear.
+            "envstore_1000_to_100": path("envstore of 1000") / path("envstore of 100"),
+        },
+        "peak_kib": steps().map(|row| row.cost.peak_kib).max(),
+        "starts": steps().filter_map(|row| row.starts).max(),
+    })
+}
+
+fn print_table(rows: &[Row], hot_paths: &[HotPath], report: &Value) {
+    println!("| run (median) | wall | CPU | peak memory | system calls | threads and processes started |");
+    println!("|---|--:|--:|--:|--:|--:|");
+    let shown = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    for Row { name, cost, system_calls, starts } in rows {
+        let ms = |us: i64| us as f64 / 1000.0;
+        println!(
+            "| {name} | {:.1} ms | {:.1} ms | {:.1} MiB | {} | {} |",
+            ms(cost.wall_us),
+            ms(cost.cpu_us),
+            cost.peak_kib as f64 / 1024.0,
+            shown(*system_calls),
+            shown(*starts)
+        );
+    }
+    println!("\n| inside (median) | time |\n|---|--:|");
+    for HotPath { name, ns } in hot_paths {
+        println!("| {name} | {:.1} µs |", *ns as f64 / 1000.0);
+    }
+    let ratio =
+        |name: &str| report.pointer(&format!("/ratios/{name}")).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    println!("\n| ratio | to reach | wall | CPU |\n|---|--:|--:|--:|");
+    println!("| run to `curl` | 1.2 | {:.2} | {:.2} |", ratio("wall_to_curl"), ratio("cpu_to_curl"));
+    println!("| run to script | 0.25 | {:.2} | {:.2} |", ratio("wall_to_script"), ratio("cpu_to_script"));
+    println!("| envstore of 1,000 to one of 100 | 10 | {:.1} | |", ratio("envstore_1000_to_100"));
+}
