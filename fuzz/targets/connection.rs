@@ -5,10 +5,10 @@
 use apple_services_connection::apple::device;
 use apple_services_connection::apple::session::{Cookie, Session};
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::warnings::Warnings;
 use apple_services_connection::connection_file;
 use apple_services_connection::credential::Credential;
 use apple_services_connection::source::connection::{api_key, apple_id};
+use apple_services_connection::warnings::Warnings;
 use libfuzzer_sys::fuzz_target;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
@@ -21,7 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
     };
-    let devices = device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut Warnings::default());
+    let devices =
+        device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut Warnings::default());
 
     if let Ok(Some(key)) = api_key(&connection) {
         let again = read_back(&connection_file::json(&Credential::ApiKey(key.clone()), &devices));
@@ -65,7 +66,14 @@ fn cookies(session: &Option<Session>) -> Vec<(&str, &str, &str, bool, &str, (boo
     cookies
         .map(|cookie| {
             let Cookie { name, value, domain, for_domain, path, secure, httponly, lifetime: _ } = cookie;
-            (name.as_str(), value.expose_secret(), domain.as_str(), *for_domain, path.as_str(), (*secure, *httponly))
+            (
+                name.as_str(),
+                value.expose_secret(),
+                domain.as_str(),
+                *for_domain,
+                path.as_str(),
+                (*secure, *httponly),
+            )
         })
         .collect()
 }
