@@ -58,9 +58,30 @@ pub fn is_too_deep(text: &str) -> bool {
     })
 }
 
+/// Ruby writes an instant that several cookies share once, and an alias for each of them.
+const MAX_ALIASES: usize = 500;
+
+/// Whether YAML repeats its parts more often than any session does: a reader reads what an alias
+/// stands for again each time.
+#[must_use]
+pub fn has_many_aliases(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let begins_alias = |pair: &&[u8]| matches!(pair, [b' ' | b',' | b'[' | b'{' | b'\n', b'*']);
+    bytes.windows(2).filter(begins_alias).nth(MAX_ALIASES).is_some()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MAX_DEPTH, is_too_deep, quoted};
+    use super::{MAX_ALIASES, MAX_DEPTH, has_many_aliases, is_too_deep, quoted};
+
+    #[test]
+    fn what_repeats_itself_beyond_reason_is_known_before_it_is_read() {
+        for alias in ["- *a\n", "*a,", "[*a]", "x: *a\n"] {
+            assert!(!has_many_aliases(&alias.repeat(MAX_ALIASES)), "{alias:?}");
+            assert!(has_many_aliases(&alias.repeat(MAX_ALIASES + 2)), "{alias:?}");
+        }
+        assert!(!has_many_aliases(&"a*b".repeat(10_000)), "stars in values are none");
+    }
 
     #[test]
     fn what_is_nested_beyond_reason_is_known_before_it_is_read() {

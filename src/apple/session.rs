@@ -225,7 +225,7 @@ impl Session {
         }
         let with_lines = Zeroizing::new(text.replace("\\n", "\n"));
         let text = Zeroizing::new(with_lines.replace('\r', ""));
-        if yaml::is_too_deep(&text) {
+        if yaml::is_too_deep(&text) || yaml::has_many_aliases(&text) {
             return Err(SessionError::NoSession);
         }
         let records: Option<CookieRecords> =
