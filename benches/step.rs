@@ -71,7 +71,10 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct HotPath {
     name: String,
+    /// The median.
     ns: u128,
+    /// Nothing else that the machine does makes a call faster: the one to hold against another.
+    least_ns: u128,
 }
 
 fn main() -> ExitCode {
@@ -360,7 +363,8 @@ fn time(name: &str, span: Duration, mut call: impl FnMut() -> bool) -> HotPath {
         assert!(call(), "{name} failed");
         times.push(start.elapsed().as_nanos());
     }
-    HotPath { name: name.to_owned(), ns: median(times) }
+    let least_ns = times.iter().copied().min().unwrap_or_default();
+    HotPath { name: name.to_owned(), ns: median(times), least_ns }
 }
 
 // --- The report ---------------------------------------------------------------------
@@ -369,8 +373,9 @@ fn report(rounds: usize, rows: &[Row], hot_paths: &[HotPath]) -> Value {
     let cost = |name: &str| rows.iter().find(|row| row.name == name).expect("the row").cost;
     let run = cost("Step: API key by connection");
     let ratio = |of: &str, part: fn(&Cost) -> i64| part(&run) as f64 / part(&cost(of)) as f64;
-    let path =
-        |name: &str| hot_paths.iter().find(|path| path.name.ends_with(name)).expect("the path").ns as f64;
+    let path = |name: &str| {
+        hot_paths.iter().find(|path| path.name.ends_with(name)).expect("the path").least_ns as f64
+    };
     let steps = || rows.iter().filter(|row| row.name.starts_with("Step"));
     json!({
         "rounds": rounds,
@@ -405,7 +410,7 @@ fn print_table(rows: &[Row], hot_paths: &[HotPath], report: &Value) {
         );
     }
     println!("\n| inside (median) | time |\n|---|--:|");
-    for HotPath { name, ns } in hot_paths {
+    for HotPath { name, ns, least_ns: _ } in hot_paths {
         println!("| {name} | {:.1} µs |", *ns as f64 / 1000.0);
     }
     let ratio =
