@@ -98,6 +98,9 @@ fi
 
 # --- What was released, and what is kept ------------------------------------------
 
+[ -f "$here/Cargo.toml" ] || fail \
+  "There is no binary of this Step for $system beside step.sh that can be run (is it executable?)," \
+  "and no sources to build one from: put both into the Step's folder, or reference the Step by its git URL."
 version=
 while IFS= read -r line; do
   case $line in

@@ -106,13 +106,20 @@ fn check(folder: &Path, host: &Host) -> Result<(), Refusal> {
     }
 }
 
+/// The output that names the folder of the latest run.
+const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
+
 /// The Step's outputs that are set now, and so may come from an earlier run.
 #[must_use]
-pub fn outputs_set(host: &Host) -> Vec<&'static str> {
+pub fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static str> {
     let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
     names.sort_unstable();
     names.dedup();
     // The CLI leaves a variable empty that was taken away.
     names.retain(|name| host.var(name).is_some() || host.env_not_utf8.iter().any(|set| set == name));
+    // A folder that is still there must stay known, for a removal of its own.
+    if host.var(FOLDER_OUTPUT).is_some_and(|folder| removed != Some(Path::new(folder))) {
+        names.retain(|name| *name != FOLDER_OUTPUT);
+    }
     names
 }

@@ -127,7 +127,7 @@ async fn remove_credential(inputs: &RemoveInputs, host: &Host, report: &mut Repo
     title("Removing what the Step left");
     let removed = inputs.credentials_dir.as_ref().map(|folder| cleanup::remove_folder(folder, host));
     // Also when the folder is not one to delete: nobody needs the outputs any more.
-    let names = cleanup::outputs_set(host);
+    let names = cleanup::outputs_set(inputs.credentials_dir.as_deref(), host);
     let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
     export::export(&entries, host).await?;
     for entry in &entries {

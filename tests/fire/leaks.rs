@@ -248,7 +248,7 @@ fn no_secret_is_on_the_command_line_of_any_process() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let step = with_inputs(Step::new()).unset("ENVMAN_ENVSTORE_PATH");
     let bin = step.path("home/bin");
-    let step = step.file("home/bin/envman", "#!/bin/sh\ncat > /dev/null\nsleep 0.1\n");
+    let step = step.file("home/bin/envman", "#!/bin/sh\ncat > /dev/null\nsleep 0.3\n");
     crate::support::set_mode(bin.join("envman"), 0o755);
     let step = step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()));
     let done = AtomicBool::new(false);
@@ -259,7 +259,7 @@ fn no_secret_is_on_the_command_line_of_any_process() {
                 for process in fs::read_dir("/proc").unwrap().flatten() {
                     let Ok(line) = fs::read(process.path().join("cmdline")) else { continue };
                     let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                    if line.contains("FASTLANE_PASSWORD") {
+                    if line.contains("envman add --key") {
                         seen += 1;
                     }
                     if line.contains("envman") || line.contains("apple-services-connection") {

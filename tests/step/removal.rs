@@ -130,3 +130,13 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
         assert_eq!(names_unset(&outcome), ["APPLE_API_KEY_ID"], "nobody needs the outputs any more");
     }
 }
+
+#[test]
+fn removing_another_folder_keeps_the_latest_one_known() {
+    let (step, folder) = with_folder();
+    let step = step.set("credentials_dir", &folder).set("APPLE_API_KEY_ID", "X");
+    let outcome = step.set("APPLE_CREDENTIALS_DIR", "/tmp/apple-services-connection-latest").run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert!(!folder.exists());
+    assert_eq!(names_unset(&outcome), ["APPLE_API_KEY_ID"]);
+}
