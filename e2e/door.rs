@@ -597,6 +597,16 @@ fn without_cargo_a_version_that_was_not_released_is_named() {
 }
 
 #[test]
+fn a_folder_with_neither_a_binary_that_can_be_run_nor_sources_is_named_as_that() {
+    let door = Door::new();
+    fs::remove_file(door.path("step/Cargo.toml")).unwrap();
+    // As a download or a web upload leaves it: without the right to be run.
+    door.write(&format!("step/apple-services-connection-{}", system()), "#!/bin/sh\n");
+    door.run(CURL_AND_CARGO).assert_error(&["beside step.sh that can be run", "no sources"]);
+    assert_eq!(door.requests(), 0);
+}
+
+#[test]
 fn sources_that_were_changed_since_the_release_are_built() {
     let door = Door::released(Vec::new());
     door.write("step/step.yml", "title: Another Step\n");
