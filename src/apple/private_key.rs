@@ -162,7 +162,8 @@ fn from_text(text: &str, nesting: Nesting) -> Result<PrivateKey, Refusal> {
     if text.contains("-----") {
         return from_pem(&text);
     }
-    let der = decode_base64(&text)?;
+    // Such a newline may have stood outside of the quotes.
+    let der = decode_base64(strip_wrapping(&text))?;
     match std::str::from_utf8(&der) {
         Ok(inner) if nesting == Nesting::Outermost => from_text(inner, Nesting::InsideBase64),
         _ => from_der(&der),
@@ -448,6 +449,7 @@ mod tests {
             ("literal \\r\\n", pem.replace('\n', "\\r\\n")),
             ("in double quotes", format!("\"{pem}\"")),
             ("in single quotes, literal \\n", format!("'{}'", pem.replace('\n', "\\n"))),
+            ("quotes between literal \\n, without header", format!("\\n\"\\n{body}\\n\"\\n")),
             ("blanks around it", format!("  \n\t{pem}\n\n ")),
             ("blanks in its lines", pem.replace('\n', "  \n    ")),
             ("a byte-order mark", format!("\u{feff}{pem}")),
