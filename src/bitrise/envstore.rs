@@ -36,6 +36,9 @@ const MAX_MERGED_BYTES: usize = 1024 * 1024;
 /// A YAML reader takes some hundreds of bytes for each mark that can begin a part of its own.
 const MAX_MARKS: usize = 64 * 1024;
 
+/// What ends a line in YAML 1.1.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// A value on its way to later Steps.
 #[derive(Debug)]
 pub struct Entry {
@@ -210,8 +213,8 @@ impl<'a> Store<'a> {
         .filter(|line| *line == "envs:")?;
         let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
         let (head, list) = text.split_at_checked(first_at)?;
-        // YAML 1.1 has more line ends than this code, and an entry could hide behind one.
-        if head.replace("\r\n", "\n").contains(['\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        // An entry could hide behind a line end that is none here.
+        if head.replace("\r\n", "\n").lines().any(|line| line.contains(LINE_ENDS)) {
             return None;
         }
         let (indent, _) = first.split_once('-')?;
@@ -267,17 +270,14 @@ impl<'a> Iterator for Lines<'a> {
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let is_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        if could_be_bomb(text) || text.lines().any(is_marker) {
+        if could_be_bomb(text) || text.split(LINE_ENDS).any(is_marker) {
+            return None;
+        }
+        // The newline that such an entry lacks would become a part of its block scalar.
+        if !text.ends_with('\n') && text.contains(['|', '>']) {
             return None;
         }
         let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
-        if !text.ends_with('\n') {
-            // The newline that is to follow would become part of some block scalars.
-            let [with_newline]: [Env; 1] = serde_yaml::from_str(&format!("{text}\n")).ok()?;
-            if with_newline.value_bytes != env.value_bytes {
-                return None;
-            }
-        }
         Some(Self { key: env.key, value_bytes: env.value_bytes, text })
     }
 }
@@ -305,9 +305,12 @@ impl<'de> Visitor<'de> for EnvVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
         let mut env = None;
+        let mut options = None;
         while let Some(key) = pairs.next_key::<String>()? {
             if key == "opts" {
-                pairs.next_value::<IgnoredAny>()?;
+                if options.replace(pairs.next_value::<IgnoredAny>()?).is_some() {
+                    return Err(A::Error::custom("options twice in one entry"));
+                }
                 continue;
             }
             let Length(value_bytes) = pairs.next_value()?;
@@ -508,10 +511,14 @@ mod tests {
             "envs:\n- A: b\nother: [\n",
             "envs:\n- A: b\n  C: d\n",
             "envs:\n- A: [1]\n",
+            "envs:\n- A: b\n  A: b\n",
+            "envs:\n- A: b\n  opts:\n  opts: {}\n",
             "envs: text\n",
             "- A: b\n",
             "envs:\n- A: b\n---\nenvs: []\n",
             "envs:\n- A: b\n...\n- C: d\n",
+            "envs:\n- C: d\n\u{85}...\n",
+            "envs:\n- C: |\n    d",
             "envs:\n- A: \"b\n- C: d\"\n",
             "envs:\n# c\r- A: b\n- C: d\n",
             "envs:\n- A: &a b\n- C: *a\n",
