@@ -193,6 +193,15 @@ pub fn log_retry(url: &Url, failure: &impl fmt::Display, pause: Duration) {
 }
 
 impl Answer {
+    /// The answer, unless the same request may get another one a moment later.
+    ///
+    /// # Errors
+    /// The status as a [`Failure`] that is transient.
+    pub fn settled(self) -> Result<Self, Failure> {
+        let failure = Failure::Status { status: self.status, retry_after: self.retry_after };
+        if failure.is_transient() { Err(failure) } else { Ok(self) }
+    }
+
     fn ok(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         match self.status {
             StatusCode::OK => Ok(self.body),

@@ -151,10 +151,7 @@ async fn ask_once(url: &Url, key: &ApiKey, host: &Host) -> Result<Answer, Trial>
             let skew = answer.date.map(|date| (host.now)() - date).filter(|skew| skew.abs() > TOLERATED_SKEW);
             Err(Trial::Unauthorized { skew })
         }
-        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            Err(Trial::NotAnswered(Failure::Status { status, retry_after: answer.retry_after }))
-        }
-        _ => Ok(answer),
+        _ => answer.settled().map_err(Trial::NotAnswered),
     }
 }
 

@@ -67,12 +67,7 @@ async fn ask_once(url: &Url, cookies: &HeaderValue, host: &Host) -> Result<Answe
         max_bytes: MAX_BYTES,
         timeout: REQUEST_TIMEOUT,
     };
-    let answer = Client::new(&request)?.ask(&request, host).await?;
-    let status = answer.status;
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Failure::Status { status, retry_after: answer.retry_after });
-    }
-    Ok(answer)
+    Client::new(&request)?.ask(&request, host).await?.settled()
 }
 
 fn judge(answer: &Answer, source: Source, site: &str) -> Result<Verification, VerifyError> {
