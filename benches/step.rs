@@ -21,10 +21,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use apple_services_connection::apple::cookie::CookieRecord;
 use apple_services_connection::apple::private_key::PrivateKey;
-use apple_services_connection::apple::session::{CookieRecord, Session};
+use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::envman::Limits;
 use apple_services_connection::bitrise::envstore::{self, Entry};
+use apple_services_connection::fastlane::session::{from_pasted, to_variable};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use secrecy::ExposeSecret as _;
@@ -315,7 +317,7 @@ fn hot_paths(span: Duration) -> Vec<HotPath> {
     let one_line = format!("\"{}\"", pem.replace('\n', "\\n"));
     let records: Vec<CookieRecord> = serde_json::from_value(Value::Array(cookies())).expect("records");
     let session = Session::from_connection(records, None).expect("a session");
-    let pasted = session.to_fastlane();
+    let pasted = to_variable(&session);
     let mut paths = vec![
         time("key, as downloaded", span, || {
             black_box(PrivateKey::from_bytes(black_box(pem.as_bytes()))).is_ok()
@@ -324,9 +326,9 @@ fn hot_paths(span: Duration) -> Vec<HotPath> {
             black_box(PrivateKey::from_bytes(black_box(one_line.as_bytes()))).is_ok()
         }),
         time("session of 12 cookies, rendered", span, || {
-            !black_box(session.to_fastlane()).expose_secret().is_empty()
+            !black_box(to_variable(&session)).expose_secret().is_empty()
         }),
-        time("session of 12 cookies, pasted", span, || Session::from_pasted(black_box(&pasted)).is_ok()),
+        time("session of 12 cookies, pasted", span, || from_pasted(black_box(&pasted)).is_ok()),
     ];
     for entries in [10, 100, 1000] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -14,9 +14,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use apple_services_connection::apple::session::{CookieRecord, Session};
+use apple_services_connection::apple::cookie::CookieRecord;
+use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::envman::Limits;
 use apple_services_connection::bitrise::envstore::{self, Entry};
+use apple_services_connection::fastlane::session::to_variable;
 use apple_services_connection::tools;
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -67,7 +69,7 @@ fn to_fastlane(cookies: &[Cookie]) -> String {
     let records = Value::Array(cookies.iter().map(Cookie::record).collect());
     let records: Vec<CookieRecord> = serde_json::from_value(records).expect("records");
     let session = Session::from_connection(records, None).expect("cookies that the gem takes");
-    session.to_fastlane().expose_secret().to_owned()
+    to_variable(&session).expose_secret().to_owned()
 }
 
 fn as_ruby_has_it(cookie: &Cookie) -> Value {

@@ -1,7 +1,20 @@
-//! Instants and time spans, as people read them.
+//! Instants and time spans: read from documents, written for documents and for people.
 
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, UtcOffset};
+
+/// Reads RFC 3339, what Ruby writes (`2026-12-01 12:00:00.000000000 +01:00`), and the date of
+/// an HTTP header. Anything else is no instant.
+#[must_use]
+pub fn parse_instant(text: &str) -> Option<OffsetDateTime> {
+    let text = text.trim();
+    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc2822) {
+        return Some(instant);
+    }
+    let (date, rest) = text.split_at_checked(10)?;
+    let time: String = rest.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
+    OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok()
+}
 
 /// `2026-12-01 09:30 UTC`
 #[must_use]
@@ -77,5 +90,24 @@ mod tests {
         let instant = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
         assert_eq!(rfc3339(instant).as_deref(), Some("1970-01-01T00:00:01Z"));
         assert_eq!(day(instant), "1970-01-01 00:00 UTC");
+    }
+
+    #[test]
+    fn instants_are_read_in_the_spellings_of_json_ruby_and_http() {
+        let expected = parse_instant("2026-12-01T08:00:00Z");
+        assert!(expected.is_some());
+        for text in [
+            "2026-12-01T09:00:00+01:00",
+            "2026-12-01 09:00:00.000000000 +01:00",
+            "2026-12-01 08:00:00 UTC",
+            "2026-12-01 08:00:00.000 Z",
+            "Tue, 01 Dec 2026 08:00:00 GMT",
+        ] {
+            assert_eq!(parse_instant(text), expected, "{text}");
+        }
+        for text in ["", "soon", "2026-12-01", "1764576000", "2026-13-01T08:00:00Z", "日本日本日本日本日本"]
+        {
+            assert_eq!(parse_instant(text), None, "{text}");
+        }
     }
 }

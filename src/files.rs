@@ -8,14 +8,13 @@ use std::path::Path;
 
 use reqwest::Url;
 use secrecy::SecretString;
-use serde::Serialize;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use crate::apple::api_key::{ApiKey, IssuerId};
-use crate::apple::device::{self, Device};
-use crate::connection_file;
+use crate::apple::device::Device;
+use crate::bitrise::connection_file;
 use crate::credential::Credential;
+use crate::fastlane::{device_list, key_file};
 
 /// What the folder is called, before its random part.
 pub const FOLDER_PREFIX: &str = "apple-services-connection-";
@@ -63,17 +62,6 @@ pub struct Files {
     paths: BTreeMap<File, String>,
     /// The text of [`File::Connection`].
     pub connection_json: Option<SecretString>,
-}
-
-/// fastlane's API key file.
-/// Source: <https://docs.fastlane.tools/app-store-connect-api/#using-fastlane-api-key-json-file>
-#[derive(Serialize)]
-struct FastlaneKey<'a> {
-    key_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer_id: Option<&'a str>,
-    key: &'a str,
-    in_house: bool,
 }
 
 impl Files {
@@ -155,7 +143,7 @@ fn content(
             Some((key.id.file_name(), plain(key.private_key.expose_pem().to_owned())))
         }
         (File::FastlaneKey, Some(Credential::ApiKey(key))) => {
-            Some(("fastlane_api_key.json".to_owned(), fastlane_json(key)))
+            Some(("fastlane_api_key.json".to_owned(), key_file::json(key)))
         }
         // The connection's format has no key without an issuer.
         (File::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
@@ -163,10 +151,10 @@ fn content(
             Some(("connection.json".to_owned(), connection_file::json(credential, devices)))
         }
         (File::Devices, _) if !devices.is_empty() => {
-            Some(("devices.txt".to_owned(), plain(device::register_devices_file(devices))))
+            Some(("devices.txt".to_owned(), plain(device_list::text(devices))))
         }
         (File::DeviceList, _) if !devices.is_empty() => {
-            Some(("device_list.txt".to_owned(), plain(device::udid_list_file(devices))))
+            Some(("device_list.txt".to_owned(), plain(udid_list(devices))))
         }
         _ => None,
     }
@@ -195,18 +183,9 @@ fn write_private(path: &Path, name: &str, bytes: &[u8]) -> Result<(), FilesError
     })
 }
 
-fn fastlane_json(key: &ApiKey) -> Zeroizing<Vec<u8>> {
-    let content = FastlaneKey {
-        key_id: key.id.as_str(),
-        issuer_id: key.issuer().map(IssuerId::as_str),
-        key: key.private_key.expose_pem(),
-        in_house: key.enterprise,
-    };
-    // With room for all of it, so that no part stays behind where a buffer grew.
-    let mut json = Zeroizing::new(Vec::with_capacity(1024));
-    // Strings and a bool into memory: there is nothing that could fail.
-    drop(serde_json::to_writer(&mut *json, &content));
-    json
+/// The file of Bitrise's input `test_device_list_path`: UDIDs separated by commas.
+fn udid_list(devices: &[Device]) -> String {
+    devices.iter().map(|device| device.udid.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn text(path: &Path) -> Result<String, FilesError> {

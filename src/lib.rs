@@ -1,16 +1,16 @@
 //! A Bitrise Step that hands the connected Apple credential to every later Step and tool.
 //!
 //! Data flows one way: [`inputs`], [`source`], [`credential`], [`verify`], [`files`],
-//! [`outputs`], [`export`], [`report`]. [`apple`] and [`bitrise`] hold what those two define,
-//! [`tools`] who reads which name; [`host`] is the machine.
+//! [`outputs`], [`export`], [`report`]. [`apple`], [`bitrise`] and [`fastlane`] hold what those three
+//! define, [`tools`] who reads which name; [`host`] is the machine.
 
 pub mod apple;
 pub mod bitrise;
 pub mod cleanup;
 pub mod clock;
-pub mod connection_file;
 pub mod credential;
 pub mod export;
+pub mod fastlane;
 pub mod files;
 pub mod host;
 pub mod http;

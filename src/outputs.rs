@@ -10,6 +10,7 @@ use crate::apple::session::Session;
 use crate::bitrise::envstore::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
+use crate::fastlane::session;
 use crate::files::{File, Files, url_of};
 use crate::tools::{Fact, Tool, chosen};
 use crate::verify::Verification;
@@ -90,7 +91,7 @@ impl<'a> Run<'a> {
     fn value(self, fact: Fact) -> Option<SecretString> {
         let plain = match fact {
             Password => return self.apple_id()?.password.clone(),
-            SessionCookies => return Some(self.session()?.to_fastlane()),
+            SessionCookies => return Some(session::to_variable(self.session()?)),
             AppPassword => return self.apple_id()?.app_password.clone(),
             ConnectionJson => return self.files.connection_json.clone(),
             Token => return Some(self.token?.token.clone()),

@@ -2,11 +2,13 @@
 //! format reads back as the same credential.
 #![no_main]
 
+use apple_services_connection::apple::cookie::Cookie;
 use apple_services_connection::apple::device;
-use apple_services_connection::apple::session::{Cookie, Session};
+use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::connection_file;
+use apple_services_connection::bitrise::connection_file;
 use apple_services_connection::credential::Credential;
+use apple_services_connection::fastlane::session::to_variable;
 use apple_services_connection::source::connection::{api_key, apple_id};
 use apple_services_connection::warnings::Warnings;
 use libfuzzer_sys::fuzz_target;
@@ -34,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(first) = credential(&mut connection) {
         let Credential::AppleId(apple_id) = &first else { return };
         if let Some(session) = &apple_id.session {
-            assert!(session.to_fastlane().expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)));
+            assert!(to_variable(session).expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)));
         }
         let mut again = read_back(&connection_file::json(&first, &devices));
         let Some(Credential::AppleId(again)) = credential(&mut again) else {

@@ -2,25 +2,26 @@
 //! trip through `FASTLANE_SESSION`.
 #![no_main]
 
-use apple_services_connection::apple::session::{Cookie, Session};
+use apple_services_connection::apple::cookie::Cookie;
+use apple_services_connection::fastlane::session::{from_pasted, to_variable};
 use libfuzzer_sys::fuzz_target;
 use secrecy::{ExposeSecret as _, SecretString};
 
 fuzz_target!(|text: &str| {
-    let session = match Session::from_pasted(&SecretString::from(text)) {
+    let session = match from_pasted(&SecretString::from(text)) {
         Ok(session) => session,
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return;
         }
     };
-    let exported = session.to_fastlane();
+    let exported = to_variable(&session);
     assert!(exported.expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)), "one line of ASCII");
     // Escapes can make it longer than what may be pasted.
     if exported.expose_secret().len() > 256 * 1024 {
         return;
     }
-    let again = Session::from_pasted(&exported).expect("what is exported can be pasted");
+    let again = from_pasted(&exported).expect("what is exported can be pasted");
     assert_eq!(again.expires_at, session.expires_at);
     assert!(again.cookies.iter().map(parts).eq(session.cookies.iter().map(parts)));
 });

@@ -29,8 +29,7 @@ pub struct Device {
     pub platform: Platform,
 }
 
-/// The platforms that fastlane's `register_devices` knows.
-/// Source: <https://docs.fastlane.tools/actions/register_devices/>
+/// What a device runs, as far as registering it depends on that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
     Ios,
@@ -105,30 +104,6 @@ fn one_line(title: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The file of fastlane's `register_devices`: tab-separated, with a header. It is read as CSV, so
-/// a title with quotes (`12.9" iPad`) is quoted.
-#[must_use]
-pub fn register_devices_file(devices: &[Device]) -> String {
-    let mut text = "Device ID\tDevice Name\tDevice Platform\n".to_owned();
-    for device in devices {
-        let title = if device.title.contains('"') {
-            format!("\"{}\"", device.title.replace('"', "\"\""))
-        } else {
-            device.title.clone()
-        };
-        for part in [&device.udid, "\t", &title, "\t", device.platform.as_str(), "\n"] {
-            text.push_str(part);
-        }
-    }
-    text
-}
-
-/// The file of Bitrise's input `test_device_list_path`: UDIDs separated by commas.
-#[must_use]
-pub fn udid_list_file(devices: &[Device]) -> String {
-    devices.iter().map(|device| device.udid.as_str()).collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,13 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn a_title_with_quotes_is_quoted_as_csv_has_it() {
-        let devices = clean(&[record("FEED", "Jo's 12.9\" iPad", None)], &mut Warnings::default());
-        let file = register_devices_file(&devices);
-        assert_eq!(file.lines().nth(1), Some("FEED\t\"Jo's 12.9\"\" iPad\"\tios"));
-    }
-
-    #[test]
     fn devices_are_cleaned_and_duplicates_dropped_with_both_titles() {
         let mut warnings = Warnings::default();
         let records = [
@@ -169,16 +137,14 @@ mod tests {
             record(" , ", "Nothing", None),
         ];
         let devices = clean(&records, &mut warnings);
-        assert_eq!(
-            register_devices_file(&devices),
-            concat!(
-                "Device ID\tDevice Name\tDevice Platform\n",
-                "00008030-001A2B3C4D5E6F70\tJane's iPhone 12\tios\n",
-                "A1B2-C3\tMac\tmac\n",
-                "FEED\t\tios\n",
-            )
-        );
-        assert_eq!(udid_list_file(&devices), "00008030-001A2B3C4D5E6F70,A1B2-C3,FEED");
+        let facts = |device: &Device| (device.udid.clone(), device.title.clone(), device.platform);
+        let expected = [
+            ("00008030-001A2B3C4D5E6F70", "Jane's iPhone 12", Platform::Ios),
+            ("A1B2-C3", "Mac", Platform::Mac),
+            ("FEED", "", Platform::Ios),
+        ];
+        let expected = expected.map(|(udid, title, platform)| (udid.to_owned(), title.to_owned(), platform));
+        assert_eq!(devices.iter().map(facts).collect::<Vec<_>>(), expected);
         assert_eq!(
             warnings.all(),
             [

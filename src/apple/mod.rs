@@ -1,7 +1,8 @@
-//! What Apple defines: keys, identifiers, sessions.
+//! What Apple defines: keys, identifiers, devices, cookies, sessions.
 
 pub mod api_key;
 pub mod app_store_connect;
+pub mod cookie;
 pub mod device;
 pub mod olympus;
 pub mod private_key;

@@ -10,8 +10,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
-use crate::apple::session::{CookieRecord, CookieRecords, IDMSA_ORIGIN};
+use crate::apple::session::IDMSA_ORIGIN;
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! What Bitrise defines: the connection's format, the envstore, the log, `step.yml`.
 
 pub mod connection;
+pub mod connection_file;
 pub mod envman;
 pub mod envstore;
 pub mod log;

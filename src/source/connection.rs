@@ -10,10 +10,11 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
+use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::{PrivateKey, Refusal};
-use crate::apple::session::{Session, SessionError, parse_instant};
+use crate::apple::session::Session;
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
-use crate::clock;
+use crate::clock::{self, parse_instant};
 use crate::credential::AppleId;
 use crate::host::Host;
 use crate::http::{self, Failure, Get, Redirects};
@@ -65,7 +66,7 @@ pub enum ConnectionError {
     #[error("The connected private key {0}; {RECONNECT}.")]
     Refused(#[from] Refusal),
     #[error("The session of the connected Apple ID {0}; {RE_AUTHENTICATE}.")]
-    Session(#[from] SessionError),
+    Session(#[from] DamagedCookie),
     #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
     Expired { on: String, ago: String },
     #[error("The connected Apple ID has an expiry date that is no date; {RE_AUTHENTICATE}.")]

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::apple::api_key::ApiKey;
 use crate::apple::private_key::{self, PrivateKey, Refusal};
-use crate::apple::session::{Session, SessionError};
 use crate::clock;
 use crate::credential::{AppleId, Credential};
+use crate::fastlane::session::{self, SessionError};
 use crate::host::Host;
 use crate::http::{self, Failure, Get, Redirects};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
@@ -117,7 +117,7 @@ fn apple_id(
     host: &Host,
     warnings: &mut Warnings,
 ) -> Result<AppleId, InputsError> {
-    let mut session = inputs.fastlane_session.as_ref().map(Session::from_pasted).transpose()?;
+    let mut session = inputs.fastlane_session.as_ref().map(session::from_pasted).transpose()?;
     let expired_at = session.as_ref().and_then(|session| session.expired_at((host.now)()));
     if let Some(instant) = expired_at {
         let error = InputsError::Expired { expired_on: clock::day(instant) };

@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint, not_asked, pause};
+use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{SESSION, SessionStatus};
-use crate::apple::session::{Cookie, Session};
+use crate::apple::session::Session;
 use crate::credential::Source;
 use crate::host::Host;
 use crate::http::{self, Answer, Client, Failure, Get, HeaderMap, Redirects};
@@ -138,6 +139,8 @@ mod tests {
     use secrecy::SecretString;
     use time::macros::datetime;
 
+    use crate::fastlane::session::from_pasted;
+
     use super::*;
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -145,7 +148,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-20 09:00 UTC);
 
     fn sent_to(url: &str, cookies: &str) -> std::result::Result<Vec<String>, Box<dyn std::error::Error>> {
-        let session = Session::from_pasted(&SecretString::from(format!(
+        let session = from_pasted(&SecretString::from(format!(
             "[{{name: DES1, value: trust, domain: idmsa.apple.com}}, {cookies}]"
         )))?;
         let header = cookie_header(&session, &Url::parse(url)?, NOW);

@@ -2,6 +2,7 @@
 
 use apple_services_connection::apple::device;
 use apple_services_connection::bitrise::connection::Connection;
+use apple_services_connection::fastlane::session::to_variable;
 use apple_services_connection::source::connection::{api_key, apple_id};
 use apple_services_connection::warnings::Warnings;
 use proptest::prelude::*;
@@ -117,7 +118,7 @@ fn read(document: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(error.to_string().ends_with('.'), "{error}");
     }
     match apple_id(&mut connection, None, true, OffsetDateTime::UNIX_EPOCH, &mut warnings) {
-        Ok(Some(apple_id)) => drop(apple_id.session.map(|session| session.to_fastlane())),
+        Ok(Some(apple_id)) => drop(apple_id.session.as_ref().map(to_variable)),
         Ok(None) => {}
         Err(error) => prop_assert!(error.to_string().ends_with('.'), "{error}"),
     }

@@ -2,7 +2,9 @@
 //!
 //! That Ruby reads the same is proven by `e2e/survive.rs`, where Ruby is.
 
-use apple_services_connection::apple::session::{CookieRecord, Session};
+use apple_services_connection::apple::cookie::CookieRecord;
+use apple_services_connection::apple::session::Session;
+use apple_services_connection::fastlane::session::{from_pasted, to_variable};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -81,7 +83,7 @@ proptest! {
         let wanted: Vec<_> = cookies.iter().map(expected).collect();
         prop_assert_eq!(found(&session), wanted.clone());
 
-        let exported = session.to_fastlane();
+        let exported = to_variable(&session);
         let line = exported.expose_secret();
         prop_assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b)), "one line of ASCII: {}", line);
         // As fastlane does it, then with another reader than the Step's own types.
@@ -105,11 +107,11 @@ proptest! {
     #[test]
     fn an_exported_session_can_be_pasted_again(mut cookies in cookies(), wrapped in any::<bool>()) {
         cookies[0].name = "myacinfo".to_owned();
-        let exported = session(&cookies).to_fastlane();
+        let exported = to_variable(&session(&cookies));
         let line = exported.expose_secret();
         // Inside single quotes, a shell takes any but these.
         let pasted = if wrapped && !line.contains('\'') { format!("export FASTLANE_SESSION='{line}'\n") } else { line.to_owned() };
-        let again = Session::from_pasted(&SecretString::from(pasted));
+        let again = from_pasted(&SecretString::from(pasted));
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(found(&again), cookies.iter().map(expected).collect::<Vec<_>>());
     }
@@ -118,7 +120,7 @@ proptest! {
     fn any_text_is_a_session_or_refused(
         pieces in prop::collection::vec(prop_oneof![4 => select(PASTED).prop_map(str::to_owned), 1 => text()], 0..40),
     ) {
-        if let Err(error) = Session::from_pasted(&SecretString::from(pieces.concat())) {
+        if let Err(error) = from_pasted(&SecretString::from(pieces.concat())) {
             prop_assert!(!error.to_string().is_empty());
         }
     }

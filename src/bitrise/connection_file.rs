@@ -10,8 +10,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::apple::api_key::IssuerId;
+use crate::apple::cookie::{Cookie, Lifetime};
 use crate::apple::device::Device;
-use crate::apple::session::{Cookie, IDMSA_ORIGIN, Lifetime};
+use crate::apple::session::IDMSA_ORIGIN;
 use crate::clock::rfc3339_exact;
 use crate::credential::Credential;
 
