@@ -25,7 +25,7 @@ pub const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-se
 
 /// The files that outputs point to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum File {
+pub enum FileKind {
     /// `AuthKey_<ID>.p8`
     PrivateKey,
     /// fastlane's API key file.
@@ -59,8 +59,8 @@ pub enum FilesError {
 #[derive(Debug, Default)]
 pub struct Files {
     folder: Option<(TempDir, String)>,
-    paths: BTreeMap<File, String>,
-    /// The text of [`File::Connection`].
+    paths: BTreeMap<FileKind, String>,
+    /// The text of [`FileKind::Connection`].
     pub connection_json: Option<SecretString>,
 }
 
@@ -72,7 +72,7 @@ impl Files {
     /// # Errors
     /// [`FilesError`]; nothing is left behind then.
     pub fn write(
-        wanted: &BTreeSet<File>,
+        wanted: &BTreeSet<FileKind>,
         credential: Option<&Credential>,
         devices: &[Device],
         temp_dir: &Path,
@@ -83,7 +83,7 @@ impl Files {
             let path = files.folder_in(temp_dir)?.join(&name);
             write_private(&path, &name, &content)?;
             files.paths.insert(file, text(&path)?);
-            if file == File::Connection {
+            if file == FileKind::Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
             }
         }
@@ -112,7 +112,7 @@ impl Files {
 
     /// The absolute path of a file, if it was written.
     #[must_use]
-    pub fn path(&self, file: File) -> Option<&str> {
+    pub fn path(&self, file: FileKind) -> Option<&str> {
         self.paths.get(&file).map(String::as_str)
     }
 
@@ -133,27 +133,27 @@ pub fn url_of(path: &str) -> Option<String> {
 
 /// A file's name and content, or `None` when there is nothing to write into it.
 fn content(
-    file: File,
+    file: FileKind,
     credential: Option<&Credential>,
     devices: &[Device],
 ) -> Option<(String, Zeroizing<Vec<u8>>)> {
     let plain = |text: String| Zeroizing::new(text.into_bytes());
     match (file, credential) {
-        (File::PrivateKey, Some(Credential::ApiKey(key))) => {
+        (FileKind::PrivateKey, Some(Credential::ApiKey(key))) => {
             Some((key.id.file_name(), plain(key.private_key.expose_pem().to_owned())))
         }
-        (File::FastlaneKey, Some(Credential::ApiKey(key))) => {
+        (FileKind::FastlaneKey, Some(Credential::ApiKey(key))) => {
             Some(("fastlane_api_key.json".to_owned(), key_file::json(key)))
         }
         // The connection's format has no key without an issuer.
-        (File::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
-        (File::Connection, Some(credential)) => {
+        (FileKind::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
+        (FileKind::Connection, Some(credential)) => {
             Some(("connection.json".to_owned(), connection_file::json(credential, devices)))
         }
-        (File::Devices, _) if !devices.is_empty() => {
+        (FileKind::Devices, _) if !devices.is_empty() => {
             Some(("devices.txt".to_owned(), plain(device_list::text(devices))))
         }
-        (File::DeviceList, _) if !devices.is_empty() => {
+        (FileKind::DeviceList, _) if !devices.is_empty() => {
             Some(("device_list.txt".to_owned(), plain(udid_list(devices))))
         }
         _ => None,

@@ -11,7 +11,7 @@ use crate::bitrise::envstore::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;
-use crate::files::{File, Files, url_of};
+use crate::files::{FileKind, Files, url_of};
 use crate::tools::{Fact, Tool, chosen};
 use crate::verify::Verification;
 
@@ -24,18 +24,18 @@ use Fact::{
 
 /// The files that outputs for these tools point to.
 #[must_use]
-pub fn files(tools: &BTreeSet<Tool>) -> BTreeSet<File> {
+pub fn files(tools: &BTreeSet<Tool>) -> BTreeSet<FileKind> {
     chosen(tools).filter_map(|output| file_of(output.fact)).collect()
 }
 
 /// The file that a fact points to.
-fn file_of(fact: Fact) -> Option<File> {
+fn file_of(fact: Fact) -> Option<FileKind> {
     match fact {
-        KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(File::PrivateKey),
-        FastlaneKeyPath => Some(File::FastlaneKey),
-        ConnectionUrl => Some(File::Connection),
-        Devices => Some(File::Devices),
-        DeviceList => Some(File::DeviceList),
+        KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
+        FastlaneKeyPath => Some(FileKind::FastlaneKey),
+        ConnectionUrl => Some(FileKind::Connection),
+        Devices => Some(FileKind::Devices),
+        DeviceList => Some(FileKind::DeviceList),
         _ => None,
     }
 }
@@ -99,23 +99,23 @@ impl<'a> Run<'a> {
             CredentialSource => self.source().to_owned(),
             Verified => yes_no(*self.verification == Verification::Verified).to_owned(),
             CredentialsFolder => self.files.folder()?.to_owned(),
-            KeyPath => self.file(File::PrivateKey)?.to_owned(),
-            KeyUrl => url_of(self.file(File::PrivateKey)?)?,
-            KeyFolder => self.file(File::PrivateKey).and(self.files.folder())?.to_owned(),
-            KeyFileReference => format!("@file:{}", self.file(File::PrivateKey)?),
+            KeyPath => self.file(FileKind::PrivateKey)?.to_owned(),
+            KeyUrl => url_of(self.file(FileKind::PrivateKey)?)?,
+            KeyFolder => self.file(FileKind::PrivateKey).and(self.files.folder())?.to_owned(),
+            KeyFileReference => format!("@file:{}", self.file(FileKind::PrivateKey)?),
             KeyId => self.key()?.id.to_string(),
             IssuerId => self.key()?.issuer()?.to_string(),
             EnterpriseYesNo => yes_no(self.key()?.enterprise).to_owned(),
             EnterpriseTrueFalse => self.key()?.enterprise.to_string(),
-            FastlaneKeyPath => self.file(File::FastlaneKey)?.to_owned(),
+            FastlaneKeyPath => self.file(FileKind::FastlaneKey)?.to_owned(),
             ApiKeyFalse => self.key().map(|_| false.to_string())?,
             Email => self.apple_id()?.email.expose_secret().to_owned(),
             AppleIdOne => self.apple_id().map(|_| "1".to_owned())?,
             PhoneNumber => self.sms_default_phone_number?.to_owned(),
             SessionEnd => clock::rfc3339(self.session()?.expires_at?)?,
-            ConnectionUrl => url_of(self.file(File::Connection)?)?,
-            Devices => self.file(File::Devices)?.to_owned(),
-            DeviceList => self.file(File::DeviceList)?.to_owned(),
+            ConnectionUrl => url_of(self.file(FileKind::Connection)?)?,
+            Devices => self.file(FileKind::Devices)?.to_owned(),
+            DeviceList => self.file(FileKind::DeviceList)?.to_owned(),
             TokenEnd => clock::rfc3339(self.token?.expires_at)?,
         };
         Some(plain.into())
@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         self.apple_id()?.session.as_ref()
     }
 
-    fn file(self, file: File) -> Option<&'a str> {
+    fn file(self, file: FileKind) -> Option<&'a str> {
         self.files.path(file)
     }
 
@@ -172,11 +172,11 @@ mod tests {
     fn only_files_that_a_chosen_output_names_are_written() {
         let credential_files = |tool| {
             let mut files = files(&BTreeSet::from([tool]));
-            files.retain(|file| !matches!(file, File::Devices | File::DeviceList));
+            files.retain(|file| !matches!(file, FileKind::Devices | FileKind::DeviceList));
             files.into_iter().collect::<Vec<_>>()
         };
-        assert_eq!(credential_files(Tool::Xcode), [File::PrivateKey]);
-        assert_eq!(credential_files(Tool::Connection), [File::Connection]);
-        assert_eq!(credential_files(Tool::Fastlane), [File::PrivateKey, File::FastlaneKey]);
+        assert_eq!(credential_files(Tool::Xcode), [FileKind::PrivateKey]);
+        assert_eq!(credential_files(Tool::Connection), [FileKind::Connection]);
+        assert_eq!(credential_files(Tool::Fastlane), [FileKind::PrivateKey, FileKind::FastlaneKey]);
     }
 }
