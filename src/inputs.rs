@@ -13,7 +13,7 @@ use serde::de::IntoDeserializer as _;
 use serde::de::value::Error as ValueError;
 
 use crate::apple::api_key::{IssuerId, KeyId, Owner, is_usual_key_id, is_uuid};
-use crate::apple::private_key::{is_key_text, is_path_like, must_not_be_shown};
+use crate::apple::key_text::{is_key_text, is_path_like, must_not_be_shown};
 use crate::apple::token;
 use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::credential::{Source, Toggle};

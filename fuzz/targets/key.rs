@@ -1,7 +1,8 @@
 //! Any bytes as a private key: refused by name, or the one canonical form of a key.
 #![no_main]
 
-use apple_services_connection::apple::private_key::{PrivateKey, is_key_text, must_not_be_shown};
+use apple_services_connection::apple::key_text::{is_key_text, must_not_be_shown};
+use apple_services_connection::apple::private_key::PrivateKey;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use crate::apple::private_key::{PrivateKey, must_not_be_shown};
+use crate::apple::key_text::must_not_be_shown;
+use crate::apple::private_key::PrivateKey;
 
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]

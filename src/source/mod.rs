@@ -9,7 +9,7 @@ pub mod inputs;
 use std::path::Path;
 
 use crate::apple::device::DeviceRecord;
-use crate::apple::private_key::must_not_be_shown;
+use crate::apple::key_text::must_not_be_shown;
 use crate::bitrise::connection::Connection;
 use crate::credential::{Credential, Found, Kind, Source, Toggle};
 use crate::host::Host;

@@ -1,0 +1,113 @@
+//! The ASN.1 structures that a key can be, and that people take for one.
+
+use aws_lc_rs::encoding::AsBigEndian as _;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use pkcs8::der::pem::LineEnding;
+use pkcs8::der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
+use pkcs8::spki::AlgorithmIdentifierRef;
+use pkcs8::{PrivateKeyInfoRef, SecretDocument};
+use secrecy::SecretString;
+
+use super::refusal::Refusal;
+
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+const PKCS7_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+
+/// Proves a key fit for ES256 and writes it in its canonical form.
+///
+/// # Errors
+/// A [`Refusal`] that says what the structure is instead, or that its parts do not fit together.
+pub(super) fn to_canonical_pem(der: &[u8]) -> Result<SecretString, Refusal> {
+    match identify(der) {
+        Some(Der::P256Key) => {}
+        Some(Der::Refused(refusal)) => return Err(refusal),
+        None => return Err(Refusal::Damaged),
+    }
+    // Checks that the number lies on the curve and that the public key, if there, belongs to it.
+    let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
+        .map_err(|_| Refusal::Damaged)?;
+    canonical_pem(&pair).ok_or(Refusal::Damaged)
+}
+
+/// PKCS#8 around SEC1 ([RFC 5915]) with the public key, as OpenSSL writes it.
+///
+/// Built here and not by the crypto library, whose own export leaves an unwiped copy behind.
+///
+/// [RFC 5915]: https://www.rfc-editor.org/rfc/rfc5915
+fn canonical_pem(pair: &EcdsaKeyPair) -> Option<SecretString> {
+    let scalar = pair.private_key().as_be_bytes().ok()?;
+    let ec_key = sec1::EcPrivateKey {
+        private_key: scalar.as_ref(),
+        parameters: None,
+        public_key: Some(pair.public_key().as_ref()),
+    };
+    let ec_key = SecretDocument::encode_msg(&ec_key).ok()?;
+    let algorithm = AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some(AnyRef::from(&P256)) };
+    let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(ec_key.as_bytes()).ok()?);
+    let document = SecretDocument::encode_msg(&info).ok()?;
+    let pem = document.to_pem("PRIVATE KEY", LineEnding::LF).ok()?;
+    Some(SecretString::from(pem.as_str()))
+}
+
+/// What a DER structure is.
+pub(super) enum Der {
+    P256Key,
+    Refused(Refusal),
+}
+
+/// Tells the ASN.1 structures apart by their first elements, as each of their standards
+/// defines them. `None`: none of them, or cut short.
+pub(super) fn identify(der: &[u8]) -> Option<Der> {
+    if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
+        let algorithm = &info.algorithm;
+        return Some(match algorithm.oid {
+            EC_PUBLIC_KEY if algorithm.parameters_oid() == Ok(P256) => Der::P256Key,
+            EC_PUBLIC_KEY => Der::Refused(Refusal::OtherCurve),
+            RSA => Der::Refused(Refusal::Rsa),
+            ED25519 => Der::Refused(Refusal::Ed25519),
+            _ => Der::Refused(Refusal::OtherAlgorithm),
+        });
+    }
+    if let Ok(key) = sec1::EcPrivateKey::from_der(der) {
+        let curve = key.parameters.and_then(sec1::EcParameters::named_curve);
+        let is_p256 = curve.map_or(key.private_key.len() == 32, |curve| curve == P256);
+        return Some(if is_p256 { Der::P256Key } else { Der::Refused(Refusal::OtherCurve) });
+    }
+    identify_other(der).map(Der::Refused)
+}
+
+fn identify_other(der: &[u8]) -> Option<Refusal> {
+    let whole = AnyRef::from_der(der).ok()?;
+    if whole.tag() != Tag::Sequence {
+        return None;
+    }
+    let mut outer = SliceReader::new(whole.value()).ok()?;
+    let first: AnyRef<'_> = outer.decode().ok()?;
+    let second: AnyRef<'_> = outer.decode().ok()?;
+    match (first.tag(), second.tag()) {
+        // PFX ::= SEQUENCE { version INTEGER, authSafe ContentInfo, … } (RFC 7292)
+        (Tag::Integer, Tag::Sequence)
+            if matches!(first_oid(second), Some(PKCS7_DATA | PKCS7_SIGNED_DATA)) =>
+        {
+            Some(Refusal::Pkcs12)
+        }
+        // RSAPrivateKey ::= SEQUENCE { version INTEGER, modulus INTEGER, … } (RFC 8017)
+        (Tag::Integer, Tag::Integer) => Some(Refusal::Rsa),
+        // EncryptedPrivateKeyInfo ::= SEQUENCE { AlgorithmIdentifier, OCTET STRING } (RFC 5958)
+        (Tag::Sequence, Tag::OctetString) => Some(Refusal::Encrypted),
+        // SubjectPublicKeyInfo ::= SEQUENCE { AlgorithmIdentifier, BIT STRING } (RFC 5280)
+        (Tag::Sequence, Tag::BitString) => Some(Refusal::PublicKey),
+        // Certificate ::= SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING } (RFC 5280)
+        (Tag::Sequence, Tag::Sequence) => Some(Refusal::Certificate),
+        _ => None,
+    }
+}
+
+fn first_oid(sequence: AnyRef<'_>) -> Option<ObjectIdentifier> {
+    SliceReader::new(sequence.value()).ok()?.decode().ok()
+}
