@@ -16,8 +16,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use apple_services_connection::apple::cookie::CookieRecord;
 use apple_services_connection::apple::session::Session;
-use apple_services_connection::bitrise::envman::Limits;
-use apple_services_connection::bitrise::envstore::{self, Entry};
+use apple_services_connection::bitrise::entry::Entry;
+use apple_services_connection::bitrise::envstore;
+use apple_services_connection::bitrise::limits::Limits;
 use apple_services_connection::fastlane::session::to_variable;
 use apple_services_connection::tools;
 use proptest::strategy::{Strategy, ValueTree as _};

@@ -1,9 +1,12 @@
 //! Hands the outputs to the Bitrise CLI, all of them or none.
 
+use std::io;
 use std::path::Path;
 
-use crate::bitrise::envman::{self, AddError, Limits, TooLarge};
-use crate::bitrise::envstore::{self, Entry, EnvstoreError};
+use crate::bitrise::entry::Entry;
+use crate::bitrise::envman::{self, AddError};
+use crate::bitrise::envstore::{self, EnvstoreError};
+use crate::bitrise::limits::{Limits, TooLarge};
 use crate::host::Host;
 
 const STORE_VARIABLE: &str = "ENVMAN_ENVSTORE_PATH";
@@ -22,7 +25,7 @@ pub enum ExportError {
     #[error(
         "The outputs cannot be exported to {path} ({error}): make the file that {STORE_VARIABLE} names writable."
     )]
-    Envstore { path: String, error: EnvstoreError },
+    Envstore { path: String, error: io::Error },
     #[error(
         "The outputs cannot be exported: the file that {STORE_VARIABLE} names ({path}) is larger than {} MiB, so it is no envstore: delete that file.",
         envstore::MAX_BYTES / 1024 / 1024
@@ -61,6 +64,6 @@ pub async fn export(entries: &[Entry], host: &Host) -> Result<(), ExportError> {
                 .await
                 .map_err(|error| ExportError::UnknownForm { path: path.to_owned(), error })
         }
-        Err(error) => Err(ExportError::Envstore { path: path.to_owned(), error }),
+        Err(EnvstoreError::Io(error)) => Err(ExportError::Envstore { path: path.to_owned(), error }),
     }
 }

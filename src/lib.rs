@@ -27,7 +27,7 @@ pub mod yaml;
 use anyhow::{anyhow, bail};
 
 use crate::apple::{device, token};
-use crate::bitrise::envstore::Entry;
+use crate::bitrise::entry::Entry;
 use crate::bitrise::log::{done, set_verbose, title};
 use crate::bitrise::step_yml::StepYml;
 use crate::credential::{Credential, Found};

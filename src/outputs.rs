@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::apple::api_key::ApiKey;
 use crate::apple::session::Session;
-use crate::bitrise::envstore::Entry;
+use crate::bitrise::entry::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use secrecy::ExposeSecret as _;
 use time::{Duration, OffsetDateTime};
 
-use crate::bitrise::envstore::Entry;
+use crate::bitrise::entry::Entry;
 use crate::bitrise::log::{done, printable, title};
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source, Toggle};

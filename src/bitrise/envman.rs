@@ -1,6 +1,4 @@
-//! envman: its size limits, and the tool itself where the file cannot be written directly.
-//!
-//! Source of the limits: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>.
+//! envman itself, where its file cannot be written directly.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,88 +7,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-use crate::bitrise::envstore::Entry;
-
-/// How much envman lets into the store, in KiB. Zero or less: no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// For one value.
-    pub env_bytes_limit_in_kb: i64,
-    /// For all values of the store together.
-    pub env_list_bytes_limit_in_kb: i64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 }
-    }
-}
-
-/// Outputs that would go over a limit of envman, which would then fail the build.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TooLarge {
-    #[error(
-        "the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: raise env_bytes_limit_in_kb in ~/.envman/configs.json"
-    )]
-    Value { key: &'static str, kib: u64, limit: i64 },
-    #[error(
-        "with the output {key}, the values that Steps have exported come to {kib} KiB, and envman takes at most {limit} KiB: raise env_list_bytes_limit_in_kb in ~/.envman/configs.json, or have earlier Steps export less"
-    )]
-    List { key: &'static str, kib: u64, limit: i64 },
-}
-
-impl Limits {
-    /// Reads `~/.envman/configs.json`; without that file, envman's defaults.
-    ///
-    /// # Errors
-    /// When the file is there and is not readable as envman would read it.
-    pub fn of_user(home: Option<&str>) -> Result<Self, String> {
-        let Some(home) = home else { return Ok(Self::default()) };
-        let path = Path::new(home).join(".envman/configs.json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| {
-                "envman's settings in ~/.envman/configs.json are no valid JSON: correct or delete that file".to_owned()
-            }),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Self::default()),
-            Err(error) => Err(format!("envman's settings in ~/.envman/configs.json cannot be read ({error}): correct its permissions")),
-        }
-    }
-
-    /// Checks entries that join a store whose other values have `kept_bytes`.
-    ///
-    /// # Errors
-    /// [`TooLarge`], naming the first output over a limit.
-    pub fn check(self, kept_bytes: usize, entries: &[Entry]) -> Result<(), TooLarge> {
-        let mut total = kept_bytes;
-        for entry in entries {
-            let bytes = entry.value_bytes();
-            total += bytes;
-            if exceeds(bytes, self.env_bytes_limit_in_kb) {
-                let limit = self.env_bytes_limit_in_kb;
-                return Err(TooLarge::Value { key: entry.key, kib: kib(bytes), limit });
-            }
-            if exceeds(total, self.env_list_bytes_limit_in_kb) {
-                let limit = self.env_list_bytes_limit_in_kb;
-                return Err(TooLarge::List { key: entry.key, kib: kib(total), limit });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn exceeds(bytes: usize, limit_in_kb: i64) -> bool {
-    u64::try_from(limit_in_kb).is_ok_and(|kb| kb > 0 && bytes as u64 > kb.saturating_mul(1024))
-}
-
-fn kib(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(1024)
-}
+use crate::bitrise::entry::Entry;
 
 /// Why `envman add` did not take the outputs.
 #[derive(Debug, thiserror::Error)]
@@ -181,35 +102,4 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
         return Err(failed(status.to_string()));
     }
     written.map_err(|error| failed(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_envmans_defaults_unless_its_settings_say_otherwise()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let home = tempfile::tempdir()?;
-        let home_path = home.path().to_str();
-        let defaults = Limits { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 };
-        assert_eq!(Limits::of_user(home_path), Ok(defaults));
-        assert_eq!(Limits::of_user(None), Ok(defaults));
-        fs::create_dir(home.path().join(".envman"))?;
-        let settings = home.path().join(".envman/configs.json");
-        fs::write(&settings, r#"{"env_bytes_limit_in_kb": 20}"#)?;
-        assert_eq!(Limits::of_user(home_path), Ok(Limits { env_bytes_limit_in_kb: 20, ..defaults }));
-        fs::write(&settings, "no JSON")?;
-        assert!(Limits::of_user(home_path).is_err_and(|error| error.contains("configs.json")));
-        Ok(())
-    }
-
-    #[test]
-    fn a_limit_of_zero_or_less_is_none() {
-        let value = Entry { key: "A", value: Some("x".repeat(10_000_000).into()), is_sensitive: false };
-        for limit in [0, -1] {
-            let limits = Limits { env_bytes_limit_in_kb: limit, env_list_bytes_limit_in_kb: limit };
-            assert_eq!(limits.check(usize::MAX / 2, std::slice::from_ref(&value)), Ok(()));
-        }
-    }
 }

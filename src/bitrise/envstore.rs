@@ -19,12 +19,13 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
-use crate::bitrise::envman::Limits;
+use crate::bitrise::entry::Entry;
+use crate::bitrise::limits::{Limits, TooLarge};
 use crate::yaml;
 
 /// No build's outputs come to this: what is larger is no envstore, and is not read.
@@ -39,57 +40,28 @@ const MAX_MARKS: usize = 64 * 1024;
 /// What ends a line in YAML 1.1.
 const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// A value on its way to later Steps.
-#[derive(Debug)]
-pub struct Entry {
-    pub key: &'static str,
-    /// `None` takes the variable away from later Steps.
-    pub value: Option<SecretString>,
-    /// Whether the Bitrise CLI redacts it in later Steps' logs.
-    pub is_sensitive: bool,
-}
-
-impl Entry {
-    #[must_use]
-    pub fn unset(key: &'static str) -> Self {
-        Self { key, value: None, is_sensitive: false }
-    }
-
-    /// How much of envman's limits it takes.
-    #[must_use]
-    pub fn value_bytes(&self) -> usize {
-        self.value.as_ref().map_or(0, |value| value.expose_secret().len())
-    }
-
-    fn to_yaml(&self, indent: &str) -> Zeroizing<String> {
-        let value = self.value.as_ref().map_or("", |value| value.expose_secret());
-        let value = Zeroizing::new(yaml::quoted(value));
-        let mut parts = vec![indent, "- ", self.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
-        let options = [
-            (self.value.is_some(), "    is_expand: false\n"),
-            (self.is_sensitive, "    is_sensitive: true\n"),
-            (self.value.is_none(), "    unset: true\n"),
-        ];
-        for (_, option) in options.into_iter().filter(|(applies, _)| *applies) {
-            parts.extend([indent, option]);
-        }
-        // Joined into one buffer of the right size: one that grows leaves copies behind.
-        Zeroizing::new(parts.concat())
-    }
-}
-
 /// Why outputs did not get into the file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum EnvstoreError {
     /// Not as envman writes it; envman itself may still read it.
-    #[error("it is not in the form that envman writes")]
     UnknownForm,
-    #[error("it is larger than {} MiB", MAX_BYTES / 1024 / 1024)]
+    /// More than [`MAX_BYTES`].
     Oversize,
-    #[error(transparent)]
-    TooLarge(#[from] crate::bitrise::envman::TooLarge),
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    /// The outputs would go over a limit of envman.
+    TooLarge(TooLarge),
+    Io(io::Error),
+}
+
+impl From<TooLarge> for EnvstoreError {
+    fn from(error: TooLarge) -> Self {
+        Self::TooLarge(error)
+    }
+}
+
+impl From<io::Error> for EnvstoreError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// Puts all entries into the file at `path` in one atomic replacement.
@@ -128,6 +100,23 @@ fn read(file: &fs::File) -> Result<Zeroizing<Vec<u8>>, EnvstoreError> {
     Ok(bytes)
 }
 
+/// An entry as a part of the file.
+fn to_yaml(entry: &Entry, indent: &str) -> Zeroizing<String> {
+    let value = entry.value.as_ref().map_or("", |value| value.expose_secret());
+    let value = Zeroizing::new(yaml::quoted(value));
+    let mut parts = vec![indent, "- ", entry.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
+    let options = [
+        (entry.value.is_some(), "    is_expand: false\n"),
+        (entry.is_sensitive, "    is_sensitive: true\n"),
+        (entry.value.is_none(), "    unset: true\n"),
+    ];
+    for (_, option) in options.into_iter().filter(|(applies, _)| *applies) {
+        parts.extend([indent, option]);
+    }
+    // Joined into one buffer of the right size: one that grows leaves copies behind.
+    Zeroizing::new(parts.concat())
+}
+
 /// The text of the file with `entries` in it.
 fn merge(text: &str, entries: &[Entry], limits: Limits) -> Result<Zeroizing<String>, EnvstoreError> {
     let store = Store::parse(text)?;
@@ -135,7 +124,7 @@ fn merge(text: &str, entries: &[Entry], limits: Limits) -> Result<Zeroizing<Stri
     let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
     limits.check(kept.map(|item| item.value_bytes).sum(), entries)?;
 
-    let rendered: Vec<_> = entries.iter().map(|entry| (entry.key, entry.to_yaml(store.indent))).collect();
+    let rendered: Vec<_> = entries.iter().map(|entry| (entry.key, to_yaml(entry, store.indent))).collect();
     let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
     let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
@@ -420,7 +409,7 @@ fn write_in_place(target: &Path, new: &[u8], old: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+    type Result = std::result::Result<(), EnvstoreError>;
 
     const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
 
@@ -567,14 +556,13 @@ mod tests {
         let fits = [entry("A", &"y".repeat(1024))];
         assert!(merge(&old, &fits, limits).is_ok(), "the old value of A does not count");
         let long = [entry("A", &"y".repeat(1025))];
-        let error = merge(&old, &long, limits).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("output A has 2 KiB") && error.contains("at most 1 KiB"), "{error}");
+        let over = |entries: &[Entry]| match merge(&old, entries, limits) {
+            Err(EnvstoreError::TooLarge(error)) => Some(error),
+            _ => None,
+        };
+        assert_eq!(over(&long), Some(TooLarge::Value { key: "A", kib: 2, limit: 1 }));
         let many = [entry("A", &"y".repeat(1024)), entry("B", "z")];
-        let error = merge(&old, &many, limits).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(
-            error.contains("output B") && error.contains("3 KiB") && error.contains("at most 2 KiB"),
-            "{error}"
-        );
+        assert_eq!(over(&many), Some(TooLarge::List { key: "B", kib: 3, limit: 2 }));
     }
 
     #[test]

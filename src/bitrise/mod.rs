@@ -2,8 +2,10 @@
 
 pub mod connection;
 pub mod connection_file;
+pub mod entry;
 pub mod envman;
 pub mod envstore;
+pub mod limits;
 pub mod log;
 pub mod page;
 pub mod step_yml;

@@ -4,8 +4,9 @@
 
 use std::fs;
 
-use apple_services_connection::bitrise::envman::Limits;
-use apple_services_connection::bitrise::envstore::{self, Entry, EnvstoreError};
+use apple_services_connection::bitrise::entry::Entry;
+use apple_services_connection::bitrise::envstore::{self, EnvstoreError};
+use apple_services_connection::bitrise::limits::Limits;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
@@ -94,7 +95,7 @@ proptest! {
     fn any_strings_survive_the_trip_through_the_envstore(entries in entries()) {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
-        envstore::write(&path, &entries, NO_LIMITS).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        envstore::write(&path, &entries, NO_LIMITS).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         let envs = read(&fs::read_to_string(&path)?).ok_or_else(|| TestCaseError::fail("no envstore"))?;
         prop_assert_eq!(envs, entries.iter().map(as_value).collect::<Vec<_>>());
     }
