@@ -1,7 +1,9 @@
-//! One way to fetch a document: bounded in time, size, tries and redirects.
+//! One way to ask a server: bounded in time, size, tries and redirects.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -11,22 +13,21 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{StatusCode, Url};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::host::Host;
+use crate::host::{Host, Sleep};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// A server that asks for a longer pause than this is asked again after this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
 
 /// How long a document of Bitrise or of a file host may take.
 pub const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether an answer may send the request on to another address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Redirects {
     /// For requests that carry a secret.
     Refused,
@@ -92,27 +93,6 @@ fn meaning(status: StatusCode) -> &'static str {
 }
 
 impl Failure {
-    /// Whether the same request may succeed a moment later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::BrokenOff(_) => true,
-            Self::Status { status, .. } => {
-                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
-            }
-            _ => false,
-        }
-    }
-
-    /// How long the server asks to wait before the next try.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-
     fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
         // The URL can hold a signature.
         let error = error.without_url();
@@ -157,39 +137,93 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Fetches a document, trying again on what may pass: at most four times in all, with
-/// exponential backoff and jitter, or after the pause that the server asks for.
-///
-/// # Errors
-/// The [`Failure`] of the last try.
-pub async fn get(request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let client = Client::new(request)?;
-    let sleep = host.sleep.clone();
-    (|| async { client.ask(request, host).await?.ok() })
-        .retry(backoff(host))
-        .sleep(move |span| sleep(span))
-        .when(Failure::is_transient)
-        .adjust(|failure, pause| {
-            // `None` ends the tries; only the length of a pause is the server's to choose.
-            pause.map(|pause| failure.retry_after().unwrap_or(pause).min(LONGEST_PAUSE))
-        })
-        .notify(|failure, pause| log_retry(&request.url, failure, pause))
-        .await
+/// How patiently a question is put again after a failure that may pass: at most four times in
+/// all, after half a second, one and two, each with up to as much again by chance, or after the
+/// pause that the server asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// The longest pause that a server may ask for.
+    pub longest_pause: Duration,
+    /// What is done when it asks for a longer one.
+    pub on_longer_pause: OnLongerPause,
+    /// When all of it must have ended, tries and pauses.
+    pub deadline: Option<Deadline>,
 }
 
-/// Pauses for three more tries: half a second, one, two, and up to as much again by chance.
-#[must_use]
-pub fn backoff(host: &Host) -> ExponentialBuilder {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_times(RETRIES)
-        .with_jitter()
-        .with_jitter_seed(host.jitter_seed)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLongerPause {
+    /// It is asked again after [`RetryPolicy::longest_pause`].
+    Shorten,
+    /// It is not asked again.
+    GiveUp,
 }
 
-/// Says in the log that a request is made again.
-pub fn log_retry(url: &Url, failure: &impl fmt::Display, pause: Duration) {
-    log::warn!("{} {failure}; trying again in {:.1} s", site(url), pause.as_secs_f64());
+/// The end of a time span that began when this was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    limit: Duration,
+    /// `None`: after the end of time.
+    at: Option<Instant>,
+}
+
+/// A failure of a try, as far as trying again depends on it. `Display` completes a sentence that
+/// begins with the site.
+pub trait TryError: fmt::Display + From<Failure> {
+    /// Whether the same question may be answered a moment later.
+    fn is_transient(&self) -> bool;
+    /// How long the server asks to wait before the next try.
+    fn retry_after(&self) -> Option<Duration>;
+}
+
+impl RetryPolicy {
+    /// For a document without which the build fails: worth waiting for.
+    pub const DOCUMENT: Self = Self {
+        longest_pause: Duration::from_secs(30),
+        on_longer_pause: OnLongerPause::Shorten,
+        deadline: None,
+    };
+
+    /// The pause before the next try, or `None` when there is to be none. `planned` is that of the
+    /// backoff, which is `None` after the last try; only a pause's length is the server's to choose.
+    fn pause(&self, asked: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
+        let pause = match (asked.unwrap_or(planned?), self.on_longer_pause) {
+            (pause, _) if pause <= self.longest_pause => pause,
+            (_, OnLongerPause::Shorten) => self.longest_pause,
+            (_, OnLongerPause::GiveUp) => return None,
+        };
+        self.deadline.is_none_or(|deadline| deadline.is_after(pause)).then_some(pause)
+    }
+}
+
+impl Deadline {
+    #[must_use]
+    pub fn after(limit: Duration) -> Self {
+        Self { limit, at: Instant::now().checked_add(limit) }
+    }
+
+    /// Whether it lies after a pause that begins now.
+    fn is_after(self, pause: Duration) -> bool {
+        self.at.is_none_or(|at| Instant::now().checked_add(pause).is_some_and(|end| end < at))
+    }
+}
+
+impl TryError for Failure {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::BrokenOff(_) => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 impl Answer {
@@ -216,14 +250,27 @@ pub fn site(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// A client for requests like the one that it was made for: to its site, with its redirects.
-pub struct Client(reqwest::Client);
+/// What a client is set up for; requests of one kind share theirs, and its open connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    redirects: Redirects,
+    /// Of this machine, past any proxy: one would take the request, and its token, off it.
+    is_loopback: bool,
+    /// Nothing here will speak TLS, and reading the system's store takes longer than the rest.
+    is_plain: bool,
+}
 
-impl Client {
-    /// # Errors
-    /// When the system's trust store cannot be read.
-    pub fn new(request: &Get) -> Result<Self, Failure> {
-        let policy = match request.redirects {
+impl Kind {
+    fn of(request: &Get) -> Self {
+        Self {
+            redirects: request.redirects,
+            is_loopback: is_loopback(&request.url),
+            is_plain: request.url.scheme() == "http" && request.redirects == Redirects::Refused,
+        }
+    }
+
+    fn client(self) -> Result<reqwest::Client, reqwest::Error> {
+        let policy = match self.redirects {
             Redirects::Refused => Policy::none(),
             Redirects::Followed => Policy::custom(follow),
         };
@@ -232,24 +279,90 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(policy)
             .referer(false);
-        if is_loopback(&request.url) {
-            // A proxy would take the request, and its token, off this machine.
+        if self.is_loopback {
             builder = builder.no_proxy();
         }
-        if request.url.scheme() == "http" && request.redirects == Redirects::Refused {
-            // Nothing here will speak TLS, and reading the system's store takes longer than the rest.
+        if self.is_plain {
             builder = builder.tls_certs_only([]);
         }
-        builder.build().map(Self).map_err(|error| Failure::from_reqwest(error, request.timeout))
+        builder.build()
+    }
+}
+
+/// Asks servers. Made once for a run: questions to one server share a connection.
+pub struct Http {
+    clients: Mutex<HashMap<Kind, reqwest::Client>>,
+    now: fn() -> OffsetDateTime,
+    sleep: Sleep,
+    jitter_seed: u64,
+}
+
+impl Http {
+    #[must_use]
+    pub fn new(host: &Host) -> Self {
+        Self {
+            clients: Mutex::default(),
+            now: host.now,
+            sleep: host.sleep.clone(),
+            jitter_seed: host.jitter_seed,
+        }
     }
 
-    /// Makes the request once.
+    /// The time of day, UTC.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        (self.now)()
+    }
+
+    /// Fetches a document, trying again on what may pass.
+    ///
+    /// # Errors
+    /// The [`Failure`] of the last try.
+    pub async fn get(&self, request: &Get, policy: RetryPolicy) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        self.retry(&request.url, policy, || async { self.ask(request).await?.ok() }).await
+    }
+
+    /// Puts a question until it is answered, its failure is one that stays, or the policy ends the
+    /// tries.
+    ///
+    /// # Errors
+    /// That of the last try.
+    pub async fn retry<T, E: TryError>(
+        &self,
+        url: &Url,
+        policy: RetryPolicy,
+        ask: impl AsyncFn() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_times(RETRIES)
+            .with_jitter()
+            .with_jitter_seed(self.jitter_seed);
+        let sleep = self.sleep.clone();
+        let tries = (|| ask())
+            .retry(backoff)
+            .sleep(move |span| sleep(span))
+            .when(E::is_transient)
+            .adjust(|error, planned| policy.pause(error.retry_after(), planned))
+            .notify(|error, pause| {
+                log::warn!("{} {error}; trying again in {:.1} s", site(url), pause.as_secs_f64());
+            });
+        match policy.deadline {
+            Some(Deadline { limit, at: Some(at) }) => tokio::time::timeout_at(at, tries)
+                .await
+                .unwrap_or_else(|_| Err(Failure::Timeout(limit).into())),
+            _ => tries.await,
+        }
+    }
+
+    /// Makes a request once.
     ///
     /// # Errors
     /// [`Failure`] when there is no whole answer. An answer of any status is one.
-    pub async fn ask(&self, request: &Get, host: &Host) -> Result<Answer, Failure> {
+    pub async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
         let failure = |error| Failure::from_reqwest(error, request.timeout);
-        let call = self.0.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);
+        let client = self.client(Kind::of(request)).map_err(failure)?;
+        let call = client.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);
         let mut response = call.send().await.map_err(failure)?;
         let status = response.status();
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
@@ -271,10 +384,28 @@ impl Client {
         Ok(Answer {
             status,
             date: header(&response, &DATE).and_then(http_date),
-            retry_after: header(&response, &RETRY_AFTER).and_then(|value| pause(value, (host.now)())),
+            retry_after: header(&response, &RETRY_AFTER).and_then(|value| pause(value, self.now())),
             body,
         })
     }
+
+    fn client(&self, kind: Kind) -> Result<reqwest::Client, reqwest::Error> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = kind.client()?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+}
+
+/// Fetches a document with a client of its own.
+///
+/// # Errors
+/// The [`Failure`] of the last try.
+pub async fn get(request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    Http::new(host).get(request, RetryPolicy::DOCUMENT).await
 }
 
 fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
@@ -328,37 +459,50 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// Fetches a file that the server serves with these behaviours. Returns the pauses, too:
-    /// they are recorded, not waited for.
-    fn fetch(
-        behaviours: Vec<Behaviour>,
-    ) -> Result<(std::result::Result<usize, Failure>, Vec<Duration>, usize)> {
-        let server = StandIn::start()?;
-        let url = server.file("key", "AuthKey.p8", *b"0123456789", behaviours);
-        let pauses = Arc::new(Mutex::new(Vec::new()));
-        let recorder = Arc::clone(&pauses);
-        let host = Host {
+    fn http(sleep: Sleep) -> Http {
+        Http::new(&Host {
             env: std::collections::BTreeMap::new(),
             env_not_utf8: Vec::new(),
             now: || datetime!(2026-11-20 09:00 UTC),
             temp_dir: std::path::PathBuf::new(),
-            sleep: Arc::new(move |pause| {
-                if let Ok(mut pauses) = recorder.lock() {
-                    pauses.push(pause);
-                }
-                Box::pin(std::future::ready(()))
-            }),
+            sleep,
             jitter_seed: 1,
-        };
-        let request = Get {
-            url: Url::parse(&url)?,
+        })
+    }
+
+    fn request(url: &str) -> Result<Get> {
+        Ok(Get {
+            url: Url::parse(url)?,
             headers: HeaderMap::new(),
             redirects: Redirects::Followed,
             max_bytes: 64,
             timeout: DOCUMENT_TIMEOUT,
-        };
+        })
+    }
+
+    /// What came of it, the pauses between the tries, and how many requests were made.
+    type Fetched = (std::result::Result<usize, Failure>, Vec<Duration>, usize);
+
+    /// Fetches a file that the server serves with these behaviours. Returns the pauses, too:
+    /// they are recorded, not waited for.
+    fn fetch(behaviours: Vec<Behaviour>) -> Result<Fetched> {
+        fetch_by(RetryPolicy::DOCUMENT, behaviours)
+    }
+
+    fn fetch_by(policy: RetryPolicy, behaviours: Vec<Behaviour>) -> Result<Fetched> {
+        let server = StandIn::start()?;
+        let url = server.file("key", "AuthKey.p8", *b"0123456789", behaviours);
+        let pauses = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&pauses);
+        let http = http(Arc::new(move |pause| {
+            if let Ok(mut pauses) = recorder.lock() {
+                pauses.push(pause);
+            }
+            Box::pin(std::future::ready(()))
+        }));
+        let request = request(&url)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let result = runtime.block_on(get(&request, &host)).map(|body| body.len());
+        let result = runtime.block_on(http.get(&request, policy)).map(|body| body.len());
         let pauses = pauses.lock().map_err(|_| "poisoned")?.clone();
         Ok((result, pauses, server.requests().len()))
     }
@@ -421,6 +565,61 @@ mod tests {
         assert_eq!(pause_for("3600")?, [Duration::from_secs(30)]);
         assert_eq!(pause_for("Fri, 20 Nov 2026 09:00:12 GMT")?, [Duration::from_secs(12)]);
         assert_eq!(pause_for("Fri, 20 Nov 2026 08:00:00 GMT")?, [Duration::ZERO], "a time that has passed");
+        Ok(())
+    }
+
+    #[test]
+    fn a_server_that_asks_for_too_long_a_pause_is_not_asked_again_where_the_policy_gives_up() -> Result {
+        let policy = RetryPolicy {
+            longest_pause: Duration::from_secs(5),
+            on_longer_pause: OnLongerPause::GiveUp,
+            deadline: None,
+        };
+        let pauses_for = |value: &str| -> Result<_> {
+            let (result, pauses, _) = fetch_by(policy, vec![status(503, &[("Retry-After", value)])])?;
+            Ok((result.is_ok(), pauses))
+        };
+        assert_eq!(pauses_for("5")?, (true, vec![Duration::from_secs(5)]));
+        assert_eq!(pauses_for("6")?, (false, vec![]));
+        Ok(())
+    }
+
+    #[test]
+    fn no_pause_begins_that_would_end_after_the_deadline() -> Result {
+        let until = |limit| RetryPolicy {
+            deadline: Some(Deadline::after(Duration::from_secs(limit))),
+            ..RetryPolicy::DOCUMENT
+        };
+        let behaviour = || status(503, &[("Retry-After", "20")]);
+        let (result, pauses, _) = fetch_by(until(15), vec![behaviour()])?;
+        assert!(matches!(result, Err(Failure::Status { .. })), "the failure is said, not the deadline");
+        assert_eq!(pauses.len(), 0);
+        let (result, pauses, _) = fetch_by(until(60), vec![behaviour()])?;
+        assert_eq!((result, pauses), (Ok(10), vec![Duration::from_secs(20)]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_try_that_is_under_way_ends_at_the_deadline() -> Result {
+        let limit = Duration::from_secs(1);
+        let policy = RetryPolicy { deadline: Some(Deadline::after(limit)), ..RetryPolicy::DOCUMENT };
+        let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60));
+        let (result, _, requests) = fetch_by(policy, vec![stall.forever()])?;
+        assert_eq!((result, requests), (Err(Failure::Timeout(limit)), 1));
+        Ok(())
+    }
+
+    #[test]
+    fn questions_to_one_server_share_a_connection() -> Result {
+        let server = StandIn::start()?;
+        let urls = ["a", "b"].map(|name| server.file(name, "AuthKey.p8", *b"0123456789", vec![]));
+        let http = http(Arc::new(|_| Box::pin(std::future::ready(()))));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for url in urls {
+            runtime.block_on(http.get(&request(&url)?, RetryPolicy::DOCUMENT))?;
+        }
+        let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+        assert!(matches!(connections.as_slice(), [first, second] if first == second), "{connections:?}");
         Ok(())
     }
 

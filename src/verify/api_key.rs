@@ -3,18 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use backon::Retryable as _;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint, not_asked, pause};
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint};
 use crate::apple::api_key::{ApiKey, KeyId, Owner};
 use crate::apple::app_store_connect::{AGREEMENT_MISSING, APPS, BUNDLE_IDS, ErrorResponse, Listing};
 use crate::apple::token::{self, CannotSign};
-use crate::host::Host;
-use crate::http::{self, Answer, Client, Failure, Get, HeaderMap, Redirects};
+use crate::http::{self, Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError};
 use crate::inputs::Services;
 use crate::warnings::Warnings;
 
@@ -78,8 +76,14 @@ impl fmt::Display for Trial {
     }
 }
 
-impl Trial {
-    fn is_worth_another(&self) -> bool {
+impl From<Failure> for Trial {
+    fn from(failure: Failure) -> Self {
+        Self::NotAnswered(failure)
+    }
+}
+
+impl TryError for Trial {
+    fn is_transient(&self) -> bool {
         match self {
             Self::Unauthorized { .. } => true,
             Self::NotAnswered(failure) => failure.is_transient(),
@@ -102,7 +106,8 @@ impl Trial {
 pub(super) async fn ask(
     key: &ApiKey,
     services: &Services,
-    host: &Host,
+    http: &Http,
+    policy: RetryPolicy,
     warnings: &mut Warnings,
 ) -> Result<Verification, VerifyError> {
     let mut url = if key.enterprise {
@@ -112,27 +117,20 @@ pub(super) async fn ask(
     };
     url.set_query(Some("limit=1"));
     let site = http::site(&url);
-    let sleep = host.sleep.clone();
-    let answer = (|| ask_once(&url, key, host))
-        .retry(http::backoff(host))
-        .sleep(move |span| sleep(span))
-        .when(Trial::is_worth_another)
-        .adjust(|trial, planned| pause(trial.retry_after(), planned))
-        .notify(|trial, pause| http::log_retry(&url, trial, pause))
-        .await;
+    let answer = http.retry(&url, policy, async || ask_once(&url, key, http).await).await;
     match answer {
         Ok(answer) => Ok(judge(&answer, &site, warnings)),
         Err(Trial::Unauthorized { skew }) => {
             let (key_id, owner) = (key.id.clone(), key.owner.clone());
             Err(KeyRefused { key_id, owner, enterprise: key.enterprise, skew }.into())
         }
-        Err(Trial::NotAnswered(failure)) => Ok(not_asked(&site, &failure)),
+        Err(Trial::NotAnswered(failure)) => Ok(Verification::unanswered(&site, &failure)),
         Err(Trial::CannotSign(error)) => Err(error.into()),
     }
 }
 
-async fn ask_once(url: &Url, key: &ApiKey, host: &Host) -> Result<Answer, Trial> {
-    let token = token::sign(key, (host.now)(), TOKEN_LIFETIME).map_err(Trial::CannotSign)?;
+async fn ask_once(url: &Url, key: &ApiKey, http: &Http) -> Result<Answer, Trial> {
+    let token = token::sign(key, http.now(), TOKEN_LIFETIME).map_err(Trial::CannotSign)?;
     let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
     // A token is made of letters, digits, dots, dashes and underscores.
     let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| Trial::CannotSign(CannotSign))?;
@@ -144,14 +142,13 @@ async fn ask_once(url: &Url, key: &ApiKey, host: &Host) -> Result<Answer, Trial>
         max_bytes: MAX_BYTES,
         timeout: REQUEST_TIMEOUT,
     };
-    let answer = Client::new(&request).map_err(Trial::NotAnswered)?;
-    let answer = answer.ask(&request, host).await.map_err(Trial::NotAnswered)?;
+    let answer = http.ask(&request).await?;
     match answer.status {
         StatusCode::UNAUTHORIZED if ErrorResponse::code(&answer.body).is_some() => {
-            let skew = answer.date.map(|date| (host.now)() - date).filter(|skew| skew.abs() > TOLERATED_SKEW);
+            let skew = answer.date.map(|date| http.now() - date).filter(|skew| skew.abs() > TOLERATED_SKEW);
             Err(Trial::Unauthorized { skew })
         }
-        _ => answer.settled().map_err(Trial::NotAnswered),
+        _ => Ok(answer.settled()?),
     }
 }
 

@@ -13,7 +13,7 @@ use reqwest::Url;
 use crate::apple::token::CannotSign;
 use crate::credential::{Credential, Found};
 use crate::host::Host;
-use crate::http::Failure;
+use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::Services;
 use crate::warnings::Warnings;
 
@@ -24,7 +24,7 @@ pub use session::SessionRefused;
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// One request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// A server that asks for a longer pause than this is not waited for.
+/// A server that asks for a longer pause than this is not asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Apple's answers here have a few kilobytes.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -38,6 +38,13 @@ pub enum Verification {
     NotVerified { why: String },
     /// There was nothing to ask about, or the user wants it so.
     NotAsked,
+}
+
+impl Verification {
+    /// When the site that was asked gave no answer.
+    fn unanswered(site: &str, failure: &Failure) -> Self {
+        Self::NotVerified { why: format!("{site} {failure}") }
+    }
 }
 
 /// Apple's refusal, or what keeps a question from being put.
@@ -62,19 +69,22 @@ pub async fn verify(
     host: &Host,
     warnings: &mut Warnings,
 ) -> Result<Verification, VerifyError> {
-    let question = async {
-        match &found.credential {
-            Credential::ApiKey(key) => api_key::ask(key, services, host, warnings).await,
-            Credential::AppleId(apple_id) => match &apple_id.session {
-                Some(session) => session::ask(session, found.source, services, host).await,
-                None => Ok(Verification::NotVerified {
-                    why: "an Apple ID without a session cannot be checked without logging in".to_owned(),
-                }),
-            },
-        }
+    let http = Http::new(host);
+    let policy = RetryPolicy {
+        longest_pause: LONGEST_PAUSE,
+        on_longer_pause: OnLongerPause::GiveUp,
+        deadline: Some(Deadline::after(TIME_LIMIT)),
     };
-    let answer = tokio::time::timeout(TIME_LIMIT, question).await;
-    match answer.unwrap_or_else(|_| Ok(not_asked("Apple", &Failure::Timeout(TIME_LIMIT)))) {
+    let answer = match &found.credential {
+        Credential::ApiKey(key) => api_key::ask(key, services, &http, policy, warnings).await,
+        Credential::AppleId(apple_id) => match &apple_id.session {
+            Some(session) => session::ask(session, found.source, services, &http, policy).await,
+            None => Ok(Verification::NotVerified {
+                why: "an Apple ID without a session cannot be checked without logging in".to_owned(),
+            }),
+        },
+    };
+    match answer {
         // An app-specific password still uploads.
         Err(VerifyError::Session(refusal)) if !needs_session => {
             let why = refusal.to_string();
@@ -82,10 +92,6 @@ pub async fn verify(
         }
         answer => answer,
     }
-}
-
-fn not_asked(site: &str, failure: &Failure) -> Verification {
-    Verification::NotVerified { why: format!("{site} {failure}") }
 }
 
 /// Appends path segments to a base URL, which may have a path of its own.
@@ -96,9 +102,4 @@ fn endpoint(base: &Url, segments: &[&str]) -> Url {
         path.pop_if_empty().extend(segments);
     }
     url
-}
-
-/// Lets a pause be as long as the server asks, and ends the tries when that is too long.
-fn pause(retry_after: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
-    planned.map(|planned| retry_after.unwrap_or(planned)).filter(|pause| *pause <= LONGEST_PAUSE)
 }

@@ -1,6 +1,5 @@
 //! Is the session of the Apple ID still logged in?
 
-use backon::Retryable as _;
 use cookie_store::{CookieStore, RawCookie};
 use reqwest::header::{COOKIE, HeaderValue};
 use reqwest::{StatusCode, Url};
@@ -8,13 +7,12 @@ use secrecy::ExposeSecret as _;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint, not_asked, pause};
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint};
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{SESSION, SessionStatus};
 use crate::apple::session::Session;
 use crate::credential::Source;
-use crate::host::Host;
-use crate::http::{self, Answer, Client, Failure, Get, HeaderMap, Redirects};
+use crate::http::{self, Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy};
 use crate::inputs::Services;
 use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
 
@@ -35,30 +33,23 @@ pub(super) async fn ask(
     session: &Session,
     source: Source,
     services: &Services,
-    host: &Host,
+    http: &Http,
+    policy: RetryPolicy,
 ) -> Result<Verification, VerifyError> {
     let url = endpoint(&services.apple_session, SESSION);
     let site = http::site(&url);
-    let cookies = cookie_header(session, &url, (host.now)());
+    let cookies = cookie_header(session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_bytes(cookies.as_bytes()).ok()) else {
         let why = format!("the session holds no cookie for {site}, so Apple cannot be asked about it");
         return Ok(Verification::NotVerified { why });
     };
-    let sleep = host.sleep.clone();
-    let answer = (|| ask_once(&url, &cookies, host))
-        .retry(http::backoff(host))
-        .sleep(move |span| sleep(span))
-        .when(Failure::is_transient)
-        .adjust(|failure, planned| pause(failure.retry_after(), planned))
-        .notify(|failure, pause| http::log_retry(&url, failure, pause))
-        .await;
-    match answer {
+    match http.retry(&url, policy, async || ask_once(&url, &cookies, http).await).await {
         Ok(answer) => judge(&answer, source, &site),
-        Err(failure) => Ok(not_asked(&site, &failure)),
+        Err(failure) => Ok(Verification::unanswered(&site, &failure)),
     }
 }
 
-async fn ask_once(url: &Url, cookies: &HeaderValue, host: &Host) -> Result<Answer, Failure> {
+async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answer, Failure> {
     let mut cookies = cookies.clone();
     cookies.set_sensitive(true);
     let request = Get {
@@ -68,7 +59,7 @@ async fn ask_once(url: &Url, cookies: &HeaderValue, host: &Host) -> Result<Answe
         max_bytes: MAX_BYTES,
         timeout: REQUEST_TIMEOUT,
     };
-    Client::new(&request)?.ask(&request, host).await?.settled()
+    http.ask(&request).await?.settled()
 }
 
 fn judge(answer: &Answer, source: Source, site: &str) -> Result<Verification, VerifyError> {
