@@ -400,14 +400,6 @@ impl Http {
     }
 }
 
-/// Fetches a document with a client of its own.
-///
-/// # Errors
-/// The [`Failure`] of the last try.
-pub async fn get(request: &Get, host: &Host) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    Http::new(host).get(request, RetryPolicy::DOCUMENT).await
-}
-
 fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }

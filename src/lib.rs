@@ -33,6 +33,7 @@ use crate::bitrise::step_yml::StepYml;
 use crate::credential::{Credential, Found};
 use crate::files::Files;
 use crate::host::Host;
+use crate::http::Http;
 use crate::inputs::{IfMissing, Inputs, Job, RemoveInputs, Values};
 use crate::outputs::{Run, SignedToken};
 use crate::report::Report;
@@ -72,8 +73,9 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
     report.ignored(inputs);
 
     report.stage("Looking for the Apple credential", (host.now)());
+    let http = Http::new(host);
     let source::Resolution { found, test_devices } =
-        source::resolve(inputs, host, &mut report.warnings).await?;
+        source::resolve(inputs, host, &http, &mut report.warnings).await?;
     match &found {
         Some(found) => report.found(found, inputs, (host.now)()),
         None if inputs.if_missing == IfMissing::Skip => report.warnings.add(report::missing(inputs)),
@@ -84,7 +86,7 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
     let verification = match (&found, &inputs.verify) {
         (Some(found), Some(services)) => {
             report.stage("Asking Apple whether it is good", (host.now)());
-            verify::verify(found, services, inputs.needs_session(), host, &mut report.warnings).await?
+            verify::verify(found, services, inputs.needs_session(), &http, &mut report.warnings).await?
         }
         _ => Verification::NotAsked,
     };

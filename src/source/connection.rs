@@ -16,8 +16,7 @@ use crate::apple::session::Session;
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
 use crate::clock::{self, parse_instant};
 use crate::credential::AppleId;
-use crate::host::Host;
-use crate::http::{self, Failure, Get, Redirects};
+use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{Build, BuildLocation};
 use crate::remedies::{RE_AUTHENTICATE, RECONNECT};
 use crate::warnings::Warnings;
@@ -83,12 +82,12 @@ pub enum ConnectionError {
 ///
 /// # Errors
 /// [`ConnectionError`]
-pub async fn read(build: &Build, host: &Host) -> Result<Connection, ConnectionError> {
+pub async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
     match &build.location {
         BuildLocation::File(path) => Connection::from_json(&read_file(path)?)
             .map_err(|error| ConnectionError::MalformedFile { path: shown(path), error }),
         BuildLocation::Url(url) => {
-            let json = fetch(url, &build.api_token, host).await?;
+            let json = fetch(url, &build.api_token, http).await?;
             Connection::from_json(&json).map_err(ConnectionError::Malformed)
         }
     }
@@ -108,7 +107,7 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
 async fn fetch(
     build_url: &Url,
     api_token: &SecretString,
-    host: &Host,
+    http: &Http,
 ) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
     if api_token.expose_secret().is_empty() {
         return Err(ConnectionError::NoToken);
@@ -129,7 +128,7 @@ async fn fetch(
         max_bytes: MAX_BYTES,
         timeout: http::DOCUMENT_TIMEOUT,
     };
-    http::get(&request, host).await.map_err(|failure| match failure {
+    http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
         Failure::Status { status: StatusCode::UNAUTHORIZED, .. } => ConnectionError::Unauthorized,
         failure => ConnectionError::Fetch { site, failure },
     })

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::credential::{AppleId, Credential};
 use crate::fastlane::session::{self, SessionError};
 use crate::host::Host;
-use crate::http::{self, Failure, Get, Redirects};
+use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::remedies::NEW_SESSION;
 use crate::warnings::Warnings;
@@ -54,17 +54,18 @@ pub async fn credential(
     inputs: &InputCredential,
     needs_session: bool,
     host: &Host,
+    http: &Http,
     warnings: &mut Warnings,
 ) -> Result<Credential, InputsError> {
     match inputs {
-        InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, host).await?)),
+        InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, http).await?)),
         InputCredential::AppleId(inputs) => {
             Ok(Credential::AppleId(apple_id(inputs, needs_session, host, warnings)?))
         }
     }
 }
 
-async fn api_key(inputs: &ApiKeyInputs, host: &Host) -> Result<ApiKey, InputsError> {
+async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsError> {
     let private_key = match &inputs.key {
         KeyLocation::Text(text) => PrivateKey::from_bytes(text.expose_secret().as_bytes())?,
         KeyLocation::File(path) => PrivateKey::from_bytes(&read(path)?)?,
@@ -76,7 +77,7 @@ async fn api_key(inputs: &ApiKeyInputs, host: &Host) -> Result<ApiKey, InputsErr
                 max_bytes: private_key::MAX_BYTES,
                 timeout: http::DOCUMENT_TIMEOUT,
             };
-            let body = http::get(&request, host).await.map_err(|failure| match failure {
+            let body = http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
                 Failure::TooLarge { .. } => Refusal::TooLarge.into(),
                 failure => InputsError::Download { site: http::site(url), failure },
             })?;

@@ -13,6 +13,7 @@ use crate::apple::key_text::must_not_be_shown;
 use crate::bitrise::connection::Connection;
 use crate::credential::{Credential, Found, Kind, Source, Toggle};
 use crate::host::Host;
+use crate::http::Http;
 use crate::inputs::{InputCredential, Inputs};
 use crate::warnings::Warnings;
 
@@ -46,6 +47,7 @@ pub struct Resolution {
 pub async fn resolve(
     inputs: &Inputs,
     host: &Host,
+    http: &Http,
     warnings: &mut Warnings,
 ) -> Result<Resolution, SourceError> {
     let mut found = None;
@@ -56,8 +58,8 @@ pub async fn resolve(
             continue;
         }
         let looked_up = match source {
-            Source::Connection => from_connection(kind, &mut connection, inputs, host, warnings).await,
-            Source::Inputs => from_inputs(kind, inputs, host, warnings).await,
+            Source::Connection => from_connection(kind, &mut connection, inputs, host, http, warnings).await,
+            Source::Inputs => from_inputs(kind, inputs, host, http, warnings).await,
         };
         match looked_up {
             Ok(Some(credential)) => {
@@ -106,12 +108,13 @@ async fn from_connection(
     connection: &mut Option<Connection>,
     inputs: &Inputs,
     host: &Host,
+    http: &Http,
     warnings: &mut Warnings,
 ) -> Result<Option<Credential>, SourceError> {
     let Some(build) = &inputs.build else { return Ok(None) };
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(connection::read(build, host).await?),
+        None => connection.insert(connection::read(build, http).await?),
     };
     Ok(match kind {
         Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
@@ -127,12 +130,13 @@ async fn from_inputs(
     kind: Kind,
     inputs: &Inputs,
     host: &Host,
+    http: &Http,
     warnings: &mut Warnings,
 ) -> Result<Option<Credential>, SourceError> {
     match (&inputs.credential, kind) {
         (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
         | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
-            Ok(Some(inputs::credential(given, inputs.needs_session(), host, warnings).await?))
+            Ok(Some(inputs::credential(given, inputs.needs_session(), host, http, warnings).await?))
         }
         _ => Ok(None),
     }

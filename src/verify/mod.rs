@@ -12,7 +12,6 @@ use reqwest::Url;
 
 use crate::apple::token::CannotSign;
 use crate::credential::{Credential, Found};
-use crate::host::Host;
 use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::Services;
 use crate::warnings::Warnings;
@@ -66,19 +65,18 @@ pub async fn verify(
     found: &Found,
     services: &Services,
     needs_session: bool,
-    host: &Host,
+    http: &Http,
     warnings: &mut Warnings,
 ) -> Result<Verification, VerifyError> {
-    let http = Http::new(host);
     let policy = RetryPolicy {
         longest_pause: LONGEST_PAUSE,
         on_longer_pause: OnLongerPause::GiveUp,
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
     let answer = match &found.credential {
-        Credential::ApiKey(key) => api_key::ask(key, services, &http, policy, warnings).await,
+        Credential::ApiKey(key) => api_key::ask(key, services, http, policy, warnings).await,
         Credential::AppleId(apple_id) => match &apple_id.session {
-            Some(session) => session::ask(session, found.source, services, &http, policy).await,
+            Some(session) => session::ask(session, found.source, services, http, policy).await,
             None => Ok(Verification::NotVerified {
                 why: "an Apple ID without a session cannot be checked without logging in".to_owned(),
             }),
