@@ -4,22 +4,28 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, UtcOffset};
 
 /// Reads RFC 3339, what Ruby writes (`2026-12-01 12:00:00.000000000 +01:00`), and the date of
-/// an HTTP header. Anything else is no instant.
+/// an HTTP header. Anything else is no instant, and neither is one beyond the years 0 to 9999 of
+/// UTC, in which no reader could write it again.
 #[must_use]
 pub fn parse_instant(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     if let Ok(instant) = OffsetDateTime::parse(text, &Rfc2822) {
-        return Some(instant);
+        return in_utc(instant);
     }
     let (date, rest) = text.split_at_checked(10)?;
     let time: String = rest.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
-    OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok()
+    OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok().and_then(in_utc)
+}
+
+/// The same instant in UTC, unless its year there has no four digits.
+pub(crate) fn in_utc(instant: OffsetDateTime) -> Option<OffsetDateTime> {
+    instant.checked_to_offset(UtcOffset::UTC).filter(|instant| instant.year() >= 0)
 }
 
 /// `2026-12-01 09:30 UTC`
 #[must_use]
 pub fn day(instant: OffsetDateTime) -> String {
-    let t = instant.to_offset(UtcOffset::UTC);
+    let Some(t) = in_utc(instant) else { return "an unknown date".to_owned() };
     format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute())
 }
 
@@ -49,14 +55,13 @@ pub fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> String {
 /// RFC 3339 in UTC, fractions of a second kept. `None` for years that it cannot write.
 #[must_use]
 pub fn rfc3339_exact(instant: OffsetDateTime) -> Option<String> {
-    instant.to_offset(UtcOffset::UTC).format(&Rfc3339).ok()
+    in_utc(instant)?.format(&Rfc3339).ok()
 }
 
 /// RFC 3339 in UTC, whole seconds. `None` for years that it cannot write.
 #[must_use]
 pub fn rfc3339(instant: OffsetDateTime) -> Option<String> {
-    let t = instant.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok()?;
-    t.format(&Rfc3339).ok()
+    in_utc(instant)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
 #[cfg(test)]
@@ -90,6 +95,27 @@ mod tests {
         let instant = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
         assert_eq!(rfc3339(instant).as_deref(), Some("1970-01-01T00:00:01Z"));
         assert_eq!(day(instant), "1970-01-01 00:00 UTC");
+    }
+
+    #[test]
+    fn an_instant_whose_year_in_utc_has_no_four_digits_is_none_and_panics_nowhere() {
+        for text in [
+            "9999-12-31T23:59:59-12:00",
+            "9999-12-31T23:59:60-23:59",
+            "9999-12-31 23:59:59.999999999 -00:01",
+            "Fri, 31 Dec 9999 23:59:59 -1200",
+            "0000-01-01T00:00:00+12:00",
+        ] {
+            assert_eq!(parse_instant(text), None, "{text}");
+        }
+        assert_eq!(
+            parse_instant("9999-12-31T23:59:59Z").and_then(rfc3339).as_deref(),
+            Some("9999-12-31T23:59:59Z")
+        );
+        let beyond = OffsetDateTime::parse("9999-12-31T23:59:59-12:00", &Rfc3339).unwrap_or(THEN);
+        assert_eq!((rfc3339(beyond), rfc3339_exact(beyond)), (None, None));
+        assert_eq!(day(beyond), "an unknown date");
+        assert!(!days_ago(THEN, beyond).is_empty() && !time_left(beyond, THEN).is_empty());
     }
 
     #[test]

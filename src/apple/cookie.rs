@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use time::{Duration, OffsetDateTime};
 
-use crate::clock::parse_instant;
+use crate::clock::{in_utc, parse_instant};
 
 /// Sessions are a few kilobytes; the environment store takes 256 KiB in all.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -63,7 +63,9 @@ impl Lifetime {
     pub fn ends_at(self) -> Option<OffsetDateTime> {
         match self {
             Self::Until(expires) => Some(expires),
-            Self::Seconds { max_age, created_at } => created_at?.checked_add(Duration::seconds(max_age)),
+            Self::Seconds { max_age, created_at } => {
+                in_utc(created_at?.checked_add(Duration::seconds(max_age))?)
+            }
             Self::Session => None,
         }
     }

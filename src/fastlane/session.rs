@@ -3,14 +3,13 @@
 //! fastlane writes `FASTLANE_SESSION` to a file, every backslash-n in it made a newline, and
 //! has Ruby's `http-cookie` gem load that: a YAML list of `!ruby/object:HTTP::Cookie`.
 
-use std::fmt;
-
 use secrecy::{ExposeSecret as _, SecretString};
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::apple::cookie::{Cookie, CookieRecords, DamagedCookie, Lifetime, MAX_BYTES, cookies_from};
 use crate::apple::session::Session;
+use crate::clock::in_utc;
 use crate::yaml;
 
 /// Why a text is no session. `Display` completes "The session in … ".
@@ -83,15 +82,19 @@ fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
     push(format!("  path: {}", yaml::quoted(&cookie.path)));
     push(format!("  secure: {}", cookie.secure));
     push(format!("  httponly: {}", cookie.httponly));
-    match cookie.lifetime {
-        Lifetime::Session => {}
-        Lifetime::Until(expires) => push(format!("  expires: {}", RubyTime(expires))),
-        Lifetime::Seconds { max_age, created_at } => {
-            push(format!("  max_age: {max_age}"));
-            if let Some(created_at) = created_at {
-                push(format!("  created_at: {}", RubyTime(created_at)));
-            }
-        }
+    let (expires, max_age, created_at) = match cookie.lifetime {
+        Lifetime::Session => (None, None, None),
+        Lifetime::Until(instant) => (ruby_time(instant), None, None),
+        Lifetime::Seconds { max_age, created_at } => (None, Some(max_age), created_at.and_then(ruby_time)),
+    };
+    if let Some(expires) = expires {
+        push(format!("  expires: {expires}"));
+    }
+    if let Some(max_age) = max_age {
+        push(format!("  max_age: {max_age}"));
+    }
+    if let Some(created_at) = created_at {
+        push(format!("  created_at: {created_at}"));
     }
 }
 
@@ -119,15 +122,11 @@ fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
     })
 }
 
-/// An instant as YAML 1.1 and Ruby's `Time` spell it.
-struct RubyTime(OffsetDateTime);
-
-impl fmt::Display for RubyTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.0.to_offset(UtcOffset::UTC);
-        let (date, hour, minute, second) = (t.date(), t.hour(), t.minute(), t.second());
-        write!(f, "{date} {hour:02}:{minute:02}:{second:02}.{:09} Z", t.nanosecond())
-    }
+/// An instant as YAML 1.1 and Ruby's `Time` spell it. `None` for years that they cannot.
+fn ruby_time(instant: OffsetDateTime) -> Option<String> {
+    let t = in_utc(instant)?;
+    let (date, hour, minute, second) = (t.date(), t.hour(), t.minute(), t.second());
+    Some(format!("{date} {hour:02}:{minute:02}:{second:02}.{:09} Z", t.nanosecond()))
 }
 
 #[cfg(test)]
@@ -314,6 +313,21 @@ mod tests {
         let read_back = pasted(exported.expose_secret())?;
         let values: Vec<_> = read_back.cookies.iter().map(|c| c.value.expose_secret()).collect();
         assert_eq!(values, hostile);
+        Ok(())
+    }
+
+    #[test]
+    fn a_cookie_whose_end_no_calendar_has_is_one_without_an_end() -> Result {
+        let session = pasted(
+            "[{name: DES1, value: x, domain: a.b, expires: \"9999-12-31T23:59:59-12:00\"},
+              {name: DES2, value: x, domain: a.b, max_age: 5, created_at: \"9999-12-31T23:59:59-12:00\"},
+              {name: DES3, value: x, domain: a.b, max_age: 5, created_at: \"9999-12-31T23:59:59Z\"}]",
+        )?;
+        assert_eq!(session.expires_at, None);
+        let exported = to_variable(&session);
+        let lines = exported.expose_secret().split("\\n").filter(|line| line.contains("expires"));
+        assert_eq!(lines.count(), 0);
+        assert_eq!(exported.expose_secret().matches("created_at").count(), 1);
         Ok(())
     }
 
