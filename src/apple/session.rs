@@ -1,8 +1,11 @@
 //! A two-factor Apple ID session: the cookies of Apple's log-in.
 
+use std::fmt;
+
 use time::OffsetDateTime;
 
 use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, cookies_from};
+use crate::warnings::Warnings;
 
 /// The origin whose cookies fastlane logs in with: Apple's identity service.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
@@ -28,11 +31,37 @@ impl Session {
         let cookies = cookies_from(records, Some(IDMSA_HOST))?;
         Ok(Self { cookies, expires_at })
     }
+}
 
-    /// When the session ended, if that was before `now`.
-    #[must_use]
-    pub fn expired_at(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        self.expires_at.filter(|expires_at| *expires_at <= now)
+/// What a run knows of an Apple ID when it asks whether to use its session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionUse {
+    /// Whether a tool is to log in with it.
+    pub(crate) is_needed: bool,
+    /// Whether a password logs in, too: the account's own or an app-specific one.
+    pub(crate) has_password: bool,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl SessionUse {
+    /// Whether a session that ends at `expires_at` is to be used. One that has ended is left out
+    /// with a warning, where the run can do without it.
+    ///
+    /// # Errors
+    /// What `expired` makes of the session's end, where it cannot.
+    pub(crate) fn admits<E: fmt::Display>(
+        self,
+        expires_at: Option<OffsetDateTime>,
+        expired: impl FnOnce(OffsetDateTime) -> E,
+        warnings: &mut Warnings,
+    ) -> Result<bool, E> {
+        let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= self.now) else { return Ok(true) };
+        let error = expired(ended_at);
+        if self.is_needed || !self.has_password {
+            return Err(error);
+        }
+        warnings.add(error.to_string());
+        Ok(false)
     }
 }
 
@@ -47,6 +76,27 @@ mod tests {
 
     fn connected(json: &str) -> Result<Session> {
         Ok(Session::from_connection(serde_json::from_str(json)?, None)?)
+    }
+
+    #[test]
+    fn a_session_that_has_ended_is_an_error_only_where_the_run_needs_it() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let second = time::Duration::SECOND;
+        let asked = |is_needed, has_password, expires_at| {
+            let mut warnings = Warnings::default();
+            let session_use = SessionUse { is_needed, has_password, now };
+            let admitted = session_use.admits(expires_at, |at| format!("ended {at}"), &mut warnings);
+            (admitted.ok(), warnings.all().len())
+        };
+        for end in [now, now - second] {
+            assert_eq!(asked(false, true, Some(end)), (Some(false), 1), "left out with a warning");
+            for (is_needed, has_password) in [(true, true), (true, false), (false, false)] {
+                assert_eq!(asked(is_needed, has_password, Some(end)), (None, 0));
+            }
+        }
+        for end in [None, Some(now + second)] {
+            assert_eq!(asked(true, false, end), (Some(true), 0));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::{PrivateKey, Refusal};
-use crate::apple::session::Session;
+use crate::apple::session::{Session, SessionUse};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
 use crate::clock::{self, parse_instant};
 use crate::credential::AppleId;
@@ -181,14 +181,10 @@ pub fn apple_id(
     let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());
 
     let mut records = connection.session_cookies.take().and_then(|origins| origins.idmsa);
-    if let Some(expired_at) = expires_at.filter(|expires_at| *expires_at <= now) {
-        let error =
-            ConnectionError::Expired { on: clock::day(expired_at), ago: clock::days_ago(expired_at, now) };
-        // Without its session, there must be something else that logs in.
-        if needs_session || (password.is_none() && app_password.is_none()) {
-            return Err(error);
-        }
-        warnings.add(error.to_string());
+    let has_password = password.is_some() || app_password.is_some();
+    let session_use = SessionUse { is_needed: needs_session, has_password, now };
+    let expired = |at| ConnectionError::Expired { on: clock::day(at), ago: clock::days_ago(at, now) };
+    if !session_use.admits(expires_at, expired, warnings)? {
         records = None;
     }
     let session = match records {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::apple::api_key::ApiKey;
 use crate::apple::private_key::{self, PrivateKey, Refusal};
+use crate::apple::session::SessionUse;
 use crate::clock;
 use crate::credential::{AppleId, Credential};
 use crate::fastlane::session::{self, SessionError};
@@ -119,14 +120,11 @@ fn apple_id(
     warnings: &mut Warnings,
 ) -> Result<AppleId, InputsError> {
     let mut session = inputs.fastlane_session.as_ref().map(session::from_pasted).transpose()?;
-    let expired_at = session.as_ref().and_then(|session| session.expired_at((host.now)()));
-    if let Some(instant) = expired_at {
-        let error = InputsError::Expired { expired_on: clock::day(instant) };
-        // Without its session, there must be something else that logs in.
-        if needs_session || (inputs.password.is_none() && inputs.app_password.is_none()) {
-            return Err(error);
-        }
-        warnings.add(error.to_string());
+    let has_password = inputs.password.is_some() || inputs.app_password.is_some();
+    let session_use = SessionUse { is_needed: needs_session, has_password, now: (host.now)() };
+    let expired = |at| InputsError::Expired { expired_on: clock::day(at) };
+    let expires_at = session.as_ref().and_then(|session| session.expires_at);
+    if !session_use.admits(expires_at, expired, warnings)? {
         session = None;
     }
     Ok(AppleId {
