@@ -7,7 +7,7 @@ use time::{OffsetDateTime, UtcOffset};
 /// an HTTP header. Anything else is no instant, and neither is one beyond the years 0 to 9999 of
 /// UTC, in which no reader could write it again.
 #[must_use]
-pub fn parse_instant(text: &str) -> Option<OffsetDateTime> {
+pub(crate) fn parse_instant(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     if let Ok(instant) = OffsetDateTime::parse(text, &Rfc2822) {
         return in_utc(instant);
@@ -24,14 +24,14 @@ pub(crate) fn in_utc(instant: OffsetDateTime) -> Option<OffsetDateTime> {
 
 /// `2026-12-01 09:30 UTC`
 #[must_use]
-pub fn day(instant: OffsetDateTime) -> String {
+pub(crate) fn day(instant: OffsetDateTime) -> String {
     let Some(t) = in_utc(instant) else { return "an unknown date".to_owned() };
     format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute())
 }
 
 /// `19 days ago`
 #[must_use]
-pub fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> String {
     match (now - then).whole_days() {
         0 => "less than a day ago".to_owned(),
         1 => "1 day ago".to_owned(),
@@ -41,7 +41,7 @@ pub fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> String {
 
 /// `19 days`
 #[must_use]
-pub fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> String {
     let left = until - now;
     match (left.whole_days(), left.whole_hours()) {
         (0, ..1) => "less than an hour".to_owned(),
@@ -54,13 +54,13 @@ pub fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> String {
 
 /// RFC 3339 in UTC, fractions of a second kept. `None` for years that it cannot write.
 #[must_use]
-pub fn rfc3339_exact(instant: OffsetDateTime) -> Option<String> {
+pub(crate) fn rfc3339_exact(instant: OffsetDateTime) -> Option<String> {
     in_utc(instant)?.format(&Rfc3339).ok()
 }
 
 /// RFC 3339 in UTC, whole seconds. `None` for years that it cannot write.
 #[must_use]
-pub fn rfc3339(instant: OffsetDateTime) -> Option<String> {
+pub(crate) fn rfc3339(instant: OffsetDateTime) -> Option<String> {
     in_utc(instant)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 

@@ -17,11 +17,11 @@ use crate::credential::Credential;
 use crate::fastlane::{device_list, key_file};
 
 /// What the folder is called, before its random part.
-pub const FOLDER_PREFIX: &str = "apple-services-connection-";
+pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
 
 /// Tells a folder of this Step from any other, for the day it is to be removed.
-pub const MARKER_NAME: &str = ".apple-services-connection";
-pub const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
+pub(crate) const MARKER_NAME: &str = ".apple-services-connection";
+pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
 
 /// The files that outputs point to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub enum FileKind {
 
 /// Why the files could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum FilesError {
+pub(crate) enum FilesError {
     #[error(
         "A private folder cannot be made in the temporary folder {folder} ({error}): free some space there, or set TMPDIR to a folder that this build may write to."
     )]
@@ -61,7 +61,7 @@ pub struct Files {
     folder: Option<(TempDir, String)>,
     paths: BTreeMap<FileKind, String>,
     /// The text of [`FileKind::Connection`].
-    pub connection_json: Option<SecretString>,
+    pub(crate) connection_json: Option<SecretString>,
 }
 
 impl Files {
@@ -71,7 +71,7 @@ impl Files {
     ///
     /// # Errors
     /// [`FilesError`]; nothing is left behind then.
-    pub fn write(
+    pub(crate) fn write(
         wanted: &BTreeSet<FileKind>,
         credential: Option<&Credential>,
         devices: &[Device],
@@ -106,18 +106,18 @@ impl Files {
 
     /// The run's folder, if a file was written.
     #[must_use]
-    pub fn folder(&self) -> Option<&str> {
+    pub(crate) fn folder(&self) -> Option<&str> {
         self.folder.as_ref().map(|(_, path)| path.as_str())
     }
 
     /// The absolute path of a file, if it was written.
     #[must_use]
-    pub fn path(&self, file: FileKind) -> Option<&str> {
+    pub(crate) fn path(&self, file: FileKind) -> Option<&str> {
         self.paths.get(&file).map(String::as_str)
     }
 
     /// Lets the files stay for later Steps.
-    pub fn keep(self) {
+    pub(crate) fn keep(self) {
         if let Some((folder, _)) = self.folder {
             // The path is in the outputs; nothing here needs it any more.
             let _path = folder.keep();
@@ -127,7 +127,7 @@ impl Files {
 
 /// The `file://` URL of an absolute path.
 #[must_use]
-pub fn url_of(path: &str) -> Option<String> {
+pub(crate) fn url_of(path: &str) -> Option<String> {
     Url::from_file_path(path).ok().map(String::from)
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-pub use reqwest::header::HeaderMap;
+pub(crate) use reqwest::header::HeaderMap;
 use reqwest::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{StatusCode, Url};
@@ -24,11 +24,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_REDIRECTS: usize = 5;
 
 /// How long a document of Bitrise or of a file host may take.
-pub const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether an answer may send the request on to another address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Redirects {
+pub(crate) enum Redirects {
     /// For requests that carry a secret.
     Refused,
     /// At most five, and never from https to http.
@@ -37,25 +37,25 @@ pub enum Redirects {
 
 /// A `GET` request.
 #[derive(Debug)]
-pub struct Get {
-    pub url: Url,
+pub(crate) struct Get {
+    pub(crate) url: Url,
     /// Values that are secret must be marked sensitive.
-    pub headers: HeaderMap<HeaderValue>,
-    pub redirects: Redirects,
+    pub(crate) headers: HeaderMap<HeaderValue>,
+    pub(crate) redirects: Redirects,
     /// Answers over this many bytes are refused.
-    pub max_bytes: usize,
+    pub(crate) max_bytes: usize,
     /// From the first byte out to the last one in.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// What a server said, whatever its status.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// The server's clock, from the header `Date`.
-    pub date: Option<OffsetDateTime>,
-    pub retry_after: Option<Duration>,
-    pub body: Zeroizing<Vec<u8>>,
+    pub(crate) date: Option<OffsetDateTime>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 /// Why there is no document. `Display` completes a sentence that begins with what was asked.
@@ -128,7 +128,7 @@ fn innermost_cause(error: &reqwest::Error) -> String {
 
 /// Whether a URL stays on this machine, where plain http is allowed.
 #[must_use]
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -141,17 +141,17 @@ pub fn is_loopback(url: &Url) -> bool {
 /// all, after half a second, one and two, each with up to as much again by chance, or after the
 /// pause that the server asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     /// The longest pause that a server may ask for.
-    pub longest_pause: Duration,
+    pub(crate) longest_pause: Duration,
     /// What is done when it asks for a longer one.
-    pub on_longer_pause: OnLongerPause,
+    pub(crate) on_longer_pause: OnLongerPause,
     /// When all of it must have ended, tries and pauses.
-    pub deadline: Option<Deadline>,
+    pub(crate) deadline: Option<Deadline>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnLongerPause {
+pub(crate) enum OnLongerPause {
     /// It is asked again after [`RetryPolicy::longest_pause`].
     Shorten,
     /// It is not asked again.
@@ -160,7 +160,7 @@ pub enum OnLongerPause {
 
 /// The end of a time span that began when this was made.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     limit: Duration,
     /// `None`: after the end of time.
     at: Option<Instant>,
@@ -168,7 +168,7 @@ pub struct Deadline {
 
 /// A failure of a try, as far as trying again depends on it. `Display` completes a sentence that
 /// begins with the site.
-pub trait TryError: fmt::Display + From<Failure> {
+pub(crate) trait TryError: fmt::Display + From<Failure> {
     /// Whether the same question may be answered a moment later.
     fn is_transient(&self) -> bool;
     /// How long the server asks to wait before the next try.
@@ -177,7 +177,7 @@ pub trait TryError: fmt::Display + From<Failure> {
 
 impl RetryPolicy {
     /// For a document without which the build fails: worth waiting for.
-    pub const DOCUMENT: Self = Self {
+    pub(crate) const DOCUMENT: Self = Self {
         longest_pause: Duration::from_secs(30),
         on_longer_pause: OnLongerPause::Shorten,
         deadline: None,
@@ -197,7 +197,7 @@ impl RetryPolicy {
 
 impl Deadline {
     #[must_use]
-    pub fn after(limit: Duration) -> Self {
+    pub(crate) fn after(limit: Duration) -> Self {
         Self { limit, at: Instant::now().checked_add(limit) }
     }
 
@@ -231,7 +231,7 @@ impl Answer {
     ///
     /// # Errors
     /// The status as a [`Failure`] that is transient.
-    pub fn settled(self) -> Result<Self, Failure> {
+    pub(crate) fn settled(self) -> Result<Self, Failure> {
         let failure = Failure::Status { status: self.status, retry_after: self.retry_after };
         if failure.is_transient() { Err(failure) } else { Ok(self) }
     }
@@ -246,7 +246,7 @@ impl Answer {
 
 /// Scheme, host and port: what can be named in a log.
 #[must_use]
-pub fn site(url: &Url) -> String {
+pub(crate) fn site(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
@@ -299,7 +299,7 @@ pub struct Http {
 
 impl Http {
     #[must_use]
-    pub fn new(host: &Host) -> Self {
+    pub(crate) fn new(host: &Host) -> Self {
         Self {
             clients: Mutex::default(),
             now: host.now,
@@ -310,7 +310,7 @@ impl Http {
 
     /// The time of day, UTC.
     #[must_use]
-    pub fn now(&self) -> OffsetDateTime {
+    pub(crate) fn now(&self) -> OffsetDateTime {
         (self.now)()
     }
 
@@ -318,7 +318,11 @@ impl Http {
     ///
     /// # Errors
     /// The [`Failure`] of the last try.
-    pub async fn get(&self, request: &Get, policy: RetryPolicy) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(crate) async fn get(
+        &self,
+        request: &Get,
+        policy: RetryPolicy,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         self.retry(&request.url, policy, || async { self.ask(request).await?.ok() }).await
     }
 
@@ -327,7 +331,7 @@ impl Http {
     ///
     /// # Errors
     /// That of the last try.
-    pub async fn retry<T, E: TryError>(
+    pub(crate) async fn retry<T, E: TryError>(
         &self,
         url: &Url,
         policy: RetryPolicy,
@@ -359,7 +363,7 @@ impl Http {
     ///
     /// # Errors
     /// [`Failure`] when there is no whole answer. An answer of any status is one.
-    pub async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
         let failure = |error| Failure::from_reqwest(error, request.timeout);
         let client = self.client(Kind::of(request)).map_err(failure)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);

@@ -7,7 +7,7 @@
 pub mod apple;
 pub mod bitrise;
 pub mod cleanup;
-pub mod clock;
+mod clock;
 pub mod credential;
 pub mod export;
 pub mod fastlane;
@@ -22,7 +22,7 @@ pub mod source;
 pub mod tools;
 pub mod verify;
 pub mod warnings;
-pub mod yaml;
+mod yaml;
 
 use anyhow::{anyhow, bail};
 

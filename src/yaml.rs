@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// result is one line of printable ASCII. It never holds a backslash followed by `n`: fastlane
 /// replaces those two characters by a newline before it reads a session as YAML.
 #[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     // With room for all of it: what is quoted may be secret, and a buffer that grows leaves copies.
     let mut out = String::with_capacity(2 + text.chars().map(escaped_len).sum::<usize>());
     out.push('"');
@@ -46,7 +46,7 @@ const MAX_DEPTH: usize = 500;
 /// Whether a text may hold lists or maps in brackets that are nested so deep that the YAML
 /// library takes time in the square of its length, before it refuses it for that depth.
 #[must_use]
-pub fn is_too_deep(text: &str) -> bool {
+pub(crate) fn is_too_deep(text: &str) -> bool {
     let mut depth = 0_usize;
     text.bytes().any(|b| {
         match b {
@@ -64,7 +64,7 @@ const MAX_ALIASES: usize = 500;
 /// Whether YAML repeats its parts more often than any session does: a reader reads what an alias
 /// stands for again each time.
 #[must_use]
-pub fn has_many_aliases(text: &str) -> bool {
+pub(crate) fn has_many_aliases(text: &str) -> bool {
     let bytes = text.as_bytes();
     let begins_alias = |pair: &&[u8]| matches!(pair, [b' ' | b',' | b'[' | b'{' | b'\n', b'*']);
     bytes.windows(2).filter(begins_alias).nth(MAX_ALIASES).is_some()

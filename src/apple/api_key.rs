@@ -31,7 +31,7 @@ pub enum Owner {
 impl ApiKey {
     /// The issuer ID, which individual keys do not have.
     #[must_use]
-    pub fn issuer(&self) -> Option<&IssuerId> {
+    pub(crate) fn issuer(&self) -> Option<&IssuerId> {
         match &self.owner {
             Owner::Team(issuer) => Some(issuer),
             Owner::Individual => None,
@@ -104,7 +104,7 @@ impl KeyId {
     /// # Errors
     /// [`WrongField`] when the value is not made of letters and digits, or is something else
     /// that people confuse with a key ID.
-    pub fn parse(value: &str) -> Result<Self, WrongField> {
+    pub(crate) fn parse(value: &str) -> Result<Self, WrongField> {
         if must_not_be_shown(value) {
             return Err(WrongField::PrivateKeyAsKeyId);
         }
@@ -122,25 +122,25 @@ impl KeyId {
 
     /// The `<ID>` of a file name `AuthKey_<ID>.p8`, as App Store Connect names its downloads.
     #[must_use]
-    pub fn from_file_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_file_name(name: &str) -> Option<Self> {
         let id = name.strip_prefix("AuthKey_")?.strip_suffix(".p8")?;
         Self::parse(id).ok()
     }
 
     /// `AuthKey_<ID>.p8`: the name that altool and Bitrise's Steps expect.
     #[must_use]
-    pub fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         format!("AuthKey_{}.p8", self.0)
     }
 
     /// Whether it has the form of every key ID seen so far: 10 upper-case letters and digits.
     #[must_use]
-    pub fn is_usual(&self) -> bool {
+    pub(crate) fn is_usual(&self) -> bool {
         is_usual_key_id(&self.0)
     }
 
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -148,7 +148,7 @@ impl KeyId {
 impl IssuerId {
     /// # Errors
     /// [`WrongField`] when the value is no UUID.
-    pub fn parse(value: &str) -> Result<Self, WrongField> {
+    pub(crate) fn parse(value: &str) -> Result<Self, WrongField> {
         if must_not_be_shown(value) {
             return Err(WrongField::PrivateKeyAsIssuerId);
         }
@@ -163,7 +163,7 @@ impl IssuerId {
     }
 
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -182,13 +182,13 @@ impl fmt::Display for IssuerId {
 
 /// Whether a value has the form that all of Apple's key IDs have.
 #[must_use]
-pub fn is_usual_key_id(value: &str) -> bool {
+pub(crate) fn is_usual_key_id(value: &str) -> bool {
     value.len() == 10 && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 /// Whether a value is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits.
 #[must_use]
-pub fn is_uuid(value: &str) -> bool {
+pub(crate) fn is_uuid(value: &str) -> bool {
     let groups: Vec<_> = value.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')

@@ -6,17 +6,17 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Lists apps; any role may.
-pub const APPS: &[&str] = &["v1", "apps"];
+pub(crate) const APPS: &[&str] = &["v1", "apps"];
 
 /// Lists bundle IDs: the Enterprise Program has no apps.
-pub const BUNDLE_IDS: &[&str] = &["v1", "bundleIds"];
+pub(crate) const BUNDLE_IDS: &[&str] = &["v1", "bundleIds"];
 
 /// Any Developer Program agreement that the Account Holder has not accepted in time.
-pub const AGREEMENT_MISSING: &str = "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED";
+pub(crate) const AGREEMENT_MISSING: &str = "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED";
 
 /// What a list endpoint answers with 200.
 #[derive(Debug, Deserialize)]
-pub struct Listing {
+pub(crate) struct Listing {
     #[serde(rename = "data")]
     _data: Vec<IgnoredAny>,
 }
@@ -24,19 +24,19 @@ pub struct Listing {
 /// What every endpoint answers with an error status.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 #[derive(Debug, Deserialize)]
-pub struct ErrorResponse {
-    pub errors: Vec<ApiError>,
+pub(crate) struct ErrorResponse {
+    pub(crate) errors: Vec<ApiError>,
 }
 
 #[derive(Debug, Deserialize)]
-pub struct ApiError {
-    pub code: String,
+pub(crate) struct ApiError {
+    pub(crate) code: String,
 }
 
 impl Listing {
     /// Whether a body is such a listing: that of a proxy or a captive portal is not.
     #[must_use]
-    pub fn is(body: &[u8]) -> bool {
+    pub(crate) fn is(body: &[u8]) -> bool {
         serde_json::from_slice::<Self>(body).is_ok()
     }
 }
@@ -44,7 +44,7 @@ impl Listing {
 impl ErrorResponse {
     /// The error's code, when the body is Apple's.
     #[must_use]
-    pub fn code(body: &[u8]) -> Option<String> {
+    pub(crate) fn code(body: &[u8]) -> Option<String> {
         let response: Self = serde_json::from_slice(body).ok()?;
         response.errors.into_iter().next().map(|error| error.code)
     }

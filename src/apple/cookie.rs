@@ -60,7 +60,7 @@ impl Lifetime {
 
     /// The instant it ends, where that is known.
     #[must_use]
-    pub fn ends_at(self) -> Option<OffsetDateTime> {
+    pub(crate) fn ends_at(self) -> Option<OffsetDateTime> {
         match self {
             Self::Until(expires) => Some(expires),
             Self::Seconds { max_age, created_at } => {
@@ -98,7 +98,7 @@ pub struct CookieRecord {
 /// A list of cookies, refused as soon as it is more than a session can be: a small document
 /// can stand for a huge one, by YAML's aliases or by records with nothing in them.
 #[derive(Debug)]
-pub struct CookieRecords(pub Vec<CookieRecord>);
+pub(crate) struct CookieRecords(pub Vec<CookieRecord>);
 
 impl<'de> Deserialize<'de> for CookieRecords {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -46,7 +46,7 @@ impl Platform {
     }
 
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ios => "ios",
             Self::Mac => "mac",

@@ -20,7 +20,7 @@ pub fn is_key_text(text: &str) -> bool {
 
 /// Whether a value is written as paths are: from the root, the home or the working folder on.
 #[must_use]
-pub fn is_path_like(value: &str) -> bool {
+pub(crate) fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
 }
 

@@ -5,23 +5,23 @@
 use serde::Deserialize;
 
 /// The path of the check.
-pub const SESSION: &[&str] = &["olympus", "v1", "session"];
+pub(crate) const SESSION: &[&str] = &["olympus", "v1", "session"];
 
 /// What it answers with 200.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SessionStatus {
+pub(crate) struct SessionStatus {
     /// The team that is selected; absent when the session is not logged in.
-    pub provider: Option<Provider>,
+    pub(crate) provider: Option<Provider>,
     /// All teams of the account.
     #[serde(default)]
-    pub available_providers: Option<Vec<Provider>>,
+    pub(crate) available_providers: Option<Vec<Provider>>,
 }
 
 /// A team in App Store Connect.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provider {
-    pub provider_id: u64,
-    pub name: String,
+pub(crate) struct Provider {
+    pub(crate) provider_id: u64,
+    pub(crate) name: String,
 }

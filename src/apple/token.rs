@@ -17,7 +17,7 @@ use crate::apple::api_key::{ApiKey, Owner};
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
 
 /// Apple takes at most 20 minutes from issue to expiry.
-pub const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - ISSUED_BEFORE.as_secs());
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - ISSUED_BEFORE.as_secs());
 
 const TEAM_AUDIENCE: &str = "appstoreconnect-v1";
 const ENTERPRISE_AUDIENCE: &str = "apple-developer-enterprise-v1";
@@ -38,13 +38,17 @@ struct Claims<'a> {
 #[error(
     "The API key cannot sign a token: create a new key in App Store Connect > Users and Access > Integrations."
 )]
-pub struct CannotSign;
+pub(crate) struct CannotSign;
 
 /// Signs a token that is valid from now on for `lifetime`, at most [`MAX_LIFETIME`].
 ///
 /// # Errors
 /// [`CannotSign`]
-pub fn sign(key: &ApiKey, now: OffsetDateTime, lifetime: Duration) -> Result<SecretString, CannotSign> {
+pub(crate) fn sign(
+    key: &ApiKey,
+    now: OffsetDateTime,
+    lifetime: Duration,
+) -> Result<SecretString, CannotSign> {
     let (iss, sub) = match &key.owner {
         Owner::Team(issuer) => (Some(issuer.as_str()), None),
         Owner::Individual => (None, Some("user")),
@@ -67,7 +71,7 @@ pub fn sign(key: &ApiKey, now: OffsetDateTime, lifetime: Duration) -> Result<Sec
 
 /// The instant until which a token signed now is valid.
 #[must_use]
-pub fn expiry(now: OffsetDateTime, lifetime: Duration) -> OffsetDateTime {
+pub(crate) fn expiry(now: OffsetDateTime, lifetime: Duration) -> OffsetDateTime {
     now + lifetime.min(MAX_LIFETIME)
 }
 

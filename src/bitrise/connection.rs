@@ -15,13 +15,13 @@ use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Apple allows a team 100 a year of each kind.
 const MAX_DEVICES: usize = 10_000;
 
 /// The name that is appended to the build URL.
-pub const FILE_NAME: &str = "apple_developer_portal_data.json";
+pub(crate) const FILE_NAME: &str = "apple_developer_portal_data.json";
 
 /// The connection as Bitrise serves it.
 #[derive(Debug, Deserialize)]
@@ -152,7 +152,7 @@ fn field_of(path: &serde_path_to_error::Path) -> String {
 
 /// A text field that says something: present and, without the blanks around it, not empty.
 #[must_use]
-pub fn filled(field: Option<&SecretString>) -> Option<&str> {
+pub(crate) fn filled(field: Option<&SecretString>) -> Option<&str> {
     field.map(|value| value.expose_secret().trim()).filter(|value| !value.is_empty())
 }
 

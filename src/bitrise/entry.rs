@@ -20,7 +20,7 @@ impl Entry {
 
     /// How much of envman's limits it takes.
     #[must_use]
-    pub fn value_bytes(&self) -> usize {
+    pub(crate) fn value_bytes(&self) -> usize {
         self.value.as_ref().map_or(0, |value| value.expose_secret().len())
     }
 }

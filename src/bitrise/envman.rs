@@ -34,7 +34,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`AddError`]; the store is then as before, as far as that file can be written.
-pub async fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
+pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
     // Without the variable, envman keeps its store in the working folder.
     let mut rollback = Rollback::of(Path::new(store.unwrap_or(".envstore.yml")))?;
     for entry in entries {

@@ -29,7 +29,7 @@ use crate::bitrise::limits::{Limits, TooLarge};
 use crate::yaml;
 
 /// No build's outputs come to this: what is larger is no envstore, and is not read.
-pub const MAX_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Larger ones, of builds that have raised envman's limits, are left to envman.
 const MAX_MERGED_BYTES: usize = 1024 * 1024;

@@ -44,7 +44,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the file is there and is not readable as envman would read it.
-    pub fn of_user(home: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn of_user(home: Option<&str>) -> Result<Self, String> {
         let Some(home) = home else { return Ok(Self::default()) };
         let path = Path::new(home).join(".envman/configs.json");
         match fs::read(&path) {
@@ -60,7 +60,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`TooLarge`], naming the first output over a limit.
-    pub fn check(self, kept_bytes: usize, entries: &[Entry]) -> Result<(), TooLarge> {
+    pub(crate) fn check(self, kept_bytes: usize, entries: &[Entry]) -> Result<(), TooLarge> {
         let mut total = kept_bytes;
         for entry in entries {
             let bytes = entry.value_bytes();

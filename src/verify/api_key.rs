@@ -24,7 +24,7 @@ const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 
 /// Apple does not accept tokens that the key signed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct KeyRefused {
+pub(crate) struct KeyRefused {
     key_id: KeyId,
     owner: Owner,
     enterprise: bool,

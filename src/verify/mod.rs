@@ -16,8 +16,8 @@ use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::Services;
 use crate::warnings::Warnings;
 
-pub use api_key::KeyRefused;
-pub use session::SessionRefused;
+pub(crate) use api_key::KeyRefused;
+pub(crate) use session::SessionRefused;
 
 /// All of it together, tries and pauses included.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ impl Verification {
 
 /// Apple's refusal, or what keeps a question from being put.
 #[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
+pub(crate) enum VerifyError {
     #[error(transparent)]
     Key(#[from] KeyRefused),
     #[error(transparent)]
@@ -61,7 +61,7 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError`] when Apple refuses the credential.
-pub async fn verify(
+pub(crate) async fn verify(
     found: &Found,
     services: &Services,
     needs_session: bool,

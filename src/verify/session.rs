@@ -18,7 +18,7 @@ use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
 
 /// Apple does not take the session for logged in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SessionRefused {
+pub(crate) enum SessionRefused {
     #[error("Apple no longer accepts the session of the connected Apple ID ({0}): {RE_AUTHENTICATE}.")]
     Connected(&'static str),
     #[error("Apple no longer accepts the session in `fastlane_session` ({0}): {NEW_SESSION}.")]
