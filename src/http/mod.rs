@@ -1,27 +1,33 @@
 //! One way to ask a server: bounded in time, size, tries and redirects.
 
+mod failure;
+mod loopback;
+mod redirect;
+mod retry;
+
 use std::collections::HashMap;
-use std::error::Error as _;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 pub(crate) use reqwest::header::HeaderMap;
 use reqwest::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::host::{Host, Sleep};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const RETRIES: usize = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const MAX_REDIRECTS: usize = 5;
+use failure::CONNECT_TIMEOUT;
+use redirect::follow;
+use retry::backoff;
+
+pub use failure::Failure;
+pub(crate) use failure::TryError;
+pub(crate) use loopback::is_loopback;
+pub(crate) use retry::{Deadline, OnLongerPause, RetryPolicy};
 
 /// How long a document of Bitrise or of a file host may take.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,174 +62,6 @@ pub(crate) struct Answer {
     pub(crate) date: Option<OffsetDateTime>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Zeroizing<Vec<u8>>,
-}
-
-/// Why there is no document. `Display` completes a sentence that begins with what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    #[error("could not be reached ({0})")]
-    Unreachable(String),
-    #[error("did not answer within {} seconds", .0.as_secs())]
-    Timeout(Duration),
-    #[error("broke off its answer ({0})")]
-    BrokenOff(String),
-    #[error("has no certificate that this machine trusts ({0})")]
-    Untrusted(String),
-    #[error("answered HTTP {status}{}", meaning(*status))]
-    Status { status: StatusCode, retry_after: Option<Duration> },
-    #[error("answered more than {} KiB", max_bytes / 1024)]
-    TooLarge { max_bytes: usize },
-    #[error("redirects more than {MAX_REDIRECTS} times")]
-    TooManyRedirects,
-    #[error("redirects from {from} to http, which would send the answer in the clear")]
-    RedirectToHttp { from: &'static str },
-    #[error("could not be asked ({0})")]
-    Other(String),
-}
-
-fn meaning(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        300..=399 => " (a redirect that is not followed)",
-        401 | 403 => " (no access; an expired or wrong link or token)",
-        404 | 410 => " (nothing there)",
-        429 => " (too many requests)",
-        500..=599 => " (an error of that server)",
-        _ => "",
-    }
-}
-
-impl Failure {
-    fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
-        // The URL can hold a signature.
-        let error = error.without_url();
-        let cause = innermost_cause(&error);
-        if error.is_timeout() {
-            Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout })
-        } else if error.is_redirect() {
-            match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
-                Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,
-                Some(RefusedRedirect::ToHttp { from }) => Self::RedirectToHttp { from },
-                None => Self::Other(cause),
-            }
-        } else if cause.contains("certificate") {
-            Self::Untrusted(cause)
-        } else if error.is_connect() {
-            Self::Unreachable(cause)
-        } else if error.is_builder() {
-            Self::Other(cause)
-        } else {
-            Self::BrokenOff(cause)
-        }
-    }
-}
-
-/// The sentence at the bottom of a chain of errors, which is the one that says something.
-fn innermost_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// Whether a URL stays on this machine, where plain http is allowed.
-#[must_use]
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// How patiently a question is put again after a failure that may pass: at most four times in
-/// all, after half a second, one and two, each with up to as much again by chance, or after the
-/// pause that the server asks for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RetryPolicy {
-    /// The longest pause that a server may ask for.
-    pub(crate) longest_pause: Duration,
-    /// What is done when it asks for a longer one.
-    pub(crate) on_longer_pause: OnLongerPause,
-    /// When all of it must have ended, tries and pauses.
-    pub(crate) deadline: Option<Deadline>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnLongerPause {
-    /// It is asked again after [`RetryPolicy::longest_pause`].
-    Shorten,
-    /// It is not asked again.
-    GiveUp,
-}
-
-/// The end of a time span that began when this was made.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
-    limit: Duration,
-    /// `None`: after the end of time.
-    at: Option<Instant>,
-}
-
-/// A failure of a try, as far as trying again depends on it. `Display` completes a sentence that
-/// begins with the site.
-pub(crate) trait TryError: fmt::Display + From<Failure> {
-    /// Whether the same question may be answered a moment later.
-    fn is_transient(&self) -> bool;
-    /// How long the server asks to wait before the next try.
-    fn retry_after(&self) -> Option<Duration>;
-}
-
-impl RetryPolicy {
-    /// For a document without which the build fails: worth waiting for.
-    pub(crate) const DOCUMENT: Self = Self {
-        longest_pause: Duration::from_secs(30),
-        on_longer_pause: OnLongerPause::Shorten,
-        deadline: None,
-    };
-
-    /// The pause before the next try, or `None` when there is to be none. `planned` is that of the
-    /// backoff, which is `None` after the last try; only a pause's length is the server's to choose.
-    fn pause(&self, asked: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
-        let pause = match (asked.unwrap_or(planned?), self.on_longer_pause) {
-            (pause, _) if pause <= self.longest_pause => pause,
-            (_, OnLongerPause::Shorten) => self.longest_pause,
-            (_, OnLongerPause::GiveUp) => return None,
-        };
-        self.deadline.is_none_or(|deadline| deadline.is_after(pause)).then_some(pause)
-    }
-}
-
-impl Deadline {
-    #[must_use]
-    pub(crate) fn after(limit: Duration) -> Self {
-        Self { limit, at: Instant::now().checked_add(limit) }
-    }
-
-    /// Whether it lies after a pause that begins now.
-    fn is_after(self, pause: Duration) -> bool {
-        self.at.is_none_or(|at| Instant::now().checked_add(pause).is_some_and(|end| end < at))
-    }
-}
-
-impl TryError for Failure {
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::BrokenOff(_) => true,
-            Self::Status { status, .. } => {
-                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
-            }
-            _ => false,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
 }
 
 impl Answer {
@@ -337,14 +175,9 @@ impl Http {
         policy: RetryPolicy,
         ask: impl AsyncFn() -> Result<T, E>,
     ) -> Result<T, E> {
-        let backoff = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_times(RETRIES)
-            .with_jitter()
-            .with_jitter_seed(self.jitter_seed);
         let sleep = self.sleep.clone();
         let tries = (|| ask())
-            .retry(backoff)
+            .retry(backoff(self.jitter_seed))
             .sleep(move |span| sleep(span))
             .when(E::is_transient)
             .adjust(|error, planned| policy.pause(error.retry_after(), planned))
@@ -352,10 +185,10 @@ impl Http {
                 log::warn!("{} {error}; trying again in {:.1} s", site(url), pause.as_secs_f64());
             });
         match policy.deadline {
-            Some(Deadline { limit, at: Some(at) }) => tokio::time::timeout_at(at, tries)
-                .await
-                .unwrap_or_else(|_| Err(Failure::Timeout(limit).into())),
-            _ => tries.await,
+            Some(deadline) => {
+                deadline.bound(tries).await.unwrap_or_else(|limit| Err(Failure::Timeout(limit).into()))
+            }
+            None => tries.await,
         }
     }
 
@@ -420,28 +253,6 @@ fn pause(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     Some((http_date(retry_after)? - now).try_into().unwrap_or(Duration::ZERO))
-}
-
-#[derive(Debug, thiserror::Error)]
-enum RefusedRedirect {
-    #[error("too many redirects")]
-    TooMany,
-    #[error("redirect to plain http")]
-    ToHttp { from: &'static str },
-}
-
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let came_by_https = attempt.previous().iter().any(|url| url.scheme() == "https");
-    let goes_in_the_clear = attempt.url().scheme() != "https";
-    if goes_in_the_clear && (came_by_https || !is_loopback(attempt.url())) {
-        let from = if came_by_https { "https" } else { "this machine" };
-        return attempt.error(RefusedRedirect::ToHttp { from });
-    }
-    // `previous` also counts the first request.
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(RefusedRedirect::TooMany);
-    }
-    attempt.follow()
 }
 
 #[cfg(test)]
@@ -616,17 +427,6 @@ mod tests {
         }
         let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
         assert!(matches!(connections.as_slice(), [first, second] if first == second), "{connections:?}");
-        Ok(())
-    }
-
-    #[test]
-    fn loopback_is_this_machine_by_every_name_and_nothing_else() -> Result {
-        for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
-            assert!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
-        }
-        for host in ["example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "[::2]", "128.0.0.1"] {
-            assert!(!is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
-        }
         Ok(())
     }
 }

@@ -1,0 +1,107 @@
+//! Why a server gave no answer.
+
+use std::error::Error as _;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
+
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no document. `Display` completes a sentence that begins with what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("could not be reached ({0})")]
+    Unreachable(String),
+    #[error("did not answer within {} seconds", .0.as_secs())]
+    Timeout(Duration),
+    #[error("broke off its answer ({0})")]
+    BrokenOff(String),
+    #[error("has no certificate that this machine trusts ({0})")]
+    Untrusted(String),
+    #[error("answered HTTP {status}{}", meaning(*status))]
+    Status { status: StatusCode, retry_after: Option<Duration> },
+    #[error("answered more than {} KiB", max_bytes / 1024)]
+    TooLarge { max_bytes: usize },
+    #[error("redirects more than {MAX_REDIRECTS} times")]
+    TooManyRedirects,
+    #[error("redirects from {from} to http, which would send the answer in the clear")]
+    RedirectToHttp { from: &'static str },
+    #[error("could not be asked ({0})")]
+    Other(String),
+}
+
+fn meaning(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        300..=399 => " (a redirect that is not followed)",
+        401 | 403 => " (no access; an expired or wrong link or token)",
+        404 | 410 => " (nothing there)",
+        429 => " (too many requests)",
+        500..=599 => " (an error of that server)",
+        _ => "",
+    }
+}
+
+impl Failure {
+    pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
+        // The URL can hold a signature.
+        let error = error.without_url();
+        let cause = innermost_cause(&error);
+        if error.is_timeout() {
+            Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout })
+        } else if error.is_redirect() {
+            match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
+                Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,
+                Some(RefusedRedirect::ToHttp { from }) => Self::RedirectToHttp { from },
+                None => Self::Other(cause),
+            }
+        } else if cause.contains("certificate") {
+            Self::Untrusted(cause)
+        } else if error.is_connect() {
+            Self::Unreachable(cause)
+        } else if error.is_builder() {
+            Self::Other(cause)
+        } else {
+            Self::BrokenOff(cause)
+        }
+    }
+}
+
+/// The sentence at the bottom of a chain of errors, which is the one that says something.
+fn innermost_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// A failure of a try, as far as trying again depends on it. `Display` completes a sentence that
+/// begins with the site.
+pub(crate) trait TryError: fmt::Display + From<Failure> {
+    /// Whether the same question may be answered a moment later.
+    fn is_transient(&self) -> bool;
+    /// How long the server asks to wait before the next try.
+    fn retry_after(&self) -> Option<Duration>;
+}
+
+impl TryError for Failure {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::BrokenOff(_) => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

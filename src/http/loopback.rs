@@ -1,0 +1,30 @@
+//! Which addresses are of this machine.
+
+use reqwest::Url;
+
+/// Whether a URL stays on this machine, where plain http is allowed.
+#[must_use]
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_this_machine_by_every_name_and_nothing_else() -> Result<(), url::ParseError> {
+        for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
+            assert!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+        }
+        for host in ["example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "[::2]", "128.0.0.1"] {
+            assert!(!is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+        }
+        Ok(())
+    }
+}
