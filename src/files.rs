@@ -55,7 +55,7 @@ pub(crate) enum FilesError {
     NotUtf8 { folder: String },
 }
 
-/// The files of a run, on disk until dropped, or for good after [`Files::keep`].
+/// The files of a run, on disk until dropped, or for good after `keep`.
 #[derive(Debug, Default)]
 pub struct Files {
     folder: Option<(TempDir, String)>,

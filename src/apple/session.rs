@@ -20,7 +20,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The cookies of a connected Apple ID, which Bitrise keeps under [`IDMSA_ORIGIN`].
+    /// The cookies of a connected Apple ID, which Bitrise keeps under the origin of idmsa.apple.com.
     ///
     /// # Errors
     /// When a cookie is one that fastlane could not load.

@@ -43,7 +43,7 @@ pub struct Connection {
     pub test_devices: Option<Vec<DeviceRecord>>,
 }
 
-/// The cookies by origin, of which those under [`IDMSA_ORIGIN`] are the session. The others
+/// The cookies by origin, of which those under `IDMSA_ORIGIN` are the session. The others
 /// are passed over.
 #[derive(Debug)]
 pub struct SessionCookies {

@@ -45,7 +45,7 @@ const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 pub enum EnvstoreError {
     /// Not as envman writes it; envman itself may still read it.
     UnknownForm,
-    /// More than [`MAX_BYTES`].
+    /// More than `MAX_BYTES`.
     Oversize,
     /// The outputs would go over a limit of envman.
     TooLarge(TooLarge),
