@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
 use crate::host::Host;
+use crate::redaction::{self, Text, sentences};
 use crate::tools;
 
-/// Why a folder is not removed. It is untouched then.
-#[derive(Debug, thiserror::Error)]
-pub enum CleanupError {
-    #[error(
-        "`credentials_dir` ({folder}) is not a folder that this Step made ({why}), so it is left untouched: leave the input at its default, the Step's own output APPLE_CREDENTIALS_DIR."
-    )]
-    Foreign { folder: String, why: &'static str },
-    #[error(
-        "`credentials_dir` ({folder}) cannot be removed ({error}): remove it by hand, it holds credentials."
-    )]
-    Failed { folder: String, error: io::Error },
+sentences! {
+    /// Why a folder is not removed. It is untouched then.
+    #[derive(Debug, thiserror::Error)]
+    pub(crate) enum CleanupError {
+        #[error("`credentials_dir` ({folder}) is not a folder that this Step made: {why}. It was left as it is. Leave the input at its default, the Step's own output APPLE_CREDENTIALS_DIR.")]
+        Foreign { folder: Text, why: &'static str },
+        #[error("`credentials_dir` ({folder}) cannot be deleted ({why}): delete it by hand, since it holds credentials.")]
+        Failed { folder: Text, why: Text },
+    }
 }
 
 /// Deletes a folder that a run of this Step made, and nothing else.
@@ -28,17 +27,19 @@ pub enum CleanupError {
 ///
 /// # Errors
 /// [`CleanupError`]
-pub fn remove_folder(folder: &Path, host: &Host) -> Result<bool, CleanupError> {
+pub(crate) fn remove_folder(folder: &Path, host: &Host) -> Result<bool, CleanupError> {
     // A slash at the end would have a link followed.
     let folder: PathBuf = folder.components().collect();
-    let shown = || folder.display().to_string();
+    let shown = || redaction::path(&folder);
     match check(&folder, host) {
         Ok(()) => {}
         Err(Refusal::Gone) => return Ok(false),
         Err(Refusal::Foreign(why)) => return Err(CleanupError::Foreign { folder: shown(), why }),
-        Err(Refusal::Unreadable(error)) => return Err(CleanupError::Failed { folder: shown(), error }),
+        Err(Refusal::Unreadable(error)) => {
+            return Err(CleanupError::Failed { folder: shown(), why: redaction::os(&error) });
+        }
     }
-    remove(&folder).map_err(|error| CleanupError::Failed { folder: shown(), error })?;
+    remove(&folder).map_err(|error| CleanupError::Failed { folder: shown(), why: redaction::os(&error) })?;
     Ok(true)
 }
 
@@ -69,7 +70,7 @@ impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::NotFound => Self::Gone,
-            ErrorKind::NotADirectory => Self::Foreign("a part of its path is no folder"),
+            ErrorKind::NotADirectory => Self::Foreign("a part of its path is not a folder"),
             _ => Self::Unreadable(error),
         }
     }
@@ -111,7 +112,7 @@ const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
 
 /// The Step's outputs that are set now, and so may come from an earlier run.
 #[must_use]
-pub fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static str> {
+pub(crate) fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static str> {
     let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
     names.sort_unstable();
     names.dedup();

@@ -1,5 +1,7 @@
 //! Instants and time spans: read from documents, written for documents and for people.
 
+use crate::redaction::Text;
+use crate::text;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, UtcOffset};
 
@@ -24,31 +26,32 @@ pub(crate) fn in_utc(instant: OffsetDateTime) -> Option<OffsetDateTime> {
 
 /// `2026-12-01 09:30 UTC`
 #[must_use]
-pub(crate) fn day(instant: OffsetDateTime) -> String {
-    let Some(t) = in_utc(instant) else { return "an unknown date".to_owned() };
-    format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute())
+pub(crate) fn day(instant: OffsetDateTime) -> Text {
+    let Some(t) = in_utc(instant) else { return text!("an unknown date") };
+    let (year, month, day) = t.to_calendar_date();
+    text!("{}-{:02}-{:02} {:02}:{:02} UTC", year, u8::from(month), day, t.hour(), t.minute())
 }
 
 /// `19 days ago`
 #[must_use]
-pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
     match (now - then).whole_days() {
-        0 => "less than a day ago".to_owned(),
-        1 => "1 day ago".to_owned(),
-        days => format!("{days} days ago"),
+        0 => text!("less than a day ago"),
+        1 => text!("1 day ago"),
+        days => text!("{} days ago", days),
     }
 }
 
 /// `19 days`
 #[must_use]
-pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     let left = until - now;
     match (left.whole_days(), left.whole_hours()) {
-        (0, ..1) => "less than an hour".to_owned(),
-        (0, 1) => "1 hour".to_owned(),
-        (0, hours) => format!("{hours} hours"),
-        (1, _) => "1 day".to_owned(),
-        (days, _) => format!("{days} days"),
+        (0, ..1) => text!("less than an hour"),
+        (0, 1) => text!("1 hour"),
+        (0, hours) => text!("{} hours", hours),
+        (1, _) => text!("1 day"),
+        (days, _) => text!("{} days", days),
     }
 }
 
@@ -74,7 +77,7 @@ mod tests {
 
     #[test]
     fn time_left_is_said_in_its_largest_unit() {
-        let left = |span| time_left(THEN + span, THEN);
+        let left = |span| time_left(THEN + span, THEN).to_string();
         assert_eq!(left(Duration::minutes(59)), "less than an hour");
         assert_eq!(left(Duration::minutes(60)), "1 hour");
         assert_eq!(left(Duration::hours(23)), "23 hours");
@@ -84,7 +87,7 @@ mod tests {
 
     #[test]
     fn time_past_is_said_in_days() {
-        let past = |span| days_ago(THEN, THEN + span);
+        let past = |span| days_ago(THEN, THEN + span).to_string();
         assert_eq!(past(Duration::hours(23)), "less than a day ago");
         assert_eq!(past(Duration::hours(25)), "1 day ago");
         assert_eq!(past(Duration::days(19)), "19 days ago");
@@ -94,7 +97,7 @@ mod tests {
     fn instants_are_written_in_utc_without_fractions() {
         let instant = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
         assert_eq!(rfc3339(instant).as_deref(), Some("1970-01-01T00:00:01Z"));
-        assert_eq!(day(instant), "1970-01-01 00:00 UTC");
+        assert_eq!(day(instant).as_str(), "1970-01-01 00:00 UTC");
     }
 
     #[test]
@@ -114,8 +117,8 @@ mod tests {
         );
         let beyond = OffsetDateTime::parse("9999-12-31T23:59:59-12:00", &Rfc3339).unwrap_or(THEN);
         assert_eq!((rfc3339(beyond), rfc3339_exact(beyond)), (None, None));
-        assert_eq!(day(beyond), "an unknown date");
-        assert!(!days_ago(THEN, beyond).is_empty() && !time_left(beyond, THEN).is_empty());
+        assert_eq!(day(beyond).as_str(), "an unknown date");
+        assert!(!days_ago(THEN, beyond).as_str().is_empty() && !time_left(beyond, THEN).as_str().is_empty());
     }
 
     #[test]

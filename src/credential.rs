@@ -90,6 +90,8 @@ impl Toggle {
     }
 }
 
+impl crate::redaction::Show for Toggle {}
+
 impl fmt::Display for Toggle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -15,6 +15,7 @@ use crate::apple::device::Device;
 use crate::bitrise::connection_file;
 use crate::credential::Credential;
 use crate::fastlane::{device_list, key_file};
+use crate::redaction::{self, Text, sentences};
 
 /// What the folder is called, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
@@ -25,7 +26,7 @@ pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step a
 
 /// The files that outputs point to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// `AuthKey_<ID>.p8`
     PrivateKey,
     /// fastlane's API key file.
@@ -38,26 +39,22 @@ pub enum FileKind {
     DeviceList,
 }
 
-/// Why the files could not be written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FilesError {
-    #[error(
-        "A private folder cannot be made in the temporary folder {folder} ({error}): free some space there, or set TMPDIR to a folder that this build may write to."
-    )]
-    Folder { folder: String, error: io::Error },
-    #[error(
-        "{name} cannot be written in the temporary folder {folder} ({error}): free some space there, or set TMPDIR to a folder that this build may write to."
-    )]
-    File { name: String, folder: String, error: io::Error },
-    #[error(
-        "The temporary folder {folder} has a name that is not UTF-8, which environment variables cannot carry: set TMPDIR to another folder."
-    )]
-    NotUtf8 { folder: String },
+sentences! {
+    /// Why the files could not be written.
+    #[derive(Debug, thiserror::Error)]
+    pub(crate) enum FilesError {
+        #[error("A private folder cannot be made in the temporary folder {folder} ({why}): make space there, or set TMPDIR to a folder that this build may write to.")]
+        Folder { folder: Text, why: Text },
+        #[error("{what} cannot be written in the temporary folder {folder} ({why}): make space there, or set TMPDIR to a folder that this build may write to.")]
+        File { what: &'static str, folder: Text, why: Text },
+        #[error("The temporary folder's name is not UTF-8, which environment variables cannot carry: set TMPDIR to another folder.")]
+        NotUtf8,
+    }
 }
 
 /// The files of a run, on disk until dropped, or for good after `keep`.
 #[derive(Debug, Default)]
-pub struct Files {
+pub(crate) struct Files {
     folder: Option<(TempDir, String)>,
     paths: BTreeMap<FileKind, String>,
     /// The text of [`FileKind::Connection`].
@@ -81,7 +78,7 @@ impl Files {
         for &file in wanted {
             let Some((name, content)) = content(file, credential, devices) else { continue };
             let path = files.folder_in(temp_dir)?.join(&name);
-            write_private(&path, &name, &content)?;
+            write_private(&path, "A file", &content)?;
             files.paths.insert(file, text(&path)?);
             if file == FileKind::Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
@@ -96,7 +93,7 @@ impl Files {
             Some(folder) => folder,
             none => {
                 let folder = private_folder(temp_dir)?;
-                write_private(&folder.path().join(MARKER_NAME), MARKER_NAME, MARKER_TEXT.as_bytes())?;
+                write_private(&folder.path().join(MARKER_NAME), "Its mark", MARKER_TEXT.as_bytes())?;
                 let path = text(folder.path())?;
                 none.insert((folder, path))
             }
@@ -161,7 +158,10 @@ fn content(
 }
 
 fn private_folder(temp_dir: &Path) -> Result<TempDir, FilesError> {
-    let refused = |error| FilesError::Folder { folder: temp_dir.display().to_string(), error };
+    let refused = |error: io::Error| FilesError::Folder {
+        folder: redaction::path(temp_dir),
+        why: redaction::os(&error),
+    };
     // Later Steps run in other folders, and xcodebuild takes absolute paths only.
     let temp_dir = std::path::absolute(temp_dir).map_err(refused)?;
     tempfile::Builder::new()
@@ -171,15 +171,15 @@ fn private_folder(temp_dir: &Path) -> Result<TempDir, FilesError> {
         .map_err(refused)
 }
 
-fn write_private(path: &Path, name: &str, bytes: &[u8]) -> Result<(), FilesError> {
+fn write_private(path: &Path, what: &'static str, bytes: &[u8]) -> Result<(), FilesError> {
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)
     };
     write().map_err(|error| FilesError::File {
-        name: name.to_owned(),
-        folder: path.parent().unwrap_or(path).display().to_string(),
-        error,
+        what,
+        folder: redaction::path(path.parent().unwrap_or(path)),
+        why: redaction::os(&error),
     })
 }
 
@@ -189,9 +189,5 @@ fn udid_list(devices: &[Device]) -> String {
 }
 
 fn text(path: &Path) -> Result<String, FilesError> {
-    path.to_str().map(str::to_owned).ok_or_else(|| not_utf8(path))
-}
-
-fn not_utf8(path: &Path) -> FilesError {
-    FilesError::NotUtf8 { folder: path.display().to_string() }
+    path.to_str().map(str::to_owned).ok_or(FilesError::NotUtf8)
 }

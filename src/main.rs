@@ -8,25 +8,33 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use apple_services_connection::bitrise::log;
+use apple_services_connection::bitrise::build_log;
 use apple_services_connection::host::Host;
+use apple_services_connection::{redaction, text};
 
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
         return answer(&argument.to_string_lossy());
     }
-    log::init();
+    build_log::init();
     // A panic's own message could hold a value; where it happened is all that helps.
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        ::log::error!(
-            "The Step has a defect at {place}, and exported nothing: please report it with this line."
+        let place = panic.location().map_or_else(
+            || text!("an unknown place"),
+            |place| text!("line {} of {}", place.line(), redaction::source_file(place)),
         );
+        build_log::error(&text!(
+            "The Step has a defect ({}), and exported nothing: please report it with this line.",
+            place
+        ));
     }));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            ::log::error!("The Step cannot start ({error}): run the build again.");
+            build_log::error(&text!(
+                "The Step cannot start ({}): run the build again.",
+                redaction::os(&error)
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -42,8 +50,8 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     let (status, has_more_to_say) = match result {
         Ok(Ok(warned)) => (ExitCode::SUCCESS, warned),
-        Ok(Err(error)) => {
-            ::log::error!("{error}");
+        Ok(Err(failed)) => {
+            failed.lines().for_each(build_log::error);
             (ExitCode::FAILURE, true)
         }
         Err(_panic) => (ExitCode::FAILURE, true),

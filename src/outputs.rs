@@ -1,17 +1,20 @@
 //! What the outputs say in this run.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
-use crate::apple::api_key::ApiKey;
+use crate::apple::api_key::{ApiKey, is_usual_key_id, is_uuid};
 use crate::apple::session::Session;
 use crate::bitrise::entry::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
+use crate::redaction::{self, Text, sentences};
 use crate::tools::{Fact, Tool, chosen};
 use crate::verify::Verification;
 
@@ -24,7 +27,7 @@ use Fact::{
 
 /// The files that outputs for these tools point to.
 #[must_use]
-pub fn files(tools: &BTreeSet<Tool>) -> BTreeSet<FileKind> {
+pub(crate) fn files(tools: &BTreeSet<Tool>) -> BTreeSet<FileKind> {
     chosen(tools).filter_map(|output| file_of(output.fact)).collect()
 }
 
@@ -42,7 +45,7 @@ fn file_of(fact: Fact) -> Option<FileKind> {
 
 /// Everything that an output's value can be made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
+pub(crate) struct Run<'a> {
     pub found: Option<&'a Found>,
     pub verification: &'a Verification,
     pub files: &'a Files,
@@ -52,39 +55,64 @@ pub struct Run<'a> {
 
 /// A signed token, input `export_token`.
 #[derive(Debug)]
-pub struct SignedToken {
+pub(crate) struct SignedToken {
     pub token: SecretString,
     pub expires_at: OffsetDateTime,
 }
 
-/// A value that no environment variable can hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "The value for {0} holds a NUL character, which no environment variable can carry: set it again, on Bitrise or in the inputs."
-)]
-pub struct NulInValue(&'static str);
+sentences! {
+    /// Why the outputs cannot be exported.
+    #[derive(Debug, thiserror::Error)]
+    pub(crate) enum OutputsError {
+        /// It would keep every later Step from starting.
+        #[error("The value for {0} holds a NUL character, which no environment variable can carry: set it again, on Bitrise or in the inputs.")]
+        Nul(&'static str),
+    }
+}
+
+/// The outputs that apply to a run.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    pub entries: Vec<Entry>,
+    /// Their names, and their values as log and summary may show them.
+    pub shown: Vec<(&'static str, Text)>,
+}
 
 /// The outputs that apply to this run, with their values.
 ///
 /// # Errors
-/// [`NulInValue`], which would keep every later Step from starting.
-pub fn entries(tools: &BTreeSet<Tool>, run: Run<'_>) -> Result<Vec<Entry>, NulInValue> {
-    let mut entries: Vec<Entry> = Vec::new();
+/// [`OutputsError`]
+pub(crate) fn outputs(tools: &BTreeSet<Tool>, run: Run<'_>) -> Result<Outputs, OutputsError> {
+    let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
     for output in chosen(tools) {
         let Some(value) = run.value(output.fact) else { continue };
         if value.expose_secret().contains('\0') {
-            return Err(NulInValue(output.name));
+            return Err(OutputsError::Nul(output.name));
         }
         // Tools may share a name; `conflict` has made sure that they mean the same.
-        if !entries.iter().any(|entry| entry.key == output.name) {
-            entries.push(Entry {
-                key: output.name,
-                value: Some(value),
-                is_sensitive: output.fact.is_secret(),
-            });
+        if !outputs.entries.iter().any(|entry| entry.key == output.name) {
+            let is_sensitive = output.fact.is_secret();
+            outputs.shown.push((output.name, shown(output.fact, value.expose_secret())));
+            outputs.entries.push(Entry { key: output.name, value: Some(value), is_sensitive });
         }
     }
-    Ok(entries)
+    Ok(outputs)
+}
+
+/// The value of an output as log and summary may show it.
+fn shown(fact: Fact, value: &str) -> Text {
+    match fact {
+        Password | SessionCookies | AppPassword | ConnectionJson | Token => Text::hidden(),
+        Email => redaction::email(value),
+        KeyUrl | ConnectionUrl => Url::parse(value).map_or(Text::hidden(), |url| redaction::url(&url)),
+        KeyFileReference | CredentialsFolder | KeyPath | KeyFolder | FastlaneKeyPath | Devices
+        | DeviceList => redaction::path(Path::new(value)),
+        KeyId => redaction::checked(value, is_usual_key_id),
+        IssuerId => redaction::checked(value, is_uuid),
+        // The Step's own words, dates, and a phone number whose form was checked.
+        Method | CredentialSource | Verified | EnterpriseYesNo | EnterpriseTrueFalse | ApiKeyFalse
+        | AppleIdOne | PhoneNumber | SessionEnd | TokenEnd => redaction::checked(value, |_| true),
+    }
 }
 
 impl<'a> Run<'a> {
@@ -103,8 +131,8 @@ impl<'a> Run<'a> {
             KeyUrl => url_of(self.file(FileKind::PrivateKey)?)?,
             KeyFolder => self.file(FileKind::PrivateKey).and(self.files.folder())?.to_owned(),
             KeyFileReference => format!("@file:{}", self.file(FileKind::PrivateKey)?),
-            KeyId => self.key()?.id.to_string(),
-            IssuerId => self.key()?.issuer()?.to_string(),
+            KeyId => self.key()?.id.as_str().to_owned(),
+            IssuerId => self.key()?.issuer()?.as_str().to_owned(),
             EnterpriseYesNo => yes_no(self.key()?.enterprise).to_owned(),
             EnterpriseTrueFalse => self.key()?.enterprise.to_string(),
             FastlaneKeyPath => self.file(FileKind::FastlaneKey)?.to_owned(),

@@ -95,11 +95,12 @@ struct About {
 /// Reads a list separated by commas, blanks or newlines.
 ///
 /// # Errors
-/// The first name that is no tool's.
-pub fn parse_list(list: &str) -> Result<BTreeSet<Tool>, String> {
+/// The place in the list, from 1, of the first name that is no tool's.
+pub fn parse_list(list: &str) -> Result<BTreeSet<Tool>, usize> {
     let names = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty());
     names
-        .map(|name| Tool::ALL.into_iter().find(|tool| tool.name() == name).ok_or_else(|| name.to_owned()))
+        .zip(1..)
+        .map(|(name, place)| Tool::ALL.into_iter().find(|tool| tool.name() == name).ok_or(place))
         .collect()
 }
 
@@ -275,7 +276,7 @@ mod tests {
         for list in ["asc,expo,tauri", " tauri expo\nasc ", "asc,\n expo,, tauri,"] {
             assert_eq!(parse_list(list), expected, "{list:?}");
         }
-        assert_eq!(parse_list("asc fastlan"), Err("fastlan".to_owned()));
+        assert_eq!(parse_list("asc fastlan"), Err(2));
         assert_eq!(parse_list(" , "), Ok(BTreeSet::new()));
     }
 }

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::apple::key_text::must_not_be_shown;
 use crate::apple::private_key::PrivateKey;
+use crate::redaction::{self, Show, Text, may_hold_secret, sentences};
 
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]
@@ -49,54 +49,46 @@ pub struct KeyId(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerId(String);
 
-/// Why a value is no key ID or no issuer ID. `Display` completes a sentence that begins with
-/// the field's name; it never repeats the value, which may be a secret in the wrong field.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongField {
-    #[error("holds a private key; put the key ID there (10 upper-case letters and digits)")]
-    PrivateKeyAsKeyId,
-    #[error("holds an issuer ID; put the key ID there (10 upper-case letters and digits)")]
-    IssuerIdAsKeyId,
-    #[error(
-        "has {found}; a key ID is 10 upper-case letters and digits: copy it from App Store Connect > Users and Access > Integrations"
-    )]
-    NoKeyId { found: Shape },
-    #[error(
-        "holds a private key; put the issuer ID there (a UUID, shown above the list of keys in App Store Connect)"
-    )]
-    PrivateKeyAsIssuerId,
-    #[error(
-        "holds a key ID; put the issuer ID there (a UUID, shown above the list of keys in App Store Connect)"
-    )]
-    KeyIdAsIssuerId,
-    #[error(
-        "has {found}; an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a: copy it from App Store Connect > Users and Access > Integrations"
-    )]
-    NoIssuerId { found: Shape },
+sentences! {
+    /// Why a value is not a key ID or not an issuer ID. `Display` completes a sentence that begins
+    /// with the field's name; it never repeats the value, which may be a secret in the wrong field.
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum WrongField {
+        #[error("holds a private key: put the key ID there (10 upper-case letters and digits)")]
+        PrivateKeyAsKeyId,
+        #[error("holds an issuer ID: put the key ID there (10 upper-case letters and digits)")]
+        IssuerIdAsKeyId,
+        #[error("has {found}, but a key ID is 10 upper-case letters and digits: copy it from App Store Connect > Users and Access > Integrations")]
+        NoKeyId { found: Shape },
+        #[error("holds a private key: put the issuer ID there (the UUID above the list of keys in App Store Connect)")]
+        PrivateKeyAsIssuerId,
+        #[error("holds a key ID: put the issuer ID there (the UUID above the list of keys in App Store Connect)")]
+        KeyIdAsIssuerId,
+        #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a: copy it from App Store Connect > Users and Access > Integrations")]
+        NoIssuerId { found: Shape },
+    }
 }
 
-/// What a value looks like, said without the value.
+/// What a value looks like, said without any part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     characters: usize,
-    stray: Option<char>,
+    has_stray: bool,
 }
 
 impl Shape {
     fn of(value: &str, is_allowed: fn(char) -> bool) -> Self {
-        Self { characters: value.chars().count(), stray: value.chars().find(|&c| !is_allowed(c)) }
+        Self { characters: value.chars().count(), has_stray: !value.chars().all(is_allowed) }
     }
 }
+
+impl Show for Shape {}
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.characters == 1 { "" } else { "s" };
-        write!(f, "{} character{plural}", self.characters)?;
-        match self.stray {
-            Some(c) if c.is_whitespace() || c.is_control() => f.write_str(", a blank among them"),
-            Some(c) => write!(f, ", {c:?} among them"),
-            None => Ok(()),
-        }
+        let stray = if self.has_stray { ", some of which are not allowed" } else { "" };
+        write!(f, "{} character{plural}{stray}", self.characters)
     }
 }
 
@@ -104,8 +96,8 @@ impl KeyId {
     /// # Errors
     /// [`WrongField`] when the value is not made of letters and digits, or is something else
     /// that people confuse with a key ID.
-    pub(crate) fn parse(value: &str) -> Result<Self, WrongField> {
-        if must_not_be_shown(value) {
+    pub fn parse(value: &str) -> Result<Self, WrongField> {
+        if may_hold_secret(value) {
             return Err(WrongField::PrivateKeyAsKeyId);
         }
         if is_uuid(value) {
@@ -143,13 +135,20 @@ impl KeyId {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// For log and errors: hidden when it has another form than all key IDs, since people paste
+    /// secrets into the wrong field.
+    #[must_use]
+    pub fn shown(&self) -> Text {
+        redaction::checked(&self.0, is_usual_key_id)
+    }
 }
 
 impl IssuerId {
     /// # Errors
     /// [`WrongField`] when the value is no UUID.
-    pub(crate) fn parse(value: &str) -> Result<Self, WrongField> {
-        if must_not_be_shown(value) {
+    pub fn parse(value: &str) -> Result<Self, WrongField> {
+        if may_hold_secret(value) {
             return Err(WrongField::PrivateKeyAsIssuerId);
         }
         if is_usual_key_id(value) {
@@ -166,17 +165,11 @@ impl IssuerId {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for IssuerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    /// For log and errors.
+    #[must_use]
+    pub fn shown(&self) -> Text {
+        redaction::checked(&self.0, is_uuid)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use time::{Duration, OffsetDateTime};
 
 use crate::clock::{in_utc, parse_instant};
+use crate::redaction::sentences;
 
 /// Sessions are a few kilobytes; the environment store takes 256 KiB in all.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -71,12 +72,13 @@ impl Lifetime {
     }
 }
 
-/// A cookie that fastlane could not load.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("has a damaged cookie (number {number}: {what})")]
-pub struct DamagedCookie {
-    number: usize,
-    what: &'static str,
+sentences! {
+    /// A cookie that fastlane could not load. `Display` completes "The session in … ".
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum DamagedCookie {
+        #[error("has a damaged cookie (number {number}: {what})")]
+        Cookie { number: usize, what: &'static str },
+    }
 }
 
 /// A cookie as a foreign document spells it: the connection, or what `spaceauth` printed.
@@ -139,7 +141,7 @@ impl CookieRecord {
     }
 
     fn into_cookie(self, number: usize, default_domain: Option<&str>) -> Result<Cookie, DamagedCookie> {
-        let damaged = |what| DamagedCookie { number, what };
+        let damaged = |what| DamagedCookie::Cookie { number, what };
         let name = self.name.unwrap_or_default();
         // The characters that `HTTP::Cookie#name=` raises on.
         let bad_in_name = |c: char| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c);

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use crate::warnings::Warnings;
+use crate::journal::Journal;
+use crate::redaction::{self, Text};
+use crate::text;
 
 /// How many characters of a title a warning repeats.
 const MAX_SHOWN: usize = 60;
@@ -57,9 +59,9 @@ impl Platform {
 /// Cleans the connection's devices: UDIDs of stray characters, titles of tabs and newlines.
 /// A device that is there twice, dashes and case aside, is kept once, with a warning.
 #[must_use]
-pub fn clean(records: &[DeviceRecord], warnings: &mut Warnings) -> Vec<Device> {
+pub fn clean(records: &[DeviceRecord], journal: &mut Journal) -> Vec<Device> {
     let mut devices: Vec<Device> = Vec::new();
-    let mut seen: HashMap<String, String> = HashMap::new();
+    let mut seen: HashMap<String, Text> = HashMap::new();
     for record in records {
         let udid: String = record
             .device_identifier
@@ -70,14 +72,15 @@ pub fn clean(records: &[DeviceRecord], warnings: &mut Warnings) -> Vec<Device> {
             .collect();
         let title = one_line(record.title.as_deref().unwrap_or_default());
         if udid.is_empty() {
-            warnings.add(format!("The test device {:?} has no UDID and is left out.", shown(&title)));
+            journal.warn(text!("The test device \"{}\" has no UDID and is left out.", shown(&title)));
             continue;
         }
         let same = udid.replace('-', "").to_ascii_lowercase();
         if let Some(first) = seen.get(&same) {
-            warnings.add(format!(
-                "The test device {:?} has the same UDID as {first:?} and is left out.",
-                shown(&title)
+            journal.warn(text!(
+                "The test device \"{}\" has the same UDID as \"{}\" and is left out.",
+                shown(&title),
+                first
             ));
             continue;
         }
@@ -89,13 +92,8 @@ pub fn clean(records: &[DeviceRecord], warnings: &mut Warnings) -> Vec<Device> {
 }
 
 /// As much of a title as tells devices apart in a warning; one title can be in thousands.
-fn shown(title: &str) -> String {
-    let mut rest = title.chars();
-    let mut start: String = rest.by_ref().take(MAX_SHOWN).collect();
-    if rest.next().is_some() {
-        start.push('…');
-    }
-    start
+fn shown(title: &str) -> Text {
+    redaction::named_by_service(title, MAX_SHOWN)
 }
 
 /// Without control characters, and without the blanks that they leave.
@@ -118,17 +116,20 @@ mod tests {
 
     #[test]
     fn a_warning_repeats_only_the_start_of_a_long_title() {
-        let mut warnings = Warnings::default();
+        let mut warnings = Journal::default();
         let long = "x".repeat(1_000_000);
         let devices = clean(&[record("A", &long, None), record("A", &long, None)], &mut warnings);
         assert_eq!(devices.first().map(|device| device.title.len()), Some(1_000_000));
-        assert!(warnings.all().iter().all(|warning| warning.len() < 250), "a warning is too long");
-        assert_eq!(warnings.all().len(), 1);
+        assert!(
+            warnings.warnings().iter().all(|warning| warning.as_str().len() < 250),
+            "a warning is too long"
+        );
+        assert_eq!(warnings.warnings().len(), 1);
     }
 
     #[test]
     fn devices_are_cleaned_and_duplicates_dropped_with_both_titles() {
-        let mut warnings = Warnings::default();
+        let mut warnings = Journal::default();
         let records = [
             record(" 00008030-001A\u{200b}2B3C4D5E6F70\n", "Jane's\tiPhone\n 12", Some("ios")),
             record("00008030001a2b3c4d5e6f70", "Copy", Some("ios")),
@@ -146,7 +147,7 @@ mod tests {
         let expected = expected.map(|(udid, title, platform)| (udid.to_owned(), title.to_owned(), platform));
         assert_eq!(devices.iter().map(facts).collect::<Vec<_>>(), expected);
         assert_eq!(
-            warnings.all(),
+            warnings.warnings().iter().map(Text::as_str).collect::<Vec<_>>(),
             [
                 r#"The test device "Copy" has the same UDID as "Jane's iPhone 12" and is left out."#,
                 r#"The test device "Nothing" has no UDID and is left out."#,

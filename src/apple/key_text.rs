@@ -1,13 +1,12 @@
 //! Telling text that is or may be a private key from text that is not, without reading it as one.
 
-use zeroize::Zeroizing;
-
 use crate::apple::private_key::strip_wrapping;
+use crate::redaction::is_path_like;
 
 /// Whether text is key material: in PEM, on several lines, or base64 and nothing else.
 ///
 /// For telling a key in an input from the path of one. A damaged or decorated key may pass for
-/// neither: what is printed is another question, [`must_not_be_shown`].
+/// neither: what is printed is another question, [`crate::redaction::may_hold_secret`].
 #[must_use]
 pub fn is_key_text(text: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
@@ -18,48 +17,14 @@ pub fn is_key_text(text: &str) -> bool {
         || (bare.len() >= 80 && bare.chars().all(is_base64) && !is_path_like(bare))
 }
 
-/// Whether a value is written as paths are: from the root, the home or the working folder on.
-#[must_use]
-pub(crate) fn is_path_like(value: &str) -> bool {
-    ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
-}
-
-/// Whether text may hold key material, whole or damaged, so that no log or error may repeat it.
-/// Errs on the side of yes.
-#[must_use]
-pub fn must_not_be_shown(text: &str) -> bool {
-    if text.contains("PRIVATE KEY") || text.contains("-----BEGIN") {
-        return true;
-    }
-    // Wrapped lines are one run.
-    let joined = text.replace("\\r", "").replace("\\n", "");
-    let joined: String = joined.chars().filter(|c| !c.is_whitespace()).collect();
-    let joined = Zeroizing::new(joined);
-    // A path has slashes, and base64 has some: each name in a path is looked at alone.
-    let is_path = is_path_like(text);
-    let separates =
-        |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '=') || (c == '/' && !is_path));
-    joined.split(separates).any(|run| is_random(run) || begins_like_key(run))
-}
-
-/// Whether a run of base64 is too long and too mixed to be a name.
-fn is_random(run: &str) -> bool {
-    let count = |of: fn(&u8) -> bool| run.bytes().filter(of).count();
-    let mixed = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
-    run.len() >= 40 && mixed.into_iter().all(|class| count(class) >= 3)
-}
-
-/// How base64 begins of the DER of an EC key on P-256, and of "-----BEGIN".
-fn begins_like_key(run: &str) -> bool {
-    run.len() >= 16 && ["MIG", "MIH", "MHc", "LS0tLS1CRUdJTi"].iter().any(|start| run.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
     use crate::apple::private_key::samples::{body, pkcs8, sec1};
+
+    use crate::redaction::may_hold_secret;
 
     use super::*;
 
@@ -80,12 +45,12 @@ mod tests {
             texts.extend([wrapped(width, " "), wrapped(width, "\\n"), wrapped(width, "\n")]);
         }
         for text in texts {
-            assert!(is_key_text(&text) && must_not_be_shown(&text), "{text}");
+            assert!(is_key_text(&text) && may_hold_secret(&text), "{text}");
         }
         for decorated in
             [format!("AuthKey_X.p8: {body}"), format!("key={body}"), format!("~/{body}"), format!("@{body}")]
         {
-            assert!(must_not_be_shown(&decorated), "{decorated}");
+            assert!(may_hold_secret(&decorated), "{decorated}");
         }
         for text in [
             "2X9R4HXF34",
@@ -94,10 +59,10 @@ mod tests {
             "/private/var/folders/8k/7xj4b1q92ld3v5c6n8m0t2wr0000gn/T/AuthKey_2X9R4HXF34.p8",
             "/Users/runner/work/1234567/Project/certificates/AuthKey_2X9R4HXF34.p8",
             "/Users/vagrant/Documents/Development/Company/Project/fastlane/certificates/key",
-            "0123456789abcdef0123456789abcdef0123456789abcdef",
+            "0123456789abcdef0123456789abcdef01234567",
             "MIGH",
         ] {
-            assert!(!must_not_be_shown(text), "{text}");
+            assert!(!may_hold_secret(text), "{text}");
             assert!(!is_key_text(text), "{text}");
         }
         Ok(())

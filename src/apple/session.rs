@@ -5,7 +5,8 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, cookies_from};
-use crate::warnings::Warnings;
+use crate::journal::Journal;
+use crate::redaction::{Show, Text};
 
 /// The origin whose cookies fastlane logs in with: Apple's identity service.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
@@ -49,18 +50,18 @@ impl SessionUse {
     ///
     /// # Errors
     /// What `expired` makes of the session's end, where it cannot.
-    pub(crate) fn admits<E: fmt::Display>(
+    pub(crate) fn admits<E: Show + fmt::Display>(
         self,
         expires_at: Option<OffsetDateTime>,
         expired: impl FnOnce(OffsetDateTime) -> E,
-        warnings: &mut Warnings,
+        journal: &mut Journal,
     ) -> Result<bool, E> {
         let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= self.now) else { return Ok(true) };
         let error = expired(ended_at);
         if self.is_needed || !self.has_password {
             return Err(error);
         }
-        warnings.add(error.to_string());
+        journal.warn(Text::of(&error));
         Ok(false)
     }
 }
@@ -83,10 +84,10 @@ mod tests {
         let now = OffsetDateTime::UNIX_EPOCH;
         let second = time::Duration::SECOND;
         let asked = |is_needed, has_password, expires_at| {
-            let mut warnings = Warnings::default();
+            let mut warnings = Journal::default();
             let session_use = SessionUse { is_needed, has_password, now };
-            let admitted = session_use.admits(expires_at, |at| format!("ended {at}"), &mut warnings);
-            (admitted.ok(), warnings.all().len())
+            let admitted = session_use.admits(expires_at, |_| crate::text!("ended"), &mut warnings);
+            (admitted.ok(), warnings.warnings().len())
         };
         for end in [now, now - second] {
             assert_eq!(asked(false, true, Some(end)), (Some(false), 1), "left out with a warning");

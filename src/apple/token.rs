@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroize as _;
 
 use crate::apple::api_key::{ApiKey, Owner};
+use crate::redaction::sentences;
 
 /// Apple refuses a token that was issued in its future; clocks differ by seconds.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
@@ -33,12 +34,14 @@ struct Claims<'a> {
     aud: &'static str,
 }
 
-/// The key could not sign, although it was proven fit: a defect of the crypto library.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "The API key cannot sign a token: create a new key in App Store Connect > Users and Access > Integrations."
-)]
-pub(crate) struct CannotSign;
+sentences! {
+    /// The key could not sign, although it was proven fit: a defect of the crypto library.
+    #[derive(Debug, Clone, Copy, thiserror::Error)]
+    pub(crate) enum CannotSign {
+        #[error("The API key cannot sign a token: create a new key in App Store Connect > Users and Access > Integrations.")]
+        Key,
+    }
+}
 
 /// Signs a token that is valid from now on for `lifetime`, at most [`MAX_LIFETIME`].
 ///
@@ -60,10 +63,10 @@ pub(crate) fn sign(
         exp: expiry(now, lifetime).unix_timestamp(),
         aud: if key.enterprise { ENTERPRISE_AUDIENCE } else { TEAM_AUDIENCE },
     };
-    let header = Header { kid: Some(key.id.to_string()), ..Header::new(Algorithm::ES256) };
-    let (_, der) = SecretDocument::from_pem(key.private_key.expose_pem()).map_err(|_| CannotSign)?;
+    let header = Header { kid: Some(key.id.as_str().to_owned()), ..Header::new(Algorithm::ES256) };
+    let (_, der) = SecretDocument::from_pem(key.private_key.expose_pem()).map_err(|_| CannotSign::Key)?;
     let mut token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(der.as_bytes()))
-        .map_err(|_| CannotSign)?;
+        .map_err(|_| CannotSign::Key)?;
     let secret = SecretString::from(token.as_str());
     token.zeroize();
     Ok(secret)

@@ -13,6 +13,8 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
+use crate::redaction::{self, Text, sentences};
+use crate::text;
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -113,14 +115,16 @@ fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Devi
     Ok(Option::<Devices>::deserialize(deserializer)?.map(|devices| devices.0))
 }
 
-/// A document that is not a connection. Says where it goes wrong and never what stands there,
-/// which may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    #[error("no JSON (line {line}, column {column})")]
-    NoJson { line: usize, column: usize },
-    #[error("JSON of an unexpected form in {path}")]
-    UnexpectedForm { path: String },
+sentences! {
+    /// A document that is not a connection. Says where it goes wrong and never what stands there,
+    /// which may be a secret. `Display` completes "Bitrise answered …".
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum Malformed {
+        #[error("something that is not JSON (line {line}, column {column})")]
+        NoJson { line: usize, column: usize },
+        #[error("JSON of an unexpected form in {place}")]
+        UnexpectedForm { place: Text },
+    }
 }
 
 impl Connection {
@@ -132,7 +136,7 @@ impl Connection {
             let json_error = error.inner();
             match json_error.classify() {
                 serde_json::error::Category::Data => {
-                    Malformed::UnexpectedForm { path: field_of(error.path()) }
+                    Malformed::UnexpectedForm { place: field_of(error.path()) }
                 }
                 _ => Malformed::NoJson { line: json_error.line(), column: json_error.column() },
             }
@@ -143,10 +147,13 @@ impl Connection {
 }
 
 /// The top-level field that a path leads into. What follows can be keys of the document's own.
-fn field_of(path: &serde_path_to_error::Path) -> String {
+fn field_of(path: &serde_path_to_error::Path) -> Text {
+    let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match path.iter().next() {
-        Some(serde_path_to_error::Segment::Map { key }) => format!("the field `{key}`"),
-        _ => "the whole document".to_owned(),
+        Some(serde_path_to_error::Segment::Map { key }) => {
+            text!("the field `{}`", redaction::checked(key, is_field))
+        }
+        _ => text!("the whole document"),
     }
 }
 
@@ -183,8 +190,11 @@ mod tests {
         let devices = |records| format!("{{\"test_devices\": {}}}", list(records));
         let cookies = |records| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(records));
         let error = |json: String| Connection::from_json(json.as_bytes()).err();
-        let unexpected =
-            |field: &str| Some(Malformed::UnexpectedForm { path: format!("the field `{field}`") });
+        let unexpected = |field: &str| {
+            Some(Malformed::UnexpectedForm {
+                place: text!("the field `{}`", redaction::checked(field, |_| true)),
+            })
+        };
         assert_eq!(error(devices(MAX_DEVICES)), None);
         assert_eq!(error(devices(MAX_DEVICES + 1)), unexpected("test_devices"));
         assert_eq!(error(cookies(1000)), None);

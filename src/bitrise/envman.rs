@@ -1,7 +1,7 @@
 //! envman itself, where its file cannot be written directly.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,16 +12,20 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
+use crate::redaction::{self, Text, sentences};
+use crate::text;
 
-/// Why `envman add` did not take the outputs.
-#[derive(Debug, thiserror::Error)]
-pub enum AddError {
-    #[error("envman is not on the PATH")]
-    NotFound,
-    #[error("envman add failed on {key} ({why})")]
-    Failed { key: &'static str, why: String },
-    #[error("its store {path} cannot be read ({error})")]
-    Unreadable { path: String, error: io::Error },
+sentences! {
+    /// Why `envman add` did not take the outputs. `Display` completes a sentence.
+    #[derive(Debug, thiserror::Error)]
+    pub enum AddError {
+        #[error("envman is not on the PATH")]
+        NotFound,
+        #[error("envman add failed on {key} ({why})")]
+        Failed { key: &'static str, why: Text },
+        #[error("its store {path} cannot be read ({why})")]
+        Unreadable { path: Text, why: Text },
+    }
 }
 
 /// A call takes milliseconds; one that takes this long hangs.
@@ -38,9 +42,9 @@ pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<()
     // Without the variable, envman keeps its store in the working folder.
     let mut rollback = Rollback::of(Path::new(store.unwrap_or(".envstore.yml")))?;
     for entry in entries {
-        let failed = |why: String| AddError::Failed { key: entry.key, why };
+        let failed = |why: Text| AddError::Failed { key: entry.key, why };
         let limit = tokio::time::timeout(TIME_LIMIT, add(entry)).await;
-        limit.unwrap_or_else(|_| Err(failed(format!("no end after {} seconds", TIME_LIMIT.as_secs()))))?;
+        limit.unwrap_or_else(|_| Err(failed(text!("no end after {} seconds", TIME_LIMIT.as_secs()))))?;
     }
     rollback.path = None;
     Ok(())
@@ -58,7 +62,9 @@ impl Rollback {
         let before = match fs::read(path) {
             Ok(bytes) => Some(Zeroizing::new(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(AddError::Unreadable { path: path.display().to_string(), error }),
+            Err(error) => {
+                return Err(AddError::Unreadable { path: redaction::path(path), why: redaction::os(&error) });
+            }
         };
         Ok(Self { path: Some(path.to_owned()), before })
     }
@@ -76,7 +82,7 @@ impl Drop for Rollback {
 }
 
 async fn add(entry: &Entry) -> Result<(), AddError> {
-    let failed = |why: String| AddError::Failed { key: entry.key, why };
+    let failed = |why: Text| AddError::Failed { key: entry.key, why };
     let mut command = Command::new("envman");
     match entry.value {
         Some(_) => command.args(["add", "--key", entry.key, "--no-expand"]),
@@ -89,7 +95,7 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => AddError::NotFound,
-        _ => failed(error.to_string()),
+        _ => failed(redaction::os(&error)),
     })?;
     let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
     let written = match child.stdin.take() {
@@ -97,9 +103,11 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
         Some(mut stdin) => stdin.write_all(value).await,
         None => Ok(()),
     };
-    let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
+    let status = child.wait().await.map_err(|error| failed(redaction::os(&error)))?;
     if !status.success() {
-        return Err(failed(status.to_string()));
+        return Err(failed(
+            status.code().map_or(text!("it was stopped"), |code| text!("exit status {}", code)),
+        ));
     }
-    written.map_err(|error| failed(error.to_string()))
+    written.map_err(|error| failed(redaction::os(&error)))
 }

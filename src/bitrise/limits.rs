@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::bitrise::entry::Entry;
+use crate::redaction::{self, Text, sentences};
 
 /// How much envman lets into the store, in KiB. Zero or less: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -26,17 +27,26 @@ impl Default for Limits {
     }
 }
 
-/// Outputs that would go over a limit of envman, which would then fail the build.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TooLarge {
-    #[error(
-        "the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: raise env_bytes_limit_in_kb in ~/.envman/configs.json"
-    )]
-    Value { key: &'static str, kib: u64, limit: i64 },
-    #[error(
-        "with the output {key}, the values that Steps have exported come to {kib} KiB, and envman takes at most {limit} KiB: raise env_list_bytes_limit_in_kb in ~/.envman/configs.json, or have earlier Steps export less"
-    )]
-    List { key: &'static str, kib: u64, limit: i64 },
+sentences! {
+    /// Outputs that would go over a limit of envman, which would then fail the build.
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum TooLarge {
+        #[error("the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
+        Value { key: &'static str, kib: u64, limit: i64 },
+        #[error("with {key}, all outputs so far have {kib} KiB, and envman takes at most {limit} KiB: raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
+        List { key: &'static str, kib: u64, limit: i64 },
+    }
+}
+
+sentences! {
+    /// envman's settings, in a form that envman would not take.
+    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+    pub enum SettingsError {
+        #[error("envman's settings in ~/.envman/configs.json are not valid JSON: correct or delete that file")]
+        NoJson,
+        #[error("envman's settings in ~/.envman/configs.json cannot be read ({0}): correct that file's permissions")]
+        Unreadable(Text),
+    }
 }
 
 impl Limits {
@@ -44,15 +54,14 @@ impl Limits {
     ///
     /// # Errors
     /// When the file is there and is not readable as envman would read it.
-    pub(crate) fn of_user(home: Option<&str>) -> Result<Self, String> {
+    pub fn of_user(home: Option<&str>) -> Result<Self, SettingsError> {
         let Some(home) = home else { return Ok(Self::default()) };
-        let path = Path::new(home).join(".envman/configs.json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| {
-                "envman's settings in ~/.envman/configs.json are no valid JSON: correct or delete that file".to_owned()
-            }),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Self::default()),
-            Err(error) => Err(format!("envman's settings in ~/.envman/configs.json cannot be read ({error}): correct its permissions")),
+        match fs::read(Path::new(home).join(".envman/configs.json")) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| SettingsError::NoJson),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(SettingsError::Unreadable(redaction::os(&error))),
         }
     }
 
@@ -103,7 +112,7 @@ mod tests {
         fs::write(&settings, r#"{"env_bytes_limit_in_kb": 20}"#)?;
         assert_eq!(Limits::of_user(home_path), Ok(Limits { env_bytes_limit_in_kb: 20, ..defaults }));
         fs::write(&settings, "no JSON")?;
-        assert!(Limits::of_user(home_path).is_err_and(|error| error.contains("configs.json")));
+        assert_eq!(Limits::of_user(home_path), Err(SettingsError::NoJson));
         Ok(())
     }
 

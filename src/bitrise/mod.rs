@@ -1,11 +1,11 @@
 //! What Bitrise defines: the connection's format, the envstore, the log, `step.yml`.
 
+pub mod build_log;
 pub mod connection;
 pub mod connection_file;
 pub mod entry;
 pub mod envman;
 pub mod envstore;
 pub mod limits;
-pub mod log;
 pub mod page;
 pub mod step_yml;

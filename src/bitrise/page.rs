@@ -3,16 +3,21 @@
 use std::fs;
 
 use crate::host::Host;
-use crate::warnings::Warnings;
+use crate::journal::Journal;
+use crate::redaction;
+use crate::text;
 
 const PATH_VARIABLE: &str = "BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH";
 
 /// Writes the page where the Bitrise CLI wants it, if it does. That it cannot be written is no
 /// reason to fail a build.
-pub fn write(markdown: &str, host: &Host, warnings: &mut Warnings) {
+pub fn write(markdown: &str, host: &Host, journal: &mut Journal) {
     let Some(path) = host.var(PATH_VARIABLE) else { return };
     if let Err(error) = fs::write(path, markdown) {
-        warnings
-            .add(format!("The report cannot be written to the file that {PATH_VARIABLE} names ({error})."));
+        journal.warn(text!(
+            "The summary cannot be written to the file that {} names ({}).",
+            PATH_VARIABLE,
+            redaction::os(&error)
+        ));
     }
 }

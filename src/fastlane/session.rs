@@ -10,19 +10,22 @@ use zeroize::Zeroizing;
 use crate::apple::cookie::{Cookie, CookieRecords, DamagedCookie, Lifetime, MAX_BYTES, cookies_from};
 use crate::apple::session::Session;
 use crate::clock::in_utc;
+use crate::redaction::sentences;
 use crate::yaml;
 
-/// Why a text is no session. `Display` completes "The session in … ".
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    #[error("is no list of cookies as `fastlane spaceauth` prints it")]
-    NoSession,
-    #[error("is larger than 256 KiB, so it is no session")]
-    TooLarge,
-    #[error("lacks the cookies that log in (`myacinfo` or `DES…`)")]
-    NoLogin,
-    #[error(transparent)]
-    DamagedCookie(#[from] DamagedCookie),
+sentences! {
+    /// Why a text is not a session. `Display` completes "The session in … ".
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum SessionError {
+        #[error("is not a list of cookies as `fastlane spaceauth` prints it")]
+        NoSession,
+        #[error("is larger than 256 KiB, so it is not a session")]
+        TooLarge,
+        #[error("lacks the cookies that log in (`myacinfo` or `DES…`)")]
+        NoLogin,
+        #[error(transparent)]
+        DamagedCookie(#[from] DamagedCookie),
+    }
 }
 
 /// What a person pasted: the output of `fastlane spaceauth`, whole or in part, with or

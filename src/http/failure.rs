@@ -6,31 +6,35 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use crate::redaction::{self, Show, Text, sentences};
+
 use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no document. `Display` completes a sentence that begins with what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    #[error("could not be reached ({0})")]
-    Unreachable(String),
-    #[error("did not answer within {} seconds", .0.as_secs())]
-    Timeout(Duration),
-    #[error("broke off its answer ({0})")]
-    BrokenOff(String),
-    #[error("has no certificate that this machine trusts ({0})")]
-    Untrusted(String),
-    #[error("answered HTTP {status}{}", meaning(*status))]
-    Status { status: StatusCode, retry_after: Option<Duration> },
-    #[error("answered more than {} KiB", max_bytes / 1024)]
-    TooLarge { max_bytes: usize },
-    #[error("redirects more than {MAX_REDIRECTS} times")]
-    TooManyRedirects,
-    #[error("redirects from {from} to http, which would send the answer in the clear")]
-    RedirectToHttp { from: &'static str },
-    #[error("could not be asked ({0})")]
-    Other(String),
+sentences! {
+    /// Why there is no document. `Display` completes a sentence that begins with what was asked.
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum Failure {
+        #[error("could not be reached ({0})")]
+        Unreachable(Text),
+        #[error("did not answer within {} seconds", .0.as_secs())]
+        Timeout(Duration),
+        #[error("broke off its answer ({0})")]
+        BrokenOff(Text),
+        #[error("has no certificate that this machine trusts ({0})")]
+        Untrusted(Text),
+        #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
+        Status { status: StatusCode, retry_after: Option<Duration> },
+        #[error("answered more than {} KiB", max_bytes / 1024)]
+        TooLarge { max_bytes: usize },
+        #[error("redirects more than {MAX_REDIRECTS} times")]
+        TooManyRedirects,
+        #[error("redirects from {from} to http, which would send the answer unencrypted")]
+        RedirectToHttp { from: &'static str },
+        #[error("could not be asked ({0})")]
+        Other(Text),
+    }
 }
 
 fn meaning(status: StatusCode) -> &'static str {
@@ -48,7 +52,7 @@ impl Failure {
     pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
         // The URL can hold a signature.
         let error = error.without_url();
-        let cause = innermost_cause(&error);
+        let cause = redaction::cause(innermost_cause(&error));
         if error.is_timeout() {
             Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout })
         } else if error.is_redirect() {
@@ -57,7 +61,7 @@ impl Failure {
                 Some(RefusedRedirect::ToHttp { from }) => Self::RedirectToHttp { from },
                 None => Self::Other(cause),
             }
-        } else if cause.contains("certificate") {
+        } else if cause.as_str().contains("certificate") {
             Self::Untrusted(cause)
         } else if error.is_connect() {
             Self::Unreachable(cause)
@@ -70,17 +74,17 @@ impl Failure {
 }
 
 /// The sentence at the bottom of a chain of errors, which is the one that says something.
-fn innermost_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn innermost_cause(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    cause
 }
 
 /// A failure of a try, as far as trying again depends on it. `Display` completes a sentence that
 /// begins with the site.
-pub(crate) trait TryError: fmt::Display + From<Failure> {
+pub(crate) trait TryError: Show + fmt::Display + From<Failure> {
     /// Whether the same question may be answered a moment later.
     fn is_transient(&self) -> bool;
     /// How long the server asks to wait before the next try.

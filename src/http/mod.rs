@@ -18,13 +18,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
+use crate::bitrise::build_log;
 use crate::host::{Host, Sleep};
+use crate::redaction::{self, Text};
+use crate::text;
 
 use failure::CONNECT_TIMEOUT;
 use redirect::follow;
 use retry::backoff;
 
-pub use failure::Failure;
+pub(crate) use failure::Failure;
 pub(crate) use failure::TryError;
 pub(crate) use loopback::is_loopback;
 pub(crate) use retry::{Deadline, OnLongerPause, RetryPolicy};
@@ -80,12 +83,6 @@ impl Answer {
             status => Err(Failure::Status { status, retry_after: self.retry_after }),
         }
     }
-}
-
-/// Scheme, host and port: what can be named in a log.
-#[must_use]
-pub(crate) fn site(url: &Url) -> String {
-    url.origin().ascii_serialization()
 }
 
 /// What a client is set up for; requests of one kind share theirs, and its open connections.
@@ -182,7 +179,12 @@ impl Http {
             .when(E::is_transient)
             .adjust(|error, planned| policy.pause(error.retry_after(), planned))
             .notify(|error, pause| {
-                log::warn!("{} {error}; trying again in {:.1} s", site(url), pause.as_secs_f64());
+                build_log::warn(&text!(
+                    "{} {}; trying again in {:.1} s",
+                    redaction::site(url),
+                    Text::of(error),
+                    pause.as_secs_f64()
+                ));
             });
         match policy.deadline {
             Some(deadline) => {

@@ -18,62 +18,47 @@ use crate::clock::{self, parse_instant};
 use crate::credential::AppleId;
 use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{Build, BuildLocation};
+use crate::journal::Journal;
+use crate::redaction::{self, Text, sentences};
 use crate::remedies::{RE_AUTHENTICATE, RECONNECT};
-use crate::warnings::Warnings;
-
-use super::shown;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
-/// Why the connection gives no credential although one may be there.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
-    #[error(
-        "Bitrise refused the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or give the credential in the inputs with `connection` set to off."
-    )]
-    Unauthorized,
-    #[error(
-        "`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build."
-    )]
-    NoToken,
-    #[error(
-        "`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN."
-    )]
-    BadToken,
-    #[error(
-        "The connection cannot be read: {site} {failure}. Run the build again, or give the credential in the inputs."
-    )]
-    Fetch { site: String, failure: Failure },
-    #[error(
-        "The connection cannot be read from the file in `build_url` ({path}: {error}): correct `build_url`."
-    )]
-    File { path: String, error: io::Error },
-    #[error("The connection cannot be read from the file in `build_url` ({path}): it is larger than 4 MiB.")]
-    FileTooLarge { path: String },
-    #[error(
-        "The connection cannot be read: Bitrise answered {0}. Run the build again, or give the credential in the inputs."
-    )]
-    Malformed(Malformed),
-    #[error(
-        "The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file."
-    )]
-    MalformedFile { path: String, error: Malformed },
-    #[error("The connected API key is incomplete: {0} is empty; {RECONNECT}.")]
-    Incomplete(&'static str),
-    #[error("The connected API key is wrong: the field {field} {problem}; {RECONNECT}.")]
-    WrongField { field: &'static str, problem: WrongField },
-    #[error("The connected private key {0}; {RECONNECT}.")]
-    Refused(#[from] Refusal),
-    #[error("The session of the connected Apple ID {0}; {RE_AUTHENTICATE}.")]
-    Session(#[from] DamagedCookie),
-    #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
-    Expired { on: String, ago: String },
-    #[error("The connected Apple ID has an expiry date that is no date; {RE_AUTHENTICATE}.")]
-    NoDate,
-    #[error(
-        "The connected Apple ID has neither password nor session nor app-specific password; {RE_AUTHENTICATE}."
-    )]
-    NoLogin,
+sentences! {
+    /// Why the connection gives no credential although one may be there.
+    #[derive(Debug, thiserror::Error)]
+    pub enum ConnectionError {
+        #[error("Bitrise refused the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or give the credential in the inputs with `connection` set to off.")]
+        Unauthorized,
+        #[error("`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
+        NoToken,
+        #[error("`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
+        BadToken,
+        #[error("The connection cannot be read: {site} {failure}. Run the build again, or give the credential in the inputs.")]
+        Fetch { site: Text, failure: Failure },
+        #[error("The connection cannot be read from the file in `build_url` ({path}: {why}): correct `build_url`.")]
+        File { path: Text, why: Text },
+        #[error("The file in `build_url` ({path}) is larger than 4 MiB, so it is not a connection: correct `build_url`.")]
+        FileTooLarge { path: Text },
+        #[error("The connection cannot be read: Bitrise answered {0}. Run the build again, or give the credential in the inputs.")]
+        Malformed(Malformed),
+        #[error("The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file.")]
+        MalformedFile { path: Text, error: Malformed },
+        #[error("The connected API key is incomplete: {0} is empty. To mend it, {RECONNECT}.")]
+        Incomplete(&'static str),
+        #[error("The connected API key is wrong: its {field} {problem}. To mend it, {RECONNECT}.")]
+        WrongField { field: &'static str, problem: WrongField },
+        #[error("The connected private key {0}. To mend it, {RECONNECT}.")]
+        Refused(#[from] Refusal),
+        #[error("The session of the connected Apple ID {0}. To mend it, {RE_AUTHENTICATE}.")]
+        Session(#[from] DamagedCookie),
+        #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
+        Expired { on: Text, ago: Text },
+        #[error("The connected Apple ID has an expiry date that is not a date. To mend it, {RE_AUTHENTICATE}.")]
+        NoDate,
+        #[error("The connected Apple ID has neither password nor session nor app-specific password. To mend it, {RE_AUTHENTICATE}.")]
+        NoLogin,
+    }
 }
 
 /// Fetches the connection's document.
@@ -85,33 +70,32 @@ pub enum ConnectionError {
 pub async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
     match &build.location {
         BuildLocation::File(path) => Connection::from_json(&read_file(path)?)
-            .map_err(|error| ConnectionError::MalformedFile { path: shown(path), error }),
+            .map_err(|error| ConnectionError::MalformedFile { path: redaction::path(path), error }),
         BuildLocation::Url(url) => {
-            let json = fetch(url, &build.api_token, http).await?;
+            let json = fetch(url, build.api_token.as_ref(), http).await?;
             Connection::from_json(&json).map_err(ConnectionError::Malformed)
         }
     }
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
-    let unreadable = |error| ConnectionError::File { path: shown(path), error };
+    let unreadable =
+        |error: io::Error| ConnectionError::File { path: redaction::path(path), why: redaction::os(&error) };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_BYTES {
-        return Err(ConnectionError::FileTooLarge { path: shown(path) });
+        return Err(ConnectionError::FileTooLarge { path: redaction::path(path) });
     }
     Ok(bytes)
 }
 
 async fn fetch(
     build_url: &Url,
-    api_token: &SecretString,
+    api_token: Option<&SecretString>,
     http: &Http,
 ) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
-    if api_token.expose_secret().is_empty() {
-        return Err(ConnectionError::NoToken);
-    }
+    let api_token = api_token.ok_or(ConnectionError::NoToken)?;
     let mut token =
         HeaderValue::from_str(api_token.expose_secret()).map_err(|_| ConnectionError::BadToken)?;
     token.set_sensitive(true);
@@ -120,7 +104,7 @@ async fn fetch(
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().push(FILE_NAME);
     }
-    let site = http::site(&url);
+    let site = redaction::site(&url);
     let request = Get {
         url,
         headers: HeaderMap::from_iter([(TOKEN_HEADER, token)]),
@@ -167,7 +151,7 @@ pub fn apple_id(
     app_password_input: Option<&SecretString>,
     needs_session: bool,
     now: OffsetDateTime,
-    warnings: &mut Warnings,
+    journal: &mut Journal,
 ) -> Result<Option<AppleId>, ConnectionError> {
     let Some(email) = filled(connection.apple_id.as_ref()) else { return Ok(None) };
     let email = SecretString::from(email);
@@ -184,7 +168,7 @@ pub fn apple_id(
     let has_password = password.is_some() || app_password.is_some();
     let session_use = SessionUse { is_needed: needs_session, has_password, now };
     let expired = |at| ConnectionError::Expired { on: clock::day(at), ago: clock::days_ago(at, now) };
-    if !session_use.admits(expires_at, expired, warnings)? {
+    if !session_use.admits(expires_at, expired, journal)? {
         records = None;
     }
     let session = match records {

@@ -4,29 +4,29 @@
 //! but is broken: only for the first does the search go on.
 
 pub mod connection;
-pub mod inputs;
-
-use std::path::Path;
+pub mod step_inputs;
 
 use crate::apple::device::DeviceRecord;
-use crate::apple::key_text::must_not_be_shown;
 use crate::bitrise::connection::Connection;
 use crate::credential::{Credential, Found, Kind, Source, Toggle};
-use crate::host::Host;
 use crate::http::Http;
 use crate::inputs::{InputCredential, Inputs};
-use crate::warnings::Warnings;
+use crate::journal::Journal;
+use crate::redaction::{Text, sentences};
+use crate::text;
 
 use connection::ConnectionError;
-use inputs::InputsError;
+use step_inputs::StepInputsError;
 
-/// Why a credential that is set up cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-    #[error(transparent)]
-    Inputs(#[from] InputsError),
+sentences! {
+    /// Why a credential that is set up cannot be used.
+    #[derive(Debug, thiserror::Error)]
+    pub enum SourceError {
+        #[error(transparent)]
+        Connection(#[from] ConnectionError),
+        #[error(transparent)]
+        StepInputs(#[from] StepInputsError),
+    }
 }
 
 /// What the search found.
@@ -44,12 +44,7 @@ pub struct Resolution {
 ///
 /// # Errors
 /// [`SourceError`] when a credential is set up, but broken.
-pub async fn resolve(
-    inputs: &Inputs,
-    host: &Host,
-    http: &Http,
-    warnings: &mut Warnings,
-) -> Result<Resolution, SourceError> {
+pub async fn resolve(inputs: &Inputs, http: &Http, journal: &mut Journal) -> Result<Resolution, SourceError> {
     let mut found = None;
     let mut given_up = None;
     let mut connection = None;
@@ -58,17 +53,17 @@ pub async fn resolve(
             continue;
         }
         let looked_up = match source {
-            Source::Connection => from_connection(kind, &mut connection, inputs, host, http, warnings).await,
-            Source::Inputs => from_inputs(kind, inputs, host, http, warnings).await,
+            Source::Connection => from_connection(kind, &mut connection, inputs, http, journal).await,
+            Source::Inputs => from_inputs(kind, inputs, http, journal).await,
         };
         match looked_up {
             Ok(Some(credential)) => {
                 found = Some(Found { credential, source });
                 break;
             }
-            Ok(None) => log::info!("- {}", absence(source, kind, inputs)),
+            Ok(None) => journal.say(&absence(source, kind, inputs)),
             Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
-                warnings.add(format!("{error} The credential in the inputs is used instead."));
+                journal.warn(text!("{} The credential in the inputs is used instead.", error));
                 given_up = Some(source);
             }
             Err(error) => return Err(error),
@@ -78,27 +73,21 @@ pub async fn resolve(
     Ok(Resolution { found, test_devices })
 }
 
-/// A path as far as it may be repeated: people paste keys where paths belong.
-fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    if must_not_be_shown(&text) || text.len() > 300 { "*****".to_owned() } else { text }
-}
-
 fn has_substitute(inputs: &Inputs) -> bool {
     inputs.connection == Toggle::Automatic && inputs.credential.is_some()
 }
 
-fn absence(source: Source, kind: Kind, inputs: &Inputs) -> String {
+fn absence(source: Source, kind: Kind, inputs: &Inputs) -> Text {
     let what = match kind {
         Kind::ApiKey => "API key",
         Kind::AppleId => "Apple ID",
     };
     match source {
         Source::Connection if inputs.build.is_none() => {
-            format!("No {what} is connected: `build_url` is empty, so this is no build on Bitrise.")
+            text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", what)
         }
-        Source::Connection => format!("No {what} is connected to this project on Bitrise."),
-        Source::Inputs => format!("No {what} is in the inputs."),
+        Source::Connection => text!("- No {} is connected to this project on Bitrise.", what),
+        Source::Inputs => text!("- No {} is in the inputs.", what),
     }
 }
 
@@ -107,9 +96,8 @@ async fn from_connection(
     kind: Kind,
     connection: &mut Option<Connection>,
     inputs: &Inputs,
-    host: &Host,
     http: &Http,
-    warnings: &mut Warnings,
+    journal: &mut Journal,
 ) -> Result<Option<Credential>, SourceError> {
     let Some(build) = &inputs.build else { return Ok(None) };
     let connection = match connection {
@@ -120,7 +108,7 @@ async fn from_connection(
         Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
         Kind::AppleId => {
             let app_password = inputs.app_password.as_ref();
-            connection::apple_id(connection, app_password, inputs.needs_session(), (host.now)(), warnings)?
+            connection::apple_id(connection, app_password, inputs.needs_session(), http.now(), journal)?
                 .map(Credential::AppleId)
         }
     })
@@ -129,14 +117,13 @@ async fn from_connection(
 async fn from_inputs(
     kind: Kind,
     inputs: &Inputs,
-    host: &Host,
     http: &Http,
-    warnings: &mut Warnings,
+    journal: &mut Journal,
 ) -> Result<Option<Credential>, SourceError> {
     match (&inputs.credential, kind) {
         (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
         | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
-            Ok(Some(inputs::credential(given, inputs.needs_session(), host, http, warnings).await?))
+            Ok(Some(step_inputs::credential(given, inputs.needs_session(), http, journal).await?))
         }
         _ => Ok(None),
     }

@@ -14,7 +14,9 @@ use crate::apple::token::CannotSign;
 use crate::credential::{Credential, Found};
 use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::Services;
-use crate::warnings::Warnings;
+use crate::journal::Journal;
+use crate::redaction::{Text, sentences};
+use crate::text;
 
 pub(crate) use api_key::KeyRefused;
 pub(crate) use session::SessionRefused;
@@ -30,31 +32,33 @@ const MAX_BYTES: usize = 1024 * 1024;
 
 /// How the question ended, short of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verification {
+pub(crate) enum Verification {
     /// Apple accepted the credential.
     Verified,
     /// Apple could not be asked, or its answer settles nothing.
-    NotVerified { why: String },
+    NotVerified { why: Text },
     /// There was nothing to ask about, or the user wants it so.
     NotAsked,
 }
 
 impl Verification {
     /// When the site that was asked gave no answer.
-    fn unanswered(site: &str, failure: &Failure) -> Self {
-        Self::NotVerified { why: format!("{site} {failure}") }
+    fn unanswered(site: &Text, failure: &Failure) -> Self {
+        Self::NotVerified { why: text!("{} {}", site, failure) }
     }
 }
 
-/// Apple's refusal, or what keeps a question from being put.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum VerifyError {
-    #[error(transparent)]
-    Key(#[from] KeyRefused),
-    #[error(transparent)]
-    Session(#[from] SessionRefused),
-    #[error(transparent)]
-    CannotSign(#[from] CannotSign),
+sentences! {
+    /// Apple's refusal, or what keeps a question from being put.
+    #[derive(Debug, thiserror::Error)]
+    pub(crate) enum VerifyError {
+        #[error(transparent)]
+        Key(#[from] KeyRefused),
+        #[error(transparent)]
+        Session(#[from] SessionRefused),
+        #[error(transparent)]
+        CannotSign(#[from] CannotSign),
+    }
 }
 
 /// Asks Apple. Without `needs_session`, a session that Apple refuses is no reason to fail.
@@ -66,7 +70,7 @@ pub(crate) async fn verify(
     services: &Services,
     needs_session: bool,
     http: &Http,
-    warnings: &mut Warnings,
+    journal: &mut Journal,
 ) -> Result<Verification, VerifyError> {
     let policy = RetryPolicy {
         longest_pause: LONGEST_PAUSE,
@@ -74,19 +78,18 @@ pub(crate) async fn verify(
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
     let answer = match &found.credential {
-        Credential::ApiKey(key) => api_key::ask(key, services, http, policy, warnings).await,
+        Credential::ApiKey(key) => api_key::ask(key, services, http, policy, journal).await,
         Credential::AppleId(apple_id) => match &apple_id.session {
-            Some(session) => session::ask(session, found.source, services, http, policy).await,
+            Some(session) => session::ask(session, found.source, services, http, policy, journal).await,
             None => Ok(Verification::NotVerified {
-                why: "an Apple ID without a session cannot be checked without logging in".to_owned(),
+                why: text!("an Apple ID without a session cannot be checked without logging in"),
             }),
         },
     };
     match answer {
         // An app-specific password still uploads.
         Err(VerifyError::Session(refusal)) if !needs_session => {
-            let why = refusal.to_string();
-            Ok(Verification::NotVerified { why: why.trim_end_matches('.').to_owned() })
+            Ok(Verification::NotVerified { why: text!("{}", refusal.what()) })
         }
         answer => answer,
     }

@@ -9,20 +9,39 @@ use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint};
 use crate::apple::cookie::Cookie;
-use crate::apple::olympus::{SESSION, SessionStatus};
+use crate::apple::olympus::{Provider, SESSION, SessionStatus};
 use crate::apple::session::Session;
 use crate::credential::Source;
-use crate::http::{self, Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy};
+use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy};
 use crate::inputs::Services;
+use crate::journal::Journal;
+use crate::redaction::{self, Text, sentences};
 use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
+use crate::text;
 
-/// Apple does not take the session for logged in.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SessionRefused {
-    #[error("Apple no longer accepts the session of the connected Apple ID ({0}): {RE_AUTHENTICATE}.")]
-    Connected(&'static str),
-    #[error("Apple no longer accepts the session in `fastlane_session` ({0}): {NEW_SESSION}.")]
-    Pasted(&'static str),
+sentences! {
+    /// Apple does not take the session for logged in.
+    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+    pub(crate) enum SessionRefused {
+        #[error("Apple no longer accepts the session of the connected Apple ID ({0}): {RE_AUTHENTICATE}.")]
+        Connected(&'static str),
+        #[error("Apple no longer accepts the session in `fastlane_session` ({0}): {NEW_SESSION}.")]
+        Pasted(&'static str),
+    }
+}
+
+impl SessionRefused {
+    /// What is wrong, without what to do.
+    pub(super) fn what(&self) -> Text {
+        match self {
+            Self::Connected(why) => {
+                text!("Apple no longer accepts the session of the connected Apple ID ({})", *why)
+            }
+            Self::Pasted(why) => {
+                text!("Apple no longer accepts the session in `fastlane_session` ({})", *why)
+            }
+        }
+    }
 }
 
 /// Makes the check that fastlane makes, with the cookies that belong to its host.
@@ -35,16 +54,17 @@ pub(super) async fn ask(
     services: &Services,
     http: &Http,
     policy: RetryPolicy,
+    journal: &mut Journal,
 ) -> Result<Verification, VerifyError> {
     let url = endpoint(&services.apple_session, SESSION);
-    let site = http::site(&url);
+    let site = redaction::site(&url);
     let cookies = cookie_header(session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_bytes(cookies.as_bytes()).ok()) else {
-        let why = format!("the session holds no cookie for {site}, so Apple cannot be asked about it");
+        let why = text!("the session holds no cookie for {}, so Apple cannot be asked about it", site);
         return Ok(Verification::NotVerified { why });
     };
     match http.retry(&url, policy, async || ask_once(&url, &cookies, http).await).await {
-        Ok(answer) => judge(&answer, source, &site),
+        Ok(answer) => judge(&answer, source, &site, journal),
         Err(failure) => Ok(Verification::unanswered(&site, &failure)),
     }
 }
@@ -62,7 +82,12 @@ async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answe
     http.ask(&request).await?.settled()
 }
 
-fn judge(answer: &Answer, source: Source, site: &str) -> Result<Verification, VerifyError> {
+fn judge(
+    answer: &Answer,
+    source: Source,
+    site: &Text,
+    journal: &mut Journal,
+) -> Result<Verification, VerifyError> {
     let refused = |what| match source {
         Source::Connection => SessionRefused::Connected(what),
         Source::Inputs => SessionRefused::Pasted(what),
@@ -75,24 +100,30 @@ fn judge(answer: &Answer, source: Source, site: &str) -> Result<Verification, Ve
     let status = serde_json::from_slice::<SessionStatus>(&answer.body).ok();
     let (StatusCode::OK, Some(status)) = (answer.status, status) else {
         let why =
-            format!("{site} answered HTTP {} with something that is not Apple's", answer.status.as_u16());
+            text!("{} answered HTTP {} with something that is not Apple's", site, answer.status.as_u16());
         return Ok(Verification::NotVerified { why });
     };
     let Some(provider) = status.provider else {
         return Err(refused("it is logged in to no team").into());
     };
-    log::info!("- Team: {} ({})", provider.name, provider.provider_id);
+    journal.fact("Team", named(&provider));
     let all = status.available_providers.unwrap_or_default();
     if all.len() > 1 {
-        log::info!(
-            "- The account belongs to {} teams; for another than the above, fastlane needs its ID in FASTLANE_ITC_TEAM_ID:",
-            all.len()
-        );
-        for provider in all {
-            log::info!("  - {}: {}", provider.provider_id, provider.name);
+        let count = all.len();
+        journal.say(&text!(
+            "- The account belongs to {} teams. For another than the above, fastlane needs its ID in FASTLANE_ITC_TEAM_ID:",
+            count
+        ));
+        for provider in &all {
+            journal.say(&text!("  - {}", named(provider)));
         }
     }
     Ok(Verification::Verified)
+}
+
+/// A team as people know it, and its ID.
+fn named(provider: &Provider) -> Text {
+    text!("{} ({})", redaction::named_by_service(&provider.name, 60), provider.provider_id)
 }
 
 /// The value of the header `Cookie` for a request to `url`, or `None` when no cookie belongs

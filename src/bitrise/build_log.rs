@@ -2,10 +2,14 @@
 //!
 //! The Bitrise CLI takes the last block between `ESC[31;1m` and the next colour code as the
 //! Step's error message, so the codes are written also when the output is no terminal.
+//!
+//! Lines are [`Text`], so that nothing reaches the log that has not passed [`crate::redaction`].
 
 use std::io::Write as _;
 
 use log::{Level, LevelFilter, Record};
+
+use crate::redaction::Text;
 
 const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
@@ -40,22 +44,40 @@ pub fn init() {
 }
 
 /// Turns debug lines on or off.
-pub fn set_verbose(verbose: bool) {
+pub(crate) fn set_verbose(verbose: bool) {
     log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
 }
 
 /// Begins a section.
-pub fn title(text: &str) {
+pub(crate) fn title(text: &'static str) {
     log::info!(target: TITLE, "{text}");
 }
 
 /// Ends a piece of work that succeeded.
-pub fn done(text: &str) {
+pub(crate) fn done(text: &Text) {
     log::info!(target: DONE, "{text}");
 }
 
+pub(crate) fn info(text: &Text) {
+    log::info!("{text}");
+}
+
+pub(crate) fn warn(text: &Text) {
+    log::warn!("{text}");
+}
+
+/// For whoever looks for a fault: shown with `verbose_log: yes`.
+pub(crate) fn debug(text: &Text) {
+    log::debug!("{text}");
+}
+
+/// The red line: the last one of a failed run.
+pub fn error(text: &Text) {
+    log::error!("{text}");
+}
+
 fn line(record: &Record<'_>) -> String {
-    let text = printable(&record.args().to_string());
+    let text = record.args();
     match (record.level(), record.target()) {
         (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
         (_, DONE) => format!("{GREEN}{text}{RESET}\n"),
@@ -64,10 +86,4 @@ fn line(record: &Record<'_>) -> String {
         (Level::Info, _) => format!("{text}\n"),
         (Level::Debug | Level::Trace, _) => format!("{MAGENTA}{text}{RESET}\n"),
     }
-}
-
-/// One record is one line, and nothing in it can pass for a colour code.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! A credential given in the Step's inputs.
+//! A credential in the Step's inputs.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -13,60 +13,55 @@ use crate::apple::session::SessionUse;
 use crate::clock;
 use crate::credential::{AppleId, Credential};
 use crate::fastlane::session::{self, SessionError};
-use crate::host::Host;
 use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
+use crate::journal::Journal;
+use crate::redaction::{self, Text, sentences};
 use crate::remedies::NEW_SESSION;
-use crate::warnings::Warnings;
 
-use super::shown;
-
-/// Why the inputs make no credential.
-#[derive(Debug, thiserror::Error)]
-pub enum InputsError {
-    #[error("The private key in `api_key_path` {0}.")]
-    Refused(#[from] Refusal),
-    #[error(
-        "The file in `api_key_path` ({path}) does not exist: correct the path, or create the file in an earlier step."
-    )]
-    NoFile { path: String },
-    #[error("`api_key_path` ({path}) is a folder: give the path of the file AuthKey_<ID>.p8 in it.")]
-    Folder { path: String },
-    #[error("`api_key_path` ({path}) is no regular file: give the path of AuthKey_<ID>.p8.")]
-    NoRegularFile { path: String },
-    #[error("The file in `api_key_path` ({path}) cannot be read ({error}): correct its permissions.")]
-    Unreadable { path: String, error: io::Error },
-    #[error(
-        "The download of `api_key_path` from {site} failed: the server {failure}. Check the link, or give the key's text in `api_key_path`."
-    )]
-    Download { site: String, failure: Failure },
-    #[error("The session in `fastlane_session` {0}: {NEW_SESSION}.")]
-    Session(#[from] SessionError),
-    #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
-    Expired { expired_on: String },
+sentences! {
+    /// Why the inputs make no credential.
+    #[derive(Debug, thiserror::Error)]
+    pub enum StepInputsError {
+        #[error("The private key in `api_key_path` {}: {}.", .0, .0.remedy())]
+        Refused(#[from] Refusal),
+        #[error("`api_key_path` is a file that does not exist ({path}): correct the path, or create the file in an earlier step.")]
+        NoFile { path: Text },
+        #[error("`api_key_path` is a folder ({path}): give the path of the file AuthKey_<ID>.p8 in it.")]
+        Folder { path: Text },
+        #[error("`api_key_path` is not a regular file ({path}): give the path of AuthKey_<ID>.p8.")]
+        NoRegularFile { path: Text },
+        #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
+        Unreadable { path: Text, why: Text },
+        #[error("The private key in `api_key_path` cannot be downloaded: {site} {failure}. Check the link, or give the key's text in `api_key_path`.")]
+        Download { site: Text, failure: Failure },
+        #[error("The session in `fastlane_session` {0}: {NEW_SESSION}.")]
+        Session(#[from] SessionError),
+        #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
+        Expired { expired_on: Text },
+    }
 }
 
 /// Makes the credential that the inputs describe: reads or downloads the key, reads the session.
 /// Without `needs_session`, an expired one is left out with a warning.
 ///
 /// # Errors
-/// [`InputsError`]
+/// [`StepInputsError`]
 pub async fn credential(
     inputs: &InputCredential,
     needs_session: bool,
-    host: &Host,
     http: &Http,
-    warnings: &mut Warnings,
-) -> Result<Credential, InputsError> {
+    journal: &mut Journal,
+) -> Result<Credential, StepInputsError> {
     match inputs {
         InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, http).await?)),
         InputCredential::AppleId(inputs) => {
-            Ok(Credential::AppleId(apple_id(inputs, needs_session, host, warnings)?))
+            Ok(Credential::AppleId(apple_id(inputs, needs_session, http, journal)?))
         }
     }
 }
 
-async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsError> {
+async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, StepInputsError> {
     let private_key = match &inputs.key {
         KeyLocation::Text(text) => PrivateKey::from_bytes(text.expose_secret().as_bytes())?,
         KeyLocation::File(path) => PrivateKey::from_bytes(&read(path)?)?,
@@ -80,7 +75,7 @@ async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsErr
             };
             let body = http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
                 Failure::TooLarge { .. } => Refusal::TooLarge.into(),
-                failure => InputsError::Download { site: http::site(url), failure },
+                failure => StepInputsError::Download { site: redaction::site(url), failure },
             })?;
             PrivateKey::from_bytes(&body)?
         }
@@ -94,17 +89,19 @@ async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsErr
 }
 
 /// Reads a key file, no further than a key can be long.
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StepInputsError> {
     let unreadable = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::NoFile { path: shown(path) },
-        _ => InputsError::Unreadable { path: shown(path), error },
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            StepInputsError::NoFile { path: redaction::path(path) }
+        }
+        _ => StepInputsError::Unreadable { path: redaction::path(path), why: redaction::os(&error) },
     };
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
-        return Err(InputsError::Folder { path: shown(path) });
+        return Err(StepInputsError::Folder { path: redaction::path(path) });
     }
     if !metadata.is_file() {
-        return Err(InputsError::NoRegularFile { path: shown(path) });
+        return Err(StepInputsError::NoRegularFile { path: redaction::path(path) });
     }
     let limit = private_key::MAX_BYTES + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
@@ -116,15 +113,15 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
 fn apple_id(
     inputs: &AppleIdInputs,
     needs_session: bool,
-    host: &Host,
-    warnings: &mut Warnings,
-) -> Result<AppleId, InputsError> {
+    http: &Http,
+    journal: &mut Journal,
+) -> Result<AppleId, StepInputsError> {
     let mut session = inputs.fastlane_session.as_ref().map(session::from_pasted).transpose()?;
     let has_password = inputs.password.is_some() || inputs.app_password.is_some();
-    let session_use = SessionUse { is_needed: needs_session, has_password, now: (host.now)() };
-    let expired = |at| InputsError::Expired { expired_on: clock::day(at) };
+    let session_use = SessionUse { is_needed: needs_session, has_password, now: http.now() };
+    let expired = |at| StepInputsError::Expired { expired_on: clock::day(at) };
     let expires_at = session.as_ref().and_then(|session| session.expires_at);
-    if !session_use.admits(expires_at, expired, warnings)? {
+    if !session_use.admits(expires_at, expired, journal)? {
         session = None;
     }
     Ok(AppleId {

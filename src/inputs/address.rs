@@ -1,0 +1,122 @@
+//! Inputs that say where something is: URLs, files, folders.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+
+use super::field::InputValue;
+use crate::host::Host;
+use crate::http::is_loopback;
+use crate::redaction::{self, Text};
+use crate::text;
+
+/// A path as it was typed: the home is not yet put in for `~`.
+#[derive(Debug)]
+pub(super) struct TypedPath(String);
+
+impl TypedPath {
+    pub(super) fn new(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The path of a `file://` URL, also with `~` behind the slashes.
+    pub(super) fn from_url(url: &Url, typed: &str) -> Result<Self, Text> {
+        if let Some(rest) = typed.strip_prefix("file://~") {
+            return Ok(Self(format!("~{rest}")));
+        }
+        let path = url.to_file_path().ok();
+        let path = path.and_then(|path| path.into_os_string().into_string().ok());
+        path.map(Self).ok_or_else(|| {
+            text!("is a file:// URL with a host: write it with three slashes, file:///path/to/file")
+        })
+    }
+
+    pub(super) fn shown(&self) -> Text {
+        redaction::path(self.0.as_ref())
+    }
+
+    pub(super) fn file_name(&self) -> Option<&str> {
+        self.0.rsplit('/').next()
+    }
+
+    /// With the home put in for `~`.
+    #[must_use]
+    pub(super) fn expand(&self, host: &Host) -> PathBuf {
+        match (self.0.strip_prefix('~'), host.var("HOME")) {
+            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+                PathBuf::from(format!("{home}{rest}"))
+            }
+            _ => PathBuf::from(&self.0),
+        }
+    }
+}
+
+/// Input `credentials_dir`.
+#[derive(Debug)]
+pub(super) struct Folder(pub(super) TypedPath);
+
+impl InputValue for Folder {
+    fn parse(value: &str) -> Result<Self, Text> {
+        Ok(Self(TypedPath::new(value)))
+    }
+
+    fn shown(&self) -> Text {
+        self.0.shown()
+    }
+}
+
+/// The base URL of one of Apple's services.
+#[derive(Debug)]
+pub(super) struct BaseUrl(pub(super) Url);
+
+impl InputValue for BaseUrl {
+    fn parse(value: &str) -> Result<Self, Text> {
+        let url = parse_url(value, "use an https:// URL")?;
+        match url.scheme() {
+            "https" => Ok(Self(url)),
+            "http" if is_loopback(&url) => Ok(Self(url)),
+            _ => Err(text!("would send a token unencrypted: use an https:// URL")),
+        }
+    }
+
+    fn shown(&self) -> Text {
+        redaction::url(&self.0)
+    }
+}
+
+/// Input `build_url`: where the connection is read.
+#[derive(Debug)]
+pub(super) enum TypedBuildLocation {
+    /// The build's page, below which Bitrise serves the connection.
+    Url(Url),
+    /// A JSON file in the connection's format.
+    File(TypedPath),
+}
+
+impl InputValue for TypedBuildLocation {
+    fn parse(value: &str) -> Result<Self, Text> {
+        const EXPECTED: &str = "use the build's https:// URL, or the file:// URL of a JSON file";
+        let url = parse_url(value, EXPECTED)?;
+        match url.scheme() {
+            "https" => Ok(Self::Url(url)),
+            "http" if is_loopback(&url) => Ok(Self::Url(url)),
+            "http" => {
+                Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", EXPECTED))
+            }
+            "file" => Ok(Self::File(TypedPath::from_url(&url, value)?)),
+            _ => Err(text!("is another kind of URL: {}", EXPECTED)),
+        }
+    }
+
+    fn shown(&self) -> Text {
+        match self {
+            Self::Url(url) => redaction::url(url),
+            Self::File(path) => path.shown(),
+        }
+    }
+}
+
+pub(super) fn parse_url(value: &str, expected: &'static str) -> Result<Url, Text> {
+    Url::parse(value)
+        .map_err(|error| text!("is not a valid URL ({}): {}", redaction::cause(&error), expected))
+}

@@ -1,0 +1,263 @@
+//! Holds the inputs against each other.
+
+use std::collections::BTreeSet;
+
+use super::address::TypedBuildLocation;
+use super::fields::Fields;
+use super::given::Given;
+use super::key_location::TypedLocation;
+use super::problems::{Problems, names};
+use super::{
+    Action, ApiKeyInputs, AppleIdInputs, Build, BuildLocation, InputCredential, Inputs, Job, KeyLocation,
+    KeyType, RemoveInputs, Services, tool_names,
+};
+use crate::apple::api_key::Owner;
+use crate::credential::{Source, Toggle};
+use crate::host::Host;
+use crate::text;
+use crate::tools::{self, Tool};
+
+impl Job {
+    /// Understands and checks the inputs.
+    ///
+    /// # Errors
+    /// [`Problems`], all of them at once.
+    pub(crate) fn new(given: Given, host: &Host) -> Result<Self, Problems> {
+        let Given { mut fields, mut problems, changed, .. } = given;
+        let job = match fields.action {
+            Action::Remove => {
+                // What other inputs hold must not keep credentials on a machine.
+                problems.retain_about("credentials_dir");
+                let folder = fields.credentials_dir.take("credentials_dir", &mut problems);
+                Self::Remove(RemoveInputs { credentials_dir: folder.map(|folder| folder.0.expand(host)) })
+            }
+            Action::Export => Self::Export(Box::new(fields.export(&changed, host, &mut problems))),
+        };
+        if problems.is_empty() { Ok(job) } else { Err(problems) }
+    }
+}
+
+/// The inputs that can make a credential, by what they are for.
+#[derive(Default)]
+struct Groups {
+    /// What only says whose it is.
+    key_identifiers: Vec<&'static str>,
+    key_secrets: Vec<&'static str>,
+    apple_id_identifiers: Vec<&'static str>,
+    /// What logs in.
+    apple_id_secrets: Vec<&'static str>,
+}
+
+impl Groups {
+    fn of(fields: &Fields) -> Self {
+        let set = |group: &[(&'static str, bool)]| {
+            group.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect()
+        };
+        Self {
+            key_identifiers: set(&[
+                ("api_key_id", fields.api_key_id.is_set()),
+                ("api_issuer", fields.api_issuer.is_set()),
+            ]),
+            key_secrets: set(&[("api_key_path", fields.api_key_path.is_set())]),
+            apple_id_identifiers: set(&[("apple_id", fields.apple_id.is_set())]),
+            apple_id_secrets: set(&[
+                ("password", fields.password.is_set()),
+                ("app_password", fields.app_password.is_set()),
+                ("fastlane_session", fields.fastlane_session.is_set()),
+            ]),
+        }
+    }
+
+    fn api_key(&self) -> Vec<&'static str> {
+        [self.key_secrets.as_slice(), &self.key_identifiers].concat()
+    }
+
+    fn apple_id(&self) -> Vec<&'static str> {
+        [self.apple_id_identifiers.as_slice(), &self.apple_id_secrets].concat()
+    }
+
+    fn has_secret(&self) -> bool {
+        !self.key_secrets.is_empty() || !self.apple_id_secrets.is_empty()
+    }
+}
+
+impl Fields {
+    fn export(mut self, changed: &BTreeSet<&'static str>, host: &Host, problems: &mut Problems) -> Inputs {
+        let connection = self.connection;
+        let groups = Groups::of(&self);
+        let uses_inputs = connection.uses(Source::Inputs);
+        Inputs {
+            connection,
+            if_missing: self.if_missing,
+            ignored: if uses_inputs { Vec::new() } else { self.ignored(&groups, changed) },
+            without_secrets: if uses_inputs && !groups.has_secret() {
+                [groups.api_key(), groups.apple_id()].concat()
+            } else {
+                Vec::new()
+            },
+            build: if connection.uses(Source::Connection) { self.build(host, problems) } else { None },
+            credential: if uses_inputs && groups.has_secret() {
+                self.credential(&groups, host, problems)
+            } else {
+                None
+            },
+            app_password: if connection == Toggle::AppleId {
+                self.app_password.take("app_password", problems)
+            } else {
+                None
+            },
+            sms_default_phone_number: self
+                .sms_default_phone_number
+                .take("sms_default_phone_number", problems)
+                .map(|number| number.0),
+            export_for: self.tools(problems),
+            export_for_is_chosen: changed.contains("export_for"),
+            // What is not used is not checked.
+            export_token: if self.export_token {
+                self.token_lifetime_seconds.require("token_lifetime_seconds", problems).map(|time| time.0)
+            } else {
+                None
+            },
+            verify: if self.verify { self.services(problems) } else { None },
+            session_expiry_warning_days: self
+                .session_expiry_warning_days
+                .require("session_expiry_warning_days", problems)
+                .map_or(0, |days| days.0),
+        }
+    }
+
+    /// What is set although the toggle rules it out.
+    fn ignored(&self, groups: &Groups, changed: &BTreeSet<&'static str>) -> Vec<&'static str> {
+        let choices = ["api_key_type", "api_key_enterprise_account"];
+        let fills_in = |name: &str| self.connection == Toggle::AppleId && name == "app_password";
+        let mut ignored = groups.api_key();
+        ignored.extend(choices.into_iter().filter(|name| changed.contains(name)));
+        ignored.extend(groups.apple_id().into_iter().filter(|name| !fills_in(name)));
+        ignored
+    }
+
+    fn credential(
+        &mut self,
+        groups: &Groups,
+        host: &Host,
+        problems: &mut Problems,
+    ) -> Option<InputCredential> {
+        let (of_key, of_apple_id) = (groups.api_key(), groups.apple_id());
+        if !of_key.is_empty() && !of_apple_id.is_empty() {
+            let all = [of_key.as_slice(), &of_apple_id].concat();
+            problems.add_to_all(
+                all,
+                text!(
+                    "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups",
+                    names(&of_key),
+                    names(&of_apple_id)
+                ),
+            );
+        }
+        let api_key = if of_key.is_empty() { None } else { self.api_key(host, problems) };
+        let apple_id = if of_apple_id.is_empty() { None } else { self.apple_id(groups, problems) };
+        api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
+    }
+
+    fn api_key(&mut self, host: &Host, problems: &mut Problems) -> Option<ApiKeyInputs> {
+        if !self.api_key_path.is_set() {
+            problems
+                .add("api_key_path", text!("is empty: set it to the path, URL or text of AuthKey_<ID>.p8"));
+        }
+        let location = self.api_key_path.take("api_key_path", problems);
+        let id = if self.api_key_id.is_set() {
+            self.api_key_id.take("api_key_id", problems)
+        } else {
+            let from_name = location.as_ref().and_then(TypedLocation::key_id);
+            if from_name.is_none() && location.is_some() {
+                problems.add("api_key_id", text!("is empty, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
+            }
+            from_name
+        };
+        let is_individual = self.api_key_type == KeyType::Individual;
+        let owner = match self.api_issuer.is_set() {
+            false if is_individual => Some(Owner::Individual),
+            false => {
+                problems.add("api_issuer", text!("is empty: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"));
+                None
+            }
+            true if is_individual => {
+                problems.add(
+                    "api_issuer",
+                    text!(
+                        "is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"
+                    ),
+                );
+                None
+            }
+            true => self.api_issuer.take("api_issuer", problems).map(Owner::Team),
+        };
+        Some(ApiKeyInputs {
+            key: match location? {
+                TypedLocation::Url(url) => KeyLocation::Url(url),
+                TypedLocation::File(path) => KeyLocation::File(path.expand(host)),
+                TypedLocation::Text(text) => KeyLocation::Text(text),
+            },
+            id: id?,
+            owner: owner?,
+            enterprise: self.api_key_enterprise_account,
+        })
+    }
+
+    /// An Apple ID needs its address and something that logs in.
+    fn apple_id(&mut self, groups: &Groups, problems: &mut Problems) -> Option<AppleIdInputs> {
+        if !self.apple_id.is_set() {
+            let log_in = names(&groups.apple_id_secrets);
+            problems.add("apple_id", if groups.apple_id_secrets == ["app_password"] {
+                text!("is empty, and {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", log_in)
+            } else {
+                text!("is empty, and {} needs it: set it to the e-mail address of the Apple ID", log_in)
+            });
+        }
+        if groups.apple_id_secrets.is_empty() {
+            problems.add(
+                "apple_id",
+                text!("alone cannot log in: set one of `password`, `fastlane_session`, `app_password`"),
+            );
+        }
+        Some(AppleIdInputs {
+            email: self.apple_id.take("apple_id", problems)?,
+            password: self.password.take("password", problems),
+            app_password: self.app_password.take("app_password", problems),
+            fastlane_session: self.fastlane_session.take("fastlane_session", problems),
+        })
+    }
+
+    fn build(&mut self, host: &Host, problems: &mut Problems) -> Option<Build> {
+        if !self.build_url.is_set() && self.connection != Toggle::Automatic {
+            problems.add("build_url", text!("is empty, and `connection: {}` reads the connection there: run on Bitrise, or set `connection` to off and give the credential in the inputs", self.connection));
+        }
+        Some(Build {
+            location: match self.build_url.take("build_url", problems)? {
+                TypedBuildLocation::Url(url) => BuildLocation::Url(url),
+                TypedBuildLocation::File(path) => BuildLocation::File(path.expand(host)),
+            },
+            api_token: self.build_api_token.take("build_api_token", problems),
+        })
+    }
+
+    fn tools(&mut self, problems: &mut Problems) -> BTreeSet<Tool> {
+        let tools = self.export_for.take("export_for", problems).map(|tools| tools.0).unwrap_or_default();
+        if let Some((name, one, other)) = tools::conflict(&tools) {
+            problems.add("export_for", text!("names {}, which want different values in {}: choose one of the two, or run the Step twice and rename the outputs", tool_names(&[one, other]), name));
+        }
+        tools
+    }
+
+    fn services(&mut self, problems: &mut Problems) -> Option<Services> {
+        let app_store_connect = self.app_store_connect_url.require("app_store_connect_url", problems);
+        let enterprise =
+            self.app_store_connect_enterprise_url.require("app_store_connect_enterprise_url", problems);
+        let session = self.apple_session_url.require("apple_session_url", problems);
+        Some(Services {
+            app_store_connect: app_store_connect?.0,
+            app_store_connect_enterprise: enterprise?.0,
+            apple_session: session?.0,
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Input `api_key_path`: where the private key is, or the key itself.
+
+use std::path::Path;
+
+use reqwest::Url;
+use secrecy::SecretString;
+
+use super::address::{TypedPath, parse_url};
+use super::field::InputValue;
+use crate::apple::api_key::{KeyId, is_usual_key_id, is_uuid};
+use crate::apple::key_text::is_key_text;
+use crate::http::is_loopback;
+use crate::redaction::{self, Text, is_path_like, may_hold_secret};
+use crate::text;
+
+#[derive(Debug)]
+pub(super) enum TypedLocation {
+    Url(Url),
+    File(TypedPath),
+    Text(SecretString),
+}
+
+impl InputValue for TypedLocation {
+    /// Tells apart what people put there. Looks at the value only, not at the disk.
+    fn parse(value: &str) -> Result<Self, Text> {
+        if is_uuid(value) {
+            return Err(text!(
+                "holds an issuer ID: put the path, URL or text of AuthKey_<ID>.p8 there, and the issuer ID into `api_issuer`"
+            ));
+        }
+        if is_usual_key_id(value) {
+            return Err(text!(
+                "holds a key ID: put the path, URL or text of AuthKey_<ID>.p8 there, and the key ID into `api_key_id`"
+            ));
+        }
+        let scheme = value.split_once("://").map(|(scheme, _)| scheme);
+        let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
+        let Some(scheme) = scheme else { return Ok(Self::without_scheme(value)) };
+        let url = parse_url(value, "correct it")?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "https" => Ok(Self::Url(url)),
+            "http" if is_loopback(&url) => Ok(Self::Url(url)),
+            "http" => Err(text!("is an http:// URL, which would send the key unencrypted: use https://")),
+            "file" => TypedPath::from_url(&url, value).map(Self::File),
+            _ => Err(text!(
+                "is another kind of URL: use an https:// or file:// URL, a path, or the key's text"
+            )),
+        }
+    }
+
+    fn shown(&self) -> Text {
+        match self {
+            Self::Url(url) => redaction::url(url),
+            Self::File(path) => path.shown(),
+            Self::Text(_) => Text::hidden(),
+        }
+    }
+}
+
+impl TypedLocation {
+    fn without_scheme(value: &str) -> Self {
+        let extension = Path::new(value).extension();
+        let is_path = is_path_like(value) || extension.is_some_and(|name| name == "p8" || name == "pem");
+        // A key with something around it is not a path: as a key it is refused by name, unseen.
+        if is_key_text(value) || (!is_path && may_hold_secret(value)) {
+            Self::Text(value.into())
+        } else {
+            Self::File(TypedPath::new(value))
+        }
+    }
+
+    /// The key ID in the file name `AuthKey_<ID>.p8`: percent-decoded, query ignored.
+    pub(super) fn key_id(&self) -> Option<KeyId> {
+        match self {
+            Self::Url(url) => {
+                let name = url.path_segments()?.next_back()?;
+                let name = percent_encoding::percent_decode_str(name).decode_utf8().ok()?;
+                // A percent-encoded slash separates too, as in object names of storage services.
+                KeyId::from_file_name(name.rsplit('/').next()?)
+            }
+            Self::File(path) => KeyId::from_file_name(path.file_name()?),
+            Self::Text(_) => None,
+        }
+    }
+}

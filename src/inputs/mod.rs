@@ -1,0 +1,161 @@
+//! The Step's inputs: `step.yml` and the environment in, one validated struct out.
+//!
+//! [`given`] takes their texts, [`fields`] has the type of each, and [`Job::new`] holds them
+//! against each other and tells all problems at once.
+
+mod address;
+mod field;
+mod fields;
+mod given;
+mod identifiers;
+mod job;
+mod key_location;
+mod numbers;
+mod phone_number;
+mod problems;
+mod tools;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::apple::api_key::{KeyId, Owner};
+use crate::credential::Toggle;
+use crate::tools::Tool;
+
+pub(crate) use given::Given;
+pub(crate) use problems::names;
+pub(crate) use tools::names as tool_names;
+
+/// What the Step is to do, input `action`.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Export(Box<Inputs>),
+    Remove(RemoveInputs),
+}
+
+/// The inputs of `action: remove`.
+#[derive(Debug)]
+pub(crate) struct RemoveInputs {
+    /// `None`: no earlier run left a folder.
+    pub credentials_dir: Option<PathBuf>,
+}
+
+/// The inputs of `action: export`, checked as far as that needs neither files nor network.
+#[derive(Debug)]
+pub struct Inputs {
+    pub connection: Toggle,
+    pub if_missing: IfMissing,
+    /// Where the connection is read; `None` when the toggle is off, or outside of a build.
+    pub build: Option<Build>,
+    /// The complete credential in the inputs that the toggle lets through.
+    pub credential: Option<InputCredential>,
+    /// For a connected Apple ID that has none.
+    pub app_password: Option<SecretString>,
+    pub sms_default_phone_number: Option<String>,
+    pub export_for: BTreeSet<Tool>,
+    /// Whether the user chose them: the default also names tools that this credential is not for.
+    pub export_for_is_chosen: bool,
+    /// The lifetime of the token to export, if one is.
+    pub export_token: Option<Duration>,
+    /// Whom to ask whether the credential is good; `None`: nobody.
+    pub verify: Option<Services>,
+    /// A session that ends within so many days is warned of; 0: never.
+    pub session_expiry_warning_days: i64,
+    /// Inputs that are set, and that the toggle rules out.
+    pub ignored: Vec<&'static str>,
+    /// Inputs that only say whose the credential is, while every secret beside them is empty.
+    pub without_secrets: Vec<&'static str>,
+}
+
+impl Inputs {
+    /// Whether the session of an Apple ID is needed: only where fastlane is to use it.
+    #[must_use]
+    pub fn needs_session(&self) -> bool {
+        self.export_for.contains(&Tool::Fastlane)
+    }
+}
+
+/// Input `action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Export,
+    Remove,
+}
+
+/// Input `if_missing`: what to do when there is no credential at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfMissing {
+    Fail,
+    Skip,
+}
+
+/// Input `api_key_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeyType {
+    Team,
+    Individual,
+}
+
+/// Inputs `build_url` and `build_api_token`.
+#[derive(Debug)]
+pub struct Build {
+    pub location: BuildLocation,
+    pub api_token: Option<SecretString>,
+}
+
+/// Where the connection is read.
+#[derive(Debug)]
+pub enum BuildLocation {
+    /// The build's page, below which Bitrise serves the connection.
+    Url(Url),
+    /// A JSON file in the connection's format.
+    File(PathBuf),
+}
+
+/// Whom to ask about the credential: inputs `app_store_connect_url`,
+/// `app_store_connect_enterprise_url` and `apple_session_url`.
+#[derive(Debug)]
+pub struct Services {
+    pub app_store_connect: Url,
+    pub app_store_connect_enterprise: Url,
+    pub apple_session: Url,
+}
+
+#[derive(Debug)]
+pub enum InputCredential {
+    ApiKey(ApiKeyInputs),
+    AppleId(AppleIdInputs),
+}
+
+#[derive(Debug)]
+pub struct ApiKeyInputs {
+    pub key: KeyLocation,
+    pub id: KeyId,
+    pub owner: Owner,
+    pub enterprise: bool,
+}
+
+#[derive(Debug)]
+pub struct AppleIdInputs {
+    pub email: SecretString,
+    pub password: Option<SecretString>,
+    pub app_password: Option<SecretString>,
+    /// What was pasted, not yet read.
+    pub fastlane_session: Option<SecretString>,
+}
+
+/// Where the private key is.
+#[derive(Debug)]
+pub enum KeyLocation {
+    Url(Url),
+    File(PathBuf),
+    Text(SecretString),
+}

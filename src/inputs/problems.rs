@@ -1,0 +1,86 @@
+//! Everything that is wrong with the inputs, told in one go.
+
+use std::fmt;
+
+use crate::redaction::{Failed, Show, Text};
+use crate::text;
+
+/// More words than this are not read at night; see [`Problems::into_failed`].
+const MAX_WORDS: usize = 45;
+
+/// All problems with the inputs, in the order in which they were found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Problem {
+    /// The inputs that it is about, as the user typed them.
+    inputs: Vec<&'static str>,
+    /// A whole sentence, or what completes one that begins with the input's name.
+    text: Text,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.inputs.as_slice() {
+            [input] => write!(f, "`{input}` {}.", self.text),
+            _ => write!(f, "{}.", self.text),
+        }
+    }
+}
+
+impl Show for Problem {}
+
+impl Problems {
+    /// Notes what is wrong with one input. The text completes "`input` …", without a full stop.
+    pub(super) fn add(&mut self, input: &'static str, text: Text) {
+        self.0.push(Problem { inputs: vec![input], text });
+    }
+
+    /// Notes what is wrong with several inputs together. The text is a sentence without its full stop.
+    pub(super) fn add_to_all(&mut self, inputs: Vec<&'static str>, text: Text) {
+        self.0.push(Problem { inputs, text });
+    }
+
+    /// Keeps those about one input.
+    pub(super) fn retain_about(&mut self, input: &str) {
+        self.0.retain(|problem| problem.inputs == [input]);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Problems> for Failed {
+    /// All of them in the red line when it stays short. Otherwise each is a red line of its own, and
+    /// the last one names the inputs.
+    fn from(problems: Problems) -> Self {
+        let sentences: Vec<Text> = problems.0.iter().map(Text::of).collect();
+        let count = sentences.len();
+        if count == 1 {
+            return Self::new(Text::join(&sentences, ""));
+        }
+        let together = text!("{} problems with the inputs. {}", count, Text::join(&sentences, " "));
+        if together.as_str().split_whitespace().count() <= MAX_WORDS {
+            return Self::new(together);
+        }
+        let mut inputs: Vec<_> =
+            problems.0.iter().flat_map(|problem| problem.inputs.iter().copied()).collect();
+        inputs.sort_unstable();
+        inputs.dedup();
+        let last = text!(
+            "{} problems with the inputs {}: each of the red lines above says what to do.",
+            count,
+            names(&inputs)
+        );
+        Self::with_details(sentences, last)
+    }
+}
+
+/// ``"`a`, `b`"``
+#[must_use]
+pub(crate) fn names(inputs: &[&'static str]) -> Text {
+    let quoted: Vec<_> = inputs.iter().map(|name| text!("`{}`", *name)).collect();
+    Text::join(&quoted, ", ")
+}

@@ -1,0 +1,426 @@
+//! What may be shown: the one way for text into a log line, an error or the summary.
+//!
+//! All three take nothing but [`Text`], and a [`Text`] is made of this program's own words and of
+//! values whose types are [`Show`]. A `String` is not, so what a user, a file or a service wrote
+//! has to pass one of the functions here first; each says what it lets through.
+//!
+//! A value from outside is shown whole or as [`HIDDEN`], never in part: the Bitrise CLI redacts
+//! the Secrets that it knows as a whole, and no longer recognises a piece of one.
+//!
+//! ```compile_fail
+//! let from_outside = String::from("-----BEGIN PRIVATE KEY-----");
+//! apple_services_connection::text!("The key is {}.", from_outside);
+//! ```
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use reqwest::Url;
+use zeroize::Zeroizing;
+
+/// Stands for a value that is not shown, as in the logs of Bitrise's own Steps.
+pub const HIDDEN: &str = "*****";
+
+/// Text that may be shown: one line, with nothing secret in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(String);
+
+impl Text {
+    /// The text of something that is made of nothing but what may be shown.
+    #[must_use]
+    pub fn of(shown: &(impl Show + fmt::Display + ?Sized)) -> Self {
+        Self::from_shown(format_args!("{shown}"))
+    }
+
+    /// For [`text!`], which has looked at every part. Nothing can pass for a colour code, or for
+    /// a second line.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn from_shown(text: fmt::Arguments<'_>) -> Self {
+        Self(one_line(&text.to_string()))
+    }
+
+    /// A value that is hidden.
+    #[must_use]
+    pub fn hidden() -> Self {
+        Self(HIDDEN.to_owned())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Several, with this between them.
+    #[must_use]
+    pub fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, between: &'static str) -> Self {
+        Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(between))
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What may stand in a [`Text`]: formatting it, or any part of it, tells no secret.
+///
+/// Never for `String`, nor for a `&str` that is not written in this program's sources.
+pub trait Show {}
+
+macro_rules! show {
+    ($($type:ty),+ $(,)?) => { $(impl Show for $type {})+ };
+}
+
+show!(Text, &'static str, char, u8, u16, u32, u64, usize, i32, i64, f64);
+show!(std::time::Duration, time::Duration, reqwest::StatusCode);
+
+impl<T: Show> Show for Option<T> {}
+impl<T: Show> Show for Vec<T> {}
+impl<T: Show> Show for &T {}
+
+/// A [`Text`] from a format string and values that are [`Show`]. They stand behind the format
+/// string, never in it, so that each is looked at.
+#[macro_export]
+macro_rules! text {
+    ($format:literal $(, $value:expr)* $(,)?) => {
+        $crate::redaction::Text::from_shown(::core::format_args!(
+            ::core::concat!($format),
+            $($crate::redaction::may_be_shown(&$value)),*
+        ))
+    };
+}
+
+/// For [`text!`]: takes only what may be shown.
+#[doc(hidden)]
+pub const fn may_be_shown<T: Show + ?Sized>(value: &T) -> &T {
+    value
+}
+
+/// Declares an error, an enum that derives `thiserror::Error`, whose sentences are made of nothing
+/// but what may be shown: every field must be [`Show`].
+macro_rules! sentences {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($body:tt)+ }) => {
+        // As it is written: thiserror looks at where its tokens come from.
+        $(#[$meta])*
+        $vis enum $name { $($body)+ }
+
+        impl $crate::redaction::Show for $name {}
+
+        $crate::redaction::sentences!(@check $name { $($body)+ });
+    };
+    (@check $name:ident {
+        $(
+            $(#[$variant_meta:meta])*
+            $variant:ident
+            $({ $($(#[$field_meta:meta])* $field:ident: $field_type:ty),+ $(,)? })?
+            $(($($(#[$tuple_meta:meta])* $tuple_type:ty),+ $(,)?))?
+        ),+ $(,)?
+    }) => {
+        const _: () = {
+            #[allow(dead_code, reason = "an error without fields has none to look at")]
+            const fn may_be_shown<T: $crate::redaction::Show + ?Sized>() {}
+            $(
+                $($(may_be_shown::<$field_type>();)+)?
+                $($(may_be_shown::<$tuple_type>();)+)?
+            )+
+        };
+
+        #[cfg(test)]
+        impl $crate::redaction::Sentences for $name {
+            const VARIANTS: &'static [&'static str] = &[$(stringify!($variant)),+];
+
+            fn variant(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => stringify!($variant)),+ }
+            }
+        }
+    };
+}
+pub(crate) use sentences;
+
+/// An error as the catalogue of all errors needs it.
+#[cfg(test)]
+pub(crate) trait Sentences: fmt::Display {
+    const VARIANTS: &'static [&'static str];
+
+    fn variant(&self) -> &'static str;
+}
+
+/// Why a run failed: the last red line of its log, one whole sentence or a few short ones.
+#[derive(Debug)]
+pub struct Failed {
+    text: Text,
+    details: Vec<Text>,
+}
+
+impl Failed {
+    #[must_use]
+    pub fn new(text: Text) -> Self {
+        Self { text, details: Vec::new() }
+    }
+
+    /// With red lines of their own above the last one.
+    #[must_use]
+    pub fn with_details(details: Vec<Text>, text: Text) -> Self {
+        Self { text, details }
+    }
+
+    /// The last red line.
+    #[must_use]
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// The red lines, in order.
+    pub fn lines(&self) -> impl Iterator<Item = &Text> {
+        self.details.iter().chain([&self.text])
+    }
+}
+
+/// So that `?` takes every error that may be shown, and no other.
+impl<E: Show + fmt::Display> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::new(Text::of(&error))
+    }
+}
+
+/// A path: shown when it is written as one, and no name in it looks like a secret.
+#[must_use]
+pub fn path(path: &Path) -> Text {
+    match path.to_str() {
+        Some(text) if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) => {
+            Text(one_line(text))
+        }
+        _ => Text::hidden(),
+    }
+}
+
+/// A URL: shown when it has neither user, query nor fragment, where secrets stand, and nothing
+/// in it looks like one.
+#[must_use]
+pub fn url(url: &Url) -> Text {
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if is_plain && !may_hold_secret(url.path()) { Text(one_line(url.as_str())) } else { Text::hidden() }
+}
+
+/// The server of a URL: scheme, host and port. Hidden with a URL that is not shown, since a part
+/// of a Secret is no longer redacted by the Bitrise CLI.
+#[must_use]
+pub fn site(of: &Url) -> Text {
+    if url(of) == Text::hidden() { Text::hidden() } else { Text(of.origin().ascii_serialization()) }
+}
+
+/// An e-mail address: its first letter and its domain, when it is one. Enough to tell accounts
+/// apart.
+#[must_use]
+pub fn email(address: &str) -> Text {
+    let mut parts = address.split('@');
+    let (Some(name), Some(domain), None) = (parts.next(), parts.next(), parts.next()) else {
+        return Text::hidden();
+    };
+    let labels_filled = domain.contains('.') && domain.split('.').all(|label| !label.is_empty());
+    let is_domain =
+        labels_filled && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    match name.chars().next() {
+        Some(first) if is_domain && !first.is_control() && !may_hold_secret(domain) => {
+            Text(format!("{first}***@{domain}"))
+        }
+        _ => Text::hidden(),
+    }
+}
+
+/// A value whose form was checked to be one that no secret has, such as a UUID or a number.
+#[must_use]
+pub fn checked(value: &str, has_form: fn(&str) -> bool) -> Text {
+    if has_form(value) { Text(one_line(value)) } else { Text::hidden() }
+}
+
+/// What a service calls something, such as a team, an app or a device: at most `max` characters.
+#[must_use]
+pub fn named_by_service(name: &str, max: usize) -> Text {
+    if may_hold_secret(name) {
+        return Text::hidden();
+    }
+    let mut rest = name.chars();
+    let mut start: String = rest.by_ref().take(max).collect();
+    if rest.next().is_some() {
+        start.push('…');
+    }
+    Text(one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// What a library says of a failure in its own words, which never repeat what it was given.
+#[must_use]
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
+    let text = error.to_string();
+    if may_hold_secret(&text) { Text::hidden() } else { Text(one_line(&text)) }
+}
+
+/// The file of this program's sources that a panic names.
+#[must_use]
+pub fn source_file(place: &std::panic::Location<'_>) -> Text {
+    Text(one_line(place.file()))
+}
+
+/// Why the operating system refused something.
+#[must_use]
+pub fn os(error: &io::Error) -> Text {
+    let text = match error.kind() {
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::StorageFull => "the disk is full".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is not a folder".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        // An error that the operating system did not number may carry anything.
+        kind => error.raw_os_error().map_or(kind.to_string(), |code| {
+            let text = io::Error::from_raw_os_error(code).to_string();
+            // `File too large (os error 27)`: the number helps nobody.
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }),
+    };
+    Text(text)
+}
+
+/// Longer than any path of a build.
+const MAX_PATH: usize = 300;
+
+/// Whether a value is written as paths are: from the root, the home or the working folder on, or
+/// with the ending of a key or JSON file.
+fn is_path(text: &str) -> bool {
+    let is_key_file = |ending: &std::ffi::OsStr| ["p8", "pem", "json"].iter().any(|known| ending == *known);
+    is_path_like(text) || (!text.contains(':') && Path::new(text).extension().is_some_and(is_key_file))
+}
+
+/// Whether a value begins as paths do: from the root, the home or the working folder on.
+#[must_use]
+pub fn is_path_like(value: &str) -> bool {
+    ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
+}
+
+/// Line separators, and what turns the direction of writing.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Whether text may hold a secret, whole, damaged or encoded again. Errs on the side of yes.
+#[must_use]
+pub fn may_hold_secret(text: &str) -> bool {
+    if ["PRIVATE KEY", "-----BEGIN", "FASTLANE_SESSION", "HTTP::Cookie", "myacinfo", "\"kty\""]
+        .iter()
+        .any(|mark| text.contains(mark))
+    {
+        return true;
+    }
+    // Wrapped lines are one run.
+    let joined = Zeroizing::new(text.replace("\\r", "").replace("\\n", ""));
+    let mut compact = Zeroizing::new(String::with_capacity(joined.len()));
+    compact.extend(joined.chars().filter(|c| !c.is_whitespace()));
+    // A path has slashes, and base64 has some: each name in a path is looked at alone.
+    let is_path = is_path_like(text);
+    let separates =
+        |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '=') || (matches!(c, '/') && !is_path));
+    // Dashes and underscores are base64 in URLs, and separate words in names.
+    let separates_url_safe = |c: char| separates(c) && !matches!(c, '-' | '_');
+    compact.split(separates).any(|run| is_random(run) || begins_like_key(run))
+        || compact.split(separates_url_safe).any(|run| run.len() >= 64 && is_random(run))
+        || compact.split(separates).any(is_hex)
+}
+
+/// Whether a run of base64 is too long and too mixed to be a name.
+fn is_random(run: &str) -> bool {
+    let count = |of: fn(&u8) -> bool| run.bytes().filter(of).count();
+    let mixed = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
+    run.len() >= 24 && mixed.into_iter().all(|class| count(class) >= 2)
+}
+
+/// Whether a run is hexadecimal and longer than any checksum that people put into names.
+fn is_hex(run: &str) -> bool {
+    run.len() > 40 && run.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// How base64 begins of the DER of an EC key on P-256, of "-----BEGIN", and of a JSON object.
+fn begins_like_key(run: &str) -> bool {
+    run.len() >= 16
+        && ["MIG", "MIH", "MHc", "LS0tLS1CRUdJTi", "eyJ"].iter().any(|start| run.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_whole_or_not_at_all() {
+        let shown = |text: &str| path(&PathBuf::from(text)).to_string();
+        for plain in [
+            "/Users/vagrant/git/fastlane/AuthKey_2X9R4HXF34.p8",
+            "~/keys/AuthKey_2X9R4HXF34.p8",
+            "./certs/key.pem",
+            "AuthKey_2X9R4HXF34.p8",
+            "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/AuthKey_2X9R4HXF34.p8",
+            "/tmp/apple-services-connection-aB3dE6/AuthKey_2X9R4HXF34.p8",
+        ] {
+            assert_eq!(shown(plain), plain);
+        }
+        for hidden in [
+            "hunter2",
+            "MIGTAgEAMBMGByqGSM49AgEG.p8",
+            "/keys/MIGTAgEAMBMGByqGSM49AgEG",
+            "~/wK7mZ2pQ9rT4vX8yB1nC5dF0.p8",
+            "/-----BEGIN PRIVATE KEY-----",
+            "user:password.p8",
+        ] {
+            assert_eq!(shown(hidden), HIDDEN, "{hidden}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_whole_or_not_at_all() -> Result<(), url::ParseError> {
+        let plain = Url::parse("https://example.com/keys/AuthKey_2X9R4HXF34.p8")?;
+        assert_eq!(url(&plain).as_str(), plain.as_str());
+        assert_eq!(site(&plain).as_str(), "https://example.com");
+        for secret in [
+            "https://example.com/key.p8?X-Amz-Signature=abc",
+            "https://user:password@example.com/key.p8",
+            "https://token@example.com/key.p8",
+            "https://example.com/key.p8#token",
+            "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
+        ] {
+            let secret = Url::parse(secret)?;
+            assert_eq!((url(&secret).as_str(), site(&secret).as_str()), (HIDDEN, HIDDEN), "{secret}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_address_is_masked_and_what_is_none_is_hidden() {
+        assert_eq!(email("jane@example.com").as_str(), "j***@example.com");
+        for none in ["jane", "@example.com", "jane@", "jane@host", "a@b@example.com", "jane@exa mple.com", ""]
+        {
+            assert_eq!(email(none).as_str(), HIDDEN, "{none}");
+        }
+    }
+
+    #[test]
+    fn text_is_one_line_without_colour_codes() {
+        assert_eq!(named_by_service("a\x1b[31;1mb\nc\u{202e}d", 60).as_str(), "a [31;1mb c d");
+        assert_eq!(named_by_service("abcdef", 3).as_str(), "abc…");
+    }
+
+    #[test]
+    fn the_operating_systems_reasons_have_no_numbers() {
+        assert_eq!(os(&io::Error::from_raw_os_error(2)).as_str(), "it does not exist");
+        assert_eq!(os(&io::Error::from_raw_os_error(27)).as_str(), "file too large");
+    }
+}

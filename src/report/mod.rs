@@ -1,0 +1,238 @@
+//! What a run tells: in the log as it goes, and in the summary in the end.
+
+mod summary;
+
+use secrecy::ExposeSecret as _;
+use time::{Duration, OffsetDateTime};
+
+use crate::apple::api_key::IssuerId;
+use crate::bitrise::build_log::{debug, done, info, set_verbose, title};
+use crate::bitrise::entry::Entry;
+use crate::clock;
+use crate::credential::{AppleId, Credential, Found, Source, Toggle};
+use crate::inputs::{Given, Inputs, tool_names};
+use crate::journal::Journal;
+use crate::outputs::Outputs;
+use crate::redaction::{self, Text};
+use crate::text;
+use crate::tools::Tool;
+use crate::verify::Verification;
+
+/// What was found out so far; what is missing when a run fails is not in the summary.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub journal: Journal,
+    began: OffsetDateTime,
+    /// Which kind of credential is used, and from where.
+    credential: Option<Text>,
+    /// Whole days that are left of the session.
+    days_left: Option<i64>,
+    verification: Option<Verification>,
+    /// Names and values.
+    outputs: Vec<(&'static str, Text)>,
+    /// What `action: remove` took away; there is no credential in the summary then.
+    removal: Option<Text>,
+    stage: Option<(&'static str, OffsetDateTime)>,
+}
+
+impl Report {
+    /// Of a run that begins now.
+    #[must_use]
+    pub(crate) fn new(now: OffsetDateTime) -> Self {
+        Self {
+            journal: Journal::default(),
+            began: now,
+            credential: None,
+            days_left: None,
+            verification: None,
+            outputs: Vec::new(),
+            removal: None,
+            stage: None,
+        }
+    }
+
+    /// Begins a stage of the run, and says at debug level how long the one before took.
+    pub(crate) fn stage(&mut self, name: &'static str, now: OffsetDateTime) {
+        self.end_stage(now);
+        title(name);
+        self.stage = Some((name, now));
+    }
+
+    fn end_stage(&mut self, now: OffsetDateTime) {
+        if let Some((name, began)) = self.stage.take() {
+            debug(&text!("{} took {:.1} ms.", name, (now - began).as_seconds_f64() * 1000.0));
+        }
+    }
+
+    /// Says that the run succeeded, and how long it took.
+    pub(crate) fn done(&mut self, now: OffsetDateTime) {
+        self.end_stage(now);
+        done(&text!("Done in {:.1} s.", (now - self.began).as_seconds_f64()));
+    }
+
+    /// The inputs that differ from their defaults, or with `verbose_log` all of them.
+    pub(crate) fn given(given: &Given) {
+        set_verbose(given.is_verbose());
+        title("Inputs");
+        let mut any = false;
+        for line in given.lines.iter().filter(|line| line.is_changed || given.is_verbose()) {
+            any = true;
+            info(&text!("- {}: {}", line.name, line.value));
+        }
+        if !any {
+            info(&text!("- All have their defaults."));
+        }
+    }
+
+    /// The inputs that are set, and that the toggle leaves aside.
+    pub(crate) fn ignored(&mut self, inputs: &Inputs) {
+        if !inputs.ignored.is_empty() {
+            let names = crate::inputs::names(&inputs.ignored);
+            self.journal.warn(text!("Ignored, because `connection` is {}: {}.", inputs.connection, names));
+        }
+    }
+
+    /// The credential in use: which, from where, whose, and for how long; and what it cannot do.
+    pub(crate) fn found(&mut self, found: &Found, inputs: &Inputs, now: OffsetDateTime) {
+        let origin = match found.source {
+            Source::Connection => "connected on Bitrise",
+            Source::Inputs => "in the inputs",
+        };
+        let kind = match &found.credential {
+            Credential::ApiKey(_) => "API key",
+            Credential::AppleId(_) => "Apple ID",
+        };
+        done(&text!("Using the {} {}.", kind, origin));
+        self.credential = Some(text!("{}, {}", kind, origin));
+        match &found.credential {
+            Credential::ApiKey(key) => {
+                self.journal.fact("Key ID", key.id.shown());
+                self.journal.fact(
+                    "Issuer ID",
+                    key.issuer().map_or(text!("none, an individual key"), IssuerId::shown),
+                );
+                if key.enterprise {
+                    self.journal.fact("Apple Developer Enterprise Program", text!("yes"));
+                }
+                if !key.id.is_usual() {
+                    self.journal.warn(text!(
+                        "The key ID is not of the usual form (10 upper-case letters and digits): check it if Apple refuses the key."
+                    ));
+                }
+                if key.issuer().is_none() {
+                    self.journal.say(&text!(
+                        "- An individual key cannot provision (certificates, profiles, devices), and Bitrise's own Steps cannot use it: they ask for an issuer."
+                    ));
+                    self.useless_for(inputs, "individual API key", |tool| !tool.takes_individual_key());
+                }
+            }
+            Credential::AppleId(apple_id) => {
+                self.journal.fact("Apple ID", redaction::email(apple_id.email.expose_secret()));
+                self.journal.fact("Session", session(apple_id, now));
+                self.useless_for(inputs, "Apple ID", |tool| !tool.takes_apple_id());
+                self.session_end(apple_id, inputs.session_expiry_warning_days, now);
+            }
+        }
+    }
+
+    /// Warns of tools that the user chose, and that this credential is not for. The default also
+    /// names tools for other credentials, and nobody chose it.
+    fn useless_for(&mut self, inputs: &Inputs, what: &'static str, cannot: fn(Tool) -> bool) {
+        let useless: Vec<_> = inputs.export_for.iter().filter(|tool| cannot(**tool)).collect();
+        if inputs.export_for_is_chosen && !useless.is_empty() {
+            self.journal.warn(text!(
+                "An {} is of no use to some of the tools in `export_for`: {}.",
+                what,
+                tool_names(useless.iter().copied())
+            ));
+        }
+    }
+
+    fn session_end(&mut self, apple_id: &AppleId, warning_days: i64, now: OffsetDateTime) {
+        let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else { return };
+        self.days_left = Some((end - now).whole_days());
+        if warning_days > 0 && end - now <= Duration::days(warning_days) {
+            self.journal.warn(text!(
+                "The Apple ID's session ends on {}, in {}: renew it before builds fail.",
+                clock::day(end),
+                clock::time_left(end, now)
+            ));
+        }
+    }
+
+    /// Whether Apple was asked, and what it said.
+    pub(crate) fn verification(&mut self, verification: &Verification) {
+        match verification {
+            Verification::Verified => done(&text!("Apple accepted it.")),
+            Verification::NotVerified { why } => {
+                self.journal.warn(text!("Not verified, and the build goes on: {}.", why));
+            }
+            Verification::NotAsked => {}
+        }
+        self.verification = Some(verification.clone());
+    }
+
+    /// What later Steps see.
+    pub(crate) fn outputs(&mut self, outputs: Outputs) {
+        for (name, value) in &outputs.shown {
+            info(&text!("- {}: {}", *name, value));
+        }
+        self.outputs = outputs.shown;
+    }
+
+    /// What `action: remove` took away.
+    pub(crate) fn removal(&mut self, folder_deleted: bool, entries: &[Entry]) {
+        for entry in entries {
+            info(&text!("- {} is now empty for later steps.", entry.key));
+        }
+        let folder = if folder_deleted {
+            "The credential's folder is deleted."
+        } else {
+            "There was no folder to delete."
+        };
+        info(&text!("- {}", folder));
+        let outputs = match entries.len() {
+            0 => text!("No output was set."),
+            1 => text!("1 output is now empty for later steps."),
+            several => text!("{} outputs are now empty for later steps.", several),
+        };
+        self.removal = Some(text!("{} {}", folder, outputs));
+    }
+}
+
+fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
+    let Some(session) = &apple_id.session else { return text!("none") };
+    match session.expires_at {
+        Some(end) => text!("ends on {} ({} left)", clock::day(end), clock::time_left(end, now)),
+        None => text!("its end is unknown"),
+    }
+}
+
+/// What to set up when there is no credential, and where.
+#[must_use]
+pub(crate) fn missing(inputs: &Inputs) -> Text {
+    const KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
+    const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
+    if !inputs.without_secrets.is_empty() {
+        return text!(
+            "No secret is in the inputs, only {}. Pull-request builds do not see Secrets unless they are exposed: run this build for a branch, expose the Secrets, or set `if_missing` to skip.",
+            crate::inputs::names(&inputs.without_secrets)
+        );
+    }
+    match inputs.connection {
+        Toggle::Automatic => text!(
+            "No Apple credential was found: {}, or set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`.",
+            KEY
+        ),
+        Toggle::ApiKey => {
+            text!("No API key is connected to this project: {}, or set `connection` to another value.", KEY)
+        }
+        Toggle::AppleId => text!(
+            "No Apple ID is connected to this project: {}, or set `connection` to another value.",
+            APPLE_ID
+        ),
+        Toggle::Off => text!(
+            "`connection` is off, and no Apple credential is in the inputs: set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`."
+        ),
+    }
+}
