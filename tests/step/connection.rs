@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, Connection, StandIn};
 
-use crate::support::{
+use test_support::{
     CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, Outcome, SERVER, Step, TOKEN, all, api_key, apple_id,
     busy, pem_body, redirect, status, unique_name,
 };

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{
+use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, api_key, apple_id, envman, mode,
     names_in, set_mode,
 };
@@ -68,7 +68,7 @@ fn a_second_run_replaces_the_outputs_of_the_first() {
     let second = Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary-new"}));
     let second = second.envstore(&text).passes();
     assert_eq!(second.expect("FASTLANE_PASSWORD"), "canary-new");
-    let keys = |outcome: &crate::support::Outcome| -> Vec<String> {
+    let keys = |outcome: &test_support::Outcome| -> Vec<String> {
         outcome.entries().into_iter().map(|entry| entry.key).collect()
     };
     assert_eq!(keys(&second), keys(&first), "each once, in the same order");

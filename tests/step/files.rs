@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use test_support::{
     CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, api_key,
     apple_id, mode, names_in, pem, pem_body, set_mode,
 };

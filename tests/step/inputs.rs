@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use serde_json::json;
 use stand_in::keys::P256;
 
-use crate::support::{
+use test_support::{
     CONNECTED_APPLE_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD,
     SERVER, Step, TOKEN, all, api_key, apple_id, pem, pem_body,
 };
@@ -319,7 +319,7 @@ fn an_incomplete_apple_id_is_an_error_that_names_what_is_missing() {
 
 #[test]
 fn each_of_three_secrets_completes_an_apple_id() {
-    let session = crate::support::spaceauth(&[("myacinfo", "canary-cookie")]);
+    let session = test_support::spaceauth(&[("myacinfo", "canary-cookie")]);
     for (name, value) in
         [("password", INPUT_PASSWORD), ("app_password", INPUT_APP_PASSWORD), ("fastlane_session", &session)]
     {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use stand_in::{Behaviour, Certificate, StandIn, keys};
 
-use crate::support::{
+use test_support::{
     INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, always_busy, busy, pem, pem_body, redirect, status,
     unique_name,
 };
@@ -190,7 +190,7 @@ fn each_failure_of_a_file_is_told_apart() {
 #[test]
 fn a_key_file_that_may_not_be_read_is_an_error_that_says_so() {
     let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", pem()).not_as_root();
-    crate::support::set_mode(step.path("work").join(NAME), 0o000);
+    test_support::set_mode(step.path("work").join(NAME), 0o000);
     let error = step.set("api_key_path", NAME).set("api_issuer", INPUT_ISSUER).fails();
     assert!(error.contains("cannot be read") && error.contains("ermission"), "{error}");
 }
@@ -289,7 +289,7 @@ fn the_token_does_not_go_where_the_key_is() {
     let has = |secret: &str| {
         requests[0].headers.iter().any(|(name, value)| value.contains(secret) || name.contains("TOKEN"))
     };
-    assert!(!has(crate::support::TOKEN), "{requests:?}");
+    assert!(!has(test_support::TOKEN), "{requests:?}");
 }
 
 /// A step that trusts the test CA of this server, as a company's own CA is trusted.

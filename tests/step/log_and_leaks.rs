@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, StandIn};
 
-use crate::support::{
+use test_support::{
     CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER,
     INPUT_KEY_ID, INPUT_PASSWORD, SERVER, Step, all, always_busy, api_key, apple_id, cookie, in_days, pem,
     pem_body, redirect, spaceauth, status, unique_name,

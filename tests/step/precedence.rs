@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stand_in::Behaviour;
 
-use crate::support::{
+use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_KEY_ID, Outcome,
     Step, all, always_busy, api_key, apple_id, in_days, status,
 };

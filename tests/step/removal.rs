@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use crate::support::{Outcome, Step, api_key, set_mode};
+use test_support::{Outcome, Step, api_key, set_mode};
 
 /// An earlier run's folder, in the temporary folder of the step that is about to remove it.
 fn with_folder() -> (Step, PathBuf) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use serde_yaml::Value as Yaml;
 
-use crate::support::{
+use test_support::{
     CONNECTED_APPLE_ID, INPUT_APPLE_ID, Outcome, Step, all, apple_id, cookie, load_session, spaceauth,
 };
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stand_in::{Account, PublicKey};
 
-use crate::support::{
+use test_support::{
     CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, all,
     api_key, apple_id, mode, names_in, pem, spaceauth,
 };
@@ -247,7 +247,7 @@ fn without_devices_there_are_no_outputs_for_them() {
 /// Whether App Store Connect takes the exported token.
 fn is_accepted(token: &str, account: Account) -> bool {
     use std::io::{Read as _, Write as _};
-    let url = SERVER.app_store_connect(&crate::support::unique_name(), account);
+    let url = SERVER.app_store_connect(&test_support::unique_name(), account);
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
     write!(stream, "GET /{path}/v1/apps?limit=1 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();

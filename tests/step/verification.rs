@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use stand_in::{Account, Behaviour, Provider, PublicKey, Service, Session};
 
-use crate::support::{
+use test_support::{
     CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, Outcome, SERVER, Step, all, api_key, apple_id,
     in_days, spaceauth, status,
 };

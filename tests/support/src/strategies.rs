@@ -82,7 +82,7 @@ const LINES: &[&str] =
     &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
 
 /// Any string, most often made of pieces that are something to somebody.
-pub(crate) fn text() -> impl Strategy<Value = String> {
+pub fn text() -> impl Strategy<Value = String> {
     let pieces = || prop_oneof![4 => select(PIECES), 1 => select(LINES)];
     prop_oneof![
         1 => select(PIECES).prop_map(str::to_owned),
@@ -95,21 +95,21 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
 
 /// A cookie as the connection spells it, and what the `http-cookie` gem is to make of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Cookie {
-    pub(crate) name: String,
-    pub(crate) value: String,
-    pub(crate) domain: String,
-    pub(crate) for_domain: bool,
-    pub(crate) path: String,
-    pub(crate) secure: bool,
-    pub(crate) httponly: bool,
+pub struct Cookie {
+    pub name: String,
+    pub value: String,
+    pub domain: String,
+    pub for_domain: bool,
+    pub path: String,
+    pub secure: bool,
+    pub httponly: bool,
     /// Seconds from now on, long enough to outlive any run.
-    pub(crate) max_age: Option<u32>,
+    pub max_age: Option<u32>,
 }
 
 impl Cookie {
     /// As a record of the connection's document.
-    pub(crate) fn record(&self) -> serde_json::Value {
+    pub fn record(&self) -> serde_json::Value {
         serde_json::json!({
             "name": self.name, "value": self.value, "domain": self.domain, "for_domain": self.for_domain,
             "path": self.path, "secure": self.secure, "httponly": self.httponly, "max_age": self.max_age,
@@ -118,7 +118,7 @@ impl Cookie {
 }
 
 /// Up to a dozen cookies, each with a name of its own: of two alike, a jar keeps one.
-pub(crate) fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
+pub fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
     prop::collection::vec(cookie(), 1..12).prop_map(|mut cookies| {
         for (number, cookie) in cookies.iter_mut().enumerate() {
             cookie.name.push_str(&number.to_string());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use stand_in::{Account, Behaviour, PublicKey};
 
-use crate::support::{
+use test_support::{
     CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, Outcome, SERVER, Step, api_key, mode,
     names_in, pem, status,
 };
@@ -84,7 +84,7 @@ fn with_slow_envman(seconds: &str) -> Step {
     );
     let step = step.file("home/bin/envman", script);
     let bin = step.path("home/bin");
-    crate::support::set_mode(bin.join("envman"), 0o755);
+    test_support::set_mode(bin.join("envman"), 0o755);
     step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
 }
 

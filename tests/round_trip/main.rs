@@ -1,10 +1,9 @@
-//! Whether what the Step writes arrives, by the readers that read it in a build:
+//! What the Step writes, read back by the readers that read it in a build: thousands of sessions
+//! go through Ruby's loader as fastlane calls it, and thousands of values through envman.
 //!
-//!     cargo run --example survive            with `ruby` and its gem http-cookie, and `envman`
-//!
-//! Thousands of sessions go through Ruby's loader as fastlane calls it, and thousands of values
-//! through envman. Any that comes back as something else is printed, and the exit status is 1.
-//! `PROPTEST_CASES` sets how many; each run has others.
+//! `cargo test --test round_trip` needs `ruby` with its gem http-cookie, and `envman`; so
+//! `cargo test` leaves it out, and `.ci/run` runs it. `PROPTEST_CASES` sets how many cases there
+//! are; each run has others.
 
 #![allow(clippy::expect_used, reason = "what fails here fails a test")]
 
@@ -12,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
 use apple_services_connection::apple::session::{CookieRecord, Session};
 use apple_services_connection::bitrise::envman::Limits;
@@ -22,16 +21,10 @@ use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
+use test_support::strategies::{self, Cookie};
 
-#[path = "../tests/hostile/strategies.rs"]
-mod strategies;
-
-use strategies::Cookie;
-
-fn main() -> ExitCode {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000);
-    let lost = sessions_through_ruby(cases) + values_through_envman(cases);
-    if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn cases() -> usize {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
 }
 
 fn samples<T>(strategy: &impl Strategy<Value = T>, count: usize) -> Vec<T> {
@@ -40,10 +33,12 @@ fn samples<T>(strategy: &impl Strategy<Value = T>, count: usize) -> Vec<T> {
     (0..count).map(sample).collect()
 }
 
-fn sessions_through_ruby(cases: usize) -> usize {
+#[test]
+fn any_session_comes_back_from_ruby_as_it_was() {
+    let cases = cases();
     let sessions = samples(&strategies::cookies(), cases);
     let lines: Vec<String> = sessions.iter().map(|cookies| to_fastlane(cookies)).collect();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/survive.rb");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/round_trip/load_sessions.rb");
     let read = output(Command::new("ruby").args(["-W0", "-E", "UTF-8"]).arg(script), &lines.join("\n"));
     let read: Vec<&str> = read.lines().collect();
     assert_eq!(read.len(), sessions.len(), "Ruby answers every session");
@@ -60,7 +55,7 @@ fn sessions_through_ruby(cases: usize) -> usize {
     }
     let cookies: usize = sessions.iter().map(Vec::len).sum();
     println!("{cases} sessions with {cookies} cookies through Ruby's http-cookie: {lost} lost");
-    lost
+    assert_eq!(lost, 0, "each is printed above");
 }
 
 fn to_fastlane(cookies: &[Cookie]) -> String {
@@ -90,7 +85,9 @@ fn keys() -> Vec<&'static str> {
     names.into_iter().collect()
 }
 
-fn values_through_envman(cases: usize) -> usize {
+#[test]
+fn any_value_comes_back_from_envman_as_it_was() {
+    let cases = cases();
     let values = samples(&strategies::text(), cases);
     let keys = keys();
     let folder = tempfile::tempdir().expect("a folder");
@@ -137,7 +134,7 @@ fn values_through_envman(cases: usize) -> usize {
         }
     }
     println!("{cases} values through envman: {lost} lost");
-    lost
+    assert_eq!(lost, 0, "each is printed above");
 }
 
 fn output(command: &mut Command, input: &str) -> String {

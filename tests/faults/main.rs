@@ -1,7 +1,7 @@
-//! The Step under fire: faults of network and disk, signals, and a search for leaks.
+//! Faults of network and disk, signals, and a search for leaks.
 //!
 //! What waits for real time limits, or needs a mount or `strace`, is marked `ignored`:
-//! `cargo test --test fire -- --ignored` runs it, and so does `.ci/run`, always.
+//! `cargo test --test faults -- --ignored` runs it, and so does `.ci/run`, always.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,5 +15,3 @@
 mod faults;
 mod leaks;
 mod signals;
-#[path = "../step/support.rs"]
-mod support;

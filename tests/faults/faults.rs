@@ -1,6 +1,6 @@
 //! One fault a row: what goes wrong, how the run must end, by when, and what it says.
 //!
-//! What must hold for every run is in [`crate::support`]: exit status, one whole last red line,
+//! What must hold for every run is in [`test_support`]: exit status, one whole last red line,
 //! the envstore as before or complete, no file left behind, no secret shown.
 
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, Connection, StandIn};
 
-use crate::support::{
+use test_support::{
     SERVER, Step, TOKEN, all, api_key, apple_id, busy, redirect, set_mode, status, unique_name,
 };
 
@@ -341,7 +341,7 @@ fn a_full_disk_leaves_the_envstore_as_it_was_and_no_file() {
         assert_eq!(outcome.code, Some(1), "{folder}: {}", outcome.stdout);
         assert!(outcome.error().contains("No space left on device"), "{folder}: {}", outcome.error());
         let after = outcome.root.path().join("after");
-        let names = crate::support::names_in(&after);
+        let names = test_support::names_in(&after);
         assert_eq!(
             names.into_iter().collect::<Vec<_>>(),
             ["envstore.yml"],

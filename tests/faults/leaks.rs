@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stand_in::Behaviour;
 
-use crate::support::{Outcome, Step, TOKEN, all, api_key, apple_id, busy, cookie, in_days, spaceauth};
+use test_support::{Outcome, Step, TOKEN, all, api_key, apple_id, busy, cookie, in_days, spaceauth};
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
 const PASSWORD: &str = "canary pass:wörd \"quoted\" \\n 100%";
@@ -22,8 +22,8 @@ fn canaries() -> Vec<String> {
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
-    all.extend(key(&crate::support::CONNECTED_KEY.private_pem));
-    all.extend(key(crate::support::pem()));
+    all.extend(key(&test_support::CONNECTED_KEY.private_pem));
+    all.extend(key(test_support::pem()));
     all
 }
 
@@ -88,10 +88,10 @@ fn scenarios() -> Vec<(&'static str, Step)> {
         ("server error", with_inputs(on(&connected(), vec![busy(500).forever()]))),
         ("401", on(&connected(), vec![]).set("build_api_token", "another-token")),
         ("answer cut short", on(&connected(), vec![Behaviour::ResetMidBody, Behaviour::Ok])),
-        ("key in the wrong field", damaged("key_id", json!(crate::support::CONNECTED_KEY.private_pem))),
+        ("key in the wrong field", damaged("key_id", json!(test_support::CONNECTED_KEY.private_pem))),
         (
             "damaged key",
-            damaged("private_key", json!(crate::support::CONNECTED_KEY.private_pem.replace("MIGH", "MIGX"))),
+            damaged("private_key", json!(test_support::CONNECTED_KEY.private_pem.replace("MIGH", "MIGX"))),
         ),
         ("wrong type", damaged("is_enterprise_account", json!(PASSWORD))),
         (
@@ -116,8 +116,8 @@ fn scenarios() -> Vec<(&'static str, Step)> {
             "secrets in every wrong field",
             Step::new()
                 .set("connection", PASSWORD)
-                .set("api_key_id", crate::support::pem())
-                .set("api_issuer", crate::support::pem())
+                .set("api_key_id", test_support::pem())
+                .set("api_issuer", test_support::pem())
                 .set("verify", SESSION),
         ),
     ]
@@ -187,7 +187,7 @@ fn memory_at(address: usize, length: usize) -> Vec<u8> {
 #[cfg(target_os = "linux")]
 fn the_memory_of_a_private_key_is_wiped_on_drop() {
     use apple_services_connection::apple::private_key::PrivateKey;
-    let text = crate::support::pem().to_owned();
+    let text = test_support::pem().to_owned();
     // In the middle, where an allocator's own notes do not reach.
     let middle = text.len() / 2;
     let key = PrivateKey::from_bytes(text.as_bytes()).unwrap();
@@ -249,7 +249,7 @@ fn no_secret_is_on_the_command_line_of_any_process() {
     let step = with_inputs(Step::new()).unset("ENVMAN_ENVSTORE_PATH");
     let bin = step.path("home/bin");
     let step = step.file("home/bin/envman", "#!/bin/sh\ncat > /dev/null\nsleep 0.3\n");
-    crate::support::set_mode(bin.join("envman"), 0o755);
+    test_support::set_mode(bin.join("envman"), 0o755);
     let step = step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
