@@ -22,6 +22,7 @@ mod outputs;
 mod precedence;
 mod readme;
 mod removal;
+mod runs;
 mod sessions;
 mod tools;
 mod verification;

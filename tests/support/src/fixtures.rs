@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use stand_in::keys::P256;
-use stand_in::{Account, Behaviour, PublicKey, StandIn};
+use stand_in::{Account, Behaviour, PublicKey, Session, StandIn};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -55,13 +55,11 @@ pub fn in_days(days: i64) -> String {
 }
 
 /// The account that the connected API key belongs to.
-#[must_use]
 pub fn account(behaviours: Vec<Behaviour>) -> Account {
     account_of(&CONNECTED_KEY, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), behaviours)
 }
 
 /// The account that this API key belongs to; an individual key has no issuer.
-#[must_use]
 pub fn account_of(key: &P256, key_id: &str, issuer: Option<&str>, behaviours: Vec<Behaviour>) -> Account {
     Account {
         public_key: PublicKey::from_spki_pem(&key.public_pem).unwrap(),
@@ -98,6 +96,30 @@ pub fn cookie(name: &str, value: &str) -> Value {
         "name": name, "value": value, "domain": "apple.com", "path": "/",
         "secure": true, "httponly": true,
     })
+}
+
+/// The fields of a connected Apple ID whose session is for the stand-in, too.
+pub fn connected_session() -> Value {
+    // Plain http, so not `secure`.
+    let own = json!({
+        "name": "myacinfo", "value": "canary-session", "domain": "127.0.0.1", "for_domain": false,
+        "path": "/", "secure": false,
+    });
+    let apples = json!({"name": "DES1", "value": "canary-des", "domain": "idmsa.apple.com"});
+    all([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [own, apples]}})])
+}
+
+/// A session as `fastlane spaceauth` prints it, for the stand-in.
+pub fn pasted_session() -> String {
+    spaceauth(&[("myacinfo", "canary-session")])
+        .replace("idmsa.apple.com", "127.0.0.1")
+        .replace("secure: true", "secure: false")
+}
+
+/// What Apple's website knows of these two.
+pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
+    let cookies = BTreeMap::from([("myacinfo".to_owned(), "canary-session".to_owned())]);
+    Session { cookies, behaviours, ..Session::default() }
 }
 
 /// One document from the fields of several; later ones win.

@@ -14,17 +14,13 @@ use time::{Duration, OffsetDateTime};
 
 use crate::Outcome;
 
-/// Compares the whole log, with its colours, with `logs/<name>.term.svg`.
+/// Compares the whole log, with its colours, with `runs/<name>.term.svg`, and the summary on the
+/// build's page with `runs/<name>.md`.
 #[track_caller]
-pub fn assert_log(name: &str, outcome: &Outcome) {
-    assert_same(&format!("logs/{name}.term.svg"), &outcome.stdout);
-}
-
-/// Compares what the run wrote on the build's page with `summaries/<name>.md`.
-#[track_caller]
-pub fn assert_summary(name: &str, outcome: &Outcome) {
+pub fn assert_run(name: &str, outcome: &Outcome) {
+    assert_same(&format!("runs/{name}.term.svg"), &outcome.stdout);
     let summary = outcome.summary().expect("the run writes a summary");
-    assert_same(&format!("summaries/{name}.md"), &summary);
+    assert_same(&format!("runs/{name}.md"), &summary);
 }
 
 /// Compares what is said in each of several cases with `sentences/<name>.txt`: the cases'
@@ -69,7 +65,8 @@ fn marked(text: &str) -> String {
             ("[DATE]", format!("({})([ T][0-9:]+( UTC|Z))?", near.join("|"))),
             ("[DAYS]", "(?<redacted>[0-9]{3,}) days".to_owned()),
             ("[SECONDS]", "(?<redacted>[0-9]+) seconds (ahead|behind)".to_owned()),
-            ("[PAUSE]", "in (?<redacted>[0-9.]+ m?s)\\b".to_owned()),
+            ("[PAUSE]", "again in (?<redacted>[0-9.]+ s)\\b".to_owned()),
+            ("[TIME]", "took (?<redacted>[0-9.]+ ms)\\b".to_owned()),
             ("[NUMBER]", "os error (?<redacted>[0-9]+)".to_owned()),
         ];
         let mut redactions = Redactions::new();

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use stand_in::{Behaviour, Connection};
+use stand_in::{Account, Behaviour, Connection, Session};
 use tempfile::TempDir;
 
 use crate::fixtures::{
@@ -129,6 +129,18 @@ impl Step {
         self.set("app_store_connect_url", url)
             .set("app_store_connect_enterprise_url", url)
             .set("apple_session_url", url)
+    }
+
+    /// Has this account answer for the API key, with `verify` at its default.
+    pub fn verified_by(self, account: Account) -> Self {
+        let url = SERVER.app_store_connect(&self.scenario, account);
+        self.asks_at(&url).unset("verify")
+    }
+
+    /// Has this session be the one that Apple's website knows, with `verify` at its default.
+    pub fn verified_by_session(self, session: Session) -> Self {
+        let url = SERVER.apple_session(&self.scenario, session);
+        self.asks_at(&url).unset("verify")
     }
 
     pub fn set_all<'a>(self, inputs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
