@@ -59,7 +59,7 @@ fn marked(text: &str) -> String {
         let near: Vec<_> = (-100..=100).map(|days| (today + Duration::days(days)).to_string()).collect();
         let marks = [
             ("[ROOT]", format!("(/private)?{temporary}/step-[A-Za-z0-9]{{6}}")),
-            ("[RANDOM]", "apple-services-connection-(?<redacted>[A-Za-z0-9]{6})\\b".to_owned()),
+            ("[RANDOM]", "(apple-services-connection|\\.envstore)-(?<redacted>[A-Za-z0-9]{6})\\b".to_owned()),
             ("[PORT]", "(127\\.0\\.0\\.1|localhost):(?<redacted>[0-9]+)".to_owned()),
             ("[RUN]", "\\brun(%20| )[0-9]+".to_owned()),
             ("[DATE]", format!("({})([ T][0-9:]+( UTC|Z))?", near.join("|"))),
