@@ -10,7 +10,7 @@ use std::time::Duration;
 use stand_in::Behaviour;
 use test_support::snapshots::assert_sentences;
 
-use test_support::{INPUT_ISSUER, SERVER, Step, api_key, status, unique_name};
+use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, status, unique_name};
 
 /// A fault, and what it leads to.
 struct Fault {
@@ -82,7 +82,7 @@ fn a_connection_that_breaks_is_tried_again_and_fails_after_four_tries() {
     let key_reset = SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", "", reset) + "?canary-signature";
     let proxy = format!("http://127.0.0.1:{}", closed_port());
     let no_proxy = Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", proxy);
-    let mut rows = vec![
+    let rows = vec![
         then_good("reset, then good", ResetBeforeAnswer),
         then_good("reset in the middle, then good", ResetMidBody),
         then_good("wrong content length, then good", WrongContentLength),
@@ -99,12 +99,15 @@ fn a_connection_that_breaks_is_tried_again_and_fails_after_four_tries() {
         fails("the key: refused", key_at(key_refused), 0),
         fails("the key: reset", key_at(key_reset), 0),
     ];
-    if cfg!(target_os = "linux") {
-        // With no attempts allowed, glibc's resolver gives up before it sends anything.
-        let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
-        rows.push(fails("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0));
-    }
     check("faults/network", rows);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_host_name_that_cannot_be_looked_up() {
+    // With no attempts allowed, glibc's resolver gives up before it sends anything.
+    let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
+    check("faults/no_dns", vec![fails("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
 }
 
 #[test]
@@ -125,6 +128,16 @@ fn a_proxy_that_refuses_to_connect_does_not_get_the_token() {
         SERVER.requests().into_iter().filter(|request| request.target.contains(&host)).collect();
     assert!(!asked.is_empty() && asked.iter().all(|request| request.method == "CONNECT"), "{asked:?}");
     assert!(asked.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{asked:?}");
+}
+
+#[test]
+#[ignore = "waits for the real time limit, 20 seconds"]
+fn a_stall_of_apple_ends_after_20_seconds_and_the_build_goes_on() {
+    let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60)).forever();
+    let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).passes();
+    assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
+    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
+    assert_sentences("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
 }
 
 #[test]

@@ -5,12 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use stand_in::{Account, Behaviour, PublicKey};
+use stand_in::Behaviour;
 
-use test_support::{
-    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, Outcome, SERVER, Step, api_key, mode,
-    names_in, pem, status,
-};
+use test_support::snapshots::assert_sentences;
+use test_support::{INPUT_ISSUER, Outcome, SERVER, Step, account, api_key, mode, names_in, pem, status};
 
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
 
@@ -45,16 +43,7 @@ fn stages() -> Vec<(&'static str, Step, usize)> {
     let url = SERVER.file(downloading.scenario(), "AuthKey_FROMINPUT1.p8", pem(), vec![STALL]);
     let downloading = downloading.set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
     let asking = Step::new().connected(&api_key());
-    let account = Account {
-        public_key: PublicKey::from_spki_pem(&CONNECTED_KEY.public_pem).unwrap(),
-        key_id: CONNECTED_KEY_ID.to_owned(),
-        issuer_id: Some(CONNECTED_ISSUER.to_owned()),
-        enterprise: false,
-        clock_skew_seconds: 0,
-        behaviours: vec![STALL],
-    };
-    let url = SERVER.app_store_connect(asking.scenario(), account);
-    let asking = asking.asks_at(&url).set("verify", "yes");
+    let asking = asking.verified_by(account(vec![STALL]));
     vec![
         ("reading the connection", reading, 1),
         ("pausing before another try", pausing, 1),
@@ -65,15 +54,16 @@ fn stages() -> Vec<(&'static str, Step, usize)> {
 
 #[test]
 fn a_signal_at_any_stage_exports_nothing_leaves_nothing_and_is_named() {
+    let mut said = Vec::new();
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
         for (stage, step, requests) in stages() {
             let outcome = stopped_at(step, requests, signal);
             outcome.check_failure();
-            let error = outcome.error();
-            assert!(error.contains(&format!("stopped by {name}")), "{stage}: {error}");
             assert!(outcome.took < Duration::from_secs(20), "{stage} took {:?}", outcome.took);
+            said.push((format!("{name} while {stage}"), outcome.error()));
         }
     }
+    assert_sentences("faults/signals", said);
 }
 
 /// A run that waits for nothing before envman does, which takes its time.
@@ -90,7 +80,8 @@ fn with_slow_envman(seconds: &str) -> Step {
 
 #[test]
 fn a_signal_while_envman_works_ends_it_and_puts_the_store_back() {
-    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
+    let signals = [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP)];
+    let said = signals.map(|(name, signal)| {
         let step = with_slow_envman("60");
         let added = step.path("home/added");
         let outcome = step.run_while(|child| {
@@ -102,9 +93,10 @@ fn a_signal_while_envman_works_ends_it_and_puts_the_store_back() {
             send(child, signal);
         });
         outcome.check_failure();
-        assert!(outcome.error().contains(&format!("stopped by {name}")), "{}", outcome.error());
         assert!(outcome.took < Duration::from_secs(20), "{:?}", outcome.took);
-    }
+        (name, outcome.error())
+    });
+    assert_sentences("faults/signals_during_envman", said);
 }
 
 #[test]
@@ -112,11 +104,7 @@ fn a_signal_while_envman_works_ends_it_and_puts_the_store_back() {
 fn an_envman_that_hangs_is_ended_and_named() {
     let outcome = with_slow_envman("600").run();
     outcome.check_failure();
-    assert!(
-        outcome.error().contains("envman add failed on APPLE_AUTH_METHOD (no end after 30 seconds)"),
-        "{}",
-        outcome.error()
-    );
+    assert_sentences("faults/envman_hangs", [("envman hangs", outcome.error())]);
 }
 
 #[test]
