@@ -6,9 +6,13 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use stand_in::Behaviour;
+use stand_in::{Behaviour, Certificate, StandIn};
 
-use test_support::{Outcome, Step, TOKEN, all, api_key, apple_id, busy, cookie, in_days, spaceauth};
+use test_support::{
+    CONNECTED_KEY, INPUT_APP_PASSWORD, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, SERVER, Step,
+    TOKEN, all, always_busy, api_key, apple_id, busy, cookie, find_leak, in_days, pem, pem_body, redirect,
+    spaceauth, status, unique_name,
+};
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
 const PASSWORD: &str = "canary pass:wörd \"quoted\" \\n 100%";
@@ -22,33 +26,15 @@ fn canaries() -> Vec<String> {
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
-    all.extend(key(&test_support::CONNECTED_KEY.private_pem));
-    all.extend(key(test_support::pem()));
+    all.extend(key(&CONNECTED_KEY.private_pem));
+    all.extend(key(pem()));
     all
 }
 
-/// The shapes in which a secret can slip out: as it is, base64 at any offset, percent-encoded,
-/// escaped as JSON, `Debug`ged, or a part of it on a line of its own.
-fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![secret.to_owned(), format!("{secret:?}").trim_matches('"').to_owned()];
-    forms.push(Value::from(secret).to_string().trim_matches('"').to_owned());
-    forms.push(percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string());
-    for offset in 0..3 {
-        let encoded = STANDARD.encode(format!("{}{secret}", " ".repeat(offset)));
-        // Without the letters that its neighbours change.
-        forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
-    }
-    let characters: Vec<_> = secret.chars().collect();
-    forms.extend(characters.chunks(16).filter(|chunk| chunk.len() == 16).map(|chunk| chunk.iter().collect()));
-    forms.retain(|form| form.len() >= 12);
-    forms
-}
-
+#[track_caller]
 fn assert_none_in(place: &str, text: &str) {
     for secret in canaries() {
-        for form in forms(&secret) {
-            assert!(!text.contains(&form), "{form:?} in {place}:\n{text}");
-        }
+        assert_eq!(find_leak(text, &secret), None, "in {place}:\n{text}");
     }
 }
 
@@ -88,11 +74,8 @@ fn scenarios() -> Vec<(&'static str, Step)> {
         ("server error", with_inputs(on(&connected(), vec![busy(500).forever()]))),
         ("401", on(&connected(), vec![]).set("build_api_token", "another-token")),
         ("answer cut short", on(&connected(), vec![Behaviour::ResetMidBody, Behaviour::Ok])),
-        ("key in the wrong field", damaged("key_id", json!(test_support::CONNECTED_KEY.private_pem))),
-        (
-            "damaged key",
-            damaged("private_key", json!(test_support::CONNECTED_KEY.private_pem.replace("MIGH", "MIGX"))),
-        ),
+        ("key in the wrong field", damaged("key_id", json!(CONNECTED_KEY.private_pem))),
+        ("damaged key", damaged("private_key", json!(CONNECTED_KEY.private_pem.replace("MIGH", "MIGX")))),
         ("wrong type", damaged("is_enterprise_account", json!(PASSWORD))),
         (
             "damaged cookie",
@@ -116,8 +99,8 @@ fn scenarios() -> Vec<(&'static str, Step)> {
             "secrets in every wrong field",
             Step::new()
                 .set("connection", PASSWORD)
-                .set("api_key_id", test_support::pem())
-                .set("api_issuer", test_support::pem())
+                .set("api_key_id", pem())
+                .set("api_issuer", pem())
                 .set("verify", SESSION),
         ),
     ]
@@ -126,13 +109,8 @@ fn scenarios() -> Vec<(&'static str, Step)> {
 #[test]
 fn no_canary_shows_anywhere_but_where_it_belongs() {
     for (what, step) in scenarios() {
-        let step = step.set("verbose_log", "yes").set("RUST_BACKTRACE", "full").set("RUST_LOG", "trace");
-        let report = step.path("home/report.md");
-        let outcome = step.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", &report).run();
-        // A wrong choice is shown, shortened, as the user typed it; these are too long for that.
-        assert_none_in(&format!("the log of {what}"), &outcome.stdout);
-        assert_none_in(&format!("the errors of {what}"), &outcome.stderr);
-        assert_none_in(&format!("the report of {what}"), &fs::read_to_string(&report).unwrap());
+        // The log and the summary are looked at in every run.
+        let outcome = canaries().into_iter().fold(loud(step), Step::secret).run();
         for entry in outcome.entries().iter().filter(|entry| entry.is_sensitive != Some(true)) {
             assert_none_in(&format!("{} of {what}", entry.key), &entry.value);
         }
@@ -163,12 +141,190 @@ fn the_search_finds_each_form_when_it_is_there() {
         for leak in [
             secret.clone(),
             format!("{secret:?}"),
+            secret.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            secret.bytes().map(|byte| format!("{byte:02X}")).collect(),
             Value::from(secret.as_str()).to_string(),
             STANDARD.encode(format!("x{secret}yz")),
             percent_encoding::utf8_percent_encode(&secret, percent_encoding::NON_ALPHANUMERIC).to_string(),
         ] {
-            assert!(forms(&secret).iter().any(|form| leak.contains(form)), "{leak}");
+            assert!(find_leak(&leak, &secret).is_some(), "{leak}");
         }
+    }
+}
+
+/// As talkative as it can be made.
+fn loud(step: Step) -> Step {
+    step.set_all([
+        ("verbose_log", "yes"),
+        ("RUST_LOG", "trace"),
+        ("RUST_BACKTRACE", "full"),
+        ("RUST_LIB_BACKTRACE", "1"),
+    ])
+}
+
+fn canary_connection() -> Value {
+    all([
+        api_key(),
+        apple_id(),
+        json!({"session_cookies": {"https://idmsa.apple.com": [
+            cookie("myacinfo", "canary-cookie-1"), cookie("DES1", "canary-cookie-2"),
+        ]}}),
+    ])
+}
+
+#[test]
+fn no_secret_of_the_connection_shows_in_runs_that_pass() {
+    for toggle in ["automatic", "api_key", "apple_id"] {
+        loud(Step::new().connected(&canary_connection())).set("connection", toggle).passes();
+    }
+    let session = spaceauth(&[("myacinfo", "canary-cookie")]);
+    let inputs = Step::new().with_apple_id_inputs().set("app_password", INPUT_APP_PASSWORD);
+    loud(inputs.set("fastlane_session", session)).secret("canary-cookie").passes();
+    loud(Step::new().with_key_inputs()).passes();
+}
+
+#[test]
+fn no_secret_of_the_connection_shows_in_runs_that_fail() {
+    let broken = [
+        json!({"private_key": "canary-private-key"}),
+        json!({"private_key": CONNECTED_KEY.private_pem.replace("-----END", "-----BEND")}),
+        json!({"private_key": CONNECTED_KEY.private_pem.replace('A', "*")}),
+        json!({"key_id": CONNECTED_KEY.private_pem}),
+        json!({"key_id": pem_body(&CONNECTED_KEY.private_pem)}),
+        json!({"key_id": "canary-key-id"}),
+        json!({"issuer_id": CONNECTED_KEY.private_pem}),
+        json!({"issuer_id": "canary-issuer"}),
+        json!({"is_enterprise_account": "canary-bool"}),
+        json!({"password": ["canary-list"]}),
+        json!({"session_cookies": {"https://idmsa.apple.com": "canary-x"}}),
+    ];
+    for part in broken {
+        let text = all([canary_connection(), part.clone()]);
+        let step = Step::new().connected(&text).secret("canary").secret(&CONNECTED_KEY.private_pem);
+        loud(step.secret(pem_body(&CONNECTED_KEY.private_pem))).set("connection", "api_key").fails();
+    }
+    let broken = [
+        json!({"connection_expiry_date": "canary-date"}),
+        json!({"connection_expiry_date": in_days(-40)}),
+        json!({"session_cookies": {"https://idmsa.apple.com": [{"name": "canary name", "value": "canary-value"}]}}),
+        json!({"session_cookies": {"https://idmsa.apple.com": [{"name": "x", "value": "canary\u{1}value"}]}}),
+        json!({"password": "canary\0password"}),
+    ];
+    for part in broken {
+        let step = Step::new().connected(&all([canary_connection(), part])).secret("canary");
+        loud(step).set("connection", "apple_id").fails();
+    }
+    for behaviours in
+        [always_busy(500), vec![status(401, &[])], vec![Behaviour::InvalidUtf8], vec![Behaviour::Gzip]]
+    {
+        loud(Step::new().connected_with(&canary_connection(), behaviours)).fails();
+    }
+}
+
+#[test]
+fn what_an_error_page_holds_does_not_show() {
+    let echo = Behaviour::Status { code: 403, headers: vec![], body: "canary-echo of the token".to_owned() };
+    let step = Step::new().connected_with(&canary_connection(), vec![echo]).secret("canary-echo");
+    loud(step).fails();
+}
+
+#[test]
+fn no_secret_of_the_inputs_shows_in_runs_that_fail() {
+    let session = spaceauth(&[("dqsid", "canary-cookie")]);
+    let key_in = |name: &str| Step::new().with_key_inputs().set(name, pem());
+    for step in [
+        Step::new().with_apple_id_inputs().set("fastlane_session", "canary garbage"),
+        Step::new().with_apple_id_inputs().set("fastlane_session", session).secret("canary-cookie"),
+        Step::new().with_apple_id_inputs().with_key_inputs(),
+        Step::new().set("password", INPUT_PASSWORD).set("app_password", INPUT_APP_PASSWORD),
+        Step::new().with_apple_id_inputs().set("TMPDIR", "/nowhere").unset("ENVMAN_ENVSTORE_PATH"),
+        key_in("api_key_id"),
+        key_in("api_issuer"),
+        key_in("sms_default_phone_number"),
+        key_in("connection"),
+        key_in("if_missing"),
+        key_in("api_key_enterprise_account"),
+        key_in("build_url"),
+        Step::new()
+            .with_key_inputs()
+            .set("api_key_path", pem().replace('A', "*"))
+            .secret(pem().replace('A', "*")),
+        Step::new().with_key_inputs().set("api_key_path", &pem()[..120]).secret(&pem()[28..120]),
+        Step::new().with_key_inputs().set("api_issuer", pem_body(pem())).secret(pem_body(pem())),
+    ] {
+        loud(step.set("build_api_token", "canary-token")).secret("canary").fails();
+    }
+    key_in("verbose_log").fails();
+}
+
+#[test]
+fn a_key_pasted_with_something_around_it_does_not_show() {
+    let body = pem_body(pem());
+    let part = &body[30..90];
+    for text in [
+        format!("key={body}"),
+        format!("AuthKey_FROMINPUT1.p8: {body}"),
+        format!("data:application/x-pem-file;base64,{body}"),
+        format!("{{\"key_id\":\"X\",\"issuer_id\":\"Y\",\"key\":\"{body}\"}}"),
+        format!("~/{body}"),
+        body.replace('M', "-"),
+        format!("{}_{}", &body[5..], &body[..5]),
+    ] {
+        for toggle in ["off", "automatic"] {
+            let step = Step::new().with_key_inputs().set("api_key_path", &text).set("connection", toggle);
+            loud(step).secret(part.replace('M', "-")).secret(part).fails();
+        }
+        let named = Step::new().with_key_inputs().set("api_key_path", &text).unset("api_key_id");
+        loud(named).secret(part.replace('M', "-")).secret(part).fails();
+    }
+}
+
+#[test]
+fn the_query_of_a_pre_signed_url_does_not_show() {
+    const NAME: &str = "AuthKey_FROMINPUT1.p8";
+    const QUERY: &str = "X-Amz-Credential=canary-1&X-Amz-Signature=canary-2#canary-3";
+    let at = |url: String| {
+        let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+        loud(step).secret("canary")
+    };
+    let served = |behaviours| format!("{}?{QUERY}", SERVER.file(&unique_name(), NAME, pem(), behaviours));
+    at(served(vec![])).passes();
+    for behaviours in [
+        vec![status(403, &[])],
+        always_busy(500),
+        vec![Behaviour::Html],
+        vec![redirect("/elsewhere?canary-4").forever()],
+        vec![redirect("http://elsewhere.invalid/?canary-4")],
+        vec![redirect("ftp://elsewhere.invalid/?canary-4")],
+        vec![redirect("http://[canary-4")],
+        vec![redirect("::canary-4")],
+    ] {
+        at(served(behaviours)).fails();
+    }
+    at(format!("http://elsewhere.invalid/{NAME}?{QUERY}")).fails();
+    at(format!("ftp://elsewhere.invalid/{NAME}?{QUERY}")).fails();
+    at(format!("https://localhost:1/key.p8?{QUERY}")).fails();
+    let untrusted = StandIn::start_tls(Certificate::Good).unwrap();
+    at(format!("{}?{QUERY}", untrusted.file("x", NAME, pem(), vec![]))).fails();
+    let with_password = SERVER.file(&unique_name(), NAME, pem(), vec![status(404, &[])]);
+    at(with_password.replace("http://", "http://user:canary-password@")).fails();
+}
+
+#[test]
+fn the_query_of_a_build_url_does_not_show() {
+    for url in ["http://elsewhere.invalid/?canary-1", "ftp://u:canary-2@elsewhere.invalid/"] {
+        loud(Step::new().set("build_url", url)).secret("canary").fails();
+    }
+}
+
+#[test]
+fn the_query_of_a_url_that_cannot_be_read_does_not_show() {
+    for url in
+        ["https://[/x?canary", "https://host name/x?canary", "https://host:port/x?canary", "https:///?canary"]
+    {
+        loud(Step::new().set("build_url", url)).secret("canary").fails();
+        let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+        loud(step.set("api_key_id", INPUT_KEY_ID).set("if_missing", "x")).secret("canary").fails();
     }
 }
 
@@ -187,7 +343,7 @@ fn memory_at(address: usize, length: usize) -> Vec<u8> {
 #[cfg(target_os = "linux")]
 fn the_memory_of_a_private_key_is_wiped_on_drop() {
     use apple_services_connection::apple::private_key::PrivateKey;
-    let text = test_support::pem().to_owned();
+    let text = pem().to_owned();
     // In the middle, where an allocator's own notes do not reach.
     let middle = text.len() / 2;
     let key = PrivateKey::from_bytes(text.as_bytes()).unwrap();
@@ -214,6 +370,7 @@ fn the_memory_of_a_private_key_is_wiped_on_drop() {
 fn files_and_folders_are_private_from_the_first_moment() {
     for umask in ["000", "022"] {
         let step = Step::new()
+            .unset("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH")
             .connected(&connected())
             .set("export_for", "bitrise fastlane xcode connection")
             .set("PATH", "/usr/bin:/bin");

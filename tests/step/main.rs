@@ -17,7 +17,7 @@ mod export;
 mod files;
 mod inputs;
 mod key_locations;
-mod log_and_leaks;
+mod log;
 mod outputs;
 mod precedence;
 mod readme;

@@ -7,8 +7,8 @@ use serde_json::json;
 use stand_in::{Behaviour, Provider, Session};
 use test_support::snapshots::assert_run;
 use test_support::{
-    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, SERVER, Step, account, all, api_key, busy,
-    connected_session, in_days, logged_in, pasted_session, pem, unique_name,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_PASSWORD, SERVER, Step, account, all, api_key,
+    busy, connected_session, in_days, logged_in, pasted_session, pem, unique_name,
 };
 
 fn test_devices() -> serde_json::Value {
@@ -46,9 +46,12 @@ fn an_apple_id_in_the_inputs_alone() {
     let step = Step::off_bitrise().set_all([
         ("connection", "off"),
         ("apple_id", INPUT_APPLE_ID),
+        ("password", INPUT_PASSWORD),
         ("app_password", INPUT_APP_PASSWORD),
         ("fastlane_session", &pasted_session()),
         ("sms_default_phone_number", "+81-80-1234-5678"),
+        ("build_url", "https://app.bitrise.invalid/build/1"),
+        ("build_api_token", "canary-token"),
     ]);
     assert_run("apple_id_in_the_inputs", &step.verified_by_session(logged_in(vec![])).passes());
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stand_in::Request;
 use tempfile::TempDir;
 
@@ -49,6 +52,43 @@ pub struct Outcome {
     pub(crate) store_before: BTreeSet<String>,
     /// Keeps what the run wrote until the test has looked at it.
     pub root: TempDir,
+}
+
+/// The form in which a secret has slipped into a text: each of its lines, the whole of it as
+/// base64 at any offset, hexadecimal, percent-encoded, escaped as JSON or by `Debug`, and any
+/// aligned 16 characters of it.
+pub fn find_leak(text: &str, secret: &str) -> Option<String> {
+    /// What is longer is only looked for line by line.
+    const LONG: usize = 16 * 1024;
+    let unescaped = text.replace("\\n", "\n");
+    let secret_lines = secret.replace("\\n", "\n");
+    let mut lines = secret_lines.lines().map(str::trim);
+    if let Some(line) =
+        lines.find(|line| line.len() >= 6 && !line.starts_with("-----") && unescaped.contains(*line))
+    {
+        return Some(line.to_owned());
+    }
+    if secret.len() > LONG {
+        return None;
+    }
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![
+        format!("{secret:?}").trim_matches('"').to_owned(),
+        serde_json::Value::from(secret).to_string().trim_matches('"').to_owned(),
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+        hex.to_uppercase(),
+        hex,
+    ];
+    for offset in 0..3 {
+        let encoded = STANDARD.encode(format!("{}{secret}", " ".repeat(offset)));
+        // Without the letters that its neighbours change.
+        forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
+    }
+    let characters: Vec<_> = secret.chars().collect();
+    forms.extend(characters.chunks_exact(16).map(|chunk| chunk.iter().collect()));
+    // Every key has the same header, and some errors say what it is.
+    let text = text.replace("-----BEGIN PRIVATE KEY-----", "").replace("-----END PRIVATE KEY-----", "");
+    forms.into_iter().find(|form| form.len() >= 12 && text.contains(form.as_str()))
 }
 
 impl Outcome {
@@ -105,25 +145,11 @@ impl Outcome {
         (self.expect("APPLE_AUTH_METHOD"), self.expect("APPLE_AUTH_SOURCE"))
     }
 
-    /// In a list of what went wrong, and how it went on.
-    #[track_caller]
-    pub fn warns_of(&self, part: &str) {
-        let warnings = self.warnings();
-        assert!(
-            warnings.iter().any(|warning| warning.contains(part)),
-            "{part:?} is in none of {warnings:#?}"
-        );
-    }
-
     pub(crate) fn check_secrets(&self, secrets: &[String]) {
         assert_eq!(self.stderr, "", "all of the log is on standard output");
-        let shown = format!("{}\n{}", self.stdout, self.summary().unwrap_or_default()).replace("\\n", "\n");
+        let shown = format!("{}\n{}", self.stdout, self.summary().unwrap_or_default());
         for secret in secrets {
-            for line in secret.replace("\\n", "\n").lines().map(str::trim) {
-                if line.len() >= 6 && !line.starts_with("-----") {
-                    assert!(!shown.contains(line), "{line:?} leaked into the log or the summary:\n{shown}");
-                }
-            }
+            assert_eq!(find_leak(&shown, secret), None, "in the log or the summary:\n{shown}");
         }
         for request in &self.requests {
             assert_eq!(request.violations, Vec::<String>::new(), "{request:?}");
@@ -134,6 +160,7 @@ impl Outcome {
     pub fn check_success(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stdout);
         assert_eq!(self.blocks("31;1"), Vec::<String>::new(), "nothing is red");
+        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last colour ends");
         let before = self.before.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let kept: Vec<Entry> = before.as_deref().map(parse_envstore).unwrap_or_default();
         let text = self.envstore_text.as_deref().unwrap_or_default();
