@@ -10,7 +10,7 @@ use proptest::sample::select;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::strategies::text;
+use test_support::strategies::text;
 
 const FIELDS: &[&str] = &[
     "key_id",

@@ -1,6 +1,6 @@
 //! Any outputs into any envstore.
 //!
-//! That envman reads the same is proven by `e2e/survive.rs`, where envman is.
+//! That envman reads the same is proven by `tests/round_trip`, where envman is.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use proptest::sample::select;
 use serde::Deserialize;
 use serde_yaml::Value;
 
-use crate::strategies::text;
+use test_support::strategies::text;
 
 const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
 
@@ -92,7 +92,7 @@ proptest! {
     #![proptest_config(super::config())]
 
     #[test]
-    fn any_strings_survive_the_trip_through_the_envstore(entries in entries()) {
+    fn any_strings_come_back_from_the_envstore_as_they_were(entries in entries()) {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         envstore::write(&path, &entries, NO_LIMITS).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;

@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_key_or_refused(text in super::strategies::text()) {
+    fn any_text_is_a_key_or_refused(text in test_support::strategies::text()) {
         prop_assert!(PrivateKey::from_bytes(text.as_bytes()).is_err());
     }
 }

@@ -16,7 +16,6 @@ mod envstore;
 mod key;
 mod session;
 mod step;
-mod strategies;
 
 use proptest::test_runner::Config;
 

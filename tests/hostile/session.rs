@@ -1,6 +1,6 @@
 //! Any cookies on their way through `FASTLANE_SESSION`, and any text pasted as a session.
 //!
-//! That Ruby reads the same is proven by `e2e/survive.rs`, where Ruby is.
+//! That Ruby reads the same is proven by `tests/round_trip`, where Ruby is.
 
 use apple_services_connection::apple::cookie::CookieRecord;
 use apple_services_connection::apple::session::Session;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::strategies::{Cookie, cookies, text};
+use test_support::strategies::{Cookie, cookies, text};
 
 /// The session of a connection with these cookies.
 fn session(cookies: &[Cookie]) -> Session {
@@ -78,7 +78,7 @@ proptest! {
     #![proptest_config(super::config())]
 
     #[test]
-    fn any_cookies_survive_the_trip_through_fastlanes_variable(cookies in cookies()) {
+    fn any_cookies_come_back_from_fastlanes_variable_as_they_were(cookies in cookies()) {
         let session = session(&cookies);
         let wanted: Vec<_> = cookies.iter().map(expected).collect();
         prop_assert_eq!(found(&session), wanted.clone());

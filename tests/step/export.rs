@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{
+use test_support::snapshots::assert_sentences;
+use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, api_key, apple_id, envman, mode,
     names_in, set_mode,
 };
@@ -68,7 +69,7 @@ fn a_second_run_replaces_the_outputs_of_the_first() {
     let second = Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary-new"}));
     let second = second.envstore(&text).passes();
     assert_eq!(second.expect("FASTLANE_PASSWORD"), "canary-new");
-    let keys = |outcome: &crate::support::Outcome| -> Vec<String> {
+    let keys = |outcome: &test_support::Outcome| -> Vec<String> {
         outcome.entries().into_iter().map(|entry| entry.key).collect()
     };
     assert_eq!(keys(&second), keys(&first), "each once, in the same order");
@@ -159,15 +160,12 @@ fn a_writable_envstore_in_a_folder_that_is_not_is_written_in_place() {
 
 #[test]
 fn an_envstore_that_cannot_be_written_is_an_error_that_says_so() {
-    let missing_folder = Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", "nowhere/store.yml");
-    let folder = Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", ".");
+    let at = |path: &str| Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", path).fails();
     let through_a_file = Step::new().connected(&api_key()).envstore("envs: []\n");
     let path = through_a_file.envstore_path().join("x");
-    let through_a_file = through_a_file.set("ENVMAN_ENVSTORE_PATH", path);
-    for step in [missing_folder, folder, through_a_file] {
-        let error = step.fails();
-        assert!(error.contains("cannot be exported") && error.contains("ENVMAN_ENVSTORE_PATH"), "{error}");
-    }
+    let through_a_file = through_a_file.set("ENVMAN_ENVSTORE_PATH", path).fails();
+    let new = Step::new().connected(&api_key()).not_as_root();
+    set_mode(new.path("store"), 0o500);
     let read_only = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
     set_mode(read_only.envstore_path(), 0o444);
     let store = read_only.path("store");
@@ -175,27 +173,28 @@ fn an_envstore_that_cannot_be_written_is_an_error_that_says_so() {
     let outcome = read_only.run();
     set_mode(&store, 0o755);
     outcome.check_failure();
-    assert!(outcome.error().contains("ENVMAN_ENVSTORE_PATH"), "{}", outcome.error());
     let unreadable = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
     set_mode(unreadable.envstore_path(), 0o200);
-    let error = unreadable.fails();
-    assert!(error.contains("ENVMAN_ENVSTORE_PATH"), "{error}");
+    let said = [
+        ("in a folder that is not there", at("nowhere/store.yml")),
+        ("a folder", at(".")),
+        ("below a file", through_a_file),
+        ("a new one in a read-only folder", new.fails()),
+        ("a read-only one in a read-only folder", outcome.error()),
+        ("one that may not be read", unreadable.fails()),
+    ];
+    assert_sentences("export/not_written", said);
 }
 
 #[test]
 fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
-    for step in [
-        Step::new().unset("ENVMAN_ENVSTORE_PATH"),
-        Step::new().set("ENVMAN_ENVSTORE_PATH", ""),
-        Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere"),
-    ] {
-        let error = step.connected(&api_key()).fails();
-        for part in
-            ["ENVMAN_ENVSTORE_PATH is not set", "envman is not on the PATH", "Bitrise CLI", "set ENVMAN_"]
-        {
-            assert!(error.contains(part), "{part} in {error}");
-        }
-    }
+    let rows = [
+        ("not set", Step::new().unset("ENVMAN_ENVSTORE_PATH")),
+        ("empty", Step::new().set("ENVMAN_ENVSTORE_PATH", "")),
+        ("not set, with a PATH", Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere")),
+    ];
+    let said = rows.map(|(what, step)| (what, step.connected(&api_key()).fails()));
+    assert_sentences("export/no_envstore", said);
 }
 
 /// Forms that are not envman's own, and that envman may still read.
@@ -209,15 +208,11 @@ const UNKNOWN_FORMS: [&str; 5] = [
 
 #[test]
 fn an_envstore_of_an_unknown_form_without_envman_is_an_error_and_left_alone() {
-    for form in UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "- list\n", "text", "envs: 1\n"]) {
-        let error = Step::new().connected(&api_key()).envstore(form).fails();
-        assert!(
-            error.contains("ENVMAN_ENVSTORE_PATH") && error.contains("not in the form"),
-            "{form:?}: {error}"
-        );
-    }
-    let error = Step::new().connected(&api_key()).envstore([0xff, 0xfe, 0]).fails();
-    assert!(error.contains("not in the form"), "{error}");
+    let error = |form: &[u8]| Step::new().connected(&api_key()).envstore(form).fails();
+    let forms = UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "envs: [", "- list\n", "text", "envs: 1\n"]);
+    let mut said: Vec<_> = forms.map(|form| (format!("{form:?}"), error(form.as_bytes()))).collect();
+    said.push(("no UTF-8".to_owned(), error(&[0xff, 0xfe, 0])));
+    assert_sentences("export/unknown_form", said);
 }
 
 /// Notes its arguments and its input, and adds a line to the store; fails on the key in `FAIL_ON`.
@@ -270,7 +265,7 @@ fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
     let before = UNKNOWN_FORMS[0];
     let step = with_fake_envman(Step::new().connected(&api_key()).envstore(before));
     let error = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails();
-    assert!(error.contains("envman add failed on APPLE_API_KEY_ID"), "{error}");
+    assert_sentences("export/envman_fails", [("envman fails on APPLE_API_KEY_ID", error)]);
 
     let step = with_fake_envman(Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH"));
     let outcome = step.set("FAIL_ON", "APPLE_API_KEY_ID").run();
@@ -314,21 +309,21 @@ fn with_password(bytes: usize) -> Step {
 }
 
 #[test]
-fn a_value_over_envmans_limit_is_an_error_that_names_the_output() {
-    let error = with_password(256 * 1024 + 1).fails();
-    for part in ["FASTLANE_PASSWORD", "256 KiB", "env_bytes_limit_in_kb", "~/.envman/configs.json"] {
-        assert!(error.contains(part), "{part} in {error}");
-    }
-}
-
-#[test]
-fn values_that_are_over_envmans_limit_together_are_an_error_that_names_the_output() {
+fn values_over_envmans_limits_are_an_error_that_names_the_output() {
     let before = format!("envs:\n- BIG: {}\n", "x".repeat(200 * 1024));
-    let error = with_password(60 * 1024).envstore(&before).fails();
-    for part in ["FASTLANE_PASSWORD", "256 KiB", "env_list_bytes_limit_in_kb"] {
-        assert!(error.contains(part), "{part} in {error}");
-    }
     with_password(50 * 1024).envstore(&before).passes();
+    let one_limit = r#"{"env_bytes_limit_in_kb": 400}"#;
+    let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
+    let with = |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails();
+    let by_envman = with_fake_envman(with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]));
+    let said = [
+        ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails()),
+        ("one of more than 256 KiB, for envman add", by_envman.fails()),
+        ("60 KiB beside 200 KiB", with_password(60 * 1024).envstore(&before).fails()),
+        ("300 KiB, with only one limit raised", with(300 * 1024, one_limit)),
+        ("2000 bytes, with a limit of 1 KiB", with(2000, smaller)),
+    ];
+    assert_sentences("export/limits", said);
 }
 
 #[test]
@@ -338,33 +333,20 @@ fn what_is_replaced_does_not_count_towards_the_limit() {
 }
 
 #[test]
-fn the_limits_in_envmans_settings_are_respected() {
-    let settings = |text: &str| with_password(300 * 1024).file("home/.envman/configs.json", text);
-    settings(r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#).passes();
-    let error = settings(r#"{"env_bytes_limit_in_kb": 400}"#).fails();
-    assert!(error.contains("env_list_bytes_limit_in_kb"), "the other keeps its default: {error}");
-    let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
-    let error = with_password(2000).file("home/.envman/configs.json", smaller).fails();
-    assert!(error.contains("FASTLANE_PASSWORD") && error.contains("1 KiB"), "{error}");
+fn limits_that_envmans_settings_raise_are_raised() {
+    let settings = r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#;
+    with_password(300 * 1024).file("home/.envman/configs.json", settings).passes();
     with_password(1000).unset("HOME").passes();
 }
 
 #[test]
-fn the_limits_hold_for_envman_add_too() {
-    let step = with_fake_envman(with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]));
-    let error = step.fails();
-    assert!(error.contains("FASTLANE_PASSWORD"), "{error}");
-}
-
-#[test]
 fn settings_of_envman_that_cannot_be_read_are_an_error_that_names_them() {
-    let step = || Step::new().connected(&api_key());
-    for broken in [
-        step().file("home/.envman/configs.json", "{"),
-        step().file("home/.envman/configs.json", r#"{"env_bytes_limit_in_kb": "canary"}"#),
-        step().file("home/.envman/configs.json/x", ""),
-    ] {
-        let error = broken.fails();
-        assert!(error.contains("~/.envman/configs.json"), "{error}");
-    }
+    let step = || Step::new().connected(&api_key()).secret("canary");
+    let wrong_type = r#"{"env_bytes_limit_in_kb": "canary"}"#;
+    let rows = [
+        ("no JSON", step().file("home/.envman/configs.json", "{")),
+        ("a limit of the wrong type", step().file("home/.envman/configs.json", wrong_type)),
+        ("a folder", step().file("home/.envman/configs.json/x", "")),
+    ];
+    assert_sentences("export/settings", rows.map(|(what, step)| (what, step.fails())));
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use test_support::snapshots::assert_sentences;
+use test_support::{
     CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, api_key,
     apple_id, mode, names_in, pem, pem_body, set_mode,
 };
@@ -88,26 +89,42 @@ fn two_runs_do_not_share_a_folder() {
 
 #[test]
 fn the_key_id_never_leads_out_of_the_folder() {
+    let mut said = Vec::new();
     for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {
-        let error = Step::new().connected(&all([api_key(), json!({"key_id": id})])).fails();
-        assert!(error.contains("key ID"), "{error}");
-        let error = Step::new().with_key_inputs().set("api_key_id", id).fails();
-        assert!(error.contains("`api_key_id`"), "{error}");
+        let connected = Step::new().connected(&all([api_key(), json!({"key_id": id})]));
+        said.push((format!("{id} in the connection"), connected.fails()));
+        said.push((
+            format!("{id} in the inputs"),
+            Step::new().with_key_inputs().set("api_key_id", id).fails(),
+        ));
     }
+    assert_sentences("files/key_id_leads_out", said);
 }
 
 #[test]
 fn a_temporary_folder_that_cannot_be_written_to_is_an_error_that_names_it() {
-    for folder in ["tmp/missing", "work/file"] {
+    let in_folder = |folder: &str| {
         let step = Step::new().connected(&api_key()).file("work/file", "");
         let folder = step.path(folder);
-        let error = step.set("TMPDIR", &folder).fails();
-        assert!(error.contains(folder.to_str().unwrap()) && error.contains("TMPDIR"), "{error}");
-    }
-    let step = Step::new().connected(&api_key()).not_as_root();
-    set_mode(step.path("tmp"), 0o500);
-    let error = step.fails();
-    assert!(error.contains("TMPDIR") && error.contains("ermission"), "{error}");
+        step.set("TMPDIR", &folder).fails()
+    };
+    let read_only = Step::new().connected(&api_key()).not_as_root();
+    set_mode(read_only.path("tmp"), 0o500);
+    let said = [
+        ("a folder that is not there", in_folder("tmp/missing")),
+        ("a file", in_folder("work/file")),
+        ("a folder that is read-only", read_only.fails()),
+    ];
+    assert_sentences("files/temporary_folder", said);
+}
+
+#[test]
+fn a_temporary_folder_can_be_a_link() {
+    let step = Step::new().connected(&api_key());
+    let link = step.path("home/tmp");
+    std::os::unix::fs::symlink(step.path("tmp"), &link).unwrap();
+    let outcome = step.set("TMPDIR", link).passes();
+    assert!(Path::new(&outcome.expect("APPLE_API_KEY_PATH")).is_file());
 }
 
 #[test]

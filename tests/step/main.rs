@@ -1,8 +1,7 @@
 //! The real binary, seen from outside: run against the stand-in, with temporary envstores.
 //!
 //! A test's name is the sentence that it proves. What must hold for every run, whatever it is
-//! about, is checked in [`support`]: nothing secret in the log, one last red sentence and nothing
-//! left behind on failure, every output quoted, unexpanded and marked as it should be on success.
+//! about, is checked in [`test_support`]; what is said is compared with `tests/snapshots`.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,12 +17,12 @@ mod export;
 mod files;
 mod inputs;
 mod key_locations;
-mod log_and_leaks;
+mod log;
 mod outputs;
 mod precedence;
 mod readme;
 mod removal;
+mod runs;
 mod sessions;
-mod support;
 mod tools;
 mod verification;

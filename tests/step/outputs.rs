@@ -4,7 +4,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{
+use test_support::snapshots::assert_sentences;
+use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, all,
     api_key, apple_id, cookie, load_session, spaceauth,
@@ -282,7 +283,7 @@ fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
 fn a_value_with_a_nul_character_is_an_error_that_names_the_output() {
     let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary\0password"});
     let error = Step::new().connected(&connected).secret("canary").fails();
-    assert!(error.contains("FASTLANE_PASSWORD") && error.contains("NUL"), "{error}");
+    assert_sentences("outputs/nul_character", [("a password with a NUL character", error)]);
 }
 
 #[test]

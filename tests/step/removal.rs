@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use crate::support::{Outcome, Step, api_key, set_mode};
+use test_support::snapshots::assert_sentences;
+use test_support::{Outcome, Step, api_key, set_mode};
 
 /// An earlier run's folder, in the temporary folder of the step that is about to remove it.
 fn with_folder() -> (Step, PathBuf) {
@@ -46,15 +47,6 @@ fn the_folder_of_an_earlier_run_is_deleted_and_its_outputs_are_unset() {
 }
 
 #[test]
-fn nothing_to_remove_is_a_success() {
-    for step in [Step::new(), Step::new().set("credentials_dir", "/nowhere/apple-services-connection-x")] {
-        let outcome = step.set("action", "remove").run();
-        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
-        assert!(outcome.stdout.contains("There is no folder to delete."), "{}", outcome.stdout);
-    }
-}
-
-#[test]
 fn the_other_inputs_are_not_looked_at() {
     let (step, folder) = with_folder();
     let step =
@@ -68,67 +60,67 @@ fn the_other_inputs_are_not_looked_at() {
 fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
     type Spoil = fn(&Step, &PathBuf) -> PathBuf;
     let rows: [(&str, Spoil); 11] = [
-        ("the Step's mark is missing", |_, folder| {
+        ("without the Step's mark", |_, folder| {
             fs::remove_file(folder.join(".apple-services-connection")).unwrap();
             folder.clone()
         }),
-        ("mark in it is not right", |_, folder| {
+        ("with another mark", |_, folder| {
             fs::write(folder.join(".apple-services-connection"), "something else").unwrap();
             folder.clone()
         }),
-        ("mark in it is not right", |step, folder| {
+        ("whose mark is a link", |step, folder| {
             let mark = folder.join(".apple-services-connection");
             fs::rename(&mark, step.path("work/mark")).unwrap();
             symlink(step.path("work/mark"), &mark).unwrap();
             folder.clone()
         }),
-        ("others may look into it", |_, folder| {
+        ("that others may look into", |_, folder| {
             set_mode(folder, 0o755);
             folder.clone()
         }),
-        ("it is a link or a file", |step, folder| {
+        ("that is a link", |step, folder| {
             let link = step.path("tmp/apple-services-connection-link");
             symlink(folder, &link).unwrap();
             link
         }),
-        ("it is a link or a file", |step, folder| {
+        ("that is a link, with a slash", |step, folder| {
             let link = step.path("tmp/apple-services-connection-link");
             symlink(folder, &link).unwrap();
             PathBuf::from(format!("{}/", link.display()))
         }),
-        ("it is a link or a file", |step, _| {
+        ("that is a file", |step, _| {
             let file = step.path("tmp/apple-services-connection-file");
             fs::write(&file, "x").unwrap();
             file
         }),
-        ("it has another name", |step, folder| {
+        ("with another name", |step, folder| {
             let other = step.path("tmp/other");
             fs::rename(folder, &other).unwrap();
             other
         }),
-        ("does not lie in a temporary folder", |step, folder| {
+        ("that lies elsewhere", |step, folder| {
             let moved = step.path("home/apple-services-connection-x7Yz01");
             fs::rename(folder, &moved).unwrap();
             moved
         }),
-        ("its path is not absolute", |step, folder| {
+        ("by a relative path", |step, folder| {
             let moved = step.path("work/apple-services-connection-x7Yz01");
             fs::rename(folder, moved).unwrap();
             PathBuf::from("apple-services-connection-x7Yz01")
         }),
-        ("it has another name", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
+        ("by a path that leads out of it", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
     ];
-    for (why, spoil) in rows {
+    let said = rows.map(|(what, spoil)| {
         let (step, folder) = with_folder();
         let given = spoil(&step, &folder);
         let absolute = step.path("work").join(&given);
         let outcome = step.set("credentials_dir", &given).set("APPLE_API_KEY_ID", "X").run();
-        let error = outcome.error();
         assert_eq!(outcome.code, Some(1));
-        assert!(error.contains("`credentials_dir`") && error.contains(why), "{why} in {error}");
-        assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {why}");
+        assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {what}");
         assert_eq!(names_unset(&outcome), ["APPLE_API_KEY_ID"], "nobody needs the outputs any more");
-    }
+        (format!("a folder {what}"), outcome.error())
+    });
+    assert_sentences("removal/refused", said);
 }
 
 #[test]

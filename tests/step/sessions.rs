@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use serde_yaml::Value as Yaml;
 
-use crate::support::{
-    CONNECTED_APPLE_ID, INPUT_APPLE_ID, Outcome, Step, all, apple_id, cookie, load_session, spaceauth,
-};
+use test_support::snapshots::assert_sentences;
+use test_support::{INPUT_APPLE_ID, Outcome, Step, all, apple_id, cookie, load_session, spaceauth};
 
 const COOKIES: [(&str, &str); 3] = [
     ("myacinfo", "canary-DAWTKN=="),
@@ -218,23 +217,17 @@ fn every_cookie_is_an_http_cookie_of_ruby() {
     assert_eq!(session.matches("- !ruby/object:HTTP::Cookie\\n").count(), 2);
 }
 
-const HOW_TO: [&str; 2] = ["fastlane spaceauth -u <Apple ID>", "SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"];
-
 #[test]
 fn a_pasted_session_without_the_cookies_that_log_in_is_an_error_that_says_how_to_make_one() {
-    for session in
-        [spaceauth(&[("dqsid", "canary-value")]), spaceauth(&[("itctx", "canary-value")]), "[]".to_owned()]
-    {
-        let error = pasted(session).fails();
-        for part in ["`fastlane_session`", "lacks the cookies", "myacinfo", HOW_TO[0], HOW_TO[1]] {
-            assert!(error.contains(part), "{part} in {error}");
-        }
-    }
+    let of = |name: &str| spaceauth(&[(name, "canary-value")]);
+    let rows = [("dqsid alone", of("dqsid")), ("itctx alone", of("itctx")), ("no cookies", "[]".to_owned())];
+    let said = rows.map(|(what, session)| (what, pasted(session).fails()));
+    assert_sentences("sessions/without_login_cookies", said);
 }
 
 #[test]
 fn what_is_no_session_is_an_error_that_says_how_to_make_one() {
-    for garbage in [
+    let garbage = [
         "canary garbage",
         "eyJhbGciOiJIUzI1NiJ9.e30.canary",
         "{\"canary\": 1}",
@@ -247,19 +240,14 @@ fn what_is_no_session_is_an_error_that_says_how_to_make_one() {
         "*x",
         "\u{7f}\u{1}canary",
         "<html>canary</html>",
-    ] {
-        let error = pasted(garbage).secret("canary").fails();
-        for part in ["`fastlane_session`", HOW_TO[0], HOW_TO[1]] {
-            assert!(error.contains(part), "{garbage:?}: {part} in {error}");
-        }
-    }
-}
-
-#[test]
-fn a_pasted_session_that_is_too_large_is_an_error() {
-    // What a process can be given in one variable ends at 128 KiB on Linux, so this is as large as it gets.
-    let error = pasted("x".repeat(120 * 1024)).fails();
-    assert!(error.contains("`fastlane_session`"), "{error}");
+    ];
+    let mut said: Vec<_> = garbage
+        .into_iter()
+        .map(|session| (format!("{session:?}"), pasted(session).secret("canary").fails()))
+        .collect();
+    // What a process can be given in one variable ends at 128 KiB on Linux: as large as it gets.
+    said.push(("120 KiB".to_owned(), pasted("x".repeat(120 * 1024)).fails()));
+    assert_sentences("sessions/no_session", said);
 }
 
 #[test]
@@ -269,40 +257,37 @@ fn an_expired_pasted_session_is_an_error_that_says_when_and_how_to_make_one() {
     let max_age = session
         .replace("max_age: ", "max_age: 60")
         .replace("created_at: 2026-01-01 12:00", "created_at: 2024-02-29 12:33");
-    for session in [expires, max_age] {
+    let mut said = Vec::new();
+    for (what, session) in [("by expires", expires), ("by max_age", max_age)] {
         for toggle in ["automatic", "off"] {
             let error = pasted(&session).set("connection", toggle).fails();
-            for part in ["`fastlane_session` expired on 2024-02-29 11:34 UTC", HOW_TO[0], HOW_TO[1]] {
-                assert!(error.contains(part), "{part} in {error}");
-            }
+            said.push((format!("{what}, connection is {toggle}"), error));
         }
     }
+    assert_sentences("sessions/expired_pasted", said);
 }
 
 #[test]
 fn a_damaged_cookie_is_an_error_that_gives_its_number_and_not_its_value() {
     let rows = [
-        (json!({"name": "", "value": "canary-value", "domain": "apple.com"}), "name"),
-        (json!({"value": "canary-value", "domain": "apple.com"}), "name"),
-        (json!({"name": "canary name", "value": "canary-value", "domain": "apple.com"}), "name"),
-        (json!({"name": "x=y", "value": "canary-value", "domain": "apple.com"}), "name"),
-        (json!({"name": "x", "domain": "apple.com"}), "no value"),
-        (json!({"name": "x", "value": "canary\nvalue", "domain": "apple.com"}), "control characters"),
-        (json!({"name": "x", "value": "canary-value", "domain": "canary domain"}), "domain"),
-        (json!({"name": "x", "value": "canary-value", "domain": "a..b"}), "domain"),
+        ("an empty name", json!({"name": "", "value": "canary-value", "domain": "apple.com"})),
+        ("no name", json!({"value": "canary-value", "domain": "apple.com"})),
+        (
+            "a blank in its name",
+            json!({"name": "canary name", "value": "canary-value", "domain": "apple.com"}),
+        ),
+        (
+            "an equals sign in its name",
+            json!({"name": "x=y", "value": "canary-value", "domain": "apple.com"}),
+        ),
+        ("no value", json!({"name": "x", "domain": "apple.com"})),
+        ("two lines", json!({"name": "x", "value": "canary\nvalue", "domain": "apple.com"})),
+        ("a blank in its domain", json!({"name": "x", "value": "canary-value", "domain": "canary domain"})),
+        ("two dots in its domain", json!({"name": "x", "value": "canary-value", "domain": "a..b"})),
     ];
-    for (damaged, what) in rows {
-        let error = with_cookies(&json!([cookie("ok", "canary-ok"), damaged])).secret("canary").fails();
-        assert!(error.contains("number 2") && error.contains(what), "{error}");
-        assert!(error.contains("re-authenticate the Apple ID on Bitrise"), "{error}");
-    }
-}
-
-#[test]
-fn the_log_says_how_long_the_session_lasts() {
-    let outcome = Step::new().connected(&apple_id()).passes();
-    assert!(outcome.stdout.contains("19 days left"), "{}", outcome.stdout);
-    let unknown = json!({"apple_id": CONNECTED_APPLE_ID, "session_cookies": {"https://idmsa.apple.com": [cookie("myacinfo", "canary-x")]}});
-    let outcome = Step::new().connected(&unknown).passes();
-    assert!(outcome.stdout.contains("Session: its end is unknown"), "{}", outcome.stdout);
+    let said = rows.map(|(what, damaged)| {
+        let step = with_cookies(&json!([cookie("ok", "canary-ok"), damaged])).secret("canary");
+        (what, step.fails())
+    });
+    assert_sentences("sessions/damaged_cookie", said);
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stand_in::{Account, PublicKey};
+use stand_in::Account;
 
-use crate::support::{
-    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, all,
-    api_key, apple_id, mode, names_in, pem, spaceauth,
+use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::{
+    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step,
+    account, account_of, all, api_key, apple_id, mode, names_in, pem, spaceauth,
 };
 
 /// For the workflow itself, whatever tool is chosen.
@@ -97,45 +98,48 @@ fn no_tool_at_all_exports_the_workflows_own_outputs_and_writes_nothing() {
 #[test]
 fn an_unknown_tool_is_an_error_that_lists_the_known_ones() {
     let error = Step::new().set("export_for", "bitrise fastlan").fails();
-    for part in [
-        "`export_for`",
-        "\"fastlan\"",
-        "bitrise, fastlane, xcode, connection, spaceship, asc, codemagic, expo, tauri, electron",
-    ] {
-        assert!(error.contains(part), "{part} in {error}");
-    }
+    assert_sentences("tools/unknown", [("export_for is bitrise fastlan", error)]);
 }
 
 #[test]
 fn two_tools_that_want_one_name_with_different_values_are_an_error_that_says_which() {
     let error = Step::new().connected(&api_key()).set("export_for", "tauri,electron").fails();
-    for part in ["`export_for`", "tauri and electron", "different values in APPLE_API_KEY"] {
-        assert!(error.contains(part), "{part} in {error}");
-    }
+    assert_sentences("tools/one_name_two_values", [("export_for is tauri,electron", error)]);
     // The same name with the same value is none.
     for_tools("bitrise,tauri");
     for_tools("bitrise electron");
 }
 
 #[test]
-fn with_an_apple_id_a_chosen_tool_that_cannot_use_one_is_named_in_a_warning() {
-    let outcome = Step::new().connected(&apple_id()).set("export_for", "asc fastlane expo").passes();
-    outcome.warns_of("An Apple ID is of no use to some of the tools in `export_for`: asc, expo.");
+fn a_chosen_tool_that_cannot_use_the_credential_is_named_in_a_warning() {
+    let apple_id = Step::new().connected(&apple_id()).set("export_for", "asc fastlane expo").passes();
+    // The connection's own format has no individual keys.
+    let individual = individual().set("export_for", "connection,bitrise").passes();
+    assert_eq!(individual.output("APPLE_CONNECTION_URL"), None);
+    assert_eq!(individual.output("BITRISE_PORTAL_DATA_JSON"), None);
+    let said = [("an Apple ID", apple_id), ("an individual key", individual)];
+    assert_sentences("tools/of_no_use", said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))));
 }
 
 #[test]
 fn without_fastlane_an_expired_session_is_a_warning() {
     let expired = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56Z"})]);
     let outcome = Step::new().connected(&expired).set("export_for", "connection").passes();
-    outcome.warns_of("expired on 2024-02-29 12:34 UTC");
     assert_eq!(outcome.output("APPLE_SESSION_EXPIRES_AT"), None);
     Step::new().connected(&expired).set("export_for", "connection,fastlane").fails();
-    let pasted = spaceauth(&[("DES1", "canary-value")]).replace("max_age: \\n", "max_age: 60\\n");
+    let pasted = spaceauth(&[("DES1", "canary-value")])
+        .replace("max_age: \\n", "max_age: 60\\n")
+        .replace("2026-01-01", "2024-02-29");
     let step = Step::new()
         .set("apple_id", "jane@example.com")
         .set("password", "canary-pass")
         .set("fastlane_session", pasted);
-    step.set("export_for", "connection").passes().warns_of("`fastlane_session` expired on");
+    let pasted = step.set("export_for", "connection").passes();
+    let said = [("in the connection", outcome), ("pasted", pasted)];
+    assert_sentences(
+        "tools/expired_session",
+        said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))),
+    );
 }
 
 // --- The connection's format
@@ -213,6 +217,7 @@ fn test_devices_are_exported_whichever_credential_wins() {
         {"device_identifier": "F00D", "title": "Mini", "device_type": "mac"},
         {"device_identifier": "BEEF", "title": "Other", "device_type": "toaster"},
     ]});
+    let mut said = Vec::new();
     for credential in [api_key(), apple_id()] {
         let outcome = Step::new().connected(&all([credential, devices.clone()])).passes();
         let read = |output| {
@@ -226,8 +231,9 @@ fn test_devices_are_exported_whichever_credential_wins() {
             "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\tMini\tmac\nBEEF\tOther\tios\n"
         );
         assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF");
-        outcome.warns_of("\"Copy\" has the same UDID as \"Jane's iPhone\"");
+        said.push((outcome.chosen().0, outcome.warnings().join("\n")));
     }
+    assert_sentences("tools/test_devices", said);
     let with_inputs = Step::new().connected(&devices).with_key_inputs().passes();
     assert_eq!(with_inputs.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
     assert!(with_inputs.output("APPLE_TEST_DEVICES_PATH").is_some());
@@ -247,24 +253,13 @@ fn without_devices_there_are_no_outputs_for_them() {
 /// Whether App Store Connect takes the exported token.
 fn is_accepted(token: &str, account: Account) -> bool {
     use std::io::{Read as _, Write as _};
-    let url = SERVER.app_store_connect(&crate::support::unique_name(), account);
+    let url = SERVER.app_store_connect(&test_support::unique_name(), account);
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
     write!(stream, "GET /{path}/v1/apps?limit=1 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.starts_with("HTTP/1.1 200 ")
-}
-
-fn account(public_pem: &str, key_id: &str, issuer: Option<&str>) -> Account {
-    Account {
-        public_key: PublicKey::from_spki_pem(public_pem).unwrap(),
-        key_id: key_id.to_owned(),
-        issuer_id: issuer.map(str::to_owned),
-        enterprise: false,
-        clock_skew_seconds: 0,
-        behaviours: vec![],
-    }
 }
 
 fn claims(token: &str) -> Value {
@@ -279,10 +274,7 @@ fn the_exported_token_is_one_that_apple_accepts_for_as_long_as_it_says() {
         let step = Step::new().connected(&api_key()).set("export_token", "yes");
         let outcome = step.set("token_lifetime_seconds", lifetime).passes();
         let token = outcome.expect("APP_STORE_CONNECT_TOKEN");
-        assert!(is_accepted(
-            &token,
-            account(&CONNECTED_KEY.public_pem, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER))
-        ));
+        assert!(is_accepted(&token, account(vec![])));
         let end = time::OffsetDateTime::parse(
             &outcome.expect("APP_STORE_CONNECT_TOKEN_EXPIRES_AT"),
             &time::format_description::well_known::Rfc3339,
@@ -303,19 +295,17 @@ fn a_token_is_exported_only_when_it_is_asked_for() {
 #[test]
 fn a_token_with_an_apple_id_is_an_error() {
     let error = Step::new().connected(&apple_id()).set("export_token", "yes").fails();
-    assert!(error.contains("`export_token`") && error.contains("Apple ID"), "{error}");
+    assert_sentences("tools/token_with_an_apple_id", [("export_token is yes", error)]);
 }
 
 #[test]
-fn a_lifetime_that_apple_would_not_accept_is_an_error() {
-    for wrong in ["59", "1141", "-60", "ten", ""] {
+fn a_lifetime_that_apple_would_not_accept_is_an_error_where_a_token_is_asked_for() {
+    let said = ["59", "1141", "-60", "ten", ""].map(|wrong| {
         let step = || Step::new().connected(&api_key()).set("token_lifetime_seconds", wrong);
-        let error = step().set("export_token", "yes").fails();
-        let found = if wrong.is_empty() { "empty".to_owned() } else { format!("{wrong:?}") };
-        let sentence = format!("`token_lifetime_seconds` is {found}: use a whole number from 60 to 1140");
-        assert!(error.contains(&sentence), "{error}");
         step().passes();
-    }
+        (format!("{wrong:?}"), step().set("export_token", "yes").fails())
+    });
+    assert_sentences("tools/token_lifetime", said);
 }
 
 // --- Individual keys
@@ -341,27 +331,19 @@ fn an_individual_key_has_no_issuer_anywhere() {
     assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["in_house", "key", "key_id"]);
     let token = outcome.expect("APP_STORE_CONNECT_TOKEN");
     assert_eq!((claims(&token)["sub"].as_str(), claims(&token).get("iss")), (Some("user"), None));
-    assert!(is_accepted(&token, account(&INPUT_KEY.public_pem, INPUT_KEY_ID, None)));
-    assert!(outcome.stdout.contains("An individual key cannot provision"), "{}", outcome.stdout);
+    assert!(is_accepted(&token, account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![])));
 }
 
 #[test]
 fn an_individual_key_is_verified_as_one() {
-    let step = individual();
-    let url = SERVER.app_store_connect(step.scenario(), account(&INPUT_KEY.public_pem, INPUT_KEY_ID, None));
-    assert_eq!(step.asks_at(&url).set("verify", "yes").passes().expect("APPLE_AUTH_VERIFIED"), "yes");
+    let step = individual().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
+    let outcome = step.passes();
+    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
+    assert_run("individual_key", &outcome);
 }
 
 #[test]
 fn an_individual_key_with_an_issuer_is_an_error() {
     let error = individual().set("api_issuer", CONNECTED_ISSUER).fails();
-    assert!(error.contains("`api_issuer` is set, and an individual key has no issuer"), "{error}");
-}
-
-#[test]
-fn the_connections_format_has_no_individual_keys() {
-    let outcome = individual().set("export_for", "connection,bitrise").passes();
-    assert_eq!(outcome.output("APPLE_CONNECTION_URL"), None);
-    assert_eq!(outcome.output("BITRISE_PORTAL_DATA_JSON"), None);
-    outcome.warns_of("connection");
+    assert_sentences("tools/individual_key_with_an_issuer", [("api_issuer is set", error)]);
 }

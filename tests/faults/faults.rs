@@ -1,0 +1,204 @@
+//! One fault a row: what goes wrong, how the run must end, by when, and what it says.
+//!
+//! What must hold for every run is in [`test_support`]: exit status, one whole last red line,
+//! the envstore as before or complete, no file left behind, no secret shown.
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use stand_in::Behaviour;
+use test_support::snapshots::assert_sentences;
+
+use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, status, unique_name};
+
+/// A fault, and what it leads to.
+struct Fault {
+    what: &'static str,
+    step: Step,
+    passes: bool,
+    /// How often the stand-in is asked.
+    requests: usize,
+    within: Duration,
+}
+
+/// Three pauses of at most 1, 2 and 4 seconds, on a busy machine.
+const AFTER_PAUSES: Duration = Duration::from_secs(25);
+
+fn fails(what: &'static str, step: Step, requests: usize) -> Fault {
+    Fault { what, step, passes: false, requests, within: AFTER_PAUSES }
+}
+
+/// The connection cannot be read on the first try.
+fn then_good(what: &'static str, behaviour: Behaviour) -> Fault {
+    let step = Step::new().connected_with(&api_key(), vec![behaviour, Behaviour::Ok]);
+    Fault { what, step, passes: true, requests: 2, within: AFTER_PAUSES }
+}
+
+/// The connection cannot be read on any try.
+fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
+    fails(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
+}
+
+/// Runs all rows at once, since most of their time is waiting, and compares what is said in
+/// those that fail with the file of this name.
+fn check(name: &str, faults: Vec<Fault>) {
+    let said: Vec<_> = thread::scope(|scope| {
+        let runs: Vec<_> = faults.into_iter().map(|fault| scope.spawn(move || check_one(fault))).collect();
+        runs.into_iter().filter_map(|run| run.join().expect("the fault leads to what it must")).collect()
+    });
+    assert_sentences(name, said);
+}
+
+fn check_one(Fault { what, step, passes, requests, within }: Fault) -> Option<(&'static str, String)> {
+    let scenario = step.scenario().to_owned();
+    let outcome = step.run();
+    println!("{what}: {:?} after {:.1} s", outcome.code, outcome.took.as_secs_f64());
+    assert!(outcome.took < within, "{what} took {:?}", outcome.took);
+    assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
+    if passes {
+        outcome.check_success();
+        return None;
+    }
+    outcome.check_failure();
+    Some((what, outcome.error()))
+}
+
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_connection_that_breaks_is_tried_again_and_fails_after_four_tries() {
+    use Behaviour::{ChunkedCut, CloseBeforeAnswer, ResetBeforeAnswer, ResetMidBody, WrongContentLength};
+    let no_http = Behaviour::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
+    let refused = Step::new().set("build_url", format!("http://127.0.0.1:{}/build/x", closed_port()));
+    let key_at = |url: String| {
+        let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+        step.secret("canary-signature")
+    };
+    let key_refused = format!("http://127.0.0.1:{}/AuthKey_FROMINPUT1.p8?canary-signature", closed_port());
+    let reset = vec![ResetBeforeAnswer.forever()];
+    let key_reset = SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", "", reset) + "?canary-signature";
+    let proxy = format!("http://127.0.0.1:{}", closed_port());
+    let no_proxy = Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", proxy);
+    let rows = vec![
+        then_good("reset, then good", ResetBeforeAnswer),
+        then_good("reset in the middle, then good", ResetMidBody),
+        then_good("wrong content length, then good", WrongContentLength),
+        then_good("chunked answer cut, then good", ChunkedCut),
+        then_good("429 without Retry-After, then good", status(429, &[])),
+        for_ever("reset", ResetBeforeAnswer),
+        for_ever("reset in the middle", ResetMidBody),
+        for_ever("closed", CloseBeforeAnswer),
+        for_ever("wrong content length", WrongContentLength),
+        for_ever("chunked answer cut", ChunkedCut),
+        for_ever("no HTTP at all", no_http),
+        fails("refused", refused, 0),
+        fails("a proxy that is not there", no_proxy, 0),
+        fails("the key: refused", key_at(key_refused), 0),
+        fails("the key: reset", key_at(key_reset), 0),
+    ];
+    check("faults/network", rows);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_host_name_that_cannot_be_looked_up() {
+    // With no attempts allowed, glibc's resolver gives up before it sends anything.
+    let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
+    check("faults/no_dns", vec![fails("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
+}
+
+#[test]
+fn the_first_pause_is_half_a_second_and_some_jitter() {
+    let step = Step::new().connected_with(&api_key(), vec![Behaviour::ResetBeforeAnswer, Behaviour::Ok]);
+    let requests = step.passes().requests;
+    let pause = requests[1].at_millis - requests[0].at_millis;
+    assert!((500..5000).contains(&pause), "{pause} ms");
+}
+
+#[test]
+fn a_proxy_that_refuses_to_connect_does_not_get_the_token() {
+    // Bitrise is on the other side of the proxy; it is the stand-in, and refuses to connect.
+    let host = format!("{}.invalid", unique_name().replace(' ', "-"));
+    let step = Step::new().set("build_url", format!("https://{host}/build/1"));
+    step.set("HTTPS_PROXY", SERVER.origin()).fails();
+    let asked: Vec<_> =
+        SERVER.requests().into_iter().filter(|request| request.target.contains(&host)).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.method == "CONNECT"), "{asked:?}");
+    assert!(asked.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{asked:?}");
+}
+
+#[test]
+#[ignore = "waits for the real time limit, 20 seconds"]
+fn a_stall_of_apple_ends_after_20_seconds_and_the_build_goes_on() {
+    let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60)).forever();
+    let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).passes();
+    assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
+    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
+    assert_sentences("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
+}
+
+#[test]
+#[ignore = "waits for the real time limits, two minutes"]
+fn stalls_end_at_the_time_limits() {
+    use Behaviour::{Drip, StallBeforeHeader, StallInBody};
+    const LONG: Duration = Duration::from_secs(600);
+    let one_limit = Duration::from_secs(45);
+    let four_limits = Duration::from_secs(150);
+    let drip = Drip { bytes: 1, every: Duration::from_secs(1) };
+    check(
+        "faults/stalls",
+        vec![
+            Fault {
+                within: one_limit,
+                ..then_good("a stall before the header, then good", StallBeforeHeader(LONG))
+            },
+            Fault { within: one_limit, ..then_good("a stall in the body, then good", StallInBody(LONG)) },
+            Fault { within: one_limit, ..then_good("a slow drip, then good", drip) },
+            Fault { within: four_limits, ..for_ever("a stall", StallBeforeHeader(LONG)) },
+        ],
+    );
+}
+
+/// A tmpfs of 64 KiB, mounted for the run and gone with it.
+#[cfg(target_os = "linux")]
+fn on_a_full_disk(step: Step, folder: &str) -> Step {
+    let folder = step.path(folder);
+    let script = format!(
+        "mount -t tmpfs -o size=64k,mode=0777 tmpfs '{0}' && \
+         {{ cp \"$SEED\" '{0}/envstore.yml' 2>/dev/null; head -c 1000000 /dev/zero > '{0}/filler' 2>/dev/null; \"$0\"; status=$?; \
+         rm -f '{0}/filler'; cp -a '{0}/.' \"$AFTER/\"; exit $status; }}",
+        folder.display()
+    );
+    let (seed, after) = (step.path("home/seed"), step.path("after"));
+    std::fs::create_dir(&after).unwrap();
+    std::fs::write(&seed, "envs:\n- OLD: kept\n").unwrap();
+    step.set("SEED", seed)
+        .set("AFTER", after)
+        .set("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .under("unshare", &["--mount", "--map-root-user", "sh", "-c", &script])
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "mounts a small tmpfs in a namespace of its own"]
+fn a_full_disk_leaves_the_envstore_as_it_was_and_no_file() {
+    for folder in ["tmp", "store"] {
+        let step = on_a_full_disk(Step::new().connected(&api_key()), folder);
+        let outcome = step.run();
+        assert_eq!(outcome.code, Some(1), "{folder}: {}", outcome.stdout);
+        assert!(outcome.error().contains("No space left on device"), "{folder}: {}", outcome.error());
+        let after = outcome.root.path().join("after");
+        let names = test_support::names_in(&after);
+        assert_eq!(
+            names.into_iter().collect::<Vec<_>>(),
+            ["envstore.yml"],
+            "{folder}: nothing is left on that disk"
+        );
+        let text = std::fs::read_to_string(after.join("envstore.yml")).unwrap();
+        assert_eq!(text, "envs:\n- OLD: kept\n", "{folder}");
+        assert_eq!(outcome.leftovers.len(), 0, "{folder}: {:?}", outcome.leftovers);
+    }
+}

@@ -1,0 +1,434 @@
+//! Canaries in every secret, and a search for them everywhere but where they belong.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use stand_in::{Behaviour, Certificate, StandIn};
+
+use test_support::{
+    CONNECTED_KEY, INPUT_APP_PASSWORD, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, SERVER, Step,
+    TOKEN, all, always_busy, api_key, apple_id, busy, cookie, find_leak, in_days, pem, pem_body, redirect,
+    spaceauth, status, unique_name,
+};
+
+const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
+const PASSWORD: &str = "canary pass:wörd \"quoted\" \\n 100%";
+const APP_PASSWORD: &str = "cana-ryaa-ppas-swrd";
+const SESSION: &str = "canarySessionValue0123456789";
+
+/// A private key's base64 body is its own canary.
+fn canaries() -> Vec<String> {
+    let key = |pem: &str| pem.lines().filter(|line| line.len() == 64).map(str::to_owned).collect::<Vec<_>>();
+    let mut all = vec![TOKEN, COOKIE, PASSWORD, APP_PASSWORD, SESSION]
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    all.extend(key(&CONNECTED_KEY.private_pem));
+    all.extend(key(pem()));
+    all
+}
+
+#[track_caller]
+fn assert_none_in(place: &str, text: &str) {
+    for secret in canaries() {
+        assert_eq!(find_leak(text, &secret), None, "in {place}:\n{text}");
+    }
+}
+
+/// Everything in every secret field of the connection.
+fn connected() -> Value {
+    let cookies = json!([cookie("myacinfo", COOKIE), cookie("DES1", COOKIE)]);
+    all([
+        api_key(),
+        apple_id(),
+        json!({"password": PASSWORD, "app_specific_password": APP_PASSWORD, "session_cookies": {"https://idmsa.apple.com": cookies}}),
+    ])
+}
+
+fn with_inputs(step: Step) -> Step {
+    let session = spaceauth(&[("myacinfo", SESSION), ("DES1", SESSION)]);
+    step.set("apple_id", "jane.canary@example.com")
+        .set("password", PASSWORD)
+        .set("app_password", APP_PASSWORD)
+        .set("fastlane_session", session)
+}
+
+fn scenarios() -> Vec<(&'static str, Step)> {
+    let on = |body: &Value, behaviours: Vec<Behaviour>| Step::new().connected_with(body, behaviours);
+    let damaged = |field: &str, value: Value| on(&all([connected(), json!({ field: value })]), vec![]);
+    let every_tool = "bitrise fastlane xcode connection spaceship asc codemagic expo tauri";
+    let expired = json!({"connection_expiry_date": "2024-02-29T12:00:00Z"});
+    vec![
+        ("connected key", on(&connected(), vec![]).set("export_for", every_tool).set("export_token", "yes")),
+        (
+            "connected Apple ID",
+            on(&connected(), vec![]).set("connection", "apple_id").set("export_for", every_tool),
+        ),
+        ("Apple ID in the inputs", with_inputs(Step::new())),
+        ("key in the inputs", Step::new().with_key_inputs()),
+        ("inputs ignored", with_inputs(on(&connected(), vec![]).set("connection", "api_key"))),
+        ("conflict", with_inputs(Step::new().with_key_inputs())),
+        ("server error", with_inputs(on(&connected(), vec![busy(500).forever()]))),
+        ("401", on(&connected(), vec![]).set("build_api_token", "another-token")),
+        ("answer cut short", on(&connected(), vec![Behaviour::ResetMidBody, Behaviour::Ok])),
+        ("key in the wrong field", damaged("key_id", json!(CONNECTED_KEY.private_pem))),
+        ("damaged key", damaged("private_key", json!(CONNECTED_KEY.private_pem.replace("MIGH", "MIGX")))),
+        ("wrong type", damaged("is_enterprise_account", json!(PASSWORD))),
+        (
+            "damaged cookie",
+            damaged("session_cookies", json!({"https://idmsa.apple.com": [cookie("a;b", COOKIE)]}))
+                .set("connection", "apple_id"),
+        ),
+        ("expired session", on(&all([connected(), expired]), vec![]).set("connection", "apple_id")),
+        (
+            "session ends soon",
+            on(&all([connected(), json!({"connection_expiry_date": in_days(2)})]), vec![])
+                .set("connection", "apple_id"),
+        ),
+        ("no envstore", on(&connected(), vec![]).set("ENVMAN_ENVSTORE_PATH", "/nowhere/envstore.yml")),
+        (
+            "no session",
+            Step::new()
+                .set("apple_id", "jane@example.com")
+                .set("fastlane_session", format!("{SESSION} {PASSWORD}")),
+        ),
+        (
+            "secrets in every wrong field",
+            Step::new()
+                .set("connection", PASSWORD)
+                .set("api_key_id", pem())
+                .set("api_issuer", pem())
+                .set("verify", SESSION),
+        ),
+    ]
+}
+
+#[test]
+fn no_canary_shows_anywhere_but_where_it_belongs() {
+    for (what, step) in scenarios() {
+        // The log and the summary are looked at in every run.
+        let outcome = canaries().into_iter().fold(loud(step), Step::secret).run();
+        for entry in outcome.entries().iter().filter(|entry| entry.is_sensitive != Some(true)) {
+            assert_none_in(&format!("{} of {what}", entry.key), &entry.value);
+        }
+        let mut places = Vec::new();
+        collect_files(outcome.root.path(), &mut places);
+        for place in places.iter().filter(|place| !is_expected(place, &outcome)) {
+            let text = String::from_utf8_lossy(&fs::read(place).unwrap()).into_owned();
+            assert_none_in(&place.display().to_string(), &text);
+        }
+    }
+}
+
+/// The run's own folder, and the envstore.
+fn is_expected(place: &Path, outcome: &Outcome) -> bool {
+    place.starts_with(outcome.root.path().join("tmp")) || place == outcome.envstore
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { collect_files(&path, files) } else { files.push(path) }
+    }
+}
+
+#[test]
+fn the_search_finds_each_form_when_it_is_there() {
+    for secret in canaries() {
+        for leak in [
+            secret.clone(),
+            format!("{secret:?}"),
+            secret.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            secret.bytes().map(|byte| format!("{byte:02X}")).collect(),
+            Value::from(secret.as_str()).to_string(),
+            STANDARD.encode(format!("x{secret}yz")),
+            percent_encoding::utf8_percent_encode(&secret, percent_encoding::NON_ALPHANUMERIC).to_string(),
+        ] {
+            assert!(find_leak(&leak, &secret).is_some(), "{leak}");
+        }
+    }
+}
+
+/// As talkative as it can be made.
+fn loud(step: Step) -> Step {
+    step.set_all([
+        ("verbose_log", "yes"),
+        ("RUST_LOG", "trace"),
+        ("RUST_BACKTRACE", "full"),
+        ("RUST_LIB_BACKTRACE", "1"),
+    ])
+}
+
+fn canary_connection() -> Value {
+    all([
+        api_key(),
+        apple_id(),
+        json!({"session_cookies": {"https://idmsa.apple.com": [
+            cookie("myacinfo", "canary-cookie-1"), cookie("DES1", "canary-cookie-2"),
+        ]}}),
+    ])
+}
+
+#[test]
+fn no_secret_of_the_connection_shows_in_runs_that_pass() {
+    for toggle in ["automatic", "api_key", "apple_id"] {
+        loud(Step::new().connected(&canary_connection())).set("connection", toggle).passes();
+    }
+    let session = spaceauth(&[("myacinfo", "canary-cookie")]);
+    let inputs = Step::new().with_apple_id_inputs().set("app_password", INPUT_APP_PASSWORD);
+    loud(inputs.set("fastlane_session", session)).secret("canary-cookie").passes();
+    loud(Step::new().with_key_inputs()).passes();
+}
+
+#[test]
+fn no_secret_of_the_connection_shows_in_runs_that_fail() {
+    let broken = [
+        json!({"private_key": "canary-private-key"}),
+        json!({"private_key": CONNECTED_KEY.private_pem.replace("-----END", "-----BEND")}),
+        json!({"private_key": CONNECTED_KEY.private_pem.replace('A', "*")}),
+        json!({"key_id": CONNECTED_KEY.private_pem}),
+        json!({"key_id": pem_body(&CONNECTED_KEY.private_pem)}),
+        json!({"key_id": "canary-key-id"}),
+        json!({"issuer_id": CONNECTED_KEY.private_pem}),
+        json!({"issuer_id": "canary-issuer"}),
+        json!({"is_enterprise_account": "canary-bool"}),
+        json!({"password": ["canary-list"]}),
+        json!({"session_cookies": {"https://idmsa.apple.com": "canary-x"}}),
+    ];
+    for part in broken {
+        let text = all([canary_connection(), part.clone()]);
+        let step = Step::new().connected(&text).secret("canary").secret(&CONNECTED_KEY.private_pem);
+        loud(step.secret(pem_body(&CONNECTED_KEY.private_pem))).set("connection", "api_key").fails();
+    }
+    let broken = [
+        json!({"connection_expiry_date": "canary-date"}),
+        json!({"connection_expiry_date": in_days(-40)}),
+        json!({"session_cookies": {"https://idmsa.apple.com": [{"name": "canary name", "value": "canary-value"}]}}),
+        json!({"session_cookies": {"https://idmsa.apple.com": [{"name": "x", "value": "canary\u{1}value"}]}}),
+        json!({"password": "canary\0password"}),
+    ];
+    for part in broken {
+        let step = Step::new().connected(&all([canary_connection(), part])).secret("canary");
+        loud(step).set("connection", "apple_id").fails();
+    }
+    for behaviours in
+        [always_busy(500), vec![status(401, &[])], vec![Behaviour::InvalidUtf8], vec![Behaviour::Gzip]]
+    {
+        loud(Step::new().connected_with(&canary_connection(), behaviours)).fails();
+    }
+}
+
+#[test]
+fn what_an_error_page_holds_does_not_show() {
+    let echo = Behaviour::Status { code: 403, headers: vec![], body: "canary-echo of the token".to_owned() };
+    let step = Step::new().connected_with(&canary_connection(), vec![echo]).secret("canary-echo");
+    loud(step).fails();
+}
+
+#[test]
+fn no_secret_of_the_inputs_shows_in_runs_that_fail() {
+    let session = spaceauth(&[("dqsid", "canary-cookie")]);
+    let key_in = |name: &str| Step::new().with_key_inputs().set(name, pem());
+    for step in [
+        Step::new().with_apple_id_inputs().set("fastlane_session", "canary garbage"),
+        Step::new().with_apple_id_inputs().set("fastlane_session", session).secret("canary-cookie"),
+        Step::new().with_apple_id_inputs().with_key_inputs(),
+        Step::new().set("password", INPUT_PASSWORD).set("app_password", INPUT_APP_PASSWORD),
+        Step::new().with_apple_id_inputs().set("TMPDIR", "/nowhere").unset("ENVMAN_ENVSTORE_PATH"),
+        key_in("api_key_id"),
+        key_in("api_issuer"),
+        key_in("sms_default_phone_number"),
+        key_in("connection"),
+        key_in("if_missing"),
+        key_in("api_key_enterprise_account"),
+        key_in("build_url"),
+        Step::new()
+            .with_key_inputs()
+            .set("api_key_path", pem().replace('A', "*"))
+            .secret(pem().replace('A', "*")),
+        Step::new().with_key_inputs().set("api_key_path", &pem()[..120]).secret(&pem()[28..120]),
+        Step::new().with_key_inputs().set("api_issuer", pem_body(pem())).secret(pem_body(pem())),
+    ] {
+        loud(step.set("build_api_token", "canary-token")).secret("canary").fails();
+    }
+    key_in("verbose_log").fails();
+}
+
+#[test]
+fn a_key_pasted_with_something_around_it_does_not_show() {
+    let body = pem_body(pem());
+    let part = &body[30..90];
+    for text in [
+        format!("key={body}"),
+        format!("AuthKey_FROMINPUT1.p8: {body}"),
+        format!("data:application/x-pem-file;base64,{body}"),
+        format!("{{\"key_id\":\"X\",\"issuer_id\":\"Y\",\"key\":\"{body}\"}}"),
+        format!("~/{body}"),
+        body.replace('M', "-"),
+        format!("{}_{}", &body[5..], &body[..5]),
+    ] {
+        for toggle in ["off", "automatic"] {
+            let step = Step::new().with_key_inputs().set("api_key_path", &text).set("connection", toggle);
+            loud(step).secret(part.replace('M', "-")).secret(part).fails();
+        }
+        let named = Step::new().with_key_inputs().set("api_key_path", &text).unset("api_key_id");
+        loud(named).secret(part.replace('M', "-")).secret(part).fails();
+    }
+}
+
+#[test]
+fn the_query_of_a_pre_signed_url_does_not_show() {
+    const NAME: &str = "AuthKey_FROMINPUT1.p8";
+    const QUERY: &str = "X-Amz-Credential=canary-1&X-Amz-Signature=canary-2#canary-3";
+    let at = |url: String| {
+        let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+        loud(step).secret("canary")
+    };
+    let served = |behaviours| format!("{}?{QUERY}", SERVER.file(&unique_name(), NAME, pem(), behaviours));
+    at(served(vec![])).passes();
+    for behaviours in [
+        vec![status(403, &[])],
+        always_busy(500),
+        vec![Behaviour::Html],
+        vec![redirect("/elsewhere?canary-4").forever()],
+        vec![redirect("http://elsewhere.invalid/?canary-4")],
+        vec![redirect("ftp://elsewhere.invalid/?canary-4")],
+        vec![redirect("http://[canary-4")],
+        vec![redirect("::canary-4")],
+    ] {
+        at(served(behaviours)).fails();
+    }
+    at(format!("http://elsewhere.invalid/{NAME}?{QUERY}")).fails();
+    at(format!("ftp://elsewhere.invalid/{NAME}?{QUERY}")).fails();
+    at(format!("https://localhost:1/key.p8?{QUERY}")).fails();
+    let untrusted = StandIn::start_tls(Certificate::Good).unwrap();
+    at(format!("{}?{QUERY}", untrusted.file("x", NAME, pem(), vec![]))).fails();
+    let with_password = SERVER.file(&unique_name(), NAME, pem(), vec![status(404, &[])]);
+    at(with_password.replace("http://", "http://user:canary-password@")).fails();
+}
+
+#[test]
+fn the_query_of_a_build_url_does_not_show() {
+    for url in ["http://elsewhere.invalid/?canary-1", "ftp://u:canary-2@elsewhere.invalid/"] {
+        loud(Step::new().set("build_url", url)).secret("canary").fails();
+    }
+}
+
+#[test]
+fn the_query_of_a_url_that_cannot_be_read_does_not_show() {
+    for url in
+        ["https://[/x?canary", "https://host name/x?canary", "https://host:port/x?canary", "https:///?canary"]
+    {
+        loud(Step::new().set("build_url", url)).secret("canary").fails();
+        let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+        loud(step.set("api_key_id", INPUT_KEY_ID).set("if_missing", "x")).secret("canary").fails();
+    }
+}
+
+/// What is in this process's memory at an address, where the system lets itself be asked.
+#[cfg(target_os = "linux")]
+fn memory_at(address: usize, length: usize) -> Vec<u8> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut memory = fs::File::open("/proc/self/mem").unwrap();
+    memory.seek(SeekFrom::Start(address as u64)).unwrap();
+    let mut bytes = vec![0; length];
+    memory.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_private_key_is_wiped_on_drop() {
+    use apple_services_connection::apple::private_key::PrivateKey;
+    let text = pem().to_owned();
+    // In the middle, where an allocator's own notes do not reach.
+    let middle = text.len() / 2;
+    let key = PrivateKey::from_bytes(text.as_bytes()).unwrap();
+    let address = key.expose_pem().as_ptr() as usize + middle;
+    assert_eq!(
+        memory_at(address, 40),
+        text.as_bytes()[middle..middle + 40],
+        "the key is there while it lives"
+    );
+    drop(key);
+    let after = memory_at(address, 40);
+    assert_ne!(after, text.as_bytes()[middle..middle + 40]);
+
+    // The same look at a plain copy shows that it would have found one.
+    let copy = text.clone();
+    let address = copy.as_ptr() as usize + middle;
+    drop(copy);
+    assert_eq!(memory_at(address, 40), text.as_bytes()[middle..middle + 40], "a plain string is not wiped");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs strace"]
+fn files_and_folders_are_private_from_the_first_moment() {
+    for umask in ["000", "022"] {
+        let step = Step::new()
+            .unset("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH")
+            .connected(&connected())
+            .set("export_for", "bitrise fastlane xcode connection")
+            .set("PATH", "/usr/bin:/bin");
+        let trace = step.path("home/trace");
+        let script = format!(
+            "umask {umask}; exec strace -f -e trace=open,openat,creat,mkdir,mkdirat,chmod,fchmod,fchmodat -o '{}' \"$0\"",
+            trace.display()
+        );
+        let outcome = step.under("sh", &["-c", &script]).run();
+        outcome.check_success();
+        let root = outcome.root.path().to_str().unwrap().to_owned();
+        let trace = fs::read_to_string(trace).unwrap();
+        let made: Vec<_> = trace
+            .lines()
+            .filter(|line| line.contains(&root) && (line.contains("O_CREAT") || line.contains("mkdir")))
+            .collect();
+        assert!(made.len() >= 6, "a folder, its files and the envstore:\n{trace}");
+        for line in made {
+            let expected = if line.contains("mkdir") { ", 0700)" } else { ", 0600)" };
+            assert!(line.contains(expected), "umask {umask}: {line}");
+        }
+        let widened = trace
+            .lines()
+            .filter(|line| line.contains("chmod") && !line.contains("0600") && !line.contains("0700"));
+        assert_eq!(widened.collect::<Vec<_>>(), Vec::<&str>::new(), "umask {umask}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_secret_is_on_the_command_line_of_any_process() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let step = with_inputs(Step::new()).unset("ENVMAN_ENVSTORE_PATH");
+    let bin = step.path("home/bin");
+    let step = step.file("home/bin/envman", "#!/bin/sh\ncat > /dev/null\nsleep 0.3\n");
+    test_support::set_mode(bin.join("envman"), 0o755);
+    let step = step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = 0;
+            while !done.load(Ordering::Relaxed) {
+                for process in fs::read_dir("/proc").unwrap().flatten() {
+                    let Ok(line) = fs::read(process.path().join("cmdline")) else { continue };
+                    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                    if line.contains("envman add --key") {
+                        seen += 1;
+                    }
+                    if line.contains("envman") || line.contains("apple-services-connection") {
+                        assert_none_in("a command line", &line);
+                    }
+                }
+            }
+            seen
+        });
+        let outcome = step.run();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        assert!(watch.join().unwrap() > 0, "envman was seen at work");
+    });
+}

@@ -1,0 +1,154 @@
+//! What the Step writes, read back by the readers that read it in a build: thousands of sessions
+//! go through Ruby's loader as fastlane calls it, and thousands of values through envman.
+//!
+//! `cargo test --test round_trip` needs `ruby` with its gem http-cookie, and `envman`; so
+//! `cargo test` leaves it out, and `.ci/run` runs it. `PROPTEST_CASES` sets how many cases there
+//! are; each run has others.
+
+#![allow(clippy::expect_used, reason = "what fails here fails a test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use apple_services_connection::apple::cookie::CookieRecord;
+use apple_services_connection::apple::session::Session;
+use apple_services_connection::bitrise::entry::Entry;
+use apple_services_connection::bitrise::envstore;
+use apple_services_connection::bitrise::limits::Limits;
+use apple_services_connection::fastlane::session::to_variable;
+use apple_services_connection::tools;
+use proptest::strategy::{Strategy, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value, json};
+use test_support::strategies::{self, Cookie};
+
+fn cases() -> usize {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
+}
+
+fn samples<T>(strategy: &impl Strategy<Value = T>, count: usize) -> Vec<T> {
+    let mut runner = TestRunner::default();
+    let sample = |_| strategy.new_tree(&mut runner).expect("a strategy that rejects nothing").current();
+    (0..count).map(sample).collect()
+}
+
+#[test]
+fn any_session_comes_back_from_ruby_as_it_was() {
+    let cases = cases();
+    let sessions = samples(&strategies::cookies(), cases);
+    let lines: Vec<String> = sessions.iter().map(|cookies| to_fastlane(cookies)).collect();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/round_trip/load_sessions.rb");
+    let read = output(Command::new("ruby").args(["-W0", "-E", "UTF-8"]).arg(script), &lines.join("\n"));
+    let read: Vec<&str> = read.lines().collect();
+    assert_eq!(read.len(), sessions.len(), "Ruby answers every session");
+
+    let mut lost = 0;
+    for ((cookies, line), read) in sessions.iter().zip(&lines).zip(read) {
+        let read: Value = serde_json::from_str(read).expect("JSON of Ruby");
+        let expected = Value::Array(sorted(cookies.iter().map(as_ruby_has_it).collect()));
+        let found = read.as_array().map(|cookies| Value::Array(sorted(cookies.clone())));
+        if found.as_ref() != Some(&expected) {
+            lost += 1;
+            println!("Ruby read {read}\n  of {line}\n  expected {expected}");
+        }
+    }
+    let cookies: usize = sessions.iter().map(Vec::len).sum();
+    println!("{cases} sessions with {cookies} cookies through Ruby's http-cookie: {lost} lost");
+    assert_eq!(lost, 0, "each is printed above");
+}
+
+fn to_fastlane(cookies: &[Cookie]) -> String {
+    let records = Value::Array(cookies.iter().map(Cookie::record).collect());
+    let records: Vec<CookieRecord> = serde_json::from_value(records).expect("records");
+    let session = Session::from_connection(records, None).expect("cookies that the gem takes");
+    to_variable(&session).expose_secret().to_owned()
+}
+
+fn as_ruby_has_it(cookie: &Cookie) -> Value {
+    let Cookie { name, value, domain, for_domain, path, secure, httponly, max_age } = cookie;
+    json!({
+        "name": name, "value": value, "domain": domain, "for_domain": for_domain, "path": path,
+        "secure": secure, "httponly": httponly, "max_age": max_age,
+    })
+}
+
+/// A jar has an order of its own.
+fn sorted(mut cookies: Vec<Value>) -> Vec<Value> {
+    cookies.sort_by_key(|cookie| cookie.get("name").and_then(Value::as_str).map(str::to_owned));
+    cookies
+}
+
+/// The names of the Step's outputs.
+fn keys() -> Vec<&'static str> {
+    let names: BTreeSet<&str> = tools::TABLE.iter().map(|output| output.name).collect();
+    names.into_iter().collect()
+}
+
+#[test]
+fn any_value_comes_back_from_envman_as_it_was() {
+    let cases = cases();
+    let values = samples(&strategies::text(), cases);
+    let keys = keys();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("envstore.yml");
+    let envman = |arguments: &[&str], input: &str| {
+        let mut command = Command::new("envman");
+        output(command.arg("--path").arg(&path).args(arguments).env("HOME", folder.path()), input)
+    };
+    let no_limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+    let mut lost = 0;
+    for (batch, values) in values.chunks(keys.len()).enumerate() {
+        fs::write(&path, "envs: []\n").expect("an envstore");
+        // What an earlier step has left stays, as envman itself writes it. A value with the byte
+        // of number 0 comes from no step, since no variable can have it.
+        let theirs = values.first().map(|value| value.replace('\0', "")).filter(|value| !value.is_empty());
+        if let Some(theirs) = &theirs {
+            envman(&["add", "--key", "THEIRS", "--no-expand"], theirs);
+        }
+        let entry = |(key, value): (&'static str, &String)| Entry {
+            key,
+            value: Some(value.as_str().into()),
+            is_sensitive: batch % 2 == 0,
+        };
+        let entries: Vec<Entry> = keys.iter().copied().zip(values).map(entry).collect();
+        envstore::write(&path, &entries, no_limits).expect("an envstore of envman");
+        let mut expected: Map<String, Value> =
+            keys.iter().zip(values).map(|(key, value)| ((*key).to_owned(), value.as_str().into())).collect();
+        if let Some(theirs) = theirs {
+            expected.insert("THEIRS".to_owned(), theirs.into());
+        }
+        let read: Value =
+            serde_json::from_str(&envman(&["print", "--format", "json"], "")).expect("JSON of envman");
+        for (key, value) in &expected {
+            if read.get(key) != Some(value) {
+                lost += 1;
+                println!("envman read {:?}\n  of {key}, expected {value:?}", read.get(key));
+            }
+        }
+        // Nothing that was not written, either.
+        let count = read.as_object().map_or(0, Map::len);
+        if count != expected.len() {
+            lost += 1;
+            println!("envman read {count} variables of {}", expected.len());
+        }
+    }
+    println!("{cases} values through envman: {lost} lost");
+    assert_eq!(lost, 0, "each is printed above");
+}
+
+fn output(command: &mut Command, input: &str) -> String {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ruby and envman are there");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    // From another thread: the child may answer before it has read all.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("its output");
+    writer.join().expect("no panic").expect("it reads all");
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    String::from_utf8(output.stdout).expect("UTF-8")
+}

@@ -1,0 +1,57 @@
+//! What holds for every log, whatever it says; `runs` shows whole ones.
+
+use serde_json::json;
+use test_support::{INPUT_ISSUER, Step, all, api_key, apple_id};
+
+#[test]
+fn the_log_names_every_output() {
+    for connected in [api_key(), apple_id()] {
+        let outcome = Step::new().connected(&connected).passes();
+        let (_, listed) = outcome.stdout.split_once("Exporting").unwrap();
+        for entry in outcome.entries() {
+            let line = format!(
+                "- {}{}\n",
+                entry.key,
+                if entry.is_sensitive == Some(true) { " (secret)" } else { "" }
+            );
+            assert!(listed.contains(&line), "{line} in {listed}");
+        }
+    }
+}
+
+#[test]
+fn debug_lines_show_only_when_they_are_asked_for() {
+    let run = |verbose| {
+        let step = Step::new().connected(&api_key()).envstore("envs: [{A: x}]\n");
+        step.set("verbose_log", verbose).set("RUST_LOG", "trace").run().blocks("35;1").len()
+    };
+    assert_eq!(run("no"), 0);
+    assert!(run("yes") > 0);
+}
+
+#[test]
+fn text_from_outside_cannot_pass_for_a_colour_or_a_line() {
+    let forged = "/nowhere/\u{1b}[31;1mforged\u{1b}[0m/AuthKey_FROMINPUT1.p8";
+    let step = Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER);
+    let outcome = step.run();
+    outcome.check_failure();
+    assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
+    let step = Step::new().connected(&all([api_key(), json!({"key_id": "A\u{1b}[31;1mforged"})]));
+    let outcome = step.run();
+    outcome.check_failure();
+    assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
+}
+
+#[test]
+fn arguments_are_answered_and_nothing_else_is_done() {
+    let run = |argument: &str| {
+        let binary = env!("CARGO_BIN_EXE_apple-services-connection");
+        std::process::Command::new(binary).env_clear().arg(argument).output().unwrap()
+    };
+    for argument in ["--help", "--version"] {
+        let output = run(argument);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&output.stdout).lines().next().is_some());
+    }
+    assert_eq!(run("now").status.code(), Some(1));
+}

@@ -1,0 +1,164 @@
+//! The credentials that runs are about, and the answers of servers.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use stand_in::keys::P256;
+use stand_in::{Account, Behaviour, PublicKey, Session, StandIn};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+pub const TOKEN: &str = "Canary-build-token_0123456789";
+
+/// In the connection.
+pub const CONNECTED_KEY_ID: &str = "CONNECTED1";
+pub const CONNECTED_ISSUER: &str = "11111111-96fe-1a63-e053-0824d011072a";
+pub const CONNECTED_APPLE_ID: &str = "connected.canary@example.com";
+pub const CONNECTED_PASSWORD: &str = "canary-connected-password";
+pub const CONNECTED_APP_PASSWORD: &str = "cana-ryco-nnec-tapp";
+pub const COOKIE: &str = "canary-connected-cookie-value";
+
+/// In the inputs.
+pub const INPUT_KEY_ID: &str = "FROMINPUT1";
+pub const INPUT_ISSUER: &str = "22222222-96fe-1a63-e053-0824d011072a";
+pub const INPUT_APPLE_ID: &str = "inputs.canary@example.org";
+pub const INPUT_PASSWORD: &str = "canary-inputs-password";
+pub const INPUT_APP_PASSWORD: &str = "cana-ryin-puts-appp";
+
+/// One server for all tests; each run has a scenario name of its own.
+pub static SERVER: LazyLock<StandIn> = LazyLock::new(|| StandIn::start().expect("a stand-in on loopback"));
+
+/// The private key in the connection.
+pub static CONNECTED_KEY: LazyLock<P256> = LazyLock::new(|| P256::generate().expect("a key"));
+
+/// The private key in the inputs.
+pub static INPUT_KEY: LazyLock<P256> = LazyLock::new(|| P256::generate().expect("a key"));
+
+pub fn unique_name() -> String {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    format!("run {}", LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+pub fn pem() -> &'static str {
+    &INPUT_KEY.private_pem
+}
+
+/// The base64 between header and footer.
+pub fn pem_body(pem: &str) -> String {
+    pem.lines().filter(|line| !line.starts_with("-----")).collect()
+}
+
+pub fn in_days(days: i64) -> String {
+    (OffsetDateTime::now_utc() + Duration::days(days)).format(&Rfc3339).unwrap()
+}
+
+/// The account that the connected API key belongs to.
+pub fn account(behaviours: Vec<Behaviour>) -> Account {
+    account_of(&CONNECTED_KEY, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), behaviours)
+}
+
+/// The account that this API key belongs to; an individual key has no issuer.
+pub fn account_of(key: &P256, key_id: &str, issuer: Option<&str>, behaviours: Vec<Behaviour>) -> Account {
+    Account {
+        public_key: PublicKey::from_spki_pem(&key.public_pem).unwrap(),
+        key_id: key_id.to_owned(),
+        issuer_id: issuer.map(str::to_owned),
+        enterprise: false,
+        clock_skew_seconds: 0,
+        behaviours,
+    }
+}
+
+/// The fields of a connected API key.
+pub fn api_key() -> Value {
+    json!({
+        "key_id": CONNECTED_KEY_ID,
+        "issuer_id": CONNECTED_ISSUER,
+        "private_key": CONNECTED_KEY.private_pem,
+    })
+}
+
+/// The fields of a connected Apple ID with everything that it can have.
+pub fn apple_id() -> Value {
+    json!({
+        "apple_id": CONNECTED_APPLE_ID,
+        "password": CONNECTED_PASSWORD,
+        "app_specific_password": CONNECTED_APP_PASSWORD,
+        "connection_expiry_date": in_days(20),
+        "session_cookies": {"https://idmsa.apple.com": [cookie("myacinfo", COOKIE)]},
+    })
+}
+
+pub fn cookie(name: &str, value: &str) -> Value {
+    json!({
+        "name": name, "value": value, "domain": "apple.com", "path": "/",
+        "secure": true, "httponly": true,
+    })
+}
+
+/// The fields of a connected Apple ID whose session is for the stand-in, too.
+pub fn connected_session() -> Value {
+    // Plain http, so not `secure`.
+    let own = json!({
+        "name": "myacinfo", "value": "canary-session", "domain": "127.0.0.1", "for_domain": false,
+        "path": "/", "secure": false,
+    });
+    let apples = json!({"name": "DES1", "value": "canary-des", "domain": "idmsa.apple.com"});
+    all([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [own, apples]}})])
+}
+
+/// A session as `fastlane spaceauth` prints it, for the stand-in.
+pub fn pasted_session() -> String {
+    spaceauth(&[("myacinfo", "canary-session")])
+        .replace("idmsa.apple.com", "127.0.0.1")
+        .replace("secure: true", "secure: false")
+}
+
+/// What Apple's website knows of these two.
+pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
+    let cookies = BTreeMap::from([("myacinfo".to_owned(), "canary-session".to_owned())]);
+    Session { cookies, behaviours, ..Session::default() }
+}
+
+/// One document from the fields of several; later ones win.
+pub fn all(parts: impl IntoIterator<Item = Value>) -> Value {
+    let fields = parts.into_iter().flat_map(|part| part.as_object().expect("an object").clone());
+    Value::Object(fields.collect())
+}
+
+/// An answer that asks to be asked again at once, for every request from here on.
+pub fn always_busy(code: u16) -> Vec<Behaviour> {
+    vec![busy(code).forever()]
+}
+
+pub fn busy(code: u16) -> Behaviour {
+    status(code, &[("Retry-After", "0")])
+}
+
+pub fn status(code: u16, headers: &[(&str, &str)]) -> Behaviour {
+    let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Behaviour::Status { code, headers, body: String::new() }
+}
+
+pub fn redirect(to: impl Into<String>) -> Behaviour {
+    Behaviour::Redirect { code: 302, to: to.into() }
+}
+
+/// A session as `fastlane spaceauth` prints it, with newlines written `\n`.
+pub fn spaceauth(cookies: &[(&str, &str)]) -> String {
+    let cookies = cookies.iter().map(|(name, value)| {
+        format!(
+            "- !ruby/object:HTTP::Cookie\\n  name: {name}\\n  value: {value}\\n  domain: idmsa.apple.com\\n  \
+             for_domain: true\\n  path: \"/\"\\n  secure: true\\n  httponly: true\\n  expires: \\n  max_age: \\n  \
+             created_at: 2026-01-01 12:00:00.000000000 +01:00\\n  accessed_at: 2026-01-01 12:00:01.000000000 +01:00\\n"
+        )
+    });
+    format!("---\\n{}", cookies.collect::<String>())
+}
+
+/// The cookies in `FASTLANE_SESSION`, loaded as fastlane does.
+pub fn load_session(session: &str) -> Vec<BTreeMap<String, serde_yaml::Value>> {
+    serde_yaml::from_str(&session.replace("\\n", "\n")).expect("fastlane can load the session")
+}

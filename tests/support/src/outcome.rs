@@ -1,0 +1,264 @@
+//! What a run did, and what must hold for every run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use stand_in::Request;
+use tempfile::TempDir;
+
+use crate::step::content;
+
+/// The file in the folder of a run that takes its summary.
+pub(crate) const SUMMARY: &str = "summary.md";
+
+/// Outputs that the Bitrise CLI must redact, and no others.
+const SECRET_OUTPUTS: [&str; 5] = [
+    "FASTLANE_PASSWORD",
+    "FASTLANE_SESSION",
+    "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
+    "BITRISE_PORTAL_DATA_JSON",
+    "APP_STORE_CONNECT_TOKEN",
+];
+
+/// A value in the envstore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub key: String,
+    pub value: String,
+    pub is_sensitive: Option<bool>,
+    pub is_expand: Option<bool>,
+}
+
+/// What a run did.
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub took: std::time::Duration,
+    pub stdout: String,
+    pub stderr: String,
+    pub envstore: PathBuf,
+    pub envstore_text: Option<String>,
+    /// The names of what is in the temporary folder afterwards.
+    pub leftovers: BTreeSet<String>,
+    /// The requests to the connection, and to files of the same scenario.
+    pub requests: Vec<Request>,
+    pub(crate) before: Option<Vec<u8>>,
+    pub(crate) store_before: BTreeSet<String>,
+    /// Keeps what the run wrote until the test has looked at it.
+    pub root: TempDir,
+}
+
+/// The form in which a secret has slipped into a text: each of its lines, the whole of it as
+/// base64 at any offset, hexadecimal, percent-encoded, escaped as JSON or by `Debug`, and any
+/// aligned 16 characters of it.
+pub fn find_leak(text: &str, secret: &str) -> Option<String> {
+    /// What is longer is only looked for line by line.
+    const LONG: usize = 16 * 1024;
+    let unescaped = text.replace("\\n", "\n");
+    let secret_lines = secret.replace("\\n", "\n");
+    let mut lines = secret_lines.lines().map(str::trim);
+    if let Some(line) =
+        lines.find(|line| line.len() >= 6 && !line.starts_with("-----") && unescaped.contains(*line))
+    {
+        return Some(line.to_owned());
+    }
+    if secret.len() > LONG {
+        return None;
+    }
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![
+        format!("{secret:?}").trim_matches('"').to_owned(),
+        serde_json::Value::from(secret).to_string().trim_matches('"').to_owned(),
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+        hex.to_uppercase(),
+        hex,
+    ];
+    for offset in 0..3 {
+        let encoded = STANDARD.encode(format!("{}{secret}", " ".repeat(offset)));
+        // Without the letters that its neighbours change.
+        forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
+    }
+    let characters: Vec<_> = secret.chars().collect();
+    forms.extend(characters.chunks_exact(16).map(|chunk| chunk.iter().collect()));
+    // Every key has the same header, and some errors say what it is.
+    let text = text.replace("-----BEGIN PRIVATE KEY-----", "").replace("-----END PRIVATE KEY-----", "");
+    forms.into_iter().find(|form| form.len() >= 12 && text.contains(form.as_str()))
+}
+
+impl Outcome {
+    /// The text of the last red block, which the Bitrise CLI shows as the Step's error.
+    #[track_caller]
+    pub fn error(&self) -> String {
+        self.blocks("31;1").pop().unwrap_or_else(|| panic!("no red line in:\n{}", self.stdout))
+    }
+
+    pub fn warnings(&self) -> Vec<String> {
+        self.blocks("33;1")
+    }
+
+    pub fn titles(&self) -> Vec<String> {
+        self.blocks("34;1")
+    }
+
+    pub fn done(&self) -> Vec<String> {
+        self.blocks("32;1")
+    }
+
+    /// All texts between the colour code and the next one.
+    pub fn blocks(&self, colour: &str) -> Vec<String> {
+        let blocks =
+            self.stdout.split("\x1b[").filter_map(|block| block.strip_prefix(colour)?.strip_prefix('m'));
+        blocks.map(str::to_owned).collect()
+    }
+
+    /// What the run wrote for the build's page, as Markdown.
+    pub fn summary(&self) -> Option<String> {
+        fs::read_to_string(self.root.path().join(SUMMARY)).ok()
+    }
+
+    /// What the run added or replaced, in order, as a YAML parser reads it.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.envstore_text.as_deref().map(parse_envstore).unwrap_or_default()
+    }
+
+    pub fn output(&self, key: &str) -> Option<String> {
+        let mut values = self.entries().into_iter().filter(|entry| entry.key == key).map(|entry| entry.value);
+        let value = values.next();
+        assert_eq!(values.next(), None, "{key} is there once");
+        value
+    }
+
+    #[track_caller]
+    pub fn expect(&self, key: &str) -> String {
+        self.output(key).unwrap_or_else(|| panic!("no {key} in {:?}", self.envstore_text))
+    }
+
+    /// `APPLE_AUTH_METHOD` and `APPLE_AUTH_SOURCE`.
+    #[track_caller]
+    pub fn chosen(&self) -> (String, String) {
+        (self.expect("APPLE_AUTH_METHOD"), self.expect("APPLE_AUTH_SOURCE"))
+    }
+
+    pub(crate) fn check_secrets(&self, secrets: &[String]) {
+        assert_eq!(self.stderr, "", "all of the log is on standard output");
+        let shown = format!("{}\n{}", self.stdout, self.summary().unwrap_or_default());
+        for secret in secrets {
+            assert_eq!(find_leak(&shown, secret), None, "in the log or the summary:\n{shown}");
+        }
+        for request in &self.requests {
+            assert_eq!(request.violations, Vec::<String>::new(), "{request:?}");
+        }
+    }
+
+    #[track_caller]
+    pub fn check_success(&self) {
+        assert_eq!(self.code, Some(0), "{}", self.stdout);
+        assert_eq!(self.blocks("31;1"), Vec::<String>::new(), "nothing is red");
+        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last colour ends");
+        let before = self.before.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let kept: Vec<Entry> = before.as_deref().map(parse_envstore).unwrap_or_default();
+        let text = self.envstore_text.as_deref().unwrap_or_default();
+        let entries = self.entries();
+        for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
+            let secret = SECRET_OUTPUTS.contains(&entry.key.as_str());
+            assert_eq!(entry.is_expand, Some(false), "{entry:?}");
+            assert_eq!(entry.is_sensitive.unwrap_or(false), secret, "{entry:?}");
+            // YAML 1.1 would make something else of `no`, `0123` or `1_000`.
+            assert!(text.contains(&format!("- {}: \"", entry.key)), "{} is quoted in:\n{text}", entry.key);
+        }
+        read_back_with_envman(&self.envstore, &entries, &kept);
+        let folders = self.leftovers.iter().filter(|name| name.starts_with("apple-services-connection-"));
+        assert_eq!(folders.count(), self.leftovers.len(), "only the private folder: {:?}", self.leftovers);
+        self.check_store_folder();
+    }
+
+    #[track_caller]
+    pub fn check_failure(&self) {
+        assert_eq!(self.code, Some(1), "{}", self.stdout);
+        let now = content(&self.envstore);
+        assert!(now == self.before, "nothing is exported: {:?}", self.envstore_text);
+        assert_eq!(self.leftovers, BTreeSet::new(), "no file is left behind");
+        self.check_store_folder();
+        let error = self.error();
+        let last_line = self.stdout.trim_end().lines().next_back().unwrap_or_default();
+        assert_eq!(last_line, format!("\x1b[31;1m{error}\x1b[0m"), "the last line is the error, whole");
+        assert!(error.ends_with('.') && !error.ends_with(".."), "a sentence: {error}");
+        assert!(error.split_whitespace().count() >= 8, "what is wrong, then what to do: {error}");
+    }
+
+    #[track_caller]
+    fn check_store_folder(&self) {
+        let mut expected = self.store_before.clone();
+        let folder = self.root.path().join("store");
+        if self.envstore.parent() == Some(&folder) && self.envstore.exists() {
+            expected.insert(self.envstore.file_name().unwrap().to_string_lossy().into_owned());
+        }
+        assert_eq!(names_in(&folder), expected, "no temporary file is left beside the envstore");
+    }
+}
+
+pub fn names_in(folder: &Path) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+pub fn mode(path: impl AsRef<Path>) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+pub fn set_mode(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn parse_envstore(text: &str) -> Vec<Entry> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        envs: Option<Vec<BTreeMap<String, serde_yaml::Value>>>,
+    }
+    let Ok(file) = serde_yaml::from_str::<Option<File>>(text) else { return Vec::new() };
+    let envs = file.and_then(|file| file.envs).unwrap_or_default();
+    let entry = |mut env: BTreeMap<String, serde_yaml::Value>| {
+        let opts = env.remove("opts").unwrap_or_default();
+        let flag = |name: &str| opts.get(name).and_then(serde_yaml::Value::as_bool);
+        let (key, value) = env.into_iter().next().expect("an entry has a key");
+        let value = match value {
+            serde_yaml::Value::String(value) => value,
+            other => format!("not a string: {other:?}"),
+        };
+        Entry { key, value, is_sensitive: flag("is_sensitive"), is_expand: flag("is_expand") }
+    };
+    envs.into_iter().map(entry).collect()
+}
+
+/// The real envman, where it is on the PATH.
+pub fn envman() -> Option<&'static Path> {
+    static ENVMAN: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join("envman")).find(|file| file.is_file())
+    });
+    ENVMAN.as_deref()
+}
+
+/// Has the real envman read our entries, as the Bitrise CLI does after the Step.
+fn read_back_with_envman(envstore: &Path, entries: &[Entry], kept: &[Entry]) {
+    let Some(envman) = envman() else { return };
+    let print = |more: &[&str]| -> BTreeMap<String, String> {
+        let mut command = Command::new(envman);
+        command.arg("--path").arg(envstore).args(["print", "--format", "json", "--expand"]).args(more);
+        let output = command.env_clear().env("HOME", envstore.parent().unwrap()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("envman printed {text}: {error}"))
+    };
+    let (all, secret) = (print(&[]), print(&["--sensitive-only"]));
+    for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
+        assert_eq!(all.get(&entry.key), Some(&entry.value), "{} as envman reads it", entry.key);
+        let is_secret = SECRET_OUTPUTS.contains(&entry.key.as_str());
+        assert_eq!(secret.contains_key(&entry.key), is_secret, "{} as envman marks it", entry.key);
+    }
+}

@@ -1,0 +1,80 @@
+//! What users read, as files that a change in wording shows in: `tests/snapshots`.
+//!
+//! `SNAPSHOTS=overwrite cargo test` writes them anew; the diff is what to review. What differs
+//! from run to run stands in them as a named mark, such as `[ROOT]` or `[PORT]`. Nothing else
+//! does: no part of a text is left out, and no wildcard is taken.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use snapbox::{Assert, Data, IntoData as _, Redactions};
+use time::{Duration, OffsetDateTime};
+
+use crate::Outcome;
+
+/// Compares the whole log, with its colours, with `runs/<name>.term.svg`, and the summary on the
+/// build's page with `runs/<name>.md`.
+#[track_caller]
+pub fn assert_run(name: &str, outcome: &Outcome) {
+    assert_same(&format!("runs/{name}.term.svg"), &outcome.stdout);
+    let summary = outcome.summary().expect("the run writes a summary");
+    assert_same(&format!("runs/{name}.md"), &summary);
+}
+
+/// Compares what is said in each of several cases with `sentences/<name>.txt`: the cases'
+/// names, and indented below them what is said in all of them.
+#[track_caller]
+pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display, impl Into<String>)>) {
+    let mut text = String::new();
+    let mut rows = rows.into_iter().map(|(case, said)| (case.to_string(), said.into())).peekable();
+    while let Some((case, said)) = rows.next() {
+        text.push_str(&case);
+        text.push('\n');
+        if rows.peek().is_none_or(|(_, next)| marked(next) != marked(&said)) {
+            for line in said.lines() {
+                text.push_str("    ");
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    assert_same(&format!("sentences/{name}.txt"), &text);
+}
+
+#[track_caller]
+fn assert_same(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots").join(file);
+    let expected = Data::read_from(&path, None).raw();
+    Assert::new().action_env("SNAPSHOTS").eq(marked(text).into_data(), expected);
+}
+
+/// The text with a mark for each part that differs from run to run.
+fn marked(text: &str) -> String {
+    static MARKS: LazyLock<Redactions> = LazyLock::new(|| {
+        let temporary = regex::escape(std::env::temp_dir().to_str().unwrap().trim_end_matches('/'));
+        // What a fixture dates in so many days from now.
+        let today = OffsetDateTime::now_utc().date();
+        let near: Vec<_> = (-100..=100).map(|days| (today + Duration::days(days)).to_string()).collect();
+        let marks = [
+            ("[ROOT]", format!("(/private)?{temporary}/step-[A-Za-z0-9]{{6}}")),
+            ("[RANDOM]", "(apple-services-connection|\\.envstore)-(?<redacted>[A-Za-z0-9]{6})\\b".to_owned()),
+            ("[PORT]", "(127\\.0\\.0\\.1|localhost):(?<redacted>[0-9]+)".to_owned()),
+            ("[RUN]", "\\brun(%20| )[0-9]+".to_owned()),
+            ("[DATE]", format!("({})([ T][0-9:]+( UTC|Z))?", near.join("|"))),
+            ("[DAYS]", "(?<redacted>[0-9]{3,}) days".to_owned()),
+            ("[SECONDS]", "(?<redacted>[0-9]+) seconds (ahead|behind|ago)".to_owned()),
+            ("[PAUSE]", "again in (?<redacted>[0-9.]+ s)\\b".to_owned()),
+            ("[TIME]", "verification time (?<redacted>[0-9]+)".to_owned()),
+            ("[TIME]", "took (?<redacted>[0-9.]+ ms)\\b".to_owned()),
+            ("[NUMBER]", "os error (?<redacted>[0-9]+)".to_owned()),
+        ];
+        let mut redactions = Redactions::new();
+        for (mark, pattern) in marks {
+            redactions.insert(mark, Regex::new(&pattern).unwrap()).unwrap();
+        }
+        redactions
+    });
+    MARKS.redact(text)
+}

@@ -1,0 +1,297 @@
+//! The builder for runs of the Step.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use stand_in::{Account, Behaviour, Connection, Session};
+use tempfile::TempDir;
+
+use crate::fixtures::{
+    INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, SERVER, TOKEN, pem, unique_name,
+};
+use crate::outcome::{Outcome, SUMMARY, names_in};
+
+/// The binary under test. Newer versions of cargo say where it is; older ones put it into the
+/// folder above the test's.
+fn binary() -> PathBuf {
+    const NAME: &str = "apple-services-connection";
+    if let Some(path) = std::env::var_os(format!("CARGO_BIN_EXE_{NAME}")) {
+        return path.into();
+    }
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join(NAME)
+}
+
+/// What is in a file, unless it is of a length that nobody can hold.
+pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
+    const MOST: u64 = 1 << 30;
+    fs::metadata(path).ok().filter(|file| file.len() <= MOST)?;
+    fs::read(path).ok()
+}
+
+/// A run of the Step, about to start.
+#[must_use]
+pub struct Step {
+    root: TempDir,
+    env: BTreeMap<OsString, OsString>,
+    /// Never to be seen in the log.
+    secrets: Vec<String>,
+    scenario: String,
+    /// What the user of the run is, when it must not be root.
+    uid: Option<u32>,
+    umask: Option<&'static str>,
+    /// A program that runs it, with its arguments.
+    under: Option<(PathBuf, Vec<OsString>)>,
+}
+
+impl Step {
+    /// On Bitrise, with nothing connected and nothing in the inputs.
+    pub fn new() -> Self {
+        Self::off_bitrise().connected(&json!({}))
+    }
+
+    /// Without a build URL.
+    pub fn off_bitrise() -> Self {
+        let root = tempfile::Builder::new().prefix("step-").tempdir().unwrap();
+        let step = Self {
+            root,
+            env: BTreeMap::new(),
+            secrets: Vec::new(),
+            scenario: unique_name(),
+            uid: None,
+            umask: None,
+            under: None,
+        };
+        for folder in ["home", "tmp", "work", "store"] {
+            fs::create_dir(step.path(folder)).unwrap();
+        }
+        let (home, tmp, store) = (step.path("home"), step.path("tmp"), step.envstore_path());
+        let summary = step.path(SUMMARY);
+        let step = step.set("HOME", home).set("TMPDIR", tmp).set("ENVMAN_ENVSTORE_PATH", store);
+        let step = step.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", summary);
+        // No test asks Apple: not by default, and not by mistake.
+        step.set("verify", "no").asks_at(SERVER.origin())
+    }
+
+    /// With this document in the connection.
+    pub fn connected(self, body: &Value) -> Self {
+        self.connected_with(body, Vec::new())
+    }
+
+    pub fn connected_with(mut self, body: &Value, behaviours: Vec<Behaviour>) -> Self {
+        self.note_secrets(body);
+        self.connected_as_text(body.to_string(), behaviours)
+    }
+
+    pub fn connected_as_text(self, body: impl Into<String>, behaviours: Vec<Behaviour>) -> Self {
+        let connection = Connection { token: TOKEN.to_owned(), body: body.into(), behaviours };
+        let build_url = SERVER.connection(&self.scenario, connection);
+        self.set("BITRISE_BUILD_URL", build_url).set("BITRISE_BUILD_API_TOKEN", TOKEN).secret(TOKEN)
+    }
+
+    fn note_secrets(&mut self, body: &Value) {
+        const SECRET: [&str; 5] = ["private_key", "password", "app_specific_password", "apple_id", "value"];
+        match body {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value {
+                        Value::String(text) if SECRET.contains(&name.as_str()) => {
+                            self.secrets.push(text.clone());
+                        }
+                        other => self.note_secrets(other),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.note_secrets(item)),
+            _ => {}
+        }
+    }
+
+    /// Sets an input, or another environment variable.
+    pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        let value = value.as_ref();
+        if ["apple_id", "password", "app_password", "fastlane_session", "build_api_token"].contains(&name) {
+            self.secrets.push(value.to_string_lossy().into_owned());
+        }
+        self.env.insert(name.into(), value.to_owned());
+        self
+    }
+
+    /// Puts this in the place of all of Apple's services.
+    pub fn asks_at(self, url: &str) -> Self {
+        self.set("app_store_connect_url", url)
+            .set("app_store_connect_enterprise_url", url)
+            .set("apple_session_url", url)
+    }
+
+    /// Has this account answer for the API key, with `verify` at its default.
+    pub fn verified_by(self, account: Account) -> Self {
+        let url = SERVER.app_store_connect(&self.scenario, account);
+        self.asks_at(&url).unset("verify")
+    }
+
+    /// Has this session be the one that Apple's website knows, with `verify` at its default.
+    pub fn verified_by_session(self, session: Session) -> Self {
+        let url = SERVER.apple_session(&self.scenario, session);
+        self.asks_at(&url).unset("verify")
+    }
+
+    pub fn set_all<'a>(self, inputs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        inputs.into_iter().fold(self, |step, (name, value)| step.set(name, value))
+    }
+
+    pub fn unset(mut self, name: &str) -> Self {
+        self.env.remove(OsStr::new(name));
+        self
+    }
+
+    /// What must not show in the log, beyond what is secret by its name.
+    pub fn secret(mut self, text: impl Into<String>) -> Self {
+        self.secrets.push(text.into());
+        self
+    }
+
+    /// A complete API key in the inputs.
+    pub fn with_key_inputs(self) -> Self {
+        self.set("api_key_path", pem())
+            .set("api_key_id", INPUT_KEY_ID)
+            .set("api_issuer", INPUT_ISSUER)
+            .secret(pem())
+    }
+
+    /// A complete Apple ID in the inputs.
+    pub fn with_apple_id_inputs(self) -> Self {
+        self.set("apple_id", INPUT_APPLE_ID).set("password", INPUT_PASSWORD)
+    }
+
+    /// A file in the folder of the run; `home`, `work` (where it starts), `tmp` and `store` are there.
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    pub fn envstore(self, text: impl AsRef<[u8]>) -> Self {
+        self.file("store/envstore.yml", text)
+    }
+
+    pub fn umask(mut self, umask: &'static str) -> Self {
+        self.umask = Some(umask);
+        self
+    }
+
+    /// Runs as an ordinary user where the tests run as root, so that modes mean something.
+    pub fn not_as_root(mut self) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        if fs::metadata(self.root.path()).unwrap().uid() == 0 {
+            const NOBODY: u32 = 65534;
+            self.uid = Some(NOBODY);
+            for folder in ["", "home", "tmp", "work", "store"] {
+                std::os::unix::fs::chown(self.path(folder), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+            // Where cargo builds, another user may not look.
+            let copy = self.path("work/step");
+            let binary = binary();
+            fs::hard_link(&binary, &copy).or_else(|_: io::Error| fs::copy(binary, &copy).map(drop)).unwrap();
+        }
+        self
+    }
+
+    /// Has this program run it, such as `strace`.
+    pub fn under(mut self, program: &str, arguments: &[&str]) -> Self {
+        self.under = Some((program.into(), arguments.iter().map(Into::into).collect()));
+        self
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root.path().join(below)
+    }
+
+    pub fn envstore_path(&self) -> PathBuf {
+        self.path("store/envstore.yml")
+    }
+
+    pub fn scenario(&self) -> &str {
+        &self.scenario
+    }
+
+    /// Runs it, and checks what must hold for every run.
+    pub fn run(self) -> Outcome {
+        self.run_while(|_| {})
+    }
+
+    /// Runs it, does something meanwhile, and checks what must hold for every run.
+    pub fn run_while(self, meanwhile: impl FnOnce(&Child)) -> Outcome {
+        let envstore = self.env.get(OsStr::new("ENVMAN_ENVSTORE_PATH")).map(PathBuf::from);
+        let envstore = envstore.unwrap_or_else(|| self.envstore_path());
+        let before = content(&envstore);
+        let store_before = names_in(&self.path("store"));
+        let began = Instant::now();
+        let child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        meanwhile(&child);
+        let output = child.wait_with_output().unwrap();
+        let stdout = String::from_utf8(output.stdout).expect("the log is UTF-8");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let requests = SERVER.requests_for(&self.scenario);
+        let outcome = Outcome {
+            code: output.status.code(),
+            took: began.elapsed(),
+            envstore_text: content(&envstore).and_then(|text| String::from_utf8(text).ok()),
+            leftovers: names_in(&self.path("tmp")),
+            store_before,
+            envstore,
+            before,
+            stdout,
+            stderr,
+            requests,
+            root: self.root,
+        };
+        outcome.check_secrets(&self.secrets);
+        outcome
+    }
+
+    fn command(&self) -> Command {
+        let binary = if self.uid.is_some() { self.path("work/step") } else { binary() };
+        let mut command = match (self.umask, &self.under) {
+            (None, None) => Command::new(binary),
+            (Some(umask), _) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("umask {umask}; exec \"$0\"")]).arg(binary);
+                shell
+            }
+            (None, Some((program, arguments))) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+        };
+        command.env_clear().envs(&self.env).current_dir(self.path("work")).stdin(Stdio::null());
+        if let Some(uid) = self.uid {
+            command.uid(uid).gid(uid);
+        }
+        command
+    }
+
+    /// Runs it, expects that it succeeds, and checks what must hold then.
+    pub fn passes(self) -> Outcome {
+        let outcome = self.run();
+        outcome.check_success();
+        outcome
+    }
+
+    /// Runs it, expects that it fails, and checks what must hold then. Gives the last red line.
+    #[track_caller]
+    pub fn fails(self) -> String {
+        let outcome = self.run();
+        outcome.check_failure();
+        outcome.error()
+    }
+}

@@ -1,0 +1,159 @@
+//! What the properties are tried on: strings that some reader takes for something else.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Pieces that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell.
+const PIECES: &[&str] = &[
+    "a: b",
+    ": ",
+    " #",
+    "# c",
+    "\"",
+    "'",
+    "\"\"",
+    "''",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "no",
+    "Yes",
+    "off",
+    "true",
+    "~",
+    "null",
+    "",
+    ".inf",
+    ".nan",
+    "<<",
+    "=",
+    "0123",
+    "0o17",
+    "1_000",
+    "0x1F",
+    "0b11",
+    "12e5",
+    "1.5",
+    "1:30:00",
+    "2031-01-02",
+    "2031-01-02 03:04:05 Z",
+    "-",
+    "\\n",
+    "\\\\n",
+    "\\",
+    "\\r",
+    "\\x41",
+    " ",
+    "  ",
+    "%",
+    "@",
+    "`",
+    "!",
+    "!!int 3",
+    "!ruby/object:Object {}",
+    "&a",
+    "*a",
+    "- i",
+    "? k",
+    "|",
+    ">",
+    "|-",
+    "---",
+    "...",
+    "$HOME",
+    "${HOME}",
+    "$(id)",
+    "%{x}",
+    "é",
+    "漢",
+    "😀",
+    "\u{a0}",
+    "\u{2028}",
+    "\u{85}",
+    "\u{feff}",
+    "\u{fffe}",
+    "\u{10ffff}",
+    "\u{80}",
+];
+
+const LINES: &[&str] =
+    &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
+
+/// Any string, most often made of pieces that are something to somebody.
+pub fn text() -> impl Strategy<Value = String> {
+    let pieces = || prop_oneof![4 => select(PIECES), 1 => select(LINES)];
+    prop_oneof![
+        1 => select(PIECES).prop_map(str::to_owned),
+        4 => prop::collection::vec(pieces(), 0..8).prop_map(|pieces| pieces.concat()),
+        2 => prop::collection::vec(any::<char>(), 0..40).prop_map(|chars| chars.into_iter().collect()),
+        1 => "[ -~]{0,60}",
+        1 => "[0-9eE_:.+-]{1,12}",
+    ]
+}
+
+/// A cookie as the connection spells it, and what the `http-cookie` gem is to make of it.
+#[derive(Debug, Clone)]
+pub struct Cookie {
+    pub name: String,
+    pub value: String,
+    pub domain: String,
+    pub for_domain: bool,
+    pub path: String,
+    pub secure: bool,
+    pub httponly: bool,
+    /// Seconds from now on, long enough to outlive any run.
+    pub max_age: Option<u32>,
+}
+
+impl Cookie {
+    /// As a record of the connection's document.
+    pub fn record(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name, "value": self.value, "domain": self.domain, "for_domain": self.for_domain,
+            "path": self.path, "secure": self.secure, "httponly": self.httponly, "max_age": self.max_age,
+        })
+    }
+}
+
+/// Up to a dozen cookies, each with a name of its own: of two alike, a jar keeps one.
+pub fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
+    prop::collection::vec(cookie(), 1..12).prop_map(|mut cookies| {
+        for (number, cookie) in cookies.iter_mut().enumerate() {
+            cookie.name.push_str(&number.to_string());
+        }
+        cookies
+    })
+}
+
+fn cookie() -> impl Strategy<Value = Cookie> {
+    let without = |refused: fn(char) -> bool| text().prop_map(move |text| text.replace(refused, ""));
+    let value = without(|c| c < ' ' || c == '\u{7f}');
+    let name = without(|c| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c));
+    // Names of hosts, some of which YAML reads as numbers.
+    let domain = prop_oneof![
+        3 => select(&["idmsa.apple.com", "apple.com", "appstoreconnect.apple.com"][..]).prop_map(str::to_owned),
+        1 => "[a-z][a-z0-9]{0,8}(\\.[a-z0-9]{1,5}){0,2}\\.(com|org)",
+        1 => "[1-9][0-9]?\\.[1-9][0-9]?\\.[1-9]\\.[1-9]",
+    ];
+    let path = prop_oneof![2 => Just("/".to_owned()), 1 => value_path()];
+    let flags = any::<(bool, bool, bool)>();
+    let max_age = prop_oneof![1 => Just(None), 1 => (86_400_u32..=31_536_000).prop_map(Some)];
+    (name, value, domain, path, flags, max_age).prop_map(
+        |(name, value, domain, path, (for_domain, secure, httponly), max_age)| Cookie {
+            name: format!("n{name}"),
+            value,
+            domain,
+            for_domain,
+            path,
+            secure,
+            httponly,
+            max_age,
+        },
+    )
+}
+
+fn value_path() -> impl Strategy<Value = String> {
+    text().prop_map(|text| format!("/{}", text.replace(|c: char| c < ' ' || c == '\u{7f}', "")))
+}
