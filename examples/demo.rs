@@ -168,7 +168,7 @@ fn run_step(binary: &Path, variables: &[(&str, &str)], services: &StandIn) -> Re
     heading("Who was asked");
     for request in services.requests().iter().skip(requests_before) {
         let who = match request.service {
-            Service::Connection => "Bitrise",
+            Service::Connection | Service::Annotations => "Bitrise",
             Service::AppStoreConnect => "App Store Connect API",
             Service::AppleSession => "App Store Connect",
             Service::File | Service::Unknown => "another",

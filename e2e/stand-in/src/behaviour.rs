@@ -136,6 +136,19 @@ impl Behaviour {
         )
     }
 
+    /// Whether the service does what a good request asks of it, however the answer then arrives.
+    pub(crate) fn lets_the_service_act(&self) -> bool {
+        match self {
+            Self::Status { code, .. } => (200..300).contains(code),
+            Self::ResetBeforeAnswer
+            | Self::CloseBeforeAnswer
+            | Self::Raw(_)
+            | Self::Redirect { .. }
+            | Self::Html => false,
+            _ => true,
+        }
+    }
+
     /// The next behaviour of a list; uses it up unless it is [`Behaviour::Forever`].
     pub(crate) fn next_of(list: &mut VecDeque<Self>) -> Self {
         match list.front() {

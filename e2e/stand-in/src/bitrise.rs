@@ -1,6 +1,18 @@
 //! Bitrise's connected credential, and a host of files.
 
+use crate::Behaviour;
 use crate::http::{Answer, Head, Judgement};
+
+/// A Bitrise build with its connected credential.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// What the header `BUILD_API_TOKEN` must be.
+    pub token: String,
+    /// The answer's body, served as it is.
+    pub body: String,
+    /// One per request, in order.
+    pub behaviours: Vec<Behaviour>,
+}
 
 /// What Bitrise calls the connected credential, below the build URL.
 pub(crate) const CONNECTION_FILE: &str = "apple_developer_portal_data.json";

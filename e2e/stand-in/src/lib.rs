@@ -1,6 +1,6 @@
 //! Plays, on loopback, the web services that the Step talks to: Bitrise's connected credential
-//! with a host of .p8 files, and Apple's App Store Connect API with the session check of its
-//! website.
+//! with a host of .p8 files, its build annotations, and Apple's App Store Connect API with the
+//! session check of its website.
 //!
 //! It checks what it is sent as strictly as the real services do, records every request with
 //! what it made of it, and misbehaves when a scenario says so. Every scenario has a name, so one
@@ -10,12 +10,14 @@
 //! |---|---|---|
 //! | `/build/<name>/apple_developer_portal_data.json` | [`Connection`] | a wrong `BUILD_API_TOKEN`: 401 |
 //! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
-//! | `/asc/<name>/v1/apps?limit=1`, `/asc/<name>/v1/bundleIds?limit=1` | [`Account`] | a token that Apple refuses: 401; `apps` for enterprise: 404; another query: 400 |
-//! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 |
+//! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), another path, `apps` for enterprise (404), a parameter (400), one request too many (429) |
+//! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 or 403 |
+//! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; what is no annotation: 400, 411, 415 |
 //!
-//! Everywhere: 405 for any method but GET; 404 for a name that no scenario has; 400, and a
-//! [violation](Request::violations), for a credential header on a path that it is not for, for a
-//! wrong or repeated `Host`, and for a GET with a body.
+//! Everywhere: 405 for any method but GET (PUT for annotations); 404 for a name that no scenario
+//! has; 400, and a [violation](Request::violations), for a credential header on a path that it is
+//! not for, for a wrong or repeated `Host`, and for a GET with a body. A connection is kept alive
+//! until its client closes it, and each has its [number](Request::connection).
 //!
 //! ```
 //! use stand_in::{Behaviour, Connection, StandIn};
@@ -36,25 +38,33 @@
 
 #![forbid(unsafe_code)]
 
-mod apple;
+mod annotations;
+mod app_store_connect;
 mod behaviour;
 mod bitrise;
+mod delivery;
 mod http;
 pub mod keys;
+mod olympus;
 mod place;
 mod request;
 mod scenario;
 mod server;
 mod tls;
+mod wire;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use annotations::{Annotation, BuildPage, Style};
+pub use app_store_connect::{Account, App, BundleId, Role, SigningCertificate, Team, User};
 pub use behaviour::Behaviour;
+pub use bitrise::Connection;
 pub use keys::PublicKey;
+pub use olympus::{Provider, Session, SessionRefusal};
 pub use request::{Request, Service, Verdict};
-pub use scenario::{Account, Connection, Provider, Session};
 pub use tls::Certificate;
 
 use scenario::{Folder, Memory, Scenario, Scenarios};
@@ -133,12 +143,18 @@ impl StandIn {
         format!("{}/{}", self.url("files", name), place::encode(file_name))
     }
 
-    /// Adds an App Store Connect account and returns the base URL of its API, to which
-    /// `/v1/apps?limit=1` is appended.
+    /// Adds an App Store Connect account whose [`Team`] has nothing in it, and returns the base URL
+    /// of its API, to which `/v1/apps?limit=1` and the like is appended.
     #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
-    pub fn app_store_connect(&self, name: &str, mut account: Account) -> String {
+    pub fn app_store_connect(&self, name: &str, account: Account) -> String {
+        self.app_store_connect_team(name, account, Team::default())
+    }
+
+    /// The same with this team.
+    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    pub fn app_store_connect_team(&self, name: &str, mut account: Account, team: Team) -> String {
         let behaviours = std::mem::take(&mut account.behaviours);
-        let scenario = Scenario::Account(account);
+        let scenario = Scenario::Account(account, team);
         self.scenarios.put(Service::AppStoreConnect, name, "", scenario, behaviours);
         self.url("asc", name)
     }
@@ -151,6 +167,34 @@ impl StandIn {
         let scenario = Scenario::Session(session);
         self.scenarios.put(Service::AppleSession, name, "", scenario, behaviours);
         self.url("olympus", name)
+    }
+
+    /// Adds a build's page, with nothing on it, and returns the base URL of the service, to which
+    /// `/v1/builds/<slug>/annotations/` is appended.
+    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    pub fn build_page(&self, name: &str, mut page: BuildPage) -> String {
+        let behaviours = std::mem::take(&mut page.behaviours);
+        self.scenarios.put(Service::Annotations, name, "", Scenario::BuildPage(page), behaviours);
+        self.running.shared.forget_annotations_of(name);
+        self.url("annotations", name)
+    }
+
+    /// What stands on the build's page of this name, in the order in which the contexts came.
+    #[must_use]
+    pub fn annotations_of(&self, name: &str) -> Vec<Annotation> {
+        self.running.shared.annotations_of(name)
+    }
+
+    /// How many connections have been made to the server so far, those without a request too.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.running.shared.connections()
+    }
+
+    /// On how many connections the requests to all scenarios of this name came.
+    #[must_use]
+    pub fn connections_for(&self, name: &str) -> usize {
+        self.requests_for(name).iter().map(|request| request.connection).collect::<HashSet<_>>().len()
     }
 
     /// All requests so far, in the order in which they were answered.

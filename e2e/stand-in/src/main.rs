@@ -11,7 +11,8 @@ use std::thread;
 use stand_in::FolderStandIn;
 use stand_in::keys::P256;
 
-const HELP: &str = r#"Plays, on 127.0.0.1, Bitrise's connected credential and Apple's App Store Connect.
+const HELP: &str = r#"Plays, on 127.0.0.1, Bitrise's connected credential and build annotations, and Apple's App Store
+Connect.
 
     stand-in --root DIR --token TOKEN [--no-stdin]
     stand-in new-key PRIVATE_PEM PUBLIC_PEM
@@ -26,13 +27,24 @@ These files are read anew at every request:
     DIR/connections/NAME.json   the answer of  ORIGIN/build/NAME/apple_developer_portal_data.json
                                 to a BUILD_API_TOKEN that is TOKEN
     DIR/files/NAME/FILE         the answer of  ORIGIN/files/NAME/FILE
-    DIR/apple/NAME.json         an account, at ORIGIN/asc/NAME/v1/apps?limit=1
-                                and            ORIGIN/asc/NAME/v1/bundleIds?limit=1
+    DIR/apple/NAME.json         an account, at ORIGIN/asc/NAME/v1/apps, bundleIds, certificates, users
         {"public_key_path": "in DIR, SPKI PEM", "key_id": "...", "issuer_id": "..." or null,
-         "enterprise": false, "clock_skew_seconds": 0}
+         "enterprise": false, "clock_skew_seconds": 0,
+         "team": {"role": "admin", "app_manager", "developer" or "access_to_reports",
+                  "provisioning": true, "agreement_missing": false, "requests_left": 3499,
+                  "apps": [{"id": "1600000001", "bundle_id": "...", "name": "..."}],
+                  "owner_apps": ["a bundle ID", ...] or null (an individual key's),
+                  "bundle_ids": [{"id": "...", "identifier": "...", "name": "..."}],
+                  "certificates": [{"id": "...", "name": "..."}],
+                  "users": [{"id": "...", "username": "..."}]}}
+        (team, and each name in it, can be left out: an admin's, with nothing in it)
     DIR/sessions/NAME.json      a session, at  ORIGIN/olympus/NAME/olympus/v1/session
         {"cookies": {"name": "value"}, "email_address": "...",
-         "provider": {"provider_id": 1, "name": "..."} or null, "available_providers": [...]}
+         "provider": {"provider_id": 1, "name": "..."} or null, "available_providers": [...],
+         "refusal": "unauthenticated", "unauthorized_json" or "forbidden_json"}
+    DIR/annotations/NAME.json   a build's page, for
+                                PUT ORIGIN/annotations/NAME/v1/builds/SLUG/annotations/
+        {"token": "...", "build_slug": "SLUG"}
 
 Beside any of them, <the same path>.behaviours.json (so NAME.json.behaviours.json) is a list of
 what goes wrong, one per request, in order; after its end, nothing does. It begins anew when its

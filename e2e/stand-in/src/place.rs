@@ -32,6 +32,7 @@ impl Place {
             "files" => Service::File,
             "asc" => Service::AppStoreConnect,
             "olympus" => Service::AppleSession,
+            "annotations" => Service::Annotations,
             _ => return Self::unknown(),
         };
         match (decode(name), decode(rest)) {
@@ -41,7 +42,7 @@ impl Place {
     }
 }
 
-/// One segment of a path, percent-encoded.
+/// One segment of a path, or one part of a query, percent-encoded.
 pub(crate) fn encode(segment: &str) -> String {
     let mut encoded = String::new();
     for byte in segment.bytes() {
@@ -56,7 +57,7 @@ pub(crate) fn encode(segment: &str) -> String {
     encoded
 }
 
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -19,6 +19,9 @@ pub struct Request {
     pub target: String,
     /// All headers in order, names as sent.
     pub headers: Vec<(String, String)>,
+    /// The body, as far as it is text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
     /// The service that the path belongs to.
     pub service: Service,
     /// The scenario's name in the path; empty when there is none.
@@ -54,6 +57,8 @@ pub enum Service {
     AppStoreConnect,
     /// The session check of App Store Connect's website, under `/olympus/<name>/`.
     AppleSession,
+    /// Bitrise's build annotations, under `/annotations/<name>/`.
+    Annotations,
     /// None of them.
     Unknown,
 }

@@ -1,6 +1,6 @@
 //! What the server knows: scenarios given by a test, or files in a folder.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,87 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::annotations::{BuildPage, BuildPageFile};
+use crate::app_store_connect::{Account, Team};
 use crate::keys::PublicKey;
+use crate::olympus::Session;
 use crate::place::Place;
 use crate::request::Service;
 use crate::{Behaviour, bitrise};
-
-/// A Bitrise build with its connected credential.
-#[derive(Clone, Debug, Default)]
-pub struct Connection {
-    /// What the header `BUILD_API_TOKEN` must be.
-    pub token: String,
-    /// The answer's body, served as it is.
-    pub body: String,
-    /// One per request, in order.
-    pub behaviours: Vec<Behaviour>,
-}
-
-/// An App Store Connect account, seen from its one API key.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// The API key's public half.
-    pub public_key: PublicKey,
-    /// The token's `kid`.
-    pub key_id: String,
-    /// The token's `iss`; `None` for an individual key, whose tokens have `sub` instead.
-    pub issuer_id: Option<String>,
-    /// In the Apple Developer Enterprise Program: another audience, no `/v1/apps`.
-    pub enterprise: bool,
-    /// How far the service's clock is ahead of this computer's; negative when it is behind.
-    pub clock_skew_seconds: i64,
-    /// One per request, in order.
-    pub behaviours: Vec<Behaviour>,
-}
-
-/// A session of App Store Connect's website.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Session {
-    /// The cookies that must come, no more, no fewer.
-    pub cookies: BTreeMap<String, String>,
-    /// The e-mail address in the answer.
-    pub email_address: String,
-    /// The team that is selected; `None` leaves it out of the answer.
-    pub provider: Option<Provider>,
-    /// All teams of the user.
-    pub available_providers: Vec<Provider>,
-    /// One per request, in order.
-    #[serde(skip)]
-    pub behaviours: Vec<Behaviour>,
-}
-
-impl Default for Session {
-    /// Jane Doe of Example Ltd, with no cookies.
-    fn default() -> Self {
-        let example = Provider { provider_id: 118_573_544, name: "Example Ltd".to_owned() };
-        Self {
-            cookies: BTreeMap::new(),
-            email_address: "jane@example.com".to_owned(),
-            provider: Some(example.clone()),
-            available_providers: vec![example],
-            behaviours: Vec::new(),
-        }
-    }
-}
-
-/// A team on App Store Connect's website.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Provider {
-    /// Its number.
-    pub provider_id: u64,
-    /// Its name.
-    pub name: String,
-}
 
 /// A scenario without its behaviours.
 #[derive(Debug)]
 pub(crate) enum Scenario {
     Connection { token: String, body: Vec<u8> },
     File(Vec<u8>),
-    Account(Account),
+    Account(Account, Team),
     Session(Session),
+    BuildPage(BuildPage),
 }
 
 /// Where scenarios come from.
@@ -170,6 +105,8 @@ struct AccountFile {
     enterprise: bool,
     #[serde(default)]
     clock_skew_seconds: i64,
+    #[serde(default)]
+    team: Team,
 }
 
 impl Folder {
@@ -188,6 +125,7 @@ impl Folder {
             Service::File => self.root.join("files").join(name).join(rest),
             Service::AppStoreConnect => self.root.join("apple").join(json),
             Service::AppleSession => self.root.join("sessions").join(json),
+            Service::Annotations => self.root.join("annotations").join(json),
             Service::Unknown => return Ok(None),
         };
         let Some(bytes) = read_if_there(&path)? else {
@@ -195,27 +133,32 @@ impl Folder {
         };
         let scenario = match service {
             Service::Connection => Scenario::Connection { token: self.token.clone(), body: bytes },
-            Service::AppStoreConnect => Scenario::Account(self.account(&path, &bytes)?),
+            Service::AppStoreConnect => self.account(&path, &bytes)?,
             Service::AppleSession => Scenario::Session(parse(&path, &bytes)?),
+            Service::Annotations => {
+                let BuildPageFile { token, build_slug } = parse(&path, &bytes)?;
+                Scenario::BuildPage(BuildPage { token, build_slug, behaviours: Vec::new() })
+            }
             Service::File | Service::Unknown => Scenario::File(bytes),
         };
         Ok(Some((Arc::new(scenario), self.behaviour(&path)?)))
     }
 
-    fn account(&self, path: &Path, bytes: &[u8]) -> io::Result<Account> {
+    fn account(&self, path: &Path, bytes: &[u8]) -> io::Result<Scenario> {
         let file: AccountFile = parse(path, bytes)?;
         let public_key_path = self.root.join(&file.public_key_path);
         let public_key = fs::read_to_string(&public_key_path)
             .and_then(|pem| PublicKey::from_spki_pem(&pem))
             .map_err(|error| at(&public_key_path, &error))?;
-        Ok(Account {
+        let account = Account {
             public_key,
             key_id: file.key_id,
             issuer_id: file.issuer_id,
             enterprise: file.enterprise,
             clock_skew_seconds: file.clock_skew_seconds,
             behaviours: Vec::new(),
-        })
+        };
+        Ok(Scenario::Account(account, file.team))
     }
 
     /// The next behaviour in `<path>.behaviours.json`. A file whose text has changed begins anew.

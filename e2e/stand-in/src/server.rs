@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 
-use crate::http::{After, Answer, Head, Incoming, Judgement, Wire, unix_seconds};
+use crate::annotations::Annotation;
+use crate::http::{Answer, Head, Judgement, unix_seconds};
 use crate::place::Place;
 use crate::request::{Request, Service, Verdict};
 use crate::scenario::{Scenario, Scenarios};
-use crate::{Behaviour, apple, bitrise};
+use crate::wire::{After, Body, Incoming, Wire};
+use crate::{Behaviour, annotations, app_store_connect, bitrise, olympus};
 
 const BAD_REQUEST: &str = r#"{"error":"Bad Request"}"#;
 const NOT_FOUND: &str = r#"{"error":"Not Found"}"#;
@@ -30,12 +32,26 @@ pub(crate) struct Shared {
     tls: Option<Arc<ServerConfig>>,
     started: Instant,
     requests: Mutex<Vec<Request>>,
+    /// By the scenario's name.
+    annotations: Mutex<HashMap<String, Vec<Annotation>>>,
     /// A file that gets each request as a line of JSON.
     log: Option<PathBuf>,
     stopping: AtomicBool,
     /// A second handle of each open connection, to shut it down by.
     open: Mutex<HashMap<u64, TcpStream>>,
     last_connection: AtomicU64,
+}
+
+/// What a service makes of a request, and what it is to keep.
+struct Judged {
+    judgement: Judgement,
+    annotation: Option<Annotation>,
+}
+
+impl From<Judgement> for Judged {
+    fn from(judgement: Judgement) -> Self {
+        Self { judgement, annotation: None }
+    }
 }
 
 /// The thread that accepts connections; dropping this ends it and all connections.
@@ -64,6 +80,7 @@ impl Running {
             tls,
             started: Instant::now(),
             requests: Mutex::default(),
+            annotations: Mutex::default(),
             log,
             stopping: AtomicBool::new(false),
             open: Mutex::default(),
@@ -98,6 +115,19 @@ impl Shared {
         lock(&self.requests).clone()
     }
 
+    pub(crate) fn annotations_of(&self, name: &str) -> Vec<Annotation> {
+        lock(&self.annotations).get(name).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn forget_annotations_of(&self, name: &str) {
+        lock(&self.annotations).remove(name);
+    }
+
+    /// How many connections have been made so far, those without a request too.
+    pub(crate) fn connections(&self) -> u64 {
+        self.last_connection.load(Ordering::SeqCst)
+    }
+
     fn accept_from(self: &Arc<Self>, listener: &TcpListener) {
         loop {
             let accepted = listener.accept();
@@ -114,7 +144,7 @@ impl Shared {
     }
 
     fn begin(self: &Arc<Self>, tcp: TcpStream) -> io::Result<()> {
-        let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.last_connection.fetch_add(1, Ordering::SeqCst) + 1;
         lock(&self.open).insert(number, tcp.try_clone()?);
         let shared = Arc::clone(self);
         let begun = thread::Builder::new()
@@ -144,24 +174,21 @@ impl Shared {
     }
 
     fn serve_one(&self, number: u64, wire: &mut Wire) -> io::Result<After> {
-        let (head, malformed) = match wire.receive()? {
-            Incoming::Head(head) => (head, None),
-            Incoming::Malformed(why) => (Head::default(), Some(why)),
+        let (head, body, malformed) = match wire.receive()? {
+            Incoming::Request(head, body) => (head, body, None),
+            Incoming::Malformed(why) => (Head::default(), Body::Unread, Some(why)),
             Incoming::End => return Ok(After::Close),
         };
         let place = Place::of(head.path());
-        let (violations, judgement, behaviour) = match malformed {
-            None => {
-                let violations = self.violations(&head, place.service);
-                let (judgement, behaviour) = self.judge(&head, &place, &violations);
-                (violations, judgement, behaviour)
-            }
-            Some(why) => {
-                let judgement = Judgement::refused(Answer::json(400, BAD_REQUEST), why);
-                (Vec::new(), judgement, Behaviour::Ok)
-            }
+        let violations = match malformed {
+            None => self.violations(&head, place.service),
+            Some(_) => Vec::new(),
         };
-        let Judgement { answer, refusal } = judgement;
+        let (judged, behaviour) = match malformed {
+            None => self.judge(&head, &body, &place, &violations),
+            Some(why) => (Judgement::refused(Answer::json(400, BAD_REQUEST), why).into(), Behaviour::Ok),
+        };
+        let Judged { judgement: Judgement { answer, refusal }, annotation } = judged;
         let refused = refusal.is_some();
         let recorded = self.record(Request {
             at_millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -169,8 +196,12 @@ impl Shared {
             method: head.method.clone(),
             target: head.target.clone(),
             headers: head.headers.clone(),
+            body: match &body {
+                Body::Read(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                Body::Unread => String::new(),
+            },
             service: place.service,
-            name: place.name,
+            name: place.name.clone(),
             behaviour: behaviour.clone(),
             verdict: refusal.map_or(Verdict::Ok, Verdict::Refused),
             violations,
@@ -179,47 +210,59 @@ impl Shared {
             let answer = Answer::new(500, "text/plain", format!("cannot record this: {error}\n"));
             return wire.send(&head, &answer, &Behaviour::Ok);
         }
+        if let Some(annotation) = annotation.filter(|_| behaviour.lets_the_service_act()) {
+            annotations::keep(lock(&self.annotations).entry(place.name).or_default(), annotation);
+        }
         if refused && behaviour.replaces_the_answer() {
             return wire.send(&head, &answer, &Behaviour::Ok);
         }
         wire.send(&head, &answer.replaced_by(&behaviour), &behaviour)
     }
 
-    fn judge(&self, head: &Head, place: &Place, violations: &[String]) -> (Judgement, Behaviour) {
+    fn judge(&self, head: &Head, body: &Body, place: &Place, violations: &[String]) -> (Judged, Behaviour) {
         let (scenario, behaviour) = match self.scenarios.next(place) {
             Ok(Some((scenario, behaviour))) => (Ok(Some(scenario)), behaviour),
             Ok(None) => (Ok(None), Behaviour::Ok),
             Err(error) => (Err(error), Behaviour::Ok),
         };
-        let judgement = match (violations, scenario) {
-            ([], Ok(Some(scenario))) => self.judge_scenario(&scenario, head, place),
-            ([], Ok(None)) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found"),
+        let judged = match (violations, scenario) {
+            ([], Ok(Some(scenario))) => self.judge_scenario(&scenario, head, body, place),
+            ([], Ok(None)) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found").into(),
             ([], Err(error)) => {
-                Judgement::refused(Answer::new(500, "text/plain", format!("{error}\n")), error.to_string())
+                let answer = Answer::new(500, "text/plain", format!("{error}\n"));
+                Judgement::refused(answer, error.to_string()).into()
             }
-            (violations, _) => Judgement::refused(Answer::json(400, BAD_REQUEST), violations.join("; ")),
+            (violations, _) => {
+                Judgement::refused(Answer::json(400, BAD_REQUEST), violations.join("; ")).into()
+            }
         };
-        (judgement, behaviour)
+        (judged, behaviour)
     }
 
-    fn judge_scenario(&self, scenario: &Scenario, head: &Head, place: &Place) -> Judgement {
-        if head.method != "GET" {
+    fn judge_scenario(&self, scenario: &Scenario, head: &Head, body: &Body, place: &Place) -> Judged {
+        let method = if matches!(scenario, Scenario::BuildPage(_)) { "PUT" } else { "GET" };
+        if head.method != method {
             let answer = Answer::json(405, r#"{"error":"Method Not Allowed"}"#);
             let why = format!("the method is {}", head.method);
-            return Judgement::refused(answer.with("Allow", "GET"), why);
+            return Judgement::refused(answer.with("Allow", method), why).into();
         }
-        match scenario {
+        let judgement = match scenario {
             Scenario::Connection { token, body } => bitrise::connection(token, body, head),
             Scenario::File(bytes) => bitrise::file(bytes),
-            Scenario::Account(account) => {
+            Scenario::Account(account, team) => {
                 let now = unix_seconds().saturating_add(account.clock_skew_seconds);
-                let mut judgement = apple::api(account, head, &place.rest, &self.origin, now);
-                judgement.answer.unix_seconds = now;
-                judgement
+                app_store_connect::api(account, team, head, &place.rest, &self.origin, now)
             }
-            Scenario::Session(session) if place.rest == apple::SESSION_PATH => apple::session(session, head),
+            Scenario::Session(session) if place.rest == olympus::SESSION_PATH => {
+                olympus::session(session, head)
+            }
             Scenario::Session(_) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found"),
-        }
+            Scenario::BuildPage(page) => {
+                let (judgement, annotation) = annotations::put(page, head, &place.rest, body);
+                return Judged { judgement, annotation };
+            }
+        };
+        judgement.into()
     }
 
     /// What no client may ever do.
@@ -227,7 +270,7 @@ impl Shared {
         const CREDENTIALS: [&str; 4] = ["BUILD_API_TOKEN", "Authorization", "Cookie", "Proxy-Authorization"];
         let meant = match service {
             Service::Connection => Some("BUILD_API_TOKEN"),
-            Service::AppStoreConnect => Some("Authorization"),
+            Service::AppStoreConnect | Service::Annotations => Some("Authorization"),
             Service::AppleSession => Some("Cookie"),
             Service::File | Service::Unknown => None,
         };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use stand_in::{Request, Verdict};
 
-use crate::client::{End, get};
+use crate::client::{End, get, head, send};
 
 const TOKEN: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
 
@@ -161,6 +161,27 @@ fn accounts_and_sessions_come_from_files() {
     assert_eq!(received.status(), 200);
     assert_eq!(received.json()["availableProviders"][0]["name"], "One");
     assert_eq!(received.json().get("provider"), None);
+
+    running.write("annotations/p.json", r#"{"token": "t", "build_slug": "5lug"}"#);
+    let url = running.url("/annotations/p/v1/builds/5lug/annotations/");
+    let body = r#"{"context":"c","markdown":"m","style":"info"}"#;
+    let length = body.len().to_string();
+    let headers = [
+        ("Authorization", "Bearer t"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", &length),
+        ("Connection", "close"),
+    ];
+    let received = send(&url, (head("PUT", &url, &headers) + body).as_bytes(), Duration::from_secs(5));
+    assert_eq!(received.status(), 200);
+    assert_eq!(running.requests().pop().unwrap().body, body);
+
+    let team = r#"{"role": "developer", "apps": [{"id": "1", "bundle_id": "a.b", "name": "A"}]}"#;
+    let account = r#"{"public_key_path": "public.pem", "key_id": "K", "issuer_id": null, "team": "#;
+    running.write("apple/b.json", &format!("{account}{team}}}"));
+    assert_eq!(get(&running.url("/asc/b/v1/apps"), &[]).status(), 401);
+    running.write("apple/b.json", &format!("{account}{}}}", team.replace("role", "rolle")));
+    assert_eq!(get(&running.url("/asc/b/v1/apps"), &[]).status(), 500);
 
     running.write("apple/a.json", r#"{"public_key": "typo"}"#);
     assert_eq!(get(&running.url("/asc/a/v1/apps"), &[]).status(), 500);

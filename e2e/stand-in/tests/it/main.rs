@@ -9,11 +9,15 @@
     reason = "a test may panic, and reads better without borrowing its own values"
 )]
 
-mod apple;
+mod annotations;
+mod api;
+mod app_store_connect;
 mod behaviours;
 mod bitrise;
 mod client;
 mod folder;
 mod keys;
+mod olympus;
 mod server;
 mod tls;
+mod token;

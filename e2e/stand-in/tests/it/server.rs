@@ -26,6 +26,25 @@ fn one_connection_carries_many_requests() {
 }
 
 #[test]
+fn connections_are_counted_apart_from_requests() {
+    let server = StandIn::start().unwrap();
+    let one = server.file("one", "x", b"1".as_slice(), Vec::new());
+    // A refusal keeps the connection, too.
+    let refused = one.replace("/x", "/y");
+    let other = server.file("other", "x", b"2".as_slice(), Vec::new());
+
+    let last = head("GET", &one, &[("Connection", "close")]);
+    let three = head("GET", &one, &[]) + &head("GET", &refused, &[]) + &last;
+    send(&one, three.as_bytes(), PATIENCE);
+    get(&other, &[]);
+    get(&other, &[]);
+
+    assert_eq!((server.requests_for("one").len(), server.connections_for("one")), (3, 1));
+    assert_eq!((server.requests_for("other").len(), server.connections_for("other")), (2, 2));
+    assert_eq!((server.requests().len(), server.connections()), (5, 3));
+}
+
+#[test]
 fn a_wrong_host_and_a_body_are_violations() {
     let server = StandIn::start().unwrap();
     let url = server.file("f", "x", b"12345".as_slice(), Vec::new());

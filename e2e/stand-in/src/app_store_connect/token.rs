@@ -1,87 +1,15 @@
-//! The App Store Connect API, and the session check of App Store Connect's website.
-
-use std::collections::BTreeMap;
+//! Who asks: the token, as Apple checks it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
 
-use crate::http::{Answer, Head, Judgement};
-use crate::scenario::{Account, Provider, Session};
-
-/// The session check, below the website's origin.
-pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
+use super::Account;
+use crate::http::Head;
 
 /// Apple's limit for `exp - iat`, in seconds.
 const LONGEST_LIFE: i64 = 20 * 60;
-
-/// `GET /v1/apps?limit=1` and `GET /v1/bundleIds?limit=1`
-///
-/// `path` is what follows the base URL, `now` is the service's own clock in Unix seconds.
-///
-/// <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
-pub(crate) fn api(account: &Account, head: &Head, path: &str, origin: &str, now: i64) -> Judgement {
-    if let Err(why) = check_authorization(account, head, now) {
-        return Judgement::refused(not_authorized(), why);
-    }
-    // The enterprise API has no apps: nothing there goes to the App Store.
-    let known = match path {
-        "v1/apps" => !account.enterprise,
-        "v1/bundleIds" => true,
-        _ => false,
-    };
-    if !known {
-        let answer = error(
-            404,
-            "NOT_FOUND",
-            "The specified resource does not exist",
-            &format!("The path provided does not match a defined resource type: /{path}"),
-        );
-        return Judgement::refused(answer, format!("this account has no /{path}"));
-    }
-    if head.query() != Some("limit=1") {
-        let answer = error(
-            400,
-            "PARAMETER_ERROR.ILLEGAL",
-            "A parameter has an invalid value",
-            "The only query known here is limit=1",
-        );
-        let sent = head.query().unwrap_or("none");
-        return Judgement::refused(answer, format!("the query is not limit=1: {sent}"));
-    }
-    let found = json!({
-        "data": [],
-        "links": {"self": format!("{origin}{}", head.target)},
-        "meta": {"paging": {"total": 0, "limit": 1}},
-    });
-    Judgement::ok(Answer::json(200, found.to_string()))
-}
-
-/// `GET /olympus/v1/session`
-pub(crate) fn session(session: &Session, head: &Head) -> Judgement {
-    if let Err(why) = check_cookies(&session.cookies, head) {
-        let nobody = json!({"provider": null, "availableProviders": []});
-        return Judgement::refused(Answer::json(401, nobody.to_string()), why);
-    }
-    let user = json!({"fullName": "Jane Doe", "emailAddress": session.email_address});
-    let available: Vec<_> = session.available_providers.iter().map(provider).collect();
-    let mut answer =
-        Map::from_iter([("user".to_owned(), user), ("availableProviders".to_owned(), available.into())]);
-    if let Some(selected) = &session.provider {
-        answer.insert("provider".to_owned(), provider(selected));
-    }
-    Judgement::ok(Answer::json(200, Value::Object(answer).to_string()))
-}
-
-fn provider(provider: &Provider) -> Value {
-    json!({
-        "providerId": provider.provider_id,
-        "name": provider.name,
-        "contentTypes": ["SOFTWARE"],
-    })
-}
 
 /// A token's header. Names that Apple does not look at may be there.
 #[derive(Deserialize)]
@@ -106,7 +34,13 @@ fn not_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Err
     String::deserialize(from).map(Some)
 }
 
-fn check_authorization(account: &Account, head: &Head, now: i64) -> Result<(), String> {
+/// Why Apple refuses the request's `Authorization`, if it does.
+///
+/// `now` is Apple's own clock in Unix seconds. The token is a JWT of at most 20 minutes, signed with
+/// ES256; a team key's names the issuer, an individual key's has `sub: user` instead.
+///
+/// <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
+pub(super) fn check_authorization(account: &Account, head: &Head, now: i64) -> Result<(), String> {
     let sent: Vec<_> = head.values("Authorization").collect();
     let [authorization] = sent.as_slice() else {
         return Err(format!("{} headers Authorization", sent.len()));
@@ -182,57 +116,6 @@ fn decode(what: &str, part: &str) -> Result<Vec<u8>, String> {
 
 fn decode_json<T: DeserializeOwned>(what: &str, part: &str) -> Result<T, String> {
     serde_json::from_slice(&decode(what, part)?).map_err(|error| format!("{what}: {error}"))
-}
-
-/// RFC 6265, section 4.2.1: one header, pairs with `; ` between them.
-fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(), String> {
-    let sent: Vec<_> = head.values("Cookie").collect();
-    let [header] = sent.as_slice() else {
-        return Err(format!("{} headers Cookie", sent.len()));
-    };
-    let mut found = BTreeMap::new();
-    for pair in header.split("; ") {
-        let (name, value) = pair.split_once('=').ok_or_else(|| format!("not a cookie: {pair:?}"))?;
-        if name.is_empty() || pair.contains([';', ' ']) {
-            return Err(format!("not a cookie: {pair:?}"));
-        }
-        if found.insert(name, value).is_some() {
-            return Err(format!("the cookie {name} came twice"));
-        }
-    }
-    for (name, value) in expected {
-        match found.remove(name.as_str()) {
-            None => return Err(format!("the cookie {name} is absent")),
-            Some(other) if other != value => {
-                return Err(format!("the cookie {name} has another value"));
-            }
-            Some(_) => {}
-        }
-    }
-    match found.keys().next() {
-        Some(name) => Err(format!("the cookie {name} is not of this session")),
-        None => Ok(()),
-    }
-}
-
-fn not_authorized() -> Answer {
-    error(
-        401,
-        "NOT_AUTHORIZED",
-        "Authentication credentials are missing or invalid.",
-        "Provide a properly configured and signed bearer token, and make sure that it has not expired.",
-    )
-}
-
-/// <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
-fn error(status: u16, code: &str, title: &str, detail: &str) -> Answer {
-    let errors = json!({"errors": [{
-        "status": status.to_string(),
-        "code": code,
-        "title": title,
-        "detail": detail,
-    }]});
-    Answer::json(status, errors.to_string())
 }
 
 #[cfg(test)]

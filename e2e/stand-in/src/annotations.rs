@@ -1,0 +1,104 @@
+//! Bitrise's build annotations.
+//!
+//! What a client sends is taken from Bitrise's plugin (`bitrise-plugins-annotations`, `service/`). What
+//! the service refuses is not documented: here it refuses all that the plugin would not send.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Behaviour;
+use crate::http::{Answer, Head, Judgement};
+use crate::wire::Body;
+
+/// A build's page.
+#[derive(Clone, Debug, Default)]
+pub struct BuildPage {
+    /// What `Authorization: Bearer` must have.
+    pub token: String,
+    /// The build's slug, in the path.
+    pub build_slug: String,
+    /// One per request, in order.
+    pub behaviours: Vec<Behaviour>,
+}
+
+/// `annotations/<name>.json` of a folder.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BuildPageFile {
+    pub token: String,
+    pub build_slug: String,
+}
+
+/// What stands on a build's page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Annotation {
+    /// Whose text it is: another one of the same context takes its place.
+    pub context: String,
+    /// The text.
+    pub markdown: String,
+    /// How it is shown.
+    pub style: Style,
+}
+
+/// The plugin's four styles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "their names are all that is known of them")]
+pub enum Style {
+    Default,
+    Error,
+    Warning,
+    Info,
+}
+
+/// `PUT /v1/builds/<slug>/annotations/`, and the annotation that is to be kept.
+///
+/// `path` is what follows the base URL.
+pub(crate) fn put(page: &BuildPage, head: &Head, path: &str, body: &Body) -> (Judgement, Option<Annotation>) {
+    match check(page, head, path, body) {
+        Ok(annotation) => (Judgement::ok(Answer::json(200, "{}")), Some(annotation)),
+        Err((status, why)) => {
+            let text = serde_json::json!({"error": why}).to_string();
+            (Judgement::refused(Answer::json(status, text), why), None)
+        }
+    }
+}
+
+fn check(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Result<Annotation, (u16, String)> {
+    let sent: Vec<_> = head.values("Authorization").collect();
+    match sent.as_slice() {
+        [one] if one.strip_prefix("Bearer ") == Some(page.token.as_str()) => {}
+        [_] => return Err((401, "the header Authorization has not the build's token".to_owned())),
+        more => return Err((401, format!("{} headers Authorization", more.len()))),
+    }
+    let expected = format!("v1/builds/{}/annotations/", page.build_slug);
+    if path != expected {
+        return Err((404, format!("the path is /{path}, not /{expected}")));
+    }
+    if let Some(query) = head.query() {
+        return Err((400, format!("there is a query: {query}")));
+    }
+    let types: Vec<_> = head.values("Content-Type").collect();
+    if types != ["application/json"] {
+        return Err((415, format!("the header Content-Type is {types:?}, not application/json")));
+    }
+    let Body::Read(body) = body else {
+        return Err((411, "the body is of unknown length, or too long".to_owned()));
+    };
+    let annotation: Annotation = serde_json::from_slice(body).map_err(|error| (400, error.to_string()))?;
+    if annotation.context.is_empty() {
+        return Err((400, "context is empty".to_owned()));
+    }
+    if annotation.markdown.is_empty() {
+        return Err((400, "markdown is empty".to_owned()));
+    }
+    Ok(annotation)
+}
+
+/// Takes the place of the one with the same context, or comes last.
+pub(crate) fn keep(kept: &mut Vec<Annotation>, annotation: Annotation) {
+    match kept.iter_mut().find(|old| old.context == annotation.context) {
+        Some(old) => *old = annotation,
+        None => kept.push(annotation),
+    }
+}

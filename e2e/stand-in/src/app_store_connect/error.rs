@@ -1,0 +1,152 @@
+//! Apple's refusals, in Apple's words.
+//!
+//! The form is Apple's `ErrorResponse`: `id`, `status`, `code`, `title`, `detail`, and `source` for a
+//! query parameter. The words stand in public reports of real answers, named at each.
+//!
+//! <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
+
+use aws_lc_rs::rand;
+use serde_json::{Map, Value, json};
+
+use crate::http::{Answer, Judgement};
+
+/// A refusal, and why the stand-in gives it.
+pub(super) struct Refusal {
+    status: u16,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    parameter: Option<String>,
+    why: String,
+}
+
+impl Refusal {
+    /// fastlane's issue 21959, egodigital/node-appstore-connect's issue 3.
+    pub(super) fn not_authorized(why: String) -> Self {
+        Self::new(
+            401,
+            "NOT_AUTHORIZED",
+            "Authentication credentials are missing or invalid.",
+            "Provide a properly configured and signed bearer token, and make sure that it has not expired. \
+             Learn more about Generating Tokens for API Requests \
+             https://developer.apple.com/go/?id=api-generating-tokens",
+            why,
+        )
+    }
+
+    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 182, fastlane's issue 21544.
+    pub(super) fn forbidden(why: String) -> Self {
+        Self::new(
+            403,
+            "FORBIDDEN_ERROR",
+            "This request is forbidden for security reasons",
+            "The API key in use does not allow this request",
+            why,
+        )
+    }
+
+    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124: every request, on every endpoint, until the
+    /// Account Holder has signed.
+    pub(super) fn agreement_missing() -> Self {
+        Self::new(
+            403,
+            "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED",
+            "A required agreement is missing or has expired.",
+            "This request requires an in-effect agreement that has not been signed or has expired.",
+            "an agreement is missing".to_owned(),
+        )
+    }
+
+    /// What an invented resource is answered.
+    pub(super) fn not_found(path: &str) -> Self {
+        Self::new(
+            404,
+            "NOT_FOUND",
+            "The specified resource does not exist",
+            &format!("The path provided does not match a defined resource type: /{path}"),
+            format!("this account has no /{path}"),
+        )
+    }
+
+    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. Neither they nor
+    /// `bitrise-io/go-xcode`'s pull request 256 count on a `Retry-After`, so there is none here.
+    pub(super) fn rate_limit_exceeded() -> Self {
+        Self::new(
+            429,
+            "RATE_LIMIT_EXCEEDED",
+            "The request rate limit has been reached.",
+            "We've received too many requests for this API. Please wait and try again or slow down your \
+             request rate.",
+            "no request of this hour is left".to_owned(),
+        )
+    }
+
+    /// A parameter that the resource does not have: Bagbutik's issue 181.
+    pub(super) fn illegal_parameter(name: &str) -> Self {
+        let detail = format!("The parameter '{name}' can not be used with this request");
+        let why = detail.clone();
+        let title = "A given parameter is not allowed for this request";
+        Self {
+            parameter: Some(name.to_owned()),
+            ..Self::new(400, "PARAMETER_ERROR.ILLEGAL", title, &detail, why)
+        }
+    }
+
+    /// A value that the parameter does not take. `'x' is not a valid filter type`, `… field name` and
+    /// `… cursor for this request` are Apple's details; those for `limit` are in their style.
+    pub(super) fn invalid_parameter(name: &str, detail: &str) -> Self {
+        let title = "A parameter has an invalid value";
+        let why = format!("{name}: {detail}");
+        Self {
+            parameter: Some(name.to_owned()),
+            ..Self::new(400, "PARAMETER_ERROR.INVALID", title, detail, why)
+        }
+    }
+
+    /// Plain text where `Accept` leaves no room for JSON.
+    ///
+    /// <https://developer.apple.com/documentation/appstoreconnectapi/about-the-http-status-code>
+    pub(super) fn not_acceptable(accept: &str) -> Judgement {
+        let answer = Answer::new(406, "text/plain", "Not Acceptable");
+        Judgement::refused(answer, format!("the header Accept is {accept:?}"))
+    }
+
+    fn new(status: u16, code: &'static str, title: &'static str, detail: &str, why: String) -> Self {
+        Self { status, code, title, detail: detail.to_owned(), parameter: None, why }
+    }
+}
+
+impl From<Refusal> for Judgement {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { status, code, title, detail, parameter, why } = refusal;
+        let mut error = Map::from_iter([
+            ("id".to_owned(), json!(request_id())),
+            ("status".to_owned(), json!(status.to_string())),
+            ("code".to_owned(), json!(code)),
+            ("title".to_owned(), json!(title)),
+            ("detail".to_owned(), json!(detail)),
+        ]);
+        if let Some(parameter) = parameter {
+            error.insert("source".to_owned(), json!({"parameter": parameter}));
+        }
+        let body = json!({"errors": [Value::Object(error)]});
+        Self::refused(Answer::json(status, body.to_string()), why)
+    }
+}
+
+/// A random UUID, as each of Apple's errors has one.
+pub(crate) fn request_id() -> String {
+    let mut bytes = [0_u8; 16];
+    // It need not be random: no caller looks at more than its form.
+    let _left_as_zeros = rand::fill(&mut bytes);
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    let mut parts = Vec::new();
+    let mut rest = hex.as_str();
+    for length in [8, 4, 4, 4] {
+        let (part, after) = rest.split_at(length);
+        parts.push(part);
+        rest = after;
+    }
+    parts.push(rest);
+    parts.join("-")
+}

@@ -1,0 +1,216 @@
+//! A list of resources: its filters, its fields and its pages.
+//!
+//! Of the parameters that Apple's documentation names for each list, these are known here: one
+//! `fields[…]`, `filter[…]`, `limit` and `cursor`. All others are refused, as Apple refuses what a list
+//! does not have.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::error::Refusal;
+use super::team::Resource;
+use crate::place::{decode, encode};
+
+/// The largest `limit`, and the one without the parameter.
+const MOST: usize = 200;
+const USUAL: usize = 50;
+
+/// What can be asked of a list.
+pub(super) struct List {
+    /// The resources' type, which is also in the parameter `fields[<type>]`.
+    pub kind: &'static str,
+    /// The names in `filter[<name>]`, each that of an attribute.
+    pub filters: &'static [&'static str],
+    /// What `fields` may name: attributes, and relationships, which are in no answer here.
+    pub fields: &'static [&'static str],
+}
+
+/// <https://developer.apple.com/documentation/appstoreconnectapi/get-v1-apps>
+pub(super) const APPS: List = List {
+    kind: "apps",
+    filters: &["bundleId", "name", "sku"],
+    fields: &[
+        "name",
+        "bundleId",
+        "sku",
+        "primaryLocale",
+        "isOrEverWasMadeForKids",
+        "contentRightsDeclaration",
+        "appInfos",
+        "appStoreVersions",
+        "betaGroups",
+        "builds",
+    ],
+};
+
+/// <https://developer.apple.com/documentation/appstoreconnectapi/get-v1-bundleids>, and the same in the
+/// Enterprise Program API: <https://developer.apple.com/documentation/enterpriseprogramapi/bundle-ids>
+pub(super) const BUNDLE_IDS: List = List {
+    kind: "bundleIds",
+    filters: &["identifier", "name", "platform", "seedId"],
+    fields: &["name", "platform", "identifier", "seedId", "profiles", "bundleIdCapabilities", "app"],
+};
+
+/// <https://developer.apple.com/documentation/appstoreconnectapi/get-v1-certificates>, and the same in the
+/// Enterprise Program API: <https://developer.apple.com/documentation/enterpriseprogramapi/certificates>
+pub(super) const CERTIFICATES: List = List {
+    kind: "certificates",
+    filters: &["certificateType", "displayName"],
+    fields: &[
+        "name",
+        "certificateType",
+        "displayName",
+        "serialNumber",
+        "platform",
+        "expirationDate",
+        "certificateContent",
+    ],
+};
+
+/// <https://developer.apple.com/documentation/appstoreconnectapi/get-v1-users>, and the same in the
+/// Enterprise Program API: <https://developer.apple.com/documentation/enterpriseprogramapi/users>
+pub(super) const USERS: List = List {
+    kind: "users",
+    filters: &["roles", "username"],
+    fields: &[
+        "username",
+        "firstName",
+        "lastName",
+        "roles",
+        "allAppsVisible",
+        "provisioningAllowed",
+        "visibleApps",
+    ],
+};
+
+/// What one request asks of a list.
+struct Question {
+    filters: Vec<(String, Vec<String>)>,
+    fields: Option<Vec<String>>,
+    limit: usize,
+    /// How many entries come before this page.
+    skipped: usize,
+}
+
+impl List {
+    /// The answer's body. `url` is that of the list, without its query.
+    pub(super) fn page(&self, resources: &[Resource], url: &str, query: &str) -> Result<Value, Refusal> {
+        let question = self.read(query)?;
+        let found: Vec<_> = resources.iter().filter(|resource| question.matches(resource)).collect();
+        let page = found.iter().skip(question.skipped).take(question.limit);
+        let data: Vec<_> = page.map(|resource| self.entry(resource, &question, url)).collect();
+
+        let own = if query.is_empty() { url.to_owned() } else { format!("{url}?{query}") };
+        let mut links = Map::from_iter([("self".to_owned(), json!(own))]);
+        let reached = question.skipped.saturating_add(data.len());
+        if reached < found.len() {
+            links.insert("next".to_owned(), json!(question.next(self, url, reached)));
+        }
+        let paging = json!({"total": found.len(), "limit": question.limit});
+        Ok(json!({"data": data, "links": links, "meta": {"paging": paging}}))
+    }
+
+    fn entry(&self, resource: &Resource, question: &Question, url: &str) -> Value {
+        let shown =
+            |name: &str| question.fields.as_ref().is_none_or(|fields| fields.iter().any(|f| f == name));
+        let attributes: Map<_, _> = resource
+            .attributes
+            .iter()
+            .filter(|(name, _)| shown(name))
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        json!({
+            "type": self.kind,
+            "id": resource.id,
+            "attributes": attributes,
+            "links": {"self": format!("{url}/{}", resource.id)},
+        })
+    }
+
+    fn read(&self, query: &str) -> Result<Question, Refusal> {
+        let mut question = Question { filters: Vec::new(), fields: None, limit: USUAL, skipped: 0 };
+        let mut seen: Vec<String> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let unreadable = || Refusal::invalid_parameter(name, "it is not percent-encoded UTF-8");
+            let name = decode(name).ok_or_else(unreadable)?;
+            let value = decode(value).ok_or_else(unreadable)?;
+            if seen.contains(&name) {
+                return Err(Refusal::invalid_parameter(&name, "it was given more than once"));
+            }
+            self.read_one(&mut question, &name, &value)?;
+            seen.push(name);
+        }
+        Ok(question)
+    }
+
+    fn read_one(&self, question: &mut Question, name: &str, value: &str) -> Result<(), Refusal> {
+        if name == format!("fields[{}]", self.kind) {
+            let fields: Vec<_> = value.split(',').map(str::to_owned).collect();
+            if let Some(unknown) = fields.iter().find(|field| !self.fields.contains(&field.as_str())) {
+                let detail = format!("'{unknown}' is not a valid field name");
+                return Err(Refusal::invalid_parameter(name, &detail));
+            }
+            question.fields = Some(fields);
+        } else if let Some(filter) = name.strip_prefix("filter[").and_then(|rest| rest.strip_suffix(']')) {
+            if !self.filters.contains(&filter) {
+                let detail = format!("'{filter}' is not a valid filter type");
+                return Err(Refusal::invalid_parameter(name, &detail));
+            }
+            question.filters.push((filter.to_owned(), value.split(',').map(str::to_owned).collect()));
+        } else if name == "limit" {
+            let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+            let detail = format!("'{value}' is not a valid limit: it must be from 1 to {MOST}");
+            question.limit = limit.ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
+        } else if name == "cursor" {
+            let detail = format!("'{value}' is not a valid cursor for this request");
+            question.skipped = read_cursor(value).ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
+        } else {
+            return Err(Refusal::illegal_parameter(name));
+        }
+        Ok(())
+    }
+}
+
+impl Question {
+    /// Apple's filter for bundle IDs finds more than the one that was asked for: those too that hold it
+    /// (`ittybittyapps/appstoreconnect-cli`'s issue 249; fastlane's `App.find` compares what it gets).
+    /// Several values are alternatives.
+    fn matches(&self, resource: &Resource) -> bool {
+        self.filters.iter().all(|(name, values)| {
+            let attribute = resource.attributes.iter().find(|(known, _)| known == name);
+            let text = match attribute {
+                Some((_, Value::String(text))) => text.to_ascii_lowercase(),
+                Some((_, other)) => other.to_string().to_ascii_lowercase(),
+                None => return false,
+            };
+            values.iter().any(|value| text.contains(&value.to_ascii_lowercase()))
+        })
+    }
+
+    /// The next page: the same question, further on.
+    fn next(&self, list: &List, url: &str, reached: usize) -> String {
+        let mut pairs = vec![("cursor".to_owned(), cursor(reached))];
+        for (name, values) in &self.filters {
+            pairs.push((format!("filter[{name}]"), values.join(",")));
+        }
+        if let Some(fields) = &self.fields {
+            pairs.push((format!("fields[{}]", list.kind), fields.join(",")));
+        }
+        pairs.push(("limit".to_owned(), self.limit.to_string()));
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        format!("{url}?{}", pairs.join("&"))
+    }
+}
+
+/// Apple's cursors say nothing to who reads them, and neither do these.
+fn cursor(skipped: usize) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("after {skipped}"))
+}
+
+fn read_cursor(cursor: &str) -> Option<usize> {
+    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("after ")?.parse().ok()
+}

@@ -1,0 +1,146 @@
+//! The session check of App Store Connect's website.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::Behaviour;
+use crate::app_store_connect::request_id;
+use crate::http::{Answer, Head, Judgement};
+
+/// The session check, below the website's origin.
+pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
+
+/// A session of App Store Connect's website.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// The cookies that must come, no more, no fewer.
+    pub cookies: BTreeMap<String, String>,
+    /// The e-mail address in the answer.
+    pub email_address: String,
+    /// The team that is selected; `None` leaves it out of the answer.
+    pub provider: Option<Provider>,
+    /// All teams of the user.
+    pub available_providers: Vec<Provider>,
+    /// What other cookies are answered.
+    pub refusal: SessionRefusal,
+    /// One per request, in order.
+    #[serde(skip)]
+    pub behaviours: Vec<Behaviour>,
+}
+
+impl Default for Session {
+    /// Jane Doe of Example Ltd, with no cookies.
+    fn default() -> Self {
+        let example = Provider { provider_id: 118_573_544, name: "Example Ltd".to_owned() };
+        Self {
+            cookies: BTreeMap::new(),
+            email_address: "jane@example.com".to_owned(),
+            provider: Some(example.clone()),
+            available_providers: vec![example],
+            refusal: SessionRefusal::default(),
+            behaviours: Vec::new(),
+        }
+    }
+}
+
+/// A team on App Store Connect's website.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Its number.
+    pub provider_id: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// How the website refuses a session. Nothing of this is documented by Apple.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionRefusal {
+    /// 401 with the plain text `Unauthenticated` and a request ID: what fastlane's log in its issue
+    /// 19338 holds, from 2021.
+    #[default]
+    Unauthenticated,
+    /// 401 with an error in the form of the App Store Connect API.
+    UnauthorizedJson,
+    /// 403 with an error in the form of the App Store Connect API, as the website's other services
+    /// answer (fastlane's issue 16688, from 2020).
+    ForbiddenJson,
+}
+
+/// `GET /olympus/v1/session`
+pub(crate) fn session(session: &Session, head: &Head) -> Judgement {
+    if let Err(why) = check_cookies(&session.cookies, head) {
+        return Judgement::refused(refuse(session.refusal), why);
+    }
+    let user = json!({"fullName": "Jane Doe", "emailAddress": session.email_address});
+    let available: Vec<_> = session.available_providers.iter().map(provider).collect();
+    let mut answer =
+        Map::from_iter([("user".to_owned(), user), ("availableProviders".to_owned(), available.into())]);
+    if let Some(selected) = &session.provider {
+        answer.insert("provider".to_owned(), provider(selected));
+    }
+    Judgement::ok(Answer::json(200, Value::Object(answer).to_string()))
+}
+
+/// fastlane's `olympus_session.json` has these three.
+fn provider(provider: &Provider) -> Value {
+    json!({
+        "providerId": provider.provider_id,
+        "name": provider.name,
+        "contentTypes": ["SOFTWARE"],
+    })
+}
+
+fn refuse(refusal: SessionRefusal) -> Answer {
+    let error = |status: u16, code: &str, title: &str| {
+        let error = json!({"id": request_id(), "status": status.to_string(), "code": code, "title": title});
+        Answer::json(status, json!({"errors": [error]}).to_string())
+    };
+    match refusal {
+        SessionRefusal::Unauthenticated => {
+            let id = request_id().to_uppercase().replace('-', "");
+            Answer::new(401, "text/plain", format!("Unauthenticated\n\nRequest ID: {id}.0.0\n"))
+        }
+        SessionRefusal::UnauthorizedJson => {
+            error(401, "NOT_AUTHORIZED", "Authentication credentials are missing or invalid.")
+        }
+        SessionRefusal::ForbiddenJson => {
+            error(403, "FORBIDDEN_ERROR", "This request is forbidden for security reasons")
+        }
+    }
+}
+
+/// RFC 6265, section 4.2.1: one header, pairs with `; ` between them.
+fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(), String> {
+    let sent: Vec<_> = head.values("Cookie").collect();
+    let [header] = sent.as_slice() else {
+        return Err(format!("{} headers Cookie", sent.len()));
+    };
+    let mut found = BTreeMap::new();
+    for pair in header.split("; ") {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("not a cookie: {pair:?}"))?;
+        if name.is_empty() || pair.contains([';', ' ']) {
+            return Err(format!("not a cookie: {pair:?}"));
+        }
+        if found.insert(name, value).is_some() {
+            return Err(format!("the cookie {name} came twice"));
+        }
+    }
+    for (name, value) in expected {
+        match found.remove(name.as_str()) {
+            None => return Err(format!("the cookie {name} is absent")),
+            Some(other) if other != value => {
+                return Err(format!("the cookie {name} has another value"));
+            }
+            Some(_) => {}
+        }
+    }
+    match found.keys().next() {
+        Some(name) => Err(format!("the cookie {name} is not of this session")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,218 @@
+//! HTTP/1.1 on one connection.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::SockRef;
+
+use crate::http::{Head, parse_head};
+
+const LONGEST_HEAD: usize = 64 * 1024;
+const LONGEST_BODY: u64 = 1024 * 1024;
+
+/// What came in on a connection.
+pub(crate) enum Incoming {
+    Request(Head, Body),
+    /// Not HTTP, for this reason.
+    Malformed(String),
+    /// The peer has closed the connection.
+    End,
+}
+
+/// What was sent beside a head.
+pub(crate) enum Body {
+    Read(Vec<u8>),
+    /// Of unknown length, or too long.
+    Unread,
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    Next,
+    Close,
+    Reset,
+}
+
+/// One connection.
+pub(crate) struct Wire {
+    stream: Stream,
+    /// What has been read and not yet been used.
+    unread: Vec<u8>,
+    /// A part of the current request was left unread.
+    request_left: bool,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Wire {
+    pub(crate) fn new(tcp: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+        // Each piece of a drip is to leave at once.
+        tcp.set_nodelay(true)?;
+        let stream = match tls {
+            None => Stream::Plain(tcp),
+            Some(config) => {
+                let session = ServerConnection::new(config).map_err(io::Error::other)?;
+                Stream::Tls(Box::new(StreamOwned::new(session, tcp)))
+            }
+        };
+        Ok(Self { stream, unread: Vec::new(), request_left: false })
+    }
+
+    /// The next request with its body.
+    pub(crate) fn receive(&mut self) -> io::Result<Incoming> {
+        loop {
+            match parse_head(&self.unread) {
+                Ok(Some((head, length))) => {
+                    self.unread.drain(..length);
+                    let body = self.read_body(&head)?;
+                    return Ok(Incoming::Request(head, body));
+                }
+                Ok(None) if self.unread.len() < LONGEST_HEAD => {}
+                Ok(None) => {
+                    self.request_left = true;
+                    return Ok(Incoming::Malformed("the head is too long".to_owned()));
+                }
+                Err(why) => {
+                    self.request_left = true;
+                    return Ok(Incoming::Malformed(why));
+                }
+            }
+            if self.read_more()? == 0 {
+                return Ok(Incoming::End);
+            }
+        }
+    }
+
+    fn read_more(&mut self) -> io::Result<usize> {
+        let mut piece = [0; 8 * 1024];
+        let length = self.stream.read(&mut piece)?;
+        self.unread.extend(piece.iter().take(length));
+        Ok(length)
+    }
+
+    /// The body, empty where there is none; [`Body::Unread`] without one good `Content-Length`.
+    fn read_body(&mut self, head: &Head) -> io::Result<Body> {
+        if !head.has_body() {
+            return Ok(Body::Read(Vec::new()));
+        }
+        let mut lengths = head.values("Content-Length");
+        let length = match (lengths.next(), lengths.next(), head.values("Transfer-Encoding").next()) {
+            (Some(length), None, None) => length.parse::<u64>().ok(),
+            _ => None,
+        };
+        let Some(length) = length.filter(|length| *length <= LONGEST_BODY) else {
+            self.request_left = true;
+            return Ok(Body::Unread);
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        while self.unread.len() < length {
+            if self.read_more()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(Body::Read(self.unread.drain(..length).collect()))
+    }
+
+    /// Whether another request can follow on this connection.
+    pub(crate) fn keeps(&self, head: &Head) -> bool {
+        !head.asks_to_close() && !self.request_left
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
+    }
+
+    /// Waits so long, or until the peer or the server's end closes the connection; `false` then.
+    ///
+    /// Reads from the socket to notice that, and drops what comes: a client that waits for an
+    /// answer sends nothing.
+    pub(crate) fn wait(&mut self, how_long: Duration) -> bool {
+        // A read's timeout is only as fine as the kernel's ticks; the last bit is slept.
+        const TICKS: Duration = Duration::from_millis(10);
+
+        let Some(end) = Instant::now().checked_add(how_long) else {
+            return false;
+        };
+        let mut tcp = self.stream.tcp();
+        let mut dropped = [0; 1024];
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left <= TICKS {
+                thread::sleep(left);
+                return tcp.set_read_timeout(None).is_ok();
+            }
+            if tcp.set_read_timeout(Some(left.saturating_sub(TICKS))).is_err() {
+                return false;
+            }
+            match tcp.read(&mut dropped) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+                    _ => return false,
+                },
+            }
+        }
+    }
+
+    /// Ends the connection, as soon as the socket's other handle is dropped too.
+    pub(crate) fn end(mut self, after: After) {
+        // Nothing is left to do about a connection that is broken already.
+        let _broken = match after {
+            After::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
+            After::Next | After::Close => self.close(),
+        };
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        if self.request_left {
+            // Unread bytes would turn the closing into a reset.
+            self.stream.tcp().shutdown(Shutdown::Write)?;
+            self.wait(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(piece),
+            Self::Tls(stream) => stream.read(piece),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
