@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The toolkit's door: finds the Step's binary, then becomes it. In this order:
+# The launcher: finds the Step's binary, then executes it. In this order:
 #
 # 1. A binary beside this file, named for this system.
 # 2. One in this user's cache, when it still has the SHA-256 that it was stored with.
@@ -190,7 +190,7 @@ keep() {
   fi
 }
 
-become() {
+exec_stored() {
   rm -rf "$half"
   half=
   start "$cache/$1/$name"
@@ -252,7 +252,7 @@ download() {
 
 undownloaded="it cannot be downloaded, since $unreleased"
 if [ -n "$released" ]; then
-  if download; then become "$released"; fi
+  if download; then exec_stored "$released"; fi
   if command -v cargo >/dev/null 2>&1; then
     warn "No binary of the Step could be downloaded: $undownloaded. It is built with cargo instead."
   fi
@@ -282,4 +282,4 @@ built=$sum
 printf '%s\n' "$built" >"$half/built"
 keep "$built"
 mv -f "$half/built" "$cache/$key.built"
-become "$built"
+exec_stored "$built"
