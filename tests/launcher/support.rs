@@ -7,6 +7,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use stand_in::{Behaviour, StandIn};
 use tempfile::TempDir;
@@ -21,11 +23,12 @@ pub(crate) const RELEASED_SAYS: &str = "this is the released binary, off\n";
 pub(crate) const BUILT_SAYS: &str = "this is the built binary\n";
 
 /// All that the launcher calls, but what downloads and what builds.
-pub(crate) const TOOLS: [&str; 13] = [
+pub(crate) const TOOLS: [&str; 14] = [
     "bash",
     "cat",
     "chmod",
-    "cp",
+    "env",
+    "find",
     "mkdir",
     "mktemp",
     "mv",
@@ -85,32 +88,45 @@ impl Launcher {
         let launcher = Self { folder: TempDir::new().unwrap(), server: StandIn::start().unwrap() };
         // For runs as another user.
         fs::set_permissions(launcher.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for folder in ["step/src", "step/release", "home", "tmp", "tools/before"] {
+        for folder in ["step/src", "home", "tmp", "tools/before"] {
             fs::create_dir_all(launcher.path(folder)).unwrap();
         }
+        fs::set_permissions(launcher.path("home"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(launcher.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("step.sh"), launcher.path("step/step.sh"))
             .unwrap();
         let package = format!("name = \"{NAME}\"\nversion = \"{VERSION}\"\n");
-        launcher.write("step/Cargo.toml", &format!("[package]\n{package}edition = \"2021\"\n"));
+        launcher.write("step/Cargo.toml", &format!("[package]\n{package}edition = \"2021\"\n[workspace]\n"));
         launcher.write("step/Cargo.lock", &format!("version = 3\n\n[[package]]\n{package}"));
         launcher.write("step/step.yml", "title: A Step\n");
         launcher.write("step/src/main.rs", "fn main() { println!(\"this is the built binary\"); }\n");
         launcher
     }
 
-    /// One whose version was released for this system, and lies on the server.
+    /// One that was released for this system, without a binary beside it, which lies on the server.
     pub(crate) fn released(behaviours: Vec<Behaviour>) -> Self {
         let launcher = Self::new();
-        launcher.release(behaviours);
+        for source in ["Cargo.toml", "Cargo.lock"] {
+            fs::remove_file(launcher.path("step").join(source)).unwrap();
+        }
+        fs::remove_dir_all(launcher.path("step/src")).unwrap();
+        launcher.server.file(SCENARIO, &format!("{NAME}-{}", system()), RELEASED, behaviours);
+        let mut text = fs::read_to_string(launcher.path("step/step.sh")).unwrap();
+        let hashes = format!("'plan10-mips:{} {}:{}'", sha256(b""), system(), sha256(RELEASED.as_bytes()));
+        for (name, value) in [("version", VERSION), ("hashes", &hashes)] {
+            let empty = format!("\n{name}=\n");
+            assert_eq!(text.matches(&empty).count(), 1, "{name}");
+            text = text.replace(&empty, &format!("\n{name}={value}\n"));
+        }
+        launcher.write("step/step.sh", &text);
         launcher
     }
 
-    pub(crate) fn release(&self, behaviours: Vec<Behaviour>) {
-        let file = format!("{NAME}-{}", system());
-        self.server.file(SCENARIO, &file, RELEASED, behaviours);
-        let sums = format!("{}  sources\n{}  {file}\n", self.source_key(), sha256(RELEASED.as_bytes()));
-        self.write(&format!("step/release/{VERSION}.sha256"), &sums);
+    /// Puts an executable script on the machine.
+    pub(crate) fn script(&self, path: &str, text: &str) -> PathBuf {
+        self.write(path, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        self.path(path)
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -119,12 +135,6 @@ impl Launcher {
 
     pub(crate) fn write(&self, path: &str, text: &str) {
         fs::write(self.path(path), text).unwrap();
-    }
-
-    pub(crate) fn source_key(&self) -> String {
-        let output =
-            Command::new("bash").arg(self.path("step/step.sh")).arg("--source-key").output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     pub(crate) fn cache(&self) -> PathBuf {
@@ -176,6 +186,28 @@ impl Launcher {
 
     pub(crate) fn requests(&self) -> usize {
         self.server.requests().len()
+    }
+
+    /// No process of a run is left. Linux tells of every process what it was started with.
+    pub(crate) fn assert_nothing_runs(&self) {
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        if !cfg!(target_os = "linux") {
+            return;
+        }
+        let begun = Instant::now();
+        loop {
+            let running: Vec<String> = fs::read_dir("/proc")
+                .unwrap()
+                .filter_map(|entry| fs::read(entry.unwrap().path().join("environ")).ok())
+                .map(|environ| String::from_utf8_lossy(&environ).into_owned())
+                .filter(|environ| environ.contains(&folder))
+                .collect();
+            if running.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(2), "{running:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Every run leaves whole files or none.
@@ -243,6 +275,16 @@ impl Run {
         }
     }
 
+    /// None of these is in the log, nor any part of four letters.
+    #[track_caller]
+    pub(crate) fn assert_hides(&self, secret: &str) {
+        let letters: Vec<char> = secret.chars().collect();
+        for part in letters.windows(4) {
+            let part: String = part.iter().collect();
+            assert!(!self.log.contains(&part), "{part} is in: {}", self.log);
+        }
+    }
+
     /// A yellow line says all of these.
     #[track_caller]
     pub(crate) fn assert_warning(&self, says: &[&str]) {
@@ -261,9 +303,12 @@ pub(crate) fn status(code: u16) -> Behaviour {
 
 /// A command that the permissions of files hold for: to the superuser they mean nothing.
 pub(crate) fn as_a_user(mut command: Command) -> Command {
-    let id = Command::new("id").arg("-u").output().unwrap().stdout;
-    if id == b"0\n" {
+    if is_root() {
         command.uid(65534).gid(65534);
     }
     command
+}
+
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
 }
