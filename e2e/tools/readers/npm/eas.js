@@ -1,0 +1,62 @@
+// EAS CLI's own code, up to where it would ask Apple or Expo:
+//
+//   node eas.js login            the log-in of `eas metadata`, `eas credentials` and `eas build`
+//   node eas.js submit PROFILE   what `eas submit` sends along, with eas.json beside this file
+'use strict';
+
+// So that the packages are found where they were installed.
+const from = (name) => require(require.resolve(name, { paths: [process.cwd()] }));
+
+const found = (result) => {
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+  return new Promise(() => {}); // nothing after it
+};
+
+async function login() {
+  const appleUtils = from('@expo/apple-utils');
+  // The two that ask Apple. There is no earlier session to go on with.
+  const Auth = {
+    ...appleUtils.Auth,
+    tryRestoringAuthStateFromUserCredentialsAsync: async () => null,
+    loginWithUserCredentialsAsync: ({ username, password, teamId }) =>
+      found({ apple_id: username, password, team_id: teamId }),
+  };
+  const loaded = require.resolve('@expo/apple-utils', { paths: [process.cwd()] });
+  require.cache[loaded].exports = { ...appleUtils, Auth };
+  const AppStoreApi = from('eas-cli/build/credentials/ios/appstore/AppStoreApi').default;
+
+  // `eas metadata` gives no options when the key comes from the environment.
+  const context = await new AppStoreApi().ensureAuthenticatedAsync();
+  const { inHouse, id } = context.team;
+  await found({ token: await context.authState.context.token.getToken(), team_id: id, in_house: inHouse });
+}
+
+async function submit(name) {
+  const { EasJsonAccessor, EasJsonUtils } = from('@expo/eas-json');
+  const IosSubmitCommand = from('eas-cli/build/submit/ios/IosSubmitCommand').default;
+  const { getAscApiKeyLocallyAsync } = from('eas-cli/build/submit/ios/AscApiKeySource');
+  const { getAppSpecificPasswordLocallyAsync } = from('eas-cli/build/submit/ios/AppSpecificPasswordSource');
+
+  const accessor = EasJsonAccessor.fromProjectPath(__dirname);
+  const profile = await EasJsonUtils.getSubmitProfileAsync(accessor, 'ios', name);
+  const context = { profile, nonInteractive: true, projectDir: __dirname, credentialsCtx: { appStore: {} } };
+  const { appSpecificPasswordSource, ascApiKeySource } = await new IosSubmitCommand(
+    context,
+  ).resolveCredentialSubmissionOptionsAsync();
+  if (appSpecificPasswordSource) {
+    const source = appSpecificPasswordSource.enforceValue();
+    const { appleIdUsername, password } = await getAppSpecificPasswordLocallyAsync(context, source);
+    await found({ apple_id: appleIdUsername, app_password: password });
+  }
+  const { result } = await getAscApiKeyLocallyAsync(context, ascApiKeySource.enforceValue());
+  await found({ key: result.keyP8, key_id: result.keyId, issuer_id: result.issuerId });
+}
+
+if (process.argv[2] === '--version') {
+  console.log(from('eas-cli/package.json').version);
+} else {
+  ({ login, submit })[process.argv[2]](process.argv[3]).catch((error) => {
+    console.error(error.message);
+    process.exit(1);
+  });
+}
