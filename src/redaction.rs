@@ -208,11 +208,15 @@ pub fn url(url: &Url) -> Text {
     if is_plain && !may_hold_secret(url.path()) { Text(one_line(url.as_str())) } else { Text::hidden() }
 }
 
-/// The server of a URL: scheme, host and port. Hidden with a URL that is not shown, since a part
-/// of a Secret is no longer redacted by the Bitrise CLI.
+/// The server of a URL: scheme, host and port. Not named with a URL that is not shown, since a
+/// part of a Secret is no longer redacted by the Bitrise CLI.
 #[must_use]
 pub fn site(of: &Url) -> Text {
-    if url(of) == Text::hidden() { Text::hidden() } else { Text(of.origin().ascii_serialization()) }
+    if url(of) == Text::hidden() {
+        Text("its server".to_owned())
+    } else {
+        Text(of.origin().ascii_serialization())
+    }
 }
 
 /// An e-mail address: its first letter and its domain, when it is one. Enough to tell accounts
@@ -398,7 +402,7 @@ mod tests {
             "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
         ] {
             let secret = Url::parse(secret)?;
-            assert_eq!((url(&secret).as_str(), site(&secret).as_str()), (HIDDEN, HIDDEN), "{secret}");
+            assert_eq!((url(&secret).as_str(), site(&secret).as_str()), (HIDDEN, "its server"), "{secret}");
         }
         Ok(())
     }

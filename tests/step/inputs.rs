@@ -16,7 +16,7 @@ use test_support::{
 fn a_value_outside_the_allowed_ones_is_an_error_that_lists_them() {
     let mut said = Vec::new();
     for name in ["connection", "api_key_enterprise_account", "if_missing", "verbose_log"] {
-        for wrong in ["sometimes", "", "YES", "Automatic", "true"] {
+        for wrong in ["sometimes", "", "1", "hunter2-secret", "autommatic"] {
             let error = Step::new().connected(&api_key()).set(name, wrong).fails();
             said.push((format!("{name} is {wrong:?}"), error));
         }

@@ -4,16 +4,17 @@ use serde_json::json;
 use test_support::{INPUT_ISSUER, Step, all, api_key, apple_id};
 
 #[test]
-fn the_log_names_every_output() {
+fn the_log_shows_every_output_with_its_value_and_hides_those_that_are_secret() {
     for connected in [api_key(), apple_id()] {
         let outcome = Step::new().connected(&connected).passes();
         let (_, listed) = outcome.stdout.split_once("Exporting").unwrap();
         for entry in outcome.entries() {
-            let line = format!(
-                "- {}{}\n",
-                entry.key,
-                if entry.is_sensitive == Some(true) { " (secret)" } else { "" }
-            );
+            let shown = match entry.key.as_str() {
+                _ if entry.is_sensitive == Some(true) => "*****",
+                "FASTLANE_USER" => "c***@example.com",
+                _ => &entry.value,
+            };
+            let line = format!("- {}: {shown}\n", entry.key);
             assert!(listed.contains(&line), "{line} in {listed}");
         }
     }
