@@ -2,11 +2,9 @@
 //! plain sentence or with success, and within 64 MiB.
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use stand_in::keys;
+use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, pem};
 
 /// Starts the Step with 64 MiB of address space, where the system limits that: with less than
 /// it wants, it aborts.
@@ -19,84 +17,35 @@ const MAX_TIME: Duration = Duration::from_secs(20);
 const MAX_VARIABLE: usize = 128 * 1024 - 64;
 const MAX_CONNECTION: usize = 4 * 1024 * 1024;
 
-static PEM: LazyLock<String> = LazyLock::new(|| keys::P256::generate().expect("a random source").private_pem);
-
-/// One run of the Step, with everything but the hostile part in order.
-struct Run {
-    inputs: Vec<(&'static str, String)>,
-    envstore: Vec<u8>,
-    connection: Option<Vec<u8>>,
+fn with_envstore(envstore: impl AsRef<[u8]>) -> Step {
+    Step::off_bitrise().with_key_inputs().set("connection", "off").envstore(envstore)
 }
 
-impl Run {
-    fn with_envstore(envstore: Vec<u8>) -> Self {
-        let inputs = [
-            ("connection", "off"),
-            ("api_key_path", &PEM),
-            ("api_key_id", "2X9R4HXF34"),
-            ("api_issuer", "57246542-96fe-1a63-e053-0824d011072a"),
-        ];
-        let inputs = inputs.map(|(name, value)| (name, value.to_owned())).into();
-        Self { inputs, envstore, connection: None }
-    }
+fn with_key(key: &str) -> Step {
+    with_envstore("envs: []\n").set("api_key_path", key)
+}
 
-    fn with_key(key: &str) -> Self {
-        let mut run = Self::with_envstore(b"envs: []\n".to_vec());
-        run.inputs.push(("api_key_path", key.to_owned()));
-        run
-    }
+fn with_session(session: &str) -> Step {
+    let step = Step::off_bitrise().set("connection", "off").set("apple_id", "jane@example.com");
+    step.set("fastlane_session", session).envstore("envs: []\n")
+}
 
-    fn with_session(session: &str) -> Self {
-        let inputs = [("connection", "off"), ("apple_id", "jane@example.com"), ("fastlane_session", session)];
-        let inputs = inputs.map(|(name, value)| (name, value.to_owned())).into();
-        Self { inputs, envstore: b"envs: []\n".to_vec(), connection: None }
-    }
+fn with_connection(connection: &str) -> Step {
+    let step = Step::off_bitrise().file("work/connection.json", connection).envstore("envs: []\n");
+    let url = format!("file://{}", step.path("work/connection.json").display());
+    step.set("build_url", url).set("build_api_token", "canary-token")
+}
 
-    fn with_connection(connection: String) -> Self {
-        Self {
-            inputs: Vec::new(),
-            envstore: b"envs: []\n".to_vec(),
-            connection: Some(connection.into_bytes()),
-        }
-    }
-
-    fn run(&self, name: &str) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("envstore.yml"), &self.envstore).expect("an envstore");
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", LIMITED, env!("CARGO_BIN_EXE_apple-services-connection")])
-            .env_clear()
-            .env("HOME", folder.path())
-            .env("TMPDIR", folder.path())
-            .env("ENVMAN_ENVSTORE_PATH", path("envstore.yml"))
-            .env("verify", "no")
-            .envs(self.inputs.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::null());
-        if let Some(connection) = &self.connection {
-            fs::write(path("connection.json"), connection).expect("a connection");
-            command.env("build_url", format!("file://{}", path("connection.json").display()));
-            command.env("build_api_token", "token");
-        }
-        let start = Instant::now();
-        let output = command.output().expect("the Step starts");
-        let time = start.elapsed();
-
-        let log = String::from_utf8_lossy(&output.stdout);
-        let last = log.lines().next_back().unwrap_or_default();
-        assert!(time <= MAX_TIME, "{name}: {time:?}; {last}");
-        let expected = match output.status.code() {
-            Some(0) => "\u{1b}[32;1m",
-            Some(1) => "\u{1b}[31;1m",
-            None => panic!("{name}: {}; {last}; {}", output.status, String::from_utf8_lossy(&output.stderr)),
-            Some(other) => panic!("{name}: exit status {other}; {last}"),
-        };
-        assert!(last.starts_with(expected), "{name}: {last}");
-        assert!(!log.contains("The Step has a defect"), "{name}: {last}");
-        if output.status.code() == Some(1) {
-            assert_eq!(fs::read(path("envstore.yml")).expect("the envstore"), self.envstore, "{name}");
-        }
+/// Whatever it says and exports, it ends soon, and within its memory.
+fn check(name: &str, step: Step) {
+    let outcome = step.under("sh", &["-c", LIMITED]).run();
+    let last = outcome.stdout.lines().next_back().unwrap_or_default();
+    assert!(outcome.took <= MAX_TIME, "{name}: {:?}; {last}", outcome.took);
+    assert!(!outcome.stdout.contains("The Step has a defect"), "{name}: {last}");
+    if outcome.code == Some(0) {
+        assert!(last.starts_with("\u{1b}[32;1m"), "{name}: {last}");
+    } else {
+        outcome.check_failure();
     }
 }
 
@@ -139,7 +88,7 @@ fn no_session_takes_much() {
         ("many variables", fill("FASTLANE_SESSION='", all)),
     ];
     for (name, session) in sessions {
-        Run::with_session(&session).run(name);
+        check(name, with_session(&session));
     }
 }
 
@@ -177,27 +126,25 @@ fn no_envstore_takes_much() {
         ("zeros", fill("\0", 31 * mib)),
     ];
     for (name, envstore) in envstores {
-        Run::with_envstore(envstore.into_bytes()).run(name);
+        check(name, with_envstore(envstore));
     }
 }
 
 #[test]
 fn an_envstore_of_any_length_is_not_read_beyond_its_limit() {
+    const LENGTH: u64 = 1 << 40;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("huge.yml");
-    fs::File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("a file with nothing in it");
-    let mut run = Run::with_envstore(Vec::new());
-    run.inputs.push(("ENVMAN_ENVSTORE_PATH", path.display().to_string()));
-    run.run("a terabyte of nothing");
+    let file = fs::File::create(&path).expect("a file");
+    file.set_len(LENGTH).expect("a file with nothing in it");
+    check("a terabyte of nothing", with_envstore("").set("ENVMAN_ENVSTORE_PATH", &path));
+    assert_eq!(file.metadata().expect("it is still there").len(), LENGTH);
 }
 
 #[test]
 fn no_connection_takes_much() {
     let all = MAX_CONNECTION - 200;
-    let key = format!(
-        r#""key_id":"2X9R4HXF34","issuer_id":"57246542-96fe-1a63-e053-0824d011072a","private_key":{:?}"#,
-        PEM.as_str()
-    );
+    let key = format!(r#""key_id":"{INPUT_KEY_ID}","issuer_id":"{INPUT_ISSUER}","private_key":{:?}"#, pem());
     let apple_id = r#""apple_id":"jane@example.com","password":"x""#;
     let idmsa = "https://idmsa.apple.com";
     let device = r#"{"device_identifier":"a"},"#;
@@ -243,7 +190,7 @@ fn no_connection_takes_much() {
     ];
     for (name, connection) in connections {
         assert!(connection.len() <= MAX_CONNECTION, "{name}");
-        Run::with_connection(connection).run(name);
+        check(name, with_connection(&connection));
     }
 }
 
@@ -253,12 +200,12 @@ fn no_key_takes_much() {
     let keys = [
         ("long", fill("A", all)),
         ("headers", fill("-----BEGIN PRIVATE KEY-----", all)),
-        ("keys", fill(&PEM, 60 * 1024)),
+        ("keys", fill(pem(), 60 * 1024)),
         ("escapes", fill("\\n", 60 * 1024)),
         ("elements in elements", fill("MIIDMIIDMIID", 60 * 1024)),
         ("labels", fill("-----BEGIN -----END ", 60 * 1024)),
     ];
     for (name, key) in keys {
-        Run::with_key(&key).run(name);
+        check(name, with_key(&key));
     }
 }

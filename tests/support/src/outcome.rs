@@ -84,7 +84,9 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
         // Without the letters that its neighbours change.
         forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
     }
-    let characters: Vec<_> = secret.chars().collect();
+    // Most of a session's text is the same in all of them; its values are secrets of their own.
+    let is_session = secret.contains("HTTP::Cookie");
+    let characters: Vec<_> = secret.chars().filter(|_| !is_session).collect();
     forms.extend(characters.chunks_exact(16).map(|chunk| chunk.iter().collect()));
     // Every key has the same header, and some errors say what it is.
     let text = text.replace("-----BEGIN PRIVATE KEY-----", "").replace("-----END PRIVATE KEY-----", "");

@@ -118,7 +118,11 @@ impl Step {
     pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         let value = value.as_ref();
         if ["apple_id", "password", "app_password", "fastlane_session", "build_api_token"].contains(&name) {
-            self.secrets.push(value.to_string_lossy().into_owned());
+            let value = value.to_string_lossy();
+            let cookies = value.replace("\\n", "\n");
+            let values = cookies.lines().filter_map(|line| line.trim().strip_prefix("value: "));
+            self.secrets.extend(values.map(str::to_owned));
+            self.secrets.push(value.into_owned());
         }
         self.env.insert(name.into(), value.to_owned());
         self
