@@ -98,8 +98,6 @@ end
 # --- Apple IDs --------------------------------------------------------------------
 
 EXPIRY = Time.at(Time.now.to_i + (20 * 24 * 60 * 60))
-EXPIRED = Time.utc(2024, 2, 29, 23, 59, 58)
-SOON = Time.at(Time.now.to_i + (((3 * 24) + 1) * 60 * 60))
 
 def rfc3339(time)
   time.utc.strftime('%Y-%m-%dT%H:%M:%SZ')
@@ -112,7 +110,6 @@ connected_apple_id = {
   session: essential_cookies('connected') + hostile_cookies,
   expires_at: rfc3339(EXPIRY)
 }
-ending_apple_id = connected_apple_id.merge(expires_at: rfc3339(SOON))
 # No two-factor session, and a password that YAML 1.1 reads as a number.
 sessionless_apple_id = { kind: 'apple_id', user: 'sessionless@example.com', password: '1_000_000' }
 pasted_session = essential_cookies('pasted')
@@ -161,43 +158,25 @@ end
 
 connected_key_fields = key_fields(connected_key).reject { |name, _| name == :is_enterprise_account }
 without_app_password = connected_apple_id.reject { |name, _| name == :app_password }
-damaged_key = key_fields(connected_key, private_key: connected_key[:pem].sub(/.{20}\n-----END/, "\n-----END"))
 
 {
   nothing: { unknown_field: [1], apple_id: '', password: '' },
   api_key: connected_key_fields,
   enterprise_api_key: key_fields(enterprise_key, private_key: pem_body(enterprise_key[:pem])),
-  damaged_api_key: damaged_key,
   apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRY),
   sessionless_apple_id: apple_id_fields(sessionless_apple_id, expiry: nil),
-  expired_apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRED),
-  ending_apple_id: apple_id_fields(ending_apple_id, expiry: SOON),
   both: connected_key_fields.merge(apple_id_fields(without_app_password, expiry: EXPIRY)),
-  api_key_with_devices: connected_key_fields.merge(test_devices: connected_devices),
-  apple_id_with_devices: apple_id_fields(connected_apple_id, expiry: EXPIRY).merge(test_devices: connected_devices),
-  flaky: connected_key_fields,
-  broken: connected_key_fields
+  api_key_with_devices: connected_key_fields.merge(test_devices: connected_devices)
 }.each { |name, connection| write("connections/#{name}.json", JSON.generate(connection)) }
-
-# One bad moment, and an outage that outlasts every retry. `Retry-After: 0` keeps the
-# Step from waiting long between its tries.
-unavailable = { status: { code: 503, headers: [%w[Retry-After 0]] } }
-write('connections/flaky.json.behaviours.json', JSON.generate([unavailable]))
-write('connections/broken.json.behaviours.json', JSON.generate([{ forever: unavailable }]))
 
 # --- Apple ------------------------------------------------------------------------
 
 # An account that knows this key; `behaviours` are what goes wrong, one for each request.
-def account(name, key, known_as: key, behaviours: nil, **more)
-  write("apple/#{name}.pem", known_as[:public_pem])
+def account(name, key, behaviours: nil, **more)
+  write("apple/#{name}.pem", key[:public_pem])
   write("apple/#{name}.json", JSON.generate({ public_key_path: "apple/#{name}.pem", key_id: key[:key_id],
                                               issuer_id: key[:issuer_id], enterprise: key[:enterprise] }.merge(more)))
   write("apple/#{name}.json.behaviours.json", JSON.generate(behaviours)) if behaviours
-end
-
-def apple_error(status, code, headers: [])
-  error = { status: status.to_s, code: code, title: 'As Apple words it', detail: 'With more words' }
-  { status: { code: status, headers: headers, body: JSON.generate(errors: [error]) } }
 end
 
 input_key_of_an_enterprise = input_key.merge(enterprise: true)
@@ -206,16 +185,7 @@ account('input_key', input_key)
 account('individual_key', individual_key)
 account('enterprise_key', enterprise_key)
 account('input_key_of_an_enterprise', input_key_of_an_enterprise)
-# The key ID is known, with another key behind it: refused for good, by its signature.
-account('another_key', connected_key, known_as: input_key)
-account('another_clock', connected_key, clock_skew_seconds: -3600)
-account('refuses_once', connected_key, behaviours: [apple_error(401, 'NOT_AUTHORIZED')])
-account('busy_once', connected_key, behaviours: [apple_error(429, 'RATE_LIMIT_EXCEEDED', headers: [%w[Retry-After 0]])])
-account('no_agreement', connected_key,
-        behaviours: [apple_error(403, 'FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED')])
-account('low_role', connected_key, behaviours: [apple_error(403, 'FORBIDDEN_ERROR')])
-account('down', connected_key,
-        behaviours: [{ forever: apple_error(500, 'UNEXPECTED_ERROR', headers: [%w[Retry-After 0]]) }])
+account('no_agreement', connected_key, team: { agreement_missing: true })
 account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
 account('captive_portal', connected_key, behaviours: ['html'])
 
@@ -225,23 +195,15 @@ def session(name, cookies, **more)
   write("sessions/#{name}.json", JSON.generate({ cookies: own.to_h { |cookie| cookie.values_at(:name, :value) } }.merge(more)))
 end
 
-teams = [{ provider_id: 118_573_544, name: 'Example Ltd' }, { provider_id: 2_017_331, name: 'Customer GmbH' }]
 session('connected_apple_id', connected_apple_id[:session])
 session('input_apple_id', input_apple_id[:session])
-session('several_teams', input_apple_id[:session], provider: teams[0], available_providers: teams)
 session('without_team', input_apple_id[:session], provider: nil)
 
 # --- The files --------------------------------------------------------------------
 
 write("files/team/AuthKey_#{input_key[:key_id]}.p8", input_key[:pem])
-write('files/team/key.p8', input_key[:pem])
 write("files/sec1/AuthKey_#{input_key[:key_id]}.p8", input_key[:sec1].gsub("\n", "\r\n"))
 write("files/individual/AuthKey_#{individual_key[:key_id]}.p8", individual_key[:pem])
-write('files/rsa/AuthKey_RSA0123456.p8', OpenSSL::PKey::RSA.new(2048).private_to_pem)
-write('files/expired-link/AuthKey_LINK123456.p8', <<~XML)
-  <?xml version="1.0" encoding="UTF-8"?>
-  <Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>
-XML
 
 # --- The project's secrets --------------------------------------------------------
 
@@ -249,7 +211,6 @@ token = SecureRandom.hex(16)
 secrets = {
   BITRISE_BUILD_API_TOKEN: token,
   TEAM_API_KEY: input_key[:pem],
-  TEAM_API_KEY_BASE64: [input_key[:pem]].pack('m0'),
   TEAM_APPLE_ID: input_apple_id[:user],
   TEAM_PASSWORD: input_apple_id[:password],
   TEAM_APP_PASSWORD: input_app_password,
@@ -267,7 +228,7 @@ write('token', token)
 
 keys = { connected_key: connected_key, enterprise_key: enterprise_key, input_key: input_key,
          input_key_of_an_enterprise: input_key_of_an_enterprise, individual_key: individual_key }
-apple_ids = { connected_apple_id: connected_apple_id, ending_apple_id: ending_apple_id,
+apple_ids = { connected_apple_id: connected_apple_id,
               sessionless_apple_id: sessionless_apple_id, input_apple_id: input_apple_id }
 
 # What no log may hold, by name. Short values would be found everywhere.

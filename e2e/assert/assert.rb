@@ -95,7 +95,7 @@ NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|HTTP
                  |E2E_.*|BITRISE.*|ENVMAN_.*|STEPLIB_BUILD_STATUS|TEAM_.*)\z/x.freeze
 
 KEYS = %w[credential source verified export_for devices token outputs kept removed prefix folders error
-          error_of_another_step report log not_in_log requests].freeze
+          error_of_another_step uploaded report log not_in_log requests].freeze
 
 # One run of the Step, as it is expected and as it is found.
 class Run
@@ -400,9 +400,12 @@ def check_leftovers(runs)
   surplus = ENV.keys.grep_v(NOT_OUTPUTS) - known
   wanted = runs.sum { |run| run.expected.fetch('folders', run.credential && run.folder? ? 1 : 0).to_i }
   found = Dir.glob(File.join(ENV.fetch('TMPDIR'), '{,.}apple-services-connection-*')).length
+  upload = runs.map { |run| run.expected['uploaded'] }.include?('yes')
+  uploaded = File.exist?(File.join(ENV.fetch('TMPDIR'), 'uploaded'))
   [
     *surplus.map { |name| "#{name} is set, which nobody expects" },
-    *("there are #{found} folders of the Step's, not #{wanted}" if found != wanted)
+    *("there are #{found} folders of the Step's, not #{wanted}" if found != wanted),
+    *("the upload has #{'not ' unless uploaded}run" if uploaded != upload)
   ]
 end
 

@@ -105,9 +105,9 @@ fn found_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Res
 
 /// Whether the key's role reaches so far.
 ///
-/// That individual keys reach no provisioning, and that access to it comes with a role or apart from
-/// it (`provisioningAllowed`), is in Apple's documentation. That only an admin sees the users, and what a
-/// role for reports alone is answered, is not: these follow from what the web site shows to each role.
+/// Apple documents that individual keys reach no provisioning, and that access to it comes with a role
+/// or apart from it (`provisioningAllowed`). What a role for reports alone is answered it does not, nor
+/// that only an admin sees the users, and one public report has a key that may not write see them.
 ///
 /// <https://developer.apple.com/documentation/appstoreconnectapi/creating-api-keys-for-app-store-connect-api>
 /// <https://developer.apple.com/documentation/appstoreconnectapi/user/attributes>

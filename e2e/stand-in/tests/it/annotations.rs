@@ -41,6 +41,25 @@ fn an_annotation_is_kept_and_recorded_with_its_body() {
     assert!(request.verdict.is_ok() && request.violations.is_empty());
 }
 
+/// What Go's `net/http` and `encoding/json` make of the calls in the plugin's `service` package.
+#[test]
+fn the_plugins_request_is_taken_with_its_escapes() {
+    let (server, url) = start(Vec::new());
+    let body = r##"{"context":"c","markdown":"# A \u003cdetails\u003e \u0026 \"quote\" → ü\u2028\nline","style":"default"}"##;
+    let headers = [
+        ("User-Agent", "Go-http-client/1.1"),
+        ("Content-Length", &*body.len().to_string()),
+        ("Authorization", "Bearer t0ken"),
+        ("Content-Type", "application/json"),
+        ("Accept-Encoding", "gzip"),
+        ("Connection", "close"),
+    ];
+    let request = head("PUT", &url, &headers) + body;
+    assert_eq!(send(&url, request.as_bytes(), Duration::from_secs(5)).status(), 200);
+    let markdown = "# A <details> & \"quote\" → ü\u{2028}\nline";
+    assert_eq!(server.annotations_of("p"), [annotation("c", markdown, Style::Default)]);
+}
+
 #[test]
 fn the_same_context_replaces_and_another_is_added() {
     let (server, url) = start(Vec::new());
