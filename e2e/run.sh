@@ -74,8 +74,8 @@ build() {
   command -v cargo >/dev/null || die 'Rust is needed to build the Step; please install it'
   local target=${CARGO_TARGET_DIR:-$repo/target}
   [[ $target == /* ]] || target=$PWD/$target
-  CARGO_TARGET_DIR=$target cargo build --quiet --release --locked --workspace --bins \
-    --manifest-path "$repo/Cargo.toml" || die 'the Step could not be built'
+  CARGO_TARGET_DIR=$target cargo build --quiet --release --locked --bins \
+    --package apple-services-connection --package stand-in --manifest-path "$repo/Cargo.toml" || die 'the Step could not be built'
   step_binary=$target/release/apple-services-connection
   stand_in=$target/release/stand-in
 }

@@ -51,14 +51,16 @@ sha256() { openssl dgst -sha256 -r "$1" | cut -d ' ' -f 1; }
 
 # Git as on any machine: nobody's own settings.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
-commit() { git -C "$1" add --all && git -C "$1" -c user.name=Test -c user.email=test@example.com commit --quiet -m "$2"; }
+export GIT_AUTHOR_NAME=Test GIT_AUTHOR_EMAIL=test@example.com GIT_COMMITTER_NAME=Test GIT_COMMITTER_EMAIL=test@example.com
+commit() { git -C "$1" add --all && git -C "$1" commit --quiet -m "$2"; }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/apple-steplib.XXXXXX")
 work=$(cd "$work" && pwd -P)
-mkdir -p "$work"/{step,steplib,served,server,bin,assert,runs}
+mkdir -p "$work"/{step,steplib,served,server,bin,assert,runs,binaries}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repo/Cargo.toml" | head -n 1)
-# The same sources before their release; StepLibs take no other form of a version.
+# The sources, and a release whose binaries got lost; StepLibs take no other form of a version.
 before=0.0.0
+bare=0.0.1
 
 # --- The Step's repository, with a tag for each version ---------------------------
 
@@ -66,17 +68,19 @@ git -C "$repo" ls-files -z --cached --others --exclude-standard |
   while IFS= read -r -d '' file; do
     [[ ! -e $repo/$file ]] || printf '%s\0' "$file"
   done | (cd "$repo" && xargs -0 tar -cf -) | tar -xf - -C "$work/step"
-rm -f "$work/step/release/$version.sha256"
 git init --quiet "$work/step"
 commit "$work/step" 'The Step as it is here'
 git -C "$work/step" tag "$before"
 
-{
-  printf '%s  sources\n' "$(bash "$work/step/step.sh" --source-key)"
-  printf '%s  %s-%s\n' "$(sha256 "$binary")" "$name" "$system"
-} >"$work/step/release/$version.sha256"
-commit "$work/step" 'The hashes of the release'
-git -C "$work/step" tag "$version"
+# Of a release, this machine runs one binary of the four.
+for target in darwin-arm64 darwin-amd64 linux-amd64 linux-arm64; do
+  cp "$binary" "$work/binaries/$name-$target"
+done
+"$work/step/release/commit" "$version" "$work/binaries" >/dev/null
+git -C "$work/step" checkout --quiet "$version"
+rm "$work/step/$name"-*
+commit "$work/step" 'A release without its binaries'
+git -C "$work/step" tag "$bare"
 
 # --- What is downloaded -------------------------------------------------------------
 
@@ -125,6 +129,7 @@ publish() {
 home=$(sed -n 's/^source_code_url: //p' "$repo/step.yml")
 printf '[url "%s"]\n  insteadOf = %s.git\n' "$work/step" "$home" >"$work/gitconfig"
 publish "$before" </dev/null
+publish "$bare" </dev/null
 publish "$version" <<YAML
 executables:
   $system:
@@ -209,17 +214,25 @@ nothing_forged_ran() { [[ ! -e $work/forged-ran ]]; }
 from_source_built_with_cargo() {
   # Cargo as on this machine, but offline: what it needs, the build of BINARY has fetched. Quick,
   # since another check builds what is released.
+  mkdir "$run/cargo"
+  ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
+  printf '[profile.release]\nlto = "off"\nopt-level = 0\ncodegen-units = 16\n' >"$run/cargo/config.toml"
   under_the_cli "$before" \
-    CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_NET_OFFLINE=true \
-    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+    CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_NET_OFFLINE=true
   expect 'a later step lacks the key' a_later_step_has_the_key
   expect 'something was downloaded' asked_for
 }
 
-from_source_with_a_download() {
+released_with_the_binary_beside() {
   under_the_cli "$version"
   expect 'a later step lacks the key' a_later_step_has_the_key
-  expect 'the binary was not downloaded from the release page' asked_for "/releases/$version/$name-$system"
+  expect 'something was downloaded' asked_for
+}
+
+released_with_a_download() {
+  under_the_cli "$bare"
+  expect 'a later step lacks the key' a_later_step_has_the_key
+  expect 'the binary was not downloaded' asked_for "/releases/$version/$name-$system"
 }
 
 precompiled() {
@@ -254,7 +267,7 @@ audited_as_it_is_and_as_it_is_shared() {
 passed=0
 failed=0
 for scenario in audited_as_it_is_and_as_it_is_shared precompiled precompiled_with_a_wrong_hash \
-  from_source_with_a_download from_source_built_with_cargo; do
+  released_with_the_binary_beside released_with_a_download from_source_built_with_cargo; do
   run=$work/runs/$scenario
   mkdir -p "$run/tmp" "$run/home"
   : >"$run/problems"

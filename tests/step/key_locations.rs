@@ -208,7 +208,7 @@ fn each_failure_of_a_download_is_told_apart() {
         ("an XML error", body(xml), 1),
         ("a JSON error", body(b"{\"error\":\"x\"}"), 1),
         ("bytes that are not text", body(&[0xff, 0xfe]), 1),
-        ("more than 64 KiB", body(&[b'A'; 64 * 1024 + 1]), 1),
+        ("more than 64 KiB", body(&vec![b'A'; 64 * 1024 + 1]), 1),
         ("much more than 64 KiB", vec![Behaviour::Oversize(1 << 20)], 1),
         ("a redirect to nowhere", vec![status(302, &[])], 1),
         (

@@ -71,7 +71,7 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
     if secret.len() > LONG {
         return None;
     }
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(secret);
     let mut forms = vec![
         format!("{secret:?}").trim_matches('"').to_owned(),
         serde_json::Value::from(secret).to_string().trim_matches('"').to_owned(),
@@ -93,6 +93,11 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
     // What is pasted may begin with the name of the variable, which is also the name of an output.
     let text = text.replace("FASTLANE_SESSION", "");
     forms.into_iter().find(|form| form.len() >= 12 && text.contains(form.as_str()))
+}
+
+/// Hexadecimal, in lower case.
+pub fn hex(text: &str) -> String {
+    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl Outcome {

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Runs a released version of the Step as a user does who references it by its git URL, on a machine
+# with neither Rust nor a network: e2e/release.sh REPOSITORY VERSION
+#
+# REPOSITORY has the tag VERSION, as release/run makes it. bitrise, envman and stepman are on the
+# PATH. Prints one line.
+set -euo pipefail
+
+repository=$(cd "${1:?REPOSITORY}" && pwd -P)
+version=${2:?VERSION}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/apple-release-run.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+die() {
+  [[ ! -e $work/log ]] || tail -n 60 "$work/log"
+  printf 'e2e/release.sh: %s\n' "$*"
+  exit 1
+}
+
+mkdir -p "$work"/{bin,home,tmp,assert}
+# The CLI is not set up without Go, which the Step has no use for.
+for tool in bitrise envman stepman go; do
+  ln -s "$(command -v "$tool")" "$work/bin/$tool" || die "$tool is not on the PATH"
+done
+path=$work/bin:/usr/bin:/bin:/usr/sbin:/sbin
+for tool in cargo rustc; do
+  if PATH=$path command -v "$tool" >/dev/null; then die "$tool is in a folder of the system, and would be found"; fi
+done
+
+# Where the system can, there is no network at all; elsewhere, what is no loopback goes to a proxy
+# that is not there.
+without_network=()
+if unshare --net --map-root-user true 2>/dev/null; then without_network=(unshare --net --map-root-user); fi
+
+openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$work/AuthKey_0123456701.p8" 2>/dev/null
+cat >"$work/bitrise.yml" <<YAML
+format_version: "23"
+default_step_lib_source: https://localhost:9/no-steplib.git
+workflows:
+  w:
+    steps:
+    - git::file://$repository@$version:
+        inputs:
+        - connection: "off"
+        - verify: "no"
+        - api_key_path: $work/AuthKey_0123456701.p8
+        - api_issuer: c055ca8c-e5a8-4836-b61d-aa5794eeb3f4
+    - path::$work/assert: {}
+YAML
+printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$work/assert/step.yml"
+# shellcheck disable=SC2016 # the later step expands it
+printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
+
+alone() {
+  env -i PATH="$path" LANG=C.UTF-8 CI=true TMPDIR="$work/tmp" HOME="$work/home" LATER="$work/later" \
+    GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 BITRISE_ANALYTICS_DISABLED=true \
+    HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9 NO_PROXY=localhost,127.0.0.1 \
+    https_proxy=http://127.0.0.1:9 http_proxy=http://127.0.0.1:9 no_proxy=localhost,127.0.0.1 \
+    ${without_network[@]+"${without_network[@]}"} "$@" </dev/null
+}
+
+{
+  alone bitrise setup --minimal && (cd "$work" && alone bitrise run --config "$work/bitrise.yml" w)
+} >"$work/log" 2>&1 || die 'the workflow failed'
+[[ -e $work/later && $(<"$work/later") == 'api_key 0123456701' ]] || die 'a later step lacks the key'
+if [[ -e $work/home/.cache/apple-services-connection ]]; then die 'something was downloaded or built'; fi
+printf 'ok  git::%s@%s runs under the Bitrise CLI with neither Rust nor a network%s\n' "file://<repository>" "$version" \
+  "${without_network[*]:+ (none at all)}"

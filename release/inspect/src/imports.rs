@@ -1,0 +1,49 @@
+//! What a macOS binary may import: `release/macos/imports.txt`.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, bail};
+
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../macos/imports.txt");
+
+/// A macOS version, as 10.14 or 11.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MacOs(pub(crate) u32, pub(crate) u32);
+
+/// By library and symbol, the macOS that had it first.
+pub(crate) struct Imports(HashMap<(String, String), MacOs>);
+
+impl Imports {
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        let path = std::env::var("INSPECT_IMPORTS").unwrap_or_else(|_| TABLE.to_owned());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let mut imports = HashMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let [library, symbol, since] = *fields.as_slice() else {
+                bail!("{path}: {line}: not a library, a symbol and a version");
+            };
+            let since = version(since).with_context(|| format!("{path}: {line}"))?;
+            imports.insert((library.to_owned(), symbol.to_owned()), since);
+        }
+        Ok(Self(imports))
+    }
+
+    /// The macOS that had the symbol first, when it is known. `library` is where a Mac has it,
+    /// `symbol` as the linker writes it.
+    pub(crate) fn since(&self, library: &str, symbol: &str) -> Option<MacOs> {
+        let library = library.rsplit('/').next()?.split('.').next()?;
+        let symbol = symbol.strip_prefix('_').unwrap_or(symbol);
+        let symbol = symbol.split('$').next()?;
+        self.0.get(&(library.to_owned(), symbol.to_owned())).copied()
+    }
+}
+
+/// "-" stands for a symbol that is older than the naming of versions.
+fn version(text: &str) -> anyhow::Result<MacOs> {
+    if text == "-" {
+        return Ok(MacOs(10, 0));
+    }
+    let (major, minor) = text.split_once('.').context("a version has two parts")?;
+    Ok(MacOs(major.parse()?, minor.parse()?))
+}

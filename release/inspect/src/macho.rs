@@ -1,0 +1,103 @@
+//! macOS: what the dynamic linker of the oldest macOS must find, and what the kernel checks.
+
+use anyhow::{Context as _, bail};
+use goblin::mach::constants::cputype::{CPU_TYPE_ARM64, CPU_TYPE_X86_64};
+use goblin::mach::load_command::CommandVariant;
+use goblin::mach::{Mach, MachO};
+
+use crate::Findings;
+use crate::code_signature;
+use crate::imports::{Imports, MacOs};
+
+const OLDEST: MacOs = MacOs(11, 0);
+const PLATFORM_MACOS: u32 = 1;
+const LIBRARIES: [&str; 4] = [
+    "/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
+    "/System/Library/Frameworks/Security.framework/Versions/A/Security",
+    "/System/Library/Frameworks/SystemConfiguration.framework/Versions/A/SystemConfiguration",
+    "/usr/lib/libSystem.B.dylib",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cpu {
+    Arm64,
+    X86_64,
+}
+
+pub(crate) fn inspect(binary: &[u8], cpu: Cpu, findings: &mut Findings) -> anyhow::Result<()> {
+    let Mach::Binary(macho) = Mach::parse(binary).context("it is no Mach-O file")? else {
+        bail!("it is for several architectures at once");
+    };
+    let expected = match cpu {
+        Cpu::Arm64 => CPU_TYPE_ARM64,
+        Cpu::X86_64 => CPU_TYPE_X86_64,
+    };
+    findings.note(macho.header.cputype() == expected, format!("Mach-O for {cpu:?}"));
+    inspect_oldest_macos(&macho, findings);
+
+    // The first is the binary itself.
+    let libraries: Vec<&str> = macho.libs.iter().skip(1).copied().collect();
+    findings.note(
+        libraries.iter().all(|library| LIBRARIES.contains(library)),
+        format!("libraries {}", libraries.join(" ")),
+    );
+    findings.note(macho.rpaths.is_empty(), "no search paths for libraries");
+    inspect_imports(&macho, findings)?;
+
+    let signature = macho.load_commands.iter().find_map(|command| match command.command {
+        CommandVariant::CodeSignature(place) => Some(place),
+        _ => None,
+    });
+    match (signature, cpu) {
+        (Some(place), _) => {
+            code_signature::inspect(binary, place.dataoff as usize, place.datasize as usize, findings)
+        }
+        // Apple's linker signs none for these Macs, either, and they ask for none.
+        (None, Cpu::X86_64) => {
+            findings.note(true, "not signed");
+            Ok(())
+        }
+        (None, Cpu::Arm64) => bail!("it is not signed, and an arm64 Mac ends such a process"),
+    }
+}
+
+fn inspect_oldest_macos(macho: &MachO<'_>, findings: &mut Findings) {
+    let builds = macho.load_commands.iter().filter_map(|command| match command.command {
+        CommandVariant::BuildVersion(build) => Some(build),
+        _ => None,
+    });
+    let oldest: Vec<(u32, MacOs)> =
+        builds.map(|build| (build.platform, MacOs(build.minos >> 16, build.minos >> 8 & 0xff))).collect();
+    findings.note(oldest == [(PLATFORM_MACOS, OLDEST)], format!("(platform, oldest version) {oldest:?}"));
+}
+
+fn inspect_imports(macho: &MachO<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let known = Imports::read()?;
+    let imports = macho.imports().context("what it imports cannot be read")?;
+    let mut bound = Vec::new();
+    for import in &imports {
+        bound.push(import.name);
+        match known.since(import.dylib, import.name) {
+            None => findings.note(
+                false,
+                format!(
+                    "imports {} from {}, which release/macos/imports.txt lacks",
+                    import.name, import.dylib
+                ),
+            ),
+            Some(since) if since > OLDEST => findings
+                .note(false, format!("imports {}, which is newer than {OLDEST:?}: {since:?}", import.name)),
+            Some(_) => {}
+        }
+    }
+    bound.sort_unstable();
+    bound.dedup();
+    findings.note(bound.len() > 40, format!("{} imports", bound.len()));
+    // Symbols that several libraries may define are bound apart from the others, and not listed above.
+    let weakly = macho.load_commands.iter().any(|command| match command.command {
+        CommandVariant::DyldInfoOnly(info) | CommandVariant::DyldInfo(info) => info.weak_bind_size != 0,
+        _ => false,
+    });
+    findings.note(!weakly, "none bound weakly");
+    Ok(())
+}
