@@ -10,8 +10,8 @@ use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
     CONNECTED_KEY, INPUT_APP_PASSWORD, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, SERVER, Step,
-    TOKEN, all, always_busy, api_key, apple_id, busy, cookie, find_leak, in_days, pem, pem_body, redirect,
-    spaceauth, status, unique_name,
+    TOKEN, all, always_busy, api_key, apple_id, busy, cookie, find_leak, hex, in_days, pem, pem_body,
+    redirect, spaceauth, status, unique_name,
 };
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";

@@ -25,5 +25,5 @@ mod step;
 pub mod strategies;
 
 pub use fixtures::*;
-pub use outcome::{Entry, Outcome, envman, find_leak, mode, names_in, set_mode};
+pub use outcome::{Entry, Outcome, envman, find_leak, hex, mode, names_in, set_mode};
 pub use step::Step;

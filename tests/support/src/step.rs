@@ -51,6 +51,12 @@ pub struct Step {
     under: Option<(PathBuf, Vec<OsString>)>,
 }
 
+impl Default for Step {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Step {
     /// On Bitrise, with nothing connected and nothing in the inputs.
     pub fn new() -> Self {

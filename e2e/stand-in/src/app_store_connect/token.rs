@@ -26,12 +26,14 @@ struct Claims {
     #[serde(default, deserialize_with = "not_null")]
     sub: Option<String>,
     aud: String,
-    iat: i64,
+    /// Codemagic's tools, which are in daily use, send none.
+    #[serde(default, deserialize_with = "not_null")]
+    iat: Option<i64>,
     exp: i64,
 }
 
-fn not_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(from).map(Some)
+fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// Why Apple refuses the request's `Authorization`, if it does.
@@ -89,6 +91,7 @@ fn check_claims(account: &Account, claims: &Claims, now: i64) -> Result<(), Stri
     expect("aud", &claims.aud, audience)?;
 
     let Claims { iat, exp, .. } = *claims;
+    let iat = iat.unwrap_or(now);
     if iat > now {
         let by = iat.saturating_sub(now);
         return Err(format!("iat is {by} s in the future"));
@@ -151,7 +154,7 @@ mod tests {
                 iss: None,
                 sub: Some("user".to_owned()),
                 aud: "appstoreconnect-v1".to_owned(),
-                iat,
+                iat: Some(iat),
                 exp,
             };
             let checked = check_claims(&account, &claims, NOW);

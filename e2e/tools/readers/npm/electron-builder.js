@@ -15,7 +15,7 @@ if (process.argv[2] === '--version') {
 const { spawn } = childProcess;
 childProcess.spawn = (command, args) => {
   if (command === 'xcrun' && args[0] === 'notarytool' && args[1] === 'submit') {
-    process.stdout.write(`${JSON.stringify({ notarytool: args.slice(2) })}\n`, () => process.exit(0));
+    process.stdout.write(`${JSON.stringify({ notarytool: args.slice(2).map(String) })}\n`, () => process.exit(0));
   }
   return spawn('true', []);
 };
