@@ -141,8 +141,8 @@ fn the_search_finds_each_form_when_it_is_there() {
         for leak in [
             secret.clone(),
             format!("{secret:?}"),
-            hex(secret),
-            hex(secret).to_uppercase(),
+            hex(&secret),
+            hex(&secret).to_uppercase(),
             Value::from(secret.as_str()).to_string(),
             STANDARD.encode(format!("x{secret}yz")),
             percent_encoding::utf8_percent_encode(&secret, percent_encoding::NON_ALPHANUMERIC).to_string(),
