@@ -117,16 +117,6 @@ fn several_problems_with_the_inputs() {
 }
 
 #[test]
-fn a_key_that_apple_refuses() {
-    let body = json!({"errors": [{"status": "401", "code": "NOT_AUTHORIZED", "title": "t", "detail": "d"}]});
-    let refused = Behaviour::Status { code: 401, headers: vec![], body: body.to_string() };
-    let step = Step::new().connected(&api_key()).verified_by(account(vec![refused.forever()]));
-    let outcome = step.run();
-    outcome.check_failure();
-    assert_run("refused_by_apple", &outcome);
-}
-
-#[test]
 fn a_connection_that_cannot_be_read() {
     let outcome = Step::new().connected_with(&json!({}), vec![busy(500).forever()]).run();
     outcome.check_failure();
