@@ -61,7 +61,6 @@ impl Default for Step {
 
 impl Step {
     /// On Bitrise, with nothing connected and nothing in the inputs.
-    #[expect(clippy::new_without_default, reason = "it starts a server and makes folders")]
     pub fn new() -> Self {
         Self::off_bitrise().connected(&json!({}))
     }
