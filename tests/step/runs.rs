@@ -68,7 +68,12 @@ fn a_run_that_removes_what_an_earlier_one_left() {
 
 #[test]
 fn nothing_to_remove() {
-    assert_run("nothing_to_remove", &Step::new().set("action", "remove").run());
+    let remove = || Step::new().set("action", "remove");
+    let gone = remove().set("credentials_dir", "/nowhere/apple-services-connection-x").run();
+    assert_eq!(gone.code, Some(0), "{}", gone.stdout);
+    let outcome = remove().run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert_run("nothing_to_remove", &outcome);
 }
 
 #[test]
