@@ -8,7 +8,7 @@ use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, all,
-    api_key, apple_id, cookie, load_session, spaceauth,
+    api_key, apple_id, at_once, cookie, load_session, spaceauth,
 };
 
 const API_KEY_OUTPUTS: [&str; 16] = [
@@ -232,7 +232,7 @@ fn the_phone_number_is_exported_whenever_the_input_is_set() {
 
 #[test]
 fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
-    for value in [
+    let values = [
         "no",
         "yes",
         "~",
@@ -269,14 +269,15 @@ fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
         "\u{7f}",
         "C:\\new",
         "\r\n",
-    ] {
+    ];
+    at_once(values, |value| {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).passes();
         // Nothing but blanks is no password.
         let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
         assert_eq!(outcome.output("FASTLANE_PASSWORD"), expected, "{value:?}");
-    }
+    });
 }
 
 #[test]
