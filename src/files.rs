@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -43,10 +43,10 @@ sentences! {
     /// Why the files could not be written.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum FilesError {
-        #[error("A private folder cannot be made in the temporary folder {folder} ({why}): make space there, or set TMPDIR to a folder that this build may write to.")]
-        Folder { folder: Text, why: Text },
-        #[error("{what} cannot be written in the temporary folder {folder} ({why}): make space there, or set TMPDIR to a folder that this build may write to.")]
-        File { what: &'static str, folder: Text, why: Text },
+        #[error("The temporary folder {folder} does not exist: create it, or set TMPDIR to a folder that does.")]
+        NoTempFolder { folder: Text },
+        #[error("The credential's files cannot be written in the temporary folder {folder} ({why}): {remedy}, or set TMPDIR to another folder.")]
+        NotWritten { folder: Text, why: Text, remedy: &'static str },
         #[error("The temporary folder's name is not UTF-8, which environment variables cannot carry: set TMPDIR to another folder.")]
         NotUtf8,
     }
@@ -78,7 +78,7 @@ impl Files {
         for &file in wanted {
             let Some((name, content)) = content(file, credential, devices) else { continue };
             let path = files.folder_in(temp_dir)?.join(&name);
-            write_private(&path, "A file", &content)?;
+            write_private(&path, temp_dir, &content)?;
             files.paths.insert(file, text(&path)?);
             if file == FileKind::Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
@@ -93,7 +93,7 @@ impl Files {
             Some(folder) => folder,
             none => {
                 let folder = private_folder(temp_dir)?;
-                write_private(&folder.path().join(MARKER_NAME), "Its mark", MARKER_TEXT.as_bytes())?;
+                write_private(&folder.path().join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
                 let path = text(folder.path())?;
                 none.insert((folder, path))
             }
@@ -158,29 +158,35 @@ fn content(
 }
 
 fn private_folder(temp_dir: &Path) -> Result<TempDir, FilesError> {
-    let refused = |error: io::Error| FilesError::Folder {
-        folder: redaction::path(temp_dir),
-        why: redaction::os(&error),
-    };
+    let refused = |error: io::Error| FilesError::new(temp_dir, &error);
     // Later Steps run in other folders, and xcodebuild takes absolute paths only.
-    let temp_dir = std::path::absolute(temp_dir).map_err(refused)?;
+    let absolute = std::path::absolute(temp_dir).map_err(refused)?;
     tempfile::Builder::new()
         .prefix(FOLDER_PREFIX)
         .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(temp_dir)
+        .tempdir_in(absolute)
         .map_err(refused)
 }
 
-fn write_private(path: &Path, what: &'static str, bytes: &[u8]) -> Result<(), FilesError> {
+impl FilesError {
+    fn new(temp_dir: &Path, error: &io::Error) -> Self {
+        let folder = redaction::path(temp_dir);
+        let remedy = match error.kind() {
+            ErrorKind::NotFound => return Self::NoTempFolder { folder },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
+            ErrorKind::PermissionDenied => "let this build's user write there",
+            _ => "make it one that can be written to",
+        };
+        Self::NotWritten { folder, why: redaction::os(error), remedy }
+    }
+}
+
+fn write_private(path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)
     };
-    write().map_err(|error| FilesError::File {
-        what,
-        folder: redaction::path(path.parent().unwrap_or(path)),
-        why: redaction::os(&error),
-    })
+    write().map_err(|error| FilesError::new(temp_dir, &error))
 }
 
 /// The file of Bitrise's input `test_device_list_path`: UDIDs separated by commas.

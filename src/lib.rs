@@ -69,16 +69,18 @@ async fn start(host: &Host, report: &mut Report) -> Result<(), Failed> {
 }
 
 async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) -> Result<(), Failed> {
-    report.ignored(inputs);
+    report.odd_inputs(inputs);
 
     report.stage("Looking for the Apple credential", (host.now)());
     let http = Http::new(host);
-    let source::Resolution { found, test_devices } =
+    let source::Resolution { found, other_connected, test_devices } =
         source::resolve(inputs, &http, &mut report.journal).await?;
     match &found {
         Some(found) => report.found(found, inputs, (host.now)()),
-        None if inputs.if_missing == IfMissing::Skip => report.journal.warn(report::missing(inputs)),
-        None => return Err(Failed::new(report::missing(inputs))),
+        None if inputs.if_missing == IfMissing::Skip => {
+            report.journal.warn(report::missing(inputs, other_connected));
+        }
+        None => return Err(Failed::new(report::missing(inputs, other_connected))),
     }
     let token = sign_token(inputs, found.as_ref(), host)?;
 

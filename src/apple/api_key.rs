@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::apple::private_key::PrivateKey;
-use crate::redaction::{self, Show, Text, may_hold_secret, sentences};
+use crate::redaction::{self, Show, Text, is_path_like, may_hold_secret, sentences};
 
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct ApiKey {
     pub private_key: PrivateKey,
     /// Whether it belongs to the Apple Developer Enterprise Program.
     pub enterprise: bool,
+    /// The ID in the name of the key's file, where that is another one.
+    pub other_id_in_name: Option<KeyId>,
 }
 
 /// Whom a key belongs to.
@@ -52,20 +54,33 @@ pub struct IssuerId(String);
 sentences! {
     /// Why a value is not a key ID or not an issuer ID. `Display` completes a sentence that begins
     /// with the field's name; it never repeats the value, which may be a secret in the wrong field.
+    /// What to do depends on where the field is, see [`WrongField::remedy`].
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum WrongField {
-        #[error("holds a private key: put the key ID there (10 upper-case letters and digits)")]
-        PrivateKeyAsKeyId,
-        #[error("holds an issuer ID: put the key ID there (10 upper-case letters and digits)")]
-        IssuerIdAsKeyId,
-        #[error("has {found}, but a key ID is 10 upper-case letters and digits: copy it from App Store Connect > Users and Access > Integrations")]
+        #[error("holds {found}")]
+        OtherThanKeyId { found: &'static str },
+        #[error("has {found}, instead of 10 upper-case letters and digits")]
         NoKeyId { found: Shape },
-        #[error("holds a private key: put the issuer ID there (the UUID above the list of keys in App Store Connect)")]
-        PrivateKeyAsIssuerId,
-        #[error("holds a key ID: put the issuer ID there (the UUID above the list of keys in App Store Connect)")]
-        KeyIdAsIssuerId,
-        #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a: copy it from App Store Connect > Users and Access > Integrations")]
+        #[error("holds {found}")]
+        OtherThanIssuerId { found: &'static str },
+        #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a")]
         NoIssuerId { found: Shape },
+    }
+}
+
+impl WrongField {
+    /// What to put there, for whoever filled in the field. Completes "…: put it there".
+    #[must_use]
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::OtherThanKeyId { .. } => "put the key ID there, 10 upper-case letters and digits",
+            Self::OtherThanIssuerId { .. } => {
+                "put the issuer ID there, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"
+            }
+            Self::NoKeyId { .. } | Self::NoIssuerId { .. } => {
+                "copy it from App Store Connect > Users and Access > Integrations"
+            }
+        }
     }
 }
 
@@ -86,9 +101,22 @@ impl Show for Shape {}
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.characters == 1 { "" } else { "s" };
-        let stray = if self.has_stray { ", some of which are not allowed" } else { "" };
-        write!(f, "{} character{plural}{stray}", self.characters)
+        let (plural, which) = if self.characters == 1 { ("", "") } else { ("s", "some ") };
+        write!(f, "{} character{plural}", self.characters)?;
+        if self.has_stray { write!(f, ", {which}not allowed") } else { Ok(()) }
+    }
+}
+
+/// What is put into the field of an ID most often, by name.
+fn misplaced(value: &str) -> Option<&'static str> {
+    let is_email = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    match value {
+        _ if may_hold_secret(value) => Some("a private key"),
+        _ if value.contains("://") => Some("a URL"),
+        _ if is_email => Some("an e-mail address"),
+        _ if value.to_ascii_lowercase().ends_with(".p8") => Some("a file's name"),
+        _ if is_path_like(value) => Some("a path"),
+        _ => None,
     }
 }
 
@@ -97,11 +125,11 @@ impl KeyId {
     /// [`WrongField`] when the value is not made of letters and digits, or is something else
     /// that people confuse with a key ID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
-        if may_hold_secret(value) {
-            return Err(WrongField::PrivateKeyAsKeyId);
+        if let Some(found) = misplaced(value) {
+            return Err(WrongField::OtherThanKeyId { found });
         }
         if is_uuid(value) {
-            return Err(WrongField::IssuerIdAsKeyId);
+            return Err(WrongField::OtherThanKeyId { found: "an issuer ID" });
         }
         // Apple documents no length; what must hold is that it is safe in a file name.
         let plausible = (1..=32).contains(&value.len());
@@ -110,13 +138,6 @@ impl KeyId {
             return Err(WrongField::NoKeyId { found });
         }
         Ok(Self(value.to_owned()))
-    }
-
-    /// The `<ID>` of a file name `AuthKey_<ID>.p8`, as App Store Connect names its downloads.
-    #[must_use]
-    pub(crate) fn from_file_name(name: &str) -> Option<Self> {
-        let id = name.strip_prefix("AuthKey_")?.strip_suffix(".p8")?;
-        Self::parse(id).ok()
     }
 
     /// `AuthKey_<ID>.p8`: the name that altool and Bitrise's Steps expect.
@@ -148,11 +169,12 @@ impl IssuerId {
     /// # Errors
     /// [`WrongField`] when the value is no UUID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
-        if may_hold_secret(value) {
-            return Err(WrongField::PrivateKeyAsIssuerId);
+        if let Some(found) = misplaced(value) {
+            return Err(WrongField::OtherThanIssuerId { found });
         }
         if is_usual_key_id(value) {
-            return Err(WrongField::KeyIdAsIssuerId);
+            let found = "a 10-character ID, which is a key ID or a Team ID";
+            return Err(WrongField::OtherThanIssuerId { found });
         }
         if !is_uuid(value) {
             let found = Shape::of(value, |c| c.is_ascii_hexdigit() || c == '-');
@@ -173,6 +195,55 @@ impl IssuerId {
     }
 }
 
+/// What the name of a key's file says, as App Store Connect and altool name such files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyFileName {
+    /// `AuthKey_<ID>.p8`: a team's key. Keys for push notifications are named so, too.
+    Team(KeyId),
+    /// `ApiKey_<ID>.p8`: a person's individual key.
+    Individual(KeyId),
+    /// `SubscriptionKey_<ID>.p8`: a key for In-App Purchase, which this API refuses.
+    InAppPurchase,
+}
+
+impl KeyFileName {
+    /// Reads a file's name, also with what browsers and Finder add to a second copy of it,
+    /// ` (1)`, `-2` or ` copy`, and with the `.txt` that editors add.
+    #[must_use]
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let name = name.strip_suffix(".txt").unwrap_or(name).strip_suffix(".p8")?;
+        let (kind, rest) = name.split_once('_')?;
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let (id, copy) = rest.split_at_checked(end)?;
+        if !is_copy_mark(copy) {
+            return None;
+        }
+        let id = KeyId::parse(id).ok()?;
+        match kind {
+            "AuthKey" => Some(Self::Team(id)),
+            "ApiKey" => Some(Self::Individual(id)),
+            "SubscriptionKey" => Some(Self::InAppPurchase),
+            _ => None,
+        }
+    }
+
+    /// The ID in the name, where it is that of a key for this API.
+    #[must_use]
+    pub(crate) fn key_id(&self) -> Option<&KeyId> {
+        match self {
+            Self::Team(id) | Self::Individual(id) => Some(id),
+            Self::InAppPurchase => None,
+        }
+    }
+}
+
+/// Whether this is what tells one copy of a file from another, or nothing.
+fn is_copy_mark(text: &str) -> bool {
+    let number = text.strip_prefix(" copy").unwrap_or(text).trim_start_matches([' ', '-']);
+    let number = number.strip_prefix('(').and_then(|number| number.strip_suffix(')')).unwrap_or(number);
+    number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// Whether a value has the form that all of Apple's key IDs have.
 #[must_use]
 pub(crate) fn is_usual_key_id(value: &str) -> bool {
@@ -185,4 +256,34 @@ pub(crate) fn is_uuid(value: &str) -> bool {
     let groups: Vec<_> = value.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_id_is_read_from_every_name_that_a_download_gets() {
+        let id = KeyId::parse("2X9R4HXF34").ok();
+        for name in [
+            "AuthKey_2X9R4HXF34.p8",
+            "AuthKey_2X9R4HXF34 (1).p8",
+            "AuthKey_2X9R4HXF34(12).p8",
+            "AuthKey_2X9R4HXF34-2.p8",
+            "AuthKey_2X9R4HXF34 2.p8",
+            "AuthKey_2X9R4HXF34 copy.p8",
+            "AuthKey_2X9R4HXF34 copy 2.p8",
+            "AuthKey_2X9R4HXF34.p8.txt",
+            "AuthKey_2X9R4HXF34 (1).p8.txt",
+        ] {
+            assert_eq!(KeyFileName::parse(name), id.clone().map(KeyFileName::Team), "{name}");
+            let individual = name.replace("AuthKey", "ApiKey");
+            assert_eq!(KeyFileName::parse(&individual), id.clone().map(KeyFileName::Individual));
+            let purchase = name.replace("AuthKey", "SubscriptionKey");
+            assert_eq!(KeyFileName::parse(&purchase), Some(KeyFileName::InAppPurchase));
+        }
+        for name in ["AuthKey_.p8", "AuthKey_..%2Fx.p8", "AuthKey_a.b.p8", "Key_2X9R4HXF34.p8", "AuthKey_X"] {
+            assert_eq!(KeyFileName::parse(name), None, "{name}");
+        }
+    }
 }

@@ -104,6 +104,7 @@ mod tests {
             owner,
             private_key: PrivateKey::from_bytes(pair.private_pem.as_bytes())?,
             enterprise,
+            other_id_in_name: None,
         };
         let token = sign(&key, NOW, Duration::from_secs(lifetime))?;
         let (_, spki) = pkcs8::Document::from_pem(&pair.public_pem)?;

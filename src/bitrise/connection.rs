@@ -13,6 +13,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
+use crate::credential::Kind;
 use crate::redaction::{self, Text, sentences};
 use crate::text;
 
@@ -128,6 +129,16 @@ sentences! {
 }
 
 impl Connection {
+    /// Whether anything of such a credential is connected.
+    #[must_use]
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        let fields: &[&Option<SecretString>] = match kind {
+            Kind::ApiKey => &[&self.key_id, &self.issuer_id, &self.private_key],
+            Kind::AppleId => &[&self.apple_id],
+        };
+        fields.iter().any(|field| filled(field.as_ref()).is_some())
+    }
+
     /// # Errors
     /// [`Malformed`] when the bytes are no JSON, or a known field has another type.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Malformed> {

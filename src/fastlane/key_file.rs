@@ -1,11 +1,36 @@
-//! fastlane's API key file.
+//! fastlane's API key file, as it is written and read.
 //!
 //! Source: <https://docs.fastlane.tools/app-store-connect-api/#using-fastlane-api-key-json-file>
 
-use serde::Serialize;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::apple::api_key::{ApiKey, IssuerId};
+use crate::apple::private_key::strip_wrapping;
+
+/// What such a file says. Any of it may be something that a person put into the wrong place.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeyFile {
+    pub(crate) key_id: SecretString,
+    /// An individual key has none.
+    pub(crate) issuer_id: Option<SecretString>,
+    /// The text of the private key, in PEM or as base64 of that.
+    pub(crate) key: SecretString,
+    /// Whether the key belongs to the Apple Developer Enterprise Program.
+    pub(crate) in_house: Option<bool>,
+}
+
+/// A JSON document that is not such a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoKeyFile;
+
+/// Reads a text that is fastlane's key file. `None`: it is something else.
+pub(crate) fn read(bytes: &[u8]) -> Option<Result<KeyFile, NoKeyFile>> {
+    let text = strip_wrapping(std::str::from_utf8(bytes).ok()?);
+    let is_meant = text.starts_with('{') && text.contains("\"key_id\"");
+    is_meant.then(|| serde_json::from_str(text).map_err(|_| NoKeyFile))
+}
 
 #[derive(Serialize)]
 struct Document<'a> {

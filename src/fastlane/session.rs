@@ -8,23 +8,67 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::apple::cookie::{Cookie, CookieRecords, DamagedCookie, Lifetime, MAX_BYTES, cookies_from};
+use crate::apple::private_key::PrivateKey;
 use crate::apple::session::Session;
 use crate::clock::in_utc;
-use crate::redaction::sentences;
+use crate::redaction::{is_path_like, sentences};
+use crate::remedies::NEW_SESSION;
 use crate::yaml;
 
 sentences! {
-    /// Why a text is not a session. `Display` completes "The session in … ".
+    /// Why a text is not a session. `Display` completes "The session in … "; what to do is
+    /// [`SessionError::remedy`].
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum SessionError {
         #[error("is not a list of cookies as `fastlane spaceauth` prints it")]
         NoSession,
+        #[error("is only the six-digit code that Apple sends")]
+        Code,
+        #[error("is only a path")]
+        Path,
+        #[error("is encoded as base64")]
+        Base64,
+        #[error("is the private key of an API key")]
+        ApiKey,
         #[error("is larger than 256 KiB, so it is not a session")]
         TooLarge,
         #[error("lacks the cookies that log in (`myacinfo` or `DES…`)")]
         NoLogin,
         #[error(transparent)]
         DamagedCookie(#[from] DamagedCookie),
+    }
+}
+
+impl SessionError {
+    /// What to paste in its place. Completes "…: paste it".
+    #[must_use]
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Code => {
+                "run `fastlane spaceauth -u <Apple ID>`, enter the code there, and paste all that it prints"
+            }
+            Self::Path => "paste the text that `fastlane spaceauth -u <Apple ID>` prints",
+            Self::Base64 => "paste it as `fastlane spaceauth -u <Apple ID>` prints it",
+            Self::ApiKey => "put it into `api_key_path`, and clear `fastlane_session`",
+            Self::NoSession | Self::TooLarge | Self::NoLogin | Self::DamagedCookie(_) => NEW_SESSION,
+        }
+    }
+
+    /// What else people paste, by name.
+    fn of_other_text(text: &str) -> Self {
+        let is_base64 = |text: &str| {
+            let mut letters = text.chars().filter(|c| !c.is_whitespace());
+            text.len() >= 40 && letters.all(|c| c.is_ascii_alphanumeric() || "+/=_-".contains(c))
+        };
+        match text.trim() {
+            text if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) => Self::Code,
+            text if text.contains("PRIVATE KEY") || PrivateKey::from_bytes(text.as_bytes()).is_ok() => {
+                Self::ApiKey
+            }
+            text if is_path_like(text) || text.starts_with("file://") => Self::Path,
+            text if is_base64(text) => Self::Base64,
+            _ => Self::NoSession,
+        }
     }
 }
 
@@ -43,7 +87,8 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     if yaml::is_too_deep(&text) || yaml::has_many_aliases(&text) {
         return Err(SessionError::NoSession);
     }
-    let records: Option<CookieRecords> = serde_yaml::from_str(&text).map_err(|_| SessionError::NoSession)?;
+    let records: Option<CookieRecords> =
+        serde_yaml::from_str(&text).map_err(|_| SessionError::of_other_text(&text))?;
     let cookies = cookies_from(records.map_or_else(Vec::new, |records| records.0), None)?;
     if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
         return Err(SessionError::NoLogin);
@@ -106,7 +151,7 @@ fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
 const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
 
 /// Takes the value out of `export FASTLANE_SESSION='…'`, wherever that stands in what
-/// `fastlane spaceauth` printed, or off one pair of quotes.
+/// `fastlane spaceauth` printed, or off up to two pairs of quotes.
 fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let text = match (pasted.rsplit_once("FASTLANE_SESSION="), pasted.split_once(LIST_INTRODUCTION)) {
@@ -116,13 +161,23 @@ fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
         (None, None) => pasted,
     }
     .trim_matches(blank);
+    unquoted(text).map_or_else(
+        || Zeroizing::new(text.trim_end_matches(';').to_owned()),
+        |inner| {
+            // A web form or a YAML file may have got the value with its quotes, and put more around it.
+            let twice = unquoted(inner.trim_matches(blank));
+            twice.unwrap_or(inner)
+        },
+    )
+}
+
+/// Takes off a pair of quotes, and what is behind it.
+fn unquoted(text: &str) -> Option<Zeroizing<String>> {
     let inside = |quote| text.strip_prefix(quote)?.rsplit_once(quote).map(|(inner, _)| inner);
-    Zeroizing::new(match (inside('\''), inside('"')) {
-        (Some(inner), _) => inner.to_owned(),
-        // Inside double quotes a shell wants the quotes of the YAML escaped.
-        (_, Some(inner)) => inner.replace("\\\"", "\""),
-        _ => text.trim_end_matches(';').to_owned(),
-    })
+    let single = || inside('\'').map(str::to_owned);
+    // Inside double quotes a shell wants the quotes of the YAML escaped.
+    let double = || inside('"').map(|inner| inner.replace("\\\"", "\""));
+    single().or_else(double).map(Zeroizing::new)
 }
 
 /// An instant as YAML 1.1 and Ruby's `Time` spell it. `None` for years that they cannot.
@@ -134,7 +189,11 @@ fn ruby_time(instant: OffsetDateTime) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use crate::apple::cookie::MAX_COOKIES;
+    use crate::apple::private_key::samples;
     use crate::clock::parse_instant;
 
     use super::*;
@@ -198,6 +257,9 @@ mod tests {
             format!("  FASTLANE_SESSION='{SPACEAUTH}';"),
             format!("export FASTLANE_SESSION=\"{}\"", one_line.replace('"', "\\\"")),
             format!("'{one_line}'"),
+            format!("\"'{one_line}'\""),
+            format!("'\"{one_line}\"'"),
+            format!("export FASTLANE_SESSION=\"'{one_line}'\""),
             SPACEAUTH.trim_start_matches("---\n").to_owned(),
             format!(
                 "Successfully logged in to App Store Connect\n\n---\n\nPass the following via the FASTLANE_SESSION environment variable:\n{one_line}\n\n\nExample:\nexport FASTLANE_SESSION='{one_line}'\n"
@@ -231,6 +293,24 @@ mod tests {
             assert_eq!(pasted(text).err(), Some(SessionError::NoSession), "{text:?}");
         }
         assert_eq!(pasted(&"x".repeat(MAX_BYTES + 1)).err(), Some(SessionError::TooLarge));
+    }
+
+    #[test]
+    fn what_else_people_paste_is_named() -> Result {
+        let pem = samples::pkcs8()?;
+        let cases = [
+            ("123456", SessionError::Code),
+            ("~/.fastlane/spaceship/jane@example.com/cookie", SessionError::Path),
+            ("/Users/jane/.fastlane/cookie", SessionError::Path),
+            (&STANDARD.encode(SPACEAUTH), SessionError::Base64),
+            (&pem, SessionError::ApiKey),
+            (&samples::body(&pem), SessionError::ApiKey),
+            (&STANDARD.encode(&pem), SessionError::ApiKey),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pasted(text).err(), Some(expected), "{text}");
+        }
+        Ok(())
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::redaction::{self, Show, Text, sentences};
+use crate::text;
 
 use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 
@@ -22,7 +23,9 @@ sentences! {
         Timeout(Duration),
         #[error("broke off its answer ({0})")]
         BrokenOff(Text),
-        #[error("has no certificate that this machine trusts ({0})")]
+        #[error("did not answer with TLS: it may be a server for http, or a proxy")]
+        NoTls,
+        #[error("has a certificate that this machine does not trust ({0})")]
         Untrusted(Text),
         #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
@@ -40,12 +43,43 @@ sentences! {
 fn meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300..=399 => " (a redirect that is not followed)",
-        401 | 403 => " (no access; an expired or wrong link or token)",
+        401 | 403 => " (no access: an expired or wrong link or token)",
         404 | 410 => " (nothing there)",
         429 => " (too many requests)",
         500..=599 => " (an error of that server)",
         _ => "",
     }
+}
+
+/// What the libraries below say, in plain English. What is not listed is said in their words.
+const PLAIN: [(&str, &str); 21] = [
+    ("Connection refused", "it refused the connection"),
+    ("connection refused", "it refused the connection"),
+    ("Connection reset", "it closed the connection"),
+    ("connection reset", "it closed the connection"),
+    ("connection closed before message completed", "it closed the connection"),
+    ("Broken pipe", "it closed the connection"),
+    ("unexpected EOF", "it closed the connection"),
+    ("end of file before message length reached", "only a part of it came"),
+    ("unexpected end of file", "only a part of it came"),
+    ("IncompleteMessage", "only a part of it came"),
+    ("failed to lookup address", "its name cannot be looked up"),
+    ("Network is unreachable", "there is no network"),
+    ("No route to host", "there is no route to it"),
+    ("timed out", "it took too long"),
+    ("invalid HTTP version", "what came is not HTTP"),
+    ("invalid HTTP", "what came is not HTTP"),
+    ("UnknownIssuer", "its issuer is unknown"),
+    ("CaUsedAsEndEntity", "its issuer is unknown"),
+    ("certificate expired", "it has expired"),
+    ("Expired", "it has expired"),
+    ("not valid for name", "it is for another name"),
+];
+
+/// The library's reason in plain English.
+fn plain(cause: Text) -> Text {
+    let known = PLAIN.iter().find(|(words, _)| cause.as_str().contains(words));
+    known.map_or(cause, |(_, plain)| text!("{}", *plain))
 }
 
 impl Failure {
@@ -61,14 +95,16 @@ impl Failure {
                 Some(RefusedRedirect::ToHttp { from }) => Self::RedirectToHttp { from },
                 None => Self::Other(cause),
             }
+        } else if cause.as_str().contains("corrupt message") {
+            Self::NoTls
         } else if cause.as_str().contains("certificate") {
-            Self::Untrusted(cause)
+            Self::Untrusted(plain(cause))
         } else if error.is_connect() {
-            Self::Unreachable(cause)
+            Self::Unreachable(plain(cause))
         } else if error.is_builder() {
             Self::Other(cause)
         } else {
-            Self::BrokenOff(cause)
+            Self::BrokenOff(plain(cause))
         }
     }
 }

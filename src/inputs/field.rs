@@ -4,10 +4,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use super::problems::Problems;
+use super::unfilled;
 use crate::redaction::Text;
 
 /// The type of an input that is more than a choice among the values that `step.yml` lists.
 pub(super) trait InputValue: Sized {
+    /// Whether a value like `$NAME` may be meant as it is, and is no variable that was not filled in.
+    const MAY_LOOK_LIKE_A_VARIABLE: bool = false;
+
     /// Understands a value that is not empty.
     ///
     /// # Errors
@@ -32,7 +36,10 @@ impl<'de, T: InputValue> Deserialize<'de> for Field<T> {
         let value = SecretString::deserialize(deserializer)?;
         Ok(match value.expose_secret() {
             "" => Self::Empty,
-            value => T::parse(value).map_or_else(Self::Wrong, Self::Set),
+            value => match unfilled::problem(value) {
+                Some(problem) if !T::MAY_LOOK_LIKE_A_VARIABLE => Self::Wrong(problem),
+                _ => T::parse(value).map_or_else(Self::Wrong, Self::Set),
+            },
         })
     }
 }

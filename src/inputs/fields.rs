@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 use super::address::{BaseUrl, Folder, TypedBuildLocation};
+use super::apple_id::{AccountName, AppPassword, Password};
 use super::field::{Field, Shown};
 use super::key_location::TypedLocation;
 use super::numbers::{TokenLifetime, WarningDays};
@@ -48,9 +49,9 @@ fields! {
     api_key_type: KeyType,
     #[serde(deserialize_with = "yes_or_no")]
     api_key_enterprise_account: bool,
-    apple_id: Field<SecretString>,
-    password: Field<SecretString>,
-    app_password: Field<SecretString>,
+    apple_id: Field<AccountName>,
+    password: Field<Password>,
+    app_password: Field<AppPassword>,
     fastlane_session: Field<SecretString>,
     sms_default_phone_number: Field<PhoneNumber>,
     export_for: Field<Tools>,

@@ -6,13 +6,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::fields::Fields;
 use super::problems::Problems;
+use super::unfilled;
 use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::host::Host;
 use crate::redaction::{self, Text, sentences};
 use crate::text;
 
-/// Leading and trailing blanks of these are kept: they can be part of a password.
-const UNTRIMMED: [&str; 2] = ["password", "app_password"];
+/// Leading and trailing blanks of this one are kept: they can be part of a password.
+const UNTRIMMED: &str = "password";
 
 sentences! {
     /// What only a defect of this program can cause.
@@ -114,7 +115,7 @@ fn expanded(name: &'static str, input: &Declared<'_>, host: &Host, problems: &mu
 }
 
 fn trimmed(name: &str, value: &str) -> SecretString {
-    if UNTRIMMED.contains(&name) { value.into() } else { value.trim().into() }
+    if name == UNTRIMMED { value.into() } else { value.trim().into() }
 }
 
 /// The allowed value that was meant: in any case, and also as what YAML makes of an unquoted
@@ -135,6 +136,9 @@ fn no_choice(value: &str, input: &Declared<'_>) -> Text {
     let expected = Text::join(&options, ", ");
     if value.is_empty() {
         return text!("is empty: use one of {}", expected);
+    }
+    if let Some(problem) = unfilled::problem(value) {
+        return problem;
     }
     // What is nearly one of them is a slip; what is not may be meant for another field, maybe a secret one.
     let is_slip = input

@@ -2,11 +2,19 @@
 
 use super::field::InputValue;
 use crate::apple::api_key::{IssuerId, KeyId};
+use crate::apple::private_key::strip_wrapping;
 use crate::redaction::Text;
+use crate::text;
 
 impl InputValue for KeyId {
     fn parse(value: &str) -> Result<Self, Text> {
-        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+        let value = strip_wrapping(value);
+        if is_yaml_number(value) {
+            return Err(text!(
+                "is a number, which YAML makes of an ID like 1234567E12 or 0123456701: write the key ID in quotes"
+            ));
+        }
+        Self::parse(value).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
     }
 
     fn shown(&self) -> Text {
@@ -16,10 +24,38 @@ impl InputValue for KeyId {
 
 impl InputValue for IssuerId {
     fn parse(value: &str) -> Result<Self, Text> {
-        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+        Self::parse(strip_wrapping(value)).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
     }
 
     fn shown(&self) -> Text {
         self.shown()
+    }
+}
+
+/// Whether a value is what the Bitrise CLI makes of an unquoted key ID that YAML reads as a number:
+/// `1234567E12` arrives as `1.234567e+18`, and `0123456701`, which is octal, as `21913025`.
+fn is_yaml_number(value: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_float = || {
+        let (number, exponent) = value.split_once(['e', 'E'])?;
+        let exponent = exponent.strip_prefix(['+', '-'])?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        Some(digits(whole) && digits(fraction) && digits(exponent))
+    };
+    (digits(value) && value.len() != 10) || is_float().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_yaml_made_is_told_from_a_key_id() {
+        for number in ["1.234567e+18", "1e+12", "1.23456789E+08", "21913025", "0", "36"] {
+            assert!(is_yaml_number(number), "{number}");
+        }
+        for id in ["2X9R4HXF34", "1234567890", "0123456701", "1234567E12", "abc123", ""] {
+            assert!(!is_yaml_number(id), "{id}");
+        }
     }
 }

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use secrecy::ExposeSecret as _;
+
 use super::address::TypedBuildLocation;
 use super::fields::Fields;
 use super::given::Given;
 use super::key_location::TypedLocation;
 use super::problems::{Problems, names};
+use super::unfilled;
 use super::{
     Action, ApiKeyInputs, AppleIdInputs, Build, BuildLocation, InputCredential, Inputs, Job, KeyLocation,
     KeyType, RemoveInputs, Services, tool_names,
 };
-use crate::apple::api_key::Owner;
+use crate::apple::api_key::KeyFileName;
 use crate::credential::{Source, Toggle};
 use crate::host::Host;
+use crate::redaction::Text;
 use crate::text;
 use crate::tools::{self, Tool};
 
@@ -86,6 +90,7 @@ impl Fields {
         let connection = self.connection;
         let groups = Groups::of(&self);
         let uses_inputs = connection.uses(Source::Inputs);
+        let mut warnings = Vec::new();
         Inputs {
             connection,
             if_missing: self.if_missing,
@@ -97,12 +102,12 @@ impl Fields {
             },
             build: if connection.uses(Source::Connection) { self.build(host, problems) } else { None },
             credential: if uses_inputs && groups.has_secret() {
-                self.credential(&groups, host, problems)
+                self.credential(&groups, host, problems, &mut warnings)
             } else {
                 None
             },
             app_password: if connection == Toggle::AppleId {
-                self.app_password.take("app_password", problems)
+                self.app_password.take("app_password", problems).map(|password| password.0)
             } else {
                 None
             },
@@ -123,6 +128,7 @@ impl Fields {
                 .session_expiry_warning_days
                 .require("session_expiry_warning_days", problems)
                 .map_or(0, |days| days.0),
+            warnings,
         }
     }
 
@@ -141,6 +147,7 @@ impl Fields {
         groups: &Groups,
         host: &Host,
         problems: &mut Problems,
+        warnings: &mut Vec<Text>,
     ) -> Option<InputCredential> {
         let (of_key, of_apple_id) = (groups.api_key(), groups.apple_id());
         if !of_key.is_empty() && !of_apple_id.is_empty() {
@@ -154,58 +161,76 @@ impl Fields {
                 ),
             );
         }
-        let api_key = if of_key.is_empty() { None } else { self.api_key(host, problems) };
-        let apple_id = if of_apple_id.is_empty() { None } else { self.apple_id(groups, problems) };
+        let api_key = if of_key.is_empty() { None } else { self.api_key(host, problems, warnings) };
+        let apple_id = if of_apple_id.is_empty() { None } else { self.apple_id(groups, problems, warnings) };
         api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
     }
 
-    fn api_key(&mut self, host: &Host, problems: &mut Problems) -> Option<ApiKeyInputs> {
+    fn api_key(
+        &mut self,
+        host: &Host,
+        problems: &mut Problems,
+        warnings: &mut Vec<Text>,
+    ) -> Option<ApiKeyInputs> {
         if !self.api_key_path.is_set() {
             problems
                 .add("api_key_path", text!("is empty: set it to the path, URL or text of AuthKey_<ID>.p8"));
         }
         let location = self.api_key_path.take("api_key_path", problems);
-        let id = if self.api_key_id.is_set() {
-            self.api_key_id.take("api_key_id", problems)
-        } else {
-            let from_name = location.as_ref().and_then(TypedLocation::key_id);
-            if from_name.is_none() && location.is_some() {
-                problems.add("api_key_id", text!("is empty, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
-            }
-            from_name
-        };
+        let file_name = location.as_ref().and_then(TypedLocation::file_name);
+        if file_name == Some(KeyFileName::InAppPurchase) {
+            problems.add("api_key_path", text!("is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which App Store Connect's API refuses: make a key under Users and Access > Integrations > App Store Connect API"));
+        }
+        let id_in_name = file_name.as_ref().and_then(KeyFileName::key_id).cloned();
+        // What the content may still say is no problem yet.
+        let may_hold_id = |location: &TypedLocation| location.may_be_json() || location.may_be_folder();
+        if location.as_ref().is_some_and(|location| !may_hold_id(location))
+            && file_name.is_none()
+            && !self.api_key_id.is_set()
+        {
+            problems.add("api_key_id", text!("is empty, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
+        }
+        let is_named_individual = matches!(file_name, Some(KeyFileName::Individual(_)));
         let is_individual = self.api_key_type == KeyType::Individual;
-        let owner = match self.api_issuer.is_set() {
-            false if is_individual => Some(Owner::Individual),
-            false => {
-                problems.add("api_issuer", text!("is empty: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"));
-                None
-            }
-            true if is_individual => {
-                problems.add(
-                    "api_issuer",
-                    text!(
-                        "is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"
-                    ),
-                );
-                None
-            }
-            true => self.api_issuer.take("api_issuer", problems).map(Owner::Team),
-        };
+        match self.api_issuer.is_set() {
+            true if is_individual => problems.add(
+                "api_issuer",
+                text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
+            ),
+            true if is_named_individual => warnings.push(text!(
+                "The file in `api_key_path` is named ApiKey_<ID>.p8, as individual keys are, but `api_key_type` is team. If Apple refuses the key, set `api_key_type` to individual and clear `api_issuer`."
+            )),
+            false if !is_individual && is_named_individual => problems.add(
+                "api_issuer",
+                text!("is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team's key"),
+            ),
+            false if !is_individual && !location.as_ref().is_some_and(TypedLocation::may_be_json) => problems.add(
+                "api_issuer",
+                text!("is empty: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
+            ),
+            _ => {}
+        }
         Some(ApiKeyInputs {
+            id: self.api_key_id.take("api_key_id", problems),
+            id_in_name,
+            issuer: self.api_issuer.take("api_issuer", problems),
+            is_individual,
             key: match location? {
                 TypedLocation::Url(url) => KeyLocation::Url(url),
                 TypedLocation::File(path) => KeyLocation::File(path.expand(host)),
                 TypedLocation::Text(text) => KeyLocation::Text(text),
             },
-            id: id?,
-            owner: owner?,
             enterprise: self.api_key_enterprise_account,
         })
     }
 
     /// An Apple ID needs its address and something that logs in.
-    fn apple_id(&mut self, groups: &Groups, problems: &mut Problems) -> Option<AppleIdInputs> {
+    fn apple_id(
+        &mut self,
+        groups: &Groups,
+        problems: &mut Problems,
+        warnings: &mut Vec<Text>,
+    ) -> Option<AppleIdInputs> {
         if !self.apple_id.is_set() {
             let log_in = names(&groups.apple_id_secrets);
             problems.add("apple_id", if groups.apple_id_secrets == ["app_password"] {
@@ -220,12 +245,14 @@ impl Fields {
                 text!("alone cannot log in: set one of `password`, `fastlane_session`, `app_password`"),
             );
         }
-        Some(AppleIdInputs {
-            email: self.apple_id.take("apple_id", problems)?,
-            password: self.password.take("password", problems),
-            app_password: self.app_password.take("app_password", problems),
-            fastlane_session: self.fastlane_session.take("fastlane_session", problems),
-        })
+        let email = self.apple_id.take("apple_id", problems);
+        let password = self.password.take("password", problems).map(|password| password.0);
+        if password.as_ref().is_some_and(|password| unfilled::name(password.expose_secret()).is_some()) {
+            warnings.push(text!("`password` begins with $ and looks like a variable that was never filled in. If it is one: is it spelled right, and is it set in this workflow?"));
+        }
+        let app_password = self.app_password.take("app_password", problems).map(|password| password.0);
+        let fastlane_session = self.fastlane_session.take("fastlane_session", problems);
+        Some(AppleIdInputs { email: email?.0, password, app_password, fastlane_session })
     }
 
     fn build(&mut self, host: &Host, problems: &mut Problems) -> Option<Build> {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::address::{TypedPath, parse_url};
 use super::field::InputValue;
-use crate::apple::api_key::{KeyId, is_usual_key_id, is_uuid};
+use crate::apple::api_key::{KeyFileName, is_usual_key_id, is_uuid};
 use crate::apple::key_text::is_key_text;
+use crate::apple::private_key::strip_wrapping;
 use crate::http::is_loopback;
 use crate::redaction::{self, Text, is_path_like, may_hold_secret};
 use crate::text;
@@ -23,6 +24,7 @@ pub(super) enum TypedLocation {
 impl InputValue for TypedLocation {
     /// Tells apart what people put there. Looks at the value only, not at the disk.
     fn parse(value: &str) -> Result<Self, Text> {
+        let value = strip_wrapping(value);
         if is_uuid(value) {
             return Err(text!(
                 "holds an issuer ID: put the path, URL or text of AuthKey_<ID>.p8 there, and the issuer ID into `api_issuer`"
@@ -62,24 +64,41 @@ impl TypedLocation {
         let extension = Path::new(value).extension();
         let is_path = is_path_like(value) || extension.is_some_and(|name| name == "p8" || name == "pem");
         // A key with something around it is not a path: as a key it is refused by name, unseen.
-        if is_key_text(value) || (!is_path && may_hold_secret(value)) {
+        if is_key_text(value) || value.starts_with('{') || (!is_path && may_hold_secret(value)) {
             Self::Text(value.into())
         } else {
             Self::File(TypedPath::new(value))
         }
     }
 
-    /// The key ID in the file name `AuthKey_<ID>.p8`: percent-decoded, query ignored.
-    pub(super) fn key_id(&self) -> Option<KeyId> {
+    /// What the name of the file says: percent-decoded, query ignored.
+    pub(super) fn file_name(&self) -> Option<KeyFileName> {
         match self {
             Self::Url(url) => {
                 let name = url.path_segments()?.next_back()?;
                 let name = percent_encoding::percent_decode_str(name).decode_utf8().ok()?;
                 // A percent-encoded slash separates too, as in object names of storage services.
-                KeyId::from_file_name(name.rsplit('/').next()?)
+                KeyFileName::parse(name.rsplit('/').next()?)
             }
-            Self::File(path) => KeyId::from_file_name(path.file_name()?),
+            Self::File(path) => KeyFileName::parse(path.file_name()?),
             Self::Text(_) => None,
+        }
+    }
+
+    /// Whether it may be a folder, where the key's name is that of a file in it.
+    pub(super) fn may_be_folder(&self) -> bool {
+        let has_extension =
+            |name: &str| Path::new(name).extension().is_some_and(|extension| !extension.is_empty());
+        matches!(self, Self::File(path) if !path.file_name().is_some_and(has_extension))
+    }
+
+    /// Whether it may be fastlane's API key JSON, which holds the IDs, too.
+    pub(super) fn may_be_json(&self) -> bool {
+        let is_json = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "json");
+        match self {
+            Self::Url(url) => is_json(url.path()),
+            Self::File(path) => path.file_name().is_some_and(is_json),
+            Self::Text(text) => strip_wrapping(text.expose_secret()).starts_with('{'),
         }
     }
 }

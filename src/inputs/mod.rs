@@ -4,6 +4,7 @@
 //! against each other and tells all problems at once.
 
 mod address;
+mod apple_id;
 mod field;
 mod fields;
 mod given;
@@ -14,6 +15,7 @@ mod numbers;
 mod phone_number;
 mod problems;
 mod tools;
+mod unfilled;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,8 +25,9 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::apple::api_key::{KeyId, Owner};
+use crate::apple::api_key::{IssuerId, KeyId};
 use crate::credential::Toggle;
+use crate::redaction::Text;
 use crate::tools::Tool;
 
 pub(crate) use given::Given;
@@ -70,6 +73,8 @@ pub struct Inputs {
     pub ignored: Vec<&'static str>,
     /// Inputs that only say whose the credential is, while every secret beside them is empty.
     pub without_secrets: Vec<&'static str>,
+    /// What is odd about the inputs, and may be meant.
+    pub warnings: Vec<Text>,
 }
 
 impl Inputs {
@@ -138,8 +143,14 @@ pub enum InputCredential {
 #[derive(Debug)]
 pub struct ApiKeyInputs {
     pub key: KeyLocation,
-    pub id: KeyId,
-    pub owner: Owner,
+    /// Input `api_key_id`.
+    pub id: Option<KeyId>,
+    /// The ID in the file name.
+    pub id_in_name: Option<KeyId>,
+    /// Input `api_issuer`.
+    pub issuer: Option<IssuerId>,
+    /// Whether `api_key_type` is `individual`.
+    pub is_individual: bool,
     pub enterprise: bool,
 }
 

@@ -24,7 +24,8 @@ impl InputValue for PhoneNumber {
     }
 }
 
-fn is_phone_number(value: &str) -> bool {
+/// Whether a value is a phone number with its country code.
+pub(super) fn is_phone_number(value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let known = |b: u8| b.is_ascii_digit() || b"+-() .".contains(&b);
     value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(known)

@@ -22,10 +22,11 @@ struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.inputs.as_slice() {
-            [input] => write!(f, "`{input}` {}.", self.text),
-            _ => write!(f, "{}.", self.text),
+        if let [input] = self.inputs.as_slice() {
+            write!(f, "`{input}` ")?;
         }
+        let end = if self.text.as_str().ends_with('?') { "" } else { "." };
+        write!(f, "{}{end}", self.text)
     }
 }
 
@@ -53,8 +54,8 @@ impl Problems {
 }
 
 impl From<Problems> for Failed {
-    /// All of them in the red line when it stays short. Otherwise each is a red line of its own, and
-    /// the last one names the inputs.
+    /// All of them in the last red line when it stays short. Otherwise that is the first problem, whose
+    /// remedy is then at hand where only this line is shown, and the others are red lines above it.
     fn from(problems: Problems) -> Self {
         let sentences: Vec<Text> = problems.0.iter().map(Text::of).collect();
         let count = sentences.len();
@@ -65,16 +66,13 @@ impl From<Problems> for Failed {
         if together.as_str().split_whitespace().count() <= MAX_WORDS {
             return Self::new(together);
         }
-        let mut inputs: Vec<_> =
-            problems.0.iter().flat_map(|problem| problem.inputs.iter().copied()).collect();
-        inputs.sort_unstable();
-        inputs.dedup();
-        let last = text!(
-            "{} problems with the inputs {}: each of the red lines above says what to do.",
-            count,
-            names(&inputs)
-        );
-        Self::with_details(sentences, last)
+        let mut sentences = sentences.into_iter();
+        let first = Text::join(sentences.next().as_ref(), "");
+        let last = match count - 1 {
+            1 => text!("{} (One more problem is in the red line above.)", first),
+            more => text!("{} ({} more problems are in the red lines above.)", first, more),
+        };
+        Self::with_details(sentences.collect(), last)
     }
 }
 

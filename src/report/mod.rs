@@ -9,7 +9,7 @@ use crate::apple::api_key::IssuerId;
 use crate::bitrise::build_log::{debug, done, info, set_verbose, title};
 use crate::bitrise::entry::Entry;
 use crate::clock;
-use crate::credential::{AppleId, Credential, Found, Source, Toggle};
+use crate::credential::{AppleId, Credential, Found, Kind, Source, Toggle};
 use crate::inputs::{Given, Inputs, tool_names};
 use crate::journal::Journal;
 use crate::outputs::Outputs;
@@ -84,8 +84,12 @@ impl Report {
         }
     }
 
-    /// The inputs that are set, and that the toggle leaves aside.
-    pub(crate) fn ignored(&mut self, inputs: &Inputs) {
+    /// What is odd about the inputs: those that are set, and that the toggle leaves aside, and what
+    /// may be meant as it is.
+    pub(crate) fn odd_inputs(&mut self, inputs: &Inputs) {
+        for warning in &inputs.warnings {
+            self.journal.warn(warning.clone());
+        }
         if !inputs.ignored.is_empty() {
             let names = crate::inputs::names(&inputs.ignored);
             self.journal.warn(text!("Ignored, because `connection` is {}: {}.", inputs.connection, names));
@@ -208,9 +212,10 @@ fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
     }
 }
 
-/// What to set up when there is no credential, and where.
+/// What to set up when there is no credential, and where. `other_connected`: what is connected
+/// although the toggle asks for the other kind.
 #[must_use]
-pub(crate) fn missing(inputs: &Inputs) -> Text {
+pub(crate) fn missing(inputs: &Inputs, other_connected: Option<Kind>) -> Text {
     const KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
     const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !inputs.without_secrets.is_empty() {
@@ -219,19 +224,27 @@ pub(crate) fn missing(inputs: &Inputs) -> Text {
             crate::inputs::names(&inputs.without_secrets)
         );
     }
-    match inputs.connection {
-        Toggle::Automatic => text!(
+    match (inputs.connection, other_connected) {
+        (Toggle::Automatic, _) => text!(
             "No Apple credential was found: {}, or set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`.",
             KEY
         ),
-        Toggle::ApiKey => {
+        (Toggle::ApiKey, Some(_)) => text!(
+            "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use that, set `connection` to apple_id. Otherwise {}.",
+            KEY
+        ),
+        (Toggle::ApiKey, None) => {
             text!("No API key is connected to this project: {}, or set `connection` to another value.", KEY)
         }
-        Toggle::AppleId => text!(
+        (Toggle::AppleId, Some(_)) => text!(
+            "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use that, set `connection` to api_key. Otherwise {}.",
+            APPLE_ID
+        ),
+        (Toggle::AppleId, None) => text!(
             "No Apple ID is connected to this project: {}, or set `connection` to another value.",
             APPLE_ID
         ),
-        Toggle::Off => text!(
+        (Toggle::Off, _) => text!(
             "`connection` is off, and no Apple credential is in the inputs: set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`."
         ),
     }

@@ -15,7 +15,7 @@ use crate::apple::private_key::{PrivateKey, Refusal};
 use crate::apple::session::{Session, SessionUse};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
 use crate::clock::{self, parse_instant};
-use crate::credential::AppleId;
+use crate::credential::{AppleId, Kind};
 use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{Build, BuildLocation};
 use crate::journal::Journal;
@@ -123,14 +123,12 @@ async fn fetch(
 /// # Errors
 /// [`ConnectionError`] when a part is missing or is no part of a key.
 pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionError> {
-    let id = filled(connection.key_id.as_ref());
-    let issuer = filled(connection.issuer_id.as_ref());
-    let private_key = filled(connection.private_key.as_ref());
-    if id.is_none() && issuer.is_none() && private_key.is_none() {
+    if !connection.has(Kind::ApiKey) {
         return Ok(None);
     }
-    let id = id.ok_or(ConnectionError::Incomplete("the key ID"))?;
-    let issuer = issuer.ok_or(ConnectionError::Incomplete("the issuer ID"))?;
+    let id = filled(connection.key_id.as_ref()).ok_or(ConnectionError::Incomplete("the key ID"))?;
+    let issuer = filled(connection.issuer_id.as_ref()).ok_or(ConnectionError::Incomplete("the issuer ID"))?;
+    let private_key = filled(connection.private_key.as_ref());
     let private_key = private_key.ok_or(ConnectionError::Incomplete("the private key"))?;
     let wrong = |field| move |problem| ConnectionError::WrongField { field, problem };
     Ok(Some(ApiKey {
@@ -138,6 +136,7 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
         owner: Owner::Team(IssuerId::parse(issuer).map_err(wrong("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
         enterprise: connection.is_enterprise_account.unwrap_or(false),
+        other_id_in_name: None,
     }))
 }
 

@@ -33,6 +33,8 @@ sentences! {
 #[derive(Debug)]
 pub struct Resolution {
     pub found: Option<Found>,
+    /// What is connected although the toggle asks for the other kind.
+    pub other_connected: Option<Kind>,
     /// The connection's, whichever credential won.
     pub test_devices: Vec<DeviceRecord>,
 }
@@ -69,8 +71,13 @@ pub async fn resolve(inputs: &Inputs, http: &Http, journal: &mut Journal) -> Res
             Err(error) => return Err(error),
         }
     }
+    let other_connected = match (inputs.connection, &connection) {
+        (Toggle::ApiKey, Some(connection)) if connection.has(Kind::AppleId) => Some(Kind::AppleId),
+        (Toggle::AppleId, Some(connection)) if connection.has(Kind::ApiKey) => Some(Kind::ApiKey),
+        _ => None,
+    };
     let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
-    Ok(Resolution { found, test_devices })
+    Ok(Resolution { found, other_connected, test_devices })
 }
 
 fn has_substitute(inputs: &Inputs) -> bool {

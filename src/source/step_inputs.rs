@@ -2,22 +2,26 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use crate::apple::api_key::ApiKey;
+use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, Owner, WrongField};
 use crate::apple::private_key::{self, PrivateKey, Refusal};
 use crate::apple::session::SessionUse;
+use crate::bitrise::connection::filled;
 use crate::clock;
 use crate::credential::{AppleId, Credential};
+use crate::fastlane::key_file::{self, KeyFile, NoKeyFile};
 use crate::fastlane::session::{self, SessionError};
 use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
 use crate::remedies::NEW_SESSION;
+use crate::text;
 
 sentences! {
     /// Why the inputs make no credential.
@@ -27,15 +31,27 @@ sentences! {
         Refused(#[from] Refusal),
         #[error("`api_key_path` is a file that does not exist ({path}): correct the path, or create the file in an earlier step.")]
         NoFile { path: Text },
-        #[error("`api_key_path` is a folder ({path}): give the path of the file AuthKey_<ID>.p8 in it.")]
-        Folder { path: Text },
+        #[error("`api_key_path` is a folder ({path}) without a file AuthKey_<ID>.p8 in it: give the path of that file.")]
+        NoKeyInFolder { path: Text },
+        #[error("`api_key_path` is a folder with {count} keys in it ({names}): give the path of the one to use, or set `api_key_id`.")]
+        SeveralInFolder { count: usize, names: Text },
+        #[error("`api_key_id` is empty, and neither the name nor the content of `api_key_path` says it: set `api_key_id` to the key ID.")]
+        NoKeyId,
+        #[error("`api_issuer` is empty: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
+        NoIssuerId,
+        #[error("The JSON in `api_key_path` is not an API key file of fastlane, which has the texts `key_id`, `issuer_id` and `key`: copy the file again, or give AuthKey_<ID>.p8.")]
+        NoKeyFile,
+        #[error("The API key JSON in `api_key_path` is wrong: its `{field}` {problem}. To mend it, {}.", .problem.remedy())]
+        WrongField { field: &'static str, problem: WrongField },
+        #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or give the JSON that belongs to it.")]
+        Disagrees { input: &'static str, typed: Text, says: Text },
         #[error("`api_key_path` is not a regular file ({path}): give the path of AuthKey_<ID>.p8.")]
         NoRegularFile { path: Text },
         #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
         Unreadable { path: Text, why: Text },
         #[error("The private key in `api_key_path` cannot be downloaded: {site} {failure}. Check the link, or give the key's text in `api_key_path`.")]
         Download { site: Text, failure: Failure },
-        #[error("The session in `fastlane_session` {0}: {NEW_SESSION}.")]
+        #[error("The session in `fastlane_session` {}: {}.", .0, .0.remedy())]
         Session(#[from] SessionError),
         #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
         Expired { expired_on: Text },
@@ -62,44 +78,131 @@ pub async fn credential(
 }
 
 async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, StepInputsError> {
-    let private_key = match &inputs.key {
-        KeyLocation::Text(text) => PrivateKey::from_bytes(text.expose_secret().as_bytes())?,
-        KeyLocation::File(path) => PrivateKey::from_bytes(&read(path)?)?,
-        KeyLocation::Url(url) => {
-            let request = Get {
-                url: url.clone(),
-                headers: http::HeaderMap::new(),
-                redirects: Redirects::Followed,
-                max_bytes: private_key::MAX_BYTES,
-                timeout: http::DOCUMENT_TIMEOUT,
-            };
-            let body = http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
-                Failure::TooLarge { .. } => Refusal::TooLarge.into(),
-                failure => StepInputsError::Download { site: redaction::site(url), failure },
-            })?;
-            PrivateKey::from_bytes(&body)?
+    let mut id_in_name = inputs.id_in_name.clone();
+    let content = match &inputs.key {
+        KeyLocation::Text(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
+        KeyLocation::File(path) if path.is_dir() => {
+            let (path, id) = in_folder(path, inputs.id.as_ref())?;
+            id_in_name = Some(id);
+            read(&path)?
         }
+        KeyLocation::File(path) => read(path)?,
+        KeyLocation::Url(url) => download(url, http).await?,
     };
+    match key_file::read(&content) {
+        Some(Ok(file)) => from_key_file(inputs, &file),
+        Some(Err(NoKeyFile)) => Err(StepInputsError::NoKeyFile),
+        None => {
+            let private_key = PrivateKey::from_bytes(&content)?;
+            let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(StepInputsError::NoKeyId)?.clone();
+            Ok(ApiKey {
+                other_id_in_name: id_in_name.filter(|in_name| *in_name != id),
+                id,
+                owner: match &inputs.issuer {
+                    Some(issuer) => Owner::Team(issuer.clone()),
+                    None if inputs.is_individual => Owner::Individual,
+                    None => return Err(StepInputsError::NoIssuerId),
+                },
+                private_key,
+                enterprise: inputs.enterprise,
+            })
+        }
+    }
+}
+
+/// The key in fastlane's JSON. What the inputs say as well must agree with it.
+fn from_key_file(inputs: &ApiKeyInputs, file: &KeyFile) -> Result<ApiKey, StepInputsError> {
+    let wrong = |field| move |problem| StepInputsError::WrongField { field, problem };
+    let disagrees = |input, typed, says| Err(StepInputsError::Disagrees { input, typed, says });
+    let id = KeyId::parse(file.key_id.expose_secret().trim()).map_err(wrong("key_id"))?;
+    let issuer = filled(file.issuer_id.as_ref()).map(IssuerId::parse);
+    let issuer = issuer.transpose().map_err(wrong("issuer_id"))?;
+    if let Some(typed) = inputs.id.as_ref().filter(|typed| **typed != id) {
+        return disagrees("api_key_id", typed.shown(), text!("says {}", id.shown()));
+    }
+    match (&inputs.issuer, &issuer) {
+        (Some(typed), None) => {
+            return disagrees("api_issuer", typed.shown(), text!("has none, as of an individual key"));
+        }
+        (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
+            return disagrees("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
+        }
+        (_, Some(_)) if inputs.is_individual => {
+            return disagrees(
+                "api_key_type",
+                text!("individual"),
+                text!("has an issuer, as of a team's key"),
+            );
+        }
+        _ => {}
+    }
+    if inputs.enterprise && file.in_house == Some(false) {
+        return disagrees("api_key_enterprise_account", text!("yes"), text!("says `in_house` is false"));
+    }
     Ok(ApiKey {
-        id: inputs.id.clone(),
-        owner: inputs.owner.clone(),
-        private_key,
-        enterprise: inputs.enterprise,
+        id,
+        owner: issuer.map_or(Owner::Individual, Owner::Team),
+        private_key: PrivateKey::from_bytes(file.key.expose_secret().as_bytes())?,
+        enterprise: inputs.enterprise || file.in_house == Some(true),
+        other_id_in_name: None,
     })
+}
+
+async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, StepInputsError> {
+    let request = Get {
+        url: url.clone(),
+        headers: http::HeaderMap::new(),
+        redirects: Redirects::Followed,
+        max_bytes: private_key::MAX_BYTES,
+        timeout: http::DOCUMENT_TIMEOUT,
+    };
+    http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
+        Failure::TooLarge { .. } => Refusal::TooLarge.into(),
+        failure => StepInputsError::Download { site: redaction::site(url), failure },
+    })
+}
+
+/// The one key file in a folder, or that of the wanted key, and the ID in its name.
+fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), StepInputsError> {
+    /// How many are named; more make the sentence too long.
+    const NAMED: usize = 4;
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut keys: Vec<(PathBuf, KeyId)> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let id = KeyFileName::parse(name.to_str()?)?.key_id()?.clone();
+            Some((folder.join(name), id))
+        })
+        .collect();
+    keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let of_wanted = keys.iter().position(|(_, id)| Some(id) == wanted);
+    match (of_wanted, keys.len()) {
+        (Some(index), _) => Ok(keys.swap_remove(index)),
+        (None, 0 | 1) => keys.pop().ok_or(StepInputsError::NoKeyInFolder { path: redaction::path(folder) }),
+        (None, count) => {
+            let names = keys.iter().filter_map(|(path, _)| path.file_name());
+            let mut names: Vec<_> = names.map(|name| redaction::path(Path::new(name))).take(NAMED).collect();
+            if count > NAMED {
+                names.push(text!("…"));
+            }
+            Err(StepInputsError::SeveralInFolder { count, names: Text::join(&names, ", ") })
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> StepInputsError {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            StepInputsError::NoFile { path: redaction::path(path) }
+        }
+        _ => StepInputsError::Unreadable { path: redaction::path(path), why: redaction::os(error) },
+    }
 }
 
 /// Reads a key file, no further than a key can be long.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StepInputsError> {
-    let unreadable = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            StepInputsError::NoFile { path: redaction::path(path) }
-        }
-        _ => StepInputsError::Unreadable { path: redaction::path(path), why: redaction::os(&error) },
-    };
+    let unreadable = |error: io::Error| unreadable(path, &error);
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(StepInputsError::Folder { path: redaction::path(path) });
-    }
     if !metadata.is_file() {
         return Err(StepInputsError::NoRegularFile { path: redaction::path(path) });
     }

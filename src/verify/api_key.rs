@@ -11,10 +11,12 @@ use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint};
 use crate::apple::api_key::{ApiKey, Owner};
 use crate::apple::app_store_connect::{AGREEMENT_MISSING, APPS, BUNDLE_IDS, ErrorResponse, Listing};
 use crate::apple::token::{self, CannotSign};
+use crate::credential::Source;
 use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError};
 use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
+use crate::remedies::RECONNECT;
 use crate::text;
 
 /// Long enough for a slow answer, and for a clock that is a little off.
@@ -29,23 +31,30 @@ sentences! {
     pub(crate) enum KeyRefused {
         #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple accepts no token from it: set the clock, or run the build on another machine.")]
         WrongClock { seconds: i64, direction: &'static str },
-        #[error("Apple refused the API key {key_id} (HTTP 401). Either it was revoked, or key ID, issuer ID and private key do not belong together, or it is a push or In-App Purchase key, or `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
+        #[error("Apple refused the API key {key_id} (HTTP 401): (1) it was revoked, (2) key ID, issuer ID and private key do not belong together, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
         Team { key_id: Text },
-        #[error("Apple refused the API key {key_id} as an individual key (HTTP 401). Either it was revoked, or key ID and private key do not belong together, or it is a team's key: check `api_key_type`.")]
+        #[error("Apple refused the individual API key {key_id} (HTTP 401): (1) it was revoked, (2) key ID and private key do not belong together, or (3) it is a team's key: then set `api_key_type` to team, and `api_issuer`.")]
         Individual { key_id: Text },
+        #[error("Apple refused the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not belong together.")]
+        OtherName { key_id: Text, in_name: Text },
+        #[error("Apple refused the connected API key {key_id} (HTTP 401): (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. So {RECONNECT}.")]
+        Connected { key_id: Text },
     }
 }
 
 impl KeyRefused {
     /// `skew`: how far this machine's clock is ahead of Apple's, when that is more than a little.
-    fn new(key: &ApiKey, skew: Option<time::Duration>) -> Self {
-        match (skew, &key.owner) {
-            (Some(skew), _) => Self::WrongClock {
+    fn new(key: &ApiKey, source: Source, skew: Option<time::Duration>) -> Self {
+        let key_id = key.id.shown();
+        match (skew, source, &key.other_id_in_name, &key.owner) {
+            (Some(skew), ..) => Self::WrongClock {
                 seconds: skew.whole_seconds().abs(),
                 direction: if skew.is_positive() { "ahead of" } else { "behind" },
             },
-            (None, Owner::Team(_)) => Self::Team { key_id: key.id.shown() },
-            (None, Owner::Individual) => Self::Individual { key_id: key.id.shown() },
+            (None, Source::Connection, ..) => Self::Connected { key_id },
+            (None, Source::Inputs, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
+            (None, Source::Inputs, None, Owner::Team(_)) => Self::Team { key_id },
+            (None, Source::Inputs, None, Owner::Individual) => Self::Individual { key_id },
         }
     }
 }
@@ -92,6 +101,7 @@ impl TryError for Trial {
 /// [`KeyRefused`] when Apple answers 401 to fresh tokens, too: it also does so at random.
 pub(super) async fn ask(
     key: &ApiKey,
+    source: Source,
     services: &Services,
     http: &Http,
     policy: RetryPolicy,
@@ -107,7 +117,7 @@ pub(super) async fn ask(
     let answer = http.retry(&url, policy, async || ask_once(&url, key, http).await).await;
     match answer {
         Ok(answer) => Ok(judge(&answer, &site, journal)),
-        Err(Trial::Unauthorized { skew }) => Err(KeyRefused::new(key, skew).into()),
+        Err(Trial::Unauthorized { skew }) => Err(KeyRefused::new(key, source, skew).into()),
         Err(Trial::NotAnswered(failure)) => Ok(Verification::unanswered(&site, &failure)),
         Err(Trial::CannotSign(error)) => Err(error.into()),
     }

@@ -78,7 +78,7 @@ pub(crate) async fn verify(
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
     let answer = match &found.credential {
-        Credential::ApiKey(key) => api_key::ask(key, services, http, policy, journal).await,
+        Credential::ApiKey(key) => api_key::ask(key, found.source, services, http, policy, journal).await,
         Credential::AppleId(apple_id) => match &apple_id.session {
             Some(session) => session::ask(session, found.source, services, http, policy, journal).await,
             None => Ok(Verification::NotVerified {

@@ -26,3 +26,4 @@ mod runs;
 mod sessions;
 mod tools;
 mod verification;
+mod words;

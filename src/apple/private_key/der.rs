@@ -102,10 +102,25 @@ fn identify_other(der: &[u8]) -> Option<Refusal> {
         (Tag::Sequence, Tag::OctetString) => Some(Refusal::Encrypted),
         // SubjectPublicKeyInfo ::= SEQUENCE { AlgorithmIdentifier, BIT STRING } (RFC 5280)
         (Tag::Sequence, Tag::BitString) => Some(Refusal::PublicKey),
+        // CertificationRequest ::= SEQUENCE { CertificationRequestInfo, AlgorithmIdentifier, … } (RFC 2986)
+        (Tag::Sequence, Tag::Sequence) if is_request_info(first) => Some(Refusal::CertificateRequest),
         // Certificate ::= SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING } (RFC 5280)
         (Tag::Sequence, Tag::Sequence) => Some(Refusal::Certificate),
         _ => None,
     }
+}
+
+/// CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }, where a certificate has
+/// the identifier of an algorithm second, or no INTEGER first. A Name is a SEQUENCE of SETs.
+fn is_request_info(sequence: AnyRef<'_>) -> bool {
+    let parts = || {
+        let mut reader = SliceReader::new(sequence.value()).ok()?;
+        let parts: (AnyRef<'_>, AnyRef<'_>) = (reader.decode().ok()?, reader.decode().ok()?);
+        Some(parts)
+    };
+    parts().is_some_and(|(version, subject)| {
+        version.tag() == Tag::Integer && subject.tag() == Tag::Sequence && first_oid(subject).is_none()
+    })
 }
 
 fn first_oid(sequence: AnyRef<'_>) -> Option<ObjectIdentifier> {

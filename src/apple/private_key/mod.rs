@@ -266,6 +266,14 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_signing_request_is_refused() {
+        let pem = include_str!("../../../tests/fixtures/certificate_request.pem");
+        assert_eq!(refusal(pem), Some(Refusal::CertificateRequest));
+        assert_eq!(refusal(body(pem)), Some(Refusal::CertificateRequest));
+        assert_eq!(refusal(pem.replace("CERTIFICATE", "NEW CERTIFICATE")), Some(Refusal::CertificateRequest));
+    }
+
+    #[test]
     fn a_p12_file_is_refused() {
         let p12 = include_bytes!("../../../tests/fixtures/identity.p12");
         assert_eq!(refusal(p12), Some(Refusal::Pkcs12));

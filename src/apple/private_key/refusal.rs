@@ -27,13 +27,15 @@ sentences! {
         PublicKey,
         #[error("is a certificate")]
         Certificate,
+        #[error("is a certificate signing request")]
+        CertificateRequest,
         #[error("is a .p12 file (a signing certificate)")]
         Pkcs12,
         #[error("is an HTML page, most likely a log-in or error page")]
         Html,
         #[error("is an XML error of a storage service, most likely of an expired link")]
         XmlError,
-        #[error("is fastlane's API key JSON file")]
+        #[error("is fastlane's API key JSON, not the key alone")]
         FastlaneJson,
         #[error("is a JSON document")]
         Json,
@@ -58,7 +60,7 @@ impl Refusal {
             Self::PublicKey => {
                 "provide the private key AuthKey_<ID>.p8; if it is lost, create a new key in App Store Connect"
             }
-            Self::Certificate => {
+            Self::Certificate | Self::CertificateRequest => {
                 "provide the API key AuthKey_<ID>.p8, which has nothing to do with signing certificates"
             }
             Self::Pkcs12 => "provide the API key AuthKey_<ID>.p8 from App Store Connect",

@@ -125,9 +125,8 @@ fn from_pem(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         "ENCRYPTED PRIVATE KEY" | "PRIVATE KEY" | "EC PRIVATE KEY" => Err(Refusal::Encrypted),
         "RSA PRIVATE KEY" if block.body.contains("ENCRYPTED") => Err(Refusal::Encrypted),
         "RSA PRIVATE KEY" => Err(Refusal::Rsa),
-        "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" | "CERTIFICATE REQUEST" => {
-            Err(Refusal::Certificate)
-        }
+        "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => Err(Refusal::Certificate),
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Err(Refusal::CertificateRequest),
         label if label.ends_with("PUBLIC KEY") => Err(Refusal::PublicKey),
         label if label.ends_with("PRIVATE KEY") => Err(Refusal::OtherAlgorithm),
         _ => Err(Refusal::Damaged),

@@ -197,7 +197,9 @@ impl Outcome {
         let error = self.error();
         let last_line = self.stdout.trim_end().lines().next_back().unwrap_or_default();
         assert_eq!(last_line, format!("\x1b[31;1m{error}\x1b[0m"), "the last line is the error, whole");
-        assert!(error.ends_with('.') && !error.ends_with(".."), "a sentence: {error}");
+        let ends_as_sentence = error.trim_end_matches(')').ends_with(['.', '?']) && !error.ends_with("..");
+        assert!(ends_as_sentence, "a sentence: {error}");
+        assert!(error.split_whitespace().count() <= 45, "short enough for a person at night: {error}");
         assert!(error.split_whitespace().count() >= 8, "what is wrong, then what to do: {error}");
     }
 

@@ -136,6 +136,13 @@ impl Step {
         self
     }
 
+    /// Sets an input to what is no secret, whatever the input is for.
+    pub fn set_as_plain(mut self, name: &str, value: &str) -> Self {
+        self.secrets.retain(|secret| secret != value);
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
     /// Puts this in the place of all of Apple's services.
     pub fn asks_at(self, url: &str) -> Self {
         self.set("app_store_connect_url", url)

@@ -1,0 +1,394 @@
+//! The mistakes that people make with the inputs: each is taken for what is meant, or named.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use stand_in::keys::P256;
+
+use test_support::snapshots::assert_sentences;
+use test_support::{
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, Outcome,
+    SERVER, Step, account_of, all, api_key, apple_id, pasted_session, pem, spaceauth, unique_name,
+};
+
+/// With a key file of this name, and nothing else that says the key ID.
+fn with_file(name: &str) -> Step {
+    let step = Step::off_bitrise().file(&format!("work/{name}"), pem());
+    step.set("api_key_path", name).set("api_issuer", INPUT_ISSUER)
+}
+
+fn with_apple_id() -> Step {
+    Step::off_bitrise().set("apple_id", INPUT_APPLE_ID)
+}
+
+/// fastlane's API key JSON, with some fields replaced.
+fn key_json(fields: Value) -> String {
+    let key = json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "key": pem(), "in_house": false});
+    all([key, fields]).to_string()
+}
+
+fn with_key_json(fields: Value) -> Step {
+    Step::off_bitrise().file("work/key.json", key_json(fields)).set("api_key_path", "key.json").secret(pem())
+}
+
+#[track_caller]
+fn assert_key(outcome: &Outcome) {
+    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID, "{}", outcome.stdout);
+    let key = std::fs::read_to_string(outcome.expect("APPLE_API_KEY_PATH")).unwrap();
+    assert_eq!(key, pem());
+}
+
+#[test]
+fn what_yaml_makes_of_an_unquoted_choice_is_taken_in_any_case() {
+    for off in ["false", "False", "Off", "OFF"] {
+        let outcome = Step::new().with_key_inputs().set("connection", off).passes();
+        assert_eq!((outcome.chosen().1.as_str(), outcome.requests.len()), ("inputs", 0), "{off}");
+    }
+    for (no, yes) in [("false", "true"), ("No", "Yes"), ("NO", "YES")] {
+        let run = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value).passes();
+        assert_eq!(run(no).expect("APPLE_API_KEY_ENTERPRISE"), "no");
+        assert_eq!(run(yes).expect("APPLE_API_KEY_ENTERPRISE"), "yes");
+    }
+}
+
+#[test]
+fn a_key_id_that_yaml_made_a_number_is_named() {
+    let error = |id: &str| Step::off_bitrise().with_key_inputs().set("api_key_id", id).fails();
+    let numbers = ["1.234567e+18", "1.234567E+18", "21913025", "1e+22"];
+    assert_sentences("words/yaml_numbers", numbers.map(|id| (id, error(id))));
+    for id in ["1234567E12", "0123456701", "1234567890"] {
+        let outcome = Step::off_bitrise().with_key_inputs().set("api_key_id", id).passes();
+        assert_eq!(outcome.expect("APPLE_API_KEY_ID"), id, "as it arrives in quotes");
+    }
+}
+
+#[test]
+fn a_variable_that_was_never_filled_in_is_named_in_every_input() {
+    let mut said = Vec::new();
+    for value in ["$CUSTOMER_API_KEY", "${X}", "$(x)"] {
+        for input in ["connection", "if_missing", "api_key_path", "api_key_id", "api_issuer", "build_url"] {
+            said.push((
+                format!("{input} is {value}"),
+                Step::new().with_key_inputs().set(input, value).fails(),
+            ));
+        }
+        for input in ["apple_id", "app_password", "fastlane_session", "sms_default_phone_number"] {
+            let step = Step::new().with_apple_id_inputs().set(input, value);
+            // The name of a variable is no secret.
+            said.push((format!("{input} is {value}"), step.set_as_plain(input, value).fails()));
+        }
+    }
+    assert_sentences("words/variables", said);
+}
+
+#[test]
+fn a_password_that_looks_like_a_variable_is_used_with_a_warning_that_does_not_show_it() {
+    for password in ["$CUSTOMER_PASSWORD", "${canary_word}"] {
+        let outcome = with_apple_id().set("password", password).passes();
+        assert_eq!(outcome.expect("FASTLANE_PASSWORD"), password);
+        assert_sentences("words/password_like_a_variable", [("a password", outcome.warnings().join("\n"))]);
+    }
+    let outcome = with_apple_id().set("password", "canary$word").passes();
+    assert_eq!(outcome.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn secrets_that_a_pull_request_does_not_see_are_said_to_be_that() {
+    let rows = [
+        ("an API key", Step::new().set("api_key_id", INPUT_KEY_ID).set("api_issuer", INPUT_ISSUER)),
+        ("an Apple ID", Step::new().set("apple_id", INPUT_APPLE_ID)),
+    ];
+    let mut said = Vec::new();
+    for (what, step) in rows {
+        said.push((what.to_owned(), step.set("api_key_path", "").set("password", "").fails()));
+    }
+    let skipped = Step::new().set("api_issuer", INPUT_ISSUER).set("if_missing", "skip").passes();
+    assert_eq!(skipped.chosen().0, "none");
+    said.push(("if_missing is skip".to_owned(), skipped.warnings().join("\n")));
+    assert_sentences("words/empty_secrets", said);
+}
+
+#[test]
+fn the_name_of_a_second_download_still_says_the_key_id() {
+    for name in ["AuthKey_FROMINPUT1 (1).p8", "AuthKey_FROMINPUT1-2.p8", "AuthKey_FROMINPUT1.p8.txt"] {
+        assert_key(&with_file(name).passes());
+        let url = SERVER.file(&unique_name(), name, pem(), vec![]);
+        let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+        assert_key(&step.passes());
+    }
+}
+
+#[test]
+fn quotes_around_a_value_are_taken_off() {
+    for quote in ["'", "\""] {
+        let quoted = |value: &str| format!("{quote}{value}{quote}");
+        let step = with_file("AuthKey_FROMINPUT1.p8").set("api_key_path", quoted("AuthKey_FROMINPUT1.p8"));
+        let outcome = step.set("api_issuer", quoted(INPUT_ISSUER)).passes();
+        assert_key(&outcome);
+        assert_eq!(outcome.expect("APPLE_API_ISSUER"), INPUT_ISSUER);
+        let outcome = with_file("key.p8").set("api_key_id", quoted(INPUT_KEY_ID)).passes();
+        assert_key(&outcome);
+        let outcome = Step::off_bitrise().set("apple_id", quoted(INPUT_APPLE_ID)).set("password", "canary");
+        assert_eq!(outcome.passes().expect("FASTLANE_USER"), INPUT_APPLE_ID);
+    }
+}
+
+#[test]
+fn the_name_of_an_individual_key_says_its_id_and_is_held_against_the_type() {
+    let step = || with_file("ApiKey_FROMINPUT1.p8");
+    let outcome = step().unset("api_issuer").set("api_key_type", "individual").passes();
+    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    assert_eq!(outcome.output("APPLE_API_ISSUER"), None);
+    let team = step().passes();
+    assert_eq!(team.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    let said = [
+        ("api_key_type is team", team.warnings().join("\n")),
+        ("api_key_type is team, without an issuer", step().unset("api_issuer").fails()),
+        ("api_key_type is individual, with an issuer", step().set("api_key_type", "individual").fails()),
+    ];
+    assert_sentences("words/individual_key", said);
+}
+
+#[test]
+fn an_in_app_purchase_key_is_named() {
+    let name = "SubscriptionKey_FROMINPUT1.p8";
+    let said = [
+        ("alone", with_file(name).fails()),
+        ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID).fails()),
+        ("a URL", with_file(name).set("api_key_path", format!("https://localhost:1/{name}?x")).fails()),
+    ];
+    assert_sentences("words/in_app_purchase_key", said);
+}
+
+#[test]
+fn fastlanes_api_key_json_is_a_whole_api_key() {
+    let text = key_json(json!({}));
+    let url = SERVER.file(&unique_name(), "key.json", text.as_bytes(), vec![]);
+    let encoded = key_json(json!({"key": STANDARD.encode(pem())}));
+    let on_disk = with_key_json(json!({}));
+    let file_url = format!("file://{}", on_disk.path("work/key.json").display());
+    let steps = [
+        with_key_json(json!({})),
+        on_disk.set("api_key_path", file_url),
+        Step::off_bitrise().set("api_key_path", url),
+        Step::off_bitrise().set("api_key_path", &text).secret(pem()),
+        Step::off_bitrise().set("api_key_path", format!("'{text}'")).secret(pem()),
+        Step::off_bitrise().set("api_key_path", encoded).secret(STANDARD.encode(pem())),
+        with_key_json(json!({}))
+            .set("api_key_id", INPUT_KEY_ID)
+            .set("api_issuer", INPUT_ISSUER.to_uppercase()),
+        with_key_json(json!({"duration": 500})),
+    ];
+    for step in steps {
+        let outcome = step.passes();
+        assert_key(&outcome);
+        assert_eq!(outcome.expect("APPLE_API_ISSUER"), INPUT_ISSUER);
+        assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "no");
+    }
+}
+
+#[test]
+fn fastlanes_api_key_json_says_whose_the_key_is() {
+    let enterprise = with_key_json(json!({"in_house": true})).passes();
+    assert_eq!(enterprise.expect("APPLE_API_KEY_ENTERPRISE"), "yes");
+    let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").passes();
+    assert_eq!(chosen.expect("APPLE_API_KEY_ENTERPRISE"), "yes");
+    for issuer in [json!(null), json!("")] {
+        let individual = with_key_json(json!({"issuer_id": issuer})).passes();
+        assert_eq!(individual.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+        assert_eq!(individual.output("APPLE_API_ISSUER"), None);
+    }
+}
+
+#[test]
+fn what_the_inputs_say_beside_fastlanes_json_must_agree_with_it() {
+    let step = || with_key_json(json!({}));
+    let individual = || with_key_json(json!({"issuer_id": null}));
+    let other_issuer = "33333333-96fe-1a63-e053-0824d011072a";
+    let rows = [
+        ("another key ID", step().set("api_key_id", "OTHERKEY12")),
+        ("another issuer ID", step().set("api_issuer", other_issuer)),
+        ("an issuer ID for an individual key", individual().set("api_issuer", INPUT_ISSUER)),
+        ("individual, with an issuer in the JSON", step().set("api_key_type", "individual")),
+        ("enterprise, and not in_house", step().set("api_key_enterprise_account", "yes")),
+        ("an e-mail address as key_id", with_key_json(json!({"key_id": "jane@example.com"}))),
+        ("the key as key_id", with_key_json(json!({"key_id": pem()}))),
+        ("a number as key_id", with_key_json(json!({"key_id": 1}))),
+        ("no key", with_key_json(json!({"key": null}))),
+        ("a damaged key", with_key_json(json!({"key": "canary-key"}))),
+        ("half a document", step().file("work/key.json", &key_json(json!({}))[..80])),
+        ("another document", step().file("work/key.json", "{\"project\": \"x\"}")),
+    ];
+    assert_sentences("words/fastlane_json", rows.map(|(what, step)| (what, step.fails())));
+}
+
+#[test]
+fn a_folder_stands_for_the_one_key_in_it() {
+    let step = |path: &str| {
+        let step =
+            Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem()).file("work/keys/x.txt", "x");
+        let step = step.file("work/empty/x.txt", "x").file("home/AuthKey_FROMINPUT1.p8", pem());
+        step.set("api_key_path", path).set("api_issuer", INPUT_ISSUER)
+    };
+    for path in ["keys", "keys/", "./keys", "~", "~/"] {
+        assert_key(&step(path).passes());
+    }
+    let several = || {
+        let others = ["AuthKey_AAAAAAAAA1.p8", "AuthKey_AAAAAAAAA2.p8", "AuthKey_AAAAAAAAA3.p8"];
+        others.iter().fold(step("./keys"), |step, name| step.file(&format!("work/keys/{name}"), "x"))
+    };
+    assert_key(&several().set("api_key_id", INPUT_KEY_ID).passes());
+    let said = [
+        ("no key", step("./empty").fails()),
+        ("several keys", several().fails()),
+        ("more keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails()),
+        ("none of several is the one", several().set("api_key_id", "OTHERKEY12").fails()),
+        ("a file without an ID in its name", step("./key").file("work/key", pem()).fails()),
+    ];
+    assert_sentences("words/folder", said);
+}
+
+#[test]
+fn another_value_in_the_field_of_an_id_is_named() {
+    let values = [
+        ("an e-mail address", "jane@example.com"),
+        ("a URL", "https://appstoreconnect.apple.com/access/integrations/api"),
+        ("a path", "/keys/AuthKey"),
+        ("a file's name", "AuthKey_FROMINPUT1.p8"),
+        ("a Team ID", "A1B2C3D4E5"),
+        ("an issuer ID", INPUT_ISSUER),
+    ];
+    let mut said = Vec::new();
+    for input in ["api_key_id", "api_issuer"] {
+        for (what, value) in values {
+            // What is right there is not in the list of mistakes.
+            if (input, what) != ("api_key_id", "a Team ID") && (input, what) != ("api_issuer", "an issuer ID")
+            {
+                let error = Step::off_bitrise().with_key_inputs().set(input, value).fails();
+                said.push((format!("{input} is {what}"), error));
+            }
+        }
+    }
+    assert_sentences("words/ids", said);
+}
+
+#[test]
+fn a_certificate_signing_request_is_named() {
+    let request = include_str!("../fixtures/certificate_request.pem");
+    let step = with_file("AuthKey_FROMINPUT1.p8").file("work/AuthKey_FROMINPUT1.p8", request);
+    assert_sentences("words/certificate_request", [("a request", step.fails())]);
+}
+
+#[test]
+fn each_of_the_two_passwords_in_the_place_of_the_other_is_named() {
+    let said = [
+        ("password is an app-specific one", with_apple_id().set("password", INPUT_APP_PASSWORD).fails()),
+        ("app_password is the account's", with_apple_id().set("app_password", INPUT_PASSWORD).fails()),
+        ("app_password without dashes", with_apple_id().set("app_password", "canaryabcdefghij").fails()),
+        ("app_password in capitals", with_apple_id().set("app_password", "CANA-ryab-cdef-ghij").fails()),
+    ];
+    assert_sentences("words/passwords", said);
+    for around in ["", " ", "\"", "'"] {
+        let typed = format!("{around}{INPUT_APP_PASSWORD}{around}");
+        let outcome = with_apple_id().set("app_password", typed).passes();
+        assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
+    }
+}
+
+#[test]
+fn an_apple_id_is_an_email_address_or_a_phone_number() {
+    let run = |name: &str| Step::off_bitrise().set("apple_id", name).set("password", INPUT_PASSWORD);
+    for name in ["jane@example.com", "jane+ci@mail.example.co.uk", "+81-80-1234-5678", "+436501234567"] {
+        assert_eq!(run(name).passes().expect("FASTLANE_USER"), name);
+    }
+    let wrong = [
+        ("a name", "Jane Doe"),
+        ("a word", "canary-jane"),
+        ("a Team ID", "A1B2C3D4E5"),
+        ("a number without country code", "080-1234-5678"),
+        ("an address without a domain", "jane@example"),
+        ("a URL with a user", "https://jane:canary@example.com/x"),
+        ("a key", pem()),
+        ("a session", &pasted_session()),
+    ];
+    assert_sentences("words/apple_id", wrong.map(|(what, name)| (what, run(name).fails())));
+}
+
+#[test]
+fn what_is_no_session_is_named() {
+    let session = spaceauth(&[("myacinfo", "canary-value")]);
+    let rows = [
+        ("six digits", "123456".to_owned()),
+        ("a path", "~/.fastlane/spaceship/jane.canary@example.com/cookie".to_owned()),
+        ("base64", STANDARD.encode(&session)),
+        ("an API key", pem().to_owned()),
+        ("an API key on one line", pem().replace('\n', "\\n")),
+        ("base64 of an API key", STANDARD.encode(pem())),
+        ("the name of the variable", "$FASTLANE_SESSION".to_owned()),
+        ("anything else", "canary-word".to_owned()),
+    ];
+    let said = rows.map(|(what, text)| {
+        let step = with_apple_id().secret(pem()).set("fastlane_session", &text);
+        let step = if text.starts_with('$') { step.set_as_plain("fastlane_session", &text) } else { step };
+        (what, step.fails())
+    });
+    assert_sentences("words/session", said);
+}
+
+#[test]
+fn a_session_in_one_more_pair_of_quotes_is_taken() {
+    let session = spaceauth(&[("myacinfo", "canary-value")]);
+    for quoted in [
+        format!("\"'{session}'\""),
+        format!("'\"{session}\"'"),
+        format!("'\"{}\"'", session.replace('"', "\\\"")),
+        format!("export FASTLANE_SESSION=\"'{session}'\""),
+    ] {
+        let outcome = with_apple_id().set("fastlane_session", quoted).secret("canary-value").passes();
+        assert!(outcome.expect("FASTLANE_SESSION").contains("\"canary-value\""), "one cookie");
+    }
+}
+
+#[test]
+fn the_kind_that_is_connected_is_named_where_the_toggle_asks_for_the_other() {
+    let said = [
+        ("api_key", Step::new().connected(&apple_id()).set("connection", "api_key").fails()),
+        ("apple_id", Step::new().connected(&api_key()).set("connection", "apple_id").fails()),
+    ];
+    assert_sentences("words/other_kind", said);
+}
+
+#[test]
+fn a_refused_key_is_told_apart_by_where_it_comes_from() {
+    let refuse = |step: Step, issuer| {
+        let other = P256::generate().unwrap();
+        step.verified_by(account_of(&other, INPUT_KEY_ID, issuer, vec![])).fails()
+    };
+    let individual =
+        Step::off_bitrise().with_key_inputs().unset("api_issuer").set("api_key_type", "individual");
+    let other_name = with_file("AuthKey_OTHERKEY12.p8").set("api_key_id", INPUT_KEY_ID);
+    let said = [
+        ("in the inputs", refuse(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),
+        ("an individual key", refuse(individual, None)),
+        ("a file that is named for another key", refuse(other_name, Some(INPUT_ISSUER))),
+        ("a connected key", refuse(Step::new().connected(&api_key()), Some(INPUT_ISSUER))),
+    ];
+    assert_sentences("words/refused_key", said);
+    let same_name = with_file("AuthKey_FROMINPUT1.p8").set("api_key_id", INPUT_KEY_ID);
+    same_name.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![])).passes();
+}
+
+#[test]
+fn the_defaults_warn_of_nothing_whatever_is_connected() {
+    for connected in [api_key(), apple_id()] {
+        assert_eq!(Step::new().connected(&connected).passes().warnings(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_said_to_be_that() {
+    let url =
+        SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), vec![]).replace("http://", "https://");
+    let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
+    assert_sentences("words/no_tls", [("http behind https", step.fails())]);
+}
