@@ -19,6 +19,7 @@ mod inputs;
 pub mod journal;
 mod outputs;
 pub mod redaction;
+mod regular_file;
 mod remedies;
 mod report;
 pub mod source;
