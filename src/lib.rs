@@ -126,7 +126,7 @@ fn sign_token(inputs: &Inputs, found: Option<&Found>, host: &Host) -> Result<Opt
 async fn remove_credential(inputs: &RemoveInputs, host: &Host, report: &mut Report) -> Result<(), Failed> {
     report.stage("Removing what the Step left", (host.now)());
     let removed = inputs.credentials_dir.as_ref().map(|folder| cleanup::remove_folder(folder, host));
-    // Also when the folder is not one to delete: nobody needs the outputs any more.
+    // Also when the folder is not one to delete: nobody needs its outputs any more.
     let names = cleanup::outputs_set(inputs.credentials_dir.as_deref(), host);
     let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
     export::export(&entries, host).await?;
