@@ -95,7 +95,13 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
     report.stage("Exporting it to the next steps", (host.now)());
     let credential = found.as_ref().map(|found| &found.credential);
     let devices = device::clean(&test_devices, &mut report.journal);
-    let files = Files::write(&outputs::files(&inputs.export_for), credential, &devices, &host.temp_dir)?;
+    let files = Files::write(
+        &outputs::files(&inputs.export_for),
+        credential,
+        &devices,
+        &host.temp_dir,
+        &mut report.journal,
+    )?;
     let run = Run {
         found: found.as_ref(),
         verification: &verification,

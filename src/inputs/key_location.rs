@@ -78,7 +78,7 @@ impl TypedLocation {
                 // A percent-encoded slash separates too, as in object names of storage services.
                 KeyId::from_file_name(name.rsplit('/').next()?)
             }
-            Self::File(path) => KeyId::from_file_name(path.file_name()?),
+            Self::File(path) => path.file_names().find_map(KeyId::from_file_name),
             Self::Text(_) => None,
         }
     }
