@@ -133,6 +133,9 @@ fn build_url_can_be_a_json_file() {
     let encoded = step("work/a b%/c.json");
     let url = format!("file://{}", encoded.path("work/a%20b%25/c.json").display());
     assert_eq!(encoded.set("build_url", &url).passes().chosen().1, "connection");
+    let as_it_is = step("work/a%20b#?/c.json");
+    let url = format!("file://{}", as_it_is.path("work/a%20b#?/c.json").display());
+    assert_eq!(as_it_is.set("build_url", &url).passes().chosen().1, "connection");
     let home = step("home/connection.json").set("build_url", "file://~/connection.json");
     assert_eq!(home.passes().chosen().1, "connection");
     let default = step("work/connection.json");

@@ -71,6 +71,10 @@ fn the_key_can_be_at_a_file_url() {
         ("work/a b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/AuthKey_FROMINPUT1.p8", "work/%41uthKey%5FFROMINPUT1.p8"),
         ("work/ü/AuthKey_FROMINPUT1.p8", "work/%C3%BC/AuthKey_FROMINPUT1.p8"),
+        // As it is, where a file is called so: Bitrise's Steps in Go decode nothing.
+        ("work/a%20b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
+        ("work/a#b?c/AuthKey_FROMINPUT1.p8", "work/a#b?c/AuthKey_FROMINPUT1.p8"),
+        ("work/100%/AuthKey_FROMINPUT1.p8", "work/100%/AuthKey_FROMINPUT1.p8"),
     ] {
         let step = Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
         let url = format!("file://{}", step.path(url).display());

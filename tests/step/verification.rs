@@ -1,7 +1,7 @@
 //! What Apple is asked, and what each of its answers means for the build.
 
 use serde_json::json;
-use stand_in::{Account, Behaviour, Provider, Service, Session};
+use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
 
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
@@ -219,17 +219,29 @@ fn the_log_names_no_team_to_choose_where_there_is_one() {
     assert_run("one_team", &with_session(session).passes());
 }
 
+/// Apple's website, which knows another session than the one that is asked about.
+fn refusing(refusal: SessionRefusal) -> Session {
+    let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
+    Session { cookies, refusal, ..Session::default() }
+}
+
 #[test]
 fn a_session_that_apple_refuses_fails_with_the_way_to_a_new_one() {
     let refusals = [
-        ("401", logged_in(vec![status(401, &[])])),
-        ("403", logged_in(vec![status(403, &[])])),
+        ("401 in plain text", refusing(SessionRefusal::Unauthenticated)),
+        ("401 in JSON", refusing(SessionRefusal::UnauthorizedJson)),
+        ("403 in JSON", refusing(SessionRefusal::ForbiddenJson)),
         ("no provider", Session { provider: None, ..logged_in(vec![]) }),
     ];
     let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails()));
     assert_sentences("verification/connected_session", connected);
     let pasted = refusals.map(|(what, session)| (what, with_pasted_session(session).fails()));
     assert_sentences("verification/pasted_session", pasted);
+}
+
+fn of_a_proxy(code: u16) -> Behaviour {
+    let body = "<html><head><title>Unauthenticated</title></head><body>Request ID: 1</body></html>";
+    Behaviour::Status { code, headers: vec![], body: body.to_owned() }
 }
 
 #[test]
@@ -239,6 +251,11 @@ fn other_answers_about_a_session_are_warnings() {
         ("HTML", Behaviour::Html),
         ("404", status(404, &[])),
         ("an empty body", Behaviour::EmptyBody),
+        ("a 401 without a body", status(401, &[])),
+        ("a 403 without a body", status(403, &[])),
+        ("a 401 of a proxy", of_a_proxy(401)),
+        ("a 403 of a proxy", of_a_proxy(403)),
+        ("a 407 of a proxy", of_a_proxy(407)),
     ];
     let said = rows.map(|(what, answer)| (what, warning(&with_session(logged_in(vec![answer])).passes())));
     assert_sentences("verification/session_not_verified", said);

@@ -31,10 +31,10 @@ fn binary() -> PathBuf {
     test.ancestors().nth(2).unwrap().join(NAME)
 }
 
-/// What is in a file, unless it is of a length that nobody can hold.
+/// What is in a regular file, unless it is of a length that nobody can hold.
 pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
     const MOST: u64 = 1 << 30;
-    fs::metadata(path).ok().filter(|file| file.len() <= MOST)?;
+    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MOST)?;
     fs::read(path).ok()
 }
 
