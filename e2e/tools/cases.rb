@@ -4,14 +4,16 @@
 #   tool          as in the Step's input `export_for`
 #   reader        a program that run.sh installs, with its arguments
 #   kind          the credential: team_key, individual_key (without an issuer), apple_id
-#   takes         the tool's own code finds it in exactly these of our names, ...
+#   takes         the tool's own code finds it in exactly these of our names, whatever else is set, ...
 #   gives         ... and this is what it makes of it (a key is checked by a token, or signs one)
 #   refuses       or: however complete the names, the tool's own words for why it will not
 #   token_refused or: it signs a token all the same, and this is why Apple refuses it
 #   given         the names that a refusal is tested with, whatever the Step exports
 #   warned        whether the Step says beforehand that the tool cannot (default: when it refuses)
+#   note          what sets this case apart
 
-Case = Struct.new(:tool, :reader, :kind, :takes, :gives, :refuses, :token_refused, :given, :warned, keyword_init: true)
+Case = Struct.new(:tool, :reader, :kind, :takes, :gives, :refuses, :token_refused, :given, :warned, :note,
+                  keyword_init: true)
 
 KEY = %i[key_id issuer_id].freeze
 
@@ -33,13 +35,15 @@ CASES = [
     takes: %w[EXPO_ASC_KEY_ID EXPO_ASC_API_KEY_PATH EXPO_APPLE_TEAM_ID EXPO_APPLE_TEAM_TYPE] },
   { tool: 'expo', reader: %w[eas login], kind: :apple_id, gives: %i[apple_id password team_id],
     takes: %w[EXPO_APPLE_ID EXPO_APPLE_PASSWORD EXPO_APPLE_TEAM_ID] },
+  { tool: 'expo', reader: %w[eas login], kind: :team_key_without_team, warned: false,
+    refuses: /Failed to display prompt: (Select your Apple Team Type|Apple Team ID):/ },
   { tool: 'expo', reader: %w[eas submit team_key], kind: :team_key, gives: KEY,
     takes: %w[EXPO_ASC_KEY_ID EXPO_ASC_ISSUER_ID EXPO_ASC_API_KEY_PATH] },
   # eas.json must not name the issuer then: an empty one is no valid value.
   { tool: 'expo', reader: %w[eas submit individual_key], kind: :individual_key, gives: %i[key_id],
     takes: %w[EXPO_ASC_KEY_ID EXPO_ASC_API_KEY_PATH] },
   { tool: 'expo', reader: %w[eas submit team_key], kind: :individual_key, warned: false,
-    refuses: /"ascApiKeyIssuerId" is not allowed to be empty/ },
+    note: 'its issuer in eas.json', refuses: /"ascApiKeyIssuerId" is not allowed to be empty/ },
   { tool: 'expo', reader: %w[eas submit apple_id], kind: :apple_id, gives: %i[apple_id app_password],
     takes: %w[EXPO_APPLE_ID EXPO_APPLE_APP_SPECIFIC_PASSWORD] },
 
@@ -53,9 +57,10 @@ CASES = [
     takes: %w[APPLE_ID APPLE_APP_SPECIFIC_PASSWORD APPLE_TEAM_ID] },
   # An Apple ID wins over a key, and two of its three names are an error.
   { tool: 'electron', reader: %w[electron-builder], kind: :team_key, given: { 'APPLE_ID' => :apple_id }, warned: false,
-    refuses: /APPLE_APP_SPECIFIC_PASSWORD env var needs to be set/ },
+    note: 'beside APPLE_ID', refuses: /APPLE_APP_SPECIFIC_PASSWORD env var needs to be set/ },
   # What scripts and Bitrise's Steps read has two of its three names, too.
   { tool: nil, reader: %w[electron-builder], kind: :team_key, warned: false,
+    note: 'without `electron` in `export_for`',
     refuses: /APPLE_API_KEY, APPLE_API_KEY_ID and APPLE_API_ISSUER need to be set/ },
 
   # --- Tauri, and cargo-packager, which reads the same names
@@ -90,7 +95,7 @@ CASES = [
     refuses: /map has no entry for key "MACOS_NOTARY_ISSUER_ID"/ },
   { tool: 'goreleaser', reader: %w[goreleaser], kind: :individual_key, warned: false,
     given: { 'MACOS_NOTARY_KEY' => :key_path, 'MACOS_NOTARY_KEY_ID' => :key_id, 'MACOS_NOTARY_ISSUER_ID' => :empty },
-    refuses: /will not try to notarize/ },
+    note: 'an empty issuer', refuses: /will not try to notarize/ },
   { tool: 'goreleaser', reader: %w[goreleaser], kind: :apple_id,
     refuses: /map has no entry for key "MACOS_NOTARY_KEY"/ },
 

@@ -37,7 +37,7 @@ trap 'exit 130' INT TERM HUP
 place_for() {
   local name=$1
   shift
-  printf '%s/%s-%s' "$cache" "$name" "$(cat "$@" | ruby -rdigest -e 'print Digest::SHA256.hexdigest(STDIN.read)[0, 16]')"
+  cat "$@" | ruby -rdigest -e 'print "#{ARGV[0]}-#{Digest::SHA256.hexdigest(STDIN.read)[0, 16]}"' "$cache/$name"
 }
 
 # Under its name, for cases.rb.
@@ -92,15 +92,15 @@ install_quill() {
 # What signs and notarizes is internal to its module: the reader is built inside a copy of that.
 install_goreleaser() {
   command -v go >/dev/null || { echo 'go is not on the PATH'; return 1; }
-  local place module version
+  local place module=github.com/goreleaser/goreleaser/v2 folder version
   place=$(place_for goreleaser "$readers"/goreleaser/go.mod "$readers"/goreleaser/go.sum "$readers"/goreleaser/main.go)
-  version=$(cd "$readers/goreleaser" && go list -mod=readonly -m -f '{{.Version}}' github.com/goreleaser/goreleaser/v2) || return
+  version=$(cd "$readers/goreleaser" && go list -mod=readonly -m -f '{{.Version}}' "$module") || return
   if [[ ! -e $place/hello ]]; then
     rm -rf "$place" "$place.module"
     mkdir -p "$place"
-    (cd "$readers/goreleaser" && go mod download github.com/goreleaser/goreleaser/v2) || return
-    module=$(cd "$readers/goreleaser" && go list -mod=readonly -m -f '{{.Dir}}' github.com/goreleaser/goreleaser/v2) || return
-    cp -R "$module" "$place.module" || return
+    (cd "$readers/goreleaser" && go mod download "$module") || return
+    folder=$(cd "$readers/goreleaser" && go list -mod=readonly -m -f '{{.Dir}}' "$module") || return
+    cp -R "$folder" "$place.module" || return
     chmod -R u+w "$place.module"
     mkdir "$place.module/internal/reader"
     cp "$readers/goreleaser/main.go" "$place.module/internal/reader/"
