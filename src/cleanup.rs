@@ -113,9 +113,8 @@ const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
 /// The Step's outputs that are set now, and so may come from an earlier run.
 #[must_use]
 pub(crate) fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static str> {
-    let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
+    let mut names = tools::output_names();
     names.sort_unstable();
-    names.dedup();
     // The CLI leaves a variable empty that was taken away.
     names.retain(|name| host.var(name).is_some() || host.env_not_utf8.iter().any(|set| set == name));
     // A folder that is still there must stay known, for a removal of its own.

@@ -7,6 +7,10 @@ use std::fmt;
 use crate::apple::private_key::PrivateKey;
 use crate::redaction::{self, Show, Text, may_hold_secret, sentences};
 
+/// How the files of keys are called, before their IDs.
+const TEAM_FILE: &str = "AuthKey_";
+const INDIVIDUAL_FILE: &str = "ApiKey_";
+
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
@@ -29,6 +33,17 @@ pub enum Owner {
 }
 
 impl ApiKey {
+    /// `AuthKey_<ID>.p8`, the name that altool and Bitrise's Steps expect, and for an individual key
+    /// `ApiKey_<ID>.p8`, as altool looks for it and App Store Connect names its download.
+    #[must_use]
+    pub(crate) fn file_name(&self) -> String {
+        let start = match self.owner {
+            Owner::Team(_) => TEAM_FILE,
+            Owner::Individual => INDIVIDUAL_FILE,
+        };
+        format!("{start}{}.p8", self.id.0)
+    }
+
     /// The issuer ID, which individual keys do not have.
     #[must_use]
     pub(crate) fn issuer(&self) -> Option<&IssuerId> {
@@ -112,17 +127,13 @@ impl KeyId {
         Ok(Self(value.to_owned()))
     }
 
-    /// The `<ID>` of a file name `AuthKey_<ID>.p8`, as App Store Connect names its downloads.
+    /// The `<ID>` of a file name `AuthKey_<ID>.p8` or `ApiKey_<ID>.p8`, as App Store Connect names
+    /// its downloads.
     #[must_use]
     pub(crate) fn from_file_name(name: &str) -> Option<Self> {
-        let id = name.strip_prefix("AuthKey_")?.strip_suffix(".p8")?;
+        let id = name.strip_prefix(TEAM_FILE).or_else(|| name.strip_prefix(INDIVIDUAL_FILE))?;
+        let id = id.strip_suffix(".p8")?;
         Self::parse(id).ok()
-    }
-
-    /// `AuthKey_<ID>.p8`: the name that altool and Bitrise's Steps expect.
-    #[must_use]
-    pub(crate) fn file_name(&self) -> String {
-        format!("AuthKey_{}.p8", self.0)
     }
 
     /// Whether it has the form of every key ID seen so far: 10 upper-case letters and digits.

@@ -20,7 +20,6 @@ mod key_locations;
 mod log;
 mod outputs;
 mod precedence;
-mod readme;
 mod removal;
 mod runs;
 mod sessions;
