@@ -409,7 +409,7 @@ fn envstore_of(entries: usize) -> String {
 }
 
 fn outputs() -> Vec<Entry> {
-    let names = apple_services_connection::tools::TABLE.iter().map(|output| output.name).take(16);
+    let names = apple_services_connection::tools::output_names().into_iter().take(16);
     names.map(|key| Entry { key, value: Some("a value".into()), is_sensitive: false }).collect()
 }
 

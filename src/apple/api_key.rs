@@ -7,6 +7,10 @@ use std::fmt;
 use crate::apple::private_key::PrivateKey;
 use crate::redaction::{self, Show, Text, is_path_like, may_hold_secret, sentences};
 
+/// How the files of keys are called, before the underscore and the ID.
+const TEAM_FILE: &str = "AuthKey";
+const INDIVIDUAL_FILE: &str = "ApiKey";
+
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
@@ -31,6 +35,17 @@ pub enum Owner {
 }
 
 impl ApiKey {
+    /// `AuthKey_<ID>.p8`, the name that altool and Bitrise's Steps expect, and for an individual key
+    /// `ApiKey_<ID>.p8`, as altool looks for it and App Store Connect names its download.
+    #[must_use]
+    pub(crate) fn file_name(&self) -> String {
+        let start = match self.owner {
+            Owner::Team(_) => TEAM_FILE,
+            Owner::Individual => INDIVIDUAL_FILE,
+        };
+        format!("{start}_{}.p8", self.id.0)
+    }
+
     /// The issuer ID, which individual keys do not have.
     #[must_use]
     pub(crate) fn issuer(&self) -> Option<&IssuerId> {
@@ -140,12 +155,6 @@ impl KeyId {
         Ok(Self(value.to_owned()))
     }
 
-    /// `AuthKey_<ID>.p8`: the name that altool and Bitrise's Steps expect.
-    #[must_use]
-    pub(crate) fn file_name(&self) -> String {
-        format!("AuthKey_{}.p8", self.0)
-    }
-
     /// Whether it has the form of every key ID seen so far: 10 upper-case letters and digits.
     #[must_use]
     pub(crate) fn is_usual(&self) -> bool {
@@ -220,8 +229,8 @@ impl KeyFileName {
         }
         let id = KeyId::parse(id).ok()?;
         match kind {
-            "AuthKey" => Some(Self::Team(id)),
-            "ApiKey" => Some(Self::Individual(id)),
+            TEAM_FILE => Some(Self::Team(id)),
+            INDIVIDUAL_FILE => Some(Self::Individual(id)),
             "SubscriptionKey" => Some(Self::InAppPurchase),
             _ => None,
         }
