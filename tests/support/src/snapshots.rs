@@ -43,6 +43,12 @@ pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display
     assert_same(&format!("sentences/{name}.txt"), &text);
 }
 
+/// Compares a document with the file of that name.
+#[track_caller]
+pub fn assert_document(name: &str, text: &str) {
+    assert_same(name, text);
+}
+
 #[track_caller]
 fn assert_same(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots").join(file);
