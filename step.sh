@@ -187,8 +187,12 @@ trap clean_up EXIT
 run_job() {
   status=0
   set -m
-  # bash itself would say there that a file grew too large.
-  "$@" </dev/null 2>/dev/null &
+  {
+    # All in the one process group.
+    set +m
+    "$@"
+    # bash itself would say there that a file grew too large.
+  } </dev/null 2>/dev/null &
   job=$!
   set +m
   # bash would say that the job was ended.

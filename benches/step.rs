@@ -1,9 +1,11 @@
 //! What a run of the Step costs, beside what it would cost without the Step.
 //!
-//! Whole runs of the release binary against a server on loopback take turns with `curl` on the
-//! same URL (the floor: no run can be faster than the request it makes) and with a script that
-//! does the same job by hand; medians of wall time, CPU time and peak memory, and the number of
-//! system calls by `strace`. Then the paths inside that depend on the size of what they read.
+//! Whole runs of the release binary against a server on loopback, over TLS and verified as users
+//! run it, take turns with one `curl` of the same URL and with a script that does the same job by
+//! hand: medians of wall time, CPU time and peak memory, and the number of system calls by
+//! `strace`. Each with the system's bundle of certificates, and with a trust store of one
+//! certificate, so that what the store costs can be told from the rest. Then the paths inside that
+//! depend on the size of what they read.
 //!
 //! Prints one table, and writes it to `bench.json` in Cargo's target folder. `BENCH_ROUNDS` sets
 //! how often each run is made. Needs `curl`, `jq`, `envman`, and on Linux `strace`.
@@ -34,7 +36,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stand_in::keys::P256;
-use stand_in::{Account, Connection, PublicKey, StandIn};
+use stand_in::{Account, Certificate, Connection, PublicKey, StandIn, Team};
 use tempfile::TempDir;
 
 const STEP: &str = env!("CARGO_BIN_EXE_apple-services-connection");
@@ -46,7 +48,7 @@ const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
 
 /// One of the runs that take turns.
 struct Contender {
-    name: &'static str,
+    name: String,
     program: String,
     arguments: Vec<String>,
     env: Vec<(&'static str, String)>,
@@ -63,7 +65,7 @@ struct Cost {
 /// A row of the table: medians, and what is the same in every run.
 #[derive(Debug, Serialize)]
 struct Row {
-    name: &'static str,
+    name: String,
     #[serde(flatten)]
     cost: Cost,
     system_calls: Option<u64>,
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(100);
-    let server = StandIn::start().expect("a port of loopback");
+    let server = StandIn::start_tls(Certificate::Good).expect("a port of loopback");
     let place = tempfile::tempdir().expect("a folder");
     let contenders = contenders(&server, place.path());
     let rows = take_turns(&contenders, rounds);
@@ -107,6 +109,29 @@ fn main() -> ExitCode {
 
 // --- Whole runs ---------------------------------------------------------------------
 
+/// The certificates that a run trusts, as a file for it and for `curl` alike.
+struct TrustStore {
+    name: &'static str,
+    path: String,
+}
+
+/// The system's bundle with the server's authority behind it, and that authority alone.
+fn trust_stores(server: &StandIn, place: &Path) -> [TrustStore; 2] {
+    let authority = server.ca_pem().expect("a server with TLS");
+    let bundle = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"];
+    let bundle = bundle.iter().find_map(|path| fs::read_to_string(path).ok());
+    let bundle = bundle.expect("the system's bundle of certificates (ca-certificates)");
+    let write = |name, text: String| {
+        let path = place.join(format!("{}.pem", text.len()));
+        fs::write(&path, text).expect("a trust store");
+        TrustStore { name, path: path.display().to_string() }
+    };
+    [
+        write("system's bundle", format!("{bundle}\n{authority}")),
+        write("one certificate", authority.to_owned()),
+    ]
+}
+
 fn contenders(server: &StandIn, place: &Path) -> Vec<Contender> {
     let pair = P256::generate().expect("a random source");
     let key_path = place.join(format!("AuthKey_{KEY_ID}.p8"));
@@ -118,7 +143,7 @@ fn contenders(server: &StandIn, place: &Path) -> Vec<Contender> {
             Connection { token: TOKEN.to_owned(), body: body.to_string(), behaviours: vec![] },
         )
     };
-    let api_key = connect(
+    let connection = connect(
         "api-key",
         json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": pair.private_pem, "test_devices": []}),
     );
@@ -130,47 +155,55 @@ fn contenders(server: &StandIn, place: &Path) -> Vec<Contender> {
             "connection_expiry_date": "2099-12-01T08:00:00Z", "session_cookies": {"https://idmsa.apple.com": cookies},
         }),
     );
-    let account = server.app_store_connect(
-        "account",
-        Account {
-            public_key: PublicKey::from_spki_pem(&pair.public_pem).expect("a public key"),
-            key_id: KEY_ID.to_owned(),
-            issuer_id: Some(ISSUER_ID.to_owned()),
-            enterprise: false,
-            clock_skew_seconds: 0,
-            behaviours: vec![],
-        },
-    );
-    let step = |name, env: &[(&'static str, &str)]| Contender {
-        name,
-        program: STEP.to_owned(),
-        arguments: Vec::new(),
-        env: env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+    let account = Account {
+        public_key: PublicKey::from_spki_pem(&pair.public_pem).expect("a public key"),
+        key_id: KEY_ID.to_owned(),
+        issuer_id: Some(ISSUER_ID.to_owned()),
+        enterprise: false,
+        clock_skew_seconds: 0,
+        behaviours: vec![],
     };
-    let tool = |name, program: &str, arguments: &[&str], env: &[(&'static str, &str)]| Contender {
-        program: program.to_owned(),
-        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
-        ..step(name, env)
-    };
-    let url = format!("{api_key}/apple_developer_portal_data.json");
+    let account = server.app_store_connect_team("account", account, Team::with_apps([BUNDLE_ID]));
+    let url = format!("{connection}/apple_developer_portal_data.json");
     let answer = place.join("answer.json").display().to_string();
     let header = format!("BUILD_API_TOKEN: {TOKEN}");
     let token = ("build_api_token", TOKEN);
-    vec![
-        step("Step: API key by connection", &[("verify", "no"), ("build_url", &api_key), token]),
-        tool("curl on the same URL", "curl", &["-fsS", "-H", &header, "-o", &answer, &url], &[]),
-        tool(
-            "script: API key by connection",
-            "bash",
-            &[BY_HAND],
-            &[("BITRISE_BUILD_URL", &api_key), ("BITRISE_BUILD_API_TOKEN", TOKEN)],
+    let mut contenders = Vec::new();
+    for TrustStore { name, path } in trust_stores(server, place) {
+        let trust = ("SSL_CERT_FILE", path.as_str());
+        let by_connection = [trust, token, ("build_url", connection.as_str())];
+        let asks = ("app_store_connect_url", account.as_str());
+        let row = |what: &str| format!("{what} ({name})");
+        contenders.extend([
+            tool(row(CURL), "curl", &["-fsS", "--cacert", &path, "-H", &header, "-o", &answer, &url], &[]),
+            step(row(UNVERIFIED), &[&by_connection[..], &[("verify", "no")]].concat()),
+            step(row(DEFAULT), &[&by_connection[..], &[asks]].concat()),
+            step(
+                row(ALL_CHECKS),
+                &[
+                    &by_connection[..],
+                    &[asks, ("bundle_id", BUNDLE_ID), ("required_access", "provisioning, admin")],
+                ]
+                .concat(),
+            ),
+        ]);
+    }
+    let bundle = contenders.first().map(|contender| contender.arguments.get(2).cloned().unwrap_or_default());
+    let bundle = bundle.unwrap_or_default();
+    let by_hand = [
+        ("CURL_CA_BUNDLE", bundle.as_str()),
+        ("BITRISE_BUILD_URL", &connection),
+        ("BITRISE_BUILD_API_TOKEN", TOKEN),
+    ];
+    let trust = ("SSL_CERT_FILE", bundle.as_str());
+    contenders.extend([
+        tool(BY_HAND_ROW.to_owned(), "bash", &[BY_HAND], &by_hand),
+        step(
+            "Step: Apple ID, without verification (system's bundle)".to_owned(),
+            &[trust, token, ("verify", "no"), ("build_url", &apple_id)],
         ),
         step(
-            "Step: Apple ID by connection", // For other tools it is of no use, and a run that warns waits until its log is read.
-            &[("verify", "no"), ("build_url", &apple_id), ("export_for", "fastlane"), token],
-        ),
-        step(
-            "Step: inputs only",
+            "Step: inputs only, without verification".to_owned(),
             &[
                 ("verify", "no"),
                 ("connection", "off"),
@@ -178,12 +211,33 @@ fn contenders(server: &StandIn, place: &Path) -> Vec<Contender> {
                 ("api_issuer", ISSUER_ID),
             ],
         ),
-        step(
-            "Step: API key by connection, verified",
-            &[("build_url", &api_key), token, ("app_store_connect_url", &account)],
-        ),
-        tool("a process that does nothing", "true", &[], &[]),
-    ]
+        tool("a process that does nothing".to_owned(), "true", &[], &[]),
+    ]);
+    contenders
+}
+
+const CURL: &str = "one curl of the same URL";
+const UNVERIFIED: &str = "Step: API key, without verification";
+const DEFAULT: &str = "Step: API key, default run";
+const ALL_CHECKS: &str = "Step: API key, bundle_id and required_access";
+const BY_HAND_ROW: &str = "script: API key by hand (system's bundle)";
+const BUNDLE_ID: &str = "com.example.app";
+
+fn step(name: String, env: &[(&'static str, &str)]) -> Contender {
+    Contender {
+        name,
+        program: STEP.to_owned(),
+        arguments: Vec::new(),
+        env: env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+    }
+}
+
+fn tool(name: String, program: &str, arguments: &[&str], env: &[(&'static str, &str)]) -> Contender {
+    Contender {
+        program: program.to_owned(),
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        ..step(name, env)
+    }
 }
 
 /// A session as long as they are.
@@ -224,7 +278,7 @@ fn take_turns(contenders: &[Contender], rounds: usize) -> Vec<Row> {
         };
         let calls = contender.system_calls();
         Row {
-            name: contender.name,
+            name: contender.name.clone(),
             cost,
             system_calls: calls.as_ref().map(|calls| calls.iter().map(|(_, count)| count).sum()),
             starts: calls.map(|calls| {
@@ -372,26 +426,41 @@ fn time(name: &str, span: Duration, mut call: impl FnMut() -> bool) -> HotPath {
 
 // --- The report ---------------------------------------------------------------------
 
+/// Of a run's wall time to that of one `curl`, with the most that is aimed at.
+const TARGETS: [(&str, &str, f64); 6] = [
+    (UNVERIFIED, "system's bundle", 0.18),
+    (DEFAULT, "system's bundle", 0.22),
+    (ALL_CHECKS, "system's bundle", 0.3),
+    (UNVERIFIED, "one certificate", 0.5),
+    (DEFAULT, "one certificate", 0.65),
+    (ALL_CHECKS, "one certificate", 0.75),
+];
+
 fn report(rounds: usize, rows: &[Row], hot_paths: &[HotPath]) -> Value {
     let cost = |name: &str| rows.iter().find(|row| row.name == name).expect("the row").cost;
-    let run = cost("Step: API key by connection");
-    let ratio = |of: &str, part: fn(&Cost) -> i64| part(&run) as f64 / part(&cost(of)) as f64;
+    let ratios = TARGETS.map(|(run, store, target)| {
+        let (run_cost, curl) = (cost(&format!("{run} ({store})")), cost(&format!("{CURL} ({store})")));
+        json!({
+            "run": run,
+            "trust_store": store,
+            "target": target,
+            "wall_to_curl": run_cost.wall_us as f64 / curl.wall_us as f64,
+            "cpu_to_curl": run_cost.cpu_us as f64 / curl.cpu_us as f64,
+        })
+    });
     let path = |name: &str| {
         hot_paths.iter().find(|path| path.name.ends_with(name)).expect("the path").least_ns as f64
     };
     let steps = || rows.iter().filter(|row| row.name.starts_with("Step"));
+    let unverified = cost(&format!("{UNVERIFIED} (system's bundle)"));
     json!({
         "rounds": rounds,
         "runs": rows,
         "hot_paths": hot_paths,
-        "ratios": {
-            "wall_to_curl": ratio("curl on the same URL", |cost| cost.wall_us),
-            "cpu_to_curl": ratio("curl on the same URL", |cost| cost.cpu_us),
-            "wall_to_script": ratio("script: API key by connection", |cost| cost.wall_us),
-            "cpu_to_script": ratio("script: API key by connection", |cost| cost.cpu_us),
-            // From 100 to 1,000 entries: 10 when the cost is linear.
-            "envstore_1000_to_100": path("envstore of 1000") / path("envstore of 100"),
-        },
+        "ratios": ratios,
+        "wall_to_script": unverified.wall_us as f64 / cost(BY_HAND_ROW).wall_us as f64,
+        // From 100 to 1,000 entries: 10 when the cost is linear.
+        "envstore_1000_to_100": path("envstore of 1000") / path("envstore of 100"),
         "peak_kib": steps().map(|row| row.cost.peak_kib).max(),
         "starts": steps().filter_map(|row| row.starts).max(),
     })
@@ -416,10 +485,21 @@ fn print_table(rows: &[Row], hot_paths: &[HotPath], report: &Value) {
     for HotPath { name, ns, least_ns: _ } in hot_paths {
         println!("| {name} | {:.1} µs |", *ns as f64 / 1000.0);
     }
-    let ratio =
-        |name: &str| report.pointer(&format!("/ratios/{name}")).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    println!("\n| ratio | to reach | wall | CPU |\n|---|--:|--:|--:|");
-    println!("| run to `curl` | 1.2 | {:.2} | {:.2} |", ratio("wall_to_curl"), ratio("cpu_to_curl"));
-    println!("| run to script | 0.25 | {:.2} | {:.2} |", ratio("wall_to_script"), ratio("cpu_to_script"));
-    println!("| envstore of 1,000 to one of 100 | 10 | {:.1} | |", ratio("envstore_1000_to_100"));
+    println!("\n| to one `curl` | to reach | wall | CPU |\n|---|--:|--:|--:|");
+    let number = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    for ratio in report.get("ratios").and_then(Value::as_array).into_iter().flatten() {
+        let text = |name: &str| ratio.get(name).and_then(Value::as_str).unwrap_or_default();
+        println!(
+            "| {} ({}) | {:.2} | {:.2} | {:.2} |",
+            text("run"),
+            text("trust_store"),
+            number(ratio, "target"),
+            number(ratio, "wall_to_curl"),
+            number(ratio, "cpu_to_curl"),
+        );
+    }
+    println!("\n| | to reach | |\n|---|--:|--:|");
+    println!("| without verification, to the script | 0.05 | {:.2} |", number(report, "wall_to_script"));
+    println!("| envstore of 1,000 to one of 100 | 10 | {:.1} |", number(report, "envstore_1000_to_100"));
+    println!("| peak memory, MiB | 8 | {:.1} |", number(report, "peak_kib") / 1024.0);
 }

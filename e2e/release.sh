@@ -54,7 +54,7 @@ printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" 
 
 alone() {
   env -i PATH="$path" LANG=C.UTF-8 CI=true TMPDIR="$work/tmp" HOME="$work/home" LATER="$work/later" \
-    GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 BITRISE_ANALYTICS_DISABLED=true \
+    GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 BITRISE_ANALYTICS_DISABLED=true BITRISE_OFFLINE_MODE=true \
     HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9 NO_PROXY=localhost,127.0.0.1 \
     https_proxy=http://127.0.0.1:9 http_proxy=http://127.0.0.1:9 no_proxy=localhost,127.0.0.1 \
     ${without_network[@]+"${without_network[@]}"} "$@" </dev/null

@@ -408,6 +408,7 @@ fn files_and_outputs_section(catalogue: &mut Catalogue) {
         ExportError::TooLarge(value()),
         ExportError::Settings(SettingsError::NoJson),
         ExportError::Envstore { path: store(), why: text!("permission denied") },
+        ExportError::NotRegular { path: store() },
         ExportError::Oversize { path: store() },
         ExportError::UnknownForm { path: store(), error: AddError::NotFound },
         ExportError::Envman(AddError::NotFound),

@@ -1,13 +1,20 @@
 //! `action: remove`: takes back what an earlier run of the Step left for later Steps.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, stat, statat, unlinkat};
+use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
 use crate::host::Host;
 use crate::redaction::{self, Text, sentences};
+use crate::regular_file;
 use crate::tools;
 
 sentences! {
@@ -31,33 +38,13 @@ pub(crate) fn remove_folder(folder: &Path, host: &Host) -> Result<bool, CleanupE
     // A slash at the end would have a link followed.
     let folder: PathBuf = folder.components().collect();
     let shown = || redaction::path(&folder);
-    match check(&folder, host) {
-        Ok(()) => {}
-        Err(Refusal::Gone) => return Ok(false),
-        Err(Refusal::Foreign(why)) => return Err(CleanupError::Foreign { folder: shown(), why }),
-        Err(Refusal::Unreadable(error)) => {
-            return Err(CleanupError::Failed { folder: shown(), why: redaction::os(&error) });
-        }
+    let failed = |error: &io::Error| CleanupError::Failed { folder: shown(), why: redaction::os(error) };
+    match OwnFolder::open(&folder, host) {
+        Ok(own) => own.remove().map(|()| true).map_err(|error| failed(&error)),
+        Err(Refusal::Gone) => Ok(false),
+        Err(Refusal::Foreign(why)) => Err(CleanupError::Foreign { folder: shown(), why }),
+        Err(Refusal::Unreadable(error)) => Err(failed(&error)),
     }
-    remove(&folder).map_err(|error| CleanupError::Failed { folder: shown(), why: redaction::os(&error) })?;
-    Ok(true)
-}
-
-/// Deletes the mark last, so that what fails half-way can be tried again. Follows no link.
-fn remove(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name() == MARKER_NAME {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    fs::remove_file(folder.join(MARKER_NAME))?;
-    fs::remove_dir(folder)
 }
 
 enum Refusal {
@@ -76,51 +63,124 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Holds the folder against everything that is true of one that [`crate::files`] made.
-fn check(folder: &Path, host: &Host) -> Result<(), Refusal> {
-    if !folder.is_absolute() {
-        return Err(Refusal::Foreign("its path is not absolute"));
+/// A folder that this Step made, held open. What its path leads to can change while it is looked
+/// at and emptied, so the path is followed once, and then never again.
+struct OwnFolder<'a> {
+    parent: OwnedFd,
+    name: &'a OsStr,
+    folder: OwnedFd,
+}
+
+impl<'a> OwnFolder<'a> {
+    /// Opens it, and holds it against everything that is true of one that [`crate::files`] made.
+    fn open(path: &'a Path, host: &Host) -> Result<Self, Refusal> {
+        if !path.is_absolute() {
+            return Err(Refusal::Foreign("its path is not absolute"));
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Refusal::Foreign("it has another name"));
+        };
+        let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
+        let folder = open_folder(&parent, name).map_err(|error| match error {
+            Errno::NOENT => Refusal::Gone,
+            // Systems differ in what they call a link that is not to be followed.
+            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Refusal::Foreign("it is a link or a file"),
+            Errno::ACCESS => Refusal::Foreign("this user may not look into it"),
+            error => Refusal::Unreadable(error.into()),
+        })?;
+        let parent_is = fstat(&parent).map_err(io::Error::from)?;
+        let is_parent = |temp_dir: &Path| {
+            stat(temp_dir).is_ok_and(|it| (it.st_dev, it.st_ino) == (parent_is.st_dev, parent_is.st_ino))
+        };
+        let own = fstat(&folder).map_err(io::Error::from)?;
+        let mode = Mode::from_raw_mode(own.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        let name_text = name.to_str().unwrap_or_default();
+        let conditions = [
+            (name_text.starts_with(FOLDER_PREFIX), "it has another name"),
+            (
+                is_parent(&host.temp_dir) || is_parent(Path::new("/tmp")),
+                "it does not lie in a temporary folder",
+            ),
+            (own.st_uid == user(), "it belongs to another user"),
+            (mode == Mode::RWXU, "others may look into it"),
+        ];
+        if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
+            return Err(Refusal::Foreign(why));
+        }
+        match has_mark(&folder) {
+            Some(true) => Ok(Self { parent, name, folder }),
+            Some(false) => Err(Refusal::Foreign("the Step's mark in it is not right")),
+            None => Err(Refusal::Foreign("the Step's mark is missing in it")),
+        }
     }
-    let metadata = fs::symlink_metadata(folder)?;
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let mut temp_dirs = [host.temp_dir.as_path(), Path::new("/tmp")].into_iter().map(fs::canonicalize);
-    let parent = folder.parent().map(fs::canonicalize).transpose()?;
-    let user = rustix::process::geteuid().as_raw();
-    let conditions = [
-        (metadata.is_dir(), "it is a link or a file"),
-        (name.starts_with(FOLDER_PREFIX), "it has another name"),
-        (temp_dirs.any(|temp_dir| temp_dir.ok() == parent), "it does not lie in a temporary folder"),
-        (metadata.uid() == user, "it belongs to another user"),
-        (metadata.permissions().mode() & 0o777 == 0o700, "others may look into it"),
-    ];
-    if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
-        return Err(Refusal::Foreign(why));
+
+    /// Deletes the mark last, so that what fails half-way can be tried again.
+    fn remove(&self) -> io::Result<()> {
+        empty(&self.folder, Some(MARKER_NAME))?;
+        unlinkat(&self.folder, MARKER_NAME, AtFlags::empty())?;
+        Ok(unlinkat(&self.parent, self.name, AtFlags::REMOVEDIR)?)
     }
-    let marker = folder.join(MARKER_NAME);
-    let no_marker = |_| Refusal::Foreign("the Step's mark is missing in it");
-    let metadata = fs::symlink_metadata(&marker).map_err(no_marker)?;
-    let is_own = metadata.is_file() && metadata.uid() == user && metadata.len() == MARKER_TEXT.len() as u64;
-    if is_own && fs::read(&marker).map_err(no_marker)? == MARKER_TEXT.as_bytes() {
-        Ok(())
-    } else {
-        Err(Refusal::Foreign("the Step's mark in it is not right"))
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Follows no link.
+fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
+    openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether the Step's mark in a folder is right; `None` when there is none.
+fn has_mark(folder: &OwnedFd) -> Option<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mark = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
+        Ok(mark) => File::from(mark),
+        Err(Errno::NOENT) => return None,
+        Err(_) => return Some(false),
+    };
+    let is_own = mark.metadata().is_ok_and(|mark| mark.uid() == user());
+    let text = regular_file::regular(mark).and_then(|mark| regular_file::read_open(&mark, MARKER_TEXT.len()));
+    Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
+}
+
+/// Deletes what is in a folder, but for one name. Follows no link.
+fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_kept = keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes());
+        if is_kept || matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+            empty(&open_folder(folder, name)?, None)?;
+            unlinkat(folder, name, AtFlags::REMOVEDIR)?;
+        } else {
+            unlinkat(folder, name, AtFlags::empty())?;
+        }
     }
+    Ok(())
 }
 
 /// The output that names the folder of the latest run.
 const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
 
-/// The Step's outputs that are set now, and so may come from an earlier run.
+/// The Step's outputs that are set now and go with this folder: all of them, when it is that of
+/// the latest run. A folder of another run goes without its outputs: those that are set now may
+/// belong to the latest one, which stays.
 #[must_use]
 pub(crate) fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static str> {
+    if removed != host.var(FOLDER_OUTPUT).map(Path::new) {
+        return Vec::new();
+    }
     let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
     names.sort_unstable();
     names.dedup();
     // The CLI leaves a variable empty that was taken away.
     names.retain(|name| host.var(name).is_some() || host.env_not_utf8.iter().any(|set| set == name));
-    // A folder that is still there must stay known, for a removal of its own.
-    if host.var(FOLDER_OUTPUT).is_some_and(|folder| removed != Some(Path::new(folder))) {
-        names.retain(|name| *name != FOLDER_OUTPUT);
-    }
     names
 }

@@ -27,6 +27,8 @@ sentences! {
         Envstore { path: Text, why: Text },
         #[error("The file that {STORE_VARIABLE} names ({path}) is larger than {} MiB, so it is not an envstore: delete that file.", envstore::MAX_BYTES / 1024 / 1024)]
         Oversize { path: Text },
+        #[error("What {STORE_VARIABLE} names ({path}) is not a regular file, so it is not an envstore: set that variable to the path of a file.")]
+        NotRegular { path: Text },
         #[error("The file that {STORE_VARIABLE} names ({path}) is not in the form that envman writes, and {error}: restore or delete that file.")]
         UnknownForm { path: Text, error: AddError },
         #[error("The outputs cannot be exported: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
@@ -53,6 +55,7 @@ pub(crate) async fn export(entries: &[Entry], host: &Host) -> Result<(), ExportE
         Ok(()) => Ok(()),
         Err(EnvstoreError::TooLarge(error)) => Err(error.into()),
         Err(EnvstoreError::Oversize) => Err(ExportError::Oversize { path: shown() }),
+        Err(EnvstoreError::NotRegular) => Err(ExportError::NotRegular { path: shown() }),
         Err(EnvstoreError::UnknownForm) => {
             build_log::debug(&text!(
                 "The envstore is not in the form that envman writes: envman add is used."

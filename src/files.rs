@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use secrecy::SecretString;
@@ -15,7 +16,9 @@ use crate::apple::device::Device;
 use crate::bitrise::connection_file;
 use crate::credential::Credential;
 use crate::fastlane::{device_list, key_file};
+use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
+use crate::text;
 
 /// What the folder is called, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
@@ -73,11 +76,12 @@ impl Files {
         credential: Option<&Credential>,
         devices: &[Device],
         temp_dir: &Path,
+        journal: &mut Journal,
     ) -> Result<Self, FilesError> {
         let mut files = Self::default();
         for &file in wanted {
             let Some((name, content)) = content(file, credential, devices) else { continue };
-            let path = files.folder_in(temp_dir)?.join(&name);
+            let path = files.folder_in(temp_dir, journal)?.join(&name);
             write_private(&path, temp_dir, &content)?;
             files.paths.insert(file, text(&path)?);
             if file == FileKind::Connection {
@@ -88,11 +92,11 @@ impl Files {
     }
 
     /// The folder of this run, made and marked at the first file.
-    fn folder_in(&mut self, temp_dir: &Path) -> Result<&Path, FilesError> {
+    fn folder_in(&mut self, temp_dir: &Path, journal: &mut Journal) -> Result<&Path, FilesError> {
         let (folder, _) = match &mut self.folder {
             Some(folder) => folder,
             none => {
-                let folder = private_folder(temp_dir)?;
+                let folder = private_folder(temp_dir, Path::new(PLAIN_TEMP_DIR), journal)?;
                 write_private(&folder.path().join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
                 let path = text(folder.path())?;
                 none.insert((folder, path))
@@ -157,15 +161,38 @@ fn content(
     }
 }
 
-fn private_folder(temp_dir: &Path) -> Result<TempDir, FilesError> {
+fn private_folder(temp_dir: &Path, plain: &Path, journal: &mut Journal) -> Result<TempDir, FilesError> {
     let refused = |error: io::Error| FilesError::new(temp_dir, &error);
+    let make_in = |folder: &Path| {
+        tempfile::Builder::new()
+            .prefix(FOLDER_PREFIX)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(folder)
+    };
     // Later Steps run in other folders, and xcodebuild takes absolute paths only.
-    let absolute = std::path::absolute(temp_dir).map_err(refused)?;
-    tempfile::Builder::new()
-        .prefix(FOLDER_PREFIX)
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(absolute)
-        .map_err(refused)
+    let absolute: PathBuf = std::path::absolute(temp_dir).map_err(refused)?;
+    if is_plain(&absolute) {
+        return make_in(&absolute).map_err(refused);
+    }
+    if let Ok(folder) = make_in(plain) {
+        return Ok(folder);
+    }
+    let folder = make_in(&absolute).map_err(refused)?;
+    journal.warn(text!(
+        "Bitrise's own Steps cannot read files in the temporary folder {}, since they do not decode URLs: for APPLE_API_KEY_URL and APPLE_CONNECTION_URL, set TMPDIR to a path of plain letters and digits.",
+        redaction::path(&absolute)
+    ));
+    Ok(folder)
+}
+
+/// Where the folder is made when the path of the temporary folder is not plain.
+const PLAIN_TEMP_DIR: &str = "/tmp";
+
+/// Whether a path is the same in a URL, for readers that decode it and for those that do not:
+/// of the unreserved characters of RFC 3986, and slashes.
+fn is_plain(path: &Path) -> bool {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
+    path.as_os_str().as_bytes().iter().all(is_plain)
 }
 
 impl FilesError {
@@ -196,4 +223,25 @@ fn udid_list(devices: &[Device]) -> String {
 
 fn text(path: &Path) -> Result<String, FilesError> {
     path.to_str().map(str::to_owned).ok_or(FilesError::NotUtf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_plain_folder_can_be_had_a_warning_says_who_cannot_read_the_files() -> io::Result<()> {
+        let outer = tempfile::tempdir()?;
+        let temp_dir = outer.path().join("with a blank");
+        std::fs::create_dir(&temp_dir)?;
+        let mut journal = Journal::default();
+        let folder = private_folder(&temp_dir, &outer.path().join("missing"), &mut journal);
+        let folder = folder.map_err(|error| io::Error::other(error.to_string()))?;
+        assert_eq!(folder.path().parent(), Some(temp_dir.as_path()));
+        assert!(
+            matches!(journal.warnings(), [warning] if warning.as_str().contains("APPLE_API_KEY_URL")),
+            "{journal:?}"
+        );
+        Ok(())
+    }
 }

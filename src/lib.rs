@@ -21,6 +21,7 @@ mod inputs;
 pub mod journal;
 mod outputs;
 pub mod redaction;
+mod regular_file;
 mod remedies;
 mod report;
 pub mod source;
@@ -106,7 +107,13 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
     report.stage("Exporting it to the next steps", (host.now)());
     let credential = found.as_ref().map(|found| &found.credential);
     let devices = device::clean(&test_devices, &mut report.journal);
-    let files = Files::write(&outputs::files(&inputs.export_for), credential, &devices, &host.temp_dir)?;
+    let files = Files::write(
+        &outputs::files(&inputs.export_for),
+        credential,
+        &devices,
+        &host.temp_dir,
+        &mut report.journal,
+    )?;
     let run = Run {
         found: found.as_ref(),
         verification: &verification,
@@ -135,7 +142,7 @@ fn sign_token(inputs: &Inputs, found: Option<&Found>, host: &Host) -> Result<Opt
 async fn remove_credential(inputs: &RemoveInputs, host: &Host, report: &mut Report) -> Result<(), Failed> {
     report.stage("Removing what the Step left", (host.now)());
     let removed = inputs.credentials_dir.as_ref().map(|folder| cleanup::remove_folder(folder, host));
-    // Also when the folder is not one to delete: nobody needs the outputs any more.
+    // Also when the folder is not one to delete: nobody needs its outputs any more.
     let names = cleanup::outputs_set(inputs.credentials_dir.as_deref(), host);
     let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
     export::export(&entries, host).await?;

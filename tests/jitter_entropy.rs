@@ -2,7 +2,7 @@
 //! `AWS_LC_SYS_NO_JITTER_ENTROPY=1`, in `.cargo/config.toml` for a clone, in `step.sh` and in
 //! `release/build`. The launcher's tests and `release/inspect` hold the other two against it.
 
-#![expect(clippy::unwrap_used, reason = "all of this is a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "all of this is a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

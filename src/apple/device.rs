@@ -11,6 +11,9 @@ use crate::text;
 /// How many characters of a title a warning repeats.
 const MAX_SHOWN: usize = 60;
 
+/// So many of the devices that are left out are named: a connection can have thousands.
+const MAX_NAMED: usize = 5;
+
 /// A registered device as the connection spells it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct DeviceRecord {
@@ -57,11 +60,13 @@ impl Platform {
 }
 
 /// Cleans the connection's devices: UDIDs of stray characters, titles of tabs and newlines.
-/// A device that is there twice, dashes and case aside, is kept once, with a warning.
+/// A device that is there twice, dashes and case aside, is kept once. Warns of the first that are
+/// left out, and of how many more there are.
 #[must_use]
 pub fn clean(records: &[DeviceRecord], journal: &mut Journal) -> Vec<Device> {
     let mut devices: Vec<Device> = Vec::new();
     let mut seen: HashMap<String, Text> = HashMap::new();
+    let mut left_out = 0;
     for record in records {
         let udid: String = record
             .device_identifier
@@ -72,21 +77,30 @@ pub fn clean(records: &[DeviceRecord], journal: &mut Journal) -> Vec<Device> {
             .collect();
         let title = one_line(record.title.as_deref().unwrap_or_default());
         if udid.is_empty() {
-            journal.warn(text!("The test device \"{}\" has no UDID and is left out.", shown(&title)));
+            left_out += 1;
+            if left_out <= MAX_NAMED {
+                journal.warn(text!("The test device \"{}\" has no UDID and is left out.", shown(&title)));
+            }
             continue;
         }
         let same = udid.replace('-', "").to_ascii_lowercase();
         if let Some(first) = seen.get(&same) {
-            journal.warn(text!(
-                "The test device \"{}\" has the same UDID as \"{}\" and is left out.",
-                shown(&title),
-                first
-            ));
+            left_out += 1;
+            if left_out <= MAX_NAMED {
+                journal.warn(text!(
+                    "The test device \"{}\" has the same UDID as \"{}\" and is left out.",
+                    shown(&title),
+                    first
+                ));
+            }
             continue;
         }
         seen.insert(same, shown(&title));
         let platform = Platform::of(record.device_type.as_deref().unwrap_or_default());
         devices.push(Device { udid, title, platform });
+    }
+    if let more @ 1.. = left_out.saturating_sub(MAX_NAMED) {
+        journal.warn(text!("So are {} more: without a UDID, or with that of another device.", more));
     }
     devices
 }
@@ -125,6 +139,20 @@ mod tests {
             "a warning is too long"
         );
         assert_eq!(warnings.warnings().len(), 1);
+    }
+
+    #[test]
+    fn of_many_devices_that_are_left_out_the_first_five_are_named_and_the_others_counted() {
+        let mut journal = Journal::default();
+        let mut records = vec![record("A", "First", None), record("", "Nothing", None)];
+        records.extend((0..10_000).map(|number| record("A", &format!("Copy {number}"), None)));
+        assert_eq!(clean(&records, &mut journal).len(), 1);
+        let said: Vec<_> = journal.warnings().iter().map(Text::as_str).collect();
+        assert_eq!(said.len(), 6, "{said:?}");
+        assert_eq!(said.last(), Some(&"So are 9996 more: without a UDID, or with that of another device."));
+        let mut journal = Journal::default();
+        let _devices = clean(records.get(..6).unwrap_or_default(), &mut journal);
+        assert_eq!(journal.warnings().len(), 5, "no sixth line that counts none");
     }
 
     #[test]

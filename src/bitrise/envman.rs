@@ -12,7 +12,9 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
+use crate::bitrise::envstore::MAX_BYTES;
 use crate::redaction::{self, Text, sentences};
+use crate::regular_file::{self, ReadError};
 use crate::text;
 
 sentences! {
@@ -59,11 +61,11 @@ struct Rollback {
 
 impl Rollback {
     fn of(path: &Path) -> Result<Self, AddError> {
-        let before = match fs::read(path) {
-            Ok(bytes) => Some(Zeroizing::new(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+        let before = match regular_file::read(path, MAX_BYTES) {
+            Ok(bytes) => Some(bytes),
+            Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(AddError::Unreadable { path: redaction::path(path), why: redaction::os(&error) });
+                return Err(AddError::Unreadable { path: redaction::path(path), why: error.why() });
             }
         };
         Ok(Self { path: Some(path.to_owned()), before })

@@ -14,9 +14,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
@@ -26,10 +26,11 @@ use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::{Limits, TooLarge};
+use crate::regular_file::{self, ReadError};
 use crate::yaml;
 
 /// No build's outputs come to this: what is larger is no envstore, and is not read.
-pub(crate) const MAX_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Larger ones, of builds that have raised envman's limits, are left to envman.
 const MAX_MERGED_BYTES: usize = 1024 * 1024;
@@ -47,6 +48,8 @@ pub enum EnvstoreError {
     UnknownForm,
     /// More than `MAX_BYTES`.
     Oversize,
+    /// A FIFO, a socket or a device.
+    NotRegular,
     /// The outputs would go over a limit of envman.
     TooLarge(TooLarge),
     Io(io::Error),
@@ -64,10 +67,20 @@ impl From<io::Error> for EnvstoreError {
     }
 }
 
+impl From<ReadError> for EnvstoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::NotRegular => Self::NotRegular,
+            ReadError::TooLarge => Self::Oversize,
+        }
+    }
+}
+
 /// Puts all entries into the file at `path` in one atomic replacement.
 ///
 /// Entries already there stay as they are, in order; one with the same key is replaced where it
-/// stands. The file keeps its mode; a new one gets 0600.
+/// stands. The file keeps its owner, group and mode; a new one gets 0600.
 ///
 /// # Errors
 /// [`EnvstoreError`]; the file is then as it was.
@@ -77,27 +90,24 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
     let target = fs::canonicalize(path)
         .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
         .unwrap_or_else(|_| path.to_owned());
-    let old = match fs::File::open(&target) {
-        Ok(file) => Some(read(&file)?),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+    let old = match regular_file::open(&target, OpenOptions::new().read(true)) {
+        Ok(file) => {
+            Some(Old { bytes: regular_file::read_open(&file, MAX_BYTES)?, metadata: file.metadata()? })
+        }
+        Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let text = std::str::from_utf8(old.as_deref().map_or(&[], Vec::as_slice))
+    let text = std::str::from_utf8(old.as_ref().map_or(&[], |old| old.bytes.as_slice()))
         .map_err(|_| EnvstoreError::UnknownForm)?;
     let new = merge(text, entries, limits)?;
-    replace(&target, new.as_bytes(), old.as_deref().map(Vec::as_slice))?;
+    replace(&target, new.as_bytes(), old.as_ref())?;
     Ok(())
 }
 
-fn read(file: &fs::File) -> Result<Zeroizing<Vec<u8>>, EnvstoreError> {
-    let length = file.metadata()?.len();
-    if length > MAX_BYTES {
-        return Err(EnvstoreError::Oversize);
-    }
-    // With room for all of it: a buffer that grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// The file that is replaced.
+struct Old {
+    bytes: Zeroizing<Vec<u8>>,
+    metadata: Metadata,
 }
 
 /// An entry as a part of the file.
@@ -363,13 +373,12 @@ impl Visitor<'_> for LengthVisitor {
 }
 
 /// Replaces the file at once where the system lets us, and in place where it does not.
-fn replace(target: &Path, new: &[u8], old: Option<&[u8]>) -> io::Result<()> {
-    match replace_by_rename(target, new, old.is_some()) {
-        // A bind-mounted file is busy; a folder can be closed to us though the file is not.
-        Err(error) if is_refusal(&error) && old.is_some() => {
-            write_in_place(target, new, old.unwrap_or_default())
-        }
-        result => result,
+fn replace(target: &Path, new: &[u8], old: Option<&Old>) -> Result<(), ReadError> {
+    match (replace_by_rename(target, new, old.map(|old| &old.metadata)), old) {
+        // A bind-mounted file is busy; a folder can be closed to us though the file is not, and a
+        // file of another owner is not ours to make again.
+        (Err(error), Some(old)) if is_refusal(&error) => write_in_place(target, new, &old.bytes),
+        (result, _) => Ok(result?),
     }
 }
 
@@ -383,24 +392,28 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-fn replace_by_rename(target: &Path, new: &[u8], keep_mode: bool) -> io::Result<()> {
+fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file =
         tempfile::Builder::new().prefix(".envstore-").tempfile_in(folder.unwrap_or(Path::new(".")))?;
     file.write_all(new)?;
-    if keep_mode {
-        let mode = fs::metadata(target)?.permissions().mode();
+    if let Some(old) = old {
+        let made = file.as_file().metadata()?;
+        if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+            fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        }
+        let mode = old.permissions().mode();
         file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     }
     file.persist(target).map(drop).map_err(|error| error.error)
 }
 
 /// Overwrites the file, and puts the old text back when that fails half-way.
-fn write_in_place(target: &Path, new: &[u8], old: &[u8]) -> io::Result<()> {
-    let overwrite = |bytes: &[u8]| -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).mode(0o600).open(target)?;
+fn write_in_place(target: &Path, new: &[u8], old: &[u8]) -> Result<(), ReadError> {
+    let overwrite = |bytes: &[u8]| -> Result<(), ReadError> {
+        let mut file = regular_file::open(target, OpenOptions::new().write(true))?;
         file.write_all(bytes)?;
-        file.set_len(bytes.len() as u64)
+        Ok(file.set_len(bytes.len() as u64)?)
     };
     overwrite(new).inspect_err(|_| drop(overwrite(old)))
 }
@@ -542,10 +555,10 @@ mod tests {
     fn what_is_too_large_for_an_envstore_is_not_read() -> Result {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
-        fs::File::create(&path)?.set_len(MAX_BYTES + 1)?;
+        fs::File::create(&path)?.set_len(MAX_BYTES as u64 + 1)?;
         let result = write(&path, &[entry("A", "1")], NO_LIMITS);
         assert!(matches!(result, Err(EnvstoreError::Oversize)), "{result:?}");
-        assert_eq!(fs::metadata(&path)?.len(), MAX_BYTES + 1);
+        assert_eq!(fs::metadata(&path)?.len(), MAX_BYTES as u64 + 1);
         Ok(())
     }
 

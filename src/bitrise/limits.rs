@@ -2,18 +2,20 @@
 //!
 //! Source: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::bitrise::entry::Entry;
-use crate::redaction::{self, Text, sentences};
+use crate::redaction::{Text, sentences};
+use crate::regular_file::{self, ReadError};
+
+/// More than any settings need.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// How much envman lets into the store, in KiB. Zero or less: no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// For one value.
     pub env_bytes_limit_in_kb: i64,
@@ -25,6 +27,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 }
     }
+}
+
+/// The settings, as far as they are set: `null` is as good as nothing, for all of them or for one.
+#[derive(Debug, Default, Deserialize)]
+struct Settings {
+    env_bytes_limit_in_kb: Option<i64>,
+    env_list_bytes_limit_in_kb: Option<i64>,
 }
 
 sentences! {
@@ -44,7 +53,7 @@ sentences! {
     pub enum SettingsError {
         #[error("envman's settings in ~/.envman/configs.json are not valid JSON: correct or delete that file")]
         NoJson,
-        #[error("envman's settings in ~/.envman/configs.json cannot be read ({0}): correct that file's permissions")]
+        #[error("envman's settings in ~/.envman/configs.json cannot be read ({0}): correct or delete that file")]
         Unreadable(Text),
     }
 }
@@ -56,13 +65,23 @@ impl Limits {
     /// When the file is there and is not readable as envman would read it.
     pub fn of_user(home: Option<&str>) -> Result<Self, SettingsError> {
         let Some(home) = home else { return Ok(Self::default()) };
-        match fs::read(Path::new(home).join(".envman/configs.json")) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| SettingsError::NoJson),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Ok(Self::default())
+        let bytes = match regular_file::read(&Path::new(home).join(".envman/configs.json"), MAX_BYTES) {
+            Ok(bytes) => bytes,
+            Err(ReadError::Io(error))
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(Self::default());
             }
-            Err(error) => Err(SettingsError::Unreadable(redaction::os(&error))),
-        }
+            Err(error) => return Err(SettingsError::Unreadable(error.why())),
+        };
+        let settings: Option<Settings> = serde_json::from_slice(&bytes).map_err(|_| SettingsError::NoJson)?;
+        let (settings, default) = (settings.unwrap_or_default(), Self::default());
+        Ok(Self {
+            env_bytes_limit_in_kb: settings.env_bytes_limit_in_kb.unwrap_or(default.env_bytes_limit_in_kb),
+            env_list_bytes_limit_in_kb: settings
+                .env_list_bytes_limit_in_kb
+                .unwrap_or(default.env_list_bytes_limit_in_kb),
+        })
     }
 
     /// Checks entries that join a store whose other values have `kept_bytes`.
@@ -97,6 +116,8 @@ fn kib(bytes: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -111,6 +132,10 @@ mod tests {
         let settings = home.path().join(".envman/configs.json");
         fs::write(&settings, r#"{"env_bytes_limit_in_kb": 20}"#)?;
         assert_eq!(Limits::of_user(home_path), Ok(Limits { env_bytes_limit_in_kb: 20, ..defaults }));
+        fs::write(&settings, r#"{"env_bytes_limit_in_kb": null, "env_list_bytes_limit_in_kb": 30}"#)?;
+        assert_eq!(Limits::of_user(home_path), Ok(Limits { env_list_bytes_limit_in_kb: 30, ..defaults }));
+        fs::write(&settings, "null")?;
+        assert_eq!(Limits::of_user(home_path), Ok(defaults));
         fs::write(&settings, "no JSON")?;
         assert_eq!(Limits::of_user(home_path), Err(SettingsError::NoJson));
         Ok(())

@@ -4,9 +4,10 @@ mod failure;
 mod loopback;
 mod redirect;
 mod retry;
+mod tls;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable as _;
@@ -104,7 +105,7 @@ impl Kind {
         }
     }
 
-    fn client(self) -> Result<reqwest::Client, reqwest::Error> {
+    fn client(self, tls: Option<rustls::ClientConfig>) -> Result<reqwest::Client, reqwest::Error> {
         let policy = match self.redirects {
             Redirects::Refused => Policy::none(),
             Redirects::Followed => Policy::custom(follow),
@@ -117,16 +118,19 @@ impl Kind {
         if self.is_loopback {
             builder = builder.no_proxy();
         }
-        if self.is_plain {
-            builder = builder.tls_certs_only([]);
+        match tls {
+            Some(config) => builder.tls_backend_preconfigured(config),
+            None => builder.tls_certs_only([]),
         }
-        builder.build()
+        .build()
     }
 }
 
 /// Asks servers. Made once for a run: questions to one server share a connection.
 pub struct Http {
     clients: Mutex<HashMap<Kind, reqwest::Client>>,
+    /// Made at the first use.
+    tls: OnceLock<rustls::ClientConfig>,
     now: fn() -> OffsetDateTime,
     sleep: Sleep,
     jitter_seed: u64,
@@ -137,6 +141,7 @@ impl Http {
     pub(crate) fn new(host: &Host) -> Self {
         Self {
             clients: Mutex::default(),
+            tls: OnceLock::new(),
             now: host.now,
             sleep: host.sleep.clone(),
             jitter_seed: host.jitter_seed,
@@ -200,7 +205,7 @@ impl Http {
     /// [`Failure`] when there is no whole answer. An answer of any status is one.
     pub(crate) async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
         let failure = |error| Failure::from_reqwest(error, request.timeout);
-        let client = self.client(Kind::of(request)).map_err(failure)?;
+        let client = self.client(Kind::of(request), request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);
         let mut response = call.send().await.map_err(failure)?;
         let status = response.status();
@@ -228,14 +233,23 @@ impl Http {
         })
     }
 
-    fn client(&self, kind: Kind) -> Result<reqwest::Client, reqwest::Error> {
+    fn client(&self, kind: Kind, timeout: Duration) -> Result<reqwest::Client, Failure> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
             return Ok(client.clone());
         }
-        let client = kind.client()?;
+        let tls = if kind.is_plain { None } else { Some(self.tls()?) };
+        let client = kind.client(tls).map_err(|error| Failure::from_reqwest(error, timeout))?;
         clients.insert(kind, client.clone());
         Ok(client)
+    }
+
+    fn tls(&self) -> Result<rustls::ClientConfig, Failure> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config.clone());
+        }
+        let config = tls::config().map_err(|error| Failure::Other(redaction::cause(&error)))?;
+        Ok(self.tls.get_or_init(|| config).clone())
     }
 }
 

@@ -12,41 +12,54 @@ use crate::text;
 
 /// A path as it was typed: the home is not yet put in for `~`.
 #[derive(Debug)]
-pub(super) struct TypedPath(String);
+pub(super) struct TypedPath {
+    path: String,
+    /// Of a `file://` URL, what stands behind the slashes. Bitrise's Steps in Go take that for the
+    /// path and decode nothing, so what they can read is written so.
+    undecoded: Option<String>,
+}
 
 impl TypedPath {
     pub(super) fn new(path: &str) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), undecoded: None }
     }
 
     /// The path of a `file://` URL, also with `~` behind the slashes.
     pub(super) fn from_url(url: &Url, typed: &str) -> Result<Self, Text> {
         if let Some(rest) = typed.strip_prefix("file://~") {
-            return Ok(Self(format!("~{rest}")));
+            return Ok(Self::new(&format!("~{rest}")));
         }
         let path = url.to_file_path().ok();
         let path = path.and_then(|path| path.into_os_string().into_string().ok());
-        path.map(Self).ok_or_else(|| {
+        let scheme_ends = typed.find("://").map_or(0, |at| at + "://".len());
+        let undecoded = typed.get(scheme_ends..).filter(|path| path.starts_with('/')).map(str::to_owned);
+        path.map(|path| Self { path, undecoded }).ok_or_else(|| {
             text!("is a file:// URL with a host: write it with three slashes, file:///path/to/file")
         })
     }
 
     pub(super) fn shown(&self) -> Text {
-        redaction::path(self.0.as_ref())
+        redaction::path(self.path.as_ref())
     }
 
-    pub(super) fn file_name(&self) -> Option<&str> {
-        self.0.rsplit('/').next()
+    /// What the file may be called: with decoding, and without.
+    pub(super) fn file_names(&self) -> impl Iterator<Item = &str> {
+        let paths = [Some(&self.path), self.undecoded.as_ref()];
+        paths.into_iter().flatten().filter_map(|path| path.rsplit('/').next())
     }
 
-    /// With the home put in for `~`.
+    /// With the home put in for `~`. Of a `file://` URL, the path without decoding where a file of
+    /// that name is there.
     #[must_use]
     pub(super) fn expand(&self, host: &Host) -> PathBuf {
-        match (self.0.strip_prefix('~'), host.var("HOME")) {
+        if let Some(undecoded) = self.undecoded.as_ref().map(PathBuf::from).filter(|path| path.exists()) {
+            return undecoded;
+        }
+        match (self.path.strip_prefix('~'), host.var("HOME")) {
             (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
                 PathBuf::from(format!("{home}{rest}"))
             }
-            _ => PathBuf::from(&self.0),
+            _ => PathBuf::from(&self.path),
         }
     }
 }

@@ -80,7 +80,7 @@ impl TypedLocation {
                 // A percent-encoded slash separates too, as in object names of storage services.
                 KeyFileName::parse(name.rsplit('/').next()?)
             }
-            Self::File(path) => KeyFileName::parse(path.file_name()?),
+            Self::File(path) => path.file_names().find_map(KeyFileName::parse),
             Self::Text(_) => None,
         }
     }
@@ -89,7 +89,7 @@ impl TypedLocation {
     pub(super) fn may_be_folder(&self) -> bool {
         let has_extension =
             |name: &str| Path::new(name).extension().is_some_and(|extension| !extension.is_empty());
-        matches!(self, Self::File(path) if !path.file_name().is_some_and(has_extension))
+        matches!(self, Self::File(path) if !path.file_names().any(has_extension))
     }
 
     /// Whether it may be fastlane's API key JSON, which holds the IDs, too.
@@ -97,7 +97,7 @@ impl TypedLocation {
         let is_json = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "json");
         match self {
             Self::Url(url) => is_json(url.path()),
-            Self::File(path) => path.file_name().is_some_and(is_json),
+            Self::File(path) => path.file_names().any(is_json),
             Self::Text(text) => strip_wrapping(text.expose_secret()).starts_with('{'),
         }
     }

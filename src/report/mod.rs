@@ -196,7 +196,7 @@ impl Report {
         };
         info(&text!("- {}", folder));
         let outputs = match entries.len() {
-            0 => text!("No output was set."),
+            0 => text!("No output is taken from later steps."),
             1 => text!("1 output is now empty for later steps."),
             several => text!("{} outputs are now empty for later steps.", several),
         };

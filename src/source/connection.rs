@@ -1,6 +1,5 @@
 //! The credential that is connected to the project on Bitrise.
 
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -20,6 +19,7 @@ use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{Build, BuildLocation};
 use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
+use crate::regular_file::{self, ReadError};
 use crate::remedies::{RE_AUTHENTICATE, RECONNECT};
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
@@ -79,15 +79,11 @@ pub async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionEr
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
-    let unreadable =
-        |error: io::Error| ConnectionError::File { path: redaction::path(path), why: redaction::os(&error) };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > MAX_BYTES {
-        return Err(ConnectionError::FileTooLarge { path: redaction::path(path) });
-    }
-    Ok(bytes)
+    let path_shown = redaction::path(path);
+    regular_file::read(path, MAX_BYTES).map_err(|error| match error {
+        ReadError::TooLarge => ConnectionError::FileTooLarge { path: path_shown },
+        error => ConnectionError::File { path: path_shown, why: error.why() },
+    })
 }
 
 async fn fetch(

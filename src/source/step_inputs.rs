@@ -1,7 +1,6 @@
 //! A credential in the Step's inputs.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -20,6 +19,7 @@ use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
+use crate::regular_file::{self, ReadError};
 use crate::remedies::NEW_SESSION;
 use crate::text;
 
@@ -201,16 +201,12 @@ fn unreadable(path: &Path, error: &io::Error) -> StepInputsError {
 
 /// Reads a key file, no further than a key can be long.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StepInputsError> {
-    let unreadable = |error: io::Error| unreadable(path, &error);
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(StepInputsError::NoRegularFile { path: redaction::path(path) });
-    }
-    let limit = private_key::MAX_BYTES + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(limit as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    let shown = redaction::path(path);
+    regular_file::read(path, private_key::MAX_BYTES).map_err(|error| match error {
+        ReadError::TooLarge => Refusal::TooLarge.into(),
+        ReadError::NotRegular => StepInputsError::NoRegularFile { path: shown },
+        ReadError::Io(error) => unreadable(path, &error),
+    })
 }
 
 fn apple_id(

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint};
+use crate::apple::app_store_connect::ErrorResponse;
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION, SessionStatus};
 use crate::apple::session::Session;
@@ -18,6 +19,9 @@ use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
 use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
 use crate::text;
+
+/// So many teams are named; what answers may name any number.
+const MAX_NAMED: usize = 50;
 
 sentences! {
     /// Apple does not take the session for logged in.
@@ -93,8 +97,8 @@ fn judge(
         Source::Inputs => SessionRefused::Pasted(what),
     };
     match answer.status {
-        StatusCode::UNAUTHORIZED => return Err(refused("HTTP 401").into()),
-        StatusCode::FORBIDDEN => return Err(refused("HTTP 403").into()),
+        StatusCode::UNAUTHORIZED if is_apples_refusal(&answer.body) => return Err(refused("HTTP 401").into()),
+        StatusCode::FORBIDDEN if is_apples_refusal(&answer.body) => return Err(refused("HTTP 403").into()),
         _ => {}
     }
     let status = serde_json::from_slice::<SessionStatus>(&answer.body).ok();
@@ -114,11 +118,25 @@ fn judge(
             "- The account belongs to {} teams. For another than the above, fastlane needs its ID in FASTLANE_ITC_TEAM_ID:",
             count
         ));
-        for provider in &all {
+        for provider in all.iter().take(MAX_NAMED) {
             journal.say(&text!("  - {}", named(provider)));
+        }
+        if let more @ 1.. = count.saturating_sub(MAX_NAMED) {
+            journal.say(&text!("  - and {} more", more));
         }
     }
     Ok(Verification::Verified)
+}
+
+/// Whether the body of a refusal is Apple's own, and not that of a proxy on the way: an error as
+/// the App Store Connect API has it, or `Unauthenticated` with the number of the request, in plain
+/// text (as in the log of <https://github.com/fastlane/fastlane/issues/16126>).
+fn is_apples_refusal(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    ErrorResponse::code(body).is_some()
+        || text
+            .strip_prefix("Unauthenticated")
+            .is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
 }
 
 /// A team as people know it, and its ID.

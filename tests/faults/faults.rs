@@ -4,13 +4,12 @@
 //! the envstore as before or complete, no file left behind, no secret shown.
 
 use std::net::TcpListener;
-use std::thread;
 use std::time::Duration;
 
 use stand_in::Behaviour;
 use test_support::snapshots::assert_sentences;
 
-use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, status, unique_name};
+use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, at_once, status, unique_name};
 
 /// A fault, and what it leads to.
 struct Fault {
@@ -43,10 +42,7 @@ fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
 /// Runs all rows at once, since most of their time is waiting, and compares what is said in
 /// those that fail with the file of this name.
 fn check(name: &str, faults: Vec<Fault>) {
-    let said: Vec<_> = thread::scope(|scope| {
-        let runs: Vec<_> = faults.into_iter().map(|fault| scope.spawn(move || check_one(fault))).collect();
-        runs.into_iter().filter_map(|run| run.join().expect("the fault leads to what it must")).collect()
-    });
+    let said = at_once(faults, check_one).into_iter().flatten();
     assert_sentences(name, said);
 }
 

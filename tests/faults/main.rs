@@ -14,4 +14,5 @@
 
 mod faults;
 mod leaks;
+mod machine;
 mod signals;

@@ -179,7 +179,7 @@ fn a_build_is_told_to_leave_out_the_jitter_entropy() {
 fn plant_settings(launcher: &Launcher, folder: &Path) {
     let wrapper = launcher.script("wrapper", "echo a planted wrapper ran >&2; exit 1");
     fs::create_dir_all(folder.join(".cargo")).unwrap();
-    let config = format!("[build]\nrustc-wrapper = {wrapper:?}\ntarget-dir = \"/nowhere\"\n");
+    let config = format!("[build]\nrustc-wrapper = \"{}\"\ntarget-dir = \"/nowhere\"\n", wrapper.display());
     fs::write(folder.join(".cargo/config.toml"), config).unwrap();
     fs::write(folder.join("rust-toolchain.toml"), "[toolchain]\nchannel = \"planted\"\n").unwrap();
 }

@@ -61,6 +61,11 @@ fn a_cache_that_somebody_else_could_have_made_is_not_used() {
     assert_eq!(launcher.requests(), 2);
 }
 
+/// Opens something to others; the path is that of the planted binary.
+type Open = fn(&Launcher, &Path);
+/// What is given to another user; the path is that of the planted binary.
+type Which = fn(&Launcher, &Path) -> PathBuf;
+
 /// Plants, in a cache, a binary that says where it stands, under the names that the launcher looks for.
 fn plant(launcher: &Launcher, cache: &Path) -> PathBuf {
     let forged = format!("#!/bin/sh\necho this is the planted binary in {}\n", cache.display());
@@ -93,7 +98,7 @@ fn a_binary_planted_in_a_cache_that_is_closed_would_be_run() {
 
 #[test]
 fn what_others_could_have_planted_is_never_run() {
-    let open_for_writing: [(&str, fn(&Launcher, &Path)); 10] = [
+    let open_for_writing: [(&str, Open); 10] = [
         ("the cache", |launcher, _| set_mode(&launcher.cache(), 0o777)),
         ("the cache, for the group", |launcher, _| set_mode(&launcher.cache(), 0o770)),
         ("the cache, sticky", |launcher, _| set_mode(&launcher.cache(), 0o1777)),
@@ -138,7 +143,7 @@ fn what_others_could_have_planted_is_never_run() {
 #[test]
 fn what_belongs_to_another_user_is_never_run() {
     assert!(is_root(), "only root can give files away: run this test as root, as .ci/run does");
-    let belongs_to_another: [(&str, fn(&Launcher, &Path) -> PathBuf); 4] = [
+    let belongs_to_another: [(&str, Which); 4] = [
         ("the home", |launcher, _| launcher.path("home")),
         ("the cache", |launcher, _| launcher.cache()),
         ("the binary's folder", |_, binary| binary.parent().unwrap().to_owned()),

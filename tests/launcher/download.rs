@@ -244,7 +244,7 @@ fn a_server_that_drips_is_given_up_whatever_downloads() {
 
 #[test]
 fn a_body_without_end_is_given_up_at_16_mib_whatever_downloads() {
-    let zeros = vec![0; 40 * 1024 * 1024];
+    let zeros = vec![0; 17 * 1024 * 1024];
     let unannounced = [b"HTTP/1.0 200 OK\r\n\r\n".as_slice(), &zeros].concat();
     for tools in [CURL, WGET] {
         for body in [Behaviour::Raw(unannounced.clone()), Behaviour::Body(zeros.clone())] {

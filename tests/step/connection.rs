@@ -8,8 +8,8 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn};
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, TOKEN, all, api_key, apple_id, busy, pem, redirect, status,
-    unique_name,
+    CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, TOKEN, all, all_fail, api_key, apple_id, at_once, busy,
+    pem, redirect, status, unique_name,
 };
 
 static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
@@ -62,7 +62,7 @@ fn no_redirect_is_followed() {
         .map(|code| (code.to_string(), Behaviour::Redirect { code, to: other.clone() }))
         .to_vec();
     rows.push(("302 to the same place".to_owned(), redirect("apple_developer_portal_data.json")));
-    let said = rows.into_iter().map(|(what, behaviour)| {
+    let said = at_once(rows, |(what, behaviour)| {
         let outcome = Step::new().connected_with(&api_key(), vec![behaviour]).run();
         outcome.check_failure();
         assert_eq!(outcome.requests.len(), 1);
@@ -95,7 +95,7 @@ fn retry_after_can_be_a_date() {
 
 #[test]
 fn four_tries_are_all() {
-    let said = [500, 502, 503, 504, 599, 429].map(|code| {
+    let said = at_once([500, 502, 503, 504, 599, 429], |code| {
         let outcome = Step::new().connected_with(&api_key(), vec![busy(code).forever()]).run();
         outcome.check_failure();
         assert_eq!(outcome.requests.len(), 4, "HTTP {code}");
@@ -107,7 +107,7 @@ fn four_tries_are_all() {
 
 #[test]
 fn what_will_not_pass_is_not_tried_again() {
-    let said = [400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204].map(|code| {
+    let said = at_once([400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204], |code| {
         let outcome =
             Step::new().connected_with(&api_key(), vec![status(code, &[("Retry-After", "0")])]).run();
         outcome.check_failure();
@@ -204,16 +204,16 @@ fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
         ],
     ));
     rows.push(("test_devices", vec![text, object, list, json!([{"title": 31_415_926_535_u64}])]));
-    let mut said = Vec::new();
+    let mut wrong = Vec::new();
     for (field, values) in rows {
         for value in values {
             let body = all([api_key(), apple_id(), json!({field: value})]);
             let step = Step::new().connected_as_text(body.to_string(), vec![]);
-            let error = step.set("verbose_log", "yes").secret("31415926535").secret("canary").fails();
-            said.push((format!("{field}: {value}"), error));
+            let step = step.set("verbose_log", "yes").secret("31415926535").secret("canary");
+            wrong.push((format!("{field}: {value}"), step));
         }
     }
-    assert_sentences("connection/wrong_form", said);
+    assert_sentences("connection/wrong_form", all_fail(wrong));
 }
 
 #[test]
@@ -244,10 +244,10 @@ fn what_is_no_json_document_is_said_without_what_it_holds() {
     }
     // Asked for or not, as a proxy may do it.
     rows.push(("gzip".to_owned(), Step::new().connected_with(&api_key(), vec![Behaviour::Gzip])));
-    let said = rows.into_iter().map(|(what, step)| {
-        (what, step.set("verbose_log", "yes").secret("canary").secret("31415926535").fails())
-    });
-    assert_sentences("connection/no_json", said);
+    let rows = rows
+        .into_iter()
+        .map(|(what, step)| (what, step.set("verbose_log", "yes").secret("canary").secret("31415926535")));
+    assert_sentences("connection/no_json", all_fail(rows));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, api_key, apple_id, envman, mode,
-    names_in, set_mode,
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, all_fail, api_key, apple_id,
+    envman, mode, names_in, set_mode,
 };
 
 const BEFORE: &str = "envs:
@@ -208,11 +208,11 @@ const UNKNOWN_FORMS: [&str; 5] = [
 
 #[test]
 fn an_envstore_of_an_unknown_form_without_envman_is_an_error_and_left_alone() {
-    let error = |form: &[u8]| Step::new().connected(&api_key()).envstore(form).fails();
+    let step = |form: &[u8]| Step::new().connected(&api_key()).envstore(form);
     let forms = UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "envs: [", "- list\n", "text", "envs: 1\n"]);
-    let mut said: Vec<_> = forms.map(|form| (format!("{form:?}"), error(form.as_bytes()))).collect();
-    said.push(("no UTF-8".to_owned(), error(&[0xff, 0xfe, 0])));
-    assert_sentences("export/unknown_form", said);
+    let mut rows: Vec<_> = forms.map(|form| (format!("{form:?}"), step(form.as_bytes()))).collect();
+    rows.push(("no UTF-8".to_owned(), step(&[0xff, 0xfe, 0])));
+    assert_sentences("export/unknown_form", all_fail(rows));
 }
 
 /// Notes its arguments and its input, and adds a line to the store; fails on the key in `FAIL_ON`.

@@ -8,7 +8,7 @@ use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, all,
-    api_key, apple_id, cookie, load_session, spaceauth,
+    api_key, apple_id, at_once, cookie, load_session, spaceauth,
 };
 
 const API_KEY_OUTPUTS: [&str; 16] = [
@@ -77,30 +77,24 @@ fn the_api_key_outputs_say_which_key_and_where_it_is() {
 }
 
 #[test]
-fn the_key_url_is_percent_encoded_where_the_path_needs_it() {
-    let step = Step::new().connected(&api_key()).file("tmp dir ü#%/x", "");
-    let tmp = step.path("tmp dir ü#%");
-    let outcome = step.set("TMPDIR", &tmp).passes();
-    let url = url_path(&outcome.expect("APPLE_API_KEY_URL"));
-    assert_eq!(url, outcome.expect("APPLE_API_KEY_PATH"));
-    assert!(outcome.expect("APPLE_API_KEY_PATH").starts_with(tmp.to_str().unwrap()));
-}
-
-/// The path in a file URL, decoded by hand: what Bitrise's own Steps do with it.
-fn url_path(url: &str) -> String {
-    let mut bytes = url.strip_prefix("file://").expect("a file URL").bytes();
-    let mut path = Vec::new();
-    while let Some(byte) = bytes.next() {
-        path.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(bytes.next().unwrap()).to_digit(16).unwrap();
-                u8::try_from(digit() * 16 + digit()).unwrap()
-            }
-            b'#' | b'?' => panic!("{url} is cut short there"),
-            other => other,
-        });
+fn file_urls_can_be_read_without_decoding_whatever_the_temporary_folder_is_called() {
+    for name in ["with a blank", "ü", "a+b", "a%20b", "a#b?c"] {
+        let step = Step::new().connected(&api_key()).file(&format!("{name}/x"), "");
+        let step = step.set("export_for", "bitrise,connection");
+        let tmp = step.path(name);
+        let outcome = step.set("TMPDIR", &tmp).passes();
+        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
+        for url in ["APPLE_API_KEY_URL", "APPLE_CONNECTION_URL"] {
+            // What Bitrise's Steps in Go do with it.
+            let path = outcome.expect(url).strip_prefix("file://").unwrap().to_owned();
+            assert!(std::path::Path::new(&path).is_file(), "{path}");
+            assert!(path.starts_with(&folder), "{path}");
+        }
+        let remove = Step::new().set("action", "remove").set("TMPDIR", &tmp);
+        assert_eq!(remove.set("credentials_dir", &folder).run().code, Some(0));
+        assert!(!std::path::Path::new(&folder).exists());
+        assert_eq!(test_support::names_in(&tmp).len(), 1, "nothing is made there");
     }
-    String::from_utf8(path).unwrap()
 }
 
 #[test]
@@ -232,7 +226,7 @@ fn the_phone_number_is_exported_whenever_the_input_is_set() {
 
 #[test]
 fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
-    for value in [
+    let values = [
         "no",
         "yes",
         "~",
@@ -269,14 +263,15 @@ fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
         "\u{7f}",
         "C:\\new",
         "\r\n",
-    ] {
+    ];
+    at_once(values, |value| {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).passes();
         // Nothing but blanks is no password.
         let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
         assert_eq!(outcome.output("FASTLANE_PASSWORD"), expected, "{value:?}");
-    }
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use stand_in::Behaviour;
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_KEY_ID, Outcome,
-    Step, all, always_busy, api_key, apple_id, in_days, status,
+    Step, all, all_fail, always_busy, api_key, apple_id, at_once, in_days, status,
 };
 
 #[track_caller]
@@ -246,7 +246,7 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
 
 #[test]
 fn automatic_warns_and_uses_complete_inputs_when_the_connection_cannot_be_used() {
-    let said = unusable().into_iter().map(|(what, body, behaviours)| {
+    let said = at_once(unusable(), |(what, body, behaviours)| {
         let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().passes();
         assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()), "{what}");
         (what, outcome.warnings().pop().expect("a warning"))
@@ -258,10 +258,9 @@ fn automatic_warns_and_uses_complete_inputs_when_the_connection_cannot_be_used()
 
 #[test]
 fn without_complete_inputs_a_connection_that_cannot_be_used_is_an_error() {
-    let mut said: Vec<_> = unusable()
-        .into_iter()
-        .map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours).fails()))
-        .collect();
+    let rows = unusable().into_iter();
+    let rows = rows.map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours)));
+    let mut said = all_fail(rows);
     // The stand-in answers a wrong token as Bitrise does.
     let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").run();
     outcome.check_failure();

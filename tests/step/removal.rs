@@ -114,21 +114,95 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
         let (step, folder) = with_folder();
         let given = spoil(&step, &folder);
         let absolute = step.path("work").join(&given);
-        let outcome = step.set("credentials_dir", &given).set("APPLE_API_KEY_ID", "X").run();
+        let outcome = step.set("APPLE_CREDENTIALS_DIR", &given).set("APPLE_API_KEY_ID", "X").run();
         assert_eq!(outcome.code, Some(1));
         assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {what}");
-        assert_eq!(names_unset(&outcome), ["APPLE_API_KEY_ID"], "nobody needs the outputs any more");
+        let all = ["APPLE_API_KEY_ID", "APPLE_CREDENTIALS_DIR"];
+        assert_eq!(names_unset(&outcome), all, "nobody needs the outputs any more");
         (format!("a folder {what}"), outcome.error())
     });
     assert_sentences("removal/refused", said);
 }
 
 #[test]
-fn removing_another_folder_keeps_the_latest_one_known() {
+fn removing_another_folder_than_the_latest_takes_no_variable_away() {
+    for latest in [Some("/tmp/apple-services-connection-latest"), None] {
+        let (step, folder) = with_folder();
+        let step = step.set("credentials_dir", &folder).set("APPLE_API_KEY_ID", "X");
+        let step = match latest {
+            Some(latest) => step.set("APPLE_CREDENTIALS_DIR", latest),
+            None => step,
+        };
+        let outcome = step.run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        assert!(!folder.exists());
+        assert_eq!(names_unset(&outcome), [""; 0], "latest: {latest:?}");
+    }
+}
+
+#[test]
+fn of_two_credentials_each_can_be_removed_without_the_other() {
+    let tmp = tempfile::tempdir().unwrap();
+    let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).passes();
+    let (first, second) = (run(), run());
+    let later_step = || {
+        let step = Step::new().set("action", "remove").set("TMPDIR", tmp.path());
+        second.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value))
+    };
+    let of_first = first.expect("APPLE_CREDENTIALS_DIR");
+    let outcome = later_step().set("credentials_dir", &of_first).run();
+    assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), 0), "{}", outcome.stdout);
+    assert!(!PathBuf::from(of_first).exists());
+    assert!(PathBuf::from(second.expect("APP_STORE_CONNECT_API_KEY_PATH")).exists());
+    let outcome = later_step().run();
+    assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), second.entries().len()));
+    assert_eq!(test_support::names_in(tmp.path()).len(), 0);
+}
+
+#[test]
+fn folders_in_the_folder_are_deleted_and_links_in_it_are_not_followed() {
     let (step, folder) = with_folder();
-    let step = step.set("credentials_dir", &folder).set("APPLE_API_KEY_ID", "X");
-    let outcome = step.set("APPLE_CREDENTIALS_DIR", "/tmp/apple-services-connection-latest").run();
+    let step = step.file("work/precious/file", "precious");
+    fs::create_dir_all(folder.join("a/b/c")).unwrap();
+    fs::write(folder.join("a/b/file"), "x").unwrap();
+    symlink(step.path("work/precious"), folder.join("a/link")).unwrap();
+    symlink(step.path("work/precious"), folder.join("link")).unwrap();
+    let outcome = step.set("credentials_dir", &folder).run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(!folder.exists());
-    assert_eq!(names_unset(&outcome), ["APPLE_API_KEY_ID"]);
+    assert_eq!(fs::read_to_string(outcome.root.path().join("work/precious/file")).unwrap(), "precious");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    for _ in 0..40 {
+        let (step, folder) = with_folder();
+        // What is looked at in the folder holds for where the link leads, too.
+        let victim = step.path("tmp/victim");
+        fs::create_dir(&victim).unwrap();
+        set_mode(&victim, 0o700);
+        fs::copy(folder.join(".apple-services-connection"), victim.join(".apple-services-connection"))
+            .unwrap();
+        for number in 0..20 {
+            fs::write(victim.join(format!("precious-{number}")), "precious").unwrap();
+        }
+        let link = step.path("tmp/link");
+        symlink(&victim, &link).unwrap();
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    let _ = renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE);
+                }
+            });
+            let outcome = step.set("credentials_dir", &folder).run();
+            ended.store(true, Ordering::Relaxed);
+            assert_eq!(test_support::names_in(&victim).len(), 21, "{}", outcome.stdout);
+        });
+    }
 }

@@ -68,7 +68,12 @@ fn a_run_that_removes_what_an_earlier_one_left() {
 
 #[test]
 fn nothing_to_remove() {
-    assert_run("nothing_to_remove", &Step::new().set("action", "remove").run());
+    let remove = || Step::new().set("action", "remove");
+    let gone = remove().set("credentials_dir", "/nowhere/apple-services-connection-x").run();
+    assert_eq!(gone.code, Some(0), "{}", gone.stdout);
+    let outcome = remove().run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert_run("nothing_to_remove", &outcome);
 }
 
 #[test]
@@ -114,16 +119,6 @@ fn several_problems_with_the_inputs() {
     outcome.check_failure();
     assert_eq!(outcome.requests, [], "nothing is asked before the inputs are right");
     assert_run("wrong_inputs", &outcome);
-}
-
-#[test]
-fn a_key_that_apple_refuses() {
-    let body = json!({"errors": [{"status": "401", "code": "NOT_AUTHORIZED", "title": "t", "detail": "d"}]});
-    let refused = Behaviour::Status { code: 401, headers: vec![], body: body.to_string() };
-    let step = Step::new().connected(&api_key()).verified_by(account(vec![refused.forever()]));
-    let outcome = step.run();
-    outcome.check_failure();
-    assert_run("refused_by_apple", &outcome);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What Apple is asked, and what each of its answers means for the build.
 
 use serde_json::json;
-use stand_in::{Account, Behaviour, Provider, Service, Session};
+use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
 
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
-    CONNECTED_ISSUER, CONNECTED_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id,
-    connected_session, in_days, logged_in, pasted_session, status,
+    CONNECTED_ISSUER, CONNECTED_KEY_ID, Outcome, SERVER, Step, account, account_of, all, all_fail, api_key,
+    apple_id, at_once, connected_session, in_days, logged_in, pasted_session, status,
 };
 
 fn with_account(account: Account) -> Step {
@@ -74,7 +74,7 @@ fn a_key_that_apple_refuses_fails_after_four_tries_with_fresh_tokens_and_says_wh
     let account = account_of(&other, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), vec![]);
     let outcome = with_account(account).run();
     outcome.check_failure();
-    assert_sentences("verification/wrong_signature", [("the key of another account", outcome.error())]);
+    assert_run("refused_by_apple", &outcome);
     assert_eq!(questions(&outcome).len(), 4);
 }
 
@@ -87,16 +87,16 @@ fn a_401_at_random_is_not_believed() {
 
 #[test]
 fn a_clock_that_is_off_is_said_first_with_the_difference() {
-    let error = |clock_skew_seconds| {
+    let step = |clock_skew_seconds| {
         let account = Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) };
-        with_account(account).fails()
+        with_account(account)
     };
     let rows = [
         ("five minutes ahead", -300),
         ("more than an hour behind", 4000),
         ("half a minute ahead, which is no reason", -30),
     ];
-    assert_sentences("verification/clock", rows.map(|(what, skew)| (what, error(skew))));
+    assert_sentences("verification/clock", all_fail(rows.map(|(what, skew)| (what, step(skew)))));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn when_apple_cannot_be_asked_the_build_goes_on_with_a_warning() {
         ("a 403 of a proxy", status(403, &[])),
         ("a 404", status(404, &[])),
     ];
-    let said = rows.map(|(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
+    let said = at_once(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
     assert_sentences("verification/not_verified", said);
 }
 
@@ -162,7 +162,7 @@ fn nobody_there_and_no_trust_are_warnings_too() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
     let rows = [("nobody there", format!("http://{closed}")), ("no trust", untrusted.origin().to_owned())];
-    let said = rows.map(|(what, url)| (what, warning(&with_answers(vec![]).asks_at(&url).passes())));
+    let said = at_once(rows, |(what, url)| (what, warning(&with_answers(vec![]).asks_at(&url).passes())));
     assert_sentences("verification/not_reached", said);
 }
 
@@ -178,16 +178,16 @@ fn the_token_shows_nowhere_in_the_log() {
 
 #[test]
 fn urls_of_apples_services_must_not_send_secrets_in_the_clear() {
-    let mut said = Vec::new();
+    let mut rows = Vec::new();
     for input in ["app_store_connect_url", "app_store_connect_enterprise_url", "apple_session_url"] {
         for url in ["http://example.com", "ftp://example.com", "no url", ""] {
-            let error = Step::new().set("verify", "yes").set(input, url).fails();
-            said.push((format!("{input} is {url:?}"), error));
+            let step = Step::new().set("verify", "yes").set(input, url);
+            rows.push((format!("{input} is {url:?}"), step));
             let not_used = Step::new().set(input, url).set("if_missing", "skip").run();
             assert_eq!(not_used.code, Some(0), "not used, not checked");
         }
     }
-    assert_sentences("verification/urls", said);
+    assert_sentences("verification/urls", all_fail(rows));
 }
 
 // --- Session
@@ -219,17 +219,29 @@ fn the_log_names_no_team_to_choose_where_there_is_one() {
     assert_run("one_team", &with_session(session).passes());
 }
 
+/// Apple's website, which knows another session than the one that is asked about.
+fn refusing(refusal: SessionRefusal) -> Session {
+    let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
+    Session { cookies, refusal, ..Session::default() }
+}
+
 #[test]
 fn a_session_that_apple_refuses_fails_with_the_way_to_a_new_one() {
     let refusals = [
-        ("401", logged_in(vec![status(401, &[])])),
-        ("403", logged_in(vec![status(403, &[])])),
+        ("401 in plain text", refusing(SessionRefusal::Unauthenticated)),
+        ("401 in JSON", refusing(SessionRefusal::UnauthorizedJson)),
+        ("403 in JSON", refusing(SessionRefusal::ForbiddenJson)),
         ("no provider", Session { provider: None, ..logged_in(vec![]) }),
     ];
     let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails()));
     assert_sentences("verification/connected_session", connected);
     let pasted = refusals.map(|(what, session)| (what, with_pasted_session(session).fails()));
     assert_sentences("verification/pasted_session", pasted);
+}
+
+fn of_a_proxy(code: u16) -> Behaviour {
+    let body = "<html><head><title>Unauthenticated</title></head><body>Request ID: 1</body></html>";
+    Behaviour::Status { code, headers: vec![], body: body.to_owned() }
 }
 
 #[test]
@@ -239,6 +251,11 @@ fn other_answers_about_a_session_are_warnings() {
         ("HTML", Behaviour::Html),
         ("404", status(404, &[])),
         ("an empty body", Behaviour::EmptyBody),
+        ("a 401 without a body", status(401, &[])),
+        ("a 403 without a body", status(403, &[])),
+        ("a 401 of a proxy", of_a_proxy(401)),
+        ("a 403 of a proxy", of_a_proxy(403)),
+        ("a 407 of a proxy", of_a_proxy(407)),
     ];
     let said = rows.map(|(what, answer)| (what, warning(&with_session(logged_in(vec![answer])).passes())));
     assert_sentences("verification/session_not_verified", said);

@@ -26,4 +26,4 @@ pub mod strategies;
 
 pub use fixtures::*;
 pub use outcome::{Entry, Outcome, envman, find_leak, hex, mode, names_in, set_mode};
-pub use step::Step;
+pub use step::{Step, all_fail, at_once};

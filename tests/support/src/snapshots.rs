@@ -71,7 +71,7 @@ fn marked(text: &str) -> String {
             ("[DATE]", format!("({})([ T][0-9:]+( UTC|Z))?", near.join("|"))),
             ("[DAYS]", "(?<redacted>[0-9]{3,}) days".to_owned()),
             ("[SECONDS]", "(?<redacted>[0-9]+) seconds (ahead|behind|ago)".to_owned()),
-            ("[PAUSE]", "again in (?<redacted>[0-9.]+ s)\\b".to_owned()),
+            ("[TIME]", "in (?<redacted>[0-9]+\\.[0-9]+ s)\\b".to_owned()),
             ("[TIME]", "verification time (?<redacted>[0-9]+)".to_owned()),
             ("[TIME]", "Done in (?<redacted>[0-9.]+ s)".to_owned()),
             ("[TIME]", "took (?<redacted>[0-9.]+ ms)\\b".to_owned()),

@@ -5,8 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -29,10 +31,10 @@ fn binary() -> PathBuf {
     test.ancestors().nth(2).unwrap().join(NAME)
 }
 
-/// What is in a file, unless it is of a length that nobody can hold.
+/// What is in a regular file, unless it is of a length that nobody can hold.
 pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
     const MOST: u64 = 1 << 30;
-    fs::metadata(path).ok().filter(|file| file.len() <= MOST)?;
+    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MOST)?;
     fs::read(path).ok()
 }
 
@@ -311,4 +313,19 @@ impl Step {
         outcome.check_failure();
         outcome.error()
     }
+}
+
+/// Does this with all of them at once: most of a run's time is a pause.
+pub fn at_once<T: Send, R: Send>(rows: impl IntoIterator<Item = T>, check: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let check = &check;
+    thread::scope(|scope| {
+        let runs: Vec<_> = rows.into_iter().map(|row| scope.spawn(move || check(row))).collect();
+        let results = runs.into_iter().map(thread::ScopedJoinHandle::join);
+        results.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
+/// Runs all of them at once, and gives what each says in its last red line.
+pub fn all_fail<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
+    at_once(rows, |(case, step)| (case, step.fails()))
 }

@@ -4,16 +4,13 @@
 //   node eas.js submit PROFILE   what `eas submit` sends along, with eas.json beside this file
 'use strict';
 
-// So that the packages are found where they were installed.
-const from = (name) => require(require.resolve(name, { paths: [process.cwd()] }));
-
 const found = (result) => {
   process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
   return new Promise(() => {}); // nothing after it
 };
 
 async function login() {
-  const appleUtils = from('@expo/apple-utils');
+  const appleUtils = require('@expo/apple-utils');
   // The two that ask Apple. There is no earlier session to go on with.
   const Auth = {
     ...appleUtils.Auth,
@@ -21,9 +18,9 @@ async function login() {
     loginWithUserCredentialsAsync: ({ username, password, teamId }) =>
       found({ apple_id: username, password, team_id: teamId }),
   };
-  const loaded = require.resolve('@expo/apple-utils', { paths: [process.cwd()] });
+  const loaded = require.resolve('@expo/apple-utils');
   require.cache[loaded].exports = { ...appleUtils, Auth };
-  const AppStoreApi = from('eas-cli/build/credentials/ios/appstore/AppStoreApi').default;
+  const AppStoreApi = require('eas-cli/build/credentials/ios/appstore/AppStoreApi').default;
 
   // `eas metadata` gives no options when the key comes from the environment.
   const context = await new AppStoreApi().ensureAuthenticatedAsync();
@@ -32,10 +29,10 @@ async function login() {
 }
 
 async function submit(name) {
-  const { EasJsonAccessor, EasJsonUtils } = from('@expo/eas-json');
-  const IosSubmitCommand = from('eas-cli/build/submit/ios/IosSubmitCommand').default;
-  const { getAscApiKeyLocallyAsync } = from('eas-cli/build/submit/ios/AscApiKeySource');
-  const { getAppSpecificPasswordLocallyAsync } = from('eas-cli/build/submit/ios/AppSpecificPasswordSource');
+  const { EasJsonAccessor, EasJsonUtils } = require('@expo/eas-json');
+  const IosSubmitCommand = require('eas-cli/build/submit/ios/IosSubmitCommand').default;
+  const { getAscApiKeyLocallyAsync } = require('eas-cli/build/submit/ios/AscApiKeySource');
+  const { getAppSpecificPasswordLocallyAsync } = require('eas-cli/build/submit/ios/AppSpecificPasswordSource');
 
   const accessor = EasJsonAccessor.fromProjectPath(__dirname);
   const profile = await EasJsonUtils.getSubmitProfileAsync(accessor, 'ios', name);
@@ -53,7 +50,7 @@ async function submit(name) {
 }
 
 if (process.argv[2] === '--version') {
-  console.log(from('eas-cli/package.json').version);
+  console.log(require('eas-cli/package.json').version);
 } else {
   ({ login, submit })[process.argv[2]](process.argv[3]).catch((error) => {
     console.error(error.message);

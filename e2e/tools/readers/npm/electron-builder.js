@@ -3,11 +3,9 @@
 'use strict';
 
 const childProcess = require('node:child_process');
-// So that the packages are found where they were installed.
-const resolve = (name) => require.resolve(name, { paths: [process.cwd()] });
 
 if (process.argv[2] === '--version') {
-  console.log(require(resolve('app-builder-lib/package.json')).version);
+  console.log(require('app-builder-lib/package.json').version);
   process.exit(0);
 }
 
@@ -20,7 +18,7 @@ childProcess.spawn = (command, args) => {
   return spawn('true', []);
 };
 
-const { MacTargetHelper } = require(resolve('app-builder-lib/out/mac/MacTargetHelper'));
+const { MacTargetHelper } = require('app-builder-lib/out/mac/MacTargetHelper');
 const helper = Object.create(MacTargetHelper.prototype);
 helper.packager = { platformSpecificBuildOptions: {} };
 helper.notarizeIfProvided('/nowhere/Hello.app').then(

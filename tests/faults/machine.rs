@@ -1,0 +1,113 @@
+//! What the machine, and others on it, put in the Step's way.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use test_support::snapshots::assert_sentences;
+use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, api_key, apple_id, mode, set_mode};
+
+/// Runs it, and kills it should it hang.
+fn run_or_kill(step: Step) -> Outcome {
+    let ended = Arc::new(AtomicBool::new(false));
+    let watch = Arc::clone(&ended);
+    let outcome = step.run_while(move |child| {
+        let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+        thread::spawn(move || {
+            let began = Instant::now();
+            while !watch.load(Ordering::Relaxed) {
+                if began.elapsed() > Duration::from_secs(30) {
+                    let _ = kill_process(pid, Signal::KILL);
+                    return;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+    });
+    ended.store(true, Ordering::Relaxed);
+    outcome
+}
+
+fn fails_at_once(step: Step) -> String {
+    let outcome = run_or_kill(step);
+    outcome.check_failure();
+    outcome.error()
+}
+
+fn make_fifo(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_is_named_and_not_waited_for() {
+    let with_fifo = |step: Step, below: &str| {
+        let path = step.path(below);
+        make_fifo(&path);
+        (step, path)
+    };
+    let connected = || Step::new().connected(&api_key());
+    let (store, path) = with_fifo(connected(), "store/fifo");
+    let store = store.set("ENVMAN_ENVSTORE_PATH", path);
+    let (build_url, path) = with_fifo(Step::new(), "work/connection.json");
+    let build_url = build_url.set("build_url", format!("file://{}", path.display()));
+    let (settings, _) = with_fifo(connected(), "home/.envman/configs.json");
+    let (key, path) = with_fifo(Step::new().set("connection", "off"), "work/key.p8");
+    let key = key.set("api_key_path", path).set("api_key_id", INPUT_KEY_ID).set("api_issuer", INPUT_ISSUER);
+    let (envmans_store, _) = with_fifo(connected().unset("ENVMAN_ENVSTORE_PATH"), "work/.envstore.yml");
+    let rows = [
+        ("the envstore", store),
+        (
+            "the envstore, as the pipe of standard output",
+            connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"),
+        ),
+        ("envman's own envstore", envmans_store),
+        ("envman's settings", settings),
+        ("build_url", build_url),
+        ("api_key_path", key),
+    ];
+    assert_sentences("faults/fifo", rows.map(|(what, step)| (what, fails_at_once(step))));
+}
+
+#[test]
+fn a_device_in_the_place_of_the_envstore_is_refused_and_left_as_it_is() {
+    // Not as root: what this test is about must not happen to the machine's devices.
+    let said = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
+        let before = fs::metadata(device).unwrap();
+        let step = Step::new().connected(&api_key()).not_as_root();
+        let error = fails_at_once(step.set("ENVMAN_ENVSTORE_PATH", device));
+        let after = fs::metadata(device).unwrap();
+        assert_eq!((after.ino(), after.mode(), after.rdev()), (before.ino(), before.mode(), before.rdev()));
+        (device, error)
+    });
+    assert_sentences("faults/device", said);
+}
+
+#[test]
+fn a_replaced_envstore_keeps_its_owner_group_and_mode() {
+    const OTHERS: u32 = 54321;
+    let facts = |path: &Path| {
+        let file = fs::metadata(path).unwrap();
+        (file.uid(), file.gid(), mode(path))
+    };
+    // Root replaces it; another user, who may only write to it, overwrites it.
+    let as_root = Step::new().connected(&apple_id()).envstore("envs: []\n");
+    let as_other = Step::new().connected(&apple_id()).envstore("envs: []\n").not_as_root();
+    for (step, its_mode) in [(as_root, 0o640), (as_other, 0o666)] {
+        let path = step.envstore_path();
+        // Only root can give a file away; a user's own keeps what it has.
+        let _ = chown(&path, Some(OTHERS), Some(OTHERS));
+        set_mode(&path, its_mode);
+        let before = facts(&path);
+        let outcome = step.passes();
+        assert_eq!(facts(&path), before);
+        assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "apple_id");
+    }
+}
