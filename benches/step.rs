@@ -29,6 +29,7 @@ use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::entry::Entry;
 use apple_services_connection::bitrise::envstore;
 use apple_services_connection::bitrise::limits::Limits;
+use apple_services_connection::bitrise::step_yml::StepYml;
 use apple_services_connection::fastlane::session::{from_pasted, to_variable};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
@@ -374,6 +375,7 @@ fn hot_paths(span: Duration) -> Vec<HotPath> {
     let session = Session::from_connection(records, None).expect("a session");
     let pasted = to_variable(&session);
     let mut paths = vec![
+        time("step.yml, read at each start", span, || StepYml::embedded().is_ok()),
         time("key, as downloaded", span, || {
             black_box(PrivateKey::from_bytes(black_box(pem.as_bytes()))).is_ok()
         }),
@@ -407,7 +409,7 @@ fn envstore_of(entries: usize) -> String {
 }
 
 fn outputs() -> Vec<Entry> {
-    let names = apple_services_connection::tools::TABLE.iter().map(|output| output.name).take(16);
+    let names = apple_services_connection::tools::output_names().into_iter().take(16);
     names.map(|key| Entry { key, value: Some("a value".into()), is_sensitive: false }).collect()
 }
 

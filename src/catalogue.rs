@@ -160,6 +160,9 @@ const WRONG_INPUTS: &[&[(&str, &str)]] = &[
     &[("apple_id", "jane@example.com"), ("password", "abcd-efgh-ijkl-mnop")],
     &[("apple_id", "jane@example.com"), ("app_password", "canary")],
     &[("sms_default_phone_number", "080-1234-5678")],
+    &[("team_id", "Example Inc.")],
+    &[("team_id", "jane@example.com")],
+    &[("team_id", "1.234567e+18")],
     &[("export_token", "yes"), ("token_lifetime_seconds", "")],
     &[("export_token", "yes"), ("token_lifetime_seconds", "ten")],
     &[("export_token", "yes"), ("token_lifetime_seconds", "1200")],
@@ -399,7 +402,10 @@ fn files_and_outputs_section(catalogue: &mut Catalogue) {
         },
         FilesError::NotUtf8,
     ]);
-    catalogue.whole(vec![OutputsError::Nul("FASTLANE_PASSWORD")]);
+    catalogue.whole(vec![
+        OutputsError::Nul("FASTLANE_PASSWORD"),
+        OutputsError::Conflict { name: "APPLE_API_KEY", one: "tauri", other: "electron-builder" },
+    ]);
     let store = || text!("/tmp/envstore.yml");
     let value = || TooLarge::Value { key: "FASTLANE_SESSION", kib: 300, limit: 256 };
     let list = || TooLarge::List { key: "FASTLANE_SESSION", kib: 300, limit: 256 };
@@ -520,6 +526,9 @@ fn every_error_is_in_the_catalogue_and_has_at_most_45_words() -> Result {
         .collect();
     assert_eq!(long, [], "at most {MAX_WORDS} words");
     let introduction = "# What the Step says when something is wrong\n\nEvery sentence that can be the last red line of a run, with values as examples, and last the other lines. A test writes this file: see `src/catalogue.rs`.\n";
-    test_support::snapshots::assert_document("errors.md", &format!("{introduction}{}", catalogue.text));
+    test_support::snapshots::assert_document(
+        "tests/snapshots/errors.md",
+        &format!("{introduction}{}", catalogue.text),
+    );
     Ok(())
 }

@@ -177,9 +177,8 @@ pub(crate) fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static s
     if removed != host.var(FOLDER_OUTPUT).map(Path::new) {
         return Vec::new();
     }
-    let mut names: Vec<_> = tools::TABLE.iter().map(|output| output.name).collect();
+    let mut names = tools::output_names();
     names.sort_unstable();
-    names.dedup();
     // The CLI leaves a variable empty that was taken away.
     names.retain(|name| host.var(name).is_some() || host.env_not_utf8.iter().any(|set| set == name));
     names

@@ -30,7 +30,7 @@ pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step a
 /// The files that outputs point to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FileKind {
-    /// `AuthKey_<ID>.p8`
+    /// `AuthKey_<ID>.p8`, or `ApiKey_<ID>.p8`
     PrivateKey,
     /// fastlane's API key file.
     FastlaneKey,
@@ -40,6 +40,14 @@ pub(crate) enum FileKind {
     Devices,
     /// UDIDs separated by commas.
     DeviceList,
+}
+
+impl FileKind {
+    /// Whether there is something to write into it.
+    #[must_use]
+    pub(crate) fn has_content(self, credential: Option<&Credential>, devices: &[Device]) -> bool {
+        content(self, credential, devices).is_some()
+    }
 }
 
 sentences! {
@@ -141,7 +149,7 @@ fn content(
     let plain = |text: String| Zeroizing::new(text.into_bytes());
     match (file, credential) {
         (FileKind::PrivateKey, Some(Credential::ApiKey(key))) => {
-            Some((key.id.file_name(), plain(key.private_key.expose_pem().to_owned())))
+            Some((key.file_name(), plain(key.private_key.expose_pem().to_owned())))
         }
         (FileKind::FastlaneKey, Some(Credential::ApiKey(key))) => {
             Some(("fastlane_api_key.json".to_owned(), key_file::json(key)))

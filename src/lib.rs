@@ -36,7 +36,7 @@ use crate::files::Files;
 use crate::host::Host;
 use crate::http::Http;
 use crate::inputs::{Given, IfMissing, Inputs, Job, RemoveInputs};
-use crate::outputs::{Run, SignedToken};
+use crate::outputs::{Known, Plan, SignedToken};
 use crate::redaction::{Failed, sentences};
 use crate::report::Report;
 use crate::verify::Verification;
@@ -94,6 +94,16 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
         None => return Err(Failed::new(report::missing(inputs, other_connected))),
     }
     let token = sign_token(inputs, found.as_ref(), host)?;
+    let devices = device::clean(&test_devices, &mut report.journal);
+    let known = Known {
+        found: found.as_ref(),
+        devices: &devices,
+        token: token.as_ref(),
+        team_id: inputs.team_id.as_deref(),
+        sms_default_phone_number: inputs.sms_default_phone_number.as_deref(),
+    };
+    let plan = Plan::new(&inputs.export_for, known)?;
+    report.unserved(&plan.unserved, found.as_ref(), inputs);
 
     let verification = match (&found, &inputs.verify) {
         (Some(found), Some(services)) => {
@@ -106,22 +116,8 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
 
     report.stage("Exporting it to the next steps", (host.now)());
     let credential = found.as_ref().map(|found| &found.credential);
-    let devices = device::clean(&test_devices, &mut report.journal);
-    let files = Files::write(
-        &outputs::files(&inputs.export_for),
-        credential,
-        &devices,
-        &host.temp_dir,
-        &mut report.journal,
-    )?;
-    let run = Run {
-        found: found.as_ref(),
-        verification: &verification,
-        files: &files,
-        token: token.as_ref(),
-        sms_default_phone_number: inputs.sms_default_phone_number.as_deref(),
-    };
-    let outputs = outputs::outputs(&inputs.export_for, run)?;
+    let files = Files::write(&plan.files(), credential, &devices, &host.temp_dir, &mut report.journal)?;
+    let outputs = plan.outputs(&verification, &files)?;
     export::export(&outputs.entries, host).await?;
     files.keep();
     report.outputs(outputs);

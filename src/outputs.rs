@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
 use crate::apple::api_key::{ApiKey, is_usual_key_id, is_uuid};
+use crate::apple::device::Device;
 use crate::apple::session::Session;
 use crate::bitrise::entry::Entry;
 use crate::clock;
@@ -15,41 +16,23 @@ use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
 use crate::redaction::{self, Text, sentences};
-use crate::tools::{Fact, Tool, chosen};
+use crate::tools::{Fact, Login, Output, Tool, WORKFLOW};
 use crate::verify::Verification;
 
 use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
-    DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IssuerId,
-    KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber, SessionCookies,
-    SessionEnd, Token, TokenEnd, Verified,
+    DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
+    IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
+    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
 };
 
-/// The files that outputs for these tools point to.
-#[must_use]
-pub(crate) fn files(tools: &BTreeSet<Tool>) -> BTreeSet<FileKind> {
-    chosen(tools).filter_map(|output| file_of(output.fact)).collect()
-}
-
-/// The file that a fact points to.
-fn file_of(fact: Fact) -> Option<FileKind> {
-    match fact {
-        KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
-        FastlaneKeyPath => Some(FileKind::FastlaneKey),
-        ConnectionUrl => Some(FileKind::Connection),
-        Devices => Some(FileKind::Devices),
-        DeviceList => Some(FileKind::DeviceList),
-        _ => None,
-    }
-}
-
-/// Everything that an output's value can be made of.
+/// What a run knows before it writes files.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Run<'a> {
+pub(crate) struct Known<'a> {
     pub found: Option<&'a Found>,
-    pub verification: &'a Verification,
-    pub files: &'a Files,
+    pub devices: &'a [Device],
     pub token: Option<&'a SignedToken>,
+    pub team_id: Option<&'a str>,
     pub sms_default_phone_number: Option<&'a str>,
 }
 
@@ -67,6 +50,82 @@ sentences! {
         /// It would keep every later Step from starting.
         #[error("The value for {0} holds a NUL character, which no environment variable can carry: set it again, on Bitrise or in the inputs.")]
         Nul(&'static str),
+        #[error("`export_for` names {one} and {other}, which want different values in {name}: choose one of the two, or run the Step twice and rename the outputs.")]
+        Conflict { name: &'static str, one: &'static str, other: &'static str },
+    }
+}
+
+/// What is exported in this run, and to which tools nothing.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    known: Known<'a>,
+    outputs: Vec<Output>,
+    /// The chosen tools that get no credential.
+    pub unserved: Vec<Unserved>,
+}
+
+/// A tool that the credential in use is not for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unserved {
+    pub tool: &'static Tool,
+    /// The ways in which it would be served, each as what is missing for it; none when the tool
+    /// takes no such credential.
+    pub missing: Vec<Vec<Fact>>,
+}
+
+impl<'a> Plan<'a> {
+    /// # Errors
+    /// [`OutputsError::Conflict`]
+    pub(crate) fn new(tools: &[&'static Tool], known: Known<'a>) -> Result<Self, OutputsError> {
+        let mut plan = Self { known, outputs: WORKFLOW.to_vec(), unserved: Vec::new() };
+        let mut by_tool: Vec<(&'static str, Output)> = Vec::new();
+        for tool in tools {
+            if let Some(unserved) = known.unserved(tool) {
+                plan.unserved.push(unserved);
+                continue;
+            }
+            for (name, fact) in tool.names.iter().flat_map(|names| names.exported(|fact| known.has(fact))) {
+                // Tools may share a name, when they mean the same by it.
+                match by_tool.iter().find(|(_, (of, _))| *of == name) {
+                    None => by_tool.push((tool.name, (name, fact))),
+                    Some((_, (_, says))) if *says == fact => {}
+                    Some((one, _)) => return Err(OutputsError::Conflict { name, one, other: tool.name }),
+                }
+            }
+        }
+        plan.outputs.extend(by_tool.into_iter().map(|(_, output)| output));
+        Ok(plan)
+    }
+
+    /// The files that the outputs point to.
+    #[must_use]
+    pub(crate) fn files(&self) -> BTreeSet<FileKind> {
+        self.outputs.iter().filter_map(|(_, fact)| file_of(*fact)).collect()
+    }
+
+    /// The outputs that apply, with their values.
+    ///
+    /// # Errors
+    /// [`OutputsError::Nul`]
+    pub(crate) fn outputs(
+        &self,
+        verification: &Verification,
+        files: &Files,
+    ) -> Result<Outputs, OutputsError> {
+        let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
+        for &(name, fact) in &self.outputs {
+            let value = match fact {
+                Verified => Some(yes_no(*verification == Verification::Verified).into()),
+                fact => self.known.value(fact, files),
+            };
+            let Some(value) = value else { continue };
+            if value.expose_secret().contains('\0') {
+                return Err(OutputsError::Nul(name));
+            }
+            outputs.shown.push((name, shown(fact, value.expose_secret())));
+            outputs.entries.push(Entry { key: name, value: Some(value), is_sensitive: fact.is_secret() });
+        }
+        Ok(outputs)
     }
 }
 
@@ -78,25 +137,16 @@ pub(crate) struct Outputs {
     pub shown: Vec<(&'static str, Text)>,
 }
 
-/// The outputs that apply to this run, with their values.
-///
-/// # Errors
-/// [`OutputsError`]
-pub(crate) fn outputs(tools: &BTreeSet<Tool>, run: Run<'_>) -> Result<Outputs, OutputsError> {
-    let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
-    for output in chosen(tools) {
-        let Some(value) = run.value(output.fact) else { continue };
-        if value.expose_secret().contains('\0') {
-            return Err(OutputsError::Nul(output.name));
-        }
-        // Tools may share a name; `conflict` has made sure that they mean the same.
-        if !outputs.entries.iter().any(|entry| entry.key == output.name) {
-            let is_sensitive = output.fact.is_secret();
-            outputs.shown.push((output.name, shown(output.fact, value.expose_secret())));
-            outputs.entries.push(Entry { key: output.name, value: Some(value), is_sensitive });
-        }
+/// The file that a fact points to.
+fn file_of(fact: Fact) -> Option<FileKind> {
+    match fact {
+        KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
+        FastlaneKeyPath => Some(FileKind::FastlaneKey),
+        ConnectionUrl | ConnectionJson => Some(FileKind::Connection),
+        Devices => Some(FileKind::Devices),
+        DeviceList => Some(FileKind::DeviceList),
+        _ => None,
     }
-    Ok(outputs)
 }
 
 /// The value of an output as log and summary may show it.
@@ -109,44 +159,80 @@ fn shown(fact: Fact, value: &str) -> Text {
         | DeviceList => redaction::path(Path::new(value)),
         KeyId => redaction::checked(value, is_usual_key_id),
         IssuerId => redaction::checked(value, is_uuid),
-        // The Step's own words, dates, and a phone number whose form was checked.
-        Method | CredentialSource | Verified | EnterpriseYesNo | EnterpriseTrueFalse | ApiKeyFalse
-        | AppleIdOne | PhoneNumber | SessionEnd | TokenEnd => redaction::checked(value, |_| true),
+        // The Step's own words, dates, and two inputs whose forms were checked.
+        Method | CredentialSource | Verified | IndividualWord | EnterpriseYesNo | EnterpriseTrueFalse
+        | TeamType | ApiKeyFalse | AppleIdOne | TeamId | PhoneNumber | SessionEnd | TokenEnd => {
+            redaction::checked(value, |_| true)
+        }
     }
 }
 
-impl<'a> Run<'a> {
-    fn value(self, fact: Fact) -> Option<SecretString> {
+impl<'a> Known<'a> {
+    /// Whether this run has it.
+    fn has(self, fact: Fact) -> bool {
+        match file_of(fact) {
+            Some(file) => file.has_content(self.credential(), self.devices),
+            None => self.value(fact, &Files::default()).is_some(),
+        }
+    }
+
+    fn unserved(self, tool: &'static Tool) -> Option<Unserved> {
+        let login = Login::of(self.credential()?);
+        if tool.names.iter().any(|names| names.logs_in(|fact| self.has(fact))) {
+            return None;
+        }
+        let ways = tool.names.iter().filter(|names| names.logs_in(|fact| fact.logins().contains(&login)));
+        let facts = ways.map(|names| names.outputs().iter().map(|(_, fact)| *fact));
+        Some(Unserved {
+            tool,
+            missing: facts.map(|facts| facts.filter(|fact| !self.has(*fact)).collect()).collect(),
+        })
+    }
+
+    fn value(self, fact: Fact, files: &Files) -> Option<SecretString> {
+        let file = |file| files.path(file);
         let plain = match fact {
             Password => return self.apple_id()?.password.clone(),
             SessionCookies => return Some(session::to_variable(self.session()?)),
             AppPassword => return self.apple_id()?.app_password.clone(),
-            ConnectionJson => return self.files.connection_json.clone(),
+            ConnectionJson => return files.connection_json.clone(),
             Token => return Some(self.token?.token.clone()),
             Method => self.method().to_owned(),
             CredentialSource => self.source().to_owned(),
-            Verified => yes_no(*self.verification == Verification::Verified).to_owned(),
-            CredentialsFolder => self.files.folder()?.to_owned(),
-            KeyPath => self.file(FileKind::PrivateKey)?.to_owned(),
-            KeyUrl => url_of(self.file(FileKind::PrivateKey)?)?,
-            KeyFolder => self.file(FileKind::PrivateKey).and(self.files.folder())?.to_owned(),
-            KeyFileReference => format!("@file:{}", self.file(FileKind::PrivateKey)?),
+            // Known only in the end: see `Plan::outputs`.
+            Verified => return None,
+            CredentialsFolder => files.folder()?.to_owned(),
+            KeyPath => file(FileKind::PrivateKey)?.to_owned(),
+            KeyUrl => url_of(file(FileKind::PrivateKey)?)?,
+            KeyFolder => file(FileKind::PrivateKey).and(files.folder())?.to_owned(),
+            KeyFileReference => format!("@file:{}", file(FileKind::PrivateKey)?),
             KeyId => self.key()?.id.as_str().to_owned(),
             IssuerId => self.key()?.issuer()?.as_str().to_owned(),
+            IndividualWord => {
+                self.key().filter(|key| key.issuer().is_none()).map(|_| "individual".to_owned())?
+            }
             EnterpriseYesNo => yes_no(self.key()?.enterprise).to_owned(),
             EnterpriseTrueFalse => self.key()?.enterprise.to_string(),
-            FastlaneKeyPath => self.file(FileKind::FastlaneKey)?.to_owned(),
+            TeamType => {
+                if self.key()?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned()
+            }
+            FastlaneKeyPath => file(FileKind::FastlaneKey)?.to_owned(),
             ApiKeyFalse => self.key().map(|_| false.to_string())?,
             Email => self.apple_id()?.email.expose_secret().to_owned(),
             AppleIdOne => self.apple_id().map(|_| "1".to_owned())?,
+            TeamId => self.team_id?.to_owned(),
             PhoneNumber => self.sms_default_phone_number?.to_owned(),
             SessionEnd => clock::rfc3339(self.session()?.expires_at?)?,
-            ConnectionUrl => url_of(self.file(FileKind::Connection)?)?,
-            Devices => self.file(FileKind::Devices)?.to_owned(),
-            DeviceList => self.file(FileKind::DeviceList)?.to_owned(),
+            ConnectionUrl => url_of(file(FileKind::Connection)?)?,
+            Devices => file(FileKind::Devices)?.to_owned(),
+            DeviceList => file(FileKind::DeviceList)?.to_owned(),
             TokenEnd => clock::rfc3339(self.token?.expires_at)?,
         };
         Some(plain.into())
+    }
+
+    fn credential(self) -> Option<&'a Credential> {
+        self.found.map(|found| &found.credential)
     }
 
     fn key(self) -> Option<&'a ApiKey> {
@@ -165,10 +251,6 @@ impl<'a> Run<'a> {
 
     fn session(self) -> Option<&'a Session> {
         self.apple_id()?.session.as_ref()
-    }
-
-    fn file(self, file: FileKind) -> Option<&'a str> {
-        self.files.path(file)
     }
 
     fn method(self) -> &'static str {
@@ -190,21 +272,4 @@ impl<'a> Run<'a> {
 
 fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_files_that_a_chosen_output_names_are_written() {
-        let credential_files = |tool| {
-            let mut files = files(&BTreeSet::from([tool]));
-            files.retain(|file| !matches!(file, FileKind::Devices | FileKind::DeviceList));
-            files.into_iter().collect::<Vec<_>>()
-        };
-        assert_eq!(credential_files(Tool::Xcode), [FileKind::PrivateKey]);
-        assert_eq!(credential_files(Tool::Connection), [FileKind::Connection]);
-        assert_eq!(credential_files(Tool::Fastlane), [FileKind::PrivateKey, FileKind::FastlaneKey]);
-    }
 }

@@ -43,8 +43,10 @@ TOOLS = {
     'APPLE_API_ISSUER' => ISSUER_ID,
     'APPLE_API_KEY_ENTERPRISE' => ->(c, run) { c['enterprise'] ? 'yes' : 'no' if run.api_key? }
   },
+  'fastlane_api_key_path' => {
+    'APP_STORE_CONNECT_API_KEY_PATH' => ->(_, run) { run.file('APP_STORE_CONNECT_API_KEY_PATH') if run.api_key? }
+  },
   'fastlane' => {
-    'APP_STORE_CONNECT_API_KEY_PATH' => ->(_, run) { run.file('APP_STORE_CONNECT_API_KEY_PATH') if run.api_key? },
     'APP_STORE_CONNECT_API_KEY_KEY_ID' => KEY_ID,
     'APP_STORE_CONNECT_API_KEY_ISSUER_ID' => ISSUER_ID,
     'APP_STORE_CONNECT_API_KEY_KEY_FILEPATH' => KEY_PATH,
@@ -68,13 +70,23 @@ TOOLS = {
     'SPACESHIP_CONNECT_API_KEY_FILEPATH' => KEY_PATH,
     'SPACESHIP_CONNECT_API_IN_HOUSE' => IN_HOUSE
   },
-  'asc' => { 'ASC_KEY_ID' => KEY_ID, 'ASC_ISSUER_ID' => ISSUER_ID, 'ASC_PRIVATE_KEY_PATH' => KEY_PATH },
+  'asc' => {
+    'ASC_KEY_ID' => KEY_ID,
+    'ASC_ISSUER_ID' => ISSUER_ID,
+    'ASC_PRIVATE_KEY_PATH' => KEY_PATH,
+    'ASC_KEY_TYPE' => ->(_, run) { 'individual' if run.individual_key? }
+  },
   'codemagic' => {
     'APP_STORE_CONNECT_KEY_IDENTIFIER' => KEY_ID,
     'APP_STORE_CONNECT_ISSUER_ID' => ISSUER_ID,
     'APP_STORE_CONNECT_PRIVATE_KEY' => ->(_, run) { "@file:#{run.key_path}" if run.api_key? }
   },
-  'expo' => { 'EXPO_ASC_KEY_ID' => KEY_ID, 'EXPO_ASC_ISSUER_ID' => ISSUER_ID, 'EXPO_ASC_API_KEY_PATH' => KEY_PATH },
+  'expo' => {
+    'EXPO_ASC_KEY_ID' => KEY_ID,
+    'EXPO_ASC_ISSUER_ID' => ISSUER_ID,
+    'EXPO_ASC_API_KEY_PATH' => KEY_PATH,
+    'EXPO_APPLE_TEAM_TYPE' => ->(c, run) { c['enterprise'] ? 'IN_HOUSE' : 'COMPANY_OR_ORGANIZATION' if run.api_key? }
+  },
   'tauri' => { 'APPLE_API_KEY' => KEY_ID, 'APPLE_API_ISSUER' => ISSUER_ID, 'APPLE_API_KEY_PATH' => KEY_PATH },
   'electron' => { 'APPLE_API_KEY' => KEY_PATH, 'APPLE_API_KEY_ID' => KEY_ID, 'APPLE_API_ISSUER' => ISSUER_ID }
 }.freeze
@@ -127,6 +139,10 @@ class Run
     @credential && @credential['kind'] == 'api_key'
   end
 
+  def individual_key?
+    api_key? && @credential['issuer_id'].nil?
+  end
+
   # With an Apple ID, where there is a session to ask about.
   def verified
     asked = api_key? || (@credential['session'] && !@expected.fetch('outputs', {}).key?('FASTLANE_SESSION'))
@@ -134,7 +150,7 @@ class Run
   end
 
   def tools
-    @expected.fetch('export_for', 'bitrise,fastlane,xcode').split(',')
+    @expected.fetch('export_for', 'bitrise,fastlane,fastlane_api_key_path,xcode').split(',')
   end
 
   def devices?
@@ -158,7 +174,7 @@ class Run
   end
 
   def key_path
-    File.join(folder, "AuthKey_#{@credential['key_id']}.p8")
+    File.join(folder, "#{individual_key? ? 'ApiKey' : 'AuthKey'}_#{@credential['key_id']}.p8")
   end
 
   # Named as the Step likes, but in the folder.

@@ -7,6 +7,10 @@ use std::fmt;
 use crate::apple::private_key::PrivateKey;
 use crate::redaction::{self, Show, Text, is_path_like, may_hold_secret, sentences};
 
+/// How the files of keys are called, before the underscore and the ID.
+const TEAM_FILE: &str = "AuthKey";
+const INDIVIDUAL_FILE: &str = "ApiKey";
+
 /// A complete API key, ready to be written out and to sign with.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
@@ -31,6 +35,17 @@ pub enum Owner {
 }
 
 impl ApiKey {
+    /// `AuthKey_<ID>.p8`, the name that altool and Bitrise's Steps expect, and for an individual key
+    /// `ApiKey_<ID>.p8`, as altool looks for it and App Store Connect names its download.
+    #[must_use]
+    pub(crate) fn file_name(&self) -> String {
+        let start = match self.owner {
+            Owner::Team(_) => TEAM_FILE,
+            Owner::Individual => INDIVIDUAL_FILE,
+        };
+        format!("{start}_{}.p8", self.id.0)
+    }
+
     /// The issuer ID, which individual keys do not have.
     #[must_use]
     pub(crate) fn issuer(&self) -> Option<&IssuerId> {
@@ -108,7 +123,7 @@ impl fmt::Display for Shape {
 }
 
 /// What is put into the field of an ID most often, by name.
-fn misplaced(value: &str) -> Option<&'static str> {
+pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
     let is_email = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     match value {
         _ if may_hold_secret(value) => Some("a private key"),
@@ -138,12 +153,6 @@ impl KeyId {
             return Err(WrongField::NoKeyId { found });
         }
         Ok(Self(value.to_owned()))
-    }
-
-    /// `AuthKey_<ID>.p8`: the name that altool and Bitrise's Steps expect.
-    #[must_use]
-    pub(crate) fn file_name(&self) -> String {
-        format!("AuthKey_{}.p8", self.0)
     }
 
     /// Whether it has the form of every key ID seen so far: 10 upper-case letters and digits.
@@ -220,8 +229,8 @@ impl KeyFileName {
         }
         let id = KeyId::parse(id).ok()?;
         match kind {
-            "AuthKey" => Some(Self::Team(id)),
-            "ApiKey" => Some(Self::Individual(id)),
+            TEAM_FILE => Some(Self::Team(id)),
+            INDIVIDUAL_FILE => Some(Self::Individual(id)),
             "SubscriptionKey" => Some(Self::InAppPurchase),
             _ => None,
         }

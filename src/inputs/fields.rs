@@ -10,6 +10,7 @@ use super::field::{Field, Shown};
 use super::key_location::TypedLocation;
 use super::numbers::{TokenLifetime, WarningDays};
 use super::phone_number::PhoneNumber;
+use super::team_ids::TeamId;
 use super::tools::Tools;
 use super::{Action, IfMissing, KeyType};
 use crate::apple::api_key::{IssuerId, KeyId};
@@ -54,6 +55,7 @@ fields! {
     app_password: Field<AppPassword>,
     fastlane_session: Field<SecretString>,
     sms_default_phone_number: Field<PhoneNumber>,
+    team_id: Field<TeamId>,
     export_for: Field<Tools>,
     #[serde(deserialize_with = "yes_or_no")]
     export_token: bool,

@@ -141,18 +141,19 @@ fn no_choice(value: &str, input: &Declared<'_>) -> Text {
         return problem;
     }
     // What is nearly one of them is a slip; what is not may be meant for another field, maybe a secret one.
-    let is_slip = input
-        .value_options
-        .iter()
-        .any(|option| strsim::damerau_levenshtein(&value.to_ascii_lowercase(), option) <= option.len() / 3);
-    if is_slip {
+    if input.value_options.iter().any(|option| is_slip(value, option)) {
         text!("is \"{}\": use one of {}", redaction::checked(value, is_word), expected)
     } else {
         text!("has a value that it cannot have: use one of {}", expected)
     }
 }
 
+/// Whether a value is nearly this known one, and so nothing secret.
+pub(super) fn is_slip(value: &str, known: &str) -> bool {
+    is_word(value) && strsim::damerau_levenshtein(&value.to_ascii_lowercase(), known) <= known.len() / 3
+}
+
 /// Letters, digits and underscores, as in the values that `step.yml` lists.
-fn is_word(value: &str) -> bool {
+pub(super) fn is_word(value: &str) -> bool {
     value.len() <= 20 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

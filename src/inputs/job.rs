@@ -12,14 +12,13 @@ use super::problems::{Problems, names};
 use super::unfilled;
 use super::{
     Action, ApiKeyInputs, AppleIdInputs, Build, BuildLocation, InputCredential, Inputs, Job, KeyLocation,
-    KeyType, RemoveInputs, Services, tool_names,
+    KeyType, RemoveInputs, Services,
 };
 use crate::apple::api_key::KeyFileName;
 use crate::credential::{Source, Toggle};
 use crate::host::Host;
 use crate::redaction::Text;
 use crate::text;
-use crate::tools::{self, Tool};
 
 impl Job {
     /// Understands and checks the inputs.
@@ -115,7 +114,11 @@ impl Fields {
                 .sms_default_phone_number
                 .take("sms_default_phone_number", problems)
                 .map(|number| number.0),
-            export_for: self.tools(problems),
+            team_id: self.team_id.take("team_id", problems).map(|team| team.0),
+            export_for: self
+                .export_for
+                .require("export_for", problems)
+                .map_or_else(Vec::new, |tools| tools.0),
             export_for_is_chosen: changed.contains("export_for"),
             // What is not used is not checked.
             export_token: if self.export_token {
@@ -266,14 +269,6 @@ impl Fields {
             },
             api_token: self.build_api_token.take("build_api_token", problems),
         })
-    }
-
-    fn tools(&mut self, problems: &mut Problems) -> BTreeSet<Tool> {
-        let tools = self.export_for.take("export_for", problems).map(|tools| tools.0).unwrap_or_default();
-        if let Some((name, one, other)) = tools::conflict(&tools) {
-            problems.add("export_for", text!("names {}, which want different values in {}: choose one of the two, or run the Step twice and rename the outputs", tool_names(&[one, other]), name));
-        }
-        tools
     }
 
     fn services(&mut self, problems: &mut Problems) -> Option<Services> {

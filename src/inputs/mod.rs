@@ -14,10 +14,10 @@ mod key_location;
 mod numbers;
 mod phone_number;
 mod problems;
+mod team_ids;
 mod tools;
 mod unfilled;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::apple::api_key::{IssuerId, KeyId};
 use crate::credential::Toggle;
 use crate::redaction::Text;
-use crate::tools::Tool;
+use crate::tools::{Fact, Tool};
 
 #[cfg(test)]
 pub(crate) use given::Defect;
@@ -61,8 +61,10 @@ pub struct Inputs {
     pub credential: Option<InputCredential>,
     /// For a connected Apple ID that has none.
     pub app_password: Option<SecretString>,
+    pub team_id: Option<String>,
     pub sms_default_phone_number: Option<String>,
-    pub export_for: BTreeSet<Tool>,
+    /// In the order of the table of tools.
+    pub export_for: Vec<&'static Tool>,
     /// Whether the user chose them: the default also names tools that this credential is not for.
     pub export_for_is_chosen: bool,
     /// The lifetime of the token to export, if one is.
@@ -83,7 +85,8 @@ impl Inputs {
     /// Whether the session of an Apple ID is needed: only where fastlane is to use it.
     #[must_use]
     pub fn needs_session(&self) -> bool {
-        self.export_for.contains(&Tool::Fastlane)
+        let mut outputs = self.export_for.iter().flat_map(|tool| tool.outputs());
+        outputs.any(|(_, fact)| fact == Fact::SessionCookies)
     }
 }
 

@@ -1,35 +1,55 @@
 //! Input `export_for`.
 
-use std::collections::BTreeSet;
-
 use super::field::InputValue;
-use crate::redaction::Text;
+use super::given::{is_slip, is_word};
+use crate::redaction::{self, Text};
 use crate::text;
-use crate::tools::{self, Tool};
+use crate::tools::{TOOLS, Tool, called, split_list};
 
-/// The tools that get variables of their own.
+/// The tools that get variables of their own, in the order of the table.
 #[derive(Debug)]
-pub(super) struct Tools(pub(super) BTreeSet<Tool>);
+pub(super) struct Tools(pub(super) Vec<&'static Tool>);
+
+/// So many unknown names are told; the rest will be wrong for the same reason.
+const MAX_UNKNOWN: usize = 3;
 
 impl InputValue for Tools {
     fn parse(value: &str) -> Result<Self, Text> {
-        tools::parse_list(value).map(Self).map_err(|position| {
-            let names: Vec<_> = Tool::ALL.iter().map(|tool| text!("{}", tool.name())).collect();
-            text!(
-                "has an unknown tool (the name number {}): use a list of {}",
-                position,
-                Text::join(&names, ", ")
-            )
-        })
+        let unknown: Vec<_> = split_list(value)
+            .zip(1_usize..)
+            .filter(|(name, _)| called(name).is_none())
+            .map(|(name, place)| unknown(name, place))
+            .take(MAX_UNKNOWN)
+            .collect();
+        if !unknown.is_empty() {
+            let what = if unknown.len() == 1 { "an unknown tool" } else { "unknown tools" };
+            let unknown = Text::join(&unknown, "; ");
+            return Err(text!("names {} ({}): use a list of {}", what, unknown, names(TOOLS)));
+        }
+        let chosen: Vec<_> = split_list(value).filter_map(called).collect();
+        if chosen.is_empty() {
+            return Err(text!("names no tool: use a list of {}", names(TOOLS)));
+        }
+        Ok(Self(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect()))
     }
 
     fn shown(&self) -> Text {
-        names(&self.0)
+        names(self.0.iter().copied())
+    }
+}
+
+/// By its place in the list, from 1. A name that is nearly a known one is a slip; any other may be
+/// meant for another field, maybe a secret one.
+fn unknown(name: &str, place: usize) -> Text {
+    let known = TOOLS.iter().flat_map(Tool::called).find(|known| is_slip(name, known));
+    match known {
+        Some(known) => text!("\"{}\", did you mean {}?", redaction::checked(name, is_word), known),
+        None => text!("number {} in the list", place),
     }
 }
 
 /// ``"fastlane, asc"``
 pub(crate) fn names<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Text {
-    let names: Vec<_> = tools.into_iter().map(|tool| text!("{}", tool.name())).collect();
+    let names: Vec<_> = tools.into_iter().map(|tool| text!("{}", tool.name)).collect();
     Text::join(&names, ", ")
 }

@@ -12,10 +12,10 @@ use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Kind, Source, Toggle};
 use crate::inputs::{Given, Inputs, tool_names};
 use crate::journal::Journal;
-use crate::outputs::Outputs;
+use crate::outputs::{Outputs, Unserved};
 use crate::redaction::{self, Text};
 use crate::text;
-use crate::tools::Tool;
+use crate::tools::{Fact, Login};
 use crate::verify::Verification;
 
 /// What was found out so far; what is missing when a run fails is not in the summary.
@@ -125,29 +125,40 @@ impl Report {
                 }
                 if key.issuer().is_none() {
                     self.journal.say(&text!(
-                        "- An individual key cannot provision (certificates, profiles, devices), and Bitrise's own Steps cannot use it: they ask for an issuer."
+                        "- An individual key cannot provision (certificates, profiles, devices). Bitrise's own Steps and xcodebuild cannot use it: they ask for an issuer."
                     ));
-                    self.useless_for(inputs, "individual API key", |tool| !tool.takes_individual_key());
                 }
             }
             Credential::AppleId(apple_id) => {
                 self.journal.fact("Apple ID", redaction::email(apple_id.email.expose_secret()));
                 self.journal.fact("Session", session(apple_id, now));
-                self.useless_for(inputs, "Apple ID", |tool| !tool.takes_apple_id());
                 self.session_end(apple_id, inputs.session_expiry_warning_days, now);
             }
         }
     }
 
-    /// Warns of tools that the user chose, and that this credential is not for. The default also
-    /// names tools for other credentials, and nobody chose it.
-    fn useless_for(&mut self, inputs: &Inputs, what: &'static str, cannot: fn(Tool) -> bool) {
-        let useless: Vec<_> = inputs.export_for.iter().filter(|tool| cannot(**tool)).collect();
-        if inputs.export_for_is_chosen && !useless.is_empty() {
+    /// Warns of tools that the user chose, and that get no credential. The default also names tools
+    /// for other credentials, and nobody chose it.
+    pub(crate) fn unserved(&mut self, unserved: &[Unserved], found: Option<&Found>, inputs: &Inputs) {
+        let Some(found) = found.filter(|_| inputs.export_for_is_chosen) else { return };
+        let useless: Vec<_> = unserved.iter().filter(|of| of.missing.is_empty()).map(|of| of.tool).collect();
+        if !useless.is_empty() {
             self.journal.warn(text!(
-                "An {} is of no use to some of the tools in `export_for`: {}.",
-                what,
-                tool_names(useless.iter().copied())
+                "{} is of no use to some of the tools in `export_for`: {}.",
+                match Login::of(&found.credential) {
+                    Login::TeamKey => "An API key",
+                    Login::IndividualKey => "An individual API key",
+                    Login::AppleId => "An Apple ID",
+                },
+                tool_names(useless)
+            ));
+        }
+        for Unserved { tool, missing } in unserved.iter().filter(|of| !of.missing.is_empty()) {
+            let ways: Vec<_> = missing.iter().map(|facts| conditions(facts)).collect();
+            self.journal.warn(text!(
+                "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
+                tool.name,
+                Text::join(&ways, ", or ")
             ));
         }
     }
@@ -202,6 +213,13 @@ impl Report {
         };
         self.removal = Some(text!("{} {}", folder, outputs));
     }
+}
+
+/// ``"`team_id` and an app-specific password (`app_password`)"``
+fn conditions(facts: &[Fact]) -> Text {
+    let conditions: Vec<_> =
+        facts.iter().filter_map(|fact| fact.condition()).map(|what| text!("{}", what)).collect();
+    Text::join(&conditions, " and ")
 }
 
 fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {

@@ -59,7 +59,8 @@ fn with_inputs(step: Step) -> Step {
 fn scenarios() -> Vec<(&'static str, Step)> {
     let on = |body: &Value, behaviours: Vec<Behaviour>| Step::new().connected_with(body, behaviours);
     let damaged = |field: &str, value: Value| on(&all([connected(), json!({ field: value })]), vec![]);
-    let every_tool = "bitrise fastlane xcode connection spaceship asc codemagic expo tauri";
+    let every_tool =
+        "bitrise fastlane fastlane_api_key_path xcode connection spaceship asc codemagic expo tauri";
     let expired = json!({"connection_expiry_date": "2024-02-29T12:00:00Z"});
     vec![
         ("connected key", on(&connected(), vec![]).set("export_for", every_tool).set("export_token", "yes")),

@@ -84,8 +84,7 @@ fn sorted(mut cookies: Vec<Value>) -> Vec<Value> {
 
 /// The names of the Step's outputs.
 fn keys() -> Vec<&'static str> {
-    let names: BTreeSet<&str> = tools::TABLE.iter().map(|output| output.name).collect();
-    names.into_iter().collect()
+    tools::output_names()
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod key_locations;
 mod log;
 mod outputs;
 mod precedence;
-mod readme;
+mod reference;
 mod removal;
 mod runs;
 mod sessions;

@@ -1,5 +1,8 @@
 //! Every row of the contract's table of outputs: when, what value, how marked.
 
+use std::collections::BTreeSet;
+
+use apple_services_connection::tools::TOOLS;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -15,6 +18,7 @@ const API_KEY_OUTPUTS: [&str; 16] = [
     "APPLE_AUTH_METHOD",
     "APPLE_AUTH_SOURCE",
     "APPLE_AUTH_VERIFIED",
+    "APPLE_CREDENTIALS_DIR",
     "APPLE_API_KEY_PATH",
     "APPLE_API_KEY_URL",
     "APPLE_API_KEY_ID",
@@ -27,7 +31,6 @@ const API_KEY_OUTPUTS: [&str; 16] = [
     "APP_STORE_CONNECT_API_KEY_KEY_FILEPATH",
     "APP_STORE_CONNECT_API_KEY_IN_HOUSE",
     "PRECHECK_INCLUDE_IN_APP_PURCHASES",
-    "APPLE_CREDENTIALS_DIR",
 ];
 
 const SECRETS: [&str; 3] =
@@ -135,12 +138,12 @@ fn an_apple_id_exports_exactly_the_apple_id_outputs() {
             "APPLE_AUTH_METHOD",
             "APPLE_AUTH_SOURCE",
             "APPLE_AUTH_VERIFIED",
+            "APPLE_SESSION_EXPIRES_AT",
             "FASTLANE_USER",
             "FASTLANE_PASSWORD",
             "FASTLANE_SESSION",
             "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
             "SPACESHIP_SKIP_2FA_UPGRADE",
-            "APPLE_SESSION_EXPIRES_AT",
         ]
     );
     assert_eq!(outcome.expect("FASTLANE_USER"), CONNECTED_APPLE_ID);
@@ -292,20 +295,20 @@ fn the_outputs_are_those_that_step_yml_declares() {
         .map(|output| output.as_mapping().unwrap().keys().next().unwrap().as_str().unwrap().to_owned())
         .collect();
     let device = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
-    let everything = |credential, tools| {
+    let everything = |credential, tools: &str| {
         let step = Step::new().connected(&all([credential, device.clone()])).set("export_for", tools);
-        step.set("sms_default_phone_number", "+81-80-1234-5678")
+        step.set("sms_default_phone_number", "+81-80-1234-5678").set("team_id", "TEAM123456")
     };
-    let tools = "bitrise fastlane xcode connection spaceship asc codemagic expo tauri";
-    let key = everything(api_key(), tools).set("export_token", "yes").passes();
-    let id = everything(apple_id(), "fastlane").passes();
-    let mut exported = keys(&key);
-    exported.extend(keys(&id).into_iter().filter(|name| !keys(&key).contains(name)));
-    let sorted = |mut names: Vec<String>| {
-        names.sort();
-        names
-    };
-    assert_eq!(sorted(exported), sorted(declared));
+    // With a key, these two do not go together.
+    let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+    let with_key: Vec<_> = tools.iter().copied().filter(|tool| *tool != "electron").collect();
+    let (tools, with_key) = (tools.join(","), with_key.join(","));
+    let key = everything(api_key(), &with_key).set("export_token", "yes").passes();
+    let id = everything(apple_id(), &tools).passes();
+    let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
+    let individual = individual.set("export_for", &with_key).passes();
+    let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(keys).collect();
+    assert_eq!(exported, declared.into_iter().collect());
 }
 
 #[test]

@@ -6,15 +6,19 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stand_in::Account;
 
+use apple_services_connection::tools::{Login, TOOLS, Tool};
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
-    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step,
-    account, account_of, all, api_key, apple_id, mode, names_in, pem, spaceauth,
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
+    CONNECTED_PASSWORD, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key,
+    apple_id, mode, names_in, pem, spaceauth,
 };
 
 /// For the workflow itself, whatever tool is chosen.
 const ALWAYS: [&str; 4] =
     ["APPLE_AUTH_METHOD", "APPLE_AUTH_SOURCE", "APPLE_AUTH_VERIFIED", "APPLE_CREDENTIALS_DIR"];
+
+const SESSION_END: &str = "APPLE_SESSION_EXPIRES_AT";
 
 fn for_tools(tools: &str) -> Outcome {
     Step::new().connected(&api_key()).set("export_for", tools).passes()
@@ -36,7 +40,7 @@ fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
     let key_file = format!("AuthKey_{CONNECTED_KEY_ID}.p8");
     let (id, issuer) = (CONNECTED_KEY_ID, CONNECTED_ISSUER);
     // `PATH` stands for the path of the .p8.
-    let rows: [(&str, &[(&str, &str)]); 6] = [
+    let rows: [(&str, &[(&str, &str)]); 7] = [
         (
             "spaceship",
             &[
@@ -57,10 +61,19 @@ fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
         ),
         (
             "expo",
-            &[("EXPO_ASC_KEY_ID", id), ("EXPO_ASC_ISSUER_ID", issuer), ("EXPO_ASC_API_KEY_PATH", "PATH")],
+            &[
+                ("EXPO_ASC_KEY_ID", id),
+                ("EXPO_ASC_ISSUER_ID", issuer),
+                ("EXPO_ASC_API_KEY_PATH", "PATH"),
+                ("EXPO_APPLE_TEAM_TYPE", "COMPANY_OR_ORGANIZATION"),
+            ],
         ),
         ("tauri", &[("APPLE_API_KEY", id), ("APPLE_API_ISSUER", issuer), ("APPLE_API_KEY_PATH", "PATH")]),
         ("electron", &[("APPLE_API_KEY", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)]),
+        (
+            "xcodebuild",
+            &[("APPLE_API_KEY_PATH", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)],
+        ),
     ];
     for (tool, names) in rows {
         let outcome = for_tools(tool);
@@ -76,29 +89,59 @@ fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
 #[test]
 fn the_list_of_tools_takes_commas_blanks_and_newlines_and_tools_add_up() {
     let expected: Vec<String> = of_tool(&for_tools("asc,expo")).into_keys().collect();
-    assert_eq!(expected.len(), 6);
-    for list in ["asc expo", "expo\nasc", " asc ,\n expo ,"] {
+    assert_eq!(expected.len(), 7);
+    for list in ["asc expo", "expo\nasc", " asc ,\n expo ,", "asc;expo", "; expo ;,asc;"] {
         assert_eq!(of_tool(&for_tools(list)).into_keys().collect::<Vec<_>>(), expected, "{list:?}");
     }
     let xcode = of_tool(&for_tools("xcode"));
     assert_eq!(xcode.into_keys().collect::<Vec<_>>(), ["API_PRIVATE_KEYS_DIR"]);
-    let fastlane = for_tools("fastlane");
-    assert_eq!(
-        credential_files(&fastlane),
-        [format!("AuthKey_{CONNECTED_KEY_ID}.p8"), "fastlane_api_key.json".to_owned()]
-    );
 }
 
 #[test]
-fn no_tool_at_all_exports_the_workflows_own_outputs_and_writes_nothing() {
-    let outcome = for_tools(",");
-    assert!(of_tool(&outcome).is_empty() && outcome.leftovers.is_empty(), "{:?}", outcome.entries());
+fn aliases_and_capital_letters_name_the_same_tools() {
+    for (alias, tool) in [
+        ("cargo-packager", "tauri"),
+        ("altool", "xcode"),
+        ("notarytool", "bitrise"),
+        ("XcodeBuild", "xcodebuild"),
+        ("Electron-Builder", "electron"),
+        ("EAS;altool", "expo xcode"),
+    ] {
+        let names = |tools| of_tool(&for_tools(tools)).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(alias), names(tool), "{alias}");
+    }
+}
+
+/// fastlane takes an `api_key_path` beside an `api_key` for a conflict, so it can be left out.
+#[test]
+fn the_path_that_conflicts_with_api_key_is_a_tool_of_its_own_and_one_of_the_default() {
+    const CONFLICTING: &str = "APP_STORE_CONNECT_API_KEY_PATH";
+    let by_default = Step::new().connected(&api_key()).passes();
+    assert!(by_default.output(CONFLICTING).is_some());
+    let without = for_tools("bitrise,fastlane,xcode");
+    let mut of_default = of_tool(&by_default);
+    of_default.remove(CONFLICTING);
+    assert!(of_default.into_keys().eq(of_tool(&without).into_keys()));
+    assert_eq!(credential_files(&without), [format!("AuthKey_{CONNECTED_KEY_ID}.p8")]);
+    let alone = for_tools("fastlane_api_key_path");
+    assert_eq!(of_tool(&alone).into_keys().collect::<Vec<_>>(), [CONFLICTING]);
+    assert_eq!(credential_files(&alone), ["fastlane_api_key.json"]);
 }
 
 #[test]
-fn an_unknown_tool_is_an_error_that_lists_the_known_ones() {
-    let error = Step::new().set("export_for", "bitrise fastlan").fails();
-    assert_sentences("tools/unknown", [("export_for is bitrise fastlan", error)]);
+fn a_list_without_a_tool_or_with_an_unknown_one_is_an_error_that_lists_the_known_ones() {
+    let lists = [
+        "",
+        " , ;",
+        "bitrise fastlan",
+        "cargo-packer,Tauri,ascc",
+        "canary-secret",
+        "bitrise,canary-secret fastlan",
+        "canary-a canary-b canary-c canary-d canary-e",
+    ];
+    let said =
+        lists.map(|list| (format!("{list:?}"), Step::new().set("export_for", list).secret("canary").fails()));
+    assert_sentences("tools/unknown", said);
 }
 
 #[test]
@@ -108,17 +151,135 @@ fn two_tools_that_want_one_name_with_different_values_are_an_error_that_says_whi
     // The same name with the same value is none.
     for_tools("bitrise,tauri");
     for_tools("bitrise electron");
+    // With an Apple ID, the two have no name with different values.
+    let both = apple_id_of_a_team().set("export_for", "tauri,electron").passes();
+    let names: Vec<_> = of_tool(&both).into_keys().filter(|name| *name != SESSION_END).collect();
+    assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
 }
 
 #[test]
-fn a_chosen_tool_that_cannot_use_the_credential_is_named_in_a_warning() {
-    let apple_id = Step::new().connected(&apple_id()).set("export_for", "asc fastlane expo").passes();
-    // The connection's own format has no individual keys.
-    let individual = individual().set("export_for", "connection,bitrise").passes();
-    assert_eq!(individual.output("APPLE_CONNECTION_URL"), None);
-    assert_eq!(individual.output("BITRISE_PORTAL_DATA_JSON"), None);
-    let said = [("an Apple ID", apple_id), ("an individual key", individual)];
+fn a_chosen_tool_that_cannot_use_the_credential_is_named_in_a_warning_and_gets_nothing() {
+    let tools = every_tool_but_electron();
+    let of_an_apple_id = apple_id_of_a_team().set("export_for", &tools).passes();
+    let of_an_individual_key = individual().set("export_for", &tools).passes();
+    let electron = individual().set("export_for", "electron").passes();
+    assert_eq!(of_tool(&electron), BTreeMap::new());
+    let said = [
+        ("an Apple ID", &of_an_apple_id),
+        ("an individual key", &of_an_individual_key),
+        ("an individual key, for electron", &electron),
+    ];
     assert_sentences("tools/of_no_use", said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))));
+    for (outcome, login) in [
+        (&of_an_apple_id, Login::AppleId),
+        (&of_an_individual_key, Login::IndividualKey),
+        (&electron, Login::IndividualKey),
+    ] {
+        for tool in TOOLS.iter().filter(|tool| !tool.takes(login)) {
+            // Another tool may have the name, which takes such a credential.
+            let serves = |name: &str| {
+                let others = TOOLS.iter().filter(|other| other.takes(login));
+                others.flat_map(Tool::outputs).any(|(of, _)| of == name)
+            };
+            for (name, _) in tool.outputs().filter(|(name, _)| !serves(name)) {
+                assert_eq!(outcome.output(name), None, "{name}, of {}", tool.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_list_warns_of_nothing() {
+    for step in [Step::new().connected(&apple_id()), individual(), Step::new().connected(&api_key())] {
+        assert_eq!(step.passes().warnings(), Vec::<String>::new());
+    }
+}
+
+// --- Apple IDs
+
+const TEAM: &str = "TEAM123456";
+
+/// With everything that a tool can need.
+fn apple_id_of_a_team() -> Step {
+    Step::new().connected(&apple_id()).set("team_id", TEAM)
+}
+
+fn every_tool_but_electron() -> String {
+    let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
+    names.join(",")
+}
+
+#[test]
+fn an_apple_id_is_exported_to_expo_tauri_and_electron_by_their_names() {
+    let (id, password, app) = (CONNECTED_APPLE_ID, CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD);
+    let rows: [(&str, &[(&str, &str)]); 3] = [
+        (
+            "expo",
+            &[
+                ("EXPO_APPLE_ID", id),
+                ("EXPO_APPLE_PASSWORD", password),
+                ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", app),
+                ("EXPO_APPLE_TEAM_ID", TEAM),
+            ],
+        ),
+        ("tauri", &[("APPLE_ID", id), ("APPLE_PASSWORD", app), ("APPLE_TEAM_ID", TEAM)]),
+        ("electron", &[("APPLE_ID", id), ("APPLE_APP_SPECIFIC_PASSWORD", app), ("APPLE_TEAM_ID", TEAM)]),
+    ];
+    for (tool, names) in rows {
+        let outcome = apple_id_of_a_team().set("export_for", tool).passes();
+        let exported = outcome.entries().into_iter().map(|entry| (entry.key, entry.value));
+        let expected = names.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let own: BTreeMap<_, _> =
+            exported.filter(|(name, _)| names.iter().any(|(own, _)| own == name)).collect();
+        assert_eq!(own, expected.collect(), "{tool}");
+        assert_eq!(of_tool(&outcome).len(), names.len() + 1, "and the session's end");
+        assert_eq!(outcome.warnings(), Vec::<String>::new());
+        assert!(outcome.leftovers.is_empty());
+    }
+}
+
+#[test]
+fn an_apple_id_that_lacks_what_a_tool_needs_gives_it_nothing_and_the_warning_says_what_is_missing() {
+    let mut said = Vec::new();
+    let without = |field: &str| all([apple_id(), json!({ field: "" })]);
+    let neither = all([without("password"), json!({"app_specific_password": ""})]);
+    for (what, connection, team) in [
+        ("no team ID", apple_id(), ""),
+        ("no app-specific password", without("app_specific_password"), TEAM),
+        ("no app-specific password, no team ID", without("app_specific_password"), ""),
+        ("no password", without("password"), ""),
+        ("a session alone", neither, TEAM),
+    ] {
+        for tool in ["tauri", "electron", "expo"] {
+            let step = Step::new().connected(&connection).set("team_id", team).set("export_for", tool);
+            let outcome = step.passes();
+            let warnings = outcome.warnings().join("\n");
+            let names: Vec<_> = of_tool(&outcome).into_keys().collect();
+            let nothing = names.iter().all(|name| name == SESSION_END);
+            assert_ne!(warnings.is_empty(), nothing, "{tool}, {what}: {names:?}");
+            said.push((format!("{tool}, {what}"), warnings));
+        }
+    }
+    assert_sentences("tools/apple_id_lacks", said);
+}
+
+#[test]
+fn a_team_id_of_another_form_is_an_error() {
+    let wrong = ["team123456", "TEAM12345", "TEAM1234567", "Example Ltd.", "canary-secret"];
+    let said = wrong.map(|wrong| (wrong, Step::new().set("team_id", wrong).secret("canary").fails()));
+    assert_sentences("tools/team_id", said);
+}
+
+#[test]
+fn eas_cli_is_told_the_team_also_with_a_key() {
+    for (enterprise, kind) in [(false, "COMPANY_OR_ORGANIZATION"), (true, "IN_HOUSE")] {
+        let connected = all([api_key(), json!({"is_enterprise_account": enterprise})]);
+        let outcome =
+            Step::new().connected(&connected).set("team_id", TEAM).set("export_for", "expo").passes();
+        assert_eq!(outcome.expect("EXPO_APPLE_TEAM_ID"), TEAM);
+        assert_eq!(outcome.expect("EXPO_APPLE_TEAM_TYPE"), kind);
+        assert_eq!(outcome.output("EXPO_APPLE_ID"), None);
+    }
 }
 
 #[test]
@@ -318,7 +479,7 @@ fn individual() -> Step {
 #[test]
 fn an_individual_key_has_no_issuer_anywhere() {
     let outcome = individual()
-        .set("export_for", "bitrise,fastlane,xcode,spaceship,asc,codemagic,expo")
+        .set("export_for", "bitrise,fastlane,fastlane_api_key_path,xcode,spaceship,asc,codemagic,expo")
         .set("export_token", "yes")
         .passes();
     let issuers: Vec<_> =
@@ -332,6 +493,51 @@ fn an_individual_key_has_no_issuer_anywhere() {
     let token = outcome.expect("APP_STORE_CONNECT_TOKEN");
     assert_eq!((claims(&token)["sub"].as_str(), claims(&token).get("iss")), (Some("user"), None));
     assert!(is_accepted(&token, account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![])));
+}
+
+#[test]
+fn the_file_of_an_individual_key_is_called_as_altool_looks_for_it() {
+    let outcome = individual().passes();
+    let path = outcome.expect("APPLE_API_KEY_PATH");
+    assert_eq!(path, format!("{}/ApiKey_{INPUT_KEY_ID}.p8", outcome.expect("API_PRIVATE_KEYS_DIR")));
+    assert_eq!(outcome.expect("APPLE_API_KEY_URL"), format!("file://{path}"));
+    assert_eq!(outcome.expect("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH"), path);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), pem());
+}
+
+#[test]
+fn the_key_id_of_an_individual_key_stands_in_the_name_of_its_file() {
+    let step = Step::new().set("api_key_type", "individual").set("connection", "off").secret(pem());
+    let step = step.file(&format!("work/ApiKey_{INPUT_KEY_ID}.p8"), pem());
+    let outcome = step.set("api_key_path", format!("./ApiKey_{INPUT_KEY_ID}.p8")).passes();
+    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+}
+
+#[test]
+fn asc_is_told_of_an_individual_key_and_only_then() {
+    let individual = individual().set("export_for", "asc").passes();
+    let names: Vec<_> = of_tool(&individual).into_keys().collect();
+    assert_eq!(names, ["ASC_KEY_ID", "ASC_KEY_TYPE", "ASC_PRIVATE_KEY_PATH"]);
+    assert_eq!(individual.expect("ASC_KEY_TYPE"), "individual");
+    assert_eq!(for_tools("asc").output("ASC_KEY_TYPE"), None);
+}
+
+#[test]
+fn eas_cli_takes_a_key_without_an_issuer_for_an_individual_one() {
+    let outcome = individual().set("export_for", "expo").passes();
+    let names: Vec<_> = of_tool(&outcome).into_keys().collect();
+    assert_eq!(names, ["EXPO_APPLE_TEAM_TYPE", "EXPO_ASC_API_KEY_PATH", "EXPO_ASC_KEY_ID"]);
+    assert_eq!(outcome.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_exported_and_no_file_written_for_tools_that_refuse_an_individual_key() {
+    for tool in TOOLS.iter().filter(|tool| !tool.takes(Login::IndividualKey)) {
+        let outcome = individual().set("export_for", tool.name).passes();
+        assert_eq!(of_tool(&outcome), BTreeMap::new(), "{}", tool.name);
+        assert!(outcome.leftovers.is_empty(), "{}: {:?}", tool.name, outcome.leftovers);
+        assert!(outcome.warnings().concat().contains(tool.name), "{}", tool.name);
+    }
 }
 
 #[test]

@@ -18,14 +18,15 @@ use crate::step::content;
 /// The file in the folder of a run that takes its summary.
 pub(crate) const SUMMARY: &str = "summary.md";
 
-/// Outputs that the Bitrise CLI must redact, and no others.
-const SECRET_OUTPUTS: [&str; 5] = [
-    "FASTLANE_PASSWORD",
-    "FASTLANE_SESSION",
-    "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
-    "BITRISE_PORTAL_DATA_JSON",
-    "APP_STORE_CONNECT_TOKEN",
-];
+/// Outputs that the Bitrise CLI must redact, and no others: those that `step.yml` calls sensitive.
+static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let step_yml: serde_yaml::Value = serde_yaml::from_str(include_str!("../../../step.yml")).unwrap();
+    let outputs = step_yml["outputs"].as_sequence().unwrap().iter();
+    let secret = outputs.filter(|output| output["opts"]["is_sensitive"] == true);
+    let names =
+        secret.flat_map(|output| output.as_mapping().unwrap().keys()).filter_map(|name| name.as_str());
+    names.filter(|name| *name != "opts").map(str::to_owned).collect()
+});
 
 /// A value in the envstore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +176,7 @@ impl Outcome {
         let text = self.envstore_text.as_deref().unwrap_or_default();
         let entries = self.entries();
         for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
-            let secret = SECRET_OUTPUTS.contains(&entry.key.as_str());
+            let secret = SECRET_OUTPUTS.contains(&entry.key);
             assert_eq!(entry.is_expand, Some(false), "{entry:?}");
             assert_eq!(entry.is_sensitive.unwrap_or(false), secret, "{entry:?}");
             // YAML 1.1 would make something else of `no`, `0123` or `1_000`.
@@ -269,7 +270,7 @@ fn read_back_with_envman(envstore: &Path, entries: &[Entry], kept: &[Entry]) {
     let (all, secret) = (print(&[]), print(&["--sensitive-only"]));
     for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
         assert_eq!(all.get(&entry.key), Some(&entry.value), "{} as envman reads it", entry.key);
-        let is_secret = SECRET_OUTPUTS.contains(&entry.key.as_str());
+        let is_secret = SECRET_OUTPUTS.contains(&entry.key);
         assert_eq!(secret.contains_key(&entry.key), is_secret, "{} as envman marks it", entry.key);
     }
 }

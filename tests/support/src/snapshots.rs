@@ -43,10 +43,12 @@ pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display
     assert_same(&format!("sentences/{name}.txt"), &text);
 }
 
-/// Compares a document with the file of that name.
+/// Compares a page of the documentation, by its path in the repository.
 #[track_caller]
-pub fn assert_document(name: &str, text: &str) {
-    assert_same(name, text);
+pub fn assert_document(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    let expected = Data::read_from(&path, None).raw();
+    Assert::new().action_env("SNAPSHOTS").eq(text.to_owned().into_data(), expected);
 }
 
 #[track_caller]

@@ -1,0 +1,173 @@
+//! The tools and the names that they read, as their own documentation and sources have them.
+//!
+//! A tool is added by adding it here, and its outputs to `step.yml`: see `CONTRIBUTING.md`.
+
+use super::Names::{Beside, Each, Together};
+use super::fact::Fact::{
+    ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
+    DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
+    IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
+    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+};
+use super::{Output, Tool};
+
+/// For the workflow itself: exported whatever tools are chosen.
+pub const WORKFLOW: &[Output] = &[
+    ("APPLE_AUTH_METHOD", Method),
+    ("APPLE_AUTH_SOURCE", CredentialSource),
+    ("APPLE_AUTH_VERIFIED", Verified),
+    ("APPLE_SESSION_EXPIRES_AT", SessionEnd),
+    ("APPLE_TEST_DEVICES_PATH", Devices),
+    ("APPLE_TEST_DEVICE_LIST_PATH", DeviceList),
+    ("APP_STORE_CONNECT_TOKEN", Token),
+    ("APP_STORE_CONNECT_TOKEN_EXPIRES_AT", TokenEnd),
+    ("APPLE_CREDENTIALS_DIR", CredentialsFolder),
+];
+
+/// All tools, in the order of `step.yml`.
+pub const TOOLS: &[Tool] = &[
+    Tool {
+        name: "bitrise",
+        aliases: &["notarytool"],
+        readers: "Bitrise Steps with inputs for an API key, notarytool, scripts",
+        names: &[Each(&[
+            ("APPLE_API_KEY_PATH", KeyPath),
+            ("APPLE_API_KEY_URL", KeyUrl),
+            ("APPLE_API_KEY_ID", KeyId),
+            ("APPLE_API_ISSUER", IssuerId),
+            ("APPLE_API_KEY_ENTERPRISE", EnterpriseYesNo),
+        ])],
+    },
+    Tool {
+        name: "xcodebuild",
+        aliases: &[],
+        readers: "xcodebuild",
+        names: &[Together(&[
+            ("APPLE_API_KEY_PATH", KeyPath),
+            ("APPLE_API_KEY_ID", KeyId),
+            ("APPLE_API_ISSUER", IssuerId),
+        ])],
+    },
+    Tool {
+        name: "xcode",
+        aliases: &["altool"],
+        readers: "altool",
+        names: &[Each(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
+    },
+    // A tool of its own, since a lane that passes `api_key` itself must not see it: fastlane takes
+    // the two for a conflict.
+    Tool {
+        name: "fastlane_api_key_path",
+        aliases: &[],
+        readers: "fastlane's actions with the option `api_key_path`, in lanes that do not pass `api_key`",
+        names: &[Each(&[("APP_STORE_CONNECT_API_KEY_PATH", FastlaneKeyPath)])],
+    },
+    Tool {
+        name: "fastlane",
+        aliases: &[],
+        readers: "fastlane",
+        names: &[
+            Each(&[
+                ("APP_STORE_CONNECT_API_KEY_KEY_ID", KeyId),
+                ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", IssuerId),
+                ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", KeyPath),
+                ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", EnterpriseTrueFalse),
+                ("PRECHECK_INCLUDE_IN_APP_PURCHASES", ApiKeyFalse),
+                ("FASTLANE_USER", Email),
+                ("FASTLANE_PASSWORD", Password),
+                ("FASTLANE_SESSION", SessionCookies),
+                ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", AppPassword),
+                ("SPACESHIP_SKIP_2FA_UPGRADE", AppleIdOne),
+            ]),
+            Beside(&[("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER", PhoneNumber)]),
+        ],
+    },
+    Tool {
+        name: "connection",
+        aliases: &[],
+        readers: "Bitrise Steps that only know the connection",
+        names: &[Each(&[
+            ("APPLE_CONNECTION_URL", ConnectionUrl),
+            ("BITRISE_PORTAL_DATA_JSON", ConnectionJson),
+        ])],
+    },
+    Tool {
+        name: "spaceship",
+        aliases: &[],
+        readers: "fastlane's library spaceship, without lanes",
+        names: &[Each(&[
+            ("SPACESHIP_CONNECT_API_KEY_ID", KeyId),
+            ("SPACESHIP_CONNECT_API_ISSUER_ID", IssuerId),
+            ("SPACESHIP_CONNECT_API_KEY_FILEPATH", KeyPath),
+            ("SPACESHIP_CONNECT_API_IN_HOUSE", EnterpriseTrueFalse),
+        ])],
+    },
+    Tool {
+        name: "asc",
+        aliases: &[],
+        readers: "asc (App Store Connect CLI)",
+        names: &[Each(&[
+            ("ASC_KEY_ID", KeyId),
+            ("ASC_ISSUER_ID", IssuerId),
+            ("ASC_PRIVATE_KEY_PATH", KeyPath),
+            ("ASC_KEY_TYPE", IndividualWord),
+        ])],
+    },
+    Tool {
+        name: "codemagic",
+        aliases: &[],
+        readers: "Codemagic CLI tools",
+        names: &[Together(&[
+            ("APP_STORE_CONNECT_KEY_IDENTIFIER", KeyId),
+            ("APP_STORE_CONNECT_ISSUER_ID", IssuerId),
+            ("APP_STORE_CONNECT_PRIVATE_KEY", KeyFileReference),
+        ])],
+    },
+    // It takes a key without an issuer for an individual one:
+    // https://github.com/expo/eas-cli/blob/main/packages/eas-cli/src/credentials/ios/appstore/resolveCredentials.ts
+    Tool {
+        name: "expo",
+        aliases: &["eas"],
+        readers: "EAS CLI (Expo)",
+        names: &[
+            Each(&[
+                ("EXPO_ASC_KEY_ID", KeyId),
+                ("EXPO_ASC_ISSUER_ID", IssuerId),
+                ("EXPO_ASC_API_KEY_PATH", KeyPath),
+            ]),
+            Together(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_PASSWORD", Password)]),
+            Together(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", AppPassword)]),
+            Beside(&[("EXPO_APPLE_TEAM_ID", TeamId), ("EXPO_APPLE_TEAM_TYPE", TeamType)]),
+        ],
+    },
+    Tool {
+        name: "tauri",
+        aliases: &["cargo-packager"],
+        readers: "Tauri, cargo-packager",
+        names: &[
+            Together(&[
+                ("APPLE_API_KEY", KeyId),
+                ("APPLE_API_ISSUER", IssuerId),
+                ("APPLE_API_KEY_PATH", KeyPath),
+            ]),
+            Together(&[("APPLE_ID", Email), ("APPLE_PASSWORD", AppPassword), ("APPLE_TEAM_ID", TeamId)]),
+        ],
+    },
+    Tool {
+        name: "electron",
+        aliases: &["electron-builder"],
+        readers: "electron-builder",
+        names: &[
+            Together(&[
+                ("APPLE_API_KEY", KeyPath),
+                ("APPLE_API_KEY_ID", KeyId),
+                ("APPLE_API_ISSUER", IssuerId),
+            ]),
+            Together(&[
+                ("APPLE_ID", Email),
+                ("APPLE_APP_SPECIFIC_PASSWORD", AppPassword),
+                ("APPLE_TEAM_ID", TeamId),
+            ]),
+        ],
+    },
+];

@@ -1,0 +1,225 @@
+//! `docs/reference.md`, made from `step.yml` and the table of tools.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test step reference` writes it anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use apple_services_connection::tools::{Fact, Login, Names, Output, TOOLS, Tool, WORKFLOW};
+use serde::Deserialize;
+use test_support::snapshots::assert_document;
+
+#[derive(Deserialize)]
+struct StepYml {
+    inputs: Vec<Item>,
+    outputs: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    opts: Opts,
+    #[serde(flatten)]
+    name_and_default: BTreeMap<String, Option<String>>,
+}
+
+#[derive(Deserialize)]
+struct Opts {
+    title: String,
+    summary: Option<String>,
+    description: Option<String>,
+    category: Option<String>,
+    #[serde(default)]
+    value_options: Vec<String>,
+    #[serde(default)]
+    is_sensitive: bool,
+}
+
+impl Item {
+    fn name(&self) -> &str {
+        self.name_and_default.keys().next().unwrap()
+    }
+
+    fn default(&self) -> &str {
+        self.name_and_default.values().next().unwrap().as_deref().unwrap_or_default()
+    }
+
+    /// Title and summary, for a cell of a table.
+    fn meaning(&self) -> String {
+        let summary = self.opts.summary.as_deref().unwrap_or_default();
+        let separator = if summary.is_empty() { "" } else { ": " };
+        escaped(&format!("**{}**{separator}{summary}", self.opts.title))
+    }
+}
+
+fn step_yml() -> StepYml {
+    serde_yaml::from_str(include_str!("../../step.yml")).unwrap()
+}
+
+/// Angle brackets outside of code would be HTML, and a bar ends a cell.
+fn escaped(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(at, part)| if at % 2 == 1 { part.to_owned() } else { part.replace('<', "\\<") });
+    parts.collect::<Vec<_>>().join("`").replace('|', "\\|")
+}
+
+fn code(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let texts = texts.into_iter().filter(|text| !text.as_ref().is_empty());
+    texts.map(|text| format!("`{}`", text.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_reference_is_made_from_step_yml_and_the_table_of_tools() {
+    let step_yml = step_yml();
+    let mut page = "\
+<!-- Made from step.yml and src/tools/table.rs: SNAPSHOTS=overwrite cargo test --test step reference -->
+
+# Reference
+
+- [Inputs](#inputs)
+- [Tools](#tools)
+- [Outputs](#outputs)
+
+## Inputs
+
+| input | group | default | values | meaning |
+|---|---|---|---|---|
+"
+    .to_owned();
+    for input in &step_yml.inputs {
+        let group = input.opts.category.as_deref().unwrap_or_default();
+        let (default, values) = (code([input.default()]), code(&input.opts.value_options));
+        let secret = if input.opts.is_sensitive { " *Secret.*" } else { "" };
+        writeln!(
+            page,
+            "| `{}` | {group} | {default} | {values} | {}{secret} |",
+            input.name(),
+            input.meaning()
+        )
+        .unwrap();
+    }
+    for input in &step_yml.inputs {
+        if let Some(description) = &input.opts.description {
+            writeln!(page, "\n### `{}`\n\n{}", input.name(), description.trim_end()).unwrap();
+        }
+    }
+    page.push_str(
+        "
+## Tools
+
+What `export_for` can name, in upper or lower case. A tool that takes no such credential gets none of its
+names.
+
+| tool | also called | read by | team's API key | individual API key | Apple ID |
+|---|---|---|---|---|---|
+",
+    );
+    for tool in TOOLS {
+        let (aliases, [team, individual, apple_id]) =
+            (code(tool.aliases), Login::ALL.map(|login| takes(tool, login)));
+        writeln!(
+            page,
+            "| `{}` | {aliases} | {} | {team} | {individual} | {apple_id} |",
+            tool.name, tool.readers
+        )
+        .unwrap();
+    }
+    page.push_str(
+        "
+## Outputs
+
+Those without a tool are exported whatever `export_for` names.
+
+| output | for | when | meaning |
+|---|---|---|---|
+",
+    );
+    for output in &step_yml.outputs {
+        let secret = if output.opts.is_sensitive { " *Secret.*" } else { "" };
+        let (tools, when) = exported(output.name());
+        writeln!(page, "| `{}` | {tools} | {when} | {}{secret} |", output.name(), output.meaning()).unwrap();
+    }
+    assert_document("docs/reference.md", &page);
+}
+
+/// `no`, `yes`, or what has to be there beside the credential.
+fn takes(tool: &Tool, login: Login) -> String {
+    let ways = tool.names.iter().filter(|names| names.logs_in(|fact| fact.logins().contains(&login)));
+    let ways: Vec<_> =
+        ways.map(|names| conditions(names.outputs(), matches!(names, Names::Each(_)))).collect();
+    match ways.as_slice() {
+        [] => "no".to_owned(),
+        [first, ..] if first.is_empty() => "yes".to_owned(),
+        ways => format!("with {}", ways.join(", or with ")),
+    }
+}
+
+/// What has to be there for all of these names, or, of those that go alone, nothing.
+fn conditions(outputs: &[Output], each_alone: bool) -> String {
+    let facts = outputs.iter().map(|(_, fact)| *fact).filter(|_| !each_alone);
+    facts.filter_map(Fact::condition).collect::<Vec<_>>().join(" and ")
+}
+
+/// The tools that read an output, and when it is there.
+fn exported(name: &str) -> (String, String) {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let workflow = [("", &Names::Beside(WORKFLOW))];
+    let of_tools = TOOLS.iter().flat_map(|tool| tool.names.iter().map(|names| (tool.name, names)));
+    for (tool, names) in workflow.into_iter().chain(of_tools) {
+        for output in names.outputs().iter().filter(|(of, _)| *of == name) {
+            let together = if matches!(names, Names::Together(_)) { names.outputs() } else { &[*output] };
+            rows.push((tool, when(together)));
+        }
+    }
+    assert!(!rows.is_empty(), "{name} is exported for nothing");
+    let mut tools: Vec<_> = rows.iter().map(|(tool, _)| *tool).collect();
+    tools.dedup();
+    let mut whens: Vec<_> = rows.iter().map(|(_, when)| when).collect();
+    whens.sort();
+    whens.dedup();
+    let when = |when: &String| {
+        let mut readers: Vec<_> = rows.iter().filter(|(_, own)| own == when).map(|(tool, _)| *tool).collect();
+        readers.dedup();
+        if readers == tools { when.clone() } else { format!("{}: {when}", code(readers)) }
+    };
+    let when = whens.into_iter().map(when).collect::<Vec<_>>().join("; ");
+    (code(tools), when)
+}
+
+/// The credential and the conditions for all of these at once.
+fn when(outputs: &[Output]) -> String {
+    let logins: Vec<_> = Login::ALL
+        .into_iter()
+        .filter(|login| outputs.iter().all(|(_, fact)| fact.logins().contains(login)))
+        .collect();
+    let credential = match logins.as_slice() {
+        [Login::TeamKey, Login::IndividualKey, Login::AppleId] => "",
+        [Login::TeamKey, Login::IndividualKey] => "API key",
+        [Login::TeamKey] => "team's API key",
+        [Login::IndividualKey] => "individual API key",
+        [Login::AppleId] => "Apple ID",
+        [Login::TeamKey, Login::AppleId] => "team's API key, Apple ID",
+        other => panic!("{other:?} has no words"),
+    };
+    match (credential, conditions(outputs, false)) {
+        ("", conditions) if conditions.is_empty() => "always".to_owned(),
+        ("", conditions) => format!("with {conditions}"),
+        (credential, conditions) if conditions.is_empty() => credential.to_owned(),
+        (credential, conditions) => format!("{credential} with {conditions}"),
+    }
+}
+
+#[test]
+fn step_yml_tells_users_of_every_tool_and_every_alias() {
+    let step_yml = step_yml();
+    let input = step_yml.inputs.iter().find(|input| input.name() == "export_for").unwrap();
+    let listed = input.opts.description.as_deref().unwrap().lines().filter(|line| line.starts_with("- `"));
+    let listed: Vec<_> = listed.collect();
+    for tool in TOOLS {
+        let line = listed.iter().find(|line| line.starts_with(&format!("- `{}`", tool.name)));
+        let line = line.unwrap_or_else(|| panic!("{} is not in the list", tool.name));
+        for name in tool.called() {
+            assert!(line.contains(&format!("`{name}`")), "{name} is not told of in: {line}");
+        }
+    }
+    assert_eq!(listed.len(), TOOLS.len());
+}
