@@ -58,14 +58,20 @@ struct Catalogue {
 
 impl Catalogue {
     fn heading(&mut self, heading: &str) {
-        self.text.push_str(&format!("\n## {heading}\n\n"));
+        self.text.extend(["\n## ", heading, "\n\n"]);
     }
 
-    fn line(&mut self, sentence: impl ToString) {
+    fn line(&mut self, sentence: &impl ToString) {
         let sentence = sentence.to_string();
         if !self.sentences.contains(&sentence) {
-            self.text.push_str(&format!("- {sentence}\n"));
+            self.text.extend(["- ", &sentence, "\n"]);
             self.sentences.insert(sentence);
+        }
+    }
+
+    fn lines(&mut self, sentences: &[impl ToString]) {
+        for sentence in sentences {
+            self.line(sentence);
         }
     }
 
@@ -77,7 +83,7 @@ impl Catalogue {
         assert_eq!(given, declared, "each variant of {name} has an example");
         self.errors.insert(name.to_owned());
         for example in examples {
-            whole(example).into_iter().for_each(|sentence| self.line(sentence));
+            self.lines(&whole(example));
         }
     }
 
@@ -179,17 +185,17 @@ fn inputs_section(catalogue: &mut Catalogue) -> Result {
     for wrong in WRONG_INPUTS {
         let problems = problems(wrong)?;
         assert!(!problems.is_empty(), "{wrong:?} is wrong");
-        problems.into_iter().for_each(|problem| catalogue.line(problem));
+        catalogue.lines(&problems);
     }
     for row in
         [&[("apple_id", "jane@example.com"), KEY][..], &[("api_issuer", ISSUER), ("password", "canary")]]
     {
-        problems(row)?.into_iter().for_each(|problem| catalogue.line(problem));
+        catalogue.lines(&problems(row)?);
     }
     let mut without_utf8 = host(&[]);
     without_utf8.env_not_utf8 = vec!["api_key_id".to_owned(), "BITRISE_BUILD_URL".to_owned()];
     if let Err(problems) = Job::new(Given::read(&without_utf8)?, &without_utf8) {
-        problems.sentences().iter().for_each(|problem| catalogue.line(problem));
+        catalogue.lines(&problems.sentences());
     }
     let shape = |value: &str| KeyId::parse(value).err().into_iter();
     let examples: Vec<WrongField> = shape("ABC")
@@ -222,11 +228,11 @@ fn missing_section(catalogue: &mut Catalogue) -> Result {
         [("automatic", None), ("api_key", Some(Kind::AppleId)), ("apple_id", Some(Kind::ApiKey))]
     {
         let inputs = inputs(&[("connection", toggle), build])?;
-        catalogue.line(report::missing(&inputs, None));
-        catalogue.line(report::missing(&inputs, other));
+        catalogue.line(&report::missing(&inputs, None));
+        catalogue.line(&report::missing(&inputs, other));
     }
-    catalogue.line(report::missing(&*inputs(&[OFF])?, None));
-    catalogue.line(report::missing(&*inputs(&[OFF, ("api_key_id", KEY_ID), ("api_issuer", ISSUER)])?, None));
+    catalogue.line(&report::missing(&*inputs(&[OFF])?, None));
+    catalogue.line(&report::missing(&*inputs(&[OFF, ("api_key_id", KEY_ID), ("api_issuer", ISSUER)])?, None));
     Ok(())
 }
 
@@ -357,13 +363,13 @@ fn connection_section(catalogue: &mut Catalogue) {
     ]);
     catalogue.error(malformed(), |error| vec![ConnectionError::Malformed(error).to_string()]);
     for error in malformed() {
-        catalogue.line(ConnectionError::MalformedFile { path: path(), error });
+        catalogue.line(&ConnectionError::MalformedFile { path: path(), error });
     }
     for failure in failures() {
-        catalogue.line(ConnectionError::Fetch { site: text!("https://app.bitrise.io"), failure });
+        catalogue.line(&ConnectionError::Fetch { site: text!("https://app.bitrise.io"), failure });
     }
     for refusal in refusals() {
-        catalogue.line(ConnectionError::Refused(refusal));
+        catalogue.line(&ConnectionError::Refused(refusal));
     }
     catalogue.whole(vec![
         SourceError::Connection(ConnectionError::NoLogin),
@@ -430,7 +436,9 @@ fn files_and_outputs_section(catalogue: &mut Catalogue) {
         ]
     };
     catalogue.error(envman(), |error| vec![ExportError::UnknownForm { path: store(), error }.to_string()]);
-    envman().into_iter().for_each(|error| catalogue.line(ExportError::Envman(error)));
+    for error in envman() {
+        catalogue.line(&ExportError::Envman(error));
+    }
 }
 
 fn run_section(catalogue: &mut Catalogue) {
@@ -512,7 +520,7 @@ fn every_error_is_in_the_catalogue_and_has_at_most_45_words() -> Result {
         let is_sentence =
             for_reading(&form).split_whitespace().filter(|word| *word != "…").count() >= LEAST_WORDS;
         if is_sentence && !catalogue.has(&form) {
-            catalogue.line(for_reading(&form));
+            catalogue.line(&for_reading(&form));
         }
     }
 
