@@ -11,7 +11,7 @@ use crate::tools::{TOOLS, Tool, called, split_list};
 pub(super) struct Tools(pub(super) Vec<&'static Tool>);
 
 /// So many unknown names are told; the rest will be wrong for the same reason.
-const MAX_UNKNOWN: usize = 3;
+const MAX_UNKNOWN: usize = 2;
 
 impl InputValue for Tools {
     fn parse(value: &str) -> Result<Self, Text> {
@@ -22,9 +22,14 @@ impl InputValue for Tools {
             .take(MAX_UNKNOWN)
             .collect();
         if !unknown.is_empty() {
-            let what = if unknown.len() == 1 { "an unknown tool" } else { "unknown tools" };
-            let unknown = Text::join(&unknown, "; ");
-            return Err(text!("names {} ({}): use a list of {}", what, unknown, names(TOOLS)));
+            let (count, unknown) = (unknown.len(), Text::join(&unknown, " and "));
+            let what = if count == 1 { "which is no tool" } else { "which are no tools" };
+            return Err(text!(
+                "names {}, {} that this Step knows: use a list of {}",
+                unknown,
+                what,
+                names(TOOLS)
+            ));
         }
         let chosen: Vec<_> = split_list(value).filter_map(called).collect();
         if chosen.is_empty() {
@@ -43,8 +48,8 @@ impl InputValue for Tools {
 fn unknown(name: &str, place: usize) -> Text {
     let known = TOOLS.iter().flat_map(Tool::called).find(|known| is_slip(name, known));
     match known {
-        Some(known) => text!("\"{}\", did you mean {}?", redaction::checked(name, is_word), known),
-        None => text!("number {} in the list", place),
+        Some(known) => text!("\"{}\" (did you mean {}?)", redaction::checked(name, is_word), known),
+        None => text!("a word (number {} in the list)", place),
     }
 }
 
