@@ -35,55 +35,115 @@ fn credential_files(outcome: &Outcome) -> Vec<String> {
     names.into_iter().filter(|name| !name.starts_with('.')).collect()
 }
 
+/// What each tool gets of a team's key: names, values, files.
+///
+/// `ID`, `ISSUER`, `PATH`, `FOLDER` stand for those of the key, `JSON` for the path of the first file.
+const OF_A_TEAM_KEY: &[(&str, &[(&str, &str)], &[&str])] = &[
+    (
+        "bitrise",
+        &[
+            ("APPLE_API_KEY_PATH", "PATH"),
+            ("APPLE_API_KEY_URL", "file://PATH"),
+            ("APPLE_API_KEY_ID", "ID"),
+            ("APPLE_API_ISSUER", "ISSUER"),
+            ("APPLE_API_KEY_ENTERPRISE", "no"),
+        ],
+        KEY,
+    ),
+    (
+        "xcodebuild",
+        &[("APPLE_API_KEY_PATH", "PATH"), ("APPLE_API_KEY_ID", "ID"), ("APPLE_API_ISSUER", "ISSUER")],
+        KEY,
+    ),
+    ("xcode", &[("API_PRIVATE_KEYS_DIR", "FOLDER")], KEY),
+    ("fastlane_api_key_path", &[("APP_STORE_CONNECT_API_KEY_PATH", "JSON")], &["fastlane_api_key.json"]),
+    (
+        "fastlane",
+        &[
+            ("APP_STORE_CONNECT_API_KEY_KEY_ID", "ID"),
+            ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", "ISSUER"),
+            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", "PATH"),
+            ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", "false"),
+            ("PRECHECK_INCLUDE_IN_APP_PURCHASES", "false"),
+        ],
+        KEY,
+    ),
+    (
+        "spaceship",
+        &[
+            ("SPACESHIP_CONNECT_API_KEY_ID", "ID"),
+            ("SPACESHIP_CONNECT_API_ISSUER_ID", "ISSUER"),
+            ("SPACESHIP_CONNECT_API_KEY_FILEPATH", "PATH"),
+            ("SPACESHIP_CONNECT_API_IN_HOUSE", "false"),
+        ],
+        KEY,
+    ),
+    ("asc", &[("ASC_KEY_ID", "ID"), ("ASC_ISSUER_ID", "ISSUER"), ("ASC_PRIVATE_KEY_PATH", "PATH")], KEY),
+    (
+        "codemagic",
+        &[
+            ("APP_STORE_CONNECT_KEY_IDENTIFIER", "ID"),
+            ("APP_STORE_CONNECT_ISSUER_ID", "ISSUER"),
+            ("APP_STORE_CONNECT_PRIVATE_KEY", "@file:PATH"),
+        ],
+        KEY,
+    ),
+    (
+        "expo",
+        &[
+            ("EXPO_ASC_KEY_ID", "ID"),
+            ("EXPO_ASC_ISSUER_ID", "ISSUER"),
+            ("EXPO_ASC_API_KEY_PATH", "PATH"),
+            ("EXPO_APPLE_TEAM_TYPE", "COMPANY_OR_ORGANIZATION"),
+        ],
+        KEY,
+    ),
+    (
+        "tauri",
+        &[("APPLE_API_KEY", "ID"), ("APPLE_API_ISSUER", "ISSUER"), ("APPLE_API_KEY_PATH", "PATH")],
+        KEY,
+    ),
+    (
+        "electron",
+        &[("APPLE_API_KEY", "PATH"), ("APPLE_API_KEY_ID", "ID"), ("APPLE_API_ISSUER", "ISSUER")],
+        KEY,
+    ),
+];
+
+/// The .p8 alone.
+const KEY: &[&str] = &["AuthKey_ID.p8"];
+
 #[test]
 fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
-    let key_file = format!("AuthKey_{CONNECTED_KEY_ID}.p8");
-    let (id, issuer) = (CONNECTED_KEY_ID, CONNECTED_ISSUER);
-    // `PATH` stands for the path of the .p8.
-    let rows: [(&str, &[(&str, &str)]); 7] = [
-        (
-            "spaceship",
-            &[
-                ("SPACESHIP_CONNECT_API_KEY_ID", id),
-                ("SPACESHIP_CONNECT_API_ISSUER_ID", issuer),
-                ("SPACESHIP_CONNECT_API_KEY_FILEPATH", "PATH"),
-                ("SPACESHIP_CONNECT_API_IN_HOUSE", "false"),
-            ],
-        ),
-        ("asc", &[("ASC_KEY_ID", id), ("ASC_ISSUER_ID", issuer), ("ASC_PRIVATE_KEY_PATH", "PATH")]),
-        (
-            "codemagic",
-            &[
-                ("APP_STORE_CONNECT_KEY_IDENTIFIER", id),
-                ("APP_STORE_CONNECT_ISSUER_ID", issuer),
-                ("APP_STORE_CONNECT_PRIVATE_KEY", "@file:PATH"),
-            ],
-        ),
-        (
-            "expo",
-            &[
-                ("EXPO_ASC_KEY_ID", id),
-                ("EXPO_ASC_ISSUER_ID", issuer),
-                ("EXPO_ASC_API_KEY_PATH", "PATH"),
-                ("EXPO_APPLE_TEAM_TYPE", "COMPANY_OR_ORGANIZATION"),
-            ],
-        ),
-        ("tauri", &[("APPLE_API_KEY", id), ("APPLE_API_ISSUER", issuer), ("APPLE_API_KEY_PATH", "PATH")]),
-        ("electron", &[("APPLE_API_KEY", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)]),
-        (
-            "xcodebuild",
-            &[("APPLE_API_KEY_PATH", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)],
-        ),
-    ];
-    for (tool, names) in rows {
+    for (tool, names, files) in OF_A_TEAM_KEY {
         let outcome = for_tools(tool);
-        let path = format!("{}/{key_file}", outcome.expect("APPLE_CREDENTIALS_DIR"));
+        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
+        let filled = |text: &str| text.replace("ID", CONNECTED_KEY_ID);
+        let value = |text: &str| match text {
+            "ID" => CONNECTED_KEY_ID.to_owned(),
+            "ISSUER" => CONNECTED_ISSUER.to_owned(),
+            "FOLDER" => folder.clone(),
+            "JSON" => format!("{folder}/{}", files[0]),
+            text => text.replace("PATH", &format!("{folder}/AuthKey_{CONNECTED_KEY_ID}.p8")),
+        };
         let expected: BTreeMap<_, _> =
-            names.iter().map(|(name, value)| ((*name).to_owned(), value.replace("PATH", &path))).collect();
+            names.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
         assert_eq!(of_tool(&outcome), expected, "{tool}");
-        assert_eq!(credential_files(&outcome), [key_file.as_str()], "{tool}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), CONNECTED_KEY.private_pem);
+        let expected: Vec<_> = files.iter().map(|file| filled(file)).collect();
+        assert_eq!(credential_files(&outcome), expected, "{tool}");
+        if *files == KEY {
+            let key = std::fs::read_to_string(format!("{folder}/{}", expected[0])).unwrap();
+            assert_eq!(key, CONNECTED_KEY.private_pem);
+        }
     }
+}
+
+#[test]
+fn the_names_of_every_tool_are_tested_by_value() {
+    let tested: Vec<_> = OF_A_TEAM_KEY.iter().map(|(tool, ..)| *tool).collect();
+    // What the connection's format holds is tested below.
+    let known = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "connection");
+    assert_eq!(tested, known.collect::<Vec<_>>());
 }
 
 #[test]
