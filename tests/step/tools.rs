@@ -9,16 +9,19 @@ use stand_in::Account;
 use apple_services_connection::tools::{Login, TOOLS, Tool};
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
-    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
-    CONNECTED_PASSWORD, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key,
-    apple_id, mode, names_in, pem, spaceauth,
+    CONNECTED_APP_PASSWORD, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY,
+    INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, mode, names_in, pem,
+    spaceauth,
 };
 
 /// For the workflow itself, whatever tool is chosen.
-const ALWAYS: [&str; 4] =
-    ["APPLE_AUTH_METHOD", "APPLE_AUTH_SOURCE", "APPLE_AUTH_VERIFIED", "APPLE_CREDENTIALS_DIR"];
-
-const SESSION_END: &str = "APPLE_SESSION_EXPIRES_AT";
+const ALWAYS: [&str; 5] = [
+    "APPLE_AUTH_METHOD",
+    "APPLE_AUTH_SOURCE",
+    "APPLE_AUTH_VERIFIED",
+    "APPLE_SESSION_EXPIRES_AT",
+    "APPLE_CREDENTIALS_DIR",
+];
 
 fn for_tools(tools: &str) -> Outcome {
     Step::new().connected(&api_key()).set("export_for", tools).passes()
@@ -35,115 +38,50 @@ fn credential_files(outcome: &Outcome) -> Vec<String> {
     names.into_iter().filter(|name| !name.starts_with('.')).collect()
 }
 
-/// What each tool gets of a team's key: names, values, files.
-///
-/// `ID`, `ISSUER`, `PATH`, `FOLDER` stand for those of the key, `JSON` for the path of the first file.
-const OF_A_TEAM_KEY: &[(&str, &[(&str, &str)], &[&str])] = &[
-    (
-        "bitrise",
-        &[
-            ("APPLE_API_KEY_PATH", "PATH"),
-            ("APPLE_API_KEY_URL", "file://PATH"),
-            ("APPLE_API_KEY_ID", "ID"),
-            ("APPLE_API_ISSUER", "ISSUER"),
-            ("APPLE_API_KEY_ENTERPRISE", "no"),
-        ],
-        KEY,
-    ),
-    (
-        "xcodebuild",
-        &[("APPLE_API_KEY_PATH", "PATH"), ("APPLE_API_KEY_ID", "ID"), ("APPLE_API_ISSUER", "ISSUER")],
-        KEY,
-    ),
-    ("xcode", &[("API_PRIVATE_KEYS_DIR", "FOLDER")], KEY),
-    ("fastlane_api_key_path", &[("APP_STORE_CONNECT_API_KEY_PATH", "JSON")], &["fastlane_api_key.json"]),
-    (
-        "fastlane",
-        &[
-            ("APP_STORE_CONNECT_API_KEY_KEY_ID", "ID"),
-            ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", "ISSUER"),
-            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", "PATH"),
-            ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", "false"),
-            ("PRECHECK_INCLUDE_IN_APP_PURCHASES", "false"),
-        ],
-        KEY,
-    ),
-    (
-        "spaceship",
-        &[
-            ("SPACESHIP_CONNECT_API_KEY_ID", "ID"),
-            ("SPACESHIP_CONNECT_API_ISSUER_ID", "ISSUER"),
-            ("SPACESHIP_CONNECT_API_KEY_FILEPATH", "PATH"),
-            ("SPACESHIP_CONNECT_API_IN_HOUSE", "false"),
-        ],
-        KEY,
-    ),
-    ("asc", &[("ASC_KEY_ID", "ID"), ("ASC_ISSUER_ID", "ISSUER"), ("ASC_PRIVATE_KEY_PATH", "PATH")], KEY),
-    (
-        "codemagic",
-        &[
-            ("APP_STORE_CONNECT_KEY_IDENTIFIER", "ID"),
-            ("APP_STORE_CONNECT_ISSUER_ID", "ISSUER"),
-            ("APP_STORE_CONNECT_PRIVATE_KEY", "@file:PATH"),
-        ],
-        KEY,
-    ),
-    (
-        "expo",
-        &[
-            ("EXPO_ASC_KEY_ID", "ID"),
-            ("EXPO_ASC_ISSUER_ID", "ISSUER"),
-            ("EXPO_ASC_API_KEY_PATH", "PATH"),
-            ("EXPO_APPLE_TEAM_TYPE", "COMPANY_OR_ORGANIZATION"),
-        ],
-        KEY,
-    ),
-    (
-        "tauri",
-        &[("APPLE_API_KEY", "ID"), ("APPLE_API_ISSUER", "ISSUER"), ("APPLE_API_KEY_PATH", "PATH")],
-        KEY,
-    ),
-    (
-        "electron",
-        &[("APPLE_API_KEY", "PATH"), ("APPLE_API_KEY_ID", "ID"), ("APPLE_API_ISSUER", "ISSUER")],
-        KEY,
-    ),
-];
-
-/// The .p8 alone.
-const KEY: &[&str] = &["AuthKey_ID.p8"];
-
 #[test]
 fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
-    for (tool, names, files) in OF_A_TEAM_KEY {
-        let outcome = for_tools(tool);
-        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
-        let filled = |text: &str| text.replace("ID", CONNECTED_KEY_ID);
-        let value = |text: &str| match text {
-            "ID" => CONNECTED_KEY_ID.to_owned(),
-            "ISSUER" => CONNECTED_ISSUER.to_owned(),
-            "FOLDER" => folder.clone(),
-            "JSON" => format!("{folder}/{}", files[0]),
-            text => text.replace("PATH", &format!("{folder}/AuthKey_{CONNECTED_KEY_ID}.p8")),
-        };
-        let expected: BTreeMap<_, _> =
-            names.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
-        assert_eq!(of_tool(&outcome), expected, "{tool}");
-        let expected: Vec<_> = files.iter().map(|file| filled(file)).collect();
-        assert_eq!(credential_files(&outcome), expected, "{tool}");
-        if *files == KEY {
-            let key = std::fs::read_to_string(format!("{folder}/{}", expected[0])).unwrap();
-            assert_eq!(key, CONNECTED_KEY.private_pem);
+    let mut said = Vec::new();
+    for tool in TOOLS {
+        for (login, step) in [
+            ("a team's key", Step::new().connected(&api_key())),
+            ("an individual key", individual()),
+            ("an Apple ID", apple_id_of_a_team()),
+        ] {
+            let outcome = step.set("export_for", tool.name).passes();
+            let mut lines: Vec<_> = of_tool(&outcome)
+                .iter()
+                .map(|(name, value)| format!("{name}={}", of_fixture(value)))
+                .collect();
+            if outcome.output("APPLE_CREDENTIALS_DIR").is_some() {
+                lines.push(format!("files: {}", credential_files(&outcome).join(", ")));
+            }
+            if lines.is_empty() {
+                lines.push("nothing".to_owned());
+            }
+            said.push((format!("{}, {login}", tool.name), lines.join("\n")));
         }
+    }
+    assert_sentences("tools/names", said);
+}
+
+/// A secret by what it is.
+fn of_fixture(value: &str) -> &str {
+    match value {
+        CONNECTED_PASSWORD => "[PASSWORD]",
+        CONNECTED_APP_PASSWORD => "[APP_PASSWORD]",
+        json if json.starts_with('{') => "[JSON]",
+        yaml if yaml.starts_with("---") => "[SESSION]",
+        plain => plain,
     }
 }
 
 #[test]
-fn the_names_of_every_tool_are_tested_by_value() {
-    let tested: Vec<_> = OF_A_TEAM_KEY.iter().map(|(tool, ..)| *tool).collect();
-    // What the connection's format holds is tested below.
-    let known = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "connection");
-    assert_eq!(tested, known.collect::<Vec<_>>());
+fn the_key_file_that_tools_are_pointed_to_holds_the_key() {
+    let outcome = for_tools("codemagic,asc");
+    let path = outcome.expect("ASC_PRIVATE_KEY_PATH");
+    assert_eq!(outcome.expect("APP_STORE_CONNECT_PRIVATE_KEY"), format!("@file:{path}"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), CONNECTED_KEY.private_pem);
+    assert_eq!(mode(path), 0o600);
 }
 
 #[test]
@@ -213,7 +151,7 @@ fn two_tools_that_want_one_name_with_different_values_are_an_error_that_says_whi
     for_tools("bitrise electron");
     // With an Apple ID, the two have no name with different values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").passes();
-    let names: Vec<_> = of_tool(&both).into_keys().filter(|name| *name != SESSION_END).collect();
+    let names: Vec<_> = of_tool(&both).into_keys().collect();
     assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
 }
 
@@ -270,35 +208,6 @@ fn every_tool_but_electron() -> String {
 }
 
 #[test]
-fn an_apple_id_is_exported_to_expo_tauri_and_electron_by_their_names() {
-    let (id, password, app) = (CONNECTED_APPLE_ID, CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD);
-    let rows: [(&str, &[(&str, &str)]); 3] = [
-        (
-            "expo",
-            &[
-                ("EXPO_APPLE_ID", id),
-                ("EXPO_APPLE_PASSWORD", password),
-                ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", app),
-                ("EXPO_APPLE_TEAM_ID", TEAM),
-            ],
-        ),
-        ("tauri", &[("APPLE_ID", id), ("APPLE_PASSWORD", app), ("APPLE_TEAM_ID", TEAM)]),
-        ("electron", &[("APPLE_ID", id), ("APPLE_APP_SPECIFIC_PASSWORD", app), ("APPLE_TEAM_ID", TEAM)]),
-    ];
-    for (tool, names) in rows {
-        let outcome = apple_id_of_a_team().set("export_for", tool).passes();
-        let exported = outcome.entries().into_iter().map(|entry| (entry.key, entry.value));
-        let expected = names.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let own: BTreeMap<_, _> =
-            exported.filter(|(name, _)| names.iter().any(|(own, _)| own == name)).collect();
-        assert_eq!(own, expected.collect(), "{tool}");
-        assert_eq!(of_tool(&outcome).len(), names.len() + 1, "and the session's end");
-        assert_eq!(outcome.warnings(), Vec::<String>::new());
-        assert!(outcome.leftovers.is_empty());
-    }
-}
-
-#[test]
 fn an_apple_id_that_lacks_what_a_tool_needs_gives_it_nothing_and_the_warning_says_what_is_missing() {
     let mut said = Vec::new();
     let without = |field: &str| all([apple_id(), json!({ field: "" })]);
@@ -315,8 +224,7 @@ fn an_apple_id_that_lacks_what_a_tool_needs_gives_it_nothing_and_the_warning_say
             let outcome = step.passes();
             let warnings = outcome.warnings().join("\n");
             let names: Vec<_> = of_tool(&outcome).into_keys().collect();
-            let nothing = names.iter().all(|name| name == SESSION_END);
-            assert_ne!(warnings.is_empty(), nothing, "{tool}, {what}: {names:?}");
+            assert_ne!(warnings.is_empty(), names.is_empty(), "{tool}, {what}: {names:?}");
             said.push((format!("{tool}, {what}"), warnings));
         }
     }
