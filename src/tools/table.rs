@@ -170,4 +170,26 @@ pub const TOOLS: &[Tool] = &[
             ]),
         ],
     },
+    // It reads no variables itself: these are the names of the templates in its documentation.
+    Tool {
+        name: "goreleaser",
+        aliases: &[],
+        readers: "GoReleaser",
+        names: &[Together(&[
+            ("MACOS_NOTARY_KEY", KeyPath),
+            ("MACOS_NOTARY_KEY_ID", KeyId),
+            ("MACOS_NOTARY_ISSUER_ID", IssuerId),
+        ])],
+    },
+    // Without an issuer, it signs a token that Apple refuses.
+    Tool {
+        name: "quill",
+        aliases: &[],
+        readers: "quill",
+        names: &[Together(&[
+            ("QUILL_NOTARY_KEY", KeyPath),
+            ("QUILL_NOTARY_KEY_ID", KeyId),
+            ("QUILL_NOTARY_ISSUER", IssuerId),
+        ])],
+    },
 ];
