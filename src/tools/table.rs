@@ -7,7 +7,7 @@ use super::fact::Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
     DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
     IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
 };
 use super::{Output, Tool};
 
@@ -191,5 +191,12 @@ pub const TOOLS: &[Tool] = &[
             ("QUILL_NOTARY_KEY_ID", KeyId),
             ("QUILL_NOTARY_ISSUER", IssuerId),
         ])],
+    },
+    // It reads no variables: `rcodesign notary-submit --api-key-file "$APPLE_RCODESIGN_API_KEY_PATH"`.
+    Tool {
+        name: "rcodesign",
+        aliases: &[],
+        readers: "rcodesign",
+        names: &[Each(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
     },
 ];
