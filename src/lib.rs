@@ -20,6 +20,7 @@ mod http;
 mod inputs;
 pub mod journal;
 mod outputs;
+mod rcodesign;
 pub mod redaction;
 mod regular_file;
 mod remedies;
