@@ -11,10 +11,12 @@ use crate::apple::api_key::{ApiKey, is_usual_key_id, is_uuid};
 use crate::apple::session::Session;
 use crate::bitrise::entry::Entry;
 use crate::clock;
-use crate::credential::{AppleId, Credential, Found, Source};
+use crate::credential::{AppleId, Credential, Found, Kind, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
+use crate::host::Host;
 use crate::redaction::{self, Text, sentences};
+use crate::text;
 use crate::tools::{Fact, Tool, chosen};
 use crate::verify::Verification;
 
@@ -97,6 +99,44 @@ pub(crate) fn outputs(tools: &BTreeSet<Tool>, run: Run<'_>) -> Result<Outputs, O
         }
     }
     Ok(outputs)
+}
+
+/// What to say when variables still lead to a credential of the other kind: an earlier run set
+/// them, this one does not, and the Bitrise CLI has no way to unset them.
+#[must_use]
+pub(crate) fn earlier_credential(
+    tools: &BTreeSet<Tool>,
+    found: &Found,
+    entries: &[Entry],
+    host: &Host,
+) -> Option<Text> {
+    let (other, name) = match found.credential {
+        Credential::ApiKey(_) => (Kind::AppleId, "Apple ID"),
+        Credential::AppleId(_) => (Kind::ApiKey, "API key"),
+    };
+    let mut by_reader: Vec<(&'static str, Vec<Text>)> = Vec::new();
+    for output in chosen(tools) {
+        let is_kept = !entries.iter().any(|entry| entry.key == output.name);
+        if output.fact.leads_to() == Some(other) && is_kept && host.var(output.name).is_some() {
+            let reader = output.tool.map_or("scripts", Tool::name);
+            let variable = text!("{}", output.name);
+            match by_reader.iter_mut().find(|(name, _)| *name == reader) {
+                Some((_, variables)) => variables.push(variable),
+                None => by_reader.push((reader, vec![variable])),
+            }
+        }
+    }
+    let readers: Vec<_> = by_reader
+        .iter()
+        .map(|(reader, variables)| text!("{} ({})", *reader, Text::join(variables, ", ")))
+        .collect();
+    (!readers.is_empty()).then(|| {
+        text!(
+            "An {} is set too, by an earlier Step or the build, and tools in `export_for` may use it instead: {}. No Step can unset variables: rename the outputs of one of the two runs, or use the credentials in different workflows.",
+            name,
+            Text::join(&readers, ", ")
+        )
+    })
 }
 
 /// The value of an output as log and summary may show it.

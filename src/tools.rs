@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::credential::Kind;
+
 use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
     DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IssuerId,
@@ -209,6 +211,17 @@ const fn always(name: &'static str, fact: Fact) -> Output {
 }
 
 impl Fact {
+    /// The kind of credential that it leads to, if it leads to one: to the secret itself, and not
+    /// only to what describes it. What holds either kind leads to that of the run that set it.
+    #[must_use]
+    pub(crate) fn leads_to(self) -> Option<Kind> {
+        match self {
+            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath | Token => Some(Kind::ApiKey),
+            Password | SessionCookies | AppPassword => Some(Kind::AppleId),
+            _ => None,
+        }
+    }
+
     /// Whether the Bitrise CLI redacts it in later Steps' logs. Nothing else is: a redacted
     /// `false` or path makes logs unreadable.
     #[must_use]
