@@ -112,6 +112,8 @@ fn host(env: &[(&str, &str)]) -> Host {
         now: || datetime!(2026-11-20 09:00 UTC),
         temp_dir: PathBuf::from("/tmp"),
         sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
+        network_time: Duration::from_secs(70),
+        envman_time: Duration::from_secs(12),
         jitter_seed: 1,
     }
 }

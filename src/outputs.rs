@@ -12,10 +12,12 @@ use crate::apple::device::Device;
 use crate::apple::session::Session;
 use crate::bitrise::entry::Entry;
 use crate::clock;
-use crate::credential::{AppleId, Credential, Found, Source};
+use crate::credential::{AppleId, Credential, Found, Kind, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
+use crate::host::Host;
 use crate::redaction::{self, Text, sentences};
+use crate::text;
 use crate::tools::{Fact, Login, Output, Tool, WORKFLOW};
 use crate::verify::Verification;
 
@@ -148,6 +150,43 @@ fn file_of(fact: Fact) -> Option<FileKind> {
         DeviceList => Some(FileKind::DeviceList),
         _ => None,
     }
+}
+
+/// What to say when variables still lead to a credential of the other kind: an earlier run set
+/// them, this one does not, and the Bitrise CLI has no way to unset them.
+#[must_use]
+pub(crate) fn earlier_credential(
+    tools: &[&'static Tool],
+    found: &Found,
+    entries: &[Entry],
+    host: &Host,
+) -> Option<Text> {
+    let (other, kind) = match found.credential {
+        Credential::ApiKey(_) => (Kind::AppleId, "Apple ID"),
+        Credential::AppleId(_) => (Kind::ApiKey, "API key"),
+    };
+    let stays = |(name, fact): &Output| {
+        fact.leads_to() == Some(other)
+            && !entries.iter().any(|entry| entry.key == *name)
+            && host.var(name).is_some()
+    };
+    let of_tools = tools.iter().map(|tool| (tool.name, tool.outputs().filter(stays).collect()));
+    let of_workflow = ("scripts", WORKFLOW.iter().copied().filter(stays).collect());
+    let by_reader = std::iter::once(of_workflow).chain(of_tools);
+    let readers: Vec<_> = by_reader
+        .filter(|(_, outputs): &(_, Vec<Output>)| !outputs.is_empty())
+        .map(|(reader, outputs)| {
+            let names: Vec<_> = outputs.iter().map(|(name, _)| text!("{}", *name)).collect();
+            text!("{} ({})", reader, Text::join(&names, ", "))
+        })
+        .collect();
+    (!readers.is_empty()).then(|| {
+        text!(
+            "An {} is set too, by an earlier Step or the build, and tools in `export_for` may use it instead: {}. No Step can unset variables: rename the outputs of one of the two runs, or use the credentials in different workflows.",
+            kind,
+            Text::join(&readers, ", ")
+        )
+    })
 }
 
 /// The value of an output as log and summary may show it.

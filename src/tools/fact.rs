@@ -1,6 +1,6 @@
 //! What an output can say.
 
-use crate::credential::Credential;
+use crate::credential::{Credential, Kind};
 
 use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
@@ -76,6 +76,23 @@ impl Login {
 }
 
 impl Fact {
+    /// The kind of credential that it leads to, if it leads to one: to the secret itself, and not
+    /// only to what describes it. What holds either kind leads to that of the run that set it.
+    #[must_use]
+    pub(crate) fn leads_to(self) -> Option<Kind> {
+        match self {
+            Self::KeyPath
+            | Self::KeyUrl
+            | Self::KeyFolder
+            | Self::KeyFileReference
+            | Self::FastlaneKeyPath
+            | Self::RcodesignKeyPath
+            | Self::Token => Some(Kind::ApiKey),
+            Self::Password | Self::SessionCookies | Self::AppPassword => Some(Kind::AppleId),
+            _ => None,
+        }
+    }
+
     /// The credentials that can have it; all of them, for what is no credential's.
     #[must_use]
     pub fn logins(self) -> &'static [Login] {
