@@ -265,6 +265,8 @@ fn failures() -> Vec<Failure> {
     vec![
         Failure::Unreachable(text!("it refused the connection")),
         Failure::Timeout(Duration::from_secs(30)),
+        Failure::RunTimeout(Duration::from_secs(70)),
+        Failure::WrongProxy("HTTPS_PROXY"),
         Failure::BrokenOff(text!("it closed the connection")),
         Failure::NoTls,
         Failure::Untrusted(text!("its issuer is unknown")),
