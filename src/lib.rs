@@ -22,6 +22,7 @@ pub mod redaction;
 mod regular_file;
 mod remedies;
 mod report;
+pub mod signals;
 pub mod source;
 pub mod tools;
 mod verify;

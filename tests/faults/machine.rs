@@ -111,3 +111,12 @@ fn a_replaced_envstore_keeps_its_owner_group_and_mode() {
         assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "apple_id");
     }
 }
+
+#[test]
+fn a_umask_that_takes_the_users_own_rights_keeps_the_step_from_nothing() {
+    for umask in ["0177", "0777"] {
+        let outcome = Step::new().connected(&api_key()).not_as_root().umask(umask).passes();
+        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
+        assert_eq!((mode(&folder), mode(outcome.expect("APPLE_API_KEY_PATH"))), (0o700, 0o600), "{umask}");
+    }
+}
