@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, setrlimit, umask};
 
 use apple_services_connection::bitrise::build_log;
 use apple_services_connection::host::Host;
+use apple_services_connection::redaction::Failed;
 use apple_services_connection::signals::Stop;
 use apple_services_connection::{redaction, text};
 
@@ -23,6 +24,13 @@ fn main() -> ExitCode {
     build_log::init(stop.clone());
     // A panic's own message could hold a value; where it happened is all that helps.
     std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let message = payload.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(payload.downcast_ref::<&str>().copied()).unwrap_or_default();
+        if let Some(shortage) = redaction::shortage(message) {
+            build_log::error(&text!("The Step ended early, and exported nothing: {}.", shortage));
+            return;
+        }
         let place = panic.location().map_or_else(
             || text!("an unknown place"),
             |place| text!("line {} of {}", place.line(), redaction::source_file(place)),
@@ -32,25 +40,16 @@ fn main() -> ExitCode {
             place
         ));
     }));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            build_log::error(&text!(
-                "The Step cannot start ({}): run the build again.",
-                redaction::os(&error)
-            ));
-            return ExitCode::FAILURE;
-        }
-    };
     // A panic inside ends the run like any error; what it says was said by the hook.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Failed::new(text!("The Step cannot start ({}).", redaction::os(&error))))?;
         runtime.block_on(async {
             let stopped = stop.wait();
             apple_services_connection::run(&Host::system(), stopped).await
         })
     }));
-    // A look-up of a host name that was given up may still be under way; nobody waits for it.
-    runtime.shutdown_background();
     stop.nothing_is_left();
     let (status, has_more_to_say) = match result {
         Ok(Ok(warned)) => (ExitCode::SUCCESS, warned),

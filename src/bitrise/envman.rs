@@ -30,23 +30,25 @@ sentences! {
     }
 }
 
-/// A call takes milliseconds; one that takes this long hangs.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
-
 /// Hands the entries to `envman add`, one call each, values by standard input.
 ///
 /// Several calls cannot be atomic: when one fails, or the run is stopped between them, the store
 /// is put back as it was.
 ///
+/// A call takes milliseconds; when all of them have not ended within the limit, one hangs.
+///
 /// # Errors
 /// [`AddError`]; the store is then as before, as far as that file can be written.
-pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
+pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry], limit: Duration) -> Result<(), AddError> {
     // Without the variable, envman keeps its store in the working folder.
     let mut rollback = Rollback::of(Path::new(store.unwrap_or(".envstore.yml")))?;
+    let deadline = Instant::now() + limit;
     for entry in entries {
-        let failed = |why: Text| AddError::Failed { key: entry.key, why };
-        let limit = tokio::time::timeout(TIME_LIMIT, add(entry)).await;
-        limit.unwrap_or_else(|_| Err(failed(text!("no end after {} seconds", TIME_LIMIT.as_secs()))))?;
+        let in_time = tokio::time::timeout_at(deadline.into(), add(entry)).await;
+        in_time.unwrap_or_else(|_| {
+            let why = text!("no end after {} seconds", limit.as_secs());
+            Err(AddError::Failed { key: entry.key, why })
+        })?;
     }
     rollback.path = None;
     Ok(())

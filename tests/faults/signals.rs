@@ -188,7 +188,7 @@ fn a_signal_while_envman_works_ends_it_and_puts_the_store_back() {
 }
 
 #[test]
-#[ignore = "waits for the real time limit of envman, half a minute"]
+#[ignore = "waits for the real time limit of envman, 12 seconds"]
 fn an_envman_that_hangs_is_ended_and_named() {
     let outcome = with_slow_envman().run();
     outcome.check_failure();
