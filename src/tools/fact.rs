@@ -110,6 +110,16 @@ impl Fact {
         }
     }
 
+    /// Whether who reads it has the secret of a credential, or the place where it is, and not only
+    /// what describes one.
+    #[must_use]
+    pub(crate) fn leads_to_secret(self) -> bool {
+        match self {
+            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath | ConnectionUrl => true,
+            fact => fact.is_secret(),
+        }
+    }
+
     /// Whether the Bitrise CLI redacts it in later Steps' logs. Nothing else is: a redacted
     /// `false` or path makes logs unreadable.
     #[must_use]
