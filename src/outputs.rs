@@ -12,13 +12,13 @@ use crate::apple::device::Device;
 use crate::apple::session::Session;
 use crate::bitrise::entry::Entry;
 use crate::clock;
-use crate::credential::{AppleId, Credential, Found, Kind, Source};
+use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
 use crate::host::Host;
 use crate::redaction::{self, Text, sentences};
 use crate::text;
-use crate::tools::{Fact, Login, Output, Tool, WORKFLOW};
+use crate::tools::{Fact, Login, Output, TOOLS, Tool, WORKFLOW};
 use crate::verify::Verification;
 
 use Fact::{
@@ -152,8 +152,8 @@ fn file_of(fact: Fact) -> Option<FileKind> {
     }
 }
 
-/// What to say when variables still lead to a credential of the other kind: an earlier run set
-/// them, this one does not, and the Bitrise CLI has no way to unset them.
+/// What to say when variables still lead to a credential that is none like the one in use: an
+/// earlier run set them, this one does not, and the Bitrise CLI has no way to unset them.
 #[must_use]
 pub(crate) fn earlier_credential(
     tools: &[&'static Tool],
@@ -161,29 +161,30 @@ pub(crate) fn earlier_credential(
     entries: &[Entry],
     host: &Host,
 ) -> Option<Text> {
-    let (other, kind) = match found.credential {
-        Credential::ApiKey(_) => (Kind::AppleId, "Apple ID"),
-        Credential::AppleId(_) => (Kind::ApiKey, "API key"),
-    };
-    let stays = |(name, fact): &Output| {
-        fact.leads_to() == Some(other)
-            && !entries.iter().any(|entry| entry.key == *name)
+    let login = Login::of(&found.credential);
+    let is_left = |(name, fact): Output| {
+        fact.leads_to_secret()
+            && !fact.logins().contains(&login)
+            && !entries.iter().any(|entry| entry.key == name)
             && host.var(name).is_some()
     };
-    let of_tools = tools.iter().map(|tool| (tool.name, tool.outputs().filter(stays).collect()));
-    let of_workflow = ("scripts", WORKFLOW.iter().copied().filter(stays).collect());
-    let by_reader = std::iter::once(of_workflow).chain(of_tools);
-    let readers: Vec<_> = by_reader
-        .filter(|(_, outputs): &(_, Vec<Output>)| !outputs.is_empty())
-        .map(|(reader, outputs)| {
-            let names: Vec<_> = outputs.iter().map(|(name, _)| text!("{}", *name)).collect();
-            text!("{} ({})", reader, Text::join(&names, ", "))
+    // Outputs of its own, such as `fastlane_api_key_path`, are read by the same tool.
+    let is_read = |tool: &&Tool| {
+        let is_part = |rest: &str| rest.is_empty() || rest.starts_with('_');
+        tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_part))
+    };
+    let readers = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect::<Vec<_>>()));
+    let readers: Vec<_> = readers
+        .chain([("scripts", WORKFLOW.to_vec())])
+        .filter_map(|(reader, outputs)| {
+            let left = outputs.into_iter().filter(|output| is_left(*output));
+            let variables: Vec<_> = left.map(|(name, _)| text!("{}", name)).collect();
+            (!variables.is_empty()).then(|| text!("{} ({})", reader, Text::join(&variables, ", ")))
         })
         .collect();
     (!readers.is_empty()).then(|| {
         text!(
-            "An {} is set too, by an earlier Step or the build, and tools in `export_for` may use it instead: {}. No Step can unset variables: rename the outputs of one of the two runs, or use the credentials in different workflows.",
-            kind,
+            "Another credential is set too, by an earlier Step or the build, and tools in `export_for` may use it instead: {}. No Step can unset variables: rename the outputs of one of the two runs, or use the credentials in different workflows.",
             Text::join(&readers, ", ")
         )
     })

@@ -87,9 +87,8 @@ impl Deadline {
     /// That of a server that has not answered by then.
     pub(super) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
         match self.at {
-            Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| match self.is_of_run {
-                true => Failure::RunTimeout(self.limit),
-                false => Failure::Timeout(self.limit),
+            Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| {
+                if self.is_of_run { Failure::RunTimeout(self.limit) } else { Failure::Timeout(self.limit) }
             }),
             None => Ok(future.await),
         }

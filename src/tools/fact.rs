@@ -1,6 +1,6 @@
 //! What an output can say.
 
-use crate::credential::{Credential, Kind};
+use crate::credential::Credential;
 
 use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
@@ -76,23 +76,6 @@ impl Login {
 }
 
 impl Fact {
-    /// The kind of credential that it leads to, if it leads to one: to the secret itself, and not
-    /// only to what describes it. What holds either kind leads to that of the run that set it.
-    #[must_use]
-    pub(crate) fn leads_to(self) -> Option<Kind> {
-        match self {
-            Self::KeyPath
-            | Self::KeyUrl
-            | Self::KeyFolder
-            | Self::KeyFileReference
-            | Self::FastlaneKeyPath
-            | Self::RcodesignKeyPath
-            | Self::Token => Some(Kind::ApiKey),
-            Self::Password | Self::SessionCookies | Self::AppPassword => Some(Kind::AppleId),
-            _ => None,
-        }
-    }
-
     /// The credentials that can have it; all of them, for what is no credential's.
     #[must_use]
     pub fn logins(self) -> &'static [Login] {
@@ -125,6 +108,17 @@ impl Fact {
             Token | TokenEnd => Some("`export_token`"),
             CredentialsFolder => Some("a file in it"),
             _ => None,
+        }
+    }
+
+    /// Whether who reads it has the secret of a credential, or the place where it is, and not only
+    /// what describes one.
+    #[must_use]
+    pub(crate) fn leads_to_secret(self) -> bool {
+        match self {
+            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath | RcodesignKeyPath
+            | ConnectionUrl => true,
+            fact => fact.is_secret(),
         }
     }
 
