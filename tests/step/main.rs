@@ -13,6 +13,7 @@
 )]
 
 mod connection;
+mod documentation;
 mod export;
 mod files;
 mod inputs;

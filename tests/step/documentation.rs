@@ -1,0 +1,103 @@
+//! What the documentation says of the Step, held against the Step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use apple_services_connection::tools::TOOLS;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The Markdown files that users and contributors read.
+fn documents() -> Vec<PathBuf> {
+    let mut documents: Vec<_> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"]
+        .iter()
+        .map(|name| root().join(name))
+        .collect();
+    documents.extend(fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    documents
+}
+
+#[test]
+fn the_readme_has_at_most_260_lines() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 260, "{lines}");
+}
+
+#[test]
+fn the_readme_names_every_tool() {
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("## Tools").unwrap();
+    let missing: Vec<_> =
+        TOOLS.iter().map(|tool| tool.name).filter(|name| !section.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn the_readme_shows_a_summary_as_the_step_writes_it() {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("<!-- ").and_then(|(_, rest)| rest.split_once(" -->\n")).unwrap();
+    let name = readme.split_once("<!-- ").unwrap().1.split_once(" -->").unwrap().0;
+    let (shown, _) = rest.split_once("<!-- the end of the summary -->").unwrap();
+    let written = read(name);
+    let quoted: String =
+        written.trim_end().lines().map(|line| format!("> {line}").trim_end().to_owned() + "\n").collect();
+    assert_eq!(shown, quoted, "{name}");
+}
+
+#[test]
+fn every_heading_of_the_errors_is_in_a_sentence_that_is_said() {
+    let mut said = read("tests/snapshots/errors.md") + &read("step.sh");
+    // fastlane's own words.
+    said.push_str("Unresolved conflict between options: 'api_key' and 'api_key_path'");
+    let errors = read("docs/errors.md");
+    let headings = errors.lines().filter_map(|line| line.strip_prefix("### "));
+    let quoted: Vec<_> = headings.flat_map(|heading| heading.split('`').skip(1).step_by(2)).collect();
+    assert!(quoted.len() > 15, "{quoted:?}");
+    let unknown: Vec<_> = quoted.into_iter().filter(|words| !said.contains(words)).collect();
+    assert_eq!(unknown, [""; 0]);
+}
+
+#[test]
+fn every_link_within_the_repository_leads_somewhere() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") {
+                continue;
+            }
+            let (path, anchor) =
+                target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
+            let file = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            let is_there = match anchor {
+                None => file.exists(),
+                Some(anchor) => {
+                    fs::read_to_string(&file).is_ok_and(|text| anchors(&text).iter().any(|own| own == anchor))
+                }
+            };
+            if !is_there {
+                broken.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert_eq!(broken, [""; 0]);
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(markdown: &str) -> Vec<String> {
+    let headings = markdown.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
+}
