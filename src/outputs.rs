@@ -315,3 +315,18 @@ impl<'a> Known<'a> {
 fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_points_to_a_file_of_the_credential_leads_to_a_secret() {
+        let of_credential = |file| !matches!(file, FileKind::Devices | FileKind::DeviceList);
+        for (name, fact) in TOOLS.iter().flat_map(Tool::outputs) {
+            if file_of(fact).is_some_and(of_credential) {
+                assert!(fact.leads_to_secret(), "{name}");
+            }
+        }
+    }
+}
