@@ -87,7 +87,11 @@ impl Write for StandardOutput {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => {
                     let piece = bytes.get(..Self::PIECE).unwrap_or(bytes);
-                    return Ok(rustix::io::write(out.as_fd(), piece)?);
+                    match rustix::io::write(out.as_fd(), piece) {
+                        // Of a pipe that does not wait, as some programs leave theirs.
+                        Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(1)),
+                        written => return Ok(written?),
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }

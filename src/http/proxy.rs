@@ -31,8 +31,11 @@ fn is_proxy(value: &str) -> bool {
     let Ok(uri) = value.parse::<Uri>() else { return false };
     let Some(authority) = uri.authority() else { return false };
     let scheme = uri.scheme_str().unwrap_or("http");
+    let users = authority.as_str().matches('@').count();
     // That reader leaves ports unread.
-    matches!(scheme, "http" | "https") && Url::parse(&format!("{scheme}://{authority}/")).is_ok()
+    matches!(scheme, "http" | "https")
+        && users <= 1
+        && Url::parse(&format!("{scheme}://{authority}/")).is_ok()
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
 
     use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-    for _ in 0..40 {
+    for _ in 0..20 {
         let (step, folder) = with_folder();
         // What is looked at in the folder holds for where the link leads, too.
         let victim = step.path("tmp/victim");
@@ -188,8 +188,11 @@ fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
         set_mode(&victim, 0o700);
         fs::copy(folder.join(".apple-services-connection"), victim.join(".apple-services-connection"))
             .unwrap();
-        for number in 0..20 {
-            fs::write(victim.join(format!("precious-{number}")), "precious").unwrap();
+        for number in 0..200 {
+            // Of the same names, so that what is to be deleted here can be deleted there.
+            for place in [&folder, &victim] {
+                fs::write(place.join(format!("precious-{number}")), "precious").unwrap();
+            }
         }
         let link = step.path("tmp/link");
         symlink(&victim, &link).unwrap();
@@ -202,7 +205,7 @@ fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
             });
             let outcome = step.set("credentials_dir", &folder).run();
             ended.store(true, Ordering::Relaxed);
-            assert_eq!(test_support::names_in(&victim).len(), 21, "{}", outcome.stdout);
+            assert_eq!(test_support::names_in(&victim).len(), 201, "{}", outcome.stdout);
         });
     }
 }
