@@ -112,6 +112,8 @@ fn host(env: &[(&str, &str)]) -> Host {
         now: || datetime!(2026-11-20 09:00 UTC),
         temp_dir: PathBuf::from("/tmp"),
         sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
+        network_time: Duration::from_secs(70),
+        envman_time: Duration::from_secs(12),
         jitter_seed: 1,
     }
 }
@@ -263,6 +265,8 @@ fn failures() -> Vec<Failure> {
     vec![
         Failure::Unreachable(text!("it refused the connection")),
         Failure::Timeout(Duration::from_secs(30)),
+        Failure::RunTimeout(Duration::from_secs(70)),
+        Failure::WrongProxy("HTTPS_PROXY"),
         Failure::BrokenOff(text!("it closed the connection")),
         Failure::NoTls,
         Failure::Untrusted(text!("its issuer is unknown")),

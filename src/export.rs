@@ -45,7 +45,7 @@ pub(crate) async fn export(entries: &[Entry], host: &Host) -> Result<(), ExportE
     let limits = Limits::of_user(host.var("HOME")).map_err(ExportError::Settings)?;
     let Some(path) = host.var(STORE_VARIABLE) else {
         limits.check(0, entries)?;
-        return envman::add_all(None, entries).await.map_err(|error| match error {
+        return envman::add_all(None, entries, host.envman_time).await.map_err(|error| match error {
             AddError::NotFound => ExportError::NoEnvstore,
             error => ExportError::Envman(error),
         });
@@ -61,7 +61,7 @@ pub(crate) async fn export(entries: &[Entry], host: &Host) -> Result<(), ExportE
                 "The envstore is not in the form that envman writes: envman add is used."
             ));
             limits.check(0, entries)?;
-            envman::add_all(Some(path), entries)
+            envman::add_all(Some(path), entries, host.envman_time)
                 .await
                 .map_err(|error| ExportError::UnknownForm { path: shown(), error })
         }

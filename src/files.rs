@@ -17,6 +17,7 @@ use crate::bitrise::connection_file;
 use crate::credential::Credential;
 use crate::fastlane::{device_list, key_file};
 use crate::journal::Journal;
+use crate::rcodesign;
 use crate::redaction::{self, Text, sentences};
 use crate::text;
 
@@ -34,6 +35,8 @@ pub(crate) enum FileKind {
     PrivateKey,
     /// fastlane's API key file.
     FastlaneKey,
+    /// rcodesign's API key file.
+    RcodesignKey,
     /// The credential in the connection's format.
     Connection,
     /// fastlane's `register_devices` file.
@@ -67,6 +70,8 @@ sentences! {
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     folder: Option<(TempDir, String)>,
+    /// All that is in the folder.
+    made: Vec<PathBuf>,
     paths: BTreeMap<FileKind, String>,
     /// The text of [`FileKind::Connection`].
     pub(crate) connection_json: Option<SecretString>,
@@ -90,7 +95,7 @@ impl Files {
         for &file in wanted {
             let Some((name, content)) = content(file, credential, devices) else { continue };
             let path = files.folder_in(temp_dir, journal)?.join(&name);
-            write_private(&path, temp_dir, &content)?;
+            files.make(&path, temp_dir, &content)?;
             files.paths.insert(file, text(&path)?);
             if file == FileKind::Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
@@ -100,17 +105,20 @@ impl Files {
     }
 
     /// The folder of this run, made and marked at the first file.
-    fn folder_in(&mut self, temp_dir: &Path, journal: &mut Journal) -> Result<&Path, FilesError> {
-        let (folder, _) = match &mut self.folder {
-            Some(folder) => folder,
-            none => {
-                let folder = private_folder(temp_dir, Path::new(PLAIN_TEMP_DIR), journal)?;
-                write_private(&folder.path().join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
-                let path = text(folder.path())?;
-                none.insert((folder, path))
-            }
-        };
-        Ok(folder.path())
+    fn folder_in(&mut self, temp_dir: &Path, journal: &mut Journal) -> Result<PathBuf, FilesError> {
+        if let Some((folder, _)) = &self.folder {
+            return Ok(folder.path().to_owned());
+        }
+        let folder = private_folder(temp_dir, Path::new(PLAIN_TEMP_DIR), journal)?;
+        let path = folder.path().to_owned();
+        self.folder = Some((folder, text(&path)?));
+        self.make(&path.join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
+        Ok(path)
+    }
+
+    fn make(&mut self, path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+        self.made.push(path.to_owned());
+        write_private(path, temp_dir, bytes)
     }
 
     /// The run's folder, if a file was written.
@@ -126,11 +134,23 @@ impl Files {
     }
 
     /// Lets the files stay for later Steps.
-    pub(crate) fn keep(self) {
-        if let Some((folder, _)) = self.folder {
+    pub(crate) fn keep(mut self) {
+        if let Some((folder, _)) = self.folder.take() {
             // The path is in the outputs; nothing here needs it any more.
             let _path = folder.keep();
         }
+    }
+}
+
+impl Drop for Files {
+    /// By name: to look into the folder, as the library does that deletes it, takes an open file,
+    /// and there may be none left.
+    fn drop(&mut self) {
+        let Some((folder, _)) = &self.folder else { return };
+        for path in &self.made {
+            drop(std::fs::remove_file(path));
+        }
+        drop(std::fs::remove_dir(folder.path()));
     }
 }
 
@@ -153,6 +173,9 @@ fn content(
         }
         (FileKind::FastlaneKey, Some(Credential::ApiKey(key))) => {
             Some(("fastlane_api_key.json".to_owned(), key_file::json(key)))
+        }
+        (FileKind::RcodesignKey, Some(Credential::ApiKey(key))) => {
+            Some(("rcodesign_api_key.json".to_owned(), rcodesign::json(key)?))
         }
         // The connection's format has no key without an issuer.
         (FileKind::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,

@@ -23,6 +23,10 @@ pub struct Host {
     /// Where the private folder of a run is made.
     pub temp_dir: PathBuf,
     pub sleep: Sleep,
+    /// How long all questions to servers may take together, with the pauses between them.
+    pub network_time: Duration,
+    /// How long `envman add` may take, all calls together.
+    pub envman_time: Duration,
     /// Spreads the pauses between tries, so that builds that failed together do not retry together.
     pub jitter_seed: u64,
 }
@@ -50,6 +54,9 @@ impl Host {
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .unwrap_or_else(|| PathBuf::from("/tmp")),
             sleep: Arc::new(|span| Box::pin(tokio::time::sleep(span))),
+            // With what the summary may take, less than 90 seconds for a run.
+            network_time: Duration::from_secs(70),
+            envman_time: Duration::from_secs(12),
             jitter_seed: u64::from(now.nanosecond()) ^ u64::from(std::process::id()),
         }
     }

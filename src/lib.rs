@@ -20,10 +20,12 @@ mod http;
 mod inputs;
 pub mod journal;
 mod outputs;
+mod rcodesign;
 pub mod redaction;
 mod regular_file;
 mod remedies;
 mod report;
+pub mod signals;
 pub mod source;
 pub mod tools;
 mod verify;
@@ -120,7 +122,13 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
     let outputs = plan.outputs(&verification, &files)?;
     export::export(&outputs.entries, host).await?;
     files.keep();
+    let earlier = found
+        .as_ref()
+        .and_then(|found| outputs::earlier_credential(&inputs.export_for, found, &outputs.entries, host));
     report.outputs(outputs);
+    if let Some(warning) = earlier {
+        report.journal.warn(warning);
+    }
     report.done((host.now)());
     Ok(())
 }

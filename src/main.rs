@@ -3,22 +3,34 @@
 use std::io::IsTerminal as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit, umask};
 
 use apple_services_connection::bitrise::build_log;
 use apple_services_connection::host::Host;
+use apple_services_connection::redaction::Failed;
+use apple_services_connection::signals::Stop;
 use apple_services_connection::{redaction, text};
 
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
         return answer(&argument.to_string_lossy());
     }
-    build_log::init();
+    be_private();
+    // Before the run begins: a signal that nobody catches would leave files behind.
+    let stop = Stop::catch();
+    build_log::init(stop.clone());
     // A panic's own message could hold a value; where it happened is all that helps.
     std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let message = payload.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(payload.downcast_ref::<&str>().copied()).unwrap_or_default();
+        if let Some(shortage) = redaction::shortage(message) {
+            build_log::error(&text!("The Step ended early, and exported nothing: {}.", shortage));
+            return;
+        }
         let place = panic.location().map_or_else(
             || text!("an unknown place"),
             |place| text!("line {} of {}", place.line(), redaction::source_file(place)),
@@ -28,26 +40,17 @@ fn main() -> ExitCode {
             place
         ));
     }));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            build_log::error(&text!(
-                "The Step cannot start ({}): run the build again.",
-                redaction::os(&error)
-            ));
-            return ExitCode::FAILURE;
-        }
-    };
     // A panic inside ends the run like any error; what it says was said by the hook.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Failed::new(text!("The Step cannot start ({}).", redaction::os(&error))))?;
         runtime.block_on(async {
-            // Made before the run begins: a signal that nobody catches would leave files behind.
-            let stopped = stopped();
+            let stopped = stop.wait();
             apple_services_connection::run(&Host::system(), stopped).await
         })
     }));
-    // A look-up of a host name that was given up may still be under way; nobody waits for it.
-    runtime.shutdown_background();
+    stop.nothing_is_left();
     let (status, has_more_to_say) = match result {
         Ok(Ok(warned)) => (ExitCode::SUCCESS, warned),
         Ok(Err(failed)) => {
@@ -62,22 +65,13 @@ fn main() -> ExitCode {
     status
 }
 
-/// Catches the signals that ask the process to end, from the call on. The future ends with the
-/// name of the one that came.
-fn stopped() -> impl Future<Output = &'static str> {
-    let mut signals = [
-        ("SIGTERM", SignalKind::terminate()),
-        ("SIGINT", SignalKind::interrupt()),
-        ("SIGHUP", SignalKind::hangup()),
-    ]
-    // A signal that cannot be caught keeps its default action.
-    .map(|(name, kind)| (name, signal(kind).ok()));
-    std::future::poll_fn(move |context| {
-        let came = signals.iter_mut().find_map(|(name, signal)| {
-            signal.as_mut().is_some_and(|signal| signal.poll_recv(context).is_ready()).then_some(*name)
-        });
-        came.map_or(Poll::Pending, Poll::Ready)
-    })
+/// What holds for the process, and for what it starts: a core dump would hold the credential, and
+/// so would a file that others may read. A umask that takes rights from the user too, which some
+/// machines have, would keep the Step out of its own folder.
+fn be_private() {
+    // A limit that is lower already is as good.
+    let _as_low = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// The Bitrise CLI stops reading when a Step ends, even if the last lines are still in the pipe

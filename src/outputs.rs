@@ -15,15 +15,17 @@ use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
+use crate::host::Host;
 use crate::redaction::{self, Text, sentences};
-use crate::tools::{Fact, Login, Output, Tool, WORKFLOW};
+use crate::text;
+use crate::tools::{Fact, Login, Output, TOOLS, Tool, WORKFLOW};
 use crate::verify::Verification;
 
 use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
     DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
     IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
 };
 
 /// What a run knows before it writes files.
@@ -142,11 +144,50 @@ fn file_of(fact: Fact) -> Option<FileKind> {
     match fact {
         KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
         FastlaneKeyPath => Some(FileKind::FastlaneKey),
+        RcodesignKeyPath => Some(FileKind::RcodesignKey),
         ConnectionUrl | ConnectionJson => Some(FileKind::Connection),
         Devices => Some(FileKind::Devices),
         DeviceList => Some(FileKind::DeviceList),
         _ => None,
     }
+}
+
+/// What to say when variables still lead to a credential that is none like the one in use: an
+/// earlier run set them, this one does not, and the Bitrise CLI has no way to unset them.
+#[must_use]
+pub(crate) fn earlier_credential(
+    tools: &[&'static Tool],
+    found: &Found,
+    entries: &[Entry],
+    host: &Host,
+) -> Option<Text> {
+    let login = Login::of(&found.credential);
+    let is_left = |(name, fact): Output| {
+        fact.leads_to_secret()
+            && !fact.logins().contains(&login)
+            && !entries.iter().any(|entry| entry.key == name)
+            && host.var(name).is_some()
+    };
+    // Outputs of its own, such as `fastlane_api_key_path`, are read by the same tool.
+    let is_read = |tool: &&Tool| {
+        let is_part = |rest: &str| rest.is_empty() || rest.starts_with('_');
+        tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_part))
+    };
+    let readers = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect::<Vec<_>>()));
+    let readers: Vec<_> = readers
+        .chain([("scripts", WORKFLOW.to_vec())])
+        .filter_map(|(reader, outputs)| {
+            let left = outputs.into_iter().filter(|output| is_left(*output));
+            let variables: Vec<_> = left.map(|(name, _)| text!("{}", name)).collect();
+            (!variables.is_empty()).then(|| text!("{} ({})", reader, Text::join(&variables, ", ")))
+        })
+        .collect();
+    (!readers.is_empty()).then(|| {
+        text!(
+            "Another credential is set too, by an earlier Step or the build, and tools in `export_for` may use it instead: {}. No Step can unset variables: rename the outputs of one of the two runs, or use the credentials in different workflows.",
+            Text::join(&readers, ", ")
+        )
+    })
 }
 
 /// The value of an output as log and summary may show it.
@@ -155,8 +196,8 @@ fn shown(fact: Fact, value: &str) -> Text {
         Password | SessionCookies | AppPassword | ConnectionJson | Token => Text::hidden(),
         Email => redaction::email(value),
         KeyUrl | ConnectionUrl => Url::parse(value).map_or(Text::hidden(), |url| redaction::url(&url)),
-        KeyFileReference | CredentialsFolder | KeyPath | KeyFolder | FastlaneKeyPath | Devices
-        | DeviceList => redaction::path(Path::new(value)),
+        KeyFileReference | CredentialsFolder | KeyPath | KeyFolder | FastlaneKeyPath | RcodesignKeyPath
+        | Devices | DeviceList => redaction::path(Path::new(value)),
         KeyId => redaction::checked(value, is_usual_key_id),
         IssuerId => redaction::checked(value, is_uuid),
         // The Step's own words, dates, and two inputs whose forms were checked.
@@ -217,6 +258,7 @@ impl<'a> Known<'a> {
                 if self.key()?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned()
             }
             FastlaneKeyPath => file(FileKind::FastlaneKey)?.to_owned(),
+            RcodesignKeyPath => file(FileKind::RcodesignKey)?.to_owned(),
             ApiKeyFalse => self.key().map(|_| false.to_string())?,
             Email => self.apple_id()?.email.expose_secret().to_owned(),
             AppleIdOne => self.apple_id().map(|_| "1".to_owned())?,

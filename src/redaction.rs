@@ -17,6 +17,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use reqwest::Url;
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 /// Stands for a value that is not shown, as in the logs of Bitrise's own Steps.
@@ -267,6 +268,9 @@ pub fn named_by_service(name: &str, max: usize) -> Text {
 /// What a library says of a failure in its own words, which never repeat what it was given.
 #[must_use]
 pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
+    if let Some(what) = error.downcast_ref().and_then(short_of) {
+        return what;
+    }
     let text = error.to_string();
     if may_hold_secret(&text) { Text::hidden() } else { Text(one_line(&text)) }
 }
@@ -277,9 +281,37 @@ pub fn source_file(place: &std::panic::Location<'_>) -> Text {
     Text(one_line(place.file()))
 }
 
+/// What this process may have no more of, and which limit says so.
+const SHORT_OF: [(Errno, &str); 2] = [
+    (Errno::MFILE, "this process may open no more files: raise the limit, ulimit -n"),
+    (Errno::AGAIN, "this user may start no more threads and processes: raise the limit, ulimit -u"),
+];
+
+/// What the machine was short of when a library gave up, by the operating system's message in its
+/// panic. Of the message itself nothing is shown.
+#[must_use]
+pub fn shortage(message: &str) -> Option<Text> {
+    let is_said = |error: Errno| {
+        let text = io::Error::from(error).to_string();
+        message.contains(text.split(" (os error").next().unwrap_or(&text))
+    };
+    SHORT_OF.iter().find(|(error, _)| is_said(*error)).map(|(_, what)| Text((*what).to_owned()))
+}
+
+fn short_of(error: &io::Error) -> Option<Text> {
+    // Some libraries put the error of the operating system into one of their own.
+    let inner = error.get_ref().and_then(|error| error.source()?.downcast_ref::<io::Error>());
+    let number = error.raw_os_error().or(inner.and_then(io::Error::raw_os_error))?;
+    let (_, what) = SHORT_OF.iter().find(|(short, _)| short.raw_os_error() == number)?;
+    Some(Text((*what).to_owned()))
+}
+
 /// Why the operating system refused something.
 #[must_use]
 pub fn os(error: &io::Error) -> Text {
+    if let Some(what) = short_of(error) {
+        return what;
+    }
     let text = match error.kind() {
         ErrorKind::NotFound => "it does not exist".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),

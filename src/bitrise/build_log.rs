@@ -5,11 +5,16 @@
 //!
 //! Lines are [`Text`], so that nothing reaches the log that has not passed [`crate::redaction`].
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::redaction::Text;
+use crate::signals::Stop;
 
 const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
@@ -27,11 +32,13 @@ const RESET: &str = "\x1b[0m";
 ///
 /// Only this crate's lines are shown, whatever `RUST_LOG` says: those of HTTP and TLS
 /// libraries could hold what they send.
-pub fn init() {
+///
+/// A signal ends the wait for a reader that takes nothing more; what it was to read is lost then.
+pub fn init(stop: Stop) {
     let started = env_logger::Builder::new()
         .filter_level(LevelFilter::Off)
         .filter_module(CRATE, LevelFilter::Debug)
-        .target(env_logger::Target::Stdout)
+        .target(env_logger::Target::Pipe(Box::new(StandardOutput { stop, last_words: None })))
         .format(|out, record| {
             let line = line(record);
             out.write_all(line.as_bytes())
@@ -40,6 +47,55 @@ pub fn init() {
     // A second start in one process, as tests do, keeps the first log.
     if started.is_ok() {
         set_verbose(false);
+    }
+}
+
+/// Standard output, written only as far as somebody reads it.
+struct StandardOutput {
+    stop: Stop,
+    /// When a stopped run no longer waits for its last lines to be read.
+    last_words: Option<Instant>,
+}
+
+impl StandardOutput {
+    /// So many bytes fit into a pipe at once where any do (`PIPE_BUF` of POSIX).
+    const PIECE: usize = 512;
+    /// How long a signal can go unnoticed that comes just before a wait.
+    const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    /// How long a stopped run waits for the reader of its last lines.
+    const LAST_WORDS: Duration = Duration::from_secs(5);
+
+    fn is_over(&mut self) -> bool {
+        if self.stop.came().is_none() {
+            return false;
+        }
+        if !self.stop.is_nothing_left() {
+            // What the run wrote must go first.
+            return true;
+        }
+        let end = *self.last_words.get_or_insert_with(|| Instant::now() + Self::LAST_WORDS);
+        Instant::now() >= end
+    }
+}
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let out = io::stdout();
+        loop {
+            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&Self::LOOK)) {
+                Ok(0) | Err(Errno::INTR) if self.is_over() => return Err(ErrorKind::TimedOut.into()),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => {
+                    let piece = bytes.get(..Self::PIECE).unwrap_or(bytes);
+                    return Ok(rustix::io::write(out.as_fd(), piece)?);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

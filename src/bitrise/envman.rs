@@ -4,11 +4,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
@@ -30,23 +30,25 @@ sentences! {
     }
 }
 
-/// A call takes milliseconds; one that takes this long hangs.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
-
 /// Hands the entries to `envman add`, one call each, values by standard input.
 ///
 /// Several calls cannot be atomic: when one fails, or the run is stopped between them, the store
 /// is put back as it was.
 ///
+/// A call takes milliseconds; when all of them have not ended within the limit, one hangs.
+///
 /// # Errors
 /// [`AddError`]; the store is then as before, as far as that file can be written.
-pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry]) -> Result<(), AddError> {
+pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry], limit: Duration) -> Result<(), AddError> {
     // Without the variable, envman keeps its store in the working folder.
     let mut rollback = Rollback::of(Path::new(store.unwrap_or(".envstore.yml")))?;
+    let deadline = Instant::now() + limit;
     for entry in entries {
-        let failed = |why: Text| AddError::Failed { key: entry.key, why };
-        let limit = tokio::time::timeout(TIME_LIMIT, add(entry)).await;
-        limit.unwrap_or_else(|_| Err(failed(text!("no end after {} seconds", TIME_LIMIT.as_secs()))))?;
+        let in_time = tokio::time::timeout_at(deadline.into(), add(entry)).await;
+        in_time.unwrap_or_else(|_| {
+            let why = text!("no end after {} seconds", limit.as_secs());
+            Err(AddError::Failed { key: entry.key, why })
+        })?;
     }
     rollback.path = None;
     Ok(())
@@ -94,11 +96,12 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
         command.arg("--sensitive");
     }
     // At its debug level envman prints the values it is given.
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| match error.kind() {
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let spawned = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => AddError::NotFound,
         _ => failed(redaction::os(&error)),
     })?;
+    let Running(child) = &mut Running(spawned);
     let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
     let written = match child.stdin.take() {
         // Dropped at the end of the arm, which closes the pipe: envman reads to its end.
@@ -112,4 +115,21 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
         ));
     }
     written.map_err(|error| failed(redaction::os(&error)))
+}
+
+/// An envman at work. One that is given up is ended, and has ended before anything else is done:
+/// it could still write to its store.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        /// The system ends it at once, unless it hangs in the system itself.
+        const LONGEST: Duration = Duration::from_secs(2);
+        let began = Instant::now();
+        if self.0.start_kill().is_ok() {
+            while matches!(self.0.try_wait(), Ok(None)) && began.elapsed() < LONGEST {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
 }

@@ -398,8 +398,8 @@ fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::R
         tempfile::Builder::new().prefix(".envstore-").tempfile_in(folder.unwrap_or(Path::new(".")))?;
     file.write_all(new)?;
     if let Some(old) = old {
-        let made = file.as_file().metadata()?;
-        if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+        let own = file.as_file().metadata()?;
+        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
             fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
         }
         file.as_file().set_permissions(fs::Permissions::from_mode(old.permissions().mode()))?;

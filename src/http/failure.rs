@@ -21,6 +21,10 @@ sentences! {
         Unreachable(Text),
         #[error("did not answer within {} seconds", .0.as_secs())]
         Timeout(Duration),
+        #[error("did not answer within the {} seconds that a run waits for all servers together", .0.as_secs())]
+        RunTimeout(Duration),
+        #[error("could not be asked, since the variable {0} is not the address of an HTTP proxy: correct or clear it")]
+        WrongProxy(&'static str),
         #[error("did not finish its answer ({0})")]
         BrokenOff(Text),
         #[error("did not answer with TLS (it may speak plain http, or a proxy answered)")]

@@ -1,13 +1,15 @@
 //! One way to ask a server: bounded in time, size, tries and redirects.
 
 mod failure;
+mod host_name;
 mod loopback;
+mod proxy;
 mod redirect;
 mod retry;
 mod tls;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable as _;
@@ -25,6 +27,7 @@ use crate::redaction::{self, Text};
 use crate::text;
 
 use failure::CONNECT_TIMEOUT;
+use host_name::Resolver;
 use redirect::follow;
 use retry::backoff;
 
@@ -113,6 +116,7 @@ impl Kind {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
+            .dns_resolver(Arc::new(Resolver))
             .redirect(policy)
             .referer(false);
         if self.is_loopback {
@@ -134,6 +138,10 @@ pub struct Http {
     now: fn() -> OffsetDateTime,
     sleep: Sleep,
     jitter_seed: u64,
+    /// When all questions must have ended.
+    deadline: Deadline,
+    /// A variable that was to name a proxy, and does not.
+    wrong_proxy: Option<&'static str>,
 }
 
 impl Http {
@@ -145,6 +153,8 @@ impl Http {
             now: host.now,
             sleep: host.sleep.clone(),
             jitter_seed: host.jitter_seed,
+            deadline: Deadline::of_run(host.network_time),
+            wrong_proxy: proxy::wrong_variable(host),
         }
     }
 
@@ -166,8 +176,8 @@ impl Http {
         self.retry(&request.url, policy, || async { self.ask(request).await?.ok() }).await
     }
 
-    /// Puts a question until it is answered, its failure is one that stays, or the policy ends the
-    /// tries.
+    /// Puts a question until it is answered, its failure is one that stays, or the policy or the
+    /// time of the run ends the tries.
     ///
     /// # Errors
     /// That of the last try.
@@ -178,6 +188,8 @@ impl Http {
         ask: impl AsyncFn() -> Result<T, E>,
     ) -> Result<T, E> {
         let sleep = self.sleep.clone();
+        let deadline = self.deadline.earlier(policy.deadline);
+        let policy = RetryPolicy { deadline: Some(deadline), ..policy };
         let tries = (|| ask())
             .retry(backoff(self.jitter_seed))
             .sleep(move |span| sleep(span))
@@ -191,12 +203,7 @@ impl Http {
                     pause.as_secs_f64()
                 ));
             });
-        match policy.deadline {
-            Some(deadline) => {
-                deadline.bound(tries).await.unwrap_or_else(|limit| Err(Failure::Timeout(limit).into()))
-            }
-            None => tries.await,
-        }
+        deadline.bound(tries).await.unwrap_or_else(|failure| Err(failure.into()))
     }
 
     /// Makes a request once.
@@ -204,6 +211,9 @@ impl Http {
     /// # Errors
     /// [`Failure`] when there is no whole answer. An answer of any status is one.
     pub(crate) async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
+        if let Some(variable) = self.wrong_proxy.filter(|_| !is_loopback(&request.url)) {
+            return Err(Failure::WrongProxy(variable));
+        }
         let failure = |error| Failure::from_reqwest(error, request.timeout);
         let client = self.client(Kind::of(request), request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);
@@ -290,6 +300,8 @@ mod tests {
             temp_dir: std::path::PathBuf::new(),
             sleep,
             jitter_seed: 1,
+            network_time: Duration::from_secs(600),
+            envman_time: Duration::from_secs(1),
         })
     }
 

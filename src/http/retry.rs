@@ -5,6 +5,8 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 use tokio::time::Instant;
 
+use super::failure::Failure;
+
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -33,6 +35,7 @@ pub(crate) enum OnLongerPause {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     limit: Duration,
+    is_of_run: bool,
     /// `None`: after the end of time.
     at: Option<Instant>,
 }
@@ -60,16 +63,33 @@ impl RetryPolicy {
 impl Deadline {
     #[must_use]
     pub(crate) fn after(limit: Duration) -> Self {
-        Self { limit, at: Instant::now().checked_add(limit) }
+        Self { limit, is_of_run: false, at: Instant::now().checked_add(limit) }
+    }
+
+    /// Of all questions of a run together.
+    #[must_use]
+    pub(super) fn of_run(limit: Duration) -> Self {
+        Self { is_of_run: true, ..Self::after(limit) }
+    }
+
+    /// The one that comes first.
+    #[must_use]
+    pub(super) fn earlier(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.at.is_some_and(|at| self.at.is_none_or(|own| at < own)) => other,
+            _ => self,
+        }
     }
 
     /// What a future ends with.
     ///
     /// # Errors
-    /// The time span, when it has not ended by then.
-    pub(super) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Duration> {
+    /// That of a server that has not answered by then.
+    pub(super) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
         match self.at {
-            Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| self.limit),
+            Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| {
+                if self.is_of_run { Failure::RunTimeout(self.limit) } else { Failure::Timeout(self.limit) }
+            }),
             None => Ok(future.await),
         }
     }

@@ -112,9 +112,10 @@ pub(super) async fn ask(
     } else {
         endpoint(&services.app_store_connect, APPS)
     };
+    // Named without the query, with which it would be hidden.
+    let (service, site) = (url.clone(), redaction::site(&url));
     url.set_query(Some("limit=1"));
-    let site = redaction::site(&url);
-    let answer = http.retry(&url, policy, async || ask_once(&url, key, http).await).await;
+    let answer = http.retry(&service, policy, async || ask_once(&url, key, http).await).await;
     match answer {
         Ok(answer) => Ok(judge(&answer, &site, journal)),
         Err(Trial::Unauthorized { skew }) => Err(KeyRefused::new(key, source, skew).into()),

@@ -1,5 +1,6 @@
 //! What the machine, and others on it, put in the Step's way.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use test_support::snapshots::assert_sentences;
-use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, api_key, apple_id, mode, set_mode};
+use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, account, api_key, apple_id, mode, set_mode};
 
 /// Runs it, and kills it should it hang.
 fn run_or_kill(step: Step) -> Outcome {
@@ -64,16 +65,17 @@ fn a_fifo_in_the_place_of_a_file_is_named_and_not_waited_for() {
     let (envmans_store, _) = with_fifo(connected().unset("ENVMAN_ENVSTORE_PATH"), "work/.envstore.yml");
     let rows = [
         ("the envstore", store),
-        (
-            "the envstore, as the pipe of standard output",
-            connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"),
-        ),
         ("envman's own envstore", envmans_store),
         ("envman's settings", settings),
         ("build_url", build_url),
         ("api_key_path", key),
     ];
-    assert_sentences("faults/fifo", rows.map(|(what, step)| (what, fails_at_once(step))));
+    let mut said: Vec<_> = rows.map(|(what, step)| (what, fails_at_once(step))).into();
+    // Of this name, the test's own process has another one.
+    let pipe = run_or_kill(connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"));
+    assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
+    said.push(("the envstore, as the pipe of standard output", pipe.error()));
+    assert_sentences("faults/fifo", said);
 }
 
 #[test]
@@ -110,4 +112,60 @@ fn a_replaced_envstore_keeps_its_owner_group_and_mode() {
         assert_eq!(facts(&path), before);
         assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "apple_id");
     }
+}
+
+#[test]
+fn a_umask_that_takes_the_users_own_rights_keeps_the_step_from_nothing() {
+    for umask in ["0177", "0777"] {
+        let outcome = Step::new().connected(&api_key()).not_as_root().umask(umask).passes();
+        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
+        assert_eq!((mode(&folder), mode(outcome.expect("APPLE_API_KEY_PATH"))), (0o700, 0o600), "{umask}");
+    }
+}
+
+#[test]
+fn too_few_open_files_are_said_to_be_too_few() {
+    let mut said = BTreeSet::new();
+    let mut passed = false;
+    for files in 4..=24 {
+        let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
+        let outcome = step.under("sh", &["-c", &format!("ulimit -n {files}; exec \"$0\"")]).run();
+        if outcome.code == Some(0) {
+            outcome.check_success();
+            passed = true;
+        } else {
+            outcome.check_failure();
+            let error = outcome.error();
+            assert!(error.contains("may open no more files"), "{files}: {error}");
+            said.insert(error);
+        }
+    }
+    assert!(passed && !said.is_empty(), "{said:?}");
+    println!("{said:#?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn too_few_threads_and_processes_are_said_to_be_too_few() {
+    let limited = |step: Step| step.not_as_root().under("bash", &["-c", "ulimit -u 1; exec \"$0\""]);
+    let look_up = Step::new().set("build_url", "https://bitrise.invalid/build/x");
+    let envman =
+        Step::new().connected(&api_key()).envstore("envs: [{A: x}]\n").file("bin/envman", "#!/bin/sh\n");
+    set_mode(envman.path("bin/envman"), 0o755);
+    let path = format!("{}:/usr/bin:/bin", envman.path("bin").display());
+    let rows = [("to look up a host name", look_up), ("to start envman", envman.set("PATH", path))];
+    assert_sentences("faults/no_threads", rows.map(|(what, step)| (what, limited(step).fails())));
+}
+
+#[test]
+fn a_proxy_variable_that_names_no_proxy_is_an_error_that_names_the_variable_and_not_its_value() {
+    let variables = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let said = variables.map(|variable| {
+        let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
+        let step = step.set(variable, "http://user:canary-password@proxy:99999").secret("canary-password");
+        (variable, step.fails())
+    });
+    assert_sentences("faults/wrong_proxy", said);
+    // Of this machine, nothing goes through a proxy.
+    Step::new().connected(&api_key()).set("HTTP_PROXY", "http://").passes();
 }

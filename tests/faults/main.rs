@@ -16,3 +16,4 @@ mod faults;
 mod leaks;
 mod machine;
 mod signals;
+mod time_limits;

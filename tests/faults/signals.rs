@@ -1,5 +1,6 @@
 //! Signals at every stage: what is written is complete, and what is not leaves nothing.
 
+use std::path::Path;
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,12 +67,103 @@ fn a_signal_at_any_stage_exports_nothing_leaves_nothing_and_is_named() {
     assert_sentences("faults/signals", said);
 }
 
-/// A run that waits for nothing before envman does, which takes its time.
-fn with_slow_envman(seconds: &str) -> Step {
-    let step = Step::new().with_key_inputs().set("connection", "off").envstore("{envs: [{OLD: kept}]}\n");
-    let script = format!(
-        "#!/bin/sh\necho \"$3\" >> \"$HOME/added\"\ncat > \"$ENVMAN_ENVSTORE_PATH\"\nsleep {seconds}\n"
+#[test]
+fn every_signal_that_would_end_the_process_ends_the_run_as_sigterm_does() {
+    let signals = [
+        ("SIGQUIT", Signal::QUIT),
+        ("SIGABRT", Signal::ABORT),
+        ("SIGUSR1", Signal::USR1),
+        ("SIGUSR2", Signal::USR2),
+        ("SIGALRM", Signal::ALARM),
+        ("SIGVTALRM", Signal::VTALARM),
+        ("SIGPROF", Signal::PROF),
+        ("SIGXCPU", Signal::XCPU),
+        ("SIGXFSZ", Signal::XFSZ),
+    ];
+    let said = signals.map(|(name, signal)| {
+        let outcome = stopped_at(Step::new().connected_with(&api_key(), vec![STALL]), 1, signal);
+        outcome.check_failure();
+        (name, outcome.error())
+    });
+    assert_sentences("faults/more_signals", said);
+    // Twice at once, as `timeout` does it: the second must not cut short what the first began.
+    let step = with_slow_envman();
+    let written = step.path("home/added");
+    let outcome = step.run_while(|child| {
+        wait_for(&written);
+        send(child, Signal::TERM);
+        send(child, Signal::TERM);
+    });
+    outcome.check_failure();
+}
+
+fn wait_for(file: &Path) {
+    let began = Instant::now();
+    while !file.exists() && began.elapsed() < Duration::from_secs(30) {
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_hold_back_a_signal() {
+    // The pipe of standard output is full before the run begins.
+    let script = "mkfifo pipe; exec 3<>pipe; (head -c 1000000 /dev/zero >&3) & filler=$!; sleep 0.5; kill $filler; \
+        wait $filler 2>/dev/null; \"$0\" >&3 & step=$!; echo $step > pid; wait $step; status=$?; \
+        echo $status > status; exit $status";
+    for second in [false, true] {
+        let step =
+            Step::new().connected(&api_key()).set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
+        let (pid_file, status) = (step.path("work/pid"), step.path("work/status"));
+        let mut took = Duration::ZERO;
+        let outcome = step.run_while(|_| {
+            wait_for(&pid_file);
+            thread::sleep(Duration::from_millis(500));
+            let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+            let pid = Pid::from_raw(pid).unwrap();
+            assert!(!status.exists(), "it waits for its reader");
+            let began = Instant::now();
+            kill_process(pid, Signal::TERM).unwrap();
+            if second {
+                thread::sleep(Duration::from_secs(1));
+                kill_process(pid, Signal::TERM).unwrap();
+            }
+            wait_for(&status);
+            took = began.elapsed();
+        });
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+        assert!(outcome.leftovers.is_empty(), "{:?}", outcome.leftovers);
+        assert_eq!(outcome.envstore_text, None, "nothing is exported");
+        let limit = if second { 3 } else { 9 };
+        assert!(took < Duration::from_secs(limit), "{took:?}, second signal: {second}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_core_is_dumped_whatever_the_limit_was() {
+    let step = Step::new().connected_with(&api_key(), vec![STALL]);
+    let scenario = step.scenario().to_owned();
+    let step = step.under(
+        "sh",
+        &["-c", "ulimit -S -c unlimited 2>/dev/null || ulimit -S -c $(ulimit -H -c); exec \"$0\""],
     );
+    let outcome = step.run_while(|child| {
+        wait_for_request(&scenario, 1);
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let words: Vec<_> = core.split_whitespace().skip(4).take(2).collect();
+        assert_eq!(words, ["0", "0"], "{core}");
+        send(child, Signal::QUIT);
+    });
+    outcome.check_failure();
+}
+
+/// A run that waits for nothing before envman does, which does not end.
+fn with_slow_envman() -> Step {
+    let step = Step::new().with_key_inputs().set("connection", "off").envstore("{envs: [{OLD: kept}]}\n");
+    // It writes without an end, and by itself: what it starts would outlive it.
+    let script = "#!/bin/sh\necho broken > \"$ENVMAN_ENVSTORE_PATH\"\necho \"$3\" >> \"$HOME/added\"\n\
+                  while :; do echo broken > \"$ENVMAN_ENVSTORE_PATH\"; done\n";
     let step = step.file("home/bin/envman", script);
     let bin = step.path("home/bin");
     test_support::set_mode(bin.join("envman"), 0o755);
@@ -82,14 +174,10 @@ fn with_slow_envman(seconds: &str) -> Step {
 fn a_signal_while_envman_works_ends_it_and_puts_the_store_back() {
     let signals = [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP)];
     let said = signals.map(|(name, signal)| {
-        let step = with_slow_envman("60");
+        let step = with_slow_envman();
         let added = step.path("home/added");
         let outcome = step.run_while(|child| {
-            let began = Instant::now();
-            while !added.exists() && began.elapsed() < Duration::from_secs(30) {
-                thread::sleep(Duration::from_millis(2));
-            }
-            thread::sleep(Duration::from_millis(100));
+            wait_for(&added);
             send(child, signal);
         });
         outcome.check_failure();
@@ -100,9 +188,9 @@ fn a_signal_while_envman_works_ends_it_and_puts_the_store_back() {
 }
 
 #[test]
-#[ignore = "waits for the real time limit of envman, half a minute"]
+#[ignore = "waits for the real time limit of envman, 12 seconds"]
 fn an_envman_that_hangs_is_ended_and_named() {
-    let outcome = with_slow_envman("600").run();
+    let outcome = with_slow_envman().run();
     outcome.check_failure();
     assert_sentences("faults/envman_hangs", [("envman hangs", outcome.error())]);
 }

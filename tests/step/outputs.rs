@@ -11,7 +11,7 @@ use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, all,
-    api_key, apple_id, at_once, cookie, load_session, spaceauth,
+    api_key, apple_id, at_once, cookie, load_session, pem, spaceauth,
 };
 
 const API_KEY_OUTPUTS: [&str; 16] = [
@@ -317,4 +317,38 @@ fn the_session_loads_as_fastlane_loads_it() {
     let cookies = load_session(&outcome.expect("FASTLANE_SESSION"));
     assert_eq!(cookies.len(), 1);
     assert_eq!(cookies[0]["name"], "myacinfo");
+}
+
+/// A run in a build in which this earlier one has set its outputs.
+fn after(earlier: &Outcome, step: Step) -> Outcome {
+    earlier.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value)).passes()
+}
+
+#[test]
+fn a_credential_of_the_other_kind_that_stays_set_is_warned_of_with_who_finds_it_by_what() {
+    let every_tool =
+        "bitrise fastlane fastlane_api_key_path xcode connection spaceship asc codemagic expo tauri";
+    let key = || Step::new().connected(&api_key());
+    let all_of_key = || key().set("export_for", every_tool).set("export_token", "yes");
+    let apple_id = || Step::new().connected(&apple_id());
+    let for_connection = apple_id().set("export_for", "connection");
+    let individual = || {
+        let step = Step::new().set("api_key_path", pem()).set("api_key_id", INPUT_KEY_ID);
+        step.set("api_key_type", "individual").set("export_for", "connection")
+    };
+    let rows = [
+        ("an Apple ID after an API key", after(&key().passes(), apple_id())),
+        ("for every tool", after(&all_of_key().passes(), apple_id().set("export_for", every_tool))),
+        ("for fastlane alone", after(&all_of_key().passes(), apple_id().set("export_for", "fastlane"))),
+        ("an API key after an Apple ID", after(&apple_id().passes(), key())),
+        ("an individual key after a connection", after(&for_connection.passes(), individual())),
+    ];
+    assert_sentences("outputs/earlier_credential", rows.map(|(what, run)| (what, run.warnings().join("\n"))));
+    for (first, second) in [(key(), key()), (apple_id(), apple_id())] {
+        assert_eq!(after(&first.passes(), second).warnings(), [""; 0], "what is set is overwritten");
+    }
+    // What was taken away is empty, and leads nowhere.
+    let removed =
+        key().passes().entries().into_iter().fold(apple_id(), |step, entry| step.set(&entry.key, ""));
+    assert_eq!(removed.passes().warnings(), [""; 0]);
 }

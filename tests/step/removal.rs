@@ -206,3 +206,25 @@ fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
         });
     }
 }
+
+#[test]
+fn the_lines_in_the_documentation_delete_what_other_tools_leave_and_nothing_else() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cleaning-up.md");
+    let page = fs::read_to_string(page).unwrap();
+    let script = page.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
+    let left = [
+        "home/.fastlane/spaceship/jane@example.com/cookie",
+        "home/.appstoreconnect/private_keys/AuthKey_2X9R4HXF34.p8",
+        "tmp/apiKey123456789/api_key.json",
+    ];
+    let others = ["home/.fastlane/Fastfile", "home/.appstoreconnect/config", "tmp/apiKeys.json"];
+    let step = left.iter().chain(&others).fold(Step::new(), |step, file| step.file(file, "x"));
+    for nothing_is_left in [false, true] {
+        let mut shell = std::process::Command::new("bash");
+        shell.args(["-euc", script]).env_clear().env("PATH", "/usr/bin:/bin");
+        let shell = shell.env("HOME", step.path("home")).env("TMPDIR", step.path("tmp"));
+        assert!(shell.status().unwrap().success(), "again: {nothing_is_left}");
+    }
+    assert!(left.iter().all(|file| !step.path(file).exists()));
+    assert!(others.iter().all(|file| step.path(file).exists()));
+}

@@ -1,0 +1,69 @@
+//! The variables that name a proxy. A value that is no proxy's address is silently as good as
+//! none to the HTTP library, and requests go past the proxy.
+
+use http::Uri;
+use url::Url;
+
+use crate::host::Host;
+
+/// In the order in which the HTTP library looks at them; of two spellings the first that is set
+/// counts.
+const VARIABLES: [[&str; 2]; 3] =
+    [["ALL_PROXY", "all_proxy"], ["HTTP_PROXY", "http_proxy"], ["HTTPS_PROXY", "https_proxy"]];
+
+/// The variable that is set to something other than a proxy's address. Its value can hold a
+/// password.
+#[must_use]
+pub(super) fn wrong_variable(host: &Host) -> Option<&'static str> {
+    let set = VARIABLES.iter().filter_map(|spellings| {
+        spellings.iter().find(|name| host.env.contains_key(**name) || is_not_utf8(host, name))
+    });
+    set.copied().find(|name| is_not_utf8(host, name) || host.var(name).is_some_and(|value| !is_proxy(value)))
+}
+
+fn is_not_utf8(host: &Host, name: &str) -> bool {
+    host.env_not_utf8.iter().any(|set| set == name)
+}
+
+/// Whether the HTTP library takes a value, and as what was meant: `host:port`, with or without
+/// `http://` or `https://` and a user before it.
+fn is_proxy(value: &str) -> bool {
+    let Ok(uri) = value.parse::<Uri>() else { return false };
+    let Some(authority) = uri.authority() else { return false };
+    let scheme = uri.scheme_str().unwrap_or("http");
+    // That reader leaves ports unread.
+    matches!(scheme, "http" | "https") && Url::parse(&format!("{scheme}://{authority}/")).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_a_host_with_an_optional_port_user_and_scheme() {
+        for proxy in [
+            "http://proxy.example.com:3128",
+            "https://proxy.example.com",
+            "http://user:pass@10.0.0.1:8080/",
+            "proxy.example.com:3128",
+            "proxy",
+            "http://[::1]:3128",
+        ] {
+            assert!(is_proxy(proxy), "{proxy}");
+        }
+        for none in [
+            "http://",
+            "http:/proxy:3128",
+            "http://proxy:99999",
+            "http://proxy:port",
+            "http://us er@proxy",
+            "ftp://proxy:21",
+            "socks5://proxy:1080",
+            "://proxy",
+            "/proxy",
+            "próxy:3128",
+        ] {
+            assert!(!is_proxy(none), "{none}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A run ends in time, whatever the network does, and says what it waited for.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use apple_services_connection::host::Host;
+use stand_in::Behaviour;
+
+use test_support::snapshots::assert_sentences;
+use test_support::{
+    INPUT_ISSUER, SERVER, Step, TOKEN, account, api_key, busy, pem, redirect, status, unique_name,
+};
+
+const LONG: Duration = Duration::from_secs(600);
+const STALL: Behaviour = Behaviour::StallBeforeHeader(LONG);
+/// What a run of these tests may wait for servers.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// A run inside this process, on a machine of less patience. How long it took, and how it failed.
+fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("envstore.yml");
+    let fixed = [
+        ("ENVMAN_ENVSTORE_PATH", store.to_str().unwrap().to_owned()),
+        ("app_store_connect_url", SERVER.origin().to_owned()),
+        ("verify", "no".to_owned()),
+    ];
+    let env: BTreeMap<_, _> =
+        fixed.iter().chain(env).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let began = Instant::now();
+    let result = runtime.block_on(async {
+        let temp_dir = folder.path().to_owned();
+        let host = Host { env, env_not_utf8: Vec::new(), temp_dir, network_time: LIMIT, ..Host::system() };
+        apple_services_connection::run(&host, std::future::pending()).await
+    });
+    (began.elapsed(), result.err().map(|failed| failed.text().to_string()))
+}
+
+fn connection(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
+    connection_of(api_key().to_string(), behaviours)
+}
+
+fn connection_of(body: String, behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
+    let build_url =
+        SERVER.connection(&unique_name(), stand_in::Connection { token: TOKEN.to_owned(), body, behaviours });
+    vec![("build_url", build_url), ("build_api_token", TOKEN.to_owned())]
+}
+
+fn key_at(url: String) -> Vec<(&'static str, String)> {
+    let key_id = ("api_key_id", "FROMINPUT1".to_owned());
+    vec![("api_key_path", url), key_id, ("api_issuer", INPUT_ISSUER.to_owned())]
+}
+
+fn key(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
+    key_at(SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), behaviours))
+}
+
+#[test]
+fn whatever_the_network_does_a_run_ends_at_its_limit_and_says_what_it_waited_for() {
+    // Connections are made, and nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().port();
+    let drip = Behaviour::Drip { bytes: 1, every: Duration::from_millis(100) };
+    let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
+    let stalled = SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), vec![STALL.forever()]);
+    let rows = [
+        ("a stall before the header", connection(vec![STALL.forever()])),
+        ("a stall in the body", connection(vec![Behaviour::StallInBody(LONG).forever()])),
+        ("a slow drip", connection(vec![drip.forever()])),
+        ("no TLS", key_at(format!("https://127.0.0.1:{silent}/AuthKey_FROMINPUT1.p8"))),
+        ("an error, then a stall", connection(vec![busy(503), STALL.forever()])),
+        ("pauses of an hour", connection(vec![status(503, &[("Retry-After", "3600")]).forever()])),
+        ("a redirect to a stall", key(vec![redirect(stalled).forever()])),
+        (
+            "a slow connection without a credential, then a stall of the key",
+            [connection_of("{}".to_owned(), vec![slow.clone()]), key(vec![STALL.forever()])].concat(),
+        ),
+    ];
+    let said: Vec<_> = std::thread::scope(|scope| {
+        let runs = rows.map(|(what, env)| (what, scope.spawn(move || run_with_limit(&env))));
+        runs.map(|(what, run)| {
+            let (took, error) = run.join().unwrap();
+            println!("{what}: {:.1} s", took.as_secs_f64());
+            assert!(took < LIMIT + Duration::from_secs(3), "{what} took {took:?}");
+            (what, error.expect("no credential was had"))
+        })
+        .into()
+    });
+    assert_sentences("faults/time_limit", said);
+}
+
+#[test]
+fn what_is_left_of_the_limit_is_all_that_verification_has() {
+    let scenario = unique_name();
+    let url = SERVER.app_store_connect(&scenario, account(vec![STALL.forever()]));
+    let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
+    let mut env = connection(vec![slow]);
+    env.extend([("verify", "yes".to_owned()), ("app_store_connect_url", url)]);
+    let (took, error) = run_with_limit(&env);
+    assert_eq!(error, None, "a check that is not answered fails no build");
+    assert!(took < LIMIT + Duration::from_secs(3), "{took:?}");
+    assert_eq!(SERVER.requests_for(&scenario).len(), 1, "Apple was asked");
+}
+
+#[test]
+#[ignore = "waits for the real time limit, 70 seconds"]
+fn no_run_takes_90_seconds() {
+    let long_pauses = || {
+        let silence = Behaviour::StallBeforeHeader(Duration::from_secs(29));
+        let busy = status(503, &[("Retry-After", "3600")]);
+        [silence, busy.clone(), busy.clone(), busy.clone(), STALL.forever()].to_vec()
+    };
+    let with_key = |step: Step| {
+        key(vec![STALL.forever()]).into_iter().fold(step, |step, (name, value)| step.set(name, value))
+    };
+    let by_envman = with_endless_envman(Step::new().connected(&api_key()));
+    let rows = [
+        ("a stall", Step::new().connected_with(&api_key(), vec![STALL.forever()])),
+        ("silence, and pauses of an hour", Step::new().connected_with(&api_key(), long_pauses())),
+        (
+            "a stalled connection, then a stalled key",
+            with_key(Step::new().connected_with(&api_key(), long_pauses())),
+        ),
+        ("a stall of Apple, then one of envman", by_envman.verified_by(account(vec![STALL.forever()]))),
+    ];
+    let said: Vec<_> = std::thread::scope(|scope| {
+        let runs = rows.map(|(what, step)| (what, scope.spawn(move || step.run())));
+        runs.map(|(what, run)| {
+            let outcome = run.join().unwrap();
+            println!("{what}: {:.1} s", outcome.took.as_secs_f64());
+            assert!(outcome.took < Duration::from_secs(90), "{what} took {:?}", outcome.took);
+            outcome.check_failure();
+            (what, outcome.error())
+        })
+        .into()
+    });
+    assert_sentences("faults/90_seconds", said);
+}
+
+fn with_endless_envman(step: Step) -> Step {
+    let step = step
+        .envstore("{envs: [{OLD: kept}]}\n")
+        .file("home/bin/envman", "#!/bin/sh\nwhile :; do sleep 1; done\n");
+    let bin = step.path("home/bin");
+    test_support::set_mode(bin.join("envman"), 0o755);
+    step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+}
