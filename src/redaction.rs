@@ -191,7 +191,9 @@ impl<E: Show + fmt::Display> From<E> for Failed {
 #[must_use]
 pub fn path(path: &Path) -> Text {
     match path.to_str() {
-        Some(text) if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) => {
+        Some(text)
+            if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) && !names_odd_key(text) =>
+        {
             Text(one_line(text))
         }
         _ => Text::hidden(),
@@ -206,7 +208,11 @@ pub fn url(url: &Url) -> Text {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    if is_plain && !may_hold_secret(url.path()) { Text(one_line(url.as_str())) } else { Text::hidden() }
+    if is_plain && !may_hold_secret(url.path()) && !names_odd_key(url.path()) {
+        Text(one_line(url.as_str()))
+    } else {
+        Text::hidden()
+    }
 }
 
 /// The server of a URL: scheme, host and port. Not named with a URL that is not shown, since a
@@ -339,6 +345,16 @@ pub fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
 }
 
+/// Whether a file in a path is named for a key whose ID has another form than all key IDs have: such
+/// an ID is hidden, since people paste passwords into that field, and so is what is made of it.
+fn names_odd_key(path: &str) -> bool {
+    let is_usual =
+        |id: &str| id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    path.split('/')
+        .filter_map(|name| ["AuthKey_", "ApiKey_"].iter().find_map(|kind| name.strip_prefix(kind)))
+        .any(|id| !is_usual(id.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()))
+}
+
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
@@ -376,7 +392,11 @@ pub fn may_hold_secret(text: &str) -> bool {
 fn is_random(run: &str) -> bool {
     let count = |of: fn(&u8) -> bool| run.bytes().filter(of).count();
     let mixed = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
-    run.len() >= 24 && mixed.into_iter().all(|class| count(class) >= 2)
+    let is_even = |class: fn(&u8) -> bool| count(class) * 4 >= run.len();
+    run.len() >= 24
+        && (mixed.into_iter().all(|class| count(class) >= 2)
+            // Words have few capitals.
+            || (is_even(u8::is_ascii_uppercase) && is_even(u8::is_ascii_lowercase)))
 }
 
 /// Whether a run is hexadecimal and longer than any checksum that people put into names.
@@ -402,6 +422,7 @@ mod tests {
         for plain in [
             "/Users/vagrant/git/fastlane/AuthKey_2X9R4HXF34.p8",
             "~/keys/AuthKey_2X9R4HXF34.p8",
+            "/Users/vagrant/NorthwindTradersReleaseBuildKeysFolder/AuthKey_2X9R4HXF34 (1).p8",
             "./certs/key.pem",
             "AuthKey_2X9R4HXF34.p8",
             "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/AuthKey_2X9R4HXF34.p8",
@@ -416,6 +437,8 @@ mod tests {
             "~/wK7mZ2pQ9rT4vX8yB1nC5dF0.p8",
             "/-----BEGIN PRIVATE KEY-----",
             "user:password.p8",
+            "/keys/AuthKey_hunter22.p8",
+            "./ApiKey_correcthorse.p8",
         ] {
             assert_eq!(shown(hidden), HIDDEN, "{hidden}");
         }
@@ -432,6 +455,7 @@ mod tests {
             "https://token@example.com/key.p8",
             "https://example.com/key.p8#token",
             "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
+            "file:///keys/AuthKey_hunter22.p8",
         ] {
             let secret = Url::parse(secret)?;
             assert_eq!((url(&secret).as_str(), site(&secret).as_str()), (HIDDEN, "its server"), "{secret}");

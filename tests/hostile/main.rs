@@ -14,6 +14,7 @@
 mod connection;
 mod envstore;
 mod key;
+mod secrets;
 mod session;
 mod step;
 

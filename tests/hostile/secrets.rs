@@ -1,0 +1,266 @@
+//! Every secret in every input, right or wrong, whole, in part or encoded once more: none of it
+//! reaches the log, an error or the summary.
+//!
+//! Not among the forms is what cannot be told from something harmless: a secret that is written as
+//! a path is one to this program, and a UUID in `api_issuer` is an issuer ID.
+
+use std::sync::{LazyLock, Mutex};
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde::Deserialize;
+use serde_json::json;
+
+use test_support::{Step, all, api_key, apple_id, cookie, find_leak, hex, pem, pem_body, spaceauth};
+
+const TOKEN: &str = "canary0tokenQ7wX2zK9mB4vT1yR8nL5";
+const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJjYW5hcnkifQ.Q2FuYXJ5U2lnbmF0dXJlMDEyMzQ1Njc4OQ";
+const PASSWORD: &str = "canary-Passw0rd!";
+const SIGNATURE: &str = "c0ffee1234567890abcdefc0ffee1234567890abcdefc0ffee1234567890abcd";
+
+/// The names of all inputs, from where they are declared.
+static INPUTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct StepYml {
+        inputs: Vec<serde_yaml::Mapping>,
+    }
+    let step_yml: StepYml = serde_yaml::from_str(include_str!("../../step.yml")).expect("step.yml");
+    let names = step_yml.inputs.iter().flat_map(|input| input.keys().filter_map(|key| key.as_str()));
+    names.filter(|name| *name != "opts").map(str::to_owned).collect()
+});
+
+/// What people have in their clipboard, and what in it is secret.
+fn forms() -> Vec<(&'static str, String, Vec<String>)> {
+    let key = pem().to_owned();
+    let body = pem_body(pem());
+    let der = STANDARD.decode(&body).expect("base64");
+    let hex_der = der.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let number = URL_SAFE_NO_PAD.encode(&der[36..68]);
+    let jwk = json!({"kty": "EC", "crv": "P-256", "d": number, "x": number, "y": number}).to_string();
+    let session = spaceauth(&[("myacinfo", "canary-DAWTKNcookie0123"), ("DES1", "canary-HSARMcookie4567")]);
+    let cookies = || vec!["canary-DAWTKNcookie0123".to_owned(), "canary-HSARMcookie4567".to_owned()];
+    let owned = |secrets: &[&str]| secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>();
+    let of_key = || vec![key.clone(), body.clone()];
+    let signed = format!("files.example.com/AuthKey_FROMINPUT1.p8?X-Amz-Signature={SIGNATURE}");
+    let user = format!("canaryuser:{PASSWORD}@files.example.com/AuthKey_FROMINPUT1.p8");
+    let of_user = || owned(&[PASSWORD, "canaryuser"]);
+    let wrapped = |columns: usize| {
+        body.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n")
+    };
+    vec![
+        ("PEM", key.clone(), of_key()),
+        ("PEM on one line", key.replace('\n', " "), of_key()),
+        ("PEM with \\n", key.replace('\n', "\\n"), of_key()),
+        ("PEM in quotes", format!("'{key}'"), of_key()),
+        ("half a PEM", key[..120].to_owned(), of_key()),
+        ("PEM without its header", key.lines().skip(1).collect::<Vec<_>>().join("\n"), of_key()),
+        ("the last line but one", key.lines().nth(2).expect("a line").to_owned(), of_key()),
+        ("body", body.clone(), of_key()),
+        ("body in lines of 76", wrapped(76), of_key()),
+        ("body in lines of 20", wrapped(20), of_key()),
+        ("URL-safe body", body.replace('+', "-").replace('/', "_"), of_key()),
+        ("base64 of PEM", STANDARD.encode(&key), vec![STANDARD.encode(&key), key.clone()]),
+        ("base64 of the body", STANDARD.encode(&body), vec![STANDARD.encode(&body), body.clone()]),
+        ("hex of the DER", hex_der.clone(), vec![hex_der.clone()]),
+        ("capital hex of the DER", hex_der.to_uppercase(), vec![hex_der.to_uppercase()]),
+        ("hex of PEM", hex(&key), vec![hex(&key), key.clone()]),
+        ("percent-encoded PEM", utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string(), of_key()),
+        ("JWK", jwk.clone(), vec![number.clone()]),
+        ("base64 of a JWK", STANDARD.encode(&jwk), vec![STANDARD.encode(&jwk), number.clone()]),
+        ("the number of a JWK", number.clone(), vec![number]),
+        ("fastlane's JSON", json!({"key_id": "FROMINPUT1", "key": key}).to_string(), of_key()),
+        ("user and password, https", format!("https://{user}"), of_user()),
+        ("user and password, http", format!("http://{user}"), of_user()),
+        ("user and password, no scheme", user.clone(), of_user()),
+        ("user and password, ftp", format!("ftp://{user}"), of_user()),
+        ("pre-signed URL", format!("https://127.0.0.1:1/{signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, http", format!("http://{signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, no scheme", signed.clone(), owned(&[SIGNATURE])),
+        ("pre-signed URL, s3", format!("s3://{signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, file", format!("file:///{signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, no host", format!("https:///?X={SIGNATURE}"), owned(&[SIGNATURE])),
+        ("session", session.clone(), cookies()),
+        ("session on lines", session.replace("\\n", "\n"), cookies()),
+        ("session as printed", format!("export FASTLANE_SESSION='{session}'"), cookies()),
+        ("base64 of a session", STANDARD.encode(&session), vec![STANDARD.encode(&session)]),
+        ("a cookie", "myacinfo=canary-DAWTKNcookie0123".to_owned(), cookies()),
+        ("password", PASSWORD.to_owned(), owned(&[PASSWORD])),
+        ("password of letters and digits", "canaryhunter22".to_owned(), owned(&["canaryhunter22"])),
+        ("password of letters", "canaryhorsebattery".to_owned(), owned(&["canaryhorsebattery"])),
+        ("password with a blank", "canary horse Battery".to_owned(), owned(&["canary horse Battery"])),
+        ("password like a variable", "$canaryWord".to_owned(), owned(&["canaryWord"])),
+        ("password like a number", "123456789012".to_owned(), owned(&["123456789012"])),
+        ("password like a choice", "Canary_yes".to_owned(), owned(&["Canary_yes"])),
+        ("password like a URL", "canary://word".to_owned(), owned(&["canary://word"])),
+        ("app-specific password", "cana-ryhi-dden-word".to_owned(), owned(&["cana-ryhi-dden-word"])),
+        ("six digits", "918273".to_owned(), owned(&["918273"])),
+        ("e-mail address", "canary.person@example.com".to_owned(), owned(&["canary.person"])),
+        ("token", TOKEN.to_owned(), owned(&[TOKEN])),
+        ("GitHub's token", format!("ghp_{TOKEN}"), owned(&[TOKEN])),
+        (
+            "AWS key",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARYKEY".to_owned(),
+            owned(&["wJalrXUtnFEMI", "CANARYKEY"]),
+        ),
+        ("JWT", JWT.to_owned(), owned(&[JWT])),
+        ("bearer token", format!("Bearer {JWT}"), owned(&[JWT])),
+    ]
+}
+
+/// A run that is complete but for this input, and says as much as it can.
+fn with(input: &str, value: &str) -> Step {
+    let step = match input {
+        "apple_id" | "password" | "app_password" | "fastlane_session" | "sms_default_phone_number" => {
+            Step::new().with_apple_id_inputs()
+        }
+        "build_url" | "build_api_token" => Step::new().connected(&api_key()),
+        "token_lifetime_seconds" => Step::new().with_key_inputs().set("export_token", "yes"),
+        _ => Step::new().with_key_inputs(),
+    };
+    // No URL of a form is reached: the proxy is not there, and that is told at once.
+    let step = step.set("HTTPS_PROXY", "http://127.0.0.1:1").set("verbose_log", "yes");
+    // Past the runner's own search, so that all leaks are found, and not only the first.
+    step.set_as_plain(input, value)
+}
+
+/// What is an input's own business to show: its form is checked, and no secret's.
+fn is_shown_on_purpose(input: &str, form: &str) -> bool {
+    matches!(
+        (input, form),
+        ("token_lifetime_seconds" | "session_expiry_warning_days", "six digits" | "password like a number")
+    )
+}
+
+/// What of these secrets shows in the log or the summary of a run.
+fn leaks(step: Step, secrets: &[String]) -> Option<String> {
+    let outcome = step.run();
+    assert!(!outcome.stdout.contains("The Step has a defect"), "{}", outcome.stdout);
+    let shown = format!("{}\n{}", outcome.stdout, outcome.summary().unwrap_or_default());
+    secrets.iter().find_map(|secret| find_leak(&shown, secret))
+}
+
+#[test]
+fn no_secret_in_any_input_shows() {
+    let forms = forms();
+    let check = |input: &str| {
+        let forms = forms.iter().filter(|(form, ..)| !is_shown_on_purpose(input, form));
+        let shows = forms.filter_map(|(form, value, secrets)| {
+            leaks(with(input, value), secrets).map(|leak| format!("{form} in {input}: {leak}"))
+        });
+        shows.collect()
+    };
+    assert_eq!(in_parallel(&INPUTS, check), Vec::<String>::new());
+}
+
+#[test]
+fn no_secret_in_any_field_of_the_connection_shows() {
+    const FIELDS: [&str; 8] = [
+        "key_id",
+        "issuer_id",
+        "private_key",
+        "apple_id",
+        "password",
+        "app_specific_password",
+        "connection_expiry_date",
+        "session_cookies",
+    ];
+    let forms = forms();
+    let check = |field: &str| {
+        let of_apple_id = ["apple_id", "password", "app_specific_password", "session_cookies"];
+        let toggle = if of_apple_id.contains(&field) { "apple_id" } else { "automatic" };
+        let shows = forms.iter().filter_map(|(form, value, secrets)| {
+            let changed = if field == "session_cookies" {
+                json!({field: {"https://idmsa.apple.com": [cookie("myacinfo", value), cookie(value, "x")]}})
+            } else {
+                json!({ field: value })
+            };
+            let step =
+                Step::new().connected_as_text(all([api_key(), apple_id(), changed]).to_string(), vec![]);
+            let step = step.set("connection", toggle).set("verbose_log", "yes");
+            leaks(step, secrets).map(|leak| format!("{form} in {field}: {leak}"))
+        });
+        shows.collect()
+    };
+    assert_eq!(in_parallel(&FIELDS, check), Vec::<String>::new());
+}
+
+/// What is found for each, on a few threads: what is waited for are other processes.
+fn in_parallel<T: AsRef<str> + Sync>(all: &[T], check: impl Fn(&str) -> Vec<String> + Sync) -> Vec<String> {
+    const THREADS: usize = 8;
+    let (check, found) = (&check, Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for first in 0..THREADS {
+            let found = &found;
+            scope.spawn(move || {
+                for one in all.iter().skip(first).step_by(THREADS) {
+                    let more = check(one.as_ref());
+                    found.lock().expect("a lock").extend(more);
+                }
+            });
+        }
+    });
+    found.into_inner().expect("a lock")
+}
+
+/// What a secret is in the middle of.
+const AROUND: &[(&str, &str)] = &[
+    ("", ""),
+    ("key=", ""),
+    ("api_key: ", "\n"),
+    ("\"", "\""),
+    ("{\"key\": \"", "\"}"),
+    ("/keys/", ""),
+    ("~/", "/AuthKey_FROMINPUT1.p8"),
+    ("./AuthKey_", ".p8"),
+    ("AuthKey_", ".p8"),
+    ("file:///", ""),
+    ("file:///keys/", ".p8"),
+    ("https://127.0.0.1:1/", "/AuthKey_FROMINPUT1.p8"),
+    ("https://127.0.0.1:1/key.p8?token=", ""),
+    ("https://127.0.0.1:1/key.p8#", ""),
+    ("https://", "@127.0.0.1:1/key.p8"),
+    ("https://user:", "@127.0.0.1:1/key.p8"),
+    ("$", ""),
+    ("${", "}"),
+    ("jane@", ".com"),
+    ("", "@example.com"),
+    ("fastlane ", ""),
+    ("+", ""),
+];
+
+fn encoded(how: u8, part: &str) -> String {
+    match how {
+        0 => part.to_owned(),
+        1 => STANDARD.encode(part),
+        2 => URL_SAFE_NO_PAD.encode(part),
+        3 => hex(part),
+        4 => hex(part).to_uppercase(),
+        _ => utf8_percent_encode(part, NON_ALPHANUMERIC).to_string(),
+    }
+}
+
+proptest! {
+    // Each case is a process.
+    #![proptest_config(ProptestConfig { cases: super::config().cases / 10, ..super::config() })]
+
+    #[test]
+    fn no_part_of_a_key_shows_wherever_it_stands(
+        start in any::<Index>(),
+        length in 64_usize..150,
+        how in 0_u8..6,
+        (before, after) in select(AROUND),
+        input in any::<Index>(),
+    ) {
+        // In a path, slashes separate names: short ones are none of a key.
+        let body = pem_body(pem()).replace('/', if before.ends_with('/') { "x" } else { "/" });
+        let start = start.index(body.len() - 64);
+        let part = &body[start..(start + length).min(body.len())];
+        let written = encoded(how, part);
+        let step = with(&INPUTS[input.index(INPUTS.len())], &format!("{before}{written}{after}"));
+        prop_assert_eq!(leaks(step, &[part.to_owned(), written]), None);
+    }
+}
