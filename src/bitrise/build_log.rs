@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 use log::{Level, LevelFilter, Record};
 
-use crate::redaction::Text;
+use crate::redaction::{OUTSIDE_BACKTICK, Text};
 
 const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
@@ -77,7 +77,7 @@ pub fn error(text: &Text) {
 }
 
 fn line(record: &Record<'_>) -> String {
-    let text = record.args();
+    let text = record.args().to_string().replace(OUTSIDE_BACKTICK, "`");
     match (record.level(), record.target()) {
         (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
         (_, DONE) => format!("{GREEN}{text}{RESET}\n"),
