@@ -16,9 +16,12 @@ use time::macros::datetime;
 
 use crate::RunError;
 use crate::apple::api_key::{IssuerId, KeyId, WrongField};
+use crate::apple::app::WrongBundleId;
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::Refusal;
+use crate::apple::team::WrongTeam;
 use crate::apple::token::CannotSign;
+use crate::bitrise::annotation::NotWritten;
 use crate::bitrise::connection::Malformed;
 use crate::bitrise::envman::AddError;
 use crate::bitrise::limits::{SettingsError, TooLarge};
@@ -31,13 +34,16 @@ use crate::host::Host;
 use crate::http::Failure;
 use crate::inputs::{Defect, Given, Inputs, Job};
 use crate::outputs::OutputsError;
-use crate::redaction::{Failed, Sentences};
+use crate::redaction::{Failed, Sentences, Text};
 use crate::report;
 use crate::source::SourceError;
 use crate::source::connection::ConnectionError;
 use crate::source::step_inputs::StepInputsError;
 use crate::text;
-use crate::verify::{KeyRefused, SessionRefused, Trial, VerifyError};
+use crate::verify::{
+    AccessDenied, KeyRefused, Mistake, NoSuchApp, NoSuchTeam, SessionRefused, Trial, Unverified,
+    Verification, VerifyError,
+};
 
 /// More words than this are not read at night.
 const MAX_WORDS: usize = 45;
@@ -220,6 +226,19 @@ fn inputs_section(catalogue: &mut Catalogue) -> Result {
             ConnectionError::WrongField { field: name, problem: wrong }.to_string(),
         ]
     });
+    catalogue.error(vec![WrongBundleId::Form, WrongBundleId::Wildcard], |wrong| {
+        vec![format!("`bundle_id` {wrong}.")]
+    });
+    let teams = vec![
+        WrongTeam::NoTeamId,
+        WrongTeam::ProviderAsTeamId,
+        WrongTeam::NoProviderId,
+        WrongTeam::TeamAsProviderId,
+    ];
+    catalogue.error(teams, |wrong| {
+        let is_of_portal = matches!(wrong, WrongTeam::NoTeamId | WrongTeam::ProviderAsTeamId);
+        vec![format!("`{}` {wrong}.", if is_of_portal { "team_id" } else { "itc_team_id" })]
+    });
     Ok(())
 }
 
@@ -393,10 +412,89 @@ fn apple_section(catalogue: &mut Catalogue) {
     ]);
     catalogue.whole(vec![SessionRefused::Connected("HTTP 401"), SessionRefused::Pasted("HTTP 401")]);
     catalogue.whole(vec![CannotSign::Key]);
+    apps_section(catalogue);
+    catalogue.whole(vec![
+        AccessDenied::Individual { key_id: key_id() },
+        AccessDenied::Provisioning { key_id: key_id(), detail: forbidden() },
+        AccessDenied::Admin { key_id: key_id(), detail: forbidden() },
+    ]);
+    let teams = || text!("Example Ltd (7), Example GmbH (118573544)");
+    catalogue.whole(vec![NoSuchTeam::NotAMember { wanted: text!("8"), teams: teams() }]);
     catalogue.whole(vec![
         VerifyError::Key(KeyRefused::Team { key_id: key_id() }),
+        VerifyError::App(no_app(Mistake::OtherTeam)),
+        VerifyError::Access(AccessDenied::Individual { key_id: key_id() }),
         VerifyError::Session(SessionRefused::Pasted("HTTP 401")),
+        VerifyError::Team(NoSuchTeam::NotAMember { wanted: text!("8"), teams: teams() }),
         VerifyError::CannotSign(CannotSign::Key),
+    ]);
+    unverified_section(catalogue);
+}
+
+/// What Apple says of a role that is too low.
+fn forbidden() -> Text {
+    text!("The API key in use does not allow this request")
+}
+
+fn no_app(mistake: Mistake) -> NoSuchApp {
+    NoSuchApp::App {
+        key_id: text!("2X9R4HXF34"),
+        bundle_id: text!("com.example.app"),
+        others: text!(", only com.example.apps, com.example.shop"),
+        mistake,
+    }
+}
+
+fn apps_section(catalogue: &mut Catalogue) {
+    let key_id = || text!("2X9R4HXF34");
+    let bundle_id = || text!("com.example.app");
+    let others = || text!(", only com.example.apps, com.example.shop");
+    let mistakes =
+        vec![Mistake::OtherTeam, Mistake::NoRecord, Mistake::NotRegistered, Mistake::Slip, Mistake::Unclear];
+    catalogue.error(mistakes, |mistake| vec![no_app(mistake).to_string()]);
+    catalogue.whole(vec![
+        no_app(Mistake::OtherTeam),
+        NoSuchApp::OwnersApp { key_id: key_id(), bundle_id: bundle_id(), others: others() },
+        NoSuchApp::BundleId {
+            key_id: key_id(),
+            bundle_id: bundle_id(),
+            others: others(),
+            mistake: Mistake::NotRegistered,
+        },
+    ]);
+}
+
+/// Each as the warning that it is, and as the error that `verify: strict` makes of it.
+fn unverified_section(catalogue: &mut Catalogue) {
+    catalogue.heading("The credential is not verified");
+    let site = || text!("https://api.appstoreconnect.apple.com");
+    let (code, detail) = (|| text!("FORBIDDEN.SOMETHING"), forbidden);
+    let reasons = vec![
+        Unverified::NotAnswered { site: site(), failure: Failure::Timeout(Duration::from_secs(20)) },
+        Unverified::NotApples { site: site(), status: 502 },
+        Unverified::AgreementMissing,
+        Unverified::Forbidden { code: code(), detail: detail() },
+        Unverified::AppsHidden { code: code(), detail: detail() },
+        Unverified::NeedsApiKey { inputs: text!("`bundle_id` and `required_access`") },
+        Unverified::NoSession,
+        Unverified::NoCookie { site: text!("https://appstoreconnect.apple.com") },
+        Unverified::SessionRefused(text!(
+            "Apple no longer accepts the session of the connected Apple ID (HTTP 401)"
+        )),
+    ];
+    catalogue.error(reasons, |reason| {
+        let warning = format!("Not verified, and the build goes on: {reason}.");
+        let strict = Verification::unverified_for(reason).insist().err();
+        let lines = strict.iter().flat_map(Failed::lines).map(ToString::to_string);
+        [warning].into_iter().chain(lines).collect()
+    });
+    catalogue.whole(vec![
+        NotWritten::NoService,
+        NotWritten::BadToken,
+        NotWritten::Refused {
+            site: text!("https://build-annotations.services.bitrise.io"),
+            failure: Failure::Timeout(Duration::from_secs(5)),
+        },
     ]);
 }
 

@@ -174,6 +174,12 @@ impl Failed {
         &self.text
     }
 
+    /// The red lines before the last one.
+    #[must_use]
+    pub fn details(&self) -> &[Text] {
+        &self.details
+    }
+
     /// The red lines, in order.
     pub fn lines(&self) -> impl Iterator<Item = &Text> {
         self.details.iter().chain([&self.text])
@@ -194,7 +200,7 @@ pub fn path(path: &Path) -> Text {
         Some(text)
             if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) && !names_odd_key(text) =>
         {
-            Text(one_line(text))
+            outside(text)
         }
         _ => Text::hidden(),
     }
@@ -209,7 +215,7 @@ pub fn url(url: &Url) -> Text {
         && url.query().is_none()
         && url.fragment().is_none();
     if is_plain && !may_hold_secret(url.path()) && !names_odd_key(url.path()) {
-        Text(one_line(url.as_str()))
+        outside(url.as_str())
     } else {
         Text::hidden()
     }
@@ -222,7 +228,7 @@ pub fn site(of: &Url) -> Text {
     if url(of) == Text::hidden() {
         Text("its server".to_owned())
     } else {
-        Text(of.origin().ascii_serialization())
+        outside(&of.origin().ascii_serialization())
     }
 }
 
@@ -239,7 +245,7 @@ pub fn email(address: &str) -> Text {
         labels_filled && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
     match name.chars().next() {
         Some(first) if is_domain && !first.is_control() && !may_hold_secret(domain) => {
-            Text(format!("{first}***@{domain}"))
+            outside(&format!("{first}***@{domain}"))
         }
         _ => Text::hidden(),
     }
@@ -248,7 +254,7 @@ pub fn email(address: &str) -> Text {
 /// A value whose form was checked to be one that no secret has, such as a UUID or a number.
 #[must_use]
 pub fn checked(value: &str, has_form: fn(&str) -> bool) -> Text {
-    if has_form(value) { Text(one_line(value)) } else { Text::hidden() }
+    if has_form(value) { outside(value) } else { Text::hidden() }
 }
 
 /// What a service calls something, such as a team, an app or a device: at most `max` characters.
@@ -262,7 +268,7 @@ pub fn named_by_service(name: &str, max: usize) -> Text {
     if rest.next().is_some() {
         start.push('…');
     }
-    Text(one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
+    outside(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// What a library says of a failure in its own words, which never repeat what it was given.
@@ -272,7 +278,7 @@ pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
         return what;
     }
     let text = error.to_string();
-    if may_hold_secret(&text) { Text::hidden() } else { Text(one_line(&text)) }
+    if may_hold_secret(&text) { Text::hidden() } else { outside(&text) }
 }
 
 /// The file of this program's sources that a panic names.
@@ -353,6 +359,15 @@ fn names_odd_key(path: &str) -> bool {
     path.split('/')
         .filter_map(|name| ["AuthKey_", "ApiKey_"].iter().find_map(|kind| name.strip_prefix(kind)))
         .any(|id| !is_usual(id.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()))
+}
+
+/// Stands for a backtick that came from outside, until the text is shown: the Step's own mark code
+/// in the summary. Unicode keeps this character for such uses.
+pub(crate) const OUTSIDE_BACKTICK: char = '\u{fdd0}';
+
+/// A text from outside that was found fit to be shown.
+fn outside(text: &str) -> Text {
+    Text(one_line(&text.replace(OUTSIDE_BACKTICK, " ").replace('`', &OUTSIDE_BACKTICK.to_string())))
 }
 
 fn one_line(text: &str) -> String {

@@ -1,8 +1,10 @@
-//! Inputs `api_key_id` and `api_issuer`.
+//! Inputs that name a key, a team or an app.
 
 use super::field::InputValue;
-use crate::apple::api_key::{IssuerId, KeyId};
+use crate::apple::api_key::{IssuerId, KeyId, misplaced};
+use crate::apple::app::BundleId;
 use crate::apple::private_key::strip_wrapping;
+use crate::apple::team::{ProviderId, TeamId, WrongTeam};
 use crate::redaction::Text;
 use crate::text;
 
@@ -33,6 +35,43 @@ impl InputValue for IssuerId {
 /// What is wrong with an ID that is one no more.
 pub(super) fn yaml_number() -> Text {
     text!("is a number, which YAML makes of an ID like 1234567E12 or 0123456701: write the ID in quotes")
+}
+
+impl InputValue for TeamId {
+    fn parse(value: &str) -> Result<Self, Text> {
+        let value = strip_wrapping(value);
+        Self::parse(value).map_err(|wrong| match (wrong, misplaced(value)) {
+            (WrongTeam::NoTeamId, _) if is_yaml_number(value) => yaml_number(),
+            (WrongTeam::NoTeamId, Some(found)) => {
+                text!("holds {}: put the team ID there, 10 upper-case letters and digits", found)
+            }
+            (wrong, _) => Text::of(&wrong),
+        })
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
+}
+
+impl InputValue for ProviderId {
+    fn parse(value: &str) -> Result<Self, Text> {
+        Self::parse(strip_wrapping(value)).map_err(|wrong| Text::of(&wrong))
+    }
+
+    fn shown(&self) -> Text {
+        Self::shown(*self)
+    }
+}
+
+impl InputValue for BundleId {
+    fn parse(value: &str) -> Result<Self, Text> {
+        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
 }
 
 /// Whether a value is what the Bitrise CLI makes of an unquoted ID that YAML reads as a number:

@@ -12,6 +12,8 @@
     reason = "a panic is how a test says that it failed"
 )]
 
+mod account;
+mod annotation;
 mod connection;
 mod documentation;
 mod export;
@@ -23,6 +25,7 @@ mod outputs;
 mod precedence;
 mod reference;
 mod removal;
+mod rights;
 mod runs;
 mod sessions;
 mod tools;

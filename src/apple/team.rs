@@ -1,0 +1,106 @@
+//! A team, which has one ID on Apple's developer portal and another in App Store Connect.
+
+use crate::redaction::{self, Text, sentences};
+
+/// The ID of a team on the developer portal: 10 upper-case letters and digits.
+///
+/// Source: <https://developer.apple.com/help/account/manage-your-team/locate-your-team-id/>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamId(String);
+
+/// The number of a team in App Store Connect, which calls teams providers.
+///
+/// Source: `provider` in what `olympus/v1/session` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderId(u64);
+
+sentences! {
+    /// Why a value is not the ID of a team. `Display` completes a sentence that begins with the
+    /// field's name.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+    pub enum WrongTeam {
+        #[error("is not a team ID: use the 10 upper-case letters and digits in developer.apple.com > Account > Membership details")]
+        NoTeamId,
+        #[error("is a number, as teams have it in App Store Connect: put it into `itc_team_id`, and here the 10 upper-case letters and digits of the team ID")]
+        ProviderAsTeamId,
+        #[error("is not a number: use the one that the team has in App Store Connect, such as 118573544")]
+        NoProviderId,
+        #[error("is a team ID of the developer portal: put it into `team_id`, and here the number that the team has in App Store Connect")]
+        TeamAsProviderId,
+    }
+}
+
+impl TeamId {
+    /// # Errors
+    /// [`WrongTeam`]
+    pub fn parse(value: &str) -> Result<Self, WrongTeam> {
+        if is_team_id(value) {
+            Ok(Self(value.to_owned()))
+        } else if is_number(value) {
+            Err(WrongTeam::ProviderAsTeamId)
+        } else {
+            Err(WrongTeam::NoTeamId)
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub(crate) fn shown(&self) -> Text {
+        redaction::checked(&self.0, is_team_id)
+    }
+}
+
+impl ProviderId {
+    /// # Errors
+    /// [`WrongTeam`]
+    pub fn parse(value: &str) -> Result<Self, WrongTeam> {
+        let number = value.parse().ok().filter(|_| is_number(value));
+        let otherwise = if is_team_id(value) { WrongTeam::TeamAsProviderId } else { WrongTeam::NoProviderId };
+        number.map(Self).ok_or(otherwise)
+    }
+
+    #[must_use]
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    #[must_use]
+    pub(crate) fn shown(self) -> Text {
+        crate::text!("{}", self.0)
+    }
+}
+
+/// Whether a value has the form of a team ID on the developer portal.
+#[must_use]
+pub(crate) fn is_team_id(value: &str) -> bool {
+    value.len() == 10 && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+fn is_number(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_the_two_ids_is_told_from_the_other() {
+        assert_eq!(TeamId::parse("ABCDE12345"), Ok(TeamId("ABCDE12345".to_owned())));
+        // Of digits alone, and as long as an ID on the portal: it may be one.
+        assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));
+        assert_eq!(TeamId::parse("118573544"), Err(WrongTeam::ProviderAsTeamId));
+        for wrong in ["abcde12345", "ABCDE1234", "ABCDE123456", "ABCDE-1234"] {
+            assert_eq!(TeamId::parse(wrong), Err(WrongTeam::NoTeamId), "{wrong}");
+        }
+        assert_eq!(ProviderId::parse("118573544"), Ok(ProviderId(118_573_544)));
+        assert_eq!(ProviderId::parse("ABCDE12345"), Err(WrongTeam::TeamAsProviderId));
+        for wrong in ["", "+7", "-7", "7.0", "Example Ltd", "99999999999999999999"] {
+            assert_eq!(ProviderId::parse(wrong), Err(WrongTeam::NoProviderId), "{wrong}");
+        }
+    }
+}
