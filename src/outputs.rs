@@ -11,7 +11,7 @@ use crate::apple::api_key::{ApiKey, is_usual_key_id, is_uuid};
 use crate::apple::app::is_app_id;
 use crate::apple::device::Device;
 use crate::apple::session::Session;
-use crate::apple::team::{self, ProviderId, is_team_id};
+use crate::apple::team::{self, ProviderId, is_team_id, is_usual_provider_id};
 use crate::bitrise::entry::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
@@ -207,9 +207,11 @@ fn shown(fact: Fact, value: &str) -> Text {
         IssuerId => redaction::checked(value, is_uuid),
         AppId => redaction::checked(value, is_app_id),
         TeamId => redaction::checked(value, is_team_id),
+        ItcTeamId => redaction::checked(value, is_usual_provider_id),
+        ItcTeamId => redaction::checked(value, is_usual_provider_id),
         // The Step's own words, dates, a number, and a phone number whose form was checked.
         Method | CredentialSource | Verified | IndividualWord | EnterpriseYesNo | EnterpriseTrueFalse
-        | TeamType | ApiKeyFalse | AppleIdOne | ItcTeamId | PhoneNumber | SessionEnd | TokenEnd => {
+        | TeamType | ApiKeyFalse | AppleIdOne | PhoneNumber | SessionEnd | TokenEnd => {
             redaction::checked(value, |_| true)
         }
     }

@@ -68,10 +68,18 @@ impl ProviderId {
         self.0
     }
 
+    /// Hidden when it is shorter or longer than Apple's are now: people paste six-digit codes and
+    /// passwords into the wrong field.
     #[must_use]
     pub(crate) fn shown(self) -> Text {
-        crate::text!("{}", self.0)
+        redaction::checked(&self.0.to_string(), is_usual_provider_id)
     }
+}
+
+/// Whether a number has as many digits as those of teams in App Store Connect.
+#[must_use]
+pub(crate) fn is_usual_provider_id(value: &str) -> bool {
+    (7..=10).contains(&value.len()) && is_number(value)
 }
 
 /// Whether a value has the form of a team ID on the developer portal.
