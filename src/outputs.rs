@@ -208,7 +208,6 @@ fn shown(fact: Fact, value: &str) -> Text {
         AppId => redaction::checked(value, is_app_id),
         TeamId => redaction::checked(value, is_team_id),
         ItcTeamId => redaction::checked(value, is_usual_provider_id),
-        ItcTeamId => redaction::checked(value, is_usual_provider_id),
         // The Step's own words, dates, a number, and a phone number whose form was checked.
         Method | CredentialSource | Verified | IndividualWord | EnterpriseYesNo | EnterpriseTrueFalse
         | TeamType | ApiKeyFalse | AppleIdOne | PhoneNumber | SessionEnd | TokenEnd => {
