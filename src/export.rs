@@ -31,7 +31,7 @@ sentences! {
         NotRegular { path: Text },
         #[error("The file that {STORE_VARIABLE} names ({path}) is not in the form that envman writes, and {error}: restore or delete that file.")]
         UnknownForm { path: Text, error: AddError },
-        #[error("The outputs cannot be exported: {0}.")]
+        #[error("The outputs cannot be exported: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
         Envman(AddError),
     }
 }

@@ -17,6 +17,7 @@ use crate::bitrise::connection_file;
 use crate::credential::Credential;
 use crate::fastlane::{device_list, key_file};
 use crate::journal::Journal;
+use crate::rcodesign;
 use crate::redaction::{self, Text, sentences};
 use crate::text;
 
@@ -34,6 +35,8 @@ pub(crate) enum FileKind {
     PrivateKey,
     /// fastlane's API key file.
     FastlaneKey,
+    /// rcodesign's API key file.
+    RcodesignKey,
     /// The credential in the connection's format.
     Connection,
     /// fastlane's `register_devices` file.
@@ -170,6 +173,9 @@ fn content(
         }
         (FileKind::FastlaneKey, Some(Credential::ApiKey(key))) => {
             Some(("fastlane_api_key.json".to_owned(), key_file::json(key)))
+        }
+        (FileKind::RcodesignKey, Some(Credential::ApiKey(key))) => {
+            Some(("rcodesign_api_key.json".to_owned(), rcodesign::json(key)?))
         }
         // The connection's format has no key without an issuer.
         (FileKind::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,

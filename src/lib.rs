@@ -7,6 +7,8 @@
 
 pub mod apple;
 pub mod bitrise;
+#[cfg(test)]
+mod catalogue;
 mod cleanup;
 mod clock;
 pub mod credential;
@@ -18,6 +20,7 @@ mod http;
 mod inputs;
 pub mod journal;
 mod outputs;
+mod rcodesign;
 pub mod redaction;
 mod regular_file;
 mod remedies;
@@ -36,9 +39,20 @@ use crate::host::Host;
 use crate::http::Http;
 use crate::inputs::{Given, IfMissing, Inputs, Job, RemoveInputs};
 use crate::outputs::{Known, Plan, SignedToken};
-use crate::redaction::Failed;
+use crate::redaction::{Failed, sentences};
 use crate::report::Report;
 use crate::verify::Verification;
+
+sentences! {
+    /// Why a run fails, beside what its parts say.
+    #[derive(Debug, thiserror::Error)]
+    enum RunError {
+        #[error("The Step was stopped by {0}, and exported nothing: run the build again, or raise its time limit.")]
+        Stopped(&'static str),
+        #[error("`export_token` is yes, but only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key.")]
+        TokenOfAppleId,
+    }
+}
 
 /// The whole run, with its summary in the end. Returns whether it warned of something. When
 /// `stopped` ends first, with the name of a signal, the run ends there.
@@ -51,10 +65,7 @@ pub async fn run(host: &Host, stopped: impl Future<Output = &'static str>) -> Re
         // What is written is written: a run that has ended is not undone by a late signal.
         biased;
         result = start(host, &mut report) => result,
-        signal = stopped => Err(Failed::new(text!(
-            "The Step was stopped by {}, and exported nothing: run the build again, or raise its time limit.",
-            signal
-        ))),
+        signal = stopped => Err(RunError::Stopped(signal).into()),
     };
     let error = result.as_ref().err().map(Failed::text);
     bitrise::page::write(&report.summary(error), host, &mut report.journal);
@@ -125,9 +136,7 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
 fn sign_token(inputs: &Inputs, found: Option<&Found>, host: &Host) -> Result<Option<SignedToken>, Failed> {
     let (Some(lifetime), Some(found)) = (inputs.export_token, found) else { return Ok(None) };
     let Credential::ApiKey(key) = &found.credential else {
-        return Err(Failed::new(text!(
-            "`export_token` is yes, but only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key."
-        )));
+        return Err(RunError::TokenOfAppleId.into());
     };
     let now = (host.now)();
     let token = token::sign(key, now, lifetime)?;

@@ -25,7 +25,7 @@ use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
     DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
     IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
 };
 
 /// What a run knows before it writes files.
@@ -144,6 +144,7 @@ fn file_of(fact: Fact) -> Option<FileKind> {
     match fact {
         KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
         FastlaneKeyPath => Some(FileKind::FastlaneKey),
+        RcodesignKeyPath => Some(FileKind::RcodesignKey),
         ConnectionUrl | ConnectionJson => Some(FileKind::Connection),
         Devices => Some(FileKind::Devices),
         DeviceList => Some(FileKind::DeviceList),
@@ -195,8 +196,8 @@ fn shown(fact: Fact, value: &str) -> Text {
         Password | SessionCookies | AppPassword | ConnectionJson | Token => Text::hidden(),
         Email => redaction::email(value),
         KeyUrl | ConnectionUrl => Url::parse(value).map_or(Text::hidden(), |url| redaction::url(&url)),
-        KeyFileReference | CredentialsFolder | KeyPath | KeyFolder | FastlaneKeyPath | Devices
-        | DeviceList => redaction::path(Path::new(value)),
+        KeyFileReference | CredentialsFolder | KeyPath | KeyFolder | FastlaneKeyPath | RcodesignKeyPath
+        | Devices | DeviceList => redaction::path(Path::new(value)),
         KeyId => redaction::checked(value, is_usual_key_id),
         IssuerId => redaction::checked(value, is_uuid),
         // The Step's own words, dates, and two inputs whose forms were checked.
@@ -257,6 +258,7 @@ impl<'a> Known<'a> {
                 if self.key()?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned()
             }
             FastlaneKeyPath => file(FileKind::FastlaneKey)?.to_owned(),
+            RcodesignKeyPath => file(FileKind::RcodesignKey)?.to_owned(),
             ApiKeyFalse => self.key().map(|_| false.to_string())?,
             Email => self.apple_id()?.email.expose_secret().to_owned(),
             AppleIdOne => self.apple_id().map(|_| "1".to_owned())?,

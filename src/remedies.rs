@@ -1,8 +1,16 @@
 //! What to do, where more than one part of the Step says it. Each ends a sentence.
 
+macro_rules! key_settings {
+    () => {
+        "Workspace settings > Integrations > App Store Connect"
+    };
+}
+
+/// Where an API key is connected on Bitrise.
+pub(crate) const KEY_SETTINGS: &str = key_settings!();
+
 /// About a connected API key that is of no use.
-pub(crate) const RECONNECT: &str =
-    "connect the API key again on Bitrise (Workspace settings > Integrations > App Store Connect)";
+pub(crate) const RECONNECT: &str = concat!("connect the API key again on Bitrise (", key_settings!(), ")");
 
 /// About a connected Apple ID whose session is of no use.
 pub(crate) const RE_AUTHENTICATE: &str =

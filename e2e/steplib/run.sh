@@ -68,7 +68,7 @@ git -C "$repo" ls-files -z --cached --others --exclude-standard |
   while IFS= read -r -d '' file; do
     [[ ! -e $repo/$file ]] || printf '%s\0' "$file"
   done | (cd "$repo" && xargs -0 tar -cf -) | tar -xf - -C "$work/step"
-git init --quiet "$work/step"
+git init --quiet --initial-branch main "$work/step"
 commit "$work/step" 'The Step as it is here'
 git -C "$work/step" tag "$before"
 
@@ -138,6 +138,24 @@ executables:
 YAML
 git init --quiet "$work/steplib"
 commit "$work/steplib" 'A StepLib with the Step'
+
+# Bitrise's own StepLib, as far as the README's quick start uses it: the Script Step.
+official=https://github.com/bitrise-io/bitrise-steplib.git
+script=https://github.com/bitrise-steplib/bitrise-step-script.git
+cp -R "$repo/e2e/script" "$work/script"
+git init --quiet "$work/script"
+commit "$work/script" 'The Script Step'
+git -C "$work/script" tag 1.0.0
+mkdir -p "$work/official/steps/script/1.0.0"
+printf 'format_version: 1.0.0\nsteplib_source: %s\ndownload_locations:\n- type: git\n' "$official" >"$work/official/steplib.yml"
+{
+  cat "$repo/e2e/script/step.yml"
+  printf '\nsource_code_url: %s\nsupport_url: %s\nwebsite: %s\npublished_at: 2026-01-01T00:00:00Z\nsource:\n  git: %s\n  commit: %s\n' \
+    "${script%.git}" "${script%.git}" "${script%.git}" "$script" "$(git -C "$work/script" rev-parse HEAD)"
+} >"$work/official/steps/script/1.0.0/step.yml"
+git init --quiet "$work/official"
+commit "$work/official" 'A StepLib with the Script Step'
+printf '[url "%s"]\n  insteadOf = %s\n' "$work/official" "$official" "$work/script" "$script" >>"$work/gitconfig"
 
 # --- The workflow -------------------------------------------------------------------
 
@@ -261,13 +279,38 @@ audited_as_it_is_and_as_it_is_shared() {
   expect 'a version was not audited' says "Success audit ($name) ($version)"
 }
 
+# The first snippet of the README, word for word, with a connected key. Bitrise's connection is a file, Apple
+# cannot be reached, and fastlane is a program that looks for the key where fastlane does.
+the_quick_start_of_the_readme() {
+  ruby -e 'print File.read(ARGV[0])[/^```yaml\n(.*?)^```$/m, 1]' "$repo/README.md" >"$run/bitrise.yml"
+  ruby -rjson -e 'print JSON.generate(key_id: "0123456701", issuer_id: "c055ca8c-e5a8-4836-b61d-aa5794eeb3f4", private_key: File.read(ARGV[0]))' \
+    "$work/AuthKey_0123456701.p8" >"$run/connection.json"
+  mkdir "$run/bin" "$run/cargo"
+  # shellcheck disable=SC2016 # the program expands it
+  printf '%s\n' '#!/usr/bin/env ruby' 'require "json"' \
+    'key = JSON.parse(File.read(ENV.fetch("APP_STORE_CONNECT_API_KEY_PATH")))' \
+    'File.write(ENV.fetch("LATER"), "#{ENV["APPLE_AUTH_METHOD"]} #{key.fetch("key_id")}") if ARGV[0, 2] == %w[pilot builds]' \
+    >"$run/bin/fastlane"
+  chmod +x "$run/bin/fastlane"
+  ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
+  printf '[profile.release]\nlto = "off"\nopt-level = 0\ncodegen-units = 16\n' >"$run/cargo/config.toml"
+  alone bitrise setup --minimal
+  alone stepman setup --collection "$official"
+  alone stepman download --collection "$official" --id script --version 1.0.0
+  (cd "$run" && alone PATH="$run/bin:$PATH" CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" \
+    CARGO_NET_OFFLINE=true BITRISE_BUILD_URL="file://$run/connection.json" BITRISE_BUILD_API_TOKEN=token \
+    bitrise run --config "$run/bitrise.yml" builds)
+  expect 'the last step lacks the key' a_later_step_has_the_key
+}
+
 (cd "$here/activate" && GOFLAGS=-mod=readonly go build -o "$work/bin/activate" .) >"$work/go.log" 2>&1 ||
   { tail -n 20 "$work/go.log" >&2; die 'the activation of newer CLIs could not be built'; }
 
 passed=0
 failed=0
 for scenario in audited_as_it_is_and_as_it_is_shared precompiled precompiled_with_a_wrong_hash \
-  released_with_the_binary_beside released_with_a_download from_source_built_with_cargo; do
+  released_with_the_binary_beside released_with_a_download from_source_built_with_cargo \
+  the_quick_start_of_the_readme; do
   run=$work/runs/$scenario
   mkdir -p "$run/tmp" "$run/home"
   : >"$run/problems"

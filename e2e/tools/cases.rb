@@ -105,31 +105,3 @@ CASES = [
     given: { 'APPLE_RCODESIGN_API_KEY_PATH' => :rcodesign_json }, refuses: /missing field `issuer_id`/ },
   { tool: 'rcodesign', reader: %w[rcodesign], kind: :apple_id, refuses: /no --api-key-file to give/ }
 ].map { |row| Case.new(warned: row.key?(:refuses) || row.key?(:token_refused), **row) }.freeze
-
-# --- Pending ----------------------------------------------------------------------
-#
-# What the Step does not export or say yet; the run sets these names in its place. It fails as
-# soon as the Step does, so that they go from here. In the end both are empty, and go, too.
-
-PENDING_NAMES = {
-  %w[expo team_key] => { 'EXPO_APPLE_TEAM_ID' => :team_id, 'EXPO_APPLE_TEAM_TYPE' => :team_type },
-  %w[expo individual_key] => { 'EXPO_APPLE_TEAM_ID' => :team_id, 'EXPO_APPLE_TEAM_TYPE' => :team_type },
-  %w[expo apple_id] => { 'EXPO_APPLE_ID' => :apple_id, 'EXPO_APPLE_PASSWORD' => :password,
-                         'EXPO_APPLE_APP_SPECIFIC_PASSWORD' => :app_password, 'EXPO_APPLE_TEAM_ID' => :team_id },
-  %w[electron apple_id] => { 'APPLE_ID' => :apple_id, 'APPLE_APP_SPECIFIC_PASSWORD' => :app_password,
-                             'APPLE_TEAM_ID' => :team_id },
-  %w[tauri apple_id] => { 'APPLE_ID' => :apple_id, 'APPLE_PASSWORD' => :app_password, 'APPLE_TEAM_ID' => :team_id },
-  %w[quill team_key] => { 'QUILL_NOTARY_KEY' => :key_path, 'QUILL_NOTARY_KEY_ID' => :key_id,
-                          'QUILL_NOTARY_ISSUER' => :issuer_id },
-  %w[goreleaser team_key] => { 'MACOS_NOTARY_KEY' => :key_path, 'MACOS_NOTARY_KEY_ID' => :key_id,
-                               'MACOS_NOTARY_ISSUER_ID' => :issuer_id },
-  %w[rcodesign team_key] => { 'APPLE_RCODESIGN_API_KEY_PATH' => :rcodesign_json }
-}.freeze
-
-# Tools that `export_for` does not know yet.
-PENDING_TOOLS = %w[quill goreleaser rcodesign].freeze
-
-# The Step's warning that the tool cannot use this kind. None comes for a pending tool.
-PENDING_WARNINGS = [
-  %w[codemagic individual_key], %w[electron individual_key], %w[tauri individual_key]
-].freeze

@@ -57,7 +57,7 @@ INPUTS = {
   apple_id_without_team: APPLE_ID
 }.then { |inputs| inputs.merge(team_key_without_team: inputs[:team_key].except(:team_id)) }.freeze
 
-# What a name of PENDING_NAMES or `given` is set to.
+# What a name of `given` is set to.
 def value(name, kind, folder)
   key = KEYS[kind]
   case name
@@ -67,8 +67,6 @@ def value(name, kind, folder)
     fields = { key_id: key[:key_id], private_key: [key[:key].private_to_der].pack('m0') }
     fields[:issuer_id] = key[:issuer_id] if key[:issuer_id]
     File.join(folder, 'rcodesign.json').tap { |path| File.write(path, JSON.generate(fields)) }
-  when :team_id then TEAM
-  when :team_type then 'COMPANY_OR_ORGANIZATION'
   when :empty then ''
   else (key || {})[name] || APPLE_ID.fetch(name)
   end
@@ -85,8 +83,8 @@ Exported = Struct.new(:names, :log, :ok, keyword_init: true)
 
 # What the default of `export_for` names, and all tools that are tested here, but not both of those
 # that want one name with different values.
-DEFAULT = %w[bitrise fastlane xcode].freeze
-ALL = DEFAULT + %w[connection spaceship asc] + CASES.map(&:tool).compact.uniq - PENDING_TOOLS
+DEFAULT = %w[bitrise fastlane fastlane_api_key_path xcode].freeze
+ALL = DEFAULT + %w[connection spaceship asc] + CASES.map(&:tool).compact.uniq
 RIVALS = { 'tauri' => 'electron', 'electron' => 'tauri' }.freeze
 
 # What the next Step's environment gets from this one.
@@ -171,42 +169,24 @@ end
 
 # --- A case -----------------------------------------------------------------------
 
-def pending(case_, exported, folder)
-  names = PENDING_NAMES.fetch([case_.tool, case_.kind.to_s], {})
-  now = names.keys.select { |name| exported.names.key?(name) }
-  raise "the Step exports #{now.join(', ')} now: take it from PENDING_NAMES" if now.any?
-
-  names.transform_values { |name| value(name, case_.kind, folder) }
-end
-
 def run_step(case_, folder)
   exported = step([*DEFAULT, *case_.tool], case_.kind, folder)
-  if PENDING_TOOLS.include?(case_.tool)
-    raise "`export_for` knows #{case_.tool} now: take it from PENDING_TOOLS" if exported.ok
-
-    exported = step(DEFAULT, case_.kind, folder)
-  end
   raise "the Step failed:\n#{exported.log.lines.last(3).join}" unless exported.ok
 
   exported
 end
 
 def check_warning(case_, log)
-  return if !case_.warned || PENDING_TOOLS.include?(case_.tool)
+  return if !case_.warned || warned_of?(case_.tool, log)
 
-  warned = warned_of?(case_.tool, log)
-  if PENDING_WARNINGS.include?([case_.tool, case_.kind.to_s])
-    raise "the Step warns of #{case_.tool} now: take it from PENDING_WARNINGS" if warned
-  elsif !warned
-    raise "the Step does not say that #{case_.tool} cannot use it"
-  end
+  raise "the Step does not say that #{case_.tool} cannot use it"
 end
 
 def run_case(case_, folder)
   exported = run_step(case_, folder)
   check_warning(case_, exported.log)
-  names = exported.names.merge(pending(case_, exported, folder))
-  names.merge!(case_.given.transform_values { |name| value(name, case_.kind, folder) }) if case_.given
+  names = exported.names
+  names = names.merge(case_.given.transform_values { |name| value(name, case_.kind, folder) }) if case_.given
   outcome = read(case_.reader, names, folder)
 
   if case_.refuses

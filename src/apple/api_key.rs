@@ -123,7 +123,7 @@ impl fmt::Display for Shape {
 }
 
 /// What is put into the field of an ID most often, by name.
-fn misplaced(value: &str) -> Option<&'static str> {
+pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
     let is_email = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     match value {
         _ if may_hold_secret(value) => Some("a private key"),

@@ -25,7 +25,7 @@ sentences! {
         NotFound,
         #[error("envman add failed on {key} ({why})")]
         Failed { key: &'static str, why: Text },
-        #[error("its store {path} cannot be read ({why})")]
+        #[error("envman's store {path} cannot be read ({why})")]
         Unreadable { path: Text, why: Text },
     }
 }

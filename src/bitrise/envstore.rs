@@ -402,8 +402,7 @@ fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::R
         if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
             fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
         }
-        let mode = old.permissions().mode();
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(old.permissions().mode()))?;
     }
     file.persist(target).map(drop).map_err(|error| error.error)
 }

@@ -16,7 +16,8 @@ use crate::remedies::NEW_SESSION;
 use crate::yaml;
 
 sentences! {
-    /// Why a text is not a session. `Display` completes "The session in … "; what to do is
+    /// Why a text is not a session. `Display` completes a sentence that begins
+    /// with the input; what to do is
     /// [`SessionError::remedy`].
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum SessionError {

@@ -25,15 +25,15 @@ sentences! {
         RunTimeout(Duration),
         #[error("could not be asked, since the variable {0} is not the address of an HTTP proxy: correct or clear it")]
         WrongProxy(&'static str),
-        #[error("broke off its answer ({0})")]
+        #[error("did not finish its answer ({0})")]
         BrokenOff(Text),
-        #[error("did not answer with TLS: it may be a server for http, or a proxy")]
+        #[error("did not answer with TLS (it may speak plain http, or a proxy answered)")]
         NoTls,
         #[error("has a certificate that this machine does not trust ({0})")]
         Untrusted(Text),
         #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
-        #[error("answered more than {} KiB", max_bytes / 1024)]
+        #[error("sent more than {} KiB", max_bytes / 1024)]
         TooLarge { max_bytes: usize },
         #[error("redirects more than {MAX_REDIRECTS} times")]
         TooManyRedirects,
@@ -48,7 +48,7 @@ fn meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300..=399 => " (a redirect that is not followed)",
         401 | 403 => " (no access: an expired or wrong link or token)",
-        404 | 410 => " (nothing there)",
+        404 | 410 => " (not found)",
         429 => " (too many requests)",
         500..=599 => " (an error of that server)",
         _ => "",

@@ -63,7 +63,6 @@ mod tests {
             "ftp://proxy:21",
             "socks5://proxy:1080",
             "://proxy",
-            "http://a@b@proxy:3128",
             "/proxy",
             "próxy:3128",
         ] {

@@ -117,7 +117,7 @@ impl InputValue for TypedBuildLocation {
                 Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", EXPECTED))
             }
             "file" => Ok(Self::File(TypedPath::from_url(&url, value)?)),
-            _ => Err(text!("is another kind of URL: {}", EXPECTED)),
+            _ => Err(text!("is a URL of a kind that is not supported: {}", EXPECTED)),
         }
     }
 

@@ -144,7 +144,7 @@ fn no_choice(value: &str, input: &Declared<'_>) -> Text {
     if input.value_options.iter().any(|option| is_slip(value, option)) {
         text!("is \"{}\": use one of {}", redaction::checked(value, is_word), expected)
     } else {
-        text!("is none of its values: use one of {}", expected)
+        text!("has a value that it cannot have: use one of {}", expected)
     }
 }
 

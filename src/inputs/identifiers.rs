@@ -10,9 +10,7 @@ impl InputValue for KeyId {
     fn parse(value: &str) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         if is_yaml_number(value) {
-            return Err(text!(
-                "is a number, which YAML makes of an ID like 1234567E12 or 0123456701: write the key ID in quotes"
-            ));
+            return Err(yaml_number());
         }
         Self::parse(value).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
     }
@@ -32,9 +30,14 @@ impl InputValue for IssuerId {
     }
 }
 
-/// Whether a value is what the Bitrise CLI makes of an unquoted key ID that YAML reads as a number:
+/// What is wrong with an ID that is one no more.
+pub(super) fn yaml_number() -> Text {
+    text!("is a number, which YAML makes of an ID like 1234567E12 or 0123456701: write the ID in quotes")
+}
+
+/// Whether a value is what the Bitrise CLI makes of an unquoted ID that YAML reads as a number:
 /// `1234567E12` arrives as `1.234567e+18`, and `0123456701`, which is octal, as `21913025`.
-fn is_yaml_number(value: &str) -> bool {
+pub(super) fn is_yaml_number(value: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let is_float = || {
         let (number, exponent) = value.split_once(['e', 'E'])?;

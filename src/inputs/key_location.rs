@@ -45,7 +45,7 @@ impl InputValue for TypedLocation {
             "http" => Err(text!("is an http:// URL, which would send the key unencrypted: use https://")),
             "file" => TypedPath::from_url(&url, value).map(Self::File),
             _ => Err(text!(
-                "is another kind of URL: use an https:// or file:// URL, a path, or the key's text"
+                "is a URL of a kind that is not supported: use an https:// or file:// URL, a path, or the key's text"
             )),
         }
     }

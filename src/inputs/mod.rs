@@ -30,6 +30,8 @@ use crate::credential::Toggle;
 use crate::redaction::Text;
 use crate::tools::{Fact, Tool};
 
+#[cfg(test)]
+pub(crate) use given::Defect;
 pub(crate) use given::Given;
 pub(crate) use problems::names;
 pub(crate) use tools::names as tool_names;

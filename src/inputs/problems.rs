@@ -48,6 +48,12 @@ impl Problems {
         self.0.retain(|problem| problem.inputs == [input]);
     }
 
+    /// Each of them in a sentence.
+    #[must_use]
+    pub(crate) fn sentences(&self) -> Vec<Text> {
+        self.0.iter().map(Text::of).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -57,7 +63,7 @@ impl From<Problems> for Failed {
     /// All of them in the last red line when it stays short. Otherwise that is the first problem, whose
     /// remedy is then at hand where only this line is shown, and the others are red lines above it.
     fn from(problems: Problems) -> Self {
-        let sentences: Vec<Text> = problems.0.iter().map(Text::of).collect();
+        let sentences = problems.sentences();
         let count = sentences.len();
         if count == 1 {
             return Self::new(Text::join(&sentences, ""));

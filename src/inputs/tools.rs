@@ -10,21 +10,19 @@ use crate::tools::{TOOLS, Tool, called, split_list};
 #[derive(Debug)]
 pub(super) struct Tools(pub(super) Vec<&'static Tool>);
 
-/// So many unknown names are told; the rest will be wrong for the same reason.
-const MAX_UNKNOWN: usize = 3;
+/// So many unknown names are told: with more, it is not a list of tools.
+const MAX_UNKNOWN: usize = 2;
 
 impl InputValue for Tools {
     fn parse(value: &str) -> Result<Self, Text> {
         let unknown: Vec<_> = split_list(value)
-            .zip(1_usize..)
+            .zip(1..)
             .filter(|(name, _)| called(name).is_none())
-            .map(|(name, place)| unknown(name, place))
+            .map(|(name, place)| Unknown { name, place, meant: nearly(name) })
             .take(MAX_UNKNOWN)
             .collect();
         if !unknown.is_empty() {
-            let what = if unknown.len() == 1 { "an unknown tool" } else { "unknown tools" };
-            let unknown = Text::join(&unknown, "; ");
-            return Err(text!("names {} ({}): use a list of {}", what, unknown, names(TOOLS)));
+            return Err(told(&unknown));
         }
         let chosen: Vec<_> = split_list(value).filter_map(called).collect();
         if chosen.is_empty() {
@@ -38,13 +36,37 @@ impl InputValue for Tools {
     }
 }
 
-/// By its place in the list, from 1. A name that is nearly a known one is a slip; any other may be
-/// meant for another field, maybe a secret one.
-fn unknown(name: &str, place: usize) -> Text {
-    let known = TOOLS.iter().flat_map(Tool::called).find(|known| is_slip(name, known));
-    match known {
-        Some(known) => text!("\"{}\", did you mean {}?", redaction::checked(name, is_word), known),
-        None => text!("number {} in the list", place),
+/// A name in the list that is no tool's.
+struct Unknown<'a> {
+    name: &'a str,
+    /// From 1.
+    place: u32,
+    /// The name or alias that is nearly this one.
+    meant: Option<&'static str>,
+}
+
+fn nearly(name: &str) -> Option<&'static str> {
+    TOOLS.iter().flat_map(Tool::called).find(|known| is_slip(name, known))
+}
+
+fn told(unknown: &[Unknown<'_>]) -> Text {
+    let found: Vec<_> = unknown
+        .iter()
+        .map(|unknown| match unknown.meant {
+            Some(_) => text!("\"{}\"", redaction::checked(unknown.name, is_word)),
+            // It may be meant for another field, maybe a secret one.
+            None => text!("a word (number {} in the list)", unknown.place),
+        })
+        .collect();
+    let found = Text::join(&found, " and ");
+    let what = if unknown.len() == 1 { "which is no tool" } else { "which are no tools" };
+    let meant: Option<Vec<_>> =
+        unknown.iter().map(|unknown| unknown.meant.map(|meant| text!("{}", meant))).collect();
+    match meant {
+        Some(meant) => {
+            text!("has {}, {} that this Step knows: write {}", found, what, Text::join(&meant, " and "))
+        }
+        None => text!("has {}, {} that this Step knows: use a list of {}", found, what, names(TOOLS)),
     }
 }
 

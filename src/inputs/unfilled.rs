@@ -16,7 +16,7 @@ pub(super) fn problem(value: &str) -> Option<Text> {
         )
     } else {
         text!(
-            "begins with $, as a variable that was never filled in. Is it spelled right, and is it set in this workflow?"
+            "begins with $, like a variable that was never filled in. Is it spelled right, and is it set in this workflow?"
         )
     })
 }

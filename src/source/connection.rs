@@ -44,19 +44,19 @@ sentences! {
         Malformed(Malformed),
         #[error("The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file.")]
         MalformedFile { path: Text, error: Malformed },
-        #[error("The connected API key is incomplete: {0} is empty. To mend it, {RECONNECT}.")]
+        #[error("The connected API key is incomplete: {0} is empty. To fix it, {RECONNECT}.")]
         Incomplete(&'static str),
-        #[error("The connected API key is wrong: its {field} {problem}. To mend it, {RECONNECT}.")]
+        #[error("The connected API key is wrong: its {field} {problem}. To fix it, {RECONNECT}.")]
         WrongField { field: &'static str, problem: WrongField },
-        #[error("The connected private key {0}. To mend it, {RECONNECT}.")]
+        #[error("The connected private key {0}. To fix it, {RECONNECT}.")]
         Refused(#[from] Refusal),
-        #[error("The session of the connected Apple ID {0}. To mend it, {RE_AUTHENTICATE}.")]
+        #[error("The session of the connected Apple ID {0}. To fix it, {RE_AUTHENTICATE}.")]
         Session(#[from] DamagedCookie),
         #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
         Expired { on: Text, ago: Text },
-        #[error("The connected Apple ID has an expiry date that is not a date. To mend it, {RE_AUTHENTICATE}.")]
+        #[error("The expiry date of the connected Apple ID cannot be read. To fix it, {RE_AUTHENTICATE}.")]
         NoDate,
-        #[error("The connected Apple ID has neither password nor session nor app-specific password. To mend it, {RE_AUTHENTICATE}.")]
+        #[error("The connected Apple ID has neither password nor session nor app-specific password. To fix it, {RE_AUTHENTICATE}.")]
         NoLogin,
     }
 }

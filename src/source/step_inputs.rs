@@ -41,7 +41,7 @@ sentences! {
         NoIssuerId,
         #[error("The JSON in `api_key_path` is not an API key file of fastlane, which has the texts `key_id`, `issuer_id` and `key`: copy the file again, or give AuthKey_<ID>.p8.")]
         NoKeyFile,
-        #[error("The API key JSON in `api_key_path` is wrong: its `{field}` {problem}. To mend it, {}.", .problem.remedy())]
+        #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
         WrongField { field: &'static str, problem: WrongField },
         #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or give the JSON that belongs to it.")]
         Disagrees { input: &'static str, typed: Text, says: Text },
@@ -51,7 +51,7 @@ sentences! {
         Unreadable { path: Text, why: Text },
         #[error("The private key in `api_key_path` cannot be downloaded: {site} {failure}. Check the link, or give the key's text in `api_key_path`.")]
         Download { site: Text, failure: Failure },
-        #[error("The session in `fastlane_session` {}: {}.", .0, .0.remedy())]
+        #[error("`fastlane_session` {}: {}.", .0, .0.remedy())]
         Session(#[from] SessionError),
         #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
         Expired { expired_on: Text },

@@ -6,7 +6,7 @@ use Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
     DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
     IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
 };
 
 /// What an output can say. Each is there or not, depending on the credential in use.
@@ -31,6 +31,7 @@ pub enum Fact {
     /// from the others.
     TeamType,
     FastlaneKeyPath,
+    RcodesignKeyPath,
     /// With any API key.
     ApiKeyFalse,
     Email,
@@ -83,7 +84,7 @@ impl Fact {
             | EnterpriseTrueFalse | TeamType | FastlaneKeyPath | ApiKeyFalse | Token | TokenEnd => {
                 &[Login::TeamKey, Login::IndividualKey]
             }
-            IssuerId => &[Login::TeamKey],
+            IssuerId | RcodesignKeyPath => &[Login::TeamKey],
             IndividualWord => &[Login::IndividualKey],
             // The connection's format has no key without an issuer.
             ConnectionUrl | ConnectionJson => &[Login::TeamKey, Login::AppleId],
@@ -115,7 +116,8 @@ impl Fact {
     #[must_use]
     pub(crate) fn leads_to_secret(self) -> bool {
         match self {
-            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath | ConnectionUrl => true,
+            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath | RcodesignKeyPath
+            | ConnectionUrl => true,
             fact => fact.is_secret(),
         }
     }

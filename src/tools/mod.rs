@@ -123,10 +123,15 @@ mod tests {
     #[test]
     fn step_yml_declares_exactly_the_outputs_of_the_table_in_its_order() -> Result {
         let step_yml = StepYml::embedded()?;
-        let declared: Vec<_> = step_yml.outputs().map(|output| (output.name, output.is_sensitive)).collect();
-        let is_secret = |name| rows().any(|(of, fact)| of == name && fact.is_secret());
-        let exported: Vec<_> = output_names().into_iter().map(|name| (name, is_secret(name))).collect();
-        assert_eq!(declared, exported);
+        let mut declared = step_yml.outputs();
+        for name in output_names() {
+            let output =
+                declared.next().ok_or_else(|| format!("{name} is missing at the end of step.yml"))?;
+            assert_eq!(output.name, name, "step.yml has another output where the table has {name}");
+            let is_secret = rows().any(|(of, fact)| of == name && fact.is_secret());
+            assert_eq!(output.is_sensitive, is_secret, "is_sensitive of {name} in step.yml");
+        }
+        assert_eq!(declared.next().map(|output| output.name), None, "the table lacks it");
         Ok(())
     }
 
@@ -150,16 +155,13 @@ mod tests {
         }
     }
 
-    fn names_of(tools: impl Iterator<Item = &'static Tool>) -> Vec<&'static str> {
-        tools.map(|tool| tool.name).collect()
-    }
-
     #[test]
     fn what_a_tool_takes_follows_from_its_names() {
-        let refuse_individual = names_of(TOOLS.iter().filter(|tool| !tool.takes(Login::IndividualKey)));
-        assert_eq!(refuse_individual, ["xcodebuild", "connection", "codemagic", "tauri", "electron"]);
-        let take_apple_id = names_of(TOOLS.iter().filter(|tool| tool.takes(Login::AppleId)));
-        assert_eq!(take_apple_id, ["fastlane", "connection", "expo", "tauri", "electron"]);
+        let takes = |name| called(name).map(|tool| Login::ALL.map(|login| tool.takes(login)));
+        assert_eq!(takes("codemagic"), Some([true, false, false]), "refuses two of three");
+        assert_eq!(takes("asc"), Some([true, true, false]));
+        assert_eq!(takes("electron"), Some([true, false, true]), "by other names");
+        assert_eq!(takes("fastlane"), Some([true, true, true]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::fact::Fact::{
     ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
     DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
     IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
 };
 use super::{Output, Tool};
 
@@ -169,5 +169,34 @@ pub const TOOLS: &[Tool] = &[
                 ("APPLE_TEAM_ID", TeamId),
             ]),
         ],
+    },
+    // It reads no variables itself: these are the names of the templates in its documentation.
+    Tool {
+        name: "goreleaser",
+        aliases: &[],
+        readers: "GoReleaser",
+        names: &[Together(&[
+            ("MACOS_NOTARY_KEY", KeyPath),
+            ("MACOS_NOTARY_KEY_ID", KeyId),
+            ("MACOS_NOTARY_ISSUER_ID", IssuerId),
+        ])],
+    },
+    // Without an issuer, it signs a token that Apple refuses.
+    Tool {
+        name: "quill",
+        aliases: &[],
+        readers: "quill",
+        names: &[Together(&[
+            ("QUILL_NOTARY_KEY", KeyPath),
+            ("QUILL_NOTARY_KEY_ID", KeyId),
+            ("QUILL_NOTARY_ISSUER", IssuerId),
+        ])],
+    },
+    // It reads no variables: `rcodesign notary-submit --api-key-file "$APPLE_RCODESIGN_API_KEY_PATH"`.
+    Tool {
+        name: "rcodesign",
+        aliases: &[],
+        readers: "rcodesign",
+        names: &[Each(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
     },
 ];

@@ -16,7 +16,7 @@ use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy,
 use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
-use crate::remedies::RECONNECT;
+use crate::remedies::KEY_SETTINGS;
 use crate::text;
 
 /// Long enough for a slow answer, and for a clock that is a little off.
@@ -31,13 +31,13 @@ sentences! {
     pub(crate) enum KeyRefused {
         #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple accepts no token from it: set the clock, or run the build on another machine.")]
         WrongClock { seconds: i64, direction: &'static str },
-        #[error("Apple refused the API key {key_id} (HTTP 401): (1) it was revoked, (2) key ID, issuer ID and private key do not belong together, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
+        #[error("Apple refused the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
         Team { key_id: Text },
-        #[error("Apple refused the individual API key {key_id} (HTTP 401): (1) it was revoked, (2) key ID and private key do not belong together, or (3) it is a team's key: then set `api_key_type` to team, and `api_issuer`.")]
+        #[error("Apple refused the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team's key: then set `api_key_type` to team, and `api_issuer`.")]
         Individual { key_id: Text },
-        #[error("Apple refused the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not belong together.")]
+        #[error("Apple refused the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not match.")]
         OtherName { key_id: Text, in_name: Text },
-        #[error("Apple refused the connected API key {key_id} (HTTP 401): (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. So {RECONNECT}.")]
+        #[error("Apple refused the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise ({KEY_SETTINGS}).")]
         Connected { key_id: Text },
     }
 }
@@ -62,7 +62,7 @@ impl KeyRefused {
 sentences! {
     /// What came of one try. `Display` completes a sentence that begins with the site.
     #[derive(Debug, thiserror::Error)]
-    pub(super) enum Trial {
+    pub(crate) enum Trial {
         #[error("refused the token (HTTP 401)")]
         Unauthorized { skew: Option<time::Duration> },
         #[error(transparent)]

@@ -19,6 +19,8 @@ use crate::redaction::{Text, sentences};
 use crate::text;
 
 pub(crate) use api_key::KeyRefused;
+#[cfg(test)]
+pub(crate) use api_key::Trial;
 pub(crate) use session::SessionRefused;
 
 /// All of it together, tries and pauses included.

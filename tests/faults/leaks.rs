@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use apple_services_connection::tools::TOOLS;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -59,8 +60,9 @@ fn with_inputs(step: Step) -> Step {
 fn scenarios() -> Vec<(&'static str, Step)> {
     let on = |body: &Value, behaviours: Vec<Behaviour>| Step::new().connected_with(body, behaviours);
     let damaged = |field: &str, value: Value| on(&all([connected(), json!({ field: value })]), vec![]);
-    let every_tool =
-        "bitrise fastlane fastlane_api_key_path xcode connection spaceship asc codemagic expo tauri";
+    // With a key, these two do not go together.
+    let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
+    let every_tool = &tools.join(",");
     let expired = json!({"connection_expiry_date": "2024-02-29T12:00:00Z"});
     vec![
         ("connected key", on(&connected(), vec![]).set("export_for", every_tool).set("export_token", "yes")),

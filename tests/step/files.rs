@@ -62,6 +62,19 @@ fn fastlanes_json_has_the_fields_that_fastlane_reads() {
     }
 }
 
+/// As `rcodesign encode-app-store-connect-api-key` writes it.
+#[test]
+fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
+    let outcome = Step::new().connected(&api_key()).set("export_for", "rcodesign").passes();
+    let path = outcome.expect("APPLE_RCODESIGN_API_KEY_PATH");
+    let json: Value = serde_json::from_str(&read(&path)).unwrap();
+    let der = pem_body(&CONNECTED_KEY.private_pem);
+    let expected = json!({"issuer_id": CONNECTED_ISSUER, "key_id": CONNECTED_KEY_ID, "private_key": der});
+    assert_eq!(json, expected);
+    assert_eq!(mode(&path), 0o600);
+    assert!(path.starts_with(&outcome.expect("APPLE_CREDENTIALS_DIR")));
+}
+
 #[test]
 fn the_key_file_is_canonical_pkcs_8_whatever_it_was() {
     let key = &CONNECTED_KEY.private_pem;

@@ -148,7 +148,11 @@ fn every_snapshot_belongs_to_one_test() {
         }
     }
     for snapshot in snapshots {
-        let (kind, name) = snapshot.split_once('/').unwrap();
+        // The catalogue of errors is written by a test in the crate.
+        let Some((kind, name)) = snapshot.split_once('/') else {
+            assert_eq!(snapshot, "errors.md");
+            continue;
+        };
         let name = name.split('.').next().unwrap();
         let mention = if kind == "runs" { format!("assert_run(\"{name}\"") } else { format!("\"{name}\"") };
         assert_eq!(sources.matches(&mention).count(), 1, "{snapshot}");

@@ -9,16 +9,19 @@ use stand_in::Account;
 use apple_services_connection::tools::{Login, TOOLS, Tool};
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
-    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
-    CONNECTED_PASSWORD, INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key,
-    apple_id, mode, names_in, pem, spaceauth,
+    CONNECTED_APP_PASSWORD, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY,
+    INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, mode, names_in, pem,
+    spaceauth,
 };
 
 /// For the workflow itself, whatever tool is chosen.
-const ALWAYS: [&str; 4] =
-    ["APPLE_AUTH_METHOD", "APPLE_AUTH_SOURCE", "APPLE_AUTH_VERIFIED", "APPLE_CREDENTIALS_DIR"];
-
-const SESSION_END: &str = "APPLE_SESSION_EXPIRES_AT";
+const ALWAYS: [&str; 5] = [
+    "APPLE_AUTH_METHOD",
+    "APPLE_AUTH_SOURCE",
+    "APPLE_AUTH_VERIFIED",
+    "APPLE_SESSION_EXPIRES_AT",
+    "APPLE_CREDENTIALS_DIR",
+];
 
 fn for_tools(tools: &str) -> Outcome {
     Step::new().connected(&api_key()).set("export_for", tools).passes()
@@ -37,53 +40,48 @@ fn credential_files(outcome: &Outcome) -> Vec<String> {
 
 #[test]
 fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
-    let key_file = format!("AuthKey_{CONNECTED_KEY_ID}.p8");
-    let (id, issuer) = (CONNECTED_KEY_ID, CONNECTED_ISSUER);
-    // `PATH` stands for the path of the .p8.
-    let rows: [(&str, &[(&str, &str)]); 7] = [
-        (
-            "spaceship",
-            &[
-                ("SPACESHIP_CONNECT_API_KEY_ID", id),
-                ("SPACESHIP_CONNECT_API_ISSUER_ID", issuer),
-                ("SPACESHIP_CONNECT_API_KEY_FILEPATH", "PATH"),
-                ("SPACESHIP_CONNECT_API_IN_HOUSE", "false"),
-            ],
-        ),
-        ("asc", &[("ASC_KEY_ID", id), ("ASC_ISSUER_ID", issuer), ("ASC_PRIVATE_KEY_PATH", "PATH")]),
-        (
-            "codemagic",
-            &[
-                ("APP_STORE_CONNECT_KEY_IDENTIFIER", id),
-                ("APP_STORE_CONNECT_ISSUER_ID", issuer),
-                ("APP_STORE_CONNECT_PRIVATE_KEY", "@file:PATH"),
-            ],
-        ),
-        (
-            "expo",
-            &[
-                ("EXPO_ASC_KEY_ID", id),
-                ("EXPO_ASC_ISSUER_ID", issuer),
-                ("EXPO_ASC_API_KEY_PATH", "PATH"),
-                ("EXPO_APPLE_TEAM_TYPE", "COMPANY_OR_ORGANIZATION"),
-            ],
-        ),
-        ("tauri", &[("APPLE_API_KEY", id), ("APPLE_API_ISSUER", issuer), ("APPLE_API_KEY_PATH", "PATH")]),
-        ("electron", &[("APPLE_API_KEY", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)]),
-        (
-            "xcodebuild",
-            &[("APPLE_API_KEY_PATH", "PATH"), ("APPLE_API_KEY_ID", id), ("APPLE_API_ISSUER", issuer)],
-        ),
-    ];
-    for (tool, names) in rows {
-        let outcome = for_tools(tool);
-        let path = format!("{}/{key_file}", outcome.expect("APPLE_CREDENTIALS_DIR"));
-        let expected: BTreeMap<_, _> =
-            names.iter().map(|(name, value)| ((*name).to_owned(), value.replace("PATH", &path))).collect();
-        assert_eq!(of_tool(&outcome), expected, "{tool}");
-        assert_eq!(credential_files(&outcome), [key_file.as_str()], "{tool}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), CONNECTED_KEY.private_pem);
+    let mut said = Vec::new();
+    for tool in TOOLS {
+        for (login, step) in [
+            ("a team's key", Step::new().connected(&api_key())),
+            ("an individual key", individual()),
+            ("an Apple ID", apple_id_of_a_team()),
+        ] {
+            let outcome = step.set("export_for", tool.name).passes();
+            let mut lines: Vec<_> = of_tool(&outcome)
+                .iter()
+                .map(|(name, value)| format!("{name}={}", of_fixture(value)))
+                .collect();
+            if outcome.output("APPLE_CREDENTIALS_DIR").is_some() {
+                lines.push(format!("files: {}", credential_files(&outcome).join(", ")));
+            }
+            if lines.is_empty() {
+                lines.push("nothing".to_owned());
+            }
+            said.push((format!("{}, {login}", tool.name), lines.join("\n")));
+        }
     }
+    assert_sentences("tools/names", said);
+}
+
+/// A secret by what it is.
+fn of_fixture(value: &str) -> &str {
+    match value {
+        CONNECTED_PASSWORD => "[PASSWORD]",
+        CONNECTED_APP_PASSWORD => "[APP_PASSWORD]",
+        json if json.starts_with('{') => "[JSON]",
+        yaml if yaml.starts_with("---") => "[SESSION]",
+        plain => plain,
+    }
+}
+
+#[test]
+fn the_key_file_that_tools_are_pointed_to_holds_the_key() {
+    let outcome = for_tools("codemagic,asc");
+    let path = outcome.expect("ASC_PRIVATE_KEY_PATH");
+    assert_eq!(outcome.expect("APP_STORE_CONNECT_PRIVATE_KEY"), format!("@file:{path}"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), CONNECTED_KEY.private_pem);
+    assert_eq!(mode(path), 0o600);
 }
 
 #[test]
@@ -153,7 +151,7 @@ fn two_tools_that_want_one_name_with_different_values_are_an_error_that_says_whi
     for_tools("bitrise electron");
     // With an Apple ID, the two have no name with different values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").passes();
-    let names: Vec<_> = of_tool(&both).into_keys().filter(|name| *name != SESSION_END).collect();
+    let names: Vec<_> = of_tool(&both).into_keys().collect();
     assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
 }
 
@@ -210,35 +208,6 @@ fn every_tool_but_electron() -> String {
 }
 
 #[test]
-fn an_apple_id_is_exported_to_expo_tauri_and_electron_by_their_names() {
-    let (id, password, app) = (CONNECTED_APPLE_ID, CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD);
-    let rows: [(&str, &[(&str, &str)]); 3] = [
-        (
-            "expo",
-            &[
-                ("EXPO_APPLE_ID", id),
-                ("EXPO_APPLE_PASSWORD", password),
-                ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", app),
-                ("EXPO_APPLE_TEAM_ID", TEAM),
-            ],
-        ),
-        ("tauri", &[("APPLE_ID", id), ("APPLE_PASSWORD", app), ("APPLE_TEAM_ID", TEAM)]),
-        ("electron", &[("APPLE_ID", id), ("APPLE_APP_SPECIFIC_PASSWORD", app), ("APPLE_TEAM_ID", TEAM)]),
-    ];
-    for (tool, names) in rows {
-        let outcome = apple_id_of_a_team().set("export_for", tool).passes();
-        let exported = outcome.entries().into_iter().map(|entry| (entry.key, entry.value));
-        let expected = names.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let own: BTreeMap<_, _> =
-            exported.filter(|(name, _)| names.iter().any(|(own, _)| own == name)).collect();
-        assert_eq!(own, expected.collect(), "{tool}");
-        assert_eq!(of_tool(&outcome).len(), names.len() + 1, "and the session's end");
-        assert_eq!(outcome.warnings(), Vec::<String>::new());
-        assert!(outcome.leftovers.is_empty());
-    }
-}
-
-#[test]
 fn an_apple_id_that_lacks_what_a_tool_needs_gives_it_nothing_and_the_warning_says_what_is_missing() {
     let mut said = Vec::new();
     let without = |field: &str| all([apple_id(), json!({ field: "" })]);
@@ -255,8 +224,7 @@ fn an_apple_id_that_lacks_what_a_tool_needs_gives_it_nothing_and_the_warning_say
             let outcome = step.passes();
             let warnings = outcome.warnings().join("\n");
             let names: Vec<_> = of_tool(&outcome).into_keys().collect();
-            let nothing = names.iter().all(|name| name == SESSION_END);
-            assert_ne!(warnings.is_empty(), nothing, "{tool}, {what}: {names:?}");
+            assert_ne!(warnings.is_empty(), names.is_empty(), "{tool}, {what}: {names:?}");
             said.push((format!("{tool}, {what}"), warnings));
         }
     }

@@ -56,6 +56,8 @@ fn a_key_id_that_yaml_made_a_number_is_named() {
     let error = |id: &str| Step::off_bitrise().with_key_inputs().set("api_key_id", id).fails();
     let numbers = ["1.234567e+18", "1.234567E+18", "21913025", "1e+22"];
     assert_sentences("words/yaml_numbers", numbers.map(|id| (id, error(id))));
+    let team = Step::off_bitrise().with_key_inputs().set("team_id", "1.234567e+18").fails();
+    assert_eq!(team.replace("team_id", "api_key_id"), error("1.234567e+18"));
     for id in ["1234567E12", "0123456701", "1234567890"] {
         let outcome = Step::off_bitrise().with_key_inputs().set("api_key_id", id).passes();
         assert_eq!(outcome.expect("APPLE_API_KEY_ID"), id, "as it arrives in quotes");
@@ -268,6 +270,10 @@ fn another_value_in_the_field_of_an_id_is_named() {
                 said.push((format!("{input} is {what}"), error));
             }
         }
+    }
+    for (what, value) in values.iter().filter(|(what, _)| *what != "a Team ID") {
+        let error = Step::off_bitrise().with_key_inputs().set("team_id", value).fails();
+        said.push((format!("team_id is {what}"), error));
     }
     assert_sentences("words/ids", said);
 }

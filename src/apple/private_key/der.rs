@@ -110,8 +110,8 @@ fn identify_other(der: &[u8]) -> Option<Refusal> {
     }
 }
 
-/// CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }, where a certificate has
-/// the identifier of an algorithm second, or no INTEGER first. A Name is a SEQUENCE of SETs.
+// CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }, where a certificate has
+// the identifier of an algorithm second, or no INTEGER first. A Name is a SEQUENCE of SETs.
 fn is_request_info(sequence: AnyRef<'_>) -> bool {
     let parts = || {
         let mut reader = SliceReader::new(sequence.value()).ok()?;

@@ -13,11 +13,11 @@ sentences! {
         TooLarge,
         #[error("is not text in UTF-8")]
         NotUtf8,
-        #[error("is an RSA key, and App Store Connect signs with EC keys on P-256")]
+        #[error("is an RSA key, but API keys of App Store Connect are EC keys on P-256")]
         Rsa,
         #[error("is an EC key on another curve than P-256")]
         OtherCurve,
-        #[error("is an Ed25519 key, and App Store Connect signs with EC keys on P-256")]
+        #[error("is an Ed25519 key, but API keys of App Store Connect are EC keys on P-256")]
         Ed25519,
         #[error("is a key of a kind that App Store Connect does not use")]
         OtherAlgorithm,

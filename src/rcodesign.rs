@@ -1,0 +1,35 @@
+//! rcodesign's API key file.
+//!
+//! Source: `UnifiedApiKey` of <https://docs.rs/app-store-connect>, which `rcodesign
+//! encode-app-store-connect-api-key` writes and `--api-key-file` reads.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::apple::api_key::{ApiKey, IssuerId};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    issuer_id: &'a str,
+    key_id: &'a str,
+    /// The base64 of the PKCS#8 DER.
+    private_key: &'a str,
+}
+
+/// The key as one line of JSON; `None` for one without an issuer, which rcodesign cannot use.
+pub(crate) fn json(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
+    let pem = key.private_key.expose_pem();
+    // PEM is this base64, in lines between a header and a footer.
+    let mut body = Zeroizing::new(String::with_capacity(pem.len()));
+    body.extend(pem.lines().filter(|line| !line.starts_with("-----")));
+    let document = Document {
+        issuer_id: key.issuer().map(IssuerId::as_str)?,
+        key_id: key.id.as_str(),
+        private_key: body.as_str(),
+    };
+    // With room for all of it, so that no part stays behind where a buffer grew.
+    let mut json = Zeroizing::new(Vec::with_capacity(1024));
+    // Strings into memory: there is nothing that could fail.
+    drop(serde_json::to_writer(&mut *json, &document));
+    Some(json)
+}
