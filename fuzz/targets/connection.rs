@@ -9,8 +9,8 @@ use apple_services_connection::bitrise::connection::Connection;
 use apple_services_connection::bitrise::connection_file;
 use apple_services_connection::credential::Credential;
 use apple_services_connection::fastlane::session::to_variable;
+use apple_services_connection::journal::Journal;
 use apple_services_connection::source::connection::{api_key, apple_id};
-use apple_services_connection::warnings::Warnings;
 use libfuzzer_sys::fuzz_target;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     };
     let devices =
-        device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut Warnings::default());
+        device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut Journal::default());
 
     if let Ok(Some(key)) = api_key(&connection) {
         let again = read_back(&connection_file::json(&Credential::ApiKey(key.clone()), &devices));
@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// At an instant before all others, so that no session has ended.
 fn credential(connection: &mut Connection) -> Option<Credential> {
     let now = OffsetDateTime::UNIX_EPOCH;
-    apple_id(connection, None, true, now, &mut Warnings::default()).ok()?.map(Credential::AppleId)
+    apple_id(connection, None, true, now, &mut Journal::default()).ok()?.map(Credential::AppleId)
 }
 
 fn read_back(json: &[u8]) -> Connection {
