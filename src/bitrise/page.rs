@@ -1,10 +1,12 @@
 //! The Markdown page that a Step may add to its build's page.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
 
 use crate::host::Host;
 use crate::journal::Journal;
-use crate::redaction;
+use crate::regular_file::{self, ReadError};
 use crate::text;
 
 const PATH_VARIABLE: &str = "BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH";
@@ -13,11 +15,14 @@ const PATH_VARIABLE: &str = "BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH";
 /// reason to fail a build.
 pub fn write(markdown: &str, host: &Host, journal: &mut Journal) {
     let Some(path) = host.var(PATH_VARIABLE) else { return };
-    if let Err(error) = fs::write(path, markdown) {
+    let file =
+        regular_file::open(Path::new(path), OpenOptions::new().write(true).create(true).truncate(true));
+    let written = file.and_then(|mut file| file.write_all(markdown.as_bytes()).map_err(ReadError::from));
+    if let Err(error) = written {
         journal.warn(text!(
             "The summary cannot be written to the file that {} names ({}).",
             PATH_VARIABLE,
-            redaction::os(&error)
+            error.why()
         ));
     }
 }
