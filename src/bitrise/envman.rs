@@ -133,3 +133,24 @@ impl Drop for Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
+
+    use super::*;
+
+    #[test]
+    fn an_envman_that_is_given_up_has_ended_before_anything_else_is_done() -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _inside = runtime.enter();
+        let running = Running(Command::new("sleep").arg("60").spawn()?);
+        let pid = running.0.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let is_there = || pid.map(test_kill_process);
+        assert_eq!(is_there(), Some(Ok(())));
+        drop(running);
+        assert_eq!(is_there(), Some(Err(Errno::SRCH)));
+        Ok(())
+    }
+}

@@ -75,6 +75,10 @@ fn a_fifo_in_the_place_of_a_file_is_named_and_not_waited_for() {
     let pipe = run_or_kill(connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"));
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
     said.push(("the envstore, as the pipe of standard output", pipe.error()));
+    let (page, path) = with_fifo(connected(), "home/page.md");
+    let page = run_or_kill(page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path));
+    page.check_success();
+    said.push(("the page of the build", page.warnings().join("\n")));
     assert_sentences("faults/fifo", said);
 }
 
