@@ -375,7 +375,7 @@ fn files_and_folders_are_private_from_the_first_moment() {
         let step = Step::new()
             .unset("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH")
             .connected(&connected())
-            .set("export_for", "bitrise fastlane xcode connection")
+            .set("export_for", "bitrise fastlane fastlane_api_key_path xcode connection")
             .set("PATH", "/usr/bin:/bin");
         let trace = step.path("home/trace");
         let script = format!(
