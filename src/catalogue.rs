@@ -471,6 +471,24 @@ fn run_section(catalogue: &mut Catalogue) {
     catalogue.whole(vec![Defect::StepYml, Defect::Fields(text!("one of step.yml is unknown"))]);
 }
 
+#[test]
+fn the_last_red_line_is_as_short_when_several_inputs_are_wrong() -> Result {
+    for (number, one) in WRONG_INPUTS.iter().enumerate() {
+        for other in WRONG_INPUTS.iter().cycle().skip(number + 1).take(4) {
+            let host = host(&[*one, *other].concat());
+            let Err(problems) = Job::new(Given::read(&host)?, &host) else { continue };
+            let sentences = problems.sentences();
+            let failed = Failed::from(problems);
+            let last = failed.text().as_str();
+            assert!(last.split_whitespace().count() <= MAX_WORDS, "{last}");
+            let all: Vec<_> = failed.lines().map(ToString::to_string).collect();
+            let all = all.join(" ");
+            assert!(sentences.iter().all(|sentence| all.contains(sentence.as_str())), "{all}");
+        }
+    }
+    Ok(())
+}
+
 /// The files of the sources, in order.
 fn sources(folder: &Path, found: &mut BTreeMap<PathBuf, String>) -> Result {
     for entry in fs::read_dir(folder)? {
