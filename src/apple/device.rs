@@ -100,7 +100,10 @@ pub fn clean(records: &[DeviceRecord], journal: &mut Journal) -> Vec<Device> {
         devices.push(Device { udid, title, platform });
     }
     if let more @ 1.. = left_out.saturating_sub(MAX_NAMED) {
-        journal.warn(text!("So are {} more: without a UDID, or with that of another device.", more));
+        journal.warn(text!(
+            "{} more test devices are left out: they have no UDID, or that of another device.",
+            more
+        ));
     }
     devices
 }
@@ -149,7 +152,10 @@ mod tests {
         assert_eq!(clean(&records, &mut journal).len(), 1);
         let said: Vec<_> = journal.warnings().iter().map(Text::as_str).collect();
         assert_eq!(said.len(), 6, "{said:?}");
-        assert_eq!(said.last(), Some(&"So are 9996 more: without a UDID, or with that of another device."));
+        assert_eq!(
+            said.last(),
+            Some(&"9996 more test devices are left out: they have no UDID, or that of another device.")
+        );
         let mut journal = Journal::default();
         let _devices = clean(records.get(..6).unwrap_or_default(), &mut journal);
         assert_eq!(journal.warnings().len(), 5, "no sixth line that counts none");

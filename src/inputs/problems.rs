@@ -69,7 +69,8 @@ impl From<Problems> for Failed {
             return Self::new(Text::join(&sentences, ""));
         }
         let together = text!("{} problems with the inputs. {}", count, Text::join(&sentences, " "));
-        if together.as_str().split_whitespace().count() <= MAX_WORDS {
+        let is_short = |text: &Text| text.as_str().split_whitespace().count() <= MAX_WORDS;
+        if is_short(&together) {
             return Self::new(together);
         }
         let mut sentences = sentences.into_iter();
@@ -78,7 +79,7 @@ impl From<Problems> for Failed {
             1 => text!("{} (One more problem is in the red line above.)", first),
             more => text!("{} ({} more problems are in the red lines above.)", first, more),
         };
-        Self::with_details(sentences.collect(), last)
+        Self::with_details(sentences.collect(), if is_short(&last) { last } else { first })
     }
 }
 

@@ -164,11 +164,11 @@ impl Report {
         let useless: Vec<_> = unserved.iter().filter(|of| of.missing.is_empty()).map(|of| of.tool).collect();
         if !useless.is_empty() {
             self.journal.warn(text!(
-                "{} is of no use to some of the tools in `export_for`: {}.",
+                "Some of the tools in `export_for` cannot use {}: {}.",
                 match Login::of(&found.credential) {
-                    Login::TeamKey => "An API key",
-                    Login::IndividualKey => "An individual API key",
-                    Login::AppleId => "An Apple ID",
+                    Login::TeamKey => "an API key",
+                    Login::IndividualKey => "an individual API key",
+                    Login::AppleId => "an Apple ID",
                 },
                 tool_names(useless)
             ));
