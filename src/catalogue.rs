@@ -16,9 +16,12 @@ use time::macros::datetime;
 
 use crate::RunError;
 use crate::apple::api_key::{IssuerId, KeyId, WrongField};
+use crate::apple::app::WrongBundleId;
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::Refusal;
+use crate::apple::team::WrongProvider;
 use crate::apple::token::CannotSign;
+use crate::bitrise::annotation::NotWritten;
 use crate::bitrise::connection::Malformed;
 use crate::bitrise::envman::AddError;
 use crate::bitrise::limits::{SettingsError, TooLarge};
@@ -37,7 +40,10 @@ use crate::source::SourceError;
 use crate::source::connection::ConnectionError;
 use crate::source::step_inputs::StepInputsError;
 use crate::text;
-use crate::verify::{KeyRefused, SessionRefused, Trial, VerifyError};
+use crate::verify::{
+    AccessDenied, KeyRefused, Mistake, NoSuchApp, NoSuchTeam, SessionRefused, Trial, Unverified,
+    Verification, VerifyError,
+};
 
 /// More words than this are not read at night.
 const MAX_WORDS: usize = 45;
@@ -171,6 +177,8 @@ const WRONG_INPUTS: &[&[(&str, &str)]] = &[
     &[("team_id", "Example Inc.")],
     &[("team_id", "jane@example.com")],
     &[("team_id", "1.234567e+18")],
+    &[("bundle_id", "com.example.app"), ("required_access", "admin"), ("verify", "no")],
+    &[("required_access", "provisioning, owner")],
     &[("export_token", "yes"), ("token_lifetime_seconds", "")],
     &[("export_token", "yes"), ("token_lifetime_seconds", "ten")],
     &[("export_token", "yes"), ("token_lifetime_seconds", "1200")],
@@ -199,6 +207,12 @@ fn inputs_section(catalogue: &mut Catalogue) -> Result {
     if let Err(problems) = Job::new(Given::read(&without_utf8)?, &without_utf8) {
         catalogue.lines(&problems.sentences());
     }
+    catalogue.error(vec![WrongBundleId::Form, WrongBundleId::Wildcard], |wrong| {
+        vec![format!("`bundle_id` {wrong}.")]
+    });
+    catalogue.error(vec![WrongProvider::NoNumber, WrongProvider::TeamId], |wrong| {
+        vec![format!("`itc_team_id` {wrong}.")]
+    });
     let shape = |value: &str| KeyId::parse(value).err().into_iter();
     let examples: Vec<WrongField> = shape("ABC")
         .chain(shape("2X9R4HXF3?"))
@@ -393,10 +407,91 @@ fn apple_section(catalogue: &mut Catalogue) {
     ]);
     catalogue.whole(vec![SessionRefused::Connected("HTTP 401"), SessionRefused::Pasted("HTTP 401")]);
     catalogue.whole(vec![CannotSign::Key]);
+    account_section(catalogue);
     catalogue.whole(vec![
         VerifyError::Key(KeyRefused::Team { key_id: key_id() }),
+        VerifyError::App(no_such_app(Mistake::Unclear)),
+        VerifyError::Access(AccessDenied::Individual { key_id: key_id() }),
         VerifyError::Session(SessionRefused::Pasted("HTTP 401")),
+        VerifyError::Team(NoSuchTeam::NotAMember { wanted: text!("9"), teams: text!("Example Ltd (7)") }),
         VerifyError::CannotSign(CannotSign::Key),
+    ]);
+}
+
+fn no_such_app(mistake: Mistake) -> NoSuchApp {
+    NoSuchApp::App {
+        key_id: text!("2X9R4HXF34"),
+        bundle_id: text!("com.example.app"),
+        others: text!(
+            ", and of its 12 the nearest are com.example.a, com.example.b, com.example.c, com.example.d, com.example.e"
+        ),
+        mistake,
+    }
+}
+
+/// The credential is good, but not for what the build needs.
+fn account_section(catalogue: &mut Catalogue) {
+    catalogue.heading("The credential lacks what the build needs");
+    let (key_id, bundle_id) = (|| text!("2X9R4HXF34"), || text!("com.example.app"));
+    let others = || text!(", only these 2: com.example.a, com.example.b");
+    let mistakes = || {
+        vec![Mistake::OtherTeam, Mistake::NoRecord, Mistake::NotRegistered, Mistake::Slip, Mistake::Unclear]
+    };
+    catalogue.error(mistakes(), |mistake| {
+        let identifier =
+            NoSuchApp::BundleId { key_id: key_id(), bundle_id: bundle_id(), others: others(), mistake };
+        vec![no_such_app(mistake).to_string(), identifier.to_string()]
+    });
+    catalogue.whole(vec![
+        no_such_app(Mistake::Slip),
+        NoSuchApp::OwnersApp { key_id: key_id(), bundle_id: bundle_id(), others: others() },
+        NoSuchApp::BundleId {
+            key_id: key_id(),
+            bundle_id: bundle_id(),
+            others: others(),
+            mistake: Mistake::NotRegistered,
+        },
+    ]);
+    let detail = || text!("The API key in use does not allow this request");
+    catalogue.whole(vec![
+        AccessDenied::Individual { key_id: key_id() },
+        AccessDenied::Provisioning { key_id: key_id(), detail: detail() },
+        AccessDenied::Admin { key_id: key_id(), detail: detail() },
+    ]);
+    catalogue.whole(vec![NoSuchTeam::NotAMember {
+        wanted: text!("9"),
+        teams: text!("Example Ltd (7), Other Inc (8)"),
+    }]);
+    catalogue.heading("The credential is not verified");
+    let site = || text!("https://api.appstoreconnect.apple.com");
+    let reasons = vec![
+        Unverified::NotAnswered { site: site(), failure: Failure::NoTls },
+        Unverified::NotApples { site: site(), status: 200 },
+        Unverified::AgreementMissing,
+        Unverified::Forbidden { code: text!("FORBIDDEN.SOMETHING"), detail: detail() },
+        Unverified::AppsHidden { code: text!("FORBIDDEN_ERROR"), detail: detail() },
+        Unverified::NeedsApiKey { inputs: text!("`bundle_id`, `required_access`") },
+        Unverified::NoSession,
+        Unverified::NoCookie { site: site() },
+        Unverified::SessionRefused(SessionRefused::Pasted("HTTP 401").what()),
+    ];
+    catalogue.error(reasons, |reason| {
+        let warning = format!("Not verified, and the build goes on: {reason}.");
+        let strict = Verification::of(vec![reason]).insist().err();
+        std::iter::once(warning).chain(strict.map(|failed| failed.text().to_string())).collect()
+    });
+    let two = Verification::of(vec![Unverified::NoSession, Unverified::AgreementMissing]).insist().err();
+    if let Some(failed) = two {
+        catalogue.lines(&failed.lines().collect::<Vec<_>>());
+    }
+    catalogue.heading("The summary cannot be written");
+    catalogue.whole(vec![
+        NotWritten::NoService,
+        NotWritten::BadToken,
+        NotWritten::Refused {
+            site: text!("https://build-annotations.services.bitrise.io"),
+            failure: Failure::NoTls,
+        },
     ]);
 }
 

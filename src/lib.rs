@@ -61,33 +61,37 @@ sentences! {
 /// What is wrong, then what to do. Nothing is exported and no file is left then.
 pub async fn run(host: &Host, stopped: impl Future<Output = &'static str>) -> Result<bool, Failed> {
     let mut report = Report::new((host.now)());
+    let http = Http::new(host);
     let result = tokio::select! {
         // What is written is written: a run that has ended is not undone by a late signal.
         biased;
-        result = start(host, &mut report) => result,
+        result = start(host, &http, &mut report) => result,
         signal = stopped => Err(RunError::Stopped(signal).into()),
     };
-    let error = result.as_ref().err().map(Failed::text);
-    bitrise::page::write(&report.summary(error), host, &mut report.journal);
+    report.write_summary(result.as_ref().err(), host, &http).await;
     result.map(|()| !report.journal.warnings().is_empty())
 }
 
-async fn start(host: &Host, report: &mut Report) -> Result<(), Failed> {
+async fn start(host: &Host, http: &Http, report: &mut Report) -> Result<(), Failed> {
     let given = Given::read(host)?;
-    Report::given(&given);
+    report.given(&given);
     match Job::new(given, host)? {
-        Job::Export(inputs) => export_credential(&inputs, host, report).await,
+        Job::Export(inputs) => export_credential(&inputs, host, http, report).await,
         Job::Remove(inputs) => remove_credential(&inputs, host, report).await,
     }
 }
 
-async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) -> Result<(), Failed> {
+async fn export_credential(
+    inputs: &Inputs,
+    host: &Host,
+    http: &Http,
+    report: &mut Report,
+) -> Result<(), Failed> {
     report.odd_inputs(inputs);
 
     report.stage("Looking for the Apple credential", (host.now)());
-    let http = Http::new(host);
     let source::Resolution { found, other_connected, test_devices } =
-        source::resolve(inputs, &http, &mut report.journal).await?;
+        source::resolve(inputs, http, &mut report.journal).await?;
     match &found {
         Some(found) => report.found(found, inputs, (host.now)()),
         None if inputs.if_missing == IfMissing::Skip => {
@@ -102,17 +106,22 @@ async fn export_credential(inputs: &Inputs, host: &Host, report: &mut Report) ->
         devices: &devices,
         token: token.as_ref(),
         team_id: inputs.team_id.as_deref(),
+        itc_team_id: inputs.itc_team_id,
         sms_default_phone_number: inputs.sms_default_phone_number.as_deref(),
     };
     let plan = Plan::new(&inputs.export_for, known)?;
     report.unserved(&plan.unserved, found.as_ref(), inputs);
 
-    let verification = match (&found, &inputs.verify) {
-        (Some(found), Some(services)) => {
+    let verification = match (&found, &inputs.checks) {
+        (Some(found), Some(checks)) => {
             report.stage("Asking Apple whether it is good", (host.now)());
-            verify::verify(found, services, inputs.needs_session(), &http, &mut report.journal).await?
+            let verification = verify::verify(found, checks, inputs, http, &mut report.journal).await?;
+            if checks.is_strict {
+                verification.insist()?;
+            }
+            verification
         }
-        _ => Verification::NotAsked,
+        _ => Verification::default(),
     };
     report.verification(&verification);
 

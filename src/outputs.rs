@@ -8,8 +8,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
 use crate::apple::api_key::{ApiKey, is_usual_key_id, is_uuid};
+use crate::apple::app::is_app_id;
 use crate::apple::device::Device;
 use crate::apple::session::Session;
+use crate::apple::team::ProviderId;
 use crate::bitrise::entry::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Source};
@@ -22,10 +24,11 @@ use crate::tools::{Fact, Login, Output, TOOLS, Tool, WORKFLOW};
 use crate::verify::Verification;
 
 use Fact::{
-    ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
-    DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
-    IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
+    CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
+    IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
+    Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd,
+    Verified,
 };
 
 /// What a run knows before it writes files.
@@ -34,8 +37,9 @@ pub(crate) struct Known<'a> {
     pub found: Option<&'a Found>,
     pub devices: &'a [Device],
     pub token: Option<&'a SignedToken>,
-    pub team_id: Option<&'a str>,
     pub sms_default_phone_number: Option<&'a str>,
+    pub team_id: Option<&'a str>,
+    pub itc_team_id: Option<ProviderId>,
 }
 
 /// A signed token, input `export_token`.
@@ -117,7 +121,8 @@ impl<'a> Plan<'a> {
         let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
         for &(name, fact) in &self.outputs {
             let value = match fact {
-                Verified => Some(yes_no(*verification == Verification::Verified).into()),
+                Verified => Some(yes_no(verification.is_verified()).into()),
+                AppId => verification.app_id().map(Into::into),
                 fact => self.known.value(fact, files),
             };
             let Some(value) = value else { continue };
@@ -200,9 +205,10 @@ fn shown(fact: Fact, value: &str) -> Text {
         | Devices | DeviceList => redaction::path(Path::new(value)),
         KeyId => redaction::checked(value, is_usual_key_id),
         IssuerId => redaction::checked(value, is_uuid),
-        // The Step's own words, dates, and two inputs whose forms were checked.
+        AppId => redaction::checked(value, is_app_id),
+        // The Step's own words, dates, and inputs whose forms were checked.
         Method | CredentialSource | Verified | IndividualWord | EnterpriseYesNo | EnterpriseTrueFalse
-        | TeamType | ApiKeyFalse | AppleIdOne | TeamId | PhoneNumber | SessionEnd | TokenEnd => {
+        | TeamType | ApiKeyFalse | AppleIdOne | TeamId | ItcTeamId | PhoneNumber | SessionEnd | TokenEnd => {
             redaction::checked(value, |_| true)
         }
     }
@@ -241,7 +247,7 @@ impl<'a> Known<'a> {
             Method => self.method().to_owned(),
             CredentialSource => self.source().to_owned(),
             // Known only in the end: see `Plan::outputs`.
-            Verified => return None,
+            Verified | AppId => return None,
             CredentialsFolder => files.folder()?.to_owned(),
             KeyPath => file(FileKind::PrivateKey)?.to_owned(),
             KeyUrl => url_of(file(FileKind::PrivateKey)?)?,
@@ -263,6 +269,7 @@ impl<'a> Known<'a> {
             Email => self.apple_id()?.email.expose_secret().to_owned(),
             AppleIdOne => self.apple_id().map(|_| "1".to_owned())?,
             TeamId => self.team_id?.to_owned(),
+            ItcTeamId => self.itc_team_id?.number().to_string(),
             PhoneNumber => self.sms_default_phone_number?.to_owned(),
             SessionEnd => clock::rfc3339(self.session()?.expires_at?)?,
             ConnectionUrl => url_of(file(FileKind::Connection)?)?,

@@ -174,6 +174,12 @@ impl Failed {
         &self.text
     }
 
+    /// The red lines before the last one.
+    #[must_use]
+    pub fn details(&self) -> &[Text] {
+        &self.details
+    }
+
     /// The red lines, in order.
     pub fn lines(&self) -> impl Iterator<Item = &Text> {
         self.details.iter().chain([&self.text])
@@ -191,9 +197,7 @@ impl<E: Show + fmt::Display> From<E> for Failed {
 #[must_use]
 pub fn path(path: &Path) -> Text {
     match path.to_str() {
-        Some(text) if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) => {
-            Text(one_line(text))
-        }
+        Some(text) if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) => outside(text),
         _ => Text::hidden(),
     }
 }
@@ -206,7 +210,7 @@ pub fn url(url: &Url) -> Text {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    if is_plain && !may_hold_secret(url.path()) { Text(one_line(url.as_str())) } else { Text::hidden() }
+    if is_plain && !may_hold_secret(url.path()) { outside(url.as_str()) } else { Text::hidden() }
 }
 
 /// The server of a URL: scheme, host and port. Not named with a URL that is not shown, since a
@@ -216,7 +220,7 @@ pub fn site(of: &Url) -> Text {
     if url(of) == Text::hidden() {
         Text("its server".to_owned())
     } else {
-        Text(of.origin().ascii_serialization())
+        outside(&of.origin().ascii_serialization())
     }
 }
 
@@ -233,7 +237,7 @@ pub fn email(address: &str) -> Text {
         labels_filled && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
     match name.chars().next() {
         Some(first) if is_domain && !first.is_control() && !may_hold_secret(domain) => {
-            Text(format!("{first}***@{domain}"))
+            outside(&format!("{first}***@{domain}"))
         }
         _ => Text::hidden(),
     }
@@ -242,7 +246,7 @@ pub fn email(address: &str) -> Text {
 /// A value whose form was checked to be one that no secret has, such as a UUID or a number.
 #[must_use]
 pub fn checked(value: &str, has_form: fn(&str) -> bool) -> Text {
-    if has_form(value) { Text(one_line(value)) } else { Text::hidden() }
+    if has_form(value) { outside(value) } else { Text::hidden() }
 }
 
 /// What a service calls something, such as a team, an app or a device: at most `max` characters.
@@ -256,7 +260,7 @@ pub fn named_by_service(name: &str, max: usize) -> Text {
     if rest.next().is_some() {
         start.push('…');
     }
-    Text(one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
+    outside(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// What a library says of a failure in its own words, which never repeat what it was given.
@@ -266,7 +270,7 @@ pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
         return what;
     }
     let text = error.to_string();
-    if may_hold_secret(&text) { Text::hidden() } else { Text(one_line(&text)) }
+    if may_hold_secret(&text) { Text::hidden() } else { outside(&text) }
 }
 
 /// The file of this program's sources that a panic names.
@@ -337,6 +341,15 @@ fn is_path(text: &str) -> bool {
 #[must_use]
 pub fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
+}
+
+/// Stands for a backtick that came from outside, until the text is shown: the Step's own mark code
+/// in the summary. Unicode keeps this character for such uses.
+pub(crate) const OUTSIDE_BACKTICK: char = '\u{fdd0}';
+
+/// A text from outside that was found fit to be shown.
+fn outside(text: &str) -> Text {
+    Text(one_line(&text.replace(OUTSIDE_BACKTICK, " ").replace('`', &OUTSIDE_BACKTICK.to_string())))
 }
 
 fn one_line(text: &str) -> String {

@@ -1,11 +1,13 @@
-//! What Apple defines: keys, identifiers, devices, cookies, sessions.
+//! What Apple defines: keys, apps, teams, devices, cookies, sessions.
 
 pub mod api_key;
-pub(crate) mod app_store_connect;
+pub mod app;
+pub mod app_store_connect;
 pub mod cookie;
 pub mod device;
 pub mod key_text;
 pub(crate) mod olympus;
 pub mod private_key;
 pub mod session;
+pub mod team;
 pub(crate) mod token;

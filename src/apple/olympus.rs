@@ -16,6 +16,8 @@ pub(crate) struct SessionStatus {
     /// All teams of the account.
     #[serde(default)]
     pub(crate) available_providers: Option<Vec<Provider>>,
+    /// Whose the session is.
+    pub(crate) user: Option<User>,
 }
 
 /// A team in App Store Connect.
@@ -24,4 +26,11 @@ pub(crate) struct SessionStatus {
 pub(crate) struct Provider {
     pub(crate) provider_id: u64,
     pub(crate) name: String,
+}
+
+/// The account.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct User {
+    pub(crate) email_address: Option<String>,
 }

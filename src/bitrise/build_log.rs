@@ -13,7 +13,7 @@ use log::{Level, LevelFilter, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::redaction::Text;
+use crate::redaction::{OUTSIDE_BACKTICK, Text};
 use crate::signals::Stop;
 
 const CRATE: &str = "apple_services_connection";
@@ -133,7 +133,7 @@ pub fn error(text: &Text) {
 }
 
 fn line(record: &Record<'_>) -> String {
-    let text = record.args();
+    let text = record.args().to_string().replace(OUTSIDE_BACKTICK, "`");
     match (record.level(), record.target()) {
         (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
         (_, DONE) => format!("{GREEN}{text}{RESET}\n"),

@@ -1,5 +1,6 @@
-//! What Bitrise defines: the connection's format, the envstore, the log, `step.yml`.
+//! What Bitrise defines: the connection's format, the envstore, the log, annotations, `step.yml`.
 
+pub(crate) mod annotation;
 pub mod build_log;
 pub mod connection;
 pub mod connection_file;
@@ -7,5 +8,4 @@ pub mod entry;
 pub mod envman;
 pub mod envstore;
 pub mod limits;
-pub mod page;
 pub mod step_yml;

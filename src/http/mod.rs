@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use backon::Retryable as _;
 pub(crate) use reqwest::header::HeaderMap;
-use reqwest::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use time::OffsetDateTime;
@@ -61,6 +61,17 @@ pub(crate) struct Get {
     pub(crate) timeout: Duration,
 }
 
+/// A `PUT` request with a JSON document. No redirect is followed.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) url: Url,
+    /// Values that are secret must be marked sensitive.
+    pub(crate) headers: HeaderMap<HeaderValue>,
+    pub(crate) json: Vec<u8>,
+    /// From the first byte out to the last one in.
+    pub(crate) timeout: Duration,
+}
+
 /// What a server said, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -68,6 +79,7 @@ pub(crate) struct Answer {
     /// The server's clock, from the header `Date`.
     pub(crate) date: Option<OffsetDateTime>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: HeaderMap<HeaderValue>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
@@ -100,11 +112,11 @@ struct Kind {
 }
 
 impl Kind {
-    fn of(request: &Get) -> Self {
+    fn of(url: &Url, redirects: Redirects) -> Self {
         Self {
-            redirects: request.redirects,
-            is_loopback: is_loopback(&request.url),
-            is_plain: request.url.scheme() == "http" && request.redirects == Redirects::Refused,
+            redirects,
+            is_loopback: is_loopback(url),
+            is_plain: url.scheme() == "http" && redirects == Redirects::Refused,
         }
     }
 
@@ -211,27 +223,54 @@ impl Http {
     /// # Errors
     /// [`Failure`] when there is no whole answer. An answer of any status is one.
     pub(crate) async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
-        if let Some(variable) = self.wrong_proxy.filter(|_| !is_loopback(&request.url)) {
+        let client = self.client(Kind::of(&request.url, request.redirects), request.timeout)?;
+        let call = client.get(request.url.clone()).headers(request.headers.clone());
+        self.receive(&request.url, call, request.max_bytes, request.timeout).await
+    }
+
+    /// Sends a document once.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is no whole answer, or its status is no success.
+    pub(crate) async fn put(&self, request: Put) -> Result<(), Failure> {
+        /// Nobody reads it.
+        const MAX_BYTES: usize = 64 * 1024;
+        let client = self.client(Kind::of(&request.url, Redirects::Refused), request.timeout)?;
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let call = client.put(request.url.clone()).headers(request.headers).header(json.0, json.1);
+        let answer = self.receive(&request.url, call.body(request.json), MAX_BYTES, request.timeout).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(Failure::Status { status: answer.status, retry_after: answer.retry_after })
+    }
+
+    async fn receive(
+        &self,
+        url: &Url,
+        call: reqwest::RequestBuilder,
+        max_bytes: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        if let Some(variable) = self.wrong_proxy.filter(|_| !is_loopback(url)) {
             return Err(Failure::WrongProxy(variable));
         }
-        let failure = |error| Failure::from_reqwest(error, request.timeout);
-        let client = self.client(Kind::of(request), request.timeout)?;
-        let call = client.get(request.url.clone()).headers(request.headers.clone()).timeout(request.timeout);
-        let mut response = call.send().await.map_err(failure)?;
+        let failure = |error| Failure::from_reqwest(error, timeout);
+        let mut response = call.timeout(timeout).send().await.map_err(failure)?;
         let status = response.status();
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         // Room for all that was announced: a buffer that grows leaves copies behind.
-        let room = announced.unwrap_or(16 * 1024).min(request.max_bytes);
+        let room = announced.unwrap_or(16 * 1024).min(max_bytes);
         let mut body = Zeroizing::new(Vec::with_capacity(room));
         loop {
             match response.chunk().await {
                 Ok(None) => break,
-                Ok(Some(chunk)) if body.len() + chunk.len() <= request.max_bytes => {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => {
                     body.extend_from_slice(&chunk);
                 }
                 // Of an error page, the status says enough.
                 _ if status != StatusCode::OK => break,
-                Ok(Some(_)) => return Err(Failure::TooLarge { max_bytes: request.max_bytes }),
+                Ok(Some(_)) => return Err(Failure::TooLarge { max_bytes }),
                 Err(error) => return Err(failure(error)),
             }
         }
@@ -239,6 +278,7 @@ impl Http {
             status,
             date: header(&response, &DATE).and_then(http_date),
             retry_after: header(&response, &RETRY_AFTER).and_then(|value| pause(value, self.now())),
+            headers: std::mem::take(response.headers_mut()),
             body,
         })
     }
@@ -261,6 +301,16 @@ impl Http {
         let config = tls::config().map_err(|error| Failure::Other(redaction::cause(&error)))?;
         Ok(self.tls.get_or_init(|| config).clone())
     }
+}
+
+/// Appends path segments to a base URL, which may have a path of its own.
+pub(crate) fn endpoint(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    // Only URLs that cannot be a base refuse this, and http(s) ones can.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {

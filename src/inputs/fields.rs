@@ -4,6 +4,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
+use super::access::RequiredAccess;
 use super::address::{BaseUrl, Folder, TypedBuildLocation};
 use super::apple_id::{AccountName, AppPassword, Password};
 use super::field::{Field, Shown};
@@ -12,8 +13,10 @@ use super::numbers::{TokenLifetime, WarningDays};
 use super::phone_number::PhoneNumber;
 use super::team_ids::TeamId;
 use super::tools::Tools;
-use super::{Action, IfMissing, KeyType};
+use super::{Action, BuildAnnotation, IfMissing, KeyType, Verify};
 use crate::apple::api_key::{IssuerId, KeyId};
+use crate::apple::app::BundleId;
+use crate::apple::team::ProviderId;
 use crate::credential::Toggle;
 use crate::redaction::Text;
 
@@ -56,13 +59,16 @@ fields! {
     fastlane_session: Field<SecretString>,
     sms_default_phone_number: Field<PhoneNumber>,
     team_id: Field<TeamId>,
+    itc_team_id: Field<ProviderId>,
     export_for: Field<Tools>,
     #[serde(deserialize_with = "yes_or_no")]
     export_token: bool,
     token_lifetime_seconds: Field<TokenLifetime>,
-    #[serde(deserialize_with = "yes_or_no")]
-    verify: bool,
+    verify: Verify,
+    bundle_id: Field<BundleId>,
+    required_access: Field<RequiredAccess>,
     session_expiry_warning_days: Field<WarningDays>,
+    build_annotation: BuildAnnotation,
     credentials_dir: Field<Folder>,
     #[serde(deserialize_with = "yes_or_no")]
     verbose_log: bool,
@@ -83,7 +89,7 @@ macro_rules! choices {
     };
 }
 
-choices!(Action, Toggle, IfMissing, KeyType, bool);
+choices!(Action, Toggle, IfMissing, KeyType, Verify, BuildAnnotation, bool);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]

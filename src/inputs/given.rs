@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::BuildAnnotation;
 use super::fields::Fields;
 use super::problems::Problems;
 use super::unfilled;
@@ -90,6 +91,12 @@ impl Given {
         }
         let changed = lines.iter().filter(|line| line.is_changed).map(|line| line.name).collect();
         Ok(Self { fields, problems, changed, lines })
+    }
+
+    /// Input `build_annotation`.
+    #[must_use]
+    pub(crate) fn build_annotation(&self) -> BuildAnnotation {
+        self.fields.build_annotation
     }
 
     /// Input `verbose_log`.

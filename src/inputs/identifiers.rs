@@ -1,8 +1,10 @@
-//! Inputs `api_key_id` and `api_issuer`.
+//! Inputs that name a key, a team or an app.
 
 use super::field::InputValue;
 use crate::apple::api_key::{IssuerId, KeyId};
+use crate::apple::app::BundleId;
 use crate::apple::private_key::strip_wrapping;
+use crate::apple::team::ProviderId;
 use crate::redaction::Text;
 use crate::text;
 
@@ -23,6 +25,26 @@ impl InputValue for KeyId {
 impl InputValue for IssuerId {
     fn parse(value: &str) -> Result<Self, Text> {
         Self::parse(strip_wrapping(value)).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
+}
+
+impl InputValue for ProviderId {
+    fn parse(value: &str) -> Result<Self, Text> {
+        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+    }
+
+    fn shown(&self) -> Text {
+        Self::shown(*self)
+    }
+}
+
+impl InputValue for BundleId {
+    fn parse(value: &str) -> Result<Self, Text> {
+        Self::parse(value).map_err(|wrong| Text::of(&wrong))
     }
 
     fn shown(&self) -> Text {

@@ -11,8 +11,8 @@ use super::key_location::TypedLocation;
 use super::problems::{Problems, names};
 use super::unfilled;
 use super::{
-    Action, ApiKeyInputs, AppleIdInputs, Build, BuildLocation, InputCredential, Inputs, Job, KeyLocation,
-    KeyType, RemoveInputs, Services,
+    Action, ApiKeyInputs, AppleIdInputs, Build, BuildLocation, Checks, InputCredential, Inputs, Job,
+    KeyLocation, KeyType, RemoveInputs, Services, Verify,
 };
 use crate::apple::api_key::KeyFileName;
 use crate::credential::{Source, Toggle};
@@ -105,6 +105,7 @@ impl Fields {
             } else {
                 None
             },
+            credential_inputs: [groups.api_key(), groups.apple_id()].concat(),
             app_password: if connection == Toggle::AppleId {
                 self.app_password.take("app_password", problems).map(|password| password.0)
             } else {
@@ -114,7 +115,6 @@ impl Fields {
                 .sms_default_phone_number
                 .take("sms_default_phone_number", problems)
                 .map(|number| number.0),
-            team_id: self.team_id.take("team_id", problems).map(|team| team.0),
             export_for: self
                 .export_for
                 .require("export_for", problems)
@@ -126,7 +126,9 @@ impl Fields {
             } else {
                 None
             },
-            verify: if self.verify { self.services(problems) } else { None },
+            checks: self.checks(problems),
+            team_id: self.team_id.take("team_id", problems).map(|team| team.0),
+            itc_team_id: self.itc_team_id.take("itc_team_id", problems),
             session_expiry_warning_days: self
                 .session_expiry_warning_days
                 .require("session_expiry_warning_days", problems)
@@ -268,6 +270,29 @@ impl Fields {
                 TypedBuildLocation::File(path) => BuildLocation::File(path.expand(host)),
             },
             api_token: self.build_api_token.take("build_api_token", problems),
+        })
+    }
+
+    /// A check that is asked for is never left out silently.
+    fn checks(&mut self, problems: &mut Problems) -> Option<Checks> {
+        let asks =
+            [("bundle_id", self.bundle_id.is_set()), ("required_access", self.required_access.is_set())];
+        let bundle_id = self.bundle_id.take("bundle_id", problems);
+        let required_access = self.required_access.take("required_access", problems);
+        if self.verify == Verify::No {
+            for (input, _) in asks.into_iter().filter(|(_, is_set)| *is_set) {
+                problems.add(
+                    input,
+                    text!("asks for a check, but `verify` is no: set `verify` to yes, or clear `{}`", input),
+                );
+            }
+            return None;
+        }
+        Some(Checks {
+            services: self.services(problems)?,
+            is_strict: self.verify == Verify::Strict,
+            bundle_id,
+            required_access: required_access.map(|access| access.0).unwrap_or_default(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! [`given`] takes their texts, [`fields`] has the type of each, and [`Job::new`] holds them
 //! against each other and tells all problems at once.
 
+mod access;
 mod address;
 mod apple_id;
 mod field;
@@ -18,6 +19,7 @@ mod team_ids;
 mod tools;
 mod unfilled;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +28,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::apple::api_key::{IssuerId, KeyId};
+use crate::apple::app::BundleId;
+use crate::apple::app_store_connect::Access;
+use crate::apple::team::ProviderId;
 use crate::credential::Toggle;
 use crate::redaction::Text;
 use crate::tools::{Fact, Tool};
@@ -59,9 +64,10 @@ pub struct Inputs {
     pub build: Option<Build>,
     /// The complete credential in the inputs that the toggle lets through.
     pub credential: Option<InputCredential>,
+    /// The inputs that it is made of.
+    pub credential_inputs: Vec<&'static str>,
     /// For a connected Apple ID that has none.
     pub app_password: Option<SecretString>,
-    pub team_id: Option<String>,
     pub sms_default_phone_number: Option<String>,
     /// In the order of the table of tools.
     pub export_for: Vec<&'static Tool>,
@@ -69,8 +75,12 @@ pub struct Inputs {
     pub export_for_is_chosen: bool,
     /// The lifetime of the token to export, if one is.
     pub export_token: Option<Duration>,
-    /// Whom to ask whether the credential is good; `None`: nobody.
-    pub verify: Option<Services>,
+    /// What to ask Apple about the credential; `None`: nothing.
+    pub checks: Option<Checks>,
+    /// On Apple's developer portal.
+    pub team_id: Option<String>,
+    /// In App Store Connect.
+    pub itc_team_id: Option<ProviderId>,
     /// A session that ends within so many days is warned of; 0: never.
     pub session_expiry_warning_days: i64,
     /// Inputs that are set, and that the toggle rules out.
@@ -104,6 +114,37 @@ enum Action {
 pub enum IfMissing {
     Fail,
     Skip,
+}
+
+/// Input `verify`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verify {
+    Yes,
+    Strict,
+    No,
+}
+
+/// Input `build_annotation`: when the summary is written on the build's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BuildAnnotation {
+    Problems,
+    Always,
+    Never,
+}
+
+/// What to ask Apple about the credential, and whom: inputs `verify`, `bundle_id` and
+/// `required_access`.
+#[derive(Debug)]
+pub struct Checks {
+    pub services: Services,
+    /// Whether all that leaves the credential unverified is an error.
+    pub is_strict: bool,
+    /// The app that the credential's team must have.
+    pub bundle_id: Option<BundleId>,
+    /// What an API key must be allowed to do.
+    pub required_access: BTreeSet<Access>,
 }
 
 /// Input `api_key_type`.

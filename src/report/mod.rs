@@ -6,14 +6,17 @@ use secrecy::ExposeSecret as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::apple::api_key::IssuerId;
+use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::build_log::{debug, done, info, set_verbose, title};
 use crate::bitrise::entry::Entry;
 use crate::clock;
 use crate::credential::{AppleId, Credential, Found, Kind, Source, Toggle};
-use crate::inputs::{Given, Inputs, tool_names};
+use crate::host::Host;
+use crate::http::Http;
+use crate::inputs::{BuildAnnotation, Given, Inputs, tool_names};
 use crate::journal::Journal;
 use crate::outputs::{Outputs, Unserved};
-use crate::redaction::{self, Text};
+use crate::redaction::{self, Failed, Text};
 use crate::text;
 use crate::tools::{Fact, Login};
 use crate::verify::Verification;
@@ -32,6 +35,8 @@ pub(crate) struct Report {
     outputs: Vec<(&'static str, Text)>,
     /// What `action: remove` took away; there is no credential in the summary then.
     removal: Option<Text>,
+    /// Input `build_annotation`; its default as long as the inputs are not read.
+    build_annotation: BuildAnnotation,
     stage: Option<(&'static str, OffsetDateTime)>,
 }
 
@@ -47,6 +52,7 @@ impl Report {
             verification: None,
             outputs: Vec::new(),
             removal: None,
+            build_annotation: BuildAnnotation::Problems,
             stage: None,
         }
     }
@@ -71,7 +77,8 @@ impl Report {
     }
 
     /// The inputs that differ from their defaults, or with `verbose_log` all of them.
-    pub(crate) fn given(given: &Given) {
+    pub(crate) fn given(&mut self, given: &Given) {
+        self.build_annotation = given.build_annotation();
         set_verbose(given.is_verbose());
         title("Inputs");
         let mut any = false;
@@ -108,6 +115,7 @@ impl Report {
         };
         done(&text!("Using the {} {}.", kind, origin));
         self.credential = Some(text!("{}, {}", kind, origin));
+        self.passed_over(kind, found, inputs);
         match &found.credential {
             Credential::ApiKey(key) => {
                 self.journal.fact("Key ID", key.id.shown());
@@ -134,6 +142,18 @@ impl Report {
                 self.journal.fact("Session", session(apple_id, now));
                 self.session_end(apple_id, inputs.session_expiry_warning_days, now);
             }
+        }
+    }
+
+    /// Warns of a credential in the inputs that lost to the connected one: it may be another
+    /// team's, and the one that the user means.
+    fn passed_over(&mut self, kind: &'static str, found: &Found, inputs: &Inputs) {
+        if found.source == Source::Connection && inputs.credential.is_some() {
+            self.journal.warn(text!(
+                "The {} connected on Bitrise is used, and the credential in the inputs ({}) is not: to use that one, set `connection: \"off\"`.",
+                kind,
+                crate::inputs::names(&inputs.credential_inputs)
+            ));
         }
     }
 
@@ -177,14 +197,36 @@ impl Report {
 
     /// Whether Apple was asked, and what it said.
     pub(crate) fn verification(&mut self, verification: &Verification) {
-        match verification {
-            Verification::Verified => done(&text!("Apple accepted it.")),
-            Verification::NotVerified { why } => {
-                self.journal.warn(text!("Not verified, and the build goes on: {}.", why));
-            }
-            Verification::NotAsked => {}
+        if verification.is_verified() {
+            done(&text!("Apple accepted it."));
+        }
+        for reason in verification.reasons() {
+            self.journal.warn(text!("Not verified, and the build goes on: {}.", reason));
         }
         self.verification = Some(verification.clone());
+    }
+
+    /// Writes the summary on the build's page, where the user wants one. That it cannot be written
+    /// is no reason to fail a build.
+    pub(crate) async fn write_summary(&mut self, failed: Option<&Failed>, host: &Host, http: &Http) {
+        let style = match failed {
+            Some(_) => Style::Error,
+            None if self.journal.warnings().is_empty() => Style::Info,
+            None => Style::Warning,
+        };
+        let is_wanted = match self.build_annotation {
+            BuildAnnotation::Problems => style != Style::Info,
+            BuildAnnotation::Always => true,
+            BuildAnnotation::Never => false,
+        };
+        if !is_wanted {
+            return;
+        }
+        match annotation::write(&self.summary(failed), style, host, http).await {
+            Ok(true) => debug(&text!("The summary is on the build's page.")),
+            Ok(false) => debug(&text!("There is no build's page to write the summary on.")),
+            Err(error) => self.journal.warn(Text::of(&error)),
+        }
     }
 
     /// What later Steps see.

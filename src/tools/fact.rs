@@ -3,10 +3,11 @@
 use crate::credential::Credential;
 
 use Fact::{
-    ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
-    DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
-    IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
+    CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
+    IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
+    Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd,
+    Verified,
 };
 
 /// What an output can say. Each is there or not, depending on the credential in use.
@@ -42,6 +43,10 @@ pub enum Fact {
     AppleIdOne,
     /// Input `team_id`.
     TeamId,
+    /// Input `itc_team_id`.
+    ItcTeamId,
+    /// The number of the app that input `bundle_id` names.
+    AppId,
     PhoneNumber,
     SessionEnd,
     ConnectionUrl,
@@ -81,7 +86,7 @@ impl Fact {
     pub fn logins(self) -> &'static [Login] {
         match self {
             KeyPath | KeyUrl | KeyFolder | KeyFileReference | KeyId | EnterpriseYesNo
-            | EnterpriseTrueFalse | TeamType | FastlaneKeyPath | ApiKeyFalse | Token | TokenEnd => {
+            | EnterpriseTrueFalse | TeamType | FastlaneKeyPath | ApiKeyFalse | AppId | Token | TokenEnd => {
                 &[Login::TeamKey, Login::IndividualKey]
             }
             IssuerId | RcodesignKeyPath => &[Login::TeamKey],
@@ -89,8 +94,8 @@ impl Fact {
             // The connection's format has no key without an issuer.
             ConnectionUrl | ConnectionJson => &[Login::TeamKey, Login::AppleId],
             Email | Password | SessionCookies | AppPassword | AppleIdOne | SessionEnd => &[Login::AppleId],
-            Method | CredentialSource | Verified | CredentialsFolder | TeamId | PhoneNumber | Devices
-            | DeviceList => &Login::ALL,
+            Method | CredentialSource | Verified | CredentialsFolder | TeamId | ItcTeamId | PhoneNumber
+            | Devices | DeviceList => &Login::ALL,
         }
     }
 
@@ -103,6 +108,8 @@ impl Fact {
             SessionCookies => Some("a session (`fastlane_session`)"),
             SessionEnd => Some("a session whose end is known"),
             TeamId => Some("`team_id`"),
+            ItcTeamId => Some("`itc_team_id`"),
+            AppId => Some("`bundle_id`, where Apple has such an app"),
             PhoneNumber => Some("`sms_default_phone_number`"),
             Devices | DeviceList => Some("test devices in the connection"),
             Token | TokenEnd => Some("`export_token`"),

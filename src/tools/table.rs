@@ -4,10 +4,11 @@
 
 use super::Names::{Beside, Each, Together};
 use super::fact::Fact::{
-    ApiKeyFalse, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder,
-    DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath, IndividualWord,
-    IssuerId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method, Password, PhoneNumber,
-    RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd, Verified,
+    ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
+    CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
+    IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
+    Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd,
+    Verified,
 };
 use super::{Output, Tool};
 
@@ -16,6 +17,7 @@ pub const WORKFLOW: &[Output] = &[
     ("APPLE_AUTH_METHOD", Method),
     ("APPLE_AUTH_SOURCE", CredentialSource),
     ("APPLE_AUTH_VERIFIED", Verified),
+    ("APPLE_APP_ID", AppId),
     ("APPLE_SESSION_EXPIRES_AT", SessionEnd),
     ("APPLE_TEST_DEVICES_PATH", Devices),
     ("APPLE_TEST_DEVICE_LIST_PATH", DeviceList),
@@ -79,7 +81,11 @@ pub const TOOLS: &[Tool] = &[
                 ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", AppPassword),
                 ("SPACESHIP_SKIP_2FA_UPGRADE", AppleIdOne),
             ]),
-            Beside(&[("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER", PhoneNumber)]),
+            Beside(&[
+                ("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER", PhoneNumber),
+                ("FASTLANE_TEAM_ID", TeamId),
+                ("FASTLANE_ITC_TEAM_ID", ItcTeamId),
+            ]),
         ],
     },
     Tool {

@@ -1,27 +1,36 @@
 //! Asks Apple whether the credential is good, before the build spends its minutes on it.
 //!
-//! Only Apple's own refusal fails the build. When Apple cannot be asked, the build goes on:
-//! an outage there must not stop what could have passed.
+//! A file for each question: is the key known, does its team have the app, may it do what the
+//! build needs, is the session logged in. Apple's own refusal fails the build. What leaves a
+//! question open is a reason for not being verified: an outage there must not stop what could
+//! have passed, unless the user is strict.
 
+mod access;
 mod api_key;
+mod app;
+mod client;
 mod session;
 
 use std::time::Duration;
 
-use reqwest::Url;
-
+use crate::apple::app_store_connect::ApiError;
 use crate::apple::token::CannotSign;
-use crate::credential::{Credential, Found};
+use crate::credential::{AppleId, Credential, Found};
 use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
-use crate::inputs::Services;
+use crate::inputs::{Checks, Inputs};
 use crate::journal::Journal;
-use crate::redaction::{Text, sentences};
+use crate::redaction::{self, Failed, Text, sentences};
 use crate::text;
 
-pub(crate) use api_key::KeyRefused;
+pub(crate) use access::AccessDenied;
 #[cfg(test)]
-pub(crate) use api_key::Trial;
-pub(crate) use session::SessionRefused;
+pub(crate) use app::Mistake;
+pub(crate) use app::NoSuchApp;
+use client::Client;
+pub(crate) use client::KeyRefused;
+#[cfg(test)]
+pub(crate) use client::Trial;
+pub(crate) use session::{NoSuchTeam, SessionRefused};
 
 /// All of it together, tries and pauses included.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -29,24 +38,151 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that asks for a longer pause than this is not asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Apple's answers here have a few kilobytes.
+/// More words than this are not read at night.
+const MAX_WORDS: usize = 45;
+/// A page of 200 apps has about a hundred kilobytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// How the question ended, short of a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verification {
-    /// Apple accepted the credential.
-    Verified,
-    /// Apple could not be asked, or its answer settles nothing.
-    NotVerified { why: Text },
-    /// There was nothing to ask about, or the user wants it so.
-    NotAsked,
+/// What came of the questions, short of a refusal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Verification {
+    /// `false`: there was nothing to ask about, or the user wants it so.
+    is_asked: bool,
+    unverified: Vec<Unverified>,
+    app_id: Option<String>,
+}
+
+sentences! {
+    /// Why a credential is not verified. `Display` completes a sentence, without its full stop.
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub(crate) enum Unverified {
+        #[error("{site} {failure}")]
+        NotAnswered { site: Text, failure: Failure },
+        #[error("{site} answered HTTP {status} with something that is not Apple's")]
+        NotApples { site: Text, status: u16 },
+        #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
+        AgreementMissing,
+        #[error("Apple knows the key, but answered HTTP 403, {code}: {detail}")]
+        Forbidden { code: Text, detail: Text },
+        #[error("the key may not list apps, so its team cannot be asked for the one in `bundle_id` ({code}: {detail})")]
+        AppsHidden { code: Text, detail: Text },
+        #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
+        NeedsApiKey { inputs: Text },
+        #[error("an Apple ID without a session cannot be checked without logging in")]
+        NoSession,
+        #[error("the session holds no cookie for {site}, so Apple cannot be asked about it")]
+        NoCookie { site: Text },
+        #[error("{0}")]
+        SessionRefused(Text),
+    }
+}
+
+impl Unverified {
+    /// What one of Apple's 403s leaves open.
+    fn forbidden(error: &ApiError) -> Self {
+        if error.is_agreement_missing() {
+            return Self::AgreementMissing;
+        }
+        Self::Forbidden { code: shown(&error.code), detail: shown(error.words()) }
+    }
+
+    /// Whether the next question would be answered in the same way, or not at all.
+    fn ends_questions(&self) -> bool {
+        matches!(self, Self::NotAnswered { .. } | Self::NotApples { .. } | Self::AgreementMissing)
+    }
+
+    /// What to do where it is an error; `None` where it says so itself.
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::NotAnswered { .. } | Self::NotApples { .. } => Some(
+                "Apple refused nothing, so this may be an outage: run the build again, or set `verify` to yes",
+            ),
+            Self::AgreementMissing => None,
+            Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
+            _ => Some("Mend that, or set `verify` to yes"),
+        }
+    }
+}
+
+/// Words of Apple's, as log and summary may show them.
+fn shown(words: &str) -> Text {
+    redaction::named_by_service(words, 300)
+}
+
+/// The same for a red line, which is short.
+fn shown_in_error(words: &str) -> Text {
+    redaction::named_by_service(words, 80)
 }
 
 impl Verification {
-    /// When the site that was asked gave no answer.
-    fn unanswered(site: &Text, failure: &Failure) -> Self {
-        Self::NotVerified { why: text!("{} {}", site, failure) }
+    /// After questions that left these open.
+    #[cfg(test)]
+    pub(crate) fn of(unverified: Vec<Unverified>) -> Self {
+        Self { unverified, ..Self::begun() }
+    }
+
+    /// Before the first question.
+    fn begun() -> Self {
+        Self { is_asked: true, ..Self::default() }
+    }
+
+    /// Whether Apple was asked at all.
+    #[must_use]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
+    /// Whether Apple accepted the credential, and nothing that was asked is open.
+    #[must_use]
+    pub(crate) fn is_verified(&self) -> bool {
+        self.is_asked && self.unverified.is_empty()
+    }
+
+    /// Every reason for not being verified.
+    #[must_use]
+    pub(crate) fn reasons(&self) -> &[Unverified] {
+        &self.unverified
+    }
+
+    /// The number of the app that was asked for.
+    #[must_use]
+    pub(crate) fn app_id(&self) -> Option<&str> {
+        self.app_id.as_deref()
+    }
+
+    /// For `verify: strict`.
+    ///
+    /// # Errors
+    /// With every reason for not being verified.
+    pub(crate) fn insist(&self) -> Result<(), Failed> {
+        let sentence = |reason: &Unverified| match reason.remedy() {
+            Some(remedy) => text!("{}. {}.", reason, remedy),
+            None => text!("{}.", reason),
+        };
+        match self.unverified.as_slice() {
+            [] => Ok(()),
+            [reason] => {
+                let all =
+                    text!("`verify` is strict, and the credential is not verified: {}", sentence(reason));
+                if all.as_str().split_whitespace().count() <= MAX_WORDS {
+                    return Err(Failed::new(all));
+                }
+                // Apple's own words are long.
+                Err(Failed::with_details(
+                    vec![text!("Not verified: {}", sentence(reason))],
+                    text!(
+                        "`verify` is strict, and the credential is not verified: the red line above says why, and what to do."
+                    ),
+                ))
+            }
+            reasons => Err(Failed::with_details(
+                reasons.iter().map(|reason| text!("Not verified: {}", sentence(reason))).collect(),
+                text!(
+                    "`verify` is strict, and the credential is not verified for {} reasons: each of the red lines above says what to do.",
+                    reasons.len()
+                ),
+            )),
+        }
     }
 }
 
@@ -57,20 +193,26 @@ sentences! {
         #[error(transparent)]
         Key(#[from] KeyRefused),
         #[error(transparent)]
+        App(#[from] NoSuchApp),
+        #[error(transparent)]
+        Access(#[from] AccessDenied),
+        #[error(transparent)]
         Session(#[from] SessionRefused),
+        #[error(transparent)]
+        Team(#[from] NoSuchTeam),
         #[error(transparent)]
         CannotSign(#[from] CannotSign),
     }
 }
 
-/// Asks Apple. Without `needs_session`, a session that Apple refuses is no reason to fail.
+/// Asks Apple. Where no tool needs the session, one that Apple refuses is no reason to fail.
 ///
 /// # Errors
-/// [`VerifyError`] when Apple refuses the credential.
+/// [`VerifyError`] when Apple refuses the credential, or says that it lacks what it must have.
 pub(crate) async fn verify(
     found: &Found,
-    services: &Services,
-    needs_session: bool,
+    checks: &Checks,
+    inputs: &Inputs,
     http: &Http,
     journal: &mut Journal,
 ) -> Result<Verification, VerifyError> {
@@ -79,30 +221,56 @@ pub(crate) async fn verify(
         on_longer_pause: OnLongerPause::GiveUp,
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
-    let answer = match &found.credential {
-        Credential::ApiKey(key) => api_key::ask(key, found.source, services, http, policy, journal).await,
-        Credential::AppleId(apple_id) => match &apple_id.session {
-            Some(session) => session::ask(session, found.source, services, http, policy, journal).await,
-            None => Ok(Verification::NotVerified {
-                why: text!("an Apple ID without a session cannot be checked without logging in"),
-            }),
-        },
-    };
-    match answer {
+    let mut verification = Verification::begun();
+    match &found.credential {
+        Credential::ApiKey(key) => {
+            access::check_kind(key, &checks.required_access)?;
+            let client = Client::new(key, found.source, &checks.services, http, policy);
+            match &checks.bundle_id {
+                Some(bundle_id) => app::ask(&client, bundle_id, &mut verification, journal).await?,
+                None => api_key::ask(&client, &mut verification, journal).await?,
+            }
+            for access in &checks.required_access {
+                if !verification.unverified.iter().any(Unverified::ends_questions) {
+                    access::ask(&client, *access, &mut verification, journal).await?;
+                }
+            }
+            client.warn_of_rate_limit(journal);
+        }
+        Credential::AppleId(apple_id) => {
+            let asked = ask_about_session(found, apple_id, checks, inputs, http, policy, journal).await;
+            verification.unverified.extend(asked?);
+            verification.unverified.extend(needs_api_key(checks));
+        }
+    }
+    Ok(verification)
+}
+
+async fn ask_about_session(
+    found: &Found,
+    apple_id: &AppleId,
+    checks: &Checks,
+    inputs: &Inputs,
+    http: &Http,
+    policy: RetryPolicy,
+    journal: &mut Journal,
+) -> Result<Option<Unverified>, VerifyError> {
+    let Some(session) = &apple_id.session else { return Ok(Some(Unverified::NoSession)) };
+    let question =
+        session::Question { session, email: &apple_id.email, source: found.source, team: inputs.itc_team_id };
+    match session::ask(question, &checks.services, http, policy, journal).await {
         // An app-specific password still uploads.
-        Err(VerifyError::Session(refusal)) if !needs_session => {
-            Ok(Verification::NotVerified { why: text!("{}", refusal.what()) })
+        Err(VerifyError::Session(refusal)) if !inputs.needs_session() => {
+            Ok(Some(Unverified::SessionRefused(refusal.what())))
         }
         answer => answer,
     }
 }
 
-/// Appends path segments to a base URL, which may have a path of its own.
-fn endpoint(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    // Only URLs that cannot be a base refuse this, and http(s) ones can.
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
+/// What only an API key can be asked about.
+fn needs_api_key(checks: &Checks) -> Option<Unverified> {
+    let asked =
+        [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];
+    let inputs: Vec<_> = asked.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
+    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::inputs::names(&inputs) })
 }

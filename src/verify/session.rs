@@ -1,27 +1,28 @@
-//! Is the session of the Apple ID still logged in?
+//! Is the session of the Apple ID still logged in, to the right account and team?
 
 use cookie_store::{CookieStore, RawCookie};
 use reqwest::header::{COOKIE, HeaderValue};
 use reqwest::{StatusCode, Url};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Verification, VerifyError, endpoint};
-use crate::apple::app_store_connect::ErrorResponse;
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError};
+use crate::apple::app_store_connect::ApiError;
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION, SessionStatus};
 use crate::apple::session::Session;
+use crate::apple::team::ProviderId;
 use crate::credential::Source;
-use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy};
+use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint};
 use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::{self, Text, sentences};
 use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
 use crate::text;
 
-/// So many teams are named; what answers may name any number.
-const MAX_NAMED: usize = 50;
+/// How many teams a sentence names.
+const NAMED: usize = 5;
 
 sentences! {
     /// Apple does not take the session for logged in.
@@ -34,9 +35,18 @@ sentences! {
     }
 }
 
+sentences! {
+    /// The session is good, but not for the team in `itc_team_id`.
+    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+    pub(crate) enum NoSuchTeam {
+        #[error("The session is good, but its account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set `itc_team_id` to the number of one of these.")]
+        NotAMember { wanted: Text, teams: Text },
+    }
+}
+
 impl SessionRefused {
     /// What is wrong, without what to do.
-    pub(super) fn what(&self) -> Text {
+    pub(crate) fn what(&self) -> Text {
         match self {
             Self::Connected(why) => {
                 text!("Apple no longer accepts the session of the connected Apple ID ({})", *why)
@@ -48,28 +58,36 @@ impl SessionRefused {
     }
 }
 
-/// Makes the check that fastlane makes, with the cookies that belong to its host.
+/// The session, and what is believed of it.
+pub(super) struct Question<'a> {
+    pub(super) session: &'a Session,
+    pub(super) email: &'a SecretString,
+    pub(super) source: Source,
+    /// Input `itc_team_id`.
+    pub(super) team: Option<ProviderId>,
+}
+
+/// Makes the check that fastlane makes, with the cookies that belong to its host. `None`: verified.
 ///
 /// # Errors
-/// [`SessionRefused`] when Apple says that nobody is logged in.
+/// [`SessionRefused`] when Apple says that nobody is logged in, [`NoSuchTeam`] when the account is
+/// in other teams.
 pub(super) async fn ask(
-    session: &Session,
-    source: Source,
+    question: Question<'_>,
     services: &Services,
     http: &Http,
     policy: RetryPolicy,
     journal: &mut Journal,
-) -> Result<Verification, VerifyError> {
+) -> Result<Option<Unverified>, VerifyError> {
     let url = endpoint(&services.apple_session, SESSION);
     let site = redaction::site(&url);
-    let cookies = cookie_header(session, &url, http.now());
+    let cookies = cookie_header(question.session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_bytes(cookies.as_bytes()).ok()) else {
-        let why = text!("the session holds no cookie for {}, so Apple cannot be asked about it", site);
-        return Ok(Verification::NotVerified { why });
+        return Ok(Some(Unverified::NoCookie { site }));
     };
     match http.retry(&url, policy, async || ask_once(&url, &cookies, http).await).await {
-        Ok(answer) => judge(&answer, source, &site, journal),
-        Err(failure) => Ok(Verification::unanswered(&site, &failure)),
+        Ok(answer) => judge(&answer, &question, site, journal),
+        Err(failure) => Ok(Some(Unverified::NotAnswered { site, failure })),
     }
 }
 
@@ -88,11 +106,11 @@ async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answe
 
 fn judge(
     answer: &Answer,
-    source: Source,
-    site: &Text,
+    question: &Question<'_>,
+    site: Text,
     journal: &mut Journal,
-) -> Result<Verification, VerifyError> {
-    let refused = |what| match source {
+) -> Result<Option<Unverified>, VerifyError> {
+    let refused = |what| match question.source {
         Source::Connection => SessionRefused::Connected(what),
         Source::Inputs => SessionRefused::Pasted(what),
     };
@@ -103,29 +121,64 @@ fn judge(
     }
     let status = serde_json::from_slice::<SessionStatus>(&answer.body).ok();
     let (StatusCode::OK, Some(status)) = (answer.status, status) else {
-        let why =
-            text!("{} answered HTTP {} with something that is not Apple's", site, answer.status.as_u16());
-        return Ok(Verification::NotVerified { why });
+        return Ok(Some(Unverified::NotApples { site, status: answer.status.as_u16() }));
     };
-    let Some(provider) = status.provider else {
+    let Some(selected) = status.provider else {
         return Err(refused("it is logged in to no team").into());
     };
-    journal.fact("Team", named(&provider));
-    let all = status.available_providers.unwrap_or_default();
-    if all.len() > 1 {
-        let count = all.len();
-        journal.say(&text!(
-            "- The account belongs to {} teams. For another than the above, fastlane needs its ID in FASTLANE_ITC_TEAM_ID:",
-            count
+    if let Some(address) = status.user.and_then(|user| user.email_address) {
+        compare_accounts(&address, question.email.expose_secret(), journal);
+    }
+    let teams =
+        status.available_providers.filter(|all| !all.is_empty()).unwrap_or_else(|| vec![selected.clone()]);
+    choose_team(&selected, &teams, question.team, journal)?;
+    Ok(None)
+}
+
+/// Apple takes addresses in any case.
+fn compare_accounts(of_session: &str, of_credential: &str, journal: &mut Journal) {
+    if of_session.trim().to_lowercase() != of_credential.trim().to_lowercase() {
+        journal.warn(text!(
+            "The session belongs to another account ({}) than the Apple ID ({}), and fastlane uses both: give a session and an Apple ID of one account.",
+            redaction::email(of_session),
+            redaction::email(of_credential)
         ));
-        for provider in all.iter().take(MAX_NAMED) {
-            journal.say(&text!("  - {}", named(provider)));
+    }
+}
+
+fn choose_team(
+    selected: &Provider,
+    teams: &[Provider],
+    wanted: Option<ProviderId>,
+    journal: &mut Journal,
+) -> Result<(), NoSuchTeam> {
+    match wanted {
+        Some(wanted) => {
+            let team = teams.iter().find(|team| team.provider_id == wanted.number());
+            let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list(teams) };
+            journal.fact("Team", named(team.ok_or_else(not_a_member)?));
         }
-        if let more @ 1.. = count.saturating_sub(MAX_NAMED) {
-            journal.say(&text!("  - and {} more", more));
+        None => {
+            journal.fact("Team", named(selected));
+            if teams.len() > 1 {
+                journal.warn(text!(
+                    "The Apple ID belongs to {} teams, and in a build fastlane cannot ask which to use: set `itc_team_id` to the number of one. They are {}.",
+                    teams.len(),
+                    list(teams)
+                ));
+            }
         }
     }
-    Ok(Verification::Verified)
+    Ok(())
+}
+
+/// `Example Ltd (7), Other Inc (8)`
+fn list(teams: &[Provider]) -> Text {
+    let named: Vec<_> = teams.iter().take(NAMED).map(named).collect();
+    match teams.len().saturating_sub(NAMED) {
+        0 => Text::join(&named, ", "),
+        more => text!("{} and {} more", Text::join(&named, ", "), more),
+    }
 }
 
 /// Whether the body of a refusal is Apple's own, and not that of a proxy on the way: an error as
@@ -133,7 +186,7 @@ fn judge(
 /// text (as in the log of <https://github.com/fastlane/fastlane/issues/16126>).
 fn is_apples_refusal(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
-    ErrorResponse::code(body).is_some()
+    ApiError::read(body).is_some()
         || text
             .strip_prefix("Unauthenticated")
             .is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
@@ -141,7 +194,7 @@ fn is_apples_refusal(body: &[u8]) -> bool {
 
 /// A team as people know it, and its ID.
 fn named(provider: &Provider) -> Text {
-    text!("{} ({})", redaction::named_by_service(&provider.name, 60), provider.provider_id)
+    text!("{} ({})", redaction::named_by_service(&provider.name, 40), provider.provider_id)
 }
 
 /// The value of the header `Cookie` for a request to `url`, or `None` when no cookie belongs

@@ -373,7 +373,6 @@ fn the_memory_of_a_private_key_is_wiped_on_drop() {
 fn files_and_folders_are_private_from_the_first_moment() {
     for umask in ["000", "022"] {
         let step = Step::new()
-            .unset("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH")
             .connected(&connected())
             .set("export_for", "bitrise fastlane xcode connection")
             .set("PATH", "/usr/bin:/bin");

@@ -12,6 +12,8 @@
     reason = "a panic is how a test says that it failed"
 )]
 
+mod account;
+mod annotation;
 mod connection;
 mod export;
 mod files;
@@ -22,6 +24,7 @@ mod outputs;
 mod precedence;
 mod reference;
 mod removal;
+mod rights;
 mod runs;
 mod sessions;
 mod tools;

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use apple_services_connection::tools::TOOLS;
 use serde_json::json;
+use stand_in::Team;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
-    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, all,
-    api_key, apple_id, at_once, cookie, load_session, pem, spaceauth,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account,
+    all, api_key, apple_id, at_once, cookie, load_session, pem, spaceauth,
 };
 
 const API_KEY_OUTPUTS: [&str; 16] = [
@@ -297,13 +298,15 @@ fn the_outputs_are_those_that_step_yml_declares() {
     let device = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
     let everything = |credential, tools: &str| {
         let step = Step::new().connected(&all([credential, device.clone()])).set("export_for", tools);
-        step.set("sms_default_phone_number", "+81-80-1234-5678").set("team_id", "TEAM123456")
+        let step = step.set("sms_default_phone_number", "+81-80-1234-5678").set("team_id", "TEAM123456");
+        step.set("itc_team_id", "118573544")
     };
     // With a key, these two do not go together.
     let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
     let with_key: Vec<_> = tools.iter().copied().filter(|tool| *tool != "electron").collect();
     let (tools, with_key) = (tools.join(","), with_key.join(","));
-    let key = everything(api_key(), &with_key).set("export_token", "yes").passes();
+    let key = everything(api_key(), &with_key).set("export_token", "yes").set("bundle_id", "com.example.app");
+    let key = key.verified_by_team(account(vec![]), Team::with_apps(["com.example.app"])).passes();
     let id = everything(apple_id(), &tools).passes();
     let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
     let individual = individual.set("export_for", &with_key).passes();

@@ -53,7 +53,8 @@ fn an_apple_id_in_the_inputs_alone() {
         ("build_url", "https://app.bitrise.invalid/build/1"),
         ("build_api_token", "canary-token"),
     ]);
-    assert_run("apple_id_in_the_inputs", &step.verified_by_session(logged_in(vec![])).passes());
+    let session = Session { email_address: INPUT_APPLE_ID.to_owned(), ..logged_in(vec![]) };
+    assert_run("apple_id_in_the_inputs", &step.verified_by_session(session).passes());
 }
 
 #[test]

@@ -5,8 +5,8 @@ use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
 
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
-    CONNECTED_ISSUER, CONNECTED_KEY_ID, Outcome, SERVER, Step, account, account_of, all, all_fail, api_key,
-    apple_id, at_once, connected_session, in_days, logged_in, pasted_session, status,
+    CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, Outcome, SERVER, Step, account, account_of, all,
+    all_fail, api_key, apple_id, at_once, connected_session, in_days, logged_in, pasted_session, status,
 };
 
 fn with_account(account: Account) -> Step {
@@ -100,22 +100,6 @@ fn a_clock_that_is_off_is_said_first_with_the_difference() {
 }
 
 #[test]
-fn a_missing_agreement_is_verified_with_a_warning_that_says_who_must_accept_it_and_where() {
-    let code = "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED";
-    let outcome = with_answers(vec![apple_error(403, code)]).passes();
-    assert_verified(&outcome, "yes");
-    assert_sentences("verification/agreement", [("no agreement", outcome.warnings().join("\n"))]);
-}
-
-#[test]
-fn a_role_that_is_too_low_is_verified_with_a_note() {
-    let outcome = with_answers(vec![apple_error(403, "FORBIDDEN_ERROR")]).passes();
-    assert_verified(&outcome, "yes");
-    assert_eq!(outcome.warnings(), Vec::<String>::new());
-    assert_run("role_too_low", &outcome);
-}
-
-#[test]
 fn when_apple_cannot_be_asked_the_build_goes_on_with_a_warning() {
     let zero = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
@@ -197,7 +181,7 @@ fn with_session(session: Session) -> Step {
 }
 
 fn with_pasted_session(session: Session) -> Step {
-    let step = Step::new().set("apple_id", "jane@example.com").set("fastlane_session", pasted_session());
+    let step = Step::new().set("apple_id", CONNECTED_APPLE_ID).set("fastlane_session", pasted_session());
     step.verified_by_session(session)
 }
 
@@ -295,13 +279,4 @@ fn a_session_that_ends_soon_is_warned_of() {
         said.push((format!("session_expiry_warning_days is {wrong:?}"), error));
     }
     assert_sentences("verification/session_ends_soon", said);
-}
-
-// --- The summary
-
-#[test]
-fn a_summary_that_cannot_be_written_is_a_warning() {
-    let step = with_answers(vec![]).set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", "/nowhere/summary.md");
-    let said = [("a folder that is not there", step.passes().warnings().join("\n"))];
-    assert_sentences("verification/summary", said);
 }

@@ -12,6 +12,10 @@ use time::{Duration, OffsetDateTime};
 
 pub const TOKEN: &str = "Canary-build-token_0123456789";
 
+/// Of the build's page.
+pub const PAGE_TOKEN: &str = "Canary-services-token_0123456789";
+pub const BUILD_SLUG: &str = "5b1ee94e-3a5f-4b0e-9d5c-2c1f0a7c9d11";
+
 /// In the connection.
 pub const CONNECTED_KEY_ID: &str = "CONNECTED1";
 pub const CONNECTED_ISSUER: &str = "11111111-96fe-1a63-e053-0824d011072a";
@@ -116,10 +120,11 @@ pub fn pasted_session() -> String {
         .replace("secure: true", "secure: false")
 }
 
-/// What Apple's website knows of these two.
+/// What Apple's website knows of these two, whose account is the connected one.
 pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
     let cookies = BTreeMap::from([("myacinfo".to_owned(), "canary-session".to_owned())]);
-    Session { cookies, behaviours, ..Session::default() }
+    let email_address = CONNECTED_APPLE_ID.to_owned();
+    Session { cookies, email_address, behaviours, ..Session::default() }
 }
 
 /// One document from the fields of several; later ones win.

@@ -10,13 +10,10 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use stand_in::Request;
+use stand_in::{Annotation, Request};
 use tempfile::TempDir;
 
 use crate::step::content;
-
-/// The file in the folder of a run that takes its summary.
-pub(crate) const SUMMARY: &str = "summary.md";
 
 /// Outputs that the Bitrise CLI must redact, and no others: those that `step.yml` calls sensitive.
 static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -49,6 +46,10 @@ pub struct Outcome {
     pub leftovers: BTreeSet<String>,
     /// The requests to the connection, and to files of the same scenario.
     pub requests: Vec<Request>,
+    /// What stands on the build's page.
+    pub page: Vec<Annotation>,
+    /// The requests to the page.
+    pub page_requests: Vec<Request>,
     pub(crate) before: Option<Vec<u8>>,
     pub(crate) store_before: BTreeSet<String>,
     /// Keeps what the run wrote until the test has looked at it.
@@ -129,7 +130,7 @@ impl Outcome {
 
     /// What the run wrote for the build's page, as Markdown.
     pub fn summary(&self) -> Option<String> {
-        fs::read_to_string(self.root.path().join(SUMMARY)).ok()
+        self.page.last().map(|annotation| annotation.markdown.clone())
     }
 
     /// What the run added or replaced, in order, as a YAML parser reads it.
@@ -161,7 +162,7 @@ impl Outcome {
         for secret in secrets {
             assert_eq!(find_leak(&shown, secret), None, "in the log or the summary:\n{shown}");
         }
-        for request in &self.requests {
+        for request in self.requests.iter().chain(&self.page_requests) {
             assert_eq!(request.violations, Vec::<String>::new(), "{request:?}");
         }
     }

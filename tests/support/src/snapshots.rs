@@ -77,6 +77,7 @@ fn marked(text: &str) -> String {
             ("[TIME]", "verification time (?<redacted>[0-9]+)".to_owned()),
             ("[TIME]", "Done in (?<redacted>[0-9.]+ s)".to_owned()),
             ("[TIME]", "took (?<redacted>[0-9.]+ ms)\\b".to_owned()),
+            ("[TIME]", "Done in (?<redacted>[0-9.]+ s)\\b".to_owned()),
             ("[NUMBER]", "os error (?<redacted>[0-9]+)".to_owned()),
         ];
         let mut redactions = Redactions::new();

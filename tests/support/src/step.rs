@@ -12,13 +12,14 @@ use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use stand_in::{Account, Behaviour, Connection, Session};
+use stand_in::{Account, Behaviour, BuildPage, Connection, Session, Team};
 use tempfile::TempDir;
 
 use crate::fixtures::{
-    INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, SERVER, TOKEN, pem, unique_name,
+    BUILD_SLUG, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, PAGE_TOKEN, SERVER, TOKEN, pem,
+    unique_name,
 };
-use crate::outcome::{Outcome, SUMMARY, names_in};
+use crate::outcome::{Outcome, names_in};
 
 /// The binary under test. Newer versions of cargo say where it is; older ones put it into the
 /// folder above the test's.
@@ -81,11 +82,25 @@ impl Step {
             fs::create_dir(step.path(folder)).unwrap();
         }
         let (home, tmp, store) = (step.path("home"), step.path("tmp"), step.envstore_path());
-        let summary = step.path(SUMMARY);
         let step = step.set("HOME", home).set("TMPDIR", tmp).set("ENVMAN_ENVSTORE_PATH", store);
-        let step = step.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", summary);
+        let step = step.with_page(Vec::new()).set("build_annotation", "always");
         // No test asks Apple: not by default, and not by mistake.
         step.set("verify", "no").asks_at(SERVER.origin())
+    }
+
+    /// With a page of the build, which answers so. There is one in any case.
+    pub fn with_page(self, behaviours: Vec<Behaviour>) -> Self {
+        let page = BuildPage { token: PAGE_TOKEN.to_owned(), build_slug: BUILD_SLUG.to_owned(), behaviours };
+        let url = SERVER.build_page(&self.page_name(), page);
+        self.set("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL", url)
+            .set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", PAGE_TOKEN)
+            .set("BITRISE_BUILD_SLUG", BUILD_SLUG)
+            .secret(PAGE_TOKEN)
+    }
+
+    /// The page's scenario, beside that of all else: few tests are about it.
+    pub fn page_name(&self) -> String {
+        format!("page of {}", self.scenario)
     }
 
     /// With this document in the connection.
@@ -153,6 +168,12 @@ impl Step {
     /// Has this account answer for the API key, with `verify` at its default.
     pub fn verified_by(self, account: Account) -> Self {
         let url = SERVER.app_store_connect(&self.scenario, account);
+        self.asks_at(&url).unset("verify")
+    }
+
+    /// The same with this team.
+    pub fn verified_by_team(self, account: Account, team: Team) -> Self {
+        let url = SERVER.app_store_connect_team(&self.scenario, account, team);
         self.asks_at(&url).unset("verify")
     }
 
@@ -260,6 +281,8 @@ impl Step {
         let stdout = String::from_utf8(output.stdout).expect("the log is UTF-8");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let requests = SERVER.requests_for(&self.scenario);
+        let page = SERVER.annotations_of(&self.page_name());
+        let page_requests = SERVER.requests_for(&self.page_name());
         let outcome = Outcome {
             code: output.status.code(),
             took: began.elapsed(),
@@ -271,6 +294,8 @@ impl Step {
             stdout,
             stderr,
             requests,
+            page,
+            page_requests,
             root: self.root,
         };
         outcome.check_secrets(&self.secrets);
@@ -279,6 +304,7 @@ impl Step {
 
     fn command(&self) -> Command {
         let binary = if self.uid.is_some() { self.path("work/step") } else { binary() };
+        self.check_page();
         let mut command = match (self.umask, &self.under) {
             (None, None) => Command::new(binary),
             (Some(umask), _) => {
@@ -297,6 +323,19 @@ impl Step {
             command.uid(uid).gid(uid);
         }
         command
+    }
+
+    /// No run may write on a page that is not the stand-in's.
+    fn check_page(&self) {
+        let value = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str());
+        let has_page = value("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN").is_some()
+            && value("BITRISE_BUILD_SLUG").is_some();
+        let service = value("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL").unwrap_or_default();
+        // What the Step refuses by itself.
+        let is_refused = service.starts_with("http://") || !service.contains("://");
+        let is_here =
+            ["http://127.0.0.1:", "https://localhost:"].iter().any(|here| service.starts_with(here));
+        assert!(!has_page || is_here || is_refused, "the summary would go to {service:?}");
     }
 
     /// Runs it, expects that it succeeds, and checks what must hold then.

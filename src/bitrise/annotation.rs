@@ -1,0 +1,132 @@
+//! Build annotations: what a Step says on its build's page.
+//!
+//! Source: Bitrise's own client, <https://github.com/bitrise-io/bitrise-plugins-annotations>
+
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::host::Host;
+use crate::http::{Failure, Http, Put, endpoint, is_loopback};
+use crate::redaction::{self, Text, sentences};
+
+const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
+const SLUG_VARIABLE: &str = "BITRISE_BUILD_SLUG";
+const SERVICE_VARIABLE: &str = "BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL";
+const DEFAULT_SERVICE: &str = "https://build-annotations.services.bitrise.io";
+
+/// As in Bitrise's own client; nothing of a build waits longer for its page.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whose text it is: another annotation with the same context takes its place.
+const CONTEXT: &str = env!("CARGO_PKG_NAME");
+
+#[derive(Serialize)]
+struct Annotation<'a> {
+    context: &'static str,
+    markdown: &'a str,
+    style: Style,
+}
+
+/// How an annotation is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Style {
+    Error,
+    Warning,
+    Info,
+}
+
+sentences! {
+    /// Why there is no summary on the build's page.
+    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+    pub(crate) enum NotWritten {
+        #[error("The summary cannot be written on the build's page: {SERVICE_VARIABLE} is not the https URL of a service. Clear that variable, or set `build_annotation` to never.")]
+        NoService,
+        #[error("The summary cannot be written on the build's page: {TOKEN_VARIABLE} holds characters that no token has. Clear that variable, or set `build_annotation` to never.")]
+        BadToken,
+        #[error("The summary cannot be written on the build's page: {site} {failure}.")]
+        Refused { site: Text, failure: Failure },
+    }
+}
+
+/// Writes on the build's page, in the place of what the Step wrote there before. Returns whether
+/// there is a page: outside of Bitrise, there is none.
+///
+/// # Errors
+/// [`NotWritten`], which is no reason to fail a build.
+pub(crate) async fn write(
+    markdown: &str,
+    style: Style,
+    host: &Host,
+    http: &Http,
+) -> Result<bool, NotWritten> {
+    let (Some(token), Some(build)) = (host.var(TOKEN_VARIABLE), host.var(SLUG_VARIABLE)) else {
+        return Ok(false);
+    };
+    let service = service(host).ok_or(NotWritten::NoService)?;
+    let site = redaction::site(&service);
+    let bearer = Zeroizing::new(format!("Bearer {token}"));
+    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| NotWritten::BadToken)?;
+    bearer.set_sensitive(true);
+    let annotation = Annotation { context: CONTEXT, markdown, style };
+    let request = Put {
+        url: endpoint(&service, &["v1", "builds", build, "annotations", ""]),
+        headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
+        // It is made of text, so there is nothing that JSON cannot say.
+        json: serde_json::to_vec(&annotation).unwrap_or_default(),
+        timeout: TIME_LIMIT,
+    };
+    match http.put(request).await {
+        Ok(()) => Ok(true),
+        Err(failure) => Err(NotWritten::Refused { site, failure }),
+    }
+}
+
+/// Where the token may go: over https, or to this machine.
+fn service(host: &Host) -> Option<Url> {
+    let url = Url::parse(host.var(SERVICE_VARIABLE).unwrap_or(DEFAULT_SERVICE)).ok()?;
+    let is_safe = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(&url),
+        _ => false,
+    };
+    is_safe.then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service_of(variable: Option<&str>) -> Option<String> {
+        let env = variable.map(|url| (SERVICE_VARIABLE.to_owned(), url.to_owned()));
+        let host = Host {
+            env: env.into_iter().collect(),
+            env_not_utf8: Vec::new(),
+            now: time::OffsetDateTime::now_utc,
+            temp_dir: std::path::PathBuf::new(),
+            sleep: std::sync::Arc::new(|_| Box::pin(async {})),
+            network_time: Duration::ZERO,
+            envman_time: Duration::ZERO,
+            jitter_seed: 1,
+        };
+        service(&host).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn the_token_goes_to_bitrise_over_https_or_to_this_machine() {
+        let default = "https://build-annotations.services.bitrise.io/";
+        for none in [None, Some("")] {
+            assert_eq!(service_of(none).as_deref(), Some(default));
+        }
+        for good in ["https://annotations.example.com/", "http://127.0.0.1:8080/a"] {
+            assert_eq!(service_of(Some(good)).as_deref(), Some(good));
+        }
+        for bad in ["http://annotations.example.com", "ftp://127.0.0.1", "annotations", "https://"] {
+            assert_eq!(service_of(Some(bad)), None, "{bad}");
+        }
+    }
+}

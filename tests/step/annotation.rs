@@ -1,0 +1,156 @@
+//! The summary on the build's page.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stand_in::{Behaviour, Style, Team};
+use test_support::snapshots::assert_sentences;
+use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, all, api_key, status};
+
+const CONTEXT: &str = "apple-services-connection";
+
+fn good() -> Step {
+    Step::new().connected(&api_key()).verified_by(account(vec![]))
+}
+
+fn warns() -> Step {
+    let team = Team { agreement_missing: true, ..Team::default() };
+    Step::new().connected(&api_key()).verified_by_team(account(vec![]), team)
+}
+
+fn fails() -> Step {
+    good().set("bundle_id", "com.example.app")
+}
+
+fn style(outcome: &Outcome) -> Option<Style> {
+    outcome.page.last().map(|annotation| annotation.style)
+}
+
+#[test]
+fn when_it_is_written_is_the_users_choice_and_its_style_is_the_outcome() {
+    let rows = [
+        ("problems", [None, Some(Style::Warning), Some(Style::Error)]),
+        ("always", [Some(Style::Info), Some(Style::Warning), Some(Style::Error)]),
+        ("never", [None, None, None]),
+    ];
+    for (choice, expected) in rows {
+        let styles = [good(), warns(), fails()].map(|step| {
+            let outcome = step.set("build_annotation", choice).run();
+            assert_eq!(outcome.page_requests.len(), outcome.page.len(), "nothing else is asked");
+            style(&outcome)
+        });
+        assert_eq!(styles, expected, "{choice}");
+    }
+    assert_eq!(style(&good().unset("build_annotation").run()), None, "problems is the default");
+    assert_eq!(style(&warns().unset("build_annotation").run()), Some(Style::Warning));
+}
+
+/// Field by field: what Go's `net/http` and `encoding/json` make of the plugin's call, as its
+/// sources have it (`bitrise-plugins-annotations`, `service`).
+#[test]
+fn the_request_is_the_one_that_bitrises_own_client_sends() {
+    let outcome = warns().run();
+    let [request] = outcome.page_requests.as_slice() else { panic!("{:?}", outcome.page_requests) };
+    assert!(request.verdict.is_ok() && request.violations.is_empty(), "{request:?}");
+    assert_eq!(request.method, "PUT");
+    assert!(request.target.ends_with(&format!("/v1/builds/{BUILD_SLUG}/annotations/")), "{}", request.target);
+    assert_eq!(request.header("Authorization"), Some(format!("Bearer {PAGE_TOKEN}").as_str()));
+    assert_eq!(request.header("Content-Type"), Some("application/json"));
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    let markdown = outcome.summary().unwrap();
+    assert_eq!(body, json!({"context": CONTEXT, "markdown": markdown, "style": "warning"}));
+}
+
+#[test]
+fn a_failure_comes_first_in_the_words_of_the_red_line() {
+    let outcome = fails().run();
+    outcome.check_failure();
+    let summary = outcome.summary().unwrap();
+    let first = summary.lines().filter(|line| !line.is_empty()).nth(1).unwrap();
+    let shown = first.replace(['\\', '\u{2060}'], "");
+    assert_eq!(shown, format!("❌ **{}**", outcome.error()));
+}
+
+#[test]
+fn every_red_line_is_in_the_summary() {
+    let outcome = Step::new().set("verify", "strict").with_apple_id_inputs().set("bundle_id", "a.b").run();
+    outcome.check_failure();
+    let summary = outcome.summary().unwrap().replace(['\\', '\u{2060}'], "");
+    for line in outcome.blocks("31;1") {
+        assert!(summary.contains(&line), "{line}\n{summary}");
+    }
+}
+
+#[test]
+fn problems_with_the_inputs_are_on_the_page_too() {
+    let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").run();
+    outcome.check_failure();
+    assert_eq!(style(&outcome), Some(Style::Error), "a wrong choice is taken as the default");
+    let never = Step::new().set("team_id", "?").set("build_annotation", "never").run();
+    assert_eq!(style(&never), None);
+}
+
+#[test]
+fn names_from_outside_stay_text() {
+    let device = json!({"test_devices": [{
+        "device_identifier": "", "device_type": "ios",
+        "title": "<img src=x> [a](https://example.com) `b` www.example.com",
+    }]});
+    let outcome = Step::new().connected(&all([api_key(), device])).passes();
+    let summary = outcome.summary().unwrap();
+    assert!(
+        outcome.stdout.contains("<img src=x> [a](https://example.com) `b` www.example.com"),
+        "{}",
+        outcome.stdout
+    );
+    assert!(summary.contains(r"\<img src=x\> \[a\](https"), "{summary}");
+    for live in [" <img", " [a](", " `b`", "https://", "www."] {
+        assert!(!summary.contains(live), "{live} in {summary}");
+    }
+}
+
+#[test]
+fn without_a_page_nothing_is_sent_and_nothing_is_said() {
+    for variable in ["BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "BITRISE_BUILD_SLUG"] {
+        for step in [good().unset(variable), good().set(variable, "")] {
+            let outcome = step.passes();
+            assert!(outcome.page_requests.is_empty());
+            assert_eq!(outcome.warnings(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_a_warning_and_costs_at_most_5_seconds() {
+    let zero = [("Retry-After", "0")];
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let service = |url: &str| good().set("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL", url);
+    let rows = [
+        ("500", good().with_page(vec![status(500, &zero)])),
+        ("401", good().with_page(vec![status(401, &[])])),
+        (
+            "a redirect",
+            good().with_page(vec![Behaviour::Redirect { code: 307, to: "http://127.0.0.1:1/".into() }]),
+        ),
+        ("a reset", good().with_page(vec![Behaviour::ResetBeforeAnswer])),
+        ("a stall", good().with_page(vec![Behaviour::StallBeforeHeader(Duration::from_secs(60))])),
+        ("nobody there", service(&format!("http://{closed}"))),
+        ("plain http to elsewhere", service("http://annotations.invalid")),
+        ("no URL", service("annotations")),
+        ("no token", good().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
+    ];
+    let said = rows.map(|(what, step)| {
+        let outcome = step.set("build_annotation", "always").passes();
+        assert!(outcome.page_requests.len() <= 1, "it is tried once");
+        assert!(outcome.took < Duration::from_secs(8), "{what}: {:?}", outcome.took);
+        (what, outcome.warnings().join("\n"))
+    });
+    assert_sentences("annotation/not_written", said);
+}
+
+#[test]
+fn a_run_that_fails_still_ends_with_its_error_when_the_page_cannot_be_written() {
+    let outcome = fails().with_page(vec![status(500, &[])]).run();
+    outcome.check_failure();
+    assert!(outcome.error().contains("has no app"), "{}", outcome.error());
+}
