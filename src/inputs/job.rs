@@ -105,7 +105,7 @@ impl Fields {
             } else {
                 None
             },
-            credential_inputs: [groups.api_key(), groups.apple_id()].concat(),
+            made_of: [groups.api_key(), groups.apple_id()].concat(),
             app_password: if connection == Toggle::AppleId {
                 self.app_password.take("app_password", problems).map(|password| password.0)
             } else {

@@ -65,7 +65,7 @@ pub struct Inputs {
     /// The complete credential in the inputs that the toggle lets through.
     pub credential: Option<InputCredential>,
     /// The inputs that it is made of.
-    pub credential_inputs: Vec<&'static str>,
+    pub made_of: Vec<&'static str>,
     /// For a connected Apple ID that has none.
     pub app_password: Option<SecretString>,
     pub sms_default_phone_number: Option<String>,

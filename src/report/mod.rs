@@ -152,7 +152,7 @@ impl Report {
             self.journal.warn(text!(
                 "The {} connected on Bitrise is used, and the credential in the inputs ({}) is not: to use that one, set `connection: \"off\"`.",
                 kind,
-                crate::inputs::names(&inputs.credential_inputs)
+                crate::inputs::names(&inputs.made_of)
             ));
         }
     }

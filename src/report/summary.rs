@@ -1,4 +1,4 @@
-//! The summary of a run, in Markdown: headings, lists and folds, as every renderer of CommonMark
+//! The summary of a run, in Markdown: headings, lists and folds, as every renderer of `CommonMark`
 //! knows them.
 //!
 //! Only the Step's own words are Markdown. Whatever else stands in a text is shown as it is: as
@@ -164,7 +164,7 @@ mod tests {
     use crate::redaction::named_by_service;
     use crate::text;
 
-    /// CommonMark, and with everything on that renderers add to it.
+    /// `CommonMark`, and with everything on that renderers add to it.
     fn flavours() -> [Options<'static>; 2] {
         let mut github = Options::default();
         let all = &mut github.extension;

@@ -152,22 +152,19 @@ fn choose_team(
     wanted: Option<ProviderId>,
     journal: &mut Journal,
 ) -> Result<(), NoSuchTeam> {
-    match wanted {
-        Some(wanted) => {
-            let team = teams.iter().find(|team| team.provider_id == wanted.number());
-            let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list(teams) };
-            journal.fact("Team", named(team.ok_or_else(not_a_member)?));
-        }
-        None => {
-            journal.fact("Team", named(selected));
-            if teams.len() > 1 {
-                journal.warn(text!(
-                    "The Apple ID belongs to {} teams, and in a build fastlane cannot ask which to use: set `itc_team_id` to the number of one. They are {}.",
-                    teams.len(),
-                    list(teams)
-                ));
-            }
-        }
+    if let Some(wanted) = wanted {
+        let team = teams.iter().find(|team| team.provider_id == wanted.number());
+        let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list(teams) };
+        journal.fact("Team", named(team.ok_or_else(not_a_member)?));
+        return Ok(());
+    }
+    journal.fact("Team", named(selected));
+    if teams.len() > 1 {
+        journal.warn(text!(
+            "The Apple ID belongs to {} teams, and in a build fastlane cannot ask which to use: set `itc_team_id` to the number of one. They are {}.",
+            teams.len(),
+            list(teams)
+        ));
     }
     Ok(())
 }
