@@ -4,6 +4,7 @@
 #   ROOT/files/<name>/<file>       what a file host holds (served too, and read from disk)
 #   ROOT/apple/<name>.json         an App Store Connect account, which knows one key
 #   ROOT/sessions/<name>.json      a session of App Store Connect's website
+#   ROOT/annotations/page.json    the build's page
 #   ROOT/secrets.yml               the project's secrets, for `bitrise run --inventory`
 #   ROOT/manifest.json             what the scenarios may expect of each credential
 #
@@ -186,18 +187,32 @@ account('individual_key', individual_key)
 account('enterprise_key', enterprise_key)
 account('input_key_of_an_enterprise', input_key_of_an_enterprise)
 account('no_agreement', connected_key, team: { agreement_missing: true })
+account('odd_403', connected_key, behaviours: [{ status: {
+          code: 403, body: JSON.generate(errors: [{ status: '403', code: 'FORBIDDEN.SOMETHING', title: 'No.', detail: 'This is forbidden for now.' }])
+        } }])
+account('with_app', connected_key, team: {
+          apps: [{ id: '1600000001', bundle_id: 'com.example.app.watch', name: 'Watch' },
+                 { id: '1600000002', bundle_id: 'com.example.app', name: 'App | <b>`one`</b>' }]
+        })
 account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
 account('captive_portal', connected_key, behaviours: ['html'])
 
 # The website is asked with exactly these cookies, or refuses.
-def session(name, cookies, **more)
+def session(name, apple_id, **more)
+  cookies = apple_id[:session]
+  more = { email_address: apple_id[:user] }.merge(more)
   own = cookies.select { |cookie| cookie[:domain] == '127.0.0.1' }
   write("sessions/#{name}.json", JSON.generate({ cookies: own.to_h { |cookie| cookie.values_at(:name, :value) } }.merge(more)))
 end
 
-session('connected_apple_id', connected_apple_id[:session])
-session('input_apple_id', input_apple_id[:session])
-session('without_team', input_apple_id[:session], provider: nil)
+session('connected_apple_id', connected_apple_id)
+session('input_apple_id', input_apple_id)
+session('without_team', input_apple_id, provider: nil)
+
+# --- The build's page -------------------------------------------------------------
+
+page_token = SecureRandom.hex(16)
+write('annotations/page.json', JSON.generate(token: page_token, build_slug: '5b1ee94e-3a5f-4b0e-9d5c-2c1f0a7c9d11'))
 
 # --- The files --------------------------------------------------------------------
 
@@ -210,6 +225,7 @@ write("files/individual/AuthKey_#{individual_key[:key_id]}.p8", individual_key[:
 token = SecureRandom.hex(16)
 secrets = {
   BITRISE_BUILD_API_TOKEN: token,
+  BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN: page_token,
   TEAM_API_KEY: input_key[:pem],
   TEAM_APPLE_ID: input_apple_id[:user],
   TEAM_PASSWORD: input_apple_id[:password],
@@ -232,7 +248,7 @@ apple_ids = { connected_apple_id: connected_apple_id,
               sessionless_apple_id: sessionless_apple_id, input_apple_id: input_apple_id }
 
 # What no log may hold, by name. Short values would be found everywhere.
-never_logged = { 'the build token' => token, 'TEAM_APP_PASSWORD' => input_app_password }
+never_logged = { 'the build token' => token, 'the token of the page' => page_token, 'TEAM_APP_PASSWORD' => input_app_password }
 keys.each do |name, key|
   # Each line of the key's body: 64 columns, so that also a part of the key is found.
   (key[:pem].lines + key[:sec1].lines).reject { |line| line.start_with?('-----') }.each_with_index do |line, i|

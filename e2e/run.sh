@@ -155,7 +155,7 @@ run_scenario() {
   (
     cd "$work/stage"
     bitrise_cli HOME="$lane/home" TMPDIR="$run/tmp" HTTP_PROXY="$origin" HTTPS_PROXY="$origin" \
-      E2E_ROOT="$lane/root" E2E_ORIGIN="$origin" E2E_RESULTS="$run/results" \
+      E2E_ROOT="$lane/root" E2E_ORIGIN="$origin" E2E_RESULTS="$run/results" E2E_ASKED="$asked" \
       bitrise run --config e2e/bitrise.yml --inventory "$lane/root/secrets.yml" "$name"
   ) >"$run/log" 2>&1 || status=$?
   printf '%s\n' "$status" >"$run/status"

@@ -4,7 +4,6 @@
 # in a file for ../judge.rb, which looks at the log of the whole run. Problems never quote
 # a secret.
 
-require 'cgi'
 require 'csv'
 require 'http-cookie'
 require 'json'
@@ -21,6 +20,7 @@ ALWAYS = {
   'APPLE_AUTH_METHOD' => ->(c, _) { c['kind'] },
   'APPLE_AUTH_SOURCE' => ->(_, run) { run.source },
   'APPLE_AUTH_VERIFIED' => ->(_, run) { run.verified },
+  'APPLE_APP_ID' => ->(_, _) {},
   'APPLE_SESSION_EXPIRES_AT' => ->(c, _) { c['expires_at'] },
   'APPLE_TEST_DEVICES_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICES_PATH') if run.devices? },
   'APPLE_TEST_DEVICE_LIST_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICE_LIST_PATH') if run.devices? },
@@ -57,7 +57,9 @@ TOOLS = {
     'FASTLANE_SESSION' => ->(c, run) { run.actual('FASTLANE_SESSION') || '' if c['session'] },
     'FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD' => ->(c, _) { c['app_password'] },
     'SPACESHIP_SKIP_2FA_UPGRADE' => ->(c, _) { '1' if c['kind'] == 'apple_id' },
-    'SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER' => ->(_, _) {}
+    'SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER' => ->(_, _) {},
+    'FASTLANE_TEAM_ID' => ->(_, _) {},
+    'FASTLANE_ITC_TEAM_ID' => ->(_, _) {}
   },
   'xcode' => { 'API_PRIVATE_KEYS_DIR' => ->(_, run) { run.folder if run.api_key? } },
   'connection' => {
@@ -432,26 +434,39 @@ def check_leftovers(runs)
   ]
 end
 
-# The page that the Step leaves for the build, in the file that the CLI names to it.
-def check_report(run)
-  path = ENV.fetch('BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH')
-  return ["the Step wrote no report to #{path}"] unless File.file?(path)
+# What the Step wrote last on the build's page, as the stand-in took it.
+def annotation
+  lines = File.readlines(File.join(ENV.fetch('E2E_ROOT'), 'requests.jsonl')).drop(ENV.fetch('E2E_ASKED').to_i)
+  written = lines.map { |line| JSON.parse(line) }.select { |request| request['service'] == 'annotations' && request['verdict'] == 'ok' }
+  JSON.parse(written.last['body']) if written.any?
+end
 
-  page = File.read(path, encoding: 'UTF-8')
+def check_report(run)
+  written = annotation
+  return ['the Step wrote nothing on the build\'s page'] unless written
+
+  page = written['markdown']
   error = ENV.fetch('BITRISE_FAILED_STEP_ERROR_MESSAGE', nil) if run.expected['error']
+  style = if error then 'error'
+          elsif page.include?("\n**Warnings**\n") then 'warning'
+          else 'info'
+          end
   secrets = SECRET.map { |name| [name, run.actual(name)] } + MANIFEST['never_logged'].to_a
-  rows = (run.outputs.keys - Array(run.expected['kept'])).map { |name| "| `#{name}` |" }
-  mark = { 'yes' => '| Verified | ✅ ', 'no' => /\| Verified \| (?:⚠️|⚪) / }[run.verified] if run.credential&.key?('kind')
+  rows = (run.outputs.keys - Array(run.expected['kept'])).map { |name| "\n- `#{name}`: " }
+  mark = { 'yes' => '- **Verified:** ✅ ', 'no' => /- \*\*Verified:\*\* (?:⚠️|⚪) / }[run.verified] if run.credential&.key?('kind')
   mark = nil if run.credential == { 'kind' => 'none' }
-  shown = CGI.unescapeHTML(page.gsub(/\\(.)/, '\1'))
+  # Without what keeps Markdown from making something of it.
+  shown = page.gsub(/\\([[:punct:]])/, '\1').delete("\u2060")
   [
     *('the report has no heading' unless page.match?(/\A### \S/)),
+    *("the report has the context #{written['context']}" if written['context'] != 'apple-services-connection'),
+    *("the report has the style #{written['style']}, not #{style}" if written['style'] != style),
     *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the report holds #{name}" },
-    *rows.reject { |row| page.include?(row) }.map { |row| "the report has no row #{row}" },
-    *('the report has no table of outputs' if rows.any? && !page.include?("\n|---|---|\n")),
+    *rows.reject { |row| page.include?(row) }.map { |row| "the report has no row #{row.strip}" },
+    *('the report does not fold its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
     *('the report does not say whether it is verified' if mark && !page.index(mark)),
     *('the report does not show the error' if error && !shown.include?("\n❌ **#{error}**\n")),
-    *Array(run.expected['report']).reject { |regex| page.match?(/#{regex}/i) }.map { |regex| "the report does not say /#{regex}/" }
+    *Array(run.expected['report']).reject { |regex| shown.match?(/#{regex}/i) }.map { |regex| "the report does not say /#{regex}/" }
   ]
 end
 

@@ -46,7 +46,7 @@ sentences! {
 
 impl SessionRefused {
     /// What is wrong, without what to do.
-    pub(super) fn what(&self) -> Text {
+    pub(crate) fn what(&self) -> Text {
         match self {
             Self::Connected(why) => {
                 text!("Apple no longer accepts the session of the connected Apple ID ({})", *why)
