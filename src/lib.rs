@@ -32,6 +32,7 @@ mod verify;
 mod yaml;
 
 use crate::apple::{device, token};
+use crate::bitrise::annotation;
 use crate::bitrise::entry::Entry;
 use crate::credential::{Credential, Found};
 use crate::files::Files;
@@ -62,13 +63,17 @@ sentences! {
 pub async fn run(host: &Host, stopped: impl Future<Output = &'static str>) -> Result<bool, Failed> {
     let mut report = Report::new((host.now)());
     let http = Http::new(host);
+    let mut time_limit = annotation::TIME_LIMIT;
     let result = tokio::select! {
         // What is written is written: a run that has ended is not undone by a late signal.
         biased;
         result = start(host, &http, &mut report) => result,
-        signal = stopped => Err(RunError::Stopped(signal).into()),
+        signal = stopped => {
+            time_limit = annotation::TIME_LIMIT_WHEN_STOPPED;
+            Err(RunError::Stopped(signal).into())
+        }
     };
-    report.write_summary(result.as_ref().err(), host, &http).await;
+    report.write_summary(result.as_ref().err(), time_limit, host, &http).await;
     result.map(|()| !report.journal.warnings().is_empty())
 }
 

@@ -19,7 +19,10 @@ const SERVICE_VARIABLE: &str = "BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL";
 const DEFAULT_SERVICE: &str = "https://build-annotations.services.bitrise.io";
 
 /// As in Bitrise's own client; nothing of a build waits longer for its page.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Who stops a run does not wait for long.
+pub(crate) const TIME_LIMIT_WHEN_STOPPED: Duration = Duration::from_secs(2);
 
 /// Whose text it is: another annotation with the same context takes its place.
 const CONTEXT: &str = env!("CARGO_PKG_NAME");
@@ -61,6 +64,7 @@ sentences! {
 pub(crate) async fn write(
     markdown: &str,
     style: Style,
+    time_limit: Duration,
     host: &Host,
     http: &Http,
 ) -> Result<bool, NotWritten> {
@@ -78,7 +82,7 @@ pub(crate) async fn write(
         headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
         // It is made of text, so there is nothing that JSON cannot say.
         json: serde_json::to_vec(&annotation).unwrap_or_default(),
-        timeout: TIME_LIMIT,
+        timeout: time_limit,
     };
     match http.put(request).await {
         Ok(()) => Ok(true),

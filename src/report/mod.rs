@@ -208,7 +208,13 @@ impl Report {
 
     /// Writes the summary on the build's page, where the user wants one. That it cannot be written
     /// is no reason to fail a build.
-    pub(crate) async fn write_summary(&mut self, failed: Option<&Failed>, host: &Host, http: &Http) {
+    pub(crate) async fn write_summary(
+        &mut self,
+        failed: Option<&Failed>,
+        time_limit: std::time::Duration,
+        host: &Host,
+        http: &Http,
+    ) {
         let style = match failed {
             Some(_) => Style::Error,
             None if self.journal.warnings().is_empty() => Style::Info,
@@ -222,7 +228,7 @@ impl Report {
         if !is_wanted {
             return;
         }
-        match annotation::write(&self.summary(failed), style, host, http).await {
+        match annotation::write(&self.summary(failed), style, time_limit, host, http).await {
             Ok(true) => debug(&text!("The summary is on the build's page.")),
             Ok(false) => debug(&text!("There is no build's page to write the summary on.")),
             Err(error) => self.journal.warn(Text::of(&error)),

@@ -68,6 +68,22 @@ fn a_signal_at_any_stage_exports_nothing_leaves_nothing_and_is_named() {
 }
 
 #[test]
+fn a_page_that_does_not_answer_holds_a_stopped_run_up_for_two_seconds() {
+    let step = Step::new().connected_with(&api_key(), vec![STALL]).with_page(vec![STALL]);
+    let scenario = step.scenario().to_owned();
+    let mut signalled = Instant::now();
+    let outcome = step.run_while(|child| {
+        wait_for_request(&scenario, 1);
+        thread::sleep(Duration::from_millis(50));
+        send(child, Signal::TERM);
+        signalled = Instant::now();
+    });
+    assert!(signalled.elapsed() < Duration::from_secs(4), "{:?}", signalled.elapsed());
+    outcome.check_failure();
+    assert_eq!(outcome.page_requests.len(), 1, "it was tried");
+}
+
+#[test]
 fn every_signal_that_would_end_the_process_ends_the_run_as_sigterm_does() {
     let signals = [
         ("SIGQUIT", Signal::QUIT),
