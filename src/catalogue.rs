@@ -34,12 +34,12 @@ use crate::host::Host;
 use crate::http::Failure;
 use crate::inputs::{Defect, Given, Inputs, Job};
 use crate::outputs::OutputsError;
+use crate::redaction::text;
 use crate::redaction::{Failed, Sentences, Text};
 use crate::report;
 use crate::source::SourceError;
 use crate::source::connection::ConnectionError;
 use crate::source::step_inputs::StepInputsError;
-use crate::text;
 use crate::verify::{
     AccessDenied, KeyRefused, Mistake, NoSuchApp, NoSuchTeam, SessionRefused, Trial, Unverified,
     Verification, VerifyError,

@@ -1,7 +1,7 @@
 //! Instants and time spans: read from documents, written for documents and for people.
 
 use crate::redaction::Text;
-use crate::text;
+use crate::redaction::text;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, UtcOffset};
 

@@ -8,8 +8,8 @@ use crate::bitrise::envman::{self, AddError};
 use crate::bitrise::envstore::{self, EnvstoreError};
 use crate::bitrise::limits::{Limits, SettingsError, TooLarge};
 use crate::host::Host;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::text;
 
 const STORE_VARIABLE: &str = "ENVMAN_ENVSTORE_PATH";
 

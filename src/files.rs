@@ -18,8 +18,8 @@ use crate::credential::Credential;
 use crate::fastlane::{device_list, key_file};
 use crate::journal::Journal;
 use crate::rcodesign;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::text;
 
 /// What the folder is called, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";

@@ -18,7 +18,7 @@ impl Journal {
 
     /// Says what describes the credential, such as its team, with a label.
     pub fn fact(&mut self, label: &'static str, value: Text) {
-        build_log::info(&crate::text!("- {}: {}", label, value));
+        build_log::info(&crate::redaction::text!("- {}: {}", label, value));
         self.facts.push((label, value));
     }
 

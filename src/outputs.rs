@@ -18,8 +18,8 @@ use crate::credential::{AppleId, Credential, Found, Source};
 use crate::fastlane::session;
 use crate::files::{FileKind, Files, url_of};
 use crate::host::Host;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::text;
 use crate::tools::{Fact, Login, Output, TOOLS, Tool, WORKFLOW};
 use crate::verify::Verification;
 

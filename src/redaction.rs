@@ -94,6 +94,9 @@ macro_rules! text {
     };
 }
 
+// Where it stands is where it is looked for.
+pub use crate::text;
+
 /// For [`text!`]: takes only what may be shown.
 #[doc(hidden)]
 pub const fn may_be_shown<T: Show + ?Sized>(value: &T) -> &T {

@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
+use crate::redaction::text;
 use crate::redaction::{self, Text};
-use crate::text;
 
 /// Why a file was not read.
 #[derive(Debug)]

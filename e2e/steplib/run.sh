@@ -282,6 +282,7 @@ audited_as_it_is_and_as_it_is_shared() {
 # The first snippet of the README, word for word, with a connected key. Bitrise's connection is a file, Apple
 # cannot be reached, and fastlane is a program that looks for the key where fastlane does.
 the_quick_start_of_the_readme() {
+  # shellcheck disable=SC2016 # the backticks are Markdown's
   ruby -e 'print File.read(ARGV[0])[/^```yaml\n(.*?)^```$/m, 1]' "$repo/README.md" >"$run/bitrise.yml"
   ruby -rjson -e 'print JSON.generate(key_id: "0123456701", issuer_id: "c055ca8c-e5a8-4836-b61d-aa5794eeb3f4", private_key: File.read(ARGV[0]))' \
     "$work/AuthKey_0123456701.p8" >"$run/connection.json"

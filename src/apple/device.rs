@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Text};
-use crate::text;
 
 /// How many characters of a title a warning repeats.
 const MAX_SHOWN: usize = 60;

@@ -86,7 +86,8 @@ mod tests {
         let asked = |is_needed, has_password, expires_at| {
             let mut warnings = Journal::default();
             let session_use = SessionUse { is_needed, has_password, now };
-            let admitted = session_use.admits(expires_at, |_| crate::text!("ended"), &mut warnings);
+            let admitted =
+                session_use.admits(expires_at, |_| crate::redaction::text!("ended"), &mut warnings);
             (admitted.ok(), warnings.warnings().len())
         };
         for end in [now, now - second] {

@@ -14,8 +14,8 @@ use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Kind;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::text;
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;

@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
 use crate::bitrise::envstore::MAX_BYTES;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
 use crate::regular_file::{self, ReadError};
-use crate::text;
 
 sentences! {
     /// Why `envman add` did not take the outputs. `Display` completes a sentence.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use crate::redaction::text;
 use crate::redaction::{self, Show, Text, sentences};
-use crate::text;
 
 use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 

@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 use crate::bitrise::build_log;
 use crate::host::{Host, Sleep};
+use crate::redaction::text;
 use crate::redaction::{self, Text};
-use crate::text;
 
 use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;

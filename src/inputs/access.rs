@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::field::InputValue;
 use crate::apple::app_store_connect::Access;
 use crate::redaction::Text;
-use crate::text;
+use crate::redaction::text;
 
 /// What an API key must be allowed to do.
 #[derive(Debug)]

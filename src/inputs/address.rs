@@ -7,8 +7,8 @@ use reqwest::Url;
 use super::field::InputValue;
 use crate::host::Host;
 use crate::http::is_loopback;
+use crate::redaction::text;
 use crate::redaction::{self, Text};
-use crate::text;
 
 /// A path as it was typed: the home is not yet put in for `~`.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use secrecy::SecretString;
 use super::field::InputValue;
 use super::phone_number::is_phone_number;
 use crate::apple::private_key::strip_wrapping;
+use crate::redaction::text;
 use crate::redaction::{Text, may_hold_secret};
-use crate::text;
 
 /// What an account is called: an e-mail address, or a phone number in international form, which
 /// Apple takes as well.

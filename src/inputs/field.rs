@@ -65,7 +65,7 @@ impl<T> Field<T> {
     /// Like [`Field::take`], where empty is wrong too.
     pub(super) fn require(&mut self, input: &'static str, problems: &mut Problems) -> Option<T> {
         if !self.is_set() {
-            problems.add(input, crate::text!("is empty: leave it at its default"));
+            problems.add(input, crate::redaction::text!("is empty: leave it at its default"));
         }
         self.take(input, problems)
     }

@@ -6,7 +6,7 @@ use crate::apple::app::BundleId;
 use crate::apple::private_key::strip_wrapping;
 use crate::apple::team::{ProviderId, TeamId, WrongTeam};
 use crate::redaction::Text;
-use crate::text;
+use crate::redaction::text;
 
 impl InputValue for KeyId {
     fn parse(value: &str) -> Result<Self, Text> {

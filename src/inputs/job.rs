@@ -18,7 +18,7 @@ use crate::apple::api_key::KeyFileName;
 use crate::credential::{Source, Toggle};
 use crate::host::Host;
 use crate::redaction::Text;
-use crate::text;
+use crate::redaction::text;
 
 impl Job {
     /// Understands and checks the inputs.

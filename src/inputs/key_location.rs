@@ -11,8 +11,8 @@ use crate::apple::api_key::{KeyFileName, is_usual_key_id, is_uuid};
 use crate::apple::key_text::is_key_text;
 use crate::apple::private_key::strip_wrapping;
 use crate::http::is_loopback;
+use crate::redaction::text;
 use crate::redaction::{self, Text, is_path_like, may_hold_secret};
-use crate::text;
 
 #[derive(Debug)]
 pub(super) enum TypedLocation {

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod apple_id;
+mod choice;
 mod field;
 mod fields;
 mod given;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::field::InputValue;
 use crate::apple::token;
 use crate::redaction::Text;
-use crate::text;
+use crate::redaction::text;
 
 /// Input `token_lifetime_seconds`: a minute at least, and at most what Apple accepts.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Input `sms_default_phone_number`.
 
 use super::field::InputValue;
+use crate::redaction::text;
 use crate::redaction::{self, Text};
-use crate::text;
 
 /// A phone number as Apple shows it, with which fastlane compares it.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::redaction::text;
 use crate::redaction::{Failed, Show, Text};
-use crate::text;
 
 /// More words than this are not read at night; see [`Problems::into_failed`].
 const MAX_WORDS: usize = 45;

@@ -1,9 +1,9 @@
 //! Input `export_for`.
 
+use super::choice::{is_slip, is_word};
 use super::field::InputValue;
-use super::given::{is_slip, is_word};
+use crate::redaction::text;
 use crate::redaction::{self, Text};
-use crate::text;
 use crate::tools::{TOOLS, Tool, called, split_list};
 
 /// The tools that get variables of their own, in the order of the table.

@@ -1,7 +1,7 @@
 //! Values that are the name of a variable, since nothing filled it in.
 
+use crate::redaction::text;
 use crate::redaction::{self, Text, may_hold_secret};
-use crate::text;
 
 /// What is wrong with a value that is wholly `$NAME`, `${NAME}` or `$(name)`: completes the sentence
 /// "`input` …", without a full stop.

@@ -16,8 +16,8 @@ use crate::http::Http;
 use crate::inputs::{BuildAnnotation, Given, Inputs, tool_names};
 use crate::journal::Journal;
 use crate::outputs::{Outputs, Unserved};
+use crate::redaction::text;
 use crate::redaction::{self, Failed, Text};
-use crate::text;
 use crate::tools::{Fact, Login};
 use crate::verify::Verification;
 

@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::redaction::named_by_service;
-    use crate::text;
+    use crate::redaction::text;
 
     /// `CommonMark`, and with everything on that renderers add to it.
     fn flavours() -> [Options<'static>; 2] {

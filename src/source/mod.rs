@@ -12,8 +12,8 @@ use crate::credential::{Credential, Found, Kind, Source, Toggle};
 use crate::http::Http;
 use crate::inputs::{InputCredential, Inputs};
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{Text, sentences};
-use crate::text;
 
 use connection::ConnectionError;
 use step_inputs::StepInputsError;

@@ -18,10 +18,10 @@ use crate::fastlane::session::{self, SessionError};
 use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
 use crate::regular_file::{self, ReadError};
 use crate::remedies::NEW_SESSION;
-use crate::text;
 
 sentences! {
     /// Why the inputs make no credential.

@@ -9,8 +9,8 @@ use super::{Unverified, Verification, VerifyError, shown_in_error};
 use crate::apple::api_key::{ApiKey, Owner};
 use crate::apple::app_store_connect::Access;
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{Text, sentences};
-use crate::text;
 
 sentences! {
     /// The key may not do what `required_access` asks for.

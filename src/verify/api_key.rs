@@ -6,7 +6,7 @@ use super::client::{Client, Reply};
 use super::{Unverified, Verification, VerifyError, shown};
 use crate::apple::app_store_connect::{APPS, BUNDLE_IDS};
 use crate::journal::Journal;
-use crate::text;
+use crate::redaction::text;
 
 /// Lists one app, or one bundle ID.
 ///

@@ -4,8 +4,8 @@ use crate::apple::api_key::Owner;
 use crate::apple::app::BundleId;
 use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS, PAGE};
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::text;
 
 use super::client::{Client, Reply};
 use super::{Unverified, Verification, VerifyError, shown};

@@ -17,9 +17,9 @@ use crate::credential::Source;
 use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError, endpoint};
 use crate::inputs::Services;
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
 use crate::remedies::KEY_SETTINGS;
-use crate::text;
 
 /// Long enough for a slow answer, and for a clock that is a little off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);

@@ -19,8 +19,8 @@ use crate::credential::{AppleId, Credential, Found};
 use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::{Checks, Inputs};
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Failed, Text, sentences};
-use crate::text;
 
 use client::Client;
 

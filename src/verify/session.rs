@@ -17,9 +17,9 @@ use crate::credential::Source;
 use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint};
 use crate::inputs::Services;
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
 use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
-use crate::text;
 
 /// How many teams a sentence names.
 const NAMED: usize = 5;
