@@ -7,7 +7,6 @@
 
 #![allow(clippy::expect_used, reason = "what fails here fails a test")]
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
