@@ -16,7 +16,7 @@ use std::process::Command;
 
 use serde_json::json;
 use stand_in::Service;
-use test_support::{Outcome, Step, account, all, api_key, logged_in, pasted_session};
+use test_support::{CONNECTED_APPLE_ID, Outcome, Step, account, all, api_key, logged_in, pasted_session};
 
 fn main() -> Result<(), Box<dyn Error>> {
     build()?;
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     heading("2. The connection is off; an Apple ID and a session are in the inputs");
     let step = Step::new().connected(&connected).set_all([
         ("connection", "off"),
-        ("apple_id", "jane@example.com"),
+        ("apple_id", CONNECTED_APPLE_ID),
         ("password", "correct horse battery staple"),
         ("fastlane_session", &format!("export FASTLANE_SESSION='{}'", pasted_session())),
     ]);
