@@ -432,17 +432,25 @@ fn apple_section(catalogue: &mut Catalogue) {
         AccessDenied::Provisioning { key_id: key_id(), detail: forbidden() },
         AccessDenied::Admin { key_id: key_id(), detail: forbidden() },
     ]);
-    let teams = || text!("Example Ltd (7), Example GmbH (118573544)");
-    catalogue.whole(vec![NoSuchTeam::NotAMember { wanted: text!("8"), teams: teams() }]);
+    let teams = || {
+        text!(
+            "Example Ltd (118573541), Example GmbH (118573542), Example Inc. (118573543), Example AG (118573544), Example BV (118573545) and 3 more"
+        )
+    };
+    catalogue.whole(vec![NoSuchTeam::NotAMember { wanted: text!("118573549"), teams: teams() }]);
     catalogue.whole(vec![
         VerifyError::Key(KeyRefused::Team { key_id: key_id() }),
         VerifyError::App(no_app(Mistake::OtherTeam)),
         VerifyError::Access(AccessDenied::Individual { key_id: key_id() }),
         VerifyError::Session(SessionRefused::Pasted("HTTP 401")),
-        VerifyError::Team(NoSuchTeam::NotAMember { wanted: text!("8"), teams: teams() }),
+        VerifyError::Team(NoSuchTeam::NotAMember { wanted: text!("118573549"), teams: teams() }),
         VerifyError::CannotSign(CannotSign::Key),
     ]);
     unverified_section(catalogue);
+}
+
+fn refused(refusal: &SessionRefused) -> Unverified {
+    Unverified::SessionRefused { what: refusal.what(), remedy: refusal.remedy() }
 }
 
 /// What Apple says of a role that is too low.
@@ -454,7 +462,9 @@ fn no_app(mistake: Mistake) -> NoSuchApp {
     NoSuchApp::App {
         key_id: text!("2X9R4HXF34"),
         bundle_id: text!("com.example.app"),
-        others: text!(", only com.example.apps, com.example.shop"),
+        others: text!(
+            " The nearest of its 212 apps: com.example.apps, com.example.shop, com.example.shops, com.example.store, com.example.stores."
+        ),
         mistake,
     }
 }
@@ -462,7 +472,11 @@ fn no_app(mistake: Mistake) -> NoSuchApp {
 fn apps_section(catalogue: &mut Catalogue) {
     let key_id = || text!("2X9R4HXF34");
     let bundle_id = || text!("com.example.app");
-    let others = || text!(", only com.example.apps, com.example.shop");
+    let others = || {
+        text!(
+            ", only (of 212): com.example.apps, com.example.shop, com.example.shops, com.example.store, com.example.stores"
+        )
+    };
     let mistakes =
         vec![Mistake::OtherTeam, Mistake::NoRecord, Mistake::NotRegistered, Mistake::Slip, Mistake::Unclear];
     catalogue.error(mistakes, |mistake| vec![no_app(mistake).to_string()]);
@@ -472,13 +486,15 @@ fn apps_section(catalogue: &mut Catalogue) {
         NoSuchApp::BundleId {
             key_id: key_id(),
             bundle_id: bundle_id(),
-            others: others(),
+            others: text!(
+                " The nearest of its 212 bundle IDs: com.example.apps, com.example.shop, com.example.shops, com.example.store, com.example.stores."
+            ),
             mistake: Mistake::NotRegistered,
         },
     ]);
 }
 
-/// Each as the warning that it is, and as the error that `verify: strict` makes of it.
+/// Each as the error that `verify: strict` makes of it, alone and with two more.
 fn unverified_section(catalogue: &mut Catalogue) {
     catalogue.heading("The credential is not verified");
     let site = || text!("https://api.appstoreconnect.apple.com");
@@ -492,16 +508,24 @@ fn unverified_section(catalogue: &mut Catalogue) {
         Unverified::NeedsApiKey { inputs: text!("`bundle_id` and `required_access`") },
         Unverified::NoSession,
         Unverified::NoCookie { site: text!("https://appstoreconnect.apple.com") },
-        Unverified::SessionRefused(text!(
-            "Apple no longer accepts the session of the connected Apple ID (HTTP 401)"
-        )),
+        refused(&SessionRefused::Connected("HTTP 401")),
     ];
     catalogue.error(reasons, |reason| {
-        let warning = format!("Not verified, and the build goes on: {reason}.");
-        let strict = Verification::unverified_for(reason).insist().err();
-        let lines = strict.iter().flat_map(Failed::lines).map(ToString::to_string);
-        [warning].into_iter().chain(lines).collect()
+        let others = [Unverified::NoSession, Unverified::AgreementMissing];
+        let alone = Verification::unverified_for(vec![reason.clone()]).insist().err();
+        let strict =
+            Verification::unverified_for([reason].into_iter().chain(others).collect()).insist().err();
+        alone.iter().chain(&strict).flat_map(Failed::lines).map(ToString::to_string).collect()
     });
+    for failure in failures() {
+        let reason = Unverified::NotAnswered { site: site(), failure };
+        let strict = Verification::unverified_for(vec![reason]).insist().err();
+        strict.iter().for_each(|failed| catalogue.line(failed.text()));
+    }
+}
+
+/// What is said beside an export.
+fn warnings(catalogue: &mut Catalogue) {
     catalogue.whole(vec![
         NotWritten::NoService,
         NotWritten::BadToken,
@@ -638,6 +662,7 @@ fn every_error_is_in_the_catalogue_and_has_at_most_45_words() -> Result {
     run_section(&mut catalogue);
 
     catalogue.heading("What else is said");
+    warnings(&mut catalogue);
     let trial = vec![
         Trial::Unauthorized { skew: None },
         Trial::NotAnswered(Failure::NoTls),
@@ -650,15 +675,12 @@ fn every_error_is_in_the_catalogue_and_has_at_most_45_words() -> Result {
     });
     let mut files = BTreeMap::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files)?;
-    for (path, source) in &files {
+    for source in files.values() {
         for form in forms(source) {
             let line = for_reading(&form);
             let is_sentence = line.split_whitespace().filter(|word| *word != "…").count() >= LEAST_WORDS;
-            let is_reason = path.to_string_lossy().contains("/verify/") && !line.ends_with(['.', ':']);
-            match () {
-                () if !is_sentence || catalogue.has(&form) => {}
-                () if is_reason => catalogue.line(&format!("Not verified, and the build goes on: {line}.")),
-                () => catalogue.line(&line),
+            if is_sentence && !catalogue.has(&form) {
+                catalogue.line(&line);
             }
         }
     }
