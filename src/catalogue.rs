@@ -31,7 +31,7 @@ use crate::export::ExportError;
 use crate::fastlane::session::SessionError;
 use crate::files::FilesError;
 use crate::host::Host;
-use crate::http::Failure;
+use crate::http::{Failure, FailureKind};
 use crate::inputs::{Defect, Given, Inputs, Job};
 use crate::outputs::OutputsError;
 use crate::redaction::text;
@@ -308,11 +308,15 @@ fn failures() -> Vec<Failure> {
 fn credential_in_the_inputs_section(catalogue: &mut Catalogue) {
     catalogue.heading("The API key in the inputs cannot be used");
     let path = || text!("/keys/AuthKey_2X9R4HXF34.p8");
+    let expired = || StepInputsError::Expired { expired_on: text!("2024-02-29 11:34 UTC") };
     let folder = || text!("/keys");
+    let is_of_session = |error: &StepInputsError| {
+        matches!(error, StepInputsError::Session(_) | StepInputsError::Expired { .. })
+    };
     let names = || {
         text!("AuthKey_2X9R4HXF34.p8, AuthKey_AAAAAAAAA1.p8, AuthKey_AAAAAAAAA2.p8, AuthKey_AAAAAAAAA3.p8, …")
     };
-    catalogue.whole(vec![
+    let errors = vec![
         StepInputsError::NoFile { path: path() },
         StepInputsError::NoRegularFile { path: path() },
         StepInputsError::Unreadable { path: path(), why: text!("permission denied") },
@@ -343,13 +347,18 @@ fn credential_in_the_inputs_section(catalogue: &mut Catalogue) {
         StepInputsError::Refused(Refusal::Empty),
         StepInputsError::Download { site: text!("its server"), failure: Failure::NoTls },
         StepInputsError::Session(SessionError::NoSession),
-        StepInputsError::Expired { expired_on: text!("2024-02-29 11:34 UTC") },
-    ]);
+        expired(),
+    ];
+    catalogue.error(errors, |error| {
+        // Those stand under the heading of the session.
+        if is_of_session(&error) { Vec::new() } else { vec![error.to_string()] }
+    });
     catalogue.error(refusals(), |refusal| vec![StepInputsError::Refused(refusal).to_string()]);
     catalogue.error(failures(), |failure| {
         vec![StepInputsError::Download { site: text!("https://example.com"), failure }.to_string()]
     });
     catalogue.heading("The session in the inputs cannot be used");
+    catalogue.line(&expired());
     let damaged = || DamagedCookie::Cookie { number: 2, what: "its name is empty" };
     let errors = vec![
         SessionError::NoSession,
@@ -517,7 +526,12 @@ fn unverified_section(catalogue: &mut Catalogue) {
             Verification::unverified_for([reason].into_iter().chain(others).collect()).insist().err();
         alone.iter().chain(&strict).flat_map(Failed::lines).map(ToString::to_string).collect()
     });
-    for failure in failures() {
+    // What Apple's servers answer otherwise is judged, and no failure.
+    let is_of_the_way = |failure: &Failure| {
+        matches!(failure, Failure::NoTls | Failure::Untrusted(_))
+            || matches!(failure.kind(), FailureKind::Proxy(_) | FailureKind::Passing)
+    };
+    for failure in failures().into_iter().filter(is_of_the_way) {
         let reason = Unverified::NotAnswered { site: site(), failure };
         let strict = Verification::unverified_for(vec![reason]).insist().err();
         strict.iter().for_each(|failed| catalogue.line(failed.text()));
@@ -647,7 +661,7 @@ fn forms(source: &str) -> impl Iterator<Item = String> {
 /// A form for reading: `…` for each value.
 fn for_reading(form: &str) -> String {
     let pieces: Vec<_> = form.split(['{', '}']).step_by(2).collect();
-    pieces.join("…").trim_start_matches("- ").to_owned()
+    pieces.join("…").trim_start_matches("- ").trim().to_owned()
 }
 
 #[test]

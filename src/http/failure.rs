@@ -55,6 +55,8 @@ fn meaning(status: StatusCode) -> &'static str {
     }
 }
 
+const UNKNOWN_ISSUER: &str = "its issuer is unknown";
+
 /// What the libraries below say, in plain English. What is not listed is said in their words.
 const PLAIN: [(&str, &str); 21] = [
     ("Connection refused", "it refused the connection"),
@@ -73,8 +75,8 @@ const PLAIN: [(&str, &str); 21] = [
     ("timed out", "it took too long"),
     ("invalid HTTP version", "what came is not HTTP"),
     ("invalid HTTP", "what came is not HTTP"),
-    ("UnknownIssuer", "its issuer is unknown"),
-    ("CaUsedAsEndEntity", "its issuer is unknown"),
+    ("UnknownIssuer", UNKNOWN_ISSUER),
+    ("CaUsedAsEndEntity", UNKNOWN_ISSUER),
     ("certificate expired", "it has expired"),
     ("Expired", "it has expired"),
     ("not valid for name", "it is for another name"),
@@ -95,7 +97,7 @@ pub(crate) enum FailureKind {
     Passing,
     /// The server refused whoever asked.
     Access,
-    /// The machine does not trust the server's certificate.
+    /// The machine does not know who issued the server's certificate.
     Trust,
     /// The same question is answered in the same way.
     Lasting,
@@ -110,7 +112,7 @@ impl Failure {
             Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
                 FailureKind::Access
             }
-            Self::Untrusted(_) => FailureKind::Trust,
+            Self::Untrusted(why) if why.as_str() == UNKNOWN_ISSUER => FailureKind::Trust,
             _ => FailureKind::Lasting,
         }
     }

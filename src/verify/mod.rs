@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::apple::app_store_connect::ApiError;
 use crate::apple::token::CannotSign;
 use crate::credential::{AppleId, Credential, Found};
-use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
+use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::{Checks, Inputs};
 use crate::journal::Journal;
 use crate::redaction::text;
@@ -95,14 +95,14 @@ impl Unverified {
     /// What to do where it is an error; `None` where it says so itself.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::NotAnswered { failure: Failure::WrongProxy(_), .. } => {
+            Self::NotAnswered { failure, .. } if matches!(failure.kind(), FailureKind::Proxy(_)) => {
                 Some("Correct that variable, or clear it")
             }
-            Self::NotAnswered { failure: Failure::Untrusted(_), .. } => {
+            Self::NotAnswered { failure, .. } if failure.kind() == FailureKind::Trust => {
                 Some("Install that issuer's certificate on the machine, or set `verify` to yes")
             }
-            Self::NotAnswered { failure: Failure::NoTls, .. } => {
-                Some("Correct the proxy's settings on the machine, or set `verify` to yes")
+            Self::NotAnswered { failure: Failure::Untrusted(_) | Failure::NoTls, .. } => {
+                Some("Check the machine's clock and proxy settings, or set `verify` to yes")
             }
             Self::NotAnswered { .. } | Self::NotApples { .. } => Some(
                 "Apple refused nothing, so this may be an outage: run the build again, or set `verify` to yes",
@@ -131,11 +131,11 @@ impl Unverified {
         match self {
             Self::Forbidden { code, detail } => Some((
                 text!("Apple knows the key, but answered HTTP 403"),
-                text!("Apple's answer: {}: {}", code, detail),
+                text!("Apple's answer: {}: {}.", code, detail),
             )),
             Self::AppsHidden { code, detail } => Some((
                 text!("the key may not list apps, so its team cannot be asked for the one in `bundle_id`"),
-                text!("Apple's answer: {}: {}", code, detail),
+                text!("Apple's answer: {}: {}.", code, detail),
             )),
             _ => None,
         }
