@@ -40,8 +40,8 @@ execute() {
   set +e
   # shellcheck disable=SC2093 # goes on when it fails, by execfail
   exec "$1"
-  fail "The Step's binary $1 cannot be started on this system ($system)," \
-    "the shell's message stands above: is its folder mounted without the right to execute?"
+  fail "The Step's binary $1 does not start on this system ($system):" \
+    "the line above says why."
 }
 
 # --- Beside this file -------------------------------------------------------------
@@ -109,7 +109,7 @@ elif [ -f "$here/Cargo.toml" ]; then
   key=$sum
 else
   fail "There is no binary of this Step for $system beside step.sh that can be run (is it executable?)," \
-    "and no sources to build one from: put both into the Step's folder, or reference the Step by its git URL."
+    "and no source code to build one from: reference the Step by its git URL, not by a path."
 fi
 
 # --- Kept by an earlier run -------------------------------------------------------
@@ -438,8 +438,8 @@ done
 run_job build
 if [ "$status" != 0 ]; then
   cat "$half/log"
-  fail "The Step cannot be built with cargo for $system, its messages stand above." \
-    "The build needs Rust 1.88 or newer and a C compiler; a released version needs neither."
+  fail "The Step cannot be built with cargo for $system: cargo's messages are above." \
+    "Install Rust 1.88 or newer and a C compiler."
 fi
 mv "$half/target/release/$name" "$half/$name" || fail "The Step's binary cannot be stored in $cache: is the disk full?"
 sha256 <"$half/$name"

@@ -31,7 +31,7 @@ use crate::export::ExportError;
 use crate::fastlane::session::SessionError;
 use crate::files::FilesError;
 use crate::host::Host;
-use crate::http::Failure;
+use crate::http::{Failure, FailureKind};
 use crate::inputs::{Defect, Given, Inputs, Job};
 use crate::outputs::OutputsError;
 use crate::redaction::text;
@@ -308,11 +308,15 @@ fn failures() -> Vec<Failure> {
 fn credential_in_the_inputs_section(catalogue: &mut Catalogue) {
     catalogue.heading("The API key in the inputs cannot be used");
     let path = || text!("/keys/AuthKey_2X9R4HXF34.p8");
+    let expired = || StepInputsError::Expired { expired_on: text!("2024-02-29 11:34 UTC") };
     let folder = || text!("/keys");
+    let is_of_session = |error: &StepInputsError| {
+        matches!(error, StepInputsError::Session(_) | StepInputsError::Expired { .. })
+    };
     let names = || {
         text!("AuthKey_2X9R4HXF34.p8, AuthKey_AAAAAAAAA1.p8, AuthKey_AAAAAAAAA2.p8, AuthKey_AAAAAAAAA3.p8, …")
     };
-    catalogue.whole(vec![
+    let errors = vec![
         StepInputsError::NoFile { path: path() },
         StepInputsError::NoRegularFile { path: path() },
         StepInputsError::Unreadable { path: path(), why: text!("permission denied") },
@@ -343,13 +347,18 @@ fn credential_in_the_inputs_section(catalogue: &mut Catalogue) {
         StepInputsError::Refused(Refusal::Empty),
         StepInputsError::Download { site: text!("its server"), failure: Failure::NoTls },
         StepInputsError::Session(SessionError::NoSession),
-        StepInputsError::Expired { expired_on: text!("2024-02-29 11:34 UTC") },
-    ]);
+        expired(),
+    ];
+    catalogue.error(errors, |error| {
+        // Those stand under the heading of the session.
+        if is_of_session(&error) { Vec::new() } else { vec![error.to_string()] }
+    });
     catalogue.error(refusals(), |refusal| vec![StepInputsError::Refused(refusal).to_string()]);
     catalogue.error(failures(), |failure| {
         vec![StepInputsError::Download { site: text!("https://example.com"), failure }.to_string()]
     });
     catalogue.heading("The session in the inputs cannot be used");
+    catalogue.line(&expired());
     let damaged = || DamagedCookie::Cookie { number: 2, what: "its name is empty" };
     let errors = vec![
         SessionError::NoSession,
@@ -432,17 +441,25 @@ fn apple_section(catalogue: &mut Catalogue) {
         AccessDenied::Provisioning { key_id: key_id(), detail: forbidden() },
         AccessDenied::Admin { key_id: key_id(), detail: forbidden() },
     ]);
-    let teams = || text!("Example Ltd (7), Example GmbH (118573544)");
-    catalogue.whole(vec![NoSuchTeam::NotAMember { wanted: text!("8"), teams: teams() }]);
+    let teams = || {
+        text!(
+            "Example Ltd (118573541), Example GmbH (118573542), Example Inc. (118573543), Example AG (118573544), Example BV (118573545) and 3 more"
+        )
+    };
+    catalogue.whole(vec![NoSuchTeam::NotAMember { wanted: text!("118573549"), teams: teams() }]);
     catalogue.whole(vec![
         VerifyError::Key(KeyRefused::Team { key_id: key_id() }),
         VerifyError::App(no_app(Mistake::OtherTeam)),
         VerifyError::Access(AccessDenied::Individual { key_id: key_id() }),
         VerifyError::Session(SessionRefused::Pasted("HTTP 401")),
-        VerifyError::Team(NoSuchTeam::NotAMember { wanted: text!("8"), teams: teams() }),
+        VerifyError::Team(NoSuchTeam::NotAMember { wanted: text!("118573549"), teams: teams() }),
         VerifyError::CannotSign(CannotSign::Key),
     ]);
     unverified_section(catalogue);
+}
+
+fn refused(refusal: &SessionRefused) -> Unverified {
+    Unverified::SessionRefused { what: refusal.what(), remedy: refusal.remedy() }
 }
 
 /// What Apple says of a role that is too low.
@@ -454,7 +471,9 @@ fn no_app(mistake: Mistake) -> NoSuchApp {
     NoSuchApp::App {
         key_id: text!("2X9R4HXF34"),
         bundle_id: text!("com.example.app"),
-        others: text!(", only com.example.apps, com.example.shop"),
+        others: text!(
+            " The nearest of its 212 apps: com.example.apps, com.example.shop, com.example.shops, com.example.store, com.example.stores."
+        ),
         mistake,
     }
 }
@@ -462,7 +481,11 @@ fn no_app(mistake: Mistake) -> NoSuchApp {
 fn apps_section(catalogue: &mut Catalogue) {
     let key_id = || text!("2X9R4HXF34");
     let bundle_id = || text!("com.example.app");
-    let others = || text!(", only com.example.apps, com.example.shop");
+    let others = || {
+        text!(
+            ", only (of 212): com.example.apps, com.example.shop, com.example.shops, com.example.store, com.example.stores"
+        )
+    };
     let mistakes =
         vec![Mistake::OtherTeam, Mistake::NoRecord, Mistake::NotRegistered, Mistake::Slip, Mistake::Unclear];
     catalogue.error(mistakes, |mistake| vec![no_app(mistake).to_string()]);
@@ -472,13 +495,15 @@ fn apps_section(catalogue: &mut Catalogue) {
         NoSuchApp::BundleId {
             key_id: key_id(),
             bundle_id: bundle_id(),
-            others: others(),
+            others: text!(
+                " The nearest of its 212 bundle IDs: com.example.apps, com.example.shop, com.example.shops, com.example.store, com.example.stores."
+            ),
             mistake: Mistake::NotRegistered,
         },
     ]);
 }
 
-/// Each as the warning that it is, and as the error that `verify: strict` makes of it.
+/// Each as the error that `verify: strict` makes of it, alone and with two more.
 fn unverified_section(catalogue: &mut Catalogue) {
     catalogue.heading("The credential is not verified");
     let site = || text!("https://api.appstoreconnect.apple.com");
@@ -492,16 +517,29 @@ fn unverified_section(catalogue: &mut Catalogue) {
         Unverified::NeedsApiKey { inputs: text!("`bundle_id` and `required_access`") },
         Unverified::NoSession,
         Unverified::NoCookie { site: text!("https://appstoreconnect.apple.com") },
-        Unverified::SessionRefused(text!(
-            "Apple no longer accepts the session of the connected Apple ID (HTTP 401)"
-        )),
+        refused(&SessionRefused::Connected("HTTP 401")),
     ];
     catalogue.error(reasons, |reason| {
-        let warning = format!("Not verified, and the build goes on: {reason}.");
-        let strict = Verification::unverified_for(reason).insist().err();
-        let lines = strict.iter().flat_map(Failed::lines).map(ToString::to_string);
-        [warning].into_iter().chain(lines).collect()
+        let others = [Unverified::NoSession, Unverified::AgreementMissing];
+        let alone = Verification::unverified_for(vec![reason.clone()]).insist().err();
+        let strict =
+            Verification::unverified_for([reason].into_iter().chain(others).collect()).insist().err();
+        alone.iter().chain(&strict).flat_map(Failed::lines).map(ToString::to_string).collect()
     });
+    // What Apple's servers answer otherwise is judged, and no failure.
+    let is_of_the_way = |failure: &Failure| {
+        matches!(failure, Failure::NoTls | Failure::Untrusted(_))
+            || matches!(failure.kind(), FailureKind::Proxy(_) | FailureKind::Passing)
+    };
+    for failure in failures().into_iter().filter(is_of_the_way) {
+        let reason = Unverified::NotAnswered { site: site(), failure };
+        let strict = Verification::unverified_for(vec![reason]).insist().err();
+        strict.iter().for_each(|failed| catalogue.line(failed.text()));
+    }
+}
+
+/// What is said beside an export.
+fn warnings(catalogue: &mut Catalogue) {
     catalogue.whole(vec![
         NotWritten::NoService,
         NotWritten::BadToken,
@@ -623,7 +661,7 @@ fn forms(source: &str) -> impl Iterator<Item = String> {
 /// A form for reading: `…` for each value.
 fn for_reading(form: &str) -> String {
     let pieces: Vec<_> = form.split(['{', '}']).step_by(2).collect();
-    pieces.join("…").trim_start_matches("- ").to_owned()
+    pieces.join("…").trim_start_matches("- ").trim().to_owned()
 }
 
 #[test]
@@ -638,6 +676,7 @@ fn every_error_is_in_the_catalogue_and_has_at_most_45_words() -> Result {
     run_section(&mut catalogue);
 
     catalogue.heading("What else is said");
+    warnings(&mut catalogue);
     let trial = vec![
         Trial::Unauthorized { skew: None },
         Trial::NotAnswered(Failure::NoTls),
@@ -650,15 +689,12 @@ fn every_error_is_in_the_catalogue_and_has_at_most_45_words() -> Result {
     });
     let mut files = BTreeMap::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files)?;
-    for (path, source) in &files {
+    for source in files.values() {
         for form in forms(source) {
             let line = for_reading(&form);
             let is_sentence = line.split_whitespace().filter(|word| *word != "…").count() >= LEAST_WORDS;
-            let is_reason = path.to_string_lossy().contains("/verify/") && !line.ends_with(['.', ':']);
-            match () {
-                () if !is_sentence || catalogue.has(&form) => {}
-                () if is_reason => catalogue.line(&format!("Not verified, and the build goes on: {line}.")),
-                () => catalogue.line(&line),
+            if is_sentence && !catalogue.has(&form) {
+                catalogue.line(&line);
             }
         }
     }

@@ -17,7 +17,7 @@ sentences! {
     /// Why nothing was exported.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum ExportError {
-        #[error("There is no place for the outputs: {STORE_VARIABLE} is not set and envman is not on the PATH, as both are under the Bitrise CLI. To try the Step without it, set {STORE_VARIABLE} to the path of a new file.")]
+        #[error("There is no place for the outputs: {STORE_VARIABLE} is not set, and envman is not on the PATH. Run the Step with the Bitrise CLI, which sets both, or set {STORE_VARIABLE} to a new file's path.")]
         NoEnvstore,
         #[error("The outputs cannot be exported: {0}.")]
         TooLarge(#[from] TooLarge),
@@ -29,7 +29,7 @@ sentences! {
         Oversize { path: Text },
         #[error("What {STORE_VARIABLE} names ({path}) is not a regular file, so it is not an envstore: set that variable to the path of a file.")]
         NotRegular { path: Text },
-        #[error("The file that {STORE_VARIABLE} names ({path}) is not in the form that envman writes, and {error}: restore or delete that file.")]
+        #[error("The file {path} ({STORE_VARIABLE}) is not in the form that envman writes, and {error}. An earlier step may have changed it: correct that step, then run the build again.")]
         UnknownForm { path: Text, error: AddError },
         #[error("The outputs cannot be exported: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
         Envman(AddError),

@@ -24,6 +24,7 @@ mod rcodesign;
 pub mod redaction;
 mod regular_file;
 mod remedies;
+pub use remedies::ISSUES;
 mod report;
 pub mod signals;
 pub mod source;
@@ -48,7 +49,7 @@ sentences! {
     /// Why a run fails, beside what its parts say.
     #[derive(Debug, thiserror::Error)]
     enum RunError {
-        #[error("The Step was stopped by {0}, and exported nothing: run the build again, or raise its time limit.")]
+        #[error("The Step was stopped from outside ({0}), and exported nothing. If nobody stopped the build, raise the Step's `timeout` in the workflow, or run the build again.")]
         Stopped(&'static str),
         #[error("`export_token` is yes, but only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key.")]
         TokenOfAppleId,

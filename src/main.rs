@@ -12,7 +12,7 @@ use apple_services_connection::bitrise::build_log;
 use apple_services_connection::host::Host;
 use apple_services_connection::redaction::Failed;
 use apple_services_connection::signals::Stop;
-use apple_services_connection::{redaction, text};
+use apple_services_connection::{ISSUES, redaction, text};
 
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
@@ -36,8 +36,9 @@ fn main() -> ExitCode {
             |place| text!("line {} of {}", place.line(), redaction::source_file(place)),
         );
         build_log::error(&text!(
-            "The Step has a defect ({}), and exported nothing: please report it with this line.",
-            place
+            "The Step has a defect ({}), and exported nothing. Please report this line at {}.",
+            place,
+            ISSUES
         ));
     }));
     // A panic inside ends the run like any error; what it says was said by the hook.

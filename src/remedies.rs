@@ -1,16 +1,11 @@
-//! What to do, where more than one part of the Step says it. Each ends a sentence.
+//! What to do, where more than one part of the Step says it. Each ends a sentence, or is one without its full stop.
 
-macro_rules! key_settings {
-    () => {
-        "Workspace settings > Integrations > App Store Connect"
-    };
-}
+/// Where a defect of the Step is reported.
+pub const ISSUES: &str = "https://github.com/bitrise-steplib/steps-apple-services-connection/issues";
 
-/// Where an API key is connected on Bitrise.
-pub(crate) const KEY_SETTINGS: &str = key_settings!();
-
-/// About a connected API key that is of no use.
-pub(crate) const RECONNECT: &str = concat!("connect the API key again on Bitrise (", key_settings!(), ")");
+/// About a connected API key that is of no use, as a sentence of its own: a key that is added again
+/// is another one to the project.
+pub(crate) const RECONNECT: &str = "Add the right key in Workspace settings > Integrations > App Store Connect, then select it in Project settings > Integrations > Stores";
 
 /// About a connected Apple ID whose session is of no use.
 pub(crate) const RE_AUTHENTICATE: &str =

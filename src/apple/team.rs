@@ -21,11 +21,11 @@ sentences! {
     pub enum WrongTeam {
         #[error("is not a team ID: use the 10 upper-case letters and digits in developer.apple.com > Account > Membership details")]
         NoTeamId,
-        #[error("is a number, as teams have it in App Store Connect: put it into `itc_team_id`, and here the 10 upper-case letters and digits of the team ID")]
+        #[error("is a number, so it is the team's number in App Store Connect: move it to `itc_team_id`, and set `team_id` to the 10 letters and digits in developer.apple.com > Account > Membership details")]
         ProviderAsTeamId,
         #[error("is not a number: use the one that the team has in App Store Connect, such as 118573544")]
         NoProviderId,
-        #[error("is a team ID of the developer portal: put it into `team_id`, and here the number that the team has in App Store Connect")]
+        #[error("is a team ID of the developer portal: move it to `team_id`, and set `itc_team_id` to the team's number in App Store Connect")]
         TeamAsProviderId,
     }
 }

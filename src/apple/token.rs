@@ -13,6 +13,7 @@ use zeroize::Zeroize as _;
 
 use crate::apple::api_key::{ApiKey, Owner};
 use crate::redaction::sentences;
+use crate::remedies::ISSUES;
 
 /// Apple refuses a token that was issued in its future; clocks differ by seconds.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
@@ -38,7 +39,7 @@ sentences! {
     /// The key could not sign, although it was proven fit: a defect of the crypto library.
     #[derive(Debug, Clone, Copy, thiserror::Error)]
     pub(crate) enum CannotSign {
-        #[error("The API key cannot sign a token: create a new key in App Store Connect > Users and Access > Integrations.")]
+        #[error("The Step has a defect: it cannot sign a token with the API key. The key itself is not at fault. Please report this line at {ISSUES}.")]
         Key,
     }
 }

@@ -40,9 +40,9 @@ sentences! {
     /// Outputs that would go over a limit of envman, which would then fail the build.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum TooLarge {
-        #[error("the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
+        #[error("the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: in a Script step before this one, raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
         Value { key: &'static str, kib: u64, limit: i64 },
-        #[error("with {key}, all outputs so far have {kib} KiB, and envman takes at most {limit} KiB: raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
+        #[error("with {key}, all outputs so far have {kib} KiB, and envman takes at most {limit} KiB: in a Script step before this one, raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
         List { key: &'static str, kib: u64, limit: i64 },
     }
 }

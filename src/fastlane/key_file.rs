@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::apple::api_key::{ApiKey, IssuerId};
-use crate::apple::private_key::strip_wrapping;
+use crate::apple::private_key::{decode_base64, strip_wrapping};
 
 /// What such a file says. Any of it may be something that a person put into the wrong place.
 #[derive(Debug, Deserialize)]
@@ -25,9 +25,17 @@ pub(crate) struct KeyFile {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NoKeyFile;
 
-/// Reads a text that is fastlane's key file. `None`: it is something else.
+/// Reads a text that is fastlane's key file, or base64 of it. `None`: it is something else.
 pub(crate) fn read(bytes: &[u8]) -> Option<Result<KeyFile, NoKeyFile>> {
     let text = strip_wrapping(std::str::from_utf8(bytes).ok()?);
+    if text.starts_with('{') {
+        return from_json(text);
+    }
+    let decoded = decode_base64(text).ok()?;
+    from_json(strip_wrapping(std::str::from_utf8(&decoded).ok()?))
+}
+
+fn from_json(text: &str) -> Option<Result<KeyFile, NoKeyFile>> {
     let is_meant = text.starts_with('{') && text.contains("\"key_id\"");
     is_meant.then(|| serde_json::from_str(text).map_err(|_| NoKeyFile))
 }

@@ -23,7 +23,7 @@ sentences! {
         Timeout(Duration),
         #[error("did not answer within the {} seconds that a run waits for all servers together", .0.as_secs())]
         RunTimeout(Duration),
-        #[error("could not be asked, since the variable {0} is not the address of an HTTP proxy: correct or clear it")]
+        #[error("could not be asked, since the variable {0} does not hold the address of an HTTP proxy")]
         WrongProxy(&'static str),
         #[error("did not finish its answer ({0})")]
         BrokenOff(Text),
@@ -47,13 +47,15 @@ sentences! {
 fn meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300..=399 => " (a redirect that is not followed)",
-        401 | 403 => " (no access: an expired or wrong link or token)",
+        401 | 403 => " (no access)",
         404 | 410 => " (not found)",
         429 => " (too many requests)",
         500..=599 => " (an error of that server)",
         _ => "",
     }
 }
+
+const UNKNOWN_ISSUER: &str = "its issuer is unknown";
 
 /// What the libraries below say, in plain English. What is not listed is said in their words.
 const PLAIN: [(&str, &str); 21] = [
@@ -73,8 +75,8 @@ const PLAIN: [(&str, &str); 21] = [
     ("timed out", "it took too long"),
     ("invalid HTTP version", "what came is not HTTP"),
     ("invalid HTTP", "what came is not HTTP"),
-    ("UnknownIssuer", "its issuer is unknown"),
-    ("CaUsedAsEndEntity", "its issuer is unknown"),
+    ("UnknownIssuer", UNKNOWN_ISSUER),
+    ("CaUsedAsEndEntity", UNKNOWN_ISSUER),
     ("certificate expired", "it has expired"),
     ("Expired", "it has expired"),
     ("not valid for name", "it is for another name"),
@@ -86,7 +88,43 @@ fn plain(cause: Text) -> Text {
     known.map_or(cause, |(_, plain)| text!("{}", *plain))
 }
 
+/// What can be done about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// The variable holds no address of a proxy.
+    Proxy(&'static str),
+    /// The same question may be answered later.
+    Passing,
+    /// The server refused whoever asked.
+    Access,
+    /// The machine does not know who issued the server's certificate.
+    Trust,
+    /// The same question is answered in the same way.
+    Lasting,
+}
+
 impl Failure {
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Self::WrongProxy(variable) => FailureKind::Proxy(variable),
+            Self::RunTimeout(_) => FailureKind::Passing,
+            failure if failure.is_transient() => FailureKind::Passing,
+            Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
+                FailureKind::Access
+            }
+            Self::Untrusted(why) if why.as_str() == UNKNOWN_ISSUER => FailureKind::Trust,
+            _ => FailureKind::Lasting,
+        }
+    }
+
+    /// Completes a sentence that says what is not possible with such a proxy.
+    pub(crate) fn proxy_sentence(variable: &'static str) -> Text {
+        text!(
+            ", since the variable {} does not hold the address of an HTTP proxy: correct that variable, or clear it.",
+            variable
+        )
+    }
+
     pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
         // The URL can hold a signature.
         let error = error.without_url();

@@ -31,8 +31,8 @@ use host_name::Resolver;
 use redirect::follow;
 use retry::backoff;
 
-pub(crate) use failure::Failure;
 pub(crate) use failure::TryError;
+pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use loopback::is_loopback;
 pub(crate) use retry::{Deadline, OnLongerPause, RetryPolicy};
 

@@ -31,7 +31,7 @@ pub(super) fn no_choice(value: &str, input: &Declared<'_>) -> Text {
     if input.value_options.iter().any(|option| is_slip(value, option)) {
         text!("is \"{}\": use one of {}", redaction::checked(value, is_word), expected)
     } else {
-        text!("has a value that it cannot have: use one of {}", expected)
+        text!("has an unknown value: use one of {}", expected)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::host::Host;
 use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
+use crate::remedies::ISSUES;
 
 /// Leading and trailing blanks of this one are kept: they can be part of a password.
 const UNTRIMMED: &str = "password";
@@ -20,9 +21,9 @@ sentences! {
     /// What only a defect of this program can cause.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum Defect {
-        #[error("The Step has a defect: its own step.yml cannot be read. Please report this line.")]
+        #[error("The Step has a defect: its own step.yml cannot be read. Please report this line at {ISSUES}.")]
         StepYml,
-        #[error("The Step has a defect: its inputs are not those of step.yml ({0}). Please report this line.")]
+        #[error("The Step has a defect: its inputs are not those of step.yml ({0}). Please report this line at {ISSUES}.")]
         Fields(Text),
     }
 }

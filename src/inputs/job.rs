@@ -179,7 +179,7 @@ impl Fields {
     ) -> Option<ApiKeyInputs> {
         if !self.api_key_path.is_set() {
             problems
-                .add("api_key_path", text!("is empty: set it to the path, URL or text of AuthKey_<ID>.p8"));
+                .add("api_key_path", text!("is empty, or the variable in it is empty or misspelled: set it to the path, URL or text of AuthKey_<ID>.p8"));
         }
         let location = self.api_key_path.take("api_key_path", problems);
         let file_name = location.as_ref().and_then(TypedLocation::file_name);
@@ -193,7 +193,7 @@ impl Fields {
             && file_name.is_none()
             && !self.api_key_id.is_set()
         {
-            problems.add("api_key_id", text!("is empty, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
+            problems.add("api_key_id", text!("is empty, or the variable in it is empty or misspelled, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
         }
         let is_named_individual = matches!(file_name, Some(KeyFileName::Individual(_)));
         let is_individual = self.api_key_type == KeyType::Individual;
@@ -211,7 +211,7 @@ impl Fields {
             ),
             false if !is_individual && !location.as_ref().is_some_and(TypedLocation::may_be_json) => problems.add(
                 "api_issuer",
-                text!("is empty: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
+                text!("is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
             ),
             _ => {}
         }
@@ -239,9 +239,9 @@ impl Fields {
         if !self.apple_id.is_set() {
             let log_in = names(&groups.apple_id_secrets);
             problems.add("apple_id", if groups.apple_id_secrets == ["app_password"] {
-                text!("is empty, and {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", log_in)
+                text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", log_in)
             } else {
-                text!("is empty, and {} needs it: set it to the e-mail address of the Apple ID", log_in)
+                text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID", log_in)
             });
         }
         if groups.apple_id_secrets.is_empty() {

@@ -10,6 +10,7 @@ use super::field::InputValue;
 use crate::apple::api_key::{KeyFileName, is_usual_key_id, is_uuid};
 use crate::apple::key_text::is_key_text;
 use crate::apple::private_key::strip_wrapping;
+use crate::fastlane::key_file;
 use crate::http::is_loopback;
 use crate::redaction::text;
 use crate::redaction::{self, Text, is_path_like, may_hold_secret};
@@ -98,7 +99,10 @@ impl TypedLocation {
         match self {
             Self::Url(url) => is_json(url.path()),
             Self::File(path) => path.file_names().any(is_json),
-            Self::Text(text) => strip_wrapping(text.expose_secret()).starts_with('{'),
+            Self::Text(text) => {
+                let text = strip_wrapping(text.expose_secret());
+                text.starts_with('{') || key_file::read(text.as_bytes()).is_some()
+            }
         }
     }
 }

@@ -278,6 +278,15 @@ fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
     }
 }
 
+/// ``"`api_key_id` and `api_issuer` are"``
+fn are(inputs: &[&'static str]) -> Text {
+    match inputs.split_last() {
+        Some((last, [])) => text!("`{}` is", *last),
+        Some((last, others)) => text!("{} and `{}` are", crate::inputs::names(others), *last),
+        None => text!(""),
+    }
+}
+
 /// What to set up when there is no credential, and where. `other_connected`: what is connected
 /// although the toggle asks for the other kind.
 #[must_use]
@@ -286,8 +295,8 @@ pub(crate) fn missing(inputs: &Inputs, other_connected: Option<Kind>) -> Text {
     const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !inputs.without_secrets.is_empty() {
         return text!(
-            "No secret is in the inputs, only {}. Pull-request builds do not see Secrets unless they are exposed: run this build for a branch, expose the Secrets, or set `if_missing` to skip.",
-            crate::inputs::names(&inputs.without_secrets)
+            "{} set, but no key or password is: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
+            are(&inputs.without_secrets)
         );
     }
     match (inputs.connection, other_connected) {
@@ -300,14 +309,17 @@ pub(crate) fn missing(inputs: &Inputs, other_connected: Option<Kind>) -> Text {
             KEY
         ),
         (Toggle::ApiKey, None) => {
-            text!("No API key is connected to this project: {}, or set `connection` to another value.", KEY)
+            text!(
+                "No API key is connected to this project: {}, or set `connection` to off and give the key in the inputs.",
+                KEY
+            )
         }
         (Toggle::AppleId, Some(_)) => text!(
             "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use that, set `connection` to api_key. Otherwise {}.",
             APPLE_ID
         ),
         (Toggle::AppleId, None) => text!(
-            "No Apple ID is connected to this project: {}, or set `connection` to another value.",
+            "No Apple ID is connected to this project: {}, or set `connection` to off and give the Apple ID in the inputs.",
             APPLE_ID
         ),
         (Toggle::Off, _) => text!(

@@ -15,14 +15,18 @@ use crate::apple::session::{Session, SessionUse};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
 use crate::clock::{self, parse_instant};
 use crate::credential::{AppleId, Kind};
-use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
+use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{Build, BuildLocation};
 use crate::journal::Journal;
+use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
 use crate::regular_file::{self, ReadError};
 use crate::remedies::{RE_AUTHENTICATE, RECONNECT};
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
+
+/// What is possible without the connection.
+const USE_INPUTS: &str = "set `connection` to off and give the credential in the inputs";
 
 sentences! {
     /// Why the connection gives no credential although one may be there.
@@ -34,30 +38,52 @@ sentences! {
         NoToken,
         #[error("`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
         BadToken,
-        #[error("The connection cannot be read: {site} {failure}. Run the build again, or give the credential in the inputs.")]
+        #[error("The connection cannot be read{}", not_fetched(.site, .failure))]
         Fetch { site: Text, failure: Failure },
         #[error("The connection cannot be read from the file in `build_url` ({path}: {why}): correct `build_url`.")]
         File { path: Text, why: Text },
         #[error("The file in `build_url` ({path}) is larger than 4 MiB, so it is not a connection: correct `build_url`.")]
         FileTooLarge { path: Text },
-        #[error("The connection cannot be read: Bitrise answered {0}. Run the build again, or give the credential in the inputs.")]
+        #[error("The connection cannot be read: Bitrise answered {0}. Run the build again, or {USE_INPUTS}.")]
         Malformed(Malformed),
         #[error("The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file.")]
         MalformedFile { path: Text, error: Malformed },
-        #[error("The connected API key is incomplete: {0} is empty. To fix it, {RECONNECT}.")]
+        #[error("The connected API key is incomplete: {0} is empty. {RECONNECT}.")]
         Incomplete(&'static str),
-        #[error("The connected API key is wrong: its {field} {problem}. To fix it, {RECONNECT}.")]
+        #[error("The connected API key's {field} {problem}. {RECONNECT}.")]
         WrongField { field: &'static str, problem: WrongField },
-        #[error("The connected private key {0}. To fix it, {RECONNECT}.")]
+        #[error("The connected private key {0}. {RECONNECT}.")]
         Refused(#[from] Refusal),
         #[error("The session of the connected Apple ID {0}. To fix it, {RE_AUTHENTICATE}.")]
         Session(#[from] DamagedCookie),
         #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
         Expired { on: Text, ago: Text },
-        #[error("The expiry date of the connected Apple ID cannot be read. To fix it, {RE_AUTHENTICATE}.")]
+        #[error("The date when the session of the connected Apple ID ends cannot be read. To fix it, {RE_AUTHENTICATE}.")]
         NoDate,
         #[error("The connected Apple ID has neither password nor session nor app-specific password. To fix it, {RE_AUTHENTICATE}.")]
         NoLogin,
+    }
+}
+
+/// Completes a sentence that begins with "The connection cannot be read".
+fn not_fetched(site: &Text, failure: &Failure) -> Text {
+    match failure.kind() {
+        FailureKind::Proxy(variable) => text!("{}", Failure::proxy_sentence(variable)),
+        FailureKind::Passing => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
+        FailureKind::Trust => {
+            text!(
+                ": {} {}. Install that issuer's certificate on the machine, or {}.",
+                site,
+                failure,
+                USE_INPUTS
+            )
+        }
+        FailureKind::Access | FailureKind::Lasting => text!(
+            ": {} {}. Leave `build_url` and `build_api_token` at their defaults, or {}.",
+            site,
+            failure,
+            USE_INPUTS
+        ),
     }
 }
 

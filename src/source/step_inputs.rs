@@ -15,7 +15,7 @@ use crate::clock;
 use crate::credential::{AppleId, Credential};
 use crate::fastlane::key_file::{self, KeyFile, NoKeyFile};
 use crate::fastlane::session::{self, SessionError};
-use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
+use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
 use crate::inputs::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::journal::Journal;
 use crate::redaction::text;
@@ -35,9 +35,9 @@ sentences! {
         NoKeyInFolder { path: Text },
         #[error("`api_key_path` is a folder with {count} keys in it ({names}): give the path of the one to use, or set `api_key_id`.")]
         SeveralInFolder { count: usize, names: Text },
-        #[error("`api_key_id` is empty, and neither the name nor the content of `api_key_path` says it: set `api_key_id` to the key ID.")]
+        #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` says it: set `api_key_id` to the key ID.")]
         NoKeyId,
-        #[error("`api_issuer` is empty: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
+        #[error("`api_issuer` is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
         NoIssuerId,
         #[error("The JSON in `api_key_path` is not an API key file of fastlane, which has the texts `key_id`, `issuer_id` and `key`: copy the file again, or give AuthKey_<ID>.p8.")]
         NoKeyFile,
@@ -49,12 +49,30 @@ sentences! {
         NoRegularFile { path: Text },
         #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
         Unreadable { path: Text, why: Text },
-        #[error("The private key in `api_key_path` cannot be downloaded: {site} {failure}. Check the link, or give the key's text in `api_key_path`.")]
+        #[error("The private key in `api_key_path` cannot be downloaded{}", not_downloaded(.site, .failure))]
         Download { site: Text, failure: Failure },
         #[error("`fastlane_session` {}: {}.", .0, .0.remedy())]
         Session(#[from] SessionError),
         #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
         Expired { expired_on: Text },
+    }
+}
+
+/// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
+fn not_downloaded(site: &Text, failure: &Failure) -> Text {
+    match failure.kind() {
+        FailureKind::Proxy(variable) => text!("{}", Failure::proxy_sentence(variable)),
+        FailureKind::Passing => {
+            text!(": {} {}. Run the build again, or put the key's text into `api_key_path`.", site, failure)
+        }
+        FailureKind::Access => text!(
+            ": {} {}. The link may have expired: put a new one, or the key's text, into `api_key_path`.",
+            site,
+            failure
+        ),
+        FailureKind::Trust | FailureKind::Lasting => {
+            text!(": {} {}. Check the link in `api_key_path`, or put the key's text there.", site, failure)
+        }
     }
 }
 

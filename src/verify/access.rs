@@ -18,9 +18,9 @@ sentences! {
     pub(crate) enum AccessDenied {
         #[error("The API key {key_id} is an individual key, which cannot provision, and `required_access` asks for provisioning: use a team's key, or take provisioning out of `required_access`.")]
         Individual { key_id: Text },
-        #[error("The API key {key_id} may not see certificates, as `required_access` demands: use one with the role App Manager or Admin, from Users and Access > Integrations. Apple said: {detail}.")]
+        #[error("`required_access` asks for provisioning, but the API key {key_id} may not see certificates: use a key with the role App Manager or Admin, from Users and Access > Integrations. Apple said: {detail}.")]
         Provisioning { key_id: Text, detail: Text },
-        #[error("The API key {key_id} is not an Admin's, as `required_access` demands: use one with the role Admin, from Users and Access > Integrations. Apple said: {detail}.")]
+        #[error("`required_access` asks for admin, but the API key {key_id} does not have the role Admin: use one that has it, from Users and Access > Integrations. Apple said: {detail}.")]
         Admin { key_id: Text, detail: Text },
     }
 }

@@ -1,6 +1,6 @@
 //! Does the credential's team have the app that the build is for?
 
-use crate::apple::api_key::Owner;
+use crate::apple::api_key::{ApiKey, Owner};
 use crate::apple::app::BundleId;
 use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS, PAGE};
 use crate::journal::Journal;
@@ -17,11 +17,11 @@ sentences! {
     /// The key is good, but its team does not have the app.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchApp {
-        #[error("The API key {key_id} is good, but its team has no app {bundle_id}{others}. {mistake}.")]
+        #[error("The API key {key_id} is good, but its team has no app {bundle_id}.{others} {mistake}.")]
         App { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
-        #[error("The individual API key {key_id} is good, but it sees no app {bundle_id}{others}. It sees only its owner's apps: give the owner access to the app in Users and Access, or use a team's key.")]
+        #[error("The individual API key {key_id} does not see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team's key.")]
         OwnersApp { key_id: Text, bundle_id: Text, others: Text },
-        #[error("The API key {key_id} is good, but the bundle ID {bundle_id} is not registered in its team{others}. {mistake}.")]
+        #[error("The API key {key_id} is good, but its team has not registered {bundle_id}.{others} {mistake}.")]
         BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
     }
 }
@@ -34,9 +34,9 @@ sentences! {
         OtherTeam,
         #[error("This looks like an app without a record: create it in App Store Connect > Apps")]
         NoRecord,
-        #[error("This looks like an identifier that was never registered: add it in developer.apple.com > Account > Identifiers")]
+        #[error("Register it in developer.apple.com > Account > Identifiers")]
         NotRegistered,
-        #[error("This looks like a slip in `bundle_id`: correct it")]
+        #[error("`bundle_id` looks misspelled: correct it")]
         Slip,
         #[error("Either the app was never registered there, or this is another team's key: create the app, or use another key")]
         Unclear,
@@ -142,12 +142,7 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
         .take(NAMED)
         .map(|app| redaction::named_by_service(&app.attributes.bundle_id, 100))
         .collect();
-    let others = match total {
-        0 => text!(""),
-        1 => text!(", only {}", Text::join(&named, ", ")),
-        _ if total <= named.len() => text!(", only these {}: {}", total, Text::join(&named, ", ")),
-        _ => text!(", and of its {} the nearest are {}", total, Text::join(&named, ", ")),
-    };
+    let others = others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let nearest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
     let mistake = |if_new| mistake(&wanted, nearest.as_deref(), if_new);
@@ -158,6 +153,20 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
         }
         Owner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake: mistake(Mistake::NoRecord) },
     })
+}
+
+/// What there is instead, as the sentence for this kind of key goes on.
+fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
+    let names = Text::join(named, ", ");
+    let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
+    match (&key.owner, total) {
+        (_, 0) => text!(""),
+        (Owner::Individual, _) if total <= named.len() => text!(", only {}", names),
+        (Owner::Individual, _) => text!(", only (of {}): {}", total, names),
+        (Owner::Team(_), 1) => text!(" Its only {}: {}.", one, names),
+        (Owner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, names),
+        (Owner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, names),
+    }
 }
 
 /// `if_new`: what it is when the team has other apps of the same vendor.

@@ -19,7 +19,7 @@ use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::remedies::KEY_SETTINGS;
+use crate::remedies::RECONNECT;
 
 /// Long enough for a slow answer, and for a clock that is a little off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -39,7 +39,7 @@ sentences! {
         Individual { key_id: Text },
         #[error("Apple refused the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not match.")]
         OtherName { key_id: Text, in_name: Text },
-        #[error("Apple refused the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise ({KEY_SETTINGS}).")]
+        #[error("Apple refused the connected API key {key_id} (HTTP 401). It was revoked, is of another kind, or its parts do not match. {RECONNECT}.")]
         Connected { key_id: Text },
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::apple::app_store_connect::ApiError;
 use crate::apple::token::CannotSign;
 use crate::credential::{AppleId, Credential, Found};
-use crate::http::{Deadline, Failure, Http, OnLongerPause, RetryPolicy};
+use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, RetryPolicy};
 use crate::inputs::{Checks, Inputs};
 use crate::journal::Journal;
 use crate::redaction::text;
@@ -69,12 +69,12 @@ sentences! {
         AppsHidden { code: Text, detail: Text },
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
         NeedsApiKey { inputs: Text },
-        #[error("an Apple ID without a session cannot be checked without logging in")]
+        #[error("an Apple ID can only be checked with a session")]
         NoSession,
         #[error("the session holds no cookie for {site}, so Apple cannot be asked about it")]
         NoCookie { site: Text },
-        #[error("{0}")]
-        SessionRefused(Text),
+        #[error("{what}")]
+        SessionRefused { what: Text, remedy: &'static str },
     }
 }
 
@@ -95,12 +95,49 @@ impl Unverified {
     /// What to do where it is an error; `None` where it says so itself.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
+            Self::NotAnswered { failure, .. } if matches!(failure.kind(), FailureKind::Proxy(_)) => {
+                Some("Correct that variable, or clear it")
+            }
+            Self::NotAnswered { failure, .. } if failure.kind() == FailureKind::Trust => {
+                Some("Install that issuer's certificate on the machine, or set `verify` to yes")
+            }
+            Self::NotAnswered { failure: Failure::Untrusted(_) | Failure::NoTls, .. } => {
+                Some("Check the machine's clock and proxy settings, or set `verify` to yes")
+            }
             Self::NotAnswered { .. } | Self::NotApples { .. } => Some(
                 "Apple refused nothing, so this may be an outage: run the build again, or set `verify` to yes",
             ),
             Self::AgreementMissing => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
-            _ => Some("Correct that, or set `verify` to yes"),
+            Self::Forbidden { .. } => Some("Use a key with a higher role, or set `verify` to yes"),
+            Self::AppsHidden { .. } => Some("Use a key that may, or clear `bundle_id`"),
+            Self::NoSession => Some("Set `fastlane_session`, or set `verify` to yes"),
+            Self::NoCookie { .. } => Some("Renew the session, or set `verify` to yes"),
+            Self::SessionRefused { remedy, .. } => Some(remedy),
+        }
+    }
+
+    /// The reason with its remedy, in red.
+    fn in_red(&self, reason: &Text) -> Text {
+        match (self, self.remedy()) {
+            (Self::SessionRefused { .. }, Some(remedy)) => text!("{}: {}.", reason, remedy),
+            (_, Some(remedy)) => text!("{}. {}.", reason, remedy),
+            (_, None) => text!("{}.", reason),
+        }
+    }
+
+    /// The reason without Apple's own words, which are long, and those words.
+    fn without_words(&self) -> Option<(Text, Text)> {
+        match self {
+            Self::Forbidden { code, detail } => Some((
+                text!("Apple knows the key, but answered HTTP 403"),
+                text!("Apple's answer: {}: {}.", code, detail),
+            )),
+            Self::AppsHidden { code, detail } => Some((
+                text!("the key may not list apps, so its team cannot be asked for the one in `bundle_id`"),
+                text!("Apple's answer: {}: {}.", code, detail),
+            )),
+            _ => None,
         }
     }
 }
@@ -121,10 +158,10 @@ impl Verification {
         Self { is_asked: true, ..Self::default() }
     }
 
-    /// With one reason for not being verified.
+    /// With these reasons for not being verified.
     #[cfg(test)]
-    pub(crate) fn unverified_for(reason: Unverified) -> Self {
-        Self { unverified: vec![reason], ..Self::begun() }
+    pub(crate) fn unverified_for(unverified: Vec<Unverified>) -> Self {
+        Self { unverified, ..Self::begun() }
     }
 
     /// Whether Apple was asked at all.
@@ -156,34 +193,25 @@ impl Verification {
     /// # Errors
     /// With every reason for not being verified.
     pub(crate) fn insist(&self) -> Result<(), Failed> {
-        let sentence = |reason: &Unverified| match reason.remedy() {
-            Some(remedy) => text!("{}. {}.", reason, remedy),
-            None => text!("{}.", reason),
+        let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
+        let mut above: Vec<_> =
+            others.iter().map(|reason| text!("Not verified: {}", reason.in_red(&Text::of(reason)))).collect();
+        let more = match others.len() {
+            0 => text!(""),
+            1 => text!(" (One more reason is in the red lines above.)"),
+            more => text!(" ({} more reasons are in the red lines above.)", more),
         };
-        match self.unverified.as_slice() {
-            [] => Ok(()),
-            [reason] => {
-                let all =
-                    text!("`verify` is strict, and the credential is not verified: {}", sentence(reason));
-                if all.as_str().split_whitespace().count() <= MAX_WORDS {
-                    return Err(Failed::new(all));
-                }
-                // Apple's own words are long.
-                Err(Failed::with_details(
-                    vec![text!("Not verified: {}", sentence(reason))],
-                    text!(
-                        "`verify` is strict, and the credential is not verified: the red line above says why, and what to do."
-                    ),
-                ))
+        let why = match first.without_words() {
+            Some((why, words)) => {
+                above.push(words);
+                why
             }
-            reasons => Err(Failed::with_details(
-                reasons.iter().map(|reason| text!("Not verified: {}", sentence(reason))).collect(),
-                text!(
-                    "`verify` is strict, and the credential is not verified for {} reasons: each of the red lines above says what to do.",
-                    reasons.len()
-                ),
-            )),
-        }
+            None => Text::of(first),
+        };
+        let last = text!("`verify` is strict, and the credential is not verified: {}", first.in_red(&why));
+        let with_more = text!("{}{}", last, more);
+        let is_short = with_more.as_str().split_whitespace().count() <= MAX_WORDS;
+        Err(Failed::with_details(above, if is_short { with_more } else { last }))
     }
 }
 
@@ -262,7 +290,7 @@ async fn ask_about_session(
     match session::ask(question, &checks.services, http, policy, journal).await {
         // An app-specific password still uploads.
         Err(VerifyError::Session(refusal)) if !inputs.needs_session() => {
-            Ok(Some(Unverified::SessionRefused(refusal.what())))
+            Ok(Some(Unverified::SessionRefused { what: refusal.what(), remedy: refusal.remedy() }))
         }
         answer => answer,
     }

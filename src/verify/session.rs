@@ -39,12 +39,20 @@ sentences! {
     /// The session is good, but not for the team in `itc_team_id`.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchTeam {
-        #[error("The session is good, but its account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set `itc_team_id` to the number of one of these.")]
+        #[error("The session's account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set it to one of these numbers.")]
         NotAMember { wanted: Text, teams: Text },
     }
 }
 
 impl SessionRefused {
+    /// What to do, without what is wrong.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Connected(_) => RE_AUTHENTICATE,
+            Self::Pasted(_) => NEW_SESSION,
+        }
+    }
+
     /// What is wrong, without what to do.
     pub(crate) fn what(&self) -> Text {
         match self {

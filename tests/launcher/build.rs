@@ -34,7 +34,7 @@ fn a_folder_with_neither_a_binary_that_can_be_run_nor_sources_is_named_as_that()
     fs::remove_file(launcher.path("step/Cargo.toml")).unwrap();
     // As a download or a web upload leaves it: without the right to be run.
     launcher.write(&format!("step/{NAME}-{}", system()), "#!/bin/sh\n");
-    launcher.run(CURL_AND_CARGO).assert_error(&["beside step.sh that can be run", "no sources"]);
+    launcher.run(CURL_AND_CARGO).assert_error(&["beside step.sh that can be run", "no source code"]);
     assert_eq!(launcher.requests(), 0);
 }
 
@@ -89,7 +89,7 @@ fn a_build_that_fails_says_why() {
     let launcher = Launcher::new();
     launcher.write("step/src/main.rs", "fn main() { nothing }\n");
     let run = launcher.run(CURL_AND_CARGO);
-    run.assert_error(&["cannot be built with cargo", "Rust 1.88", "a released version needs neither"]);
+    run.assert_error(&["cannot be built with cargo", "Rust 1.88", "cargo's messages are above"]);
     assert!(run.log.contains("cannot find value `nothing`"), "{}", run.log);
     launcher.assert_nothing_half_is_left();
 }
@@ -101,7 +101,7 @@ fn a_binary_that_cannot_be_started_is_an_error() {
     fs::write(&beside, "\x7fELF\0 this is no program").unwrap();
     let run = launcher.run(CURL);
     assert_eq!(run.status, Some(1), "{}", run.log);
-    assert!(run.log.contains("cannot be started on this system"), "{}", run.log);
+    assert!(run.log.contains("does not start on this system"), "{}", run.log);
 }
 
 /// A program that prints the environment that it was compiled in.

@@ -176,6 +176,14 @@ fn fastlanes_api_key_json_is_a_whole_api_key() {
         Step::off_bitrise().set("api_key_path", &text).secret(pem()),
         Step::off_bitrise().set("api_key_path", format!("'{text}'")).secret(pem()),
         Step::off_bitrise().set("api_key_path", encoded).secret(STANDARD.encode(pem())),
+        Step::off_bitrise()
+            .set("api_key_path", STANDARD.encode(&text))
+            .secret(pem())
+            .secret(STANDARD.encode(&text)),
+        Step::off_bitrise()
+            .file("work/key.json", STANDARD.encode(&text))
+            .set("api_key_path", "key.json")
+            .secret(pem()),
         with_key_json(json!({}))
             .set("api_key_id", INPUT_KEY_ID)
             .set("api_issuer", INPUT_ISSUER.to_uppercase()),

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use self::der::Der;
 
 pub use refusal::Refusal;
-pub(crate) use text::strip_wrapping;
+pub(crate) use text::{decode_base64, strip_wrapping};
 
 /// Larger than any key file; what is larger is not one, and is not read.
 pub const MAX_BYTES: usize = 64 * 1024;

@@ -70,7 +70,8 @@ fn identify_document(text: &str) -> Option<Refusal> {
     None
 }
 
-fn decode_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+/// Decodes base64 as people have it: of either alphabet, on several lines, with or without padding.
+pub(crate) fn decode_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     // With room for all of it: a buffer that grows leaves copies behind.
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
     compact.extend(text.chars().filter(|c| !c.is_whitespace()).map(|c| match c {
