@@ -1,6 +1,6 @@
 //! `action: remove`: takes back what an earlier run of the Step left for later Steps.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
@@ -146,8 +146,10 @@ fn has_mark(folder: &OwnedFd) -> Option<bool> {
     Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
 }
 
-/// Deletes what is in a folder, but for one name. Follows no link.
+/// Deletes what is in a folder, but for one name. Follows no link. What cannot be deleted keeps
+/// nothing else: the first such error is returned when all the rest is gone.
 fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
+    let mut first_error = None;
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -155,13 +157,20 @@ fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
         if is_kept || matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
-            empty(&open_folder(folder, name)?, None)?;
-            unlinkat(folder, name, AtFlags::REMOVEDIR)?;
-        } else {
-            unlinkat(folder, name, AtFlags::empty())?;
+        if let Err(error) = delete(folder, name) {
+            first_error.get_or_insert(error);
         }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+fn delete(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
+    let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        empty(&open_folder(folder, name)?, None)?;
+        unlinkat(folder, name, AtFlags::REMOVEDIR)?;
+    } else {
+        unlinkat(folder, name, AtFlags::empty())?;
     }
     Ok(())
 }

@@ -131,10 +131,14 @@ async fn export_credential(
     };
     report.verification(&verification);
 
+    // Where nothing was awaited so far, a signal that has come is noticed here.
+    tokio::task::yield_now().await;
     report.stage("Exporting it to the next steps", (host.now)());
+    tokio::task::yield_now().await;
     let credential = found.as_ref().map(|found| &found.credential);
     let files = Files::write(&plan.files(), credential, &devices, &host.temp_dir, &mut report.journal)?;
     let outputs = plan.outputs(&verification, &files)?;
+    tokio::task::yield_now().await;
     export::export(&outputs.entries, host).await?;
     files.keep();
     let earlier = found

@@ -201,7 +201,11 @@ impl<E: Show + fmt::Display> From<E> for Failed {
 pub fn path(path: &Path) -> Text {
     match path.to_str() {
         Some(text)
-            if text.len() <= MAX_PATH && is_path(text) && !may_hold_secret(text) && !names_odd_key(text) =>
+            if text.len() <= MAX_PATH
+                && is_path(text)
+                && !holds_login(text)
+                && !may_hold_secret(text)
+                && !names_odd_key(text) =>
         {
             outside(text)
         }
@@ -213,7 +217,8 @@ pub fn path(path: &Path) -> Text {
 /// in it looks like one.
 #[must_use]
 pub fn url(url: &Url) -> Text {
-    let is_plain = url.username().is_empty()
+    let is_plain = !holds_login(url.path())
+        && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
@@ -243,6 +248,10 @@ pub fn email(address: &str) -> Text {
     let (Some(name), Some(domain), None) = (parts.next(), parts.next(), parts.next()) else {
         return Text::hidden();
     };
+    // As long as names of hosts can be (RFC 1035).
+    if domain.len() > 253 {
+        return Text::hidden();
+    }
     let labels_filled = domain.contains('.') && domain.split('.').all(|label| !label.is_empty());
     let is_domain =
         labels_filled && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
@@ -354,6 +363,13 @@ pub fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
 }
 
+/// Whether a path holds what belongs elsewhere in a URL: a user and a password before the host, or
+/// parameters, in which secrets stand.
+fn holds_login(path: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    decoded.contains(['@', ';', '=', '?', '&'])
+}
+
 /// Whether a file in a path is named for a key whose ID has another form than all key IDs have: such
 /// an ID is hidden, since people paste passwords into that field, and so is what is made of it.
 fn names_odd_key(path: &str) -> bool {
@@ -455,6 +471,8 @@ mod tests {
             "~/wK7mZ2pQ9rT4vX8yB1nC5dF0.p8",
             "/-----BEGIN PRIVATE KEY-----",
             "user:password.p8",
+            "//jane:password@127.0.0.1/x.p8",
+            "./a;sig=password/x.p8",
             "/keys/AuthKey_hunter22.p8",
             "./ApiKey_correcthorse.p8",
         ] {
@@ -472,6 +490,8 @@ mod tests {
             "https://user:password@example.com/key.p8",
             "https://token@example.com/key.p8",
             "https://example.com/key.p8#token",
+            "https://example.com/jane:password@x/key.p8",
+            "https://example.com/a%3Fsig%3Dpassword/key.p8",
             "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
             "file:///keys/AuthKey_hunter22.p8",
         ] {
@@ -484,6 +504,11 @@ mod tests {
     #[test]
     fn an_address_is_masked_and_what_is_none_is_hidden() {
         assert_eq!(email("jane@example.com").as_str(), "j***@example.com");
+        assert_eq!(
+            email(&format!("jane@{}.com", "x".repeat(250))).as_str(),
+            HIDDEN,
+            "longer than a name can be"
+        );
         for none in ["jane", "@example.com", "jane@", "jane@host", "a@b@example.com", "jane@exa mple.com", ""]
         {
             assert_eq!(email(none).as_str(), HIDDEN, "{none}");

@@ -77,6 +77,11 @@ impl Rollback {
 impl Drop for Rollback {
     fn drop(&mut self) {
         let Some(path) = &self.path else { return };
+        let now = regular_file::read(path, MAX_BYTES).ok();
+        // What envman did not touch is not written again: that, too, can fail half-way.
+        if now.as_ref().map(|now| now.as_slice()) == self.before.as_ref().map(|before| before.as_slice()) {
+            return;
+        }
         // Best effort: the error that led here is the one to report.
         drop(match &self.before {
             Some(bytes) => fs::write(path, bytes),
@@ -136,10 +141,30 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use rustix::io::Errno;
     use rustix::process::{Pid, test_kill_process};
 
     use super::*;
+
+    #[test]
+    fn a_store_that_envman_did_not_touch_is_not_written_again() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("envstore.yml");
+        let written = || fs::metadata(&path).map(|file| (file.mtime(), file.mtime_nsec()));
+        fs::write(&path, "envs: []")?;
+        let before = written()?;
+        std::thread::sleep(Duration::from_millis(20));
+        drop(Rollback::of(&path)?);
+        assert_eq!(written()?, before);
+
+        let rollback = Rollback::of(&path)?;
+        fs::write(&path, "envs: [{A: half")?;
+        drop(rollback);
+        assert_eq!(fs::read_to_string(&path)?, "envs: []");
+        Ok(())
+    }
 
     #[test]
     fn an_envman_that_is_given_up_has_ended_before_anything_else_is_done() -> std::io::Result<()> {

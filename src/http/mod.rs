@@ -154,6 +154,8 @@ pub struct Http {
     deadline: Deadline,
     /// A variable that was to name a proxy, and does not.
     wrong_proxy: Option<&'static str>,
+    /// Why the file of certificates that the environment names is none.
+    wrong_trust_store: Option<Text>,
 }
 
 impl Http {
@@ -167,6 +169,7 @@ impl Http {
             jitter_seed: host.jitter_seed,
             deadline: Deadline::of_run(host.network_time),
             wrong_proxy: proxy::wrong_variable(host),
+            wrong_trust_store: tls::wrong_file(host),
         }
     }
 
@@ -303,6 +306,9 @@ impl Http {
     fn tls(&self) -> Result<rustls::ClientConfig, Failure> {
         if let Some(config) = self.tls.get() {
             return Ok(config.clone());
+        }
+        if let Some(why) = &self.wrong_trust_store {
+            return Err(Failure::Other(why.clone()));
         }
         let config = tls::config().map_err(|error| Failure::Other(redaction::cause(&error)))?;
         Ok(self.tls.get_or_init(|| config).clone())

@@ -1,10 +1,31 @@
 //! TLS by rustls, with the certificates that the system trusts.
 
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use crate::host::Host;
+use crate::redaction::{Text, text};
+use crate::regular_file::{self, ReadError};
+
+/// Names a file of certificates in the place of the system's, to OpenSSL and to rustls alike.
+const FILE_VARIABLE: &str = "SSL_CERT_FILE";
+
+/// Why the file that the environment names is none to be read: rustls would wait for a FIFO, and
+/// read a device without an end.
+#[must_use]
+pub(super) fn wrong_file(host: &Host) -> Option<Text> {
+    let path = host.var(FILE_VARIABLE)?;
+    match regular_file::open(Path::new(path), OpenOptions::new().read(true)) {
+        Ok(_) => None,
+        Err(ReadError::NotRegular) => Some(text!("{} names what is not a regular file", FILE_VARIABLE)),
+        Err(error) => Some(text!("the file in {} cannot be read: {}", FILE_VARIABLE, error.why())),
+    }
+}
 
 /// What every client of a run shares: on Linux, the system's trust store is some 150 files to read
 /// and parse, which takes longer than the rest of a run.
@@ -18,4 +39,23 @@ pub(super) fn config() -> Result<ClientConfig, rustls::Error> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_taken_for_certificates() {
+        let why = |path: &str| {
+            let mut host = Host::system();
+            host.env.insert(FILE_VARIABLE.to_owned(), path.to_owned());
+            wrong_file(&host).map(|why| why.to_string())
+        };
+        assert_eq!(why(""), None, "as good as none");
+        assert_eq!(why(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), None);
+        for path in ["/dev/zero", "/dev/null", "/nowhere/ca.pem"] {
+            assert!(why(path).is_some_and(|why| why.contains(FILE_VARIABLE)), "{path}");
+        }
+    }
 }

@@ -41,7 +41,8 @@ fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
     let (least, most) = (*range.start(), *range.end());
     match value.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
-        Ok(number) => Err(text!("is {}: use a whole number from {} to {}", number, least, most)),
+        // It may be a code that belongs elsewhere.
+        Ok(_) => Err(text!("is out of range: use a whole number from {} to {}", least, most)),
         Err(_) => Err(text!("is not a whole number: use one from {} to {}", least, most)),
     }
 }

@@ -132,7 +132,10 @@ fn literal(text: &str, shown: &mut String) {
     for (at, c) in text.char_indices() {
         let c = if c == OUTSIDE_BACKTICK { '`' } else { c };
         let (before, after) = text.split_at(at);
-        let ends_with = |word: &str| before.to_ascii_lowercase().ends_with(word);
+        let ends_with = |word: &str| {
+            let start = before.len().checked_sub(word.len());
+            start.and_then(|start| before.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(word))
+        };
         let makes_link = (ends_with(":") && after.starts_with("//"))
             || c == '@'
             || (c == '.' && ends_with("www"))
@@ -142,7 +145,7 @@ fn literal(text: &str, shown: &mut String) {
         }
         let begins_block = match before {
             "" => BLOCK.contains(c),
-            before => before.bytes().all(|b| b.is_ascii_digit()) && matches!(c, '.' | ')'),
+            before => matches!(c, '.' | ')') && before.bytes().all(|b| b.is_ascii_digit()),
         };
         if INLINE.contains(c) || (begins_line && begins_block) {
             shown.push('\\');

@@ -13,6 +13,12 @@ use super::{Unverified, Verification, VerifyError, shown};
 /// How many of the team's apps an error names.
 const NAMED: usize = 5;
 
+/// How many entries of a list are looked at: many times what a large team has.
+const MAX_SEEN: usize = 5_000;
+
+/// Longer than any bundle ID of Apple's, which have 155 characters at most.
+const MAX_BUNDLE_ID: usize = 255;
+
 sentences! {
     /// The key is good, but its team does not have the app.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,9 +123,11 @@ async fn search(
         if let Some(at) = listing.data.iter().position(&is_it) {
             return Ok(Search::Over { found: Some(listing.data.swap_remove(at)), seen, total });
         }
+        listing.data.retain(|app| app.attributes.bundle_id.len() <= MAX_BUNDLE_ID);
+        listing.data.truncate(MAX_SEEN - seen.len().min(MAX_SEEN));
         seen.append(&mut listing.data);
         // The same page again, and again, would be no way to go through a list.
-        if next.is_none() || next == cursor {
+        if next.is_none() || next == cursor || seen.len() == MAX_SEEN {
             let total = total.max(seen.len());
             return Ok(Search::Over { found: None, seen, total });
         }
@@ -156,15 +164,15 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
 }
 
 /// What there is instead, as the sentence for this kind of key goes on.
-fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
-    let names = Text::join(named, ", ");
+fn others(key: &ApiKey, nearest: &[Text], total: usize) -> Text {
+    let names = Text::join(nearest, ", ");
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match (&key.owner, total) {
         (_, 0) => text!(""),
-        (Owner::Individual, _) if total <= named.len() => text!(", only {}", names),
+        (Owner::Individual, _) if total <= nearest.len() => text!(", only {}", names),
         (Owner::Individual, _) => text!(", only (of {}): {}", total, names),
         (Owner::Team(_), 1) => text!(" Its only {}: {}.", one, names),
-        (Owner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, names),
+        (Owner::Team(_), _) if total <= nearest.len() => text!(" Its {} {}: {}.", total, several, names),
         (Owner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, names),
     }
 }

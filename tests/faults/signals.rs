@@ -9,7 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use stand_in::Behaviour;
 
 use test_support::snapshots::assert_sentences;
-use test_support::{INPUT_ISSUER, Outcome, SERVER, Step, account, api_key, mode, names_in, pem, status};
+use test_support::{
+    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, account, api_key, mode, names_in, pem, status,
+};
 
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
 
@@ -126,9 +128,15 @@ fn a_reader_that_stalls_does_not_hold_back_a_signal() {
     let script = "mkfifo pipe; exec 3<>pipe; (head -c 1000000 /dev/zero >&3) & filler=$!; sleep 0.5; kill $filler; \
         wait $filler 2>/dev/null; \"$0\" >&3 & step=$!; echo $step > pid; wait $step; status=$?; \
         echo $status > status; exit $status";
-    for second in [false, true] {
-        let step =
-            Step::new().connected(&api_key()).set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
+    let connected = || Step::new().connected(&api_key());
+    // Nothing is awaited on the way of this one.
+    let from_inputs = Step::off_bitrise()
+        .set("connection", "off")
+        .set("api_key_path", pem())
+        .set("api_key_id", INPUT_KEY_ID)
+        .set("api_issuer", INPUT_ISSUER);
+    for (second, step) in [(false, connected()), (true, connected()), (false, from_inputs)] {
+        let step = step.set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
         let (pid_file, status) = (step.path("work/pid"), step.path("work/status"));
         let mut took = Duration::ZERO;
         let outcome = step.run_while(|_| {
