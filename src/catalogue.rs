@@ -534,7 +534,7 @@ fn unverified_section(catalogue: &mut Catalogue) {
     for failure in failures().into_iter().filter(is_of_the_way) {
         let reason = Unverified::NotAnswered { site: site(), failure };
         let strict = Verification::unverified_for(vec![reason]).insist().err();
-        if let Some(failed) = strict {
+        if let Some(failed) = &strict {
             catalogue.line(failed.text());
         }
     }

@@ -29,7 +29,7 @@ sentences! {
         Oversize { path: Text },
         #[error("What {STORE_VARIABLE} names ({path}) is not a regular file, so it is not an envstore: set that variable to the path of a file.")]
         NotRegular { path: Text },
-        #[error("The file {path} ({STORE_VARIABLE}) is not in the form that envman writes, and {error}. An earlier step may have changed it: correct that step, then run the build again.")]
+        #[error("The file {path} ({STORE_VARIABLE}) is not in the form that envman writes, and {error}. An earlier step may have changed it: correct that step.")]
         UnknownForm { path: Text, error: AddError },
         #[error("The outputs cannot be exported: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
         Envman(AddError),

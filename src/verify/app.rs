@@ -164,16 +164,16 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
 }
 
 /// What there is instead, as the sentence for this kind of key goes on.
-fn others(key: &ApiKey, nearest: &[Text], total: usize) -> Text {
-    let names = Text::join(nearest, ", ");
+fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
+    let list = Text::join(named, ", ");
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match (&key.owner, total) {
         (_, 0) => text!(""),
-        (Owner::Individual, _) if total <= nearest.len() => text!(", only {}", names),
-        (Owner::Individual, _) => text!(", only (of {}): {}", total, names),
-        (Owner::Team(_), 1) => text!(" Its only {}: {}.", one, names),
-        (Owner::Team(_), _) if total <= nearest.len() => text!(" Its {} {}: {}.", total, several, names),
-        (Owner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, names),
+        (Owner::Individual, _) if total <= named.len() => text!(", only {}", list),
+        (Owner::Individual, _) => text!(", only (of {}): {}", total, list),
+        (Owner::Team(_), 1) => text!(" Its only {}: {}.", one, list),
+        (Owner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, list),
+        (Owner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, list),
     }
 }
 

@@ -39,7 +39,7 @@ sentences! {
         Individual { key_id: Text },
         #[error("Apple refused the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not match.")]
         OtherName { key_id: Text, in_name: Text },
-        #[error("Apple refused the connected API key {key_id} (HTTP 401). It was revoked, is of another kind, or its parts do not match. {RECONNECT}.")]
+        #[error("Apple refused the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise (Workspace settings > Integrations), and select it in Project settings.")]
         Connected { key_id: Text },
     }
 }
