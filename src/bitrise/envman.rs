@@ -1,7 +1,7 @@
 //! envman itself, where its file cannot be written directly.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -77,9 +77,8 @@ impl Rollback {
 impl Drop for Rollback {
     fn drop(&mut self) {
         let Some(path) = &self.path else { return };
-        let now = regular_file::read(path, MAX_BYTES).ok();
         // What envman did not touch is not written again: that, too, can fail half-way.
-        if now.as_ref().map(|now| now.as_slice()) == self.before.as_ref().map(|before| before.as_slice()) {
+        if self.before.as_ref().is_some_and(|before| holds(path, before)) {
             return;
         }
         // Best effort: the error that led here is the one to report.
@@ -87,6 +86,22 @@ impl Drop for Rollback {
             Some(bytes) => fs::write(path, bytes),
             None => fs::remove_file(path),
         });
+    }
+}
+
+/// Whether a file holds these bytes. Read in pieces, since a store can be large.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(mut file) = regular_file::open(path, fs::OpenOptions::new().read(true)) else { return false };
+    let mut piece = Zeroizing::new(vec![0; 64 * 1024]);
+    let mut rest = bytes;
+    loop {
+        let Ok(length) = file.read(&mut piece) else { return false };
+        let Some(read) = piece.get(..length) else { return false };
+        match rest.strip_prefix(read) {
+            Some(_) if length == 0 => return rest.is_empty(),
+            Some(left) => rest = left,
+            None => return false,
+        }
     }
 }
 

@@ -19,7 +19,6 @@ use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::text;
 use crate::redaction::{self, Text, sentences};
-use crate::remedies::RECONNECT;
 
 /// Long enough for a slow answer, and for a clock that is a little off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
