@@ -189,6 +189,6 @@ pub(crate) fn outputs_set(removed: Option<&Path>, host: &Host) -> Vec<&'static s
     let mut names = tools::output_names();
     names.sort_unstable();
     // The CLI leaves a variable empty that was taken away.
-    names.retain(|name| host.var(name).is_some() || host.env_not_utf8.iter().any(|set| set == name));
+    names.retain(|name| host.var(name).is_some() || host.is_not_utf8(name));
     names
 }

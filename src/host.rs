@@ -66,4 +66,10 @@ impl Host {
     pub fn var(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+
+    /// Whether a variable is set to something that is not UTF-8.
+    #[must_use]
+    pub fn is_not_utf8(&self, name: &str) -> bool {
+        self.env_not_utf8.iter().any(|set| set == name)
+    }
 }

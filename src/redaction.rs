@@ -53,6 +53,13 @@ impl Text {
         &self.0
     }
 
+    /// Whether it is read to its end at night, as the last red line has to be.
+    #[must_use]
+    pub(crate) fn is_short(&self) -> bool {
+        const MAX_WORDS: usize = 45;
+        self.0.split_whitespace().count() <= MAX_WORDS
+    }
+
     /// Several, with this between them.
     #[must_use]
     pub fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, between: &'static str) -> Self {
@@ -169,6 +176,16 @@ impl Failed {
     #[must_use]
     pub fn with_details(details: Vec<Text>, text: Text) -> Self {
         Self { text, details }
+    }
+
+    /// Mentions in the last red line what stands above it, while that line stays short.
+    #[must_use]
+    pub(crate) fn mention(mut self, above: &Text) -> Self {
+        let longer = text!("{} {}", self.text, above);
+        if longer.is_short() {
+            self.text = longer;
+        }
+        self
     }
 
     /// The last red line.

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::host::Host;
-use crate::http::{Failure, Http, Put, endpoint, is_loopback};
+use crate::http::{Failure, Http, Put, endpoint, is_loopback, secret_header};
 use crate::redaction::{self, Text, sentences};
 
 const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
@@ -74,8 +74,7 @@ pub(crate) async fn write(
     let service = service(host).ok_or(NotWritten::NoService)?;
     let site = redaction::site(&service);
     let bearer = Zeroizing::new(format!("Bearer {token}"));
-    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| NotWritten::BadToken)?;
-    bearer.set_sensitive(true);
+    let bearer = secret_header(&bearer).ok_or(NotWritten::BadToken)?;
     let annotation = Annotation { context: CONTEXT, markdown, style };
     let request = Put {
         url: endpoint(&service, &["v1", "builds", build, "annotations", ""]),

@@ -9,6 +9,7 @@ mod retry;
 mod tls;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -154,8 +155,8 @@ pub struct Http {
     deadline: Deadline,
     /// A variable that was to name a proxy, and does not.
     wrong_proxy: Option<&'static str>,
-    /// Why the file of certificates that the environment names is none.
-    wrong_trust_store: Option<Text>,
+    /// The file of certificates that the environment names.
+    trust_store: Option<PathBuf>,
 }
 
 impl Http {
@@ -169,7 +170,7 @@ impl Http {
             jitter_seed: host.jitter_seed,
             deadline: Deadline::of_run(host.network_time),
             wrong_proxy: proxy::wrong_variable(host),
-            wrong_trust_store: tls::wrong_file(host),
+            trust_store: tls::file(host),
         }
     }
 
@@ -307,12 +308,16 @@ impl Http {
         if let Some(config) = self.tls.get() {
             return Ok(config.clone());
         }
-        if let Some(why) = &self.wrong_trust_store {
-            return Err(Failure::Other(why.clone()));
-        }
-        let config = tls::config().map_err(|error| Failure::Other(redaction::cause(&error)))?;
+        let config = tls::config(self.trust_store.as_deref()).map_err(Failure::Other)?;
         Ok(self.tls.get_or_init(|| config).clone())
     }
+}
+
+/// The value of a header that no debug output shows; `None` when no header can carry it.
+pub(crate) fn secret_header(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Appends path segments to a base URL, which may have a path of its own.
@@ -359,7 +364,7 @@ mod tests {
             env: std::collections::BTreeMap::new(),
             env_not_utf8: Vec::new(),
             now: || datetime!(2026-11-20 09:00 UTC),
-            temp_dir: std::path::PathBuf::new(),
+            temp_dir: PathBuf::new(),
             sleep,
             jitter_seed: 1,
             network_time: Duration::from_secs(600),

@@ -16,13 +16,9 @@ const VARIABLES: [[&str; 2]; 3] =
 #[must_use]
 pub(super) fn wrong_variable(host: &Host) -> Option<&'static str> {
     let set = VARIABLES.iter().filter_map(|spellings| {
-        spellings.iter().find(|name| host.env.contains_key(**name) || is_not_utf8(host, name))
+        spellings.iter().find(|name| host.env.contains_key(**name) || host.is_not_utf8(name))
     });
-    set.copied().find(|name| is_not_utf8(host, name) || host.var(name).is_some_and(|value| !is_proxy(value)))
-}
-
-fn is_not_utf8(host: &Host, name: &str) -> bool {
-    host.env_not_utf8.iter().any(|set| set == name)
+    set.copied().find(|name| host.is_not_utf8(name) || host.var(name).is_some_and(|value| !is_proxy(value)))
 }
 
 /// Whether the HTTP library takes a value, and as what was meant: `host:port`, with or without

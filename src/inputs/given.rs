@@ -62,7 +62,7 @@ impl Given {
             let default = expanded(name, &input, host, &mut problems);
             let value = match host.env.get(name) {
                 Some(value) => trimmed(name, value),
-                None if host.env_not_utf8.iter().any(|set| set == name) => {
+                None if host.is_not_utf8(name) => {
                     problems.add(name, text!("is not text in UTF-8: set it again"));
                     String::new().into()
                 }
@@ -111,7 +111,7 @@ impl Given {
 fn expanded(name: &'static str, input: &Declared<'_>, host: &Host, problems: &mut Problems) -> SecretString {
     let is_given = host.env.contains_key(name);
     let value = shellexpand::env_with_context_no_errors(input.default, |variable| {
-        if !is_given && host.env_not_utf8.iter().any(|set| set == variable) {
+        if !is_given && host.is_not_utf8(variable) {
             problems.add(
                 name,
                 text!("takes its default from a variable that is not text in UTF-8: correct that variable"),

@@ -5,9 +5,6 @@ use std::fmt;
 use crate::redaction::text;
 use crate::redaction::{Failed, Show, Text};
 
-/// More words than this are not read at night; see [`Problems::into_failed`].
-const MAX_WORDS: usize = 45;
-
 /// All problems with the inputs, in the order in which they were found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
@@ -69,17 +66,15 @@ impl From<Problems> for Failed {
             return Self::new(Text::join(&sentences, ""));
         }
         let together = text!("{} problems with the inputs. {}", count, Text::join(&sentences, " "));
-        let is_short = |text: &Text| text.as_str().split_whitespace().count() <= MAX_WORDS;
-        if is_short(&together) {
+        if together.is_short() {
             return Self::new(together);
         }
         let mut sentences = sentences.into_iter();
         let first = Text::join(sentences.next().as_ref(), "");
-        let last = match count - 1 {
-            1 => text!("{} (One more problem is in the red line above.)", first),
-            more => text!("{} ({} more problems are in the red lines above.)", first, more),
-        };
-        Self::with_details(sentences.collect(), if is_short(&last) { last } else { first })
+        Self::with_details(sentences.collect(), first).mention(&match count - 1 {
+            1 => text!("(One more problem is in the red line above.)"),
+            more => text!("({} more problems are in the red lines above.)", more),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use crate::apple::session::{Session, SessionUse};
 use crate::bitrise::connection::{Connection, FILE_NAME, MAX_BYTES, Malformed, filled};
 use crate::clock::{self, parse_instant};
 use crate::credential::{AppleId, Kind};
-use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
+use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::inputs::{Build, BuildLocation};
 use crate::journal::Journal;
 use crate::redaction::text;
@@ -118,14 +118,8 @@ async fn fetch(
     http: &Http,
 ) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
     let api_token = api_token.ok_or(ConnectionError::NoToken)?;
-    let mut token =
-        HeaderValue::from_str(api_token.expose_secret()).map_err(|_| ConnectionError::BadToken)?;
-    token.set_sensitive(true);
-    let mut url = build_url.clone();
-    // Only URLs that cannot be a base refuse this, and http(s) ones can.
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().push(FILE_NAME);
-    }
+    let token = secret_header(api_token.expose_secret()).ok_or(ConnectionError::BadToken)?;
+    let url = endpoint(build_url, &[FILE_NAME]);
     let site = redaction::site(&url);
     let request = Get {
         url,

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::AUTHORIZATION;
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,9 @@ use crate::apple::api_key::{ApiKey, Owner};
 use crate::apple::app_store_connect::{ApiError, Listing, RATE_LIMIT, RateLimit};
 use crate::apple::token::{self, CannotSign};
 use crate::credential::Source;
-use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError, endpoint};
+use crate::http::{
+    Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError, endpoint, secret_header,
+};
 use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::text;
@@ -166,8 +168,7 @@ impl<'a> Client<'a> {
         let token = token::sign(self.key, self.http.now(), TOKEN_LIFETIME).map_err(Trial::CannotSign)?;
         let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
         // A token is made of letters, digits, dots, dashes and underscores.
-        let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| Trial::CannotSign(CannotSign::Key))?;
-        bearer.set_sensitive(true);
+        let bearer = secret_header(&bearer).ok_or(Trial::CannotSign(CannotSign::Key))?;
         let request = Get {
             url: url.clone(),
             headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),

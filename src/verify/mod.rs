@@ -39,10 +39,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that asks for a longer pause than this is not asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// More words than this are not read at night.
-const MAX_WORDS: usize = 45;
 /// A page of 200 apps has about a hundred kilobytes.
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// What two of Apple's 403s leave open, without its own words.
+const KNOWN_BUT_FORBIDDEN: &str = "Apple knows the key, but answered HTTP 403";
+const APPS_HIDDEN: &str = "the key may not list apps, so its team cannot be asked for the one in `bundle_id`";
 
 /// What came of the questions, short of a refusal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,9 +65,9 @@ sentences! {
         NotApples { site: Text, status: u16 },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,
-        #[error("Apple knows the key, but answered HTTP 403, {code}: {detail}")]
+        #[error("{KNOWN_BUT_FORBIDDEN}, {code}: {detail}")]
         Forbidden { code: Text, detail: Text },
-        #[error("the key may not list apps, so its team cannot be asked for the one in `bundle_id` ({code}: {detail})")]
+        #[error("{APPS_HIDDEN} ({code}: {detail})")]
         AppsHidden { code: Text, detail: Text },
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
         NeedsApiKey { inputs: Text },
@@ -128,17 +130,12 @@ impl Unverified {
 
     /// The reason without Apple's own words, which are long, and those words.
     fn without_words(&self) -> Option<(Text, Text)> {
-        match self {
-            Self::Forbidden { code, detail } => Some((
-                text!("Apple knows the key, but answered HTTP 403"),
-                text!("Apple's answer: {}: {}.", code, detail),
-            )),
-            Self::AppsHidden { code, detail } => Some((
-                text!("the key may not list apps, so its team cannot be asked for the one in `bundle_id`"),
-                text!("Apple's answer: {}: {}.", code, detail),
-            )),
-            _ => None,
-        }
+        let (reason, code, detail) = match self {
+            Self::Forbidden { code, detail } => (KNOWN_BUT_FORBIDDEN, code, detail),
+            Self::AppsHidden { code, detail } => (APPS_HIDDEN, code, detail),
+            _ => return None,
+        };
+        Some((text!("{}", reason), text!("Apple's answer: {}: {}.", code, detail)))
     }
 }
 
@@ -196,11 +193,6 @@ impl Verification {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let mut above: Vec<_> =
             others.iter().map(|reason| text!("Not verified: {}", reason.in_red(&Text::of(reason)))).collect();
-        let more = match others.len() {
-            0 => text!(""),
-            1 => text!(" (One more reason is in the red lines above.)"),
-            more => text!(" ({} more reasons are in the red lines above.)", more),
-        };
         let why = match first.without_words() {
             Some((why, words)) => {
                 above.push(words);
@@ -209,9 +201,12 @@ impl Verification {
             None => Text::of(first),
         };
         let last = text!("`verify` is strict, and the credential is not verified: {}", first.in_red(&why));
-        let with_more = text!("{}{}", last, more);
-        let is_short = with_more.as_str().split_whitespace().count() <= MAX_WORDS;
-        Err(Failed::with_details(above, if is_short { with_more } else { last }))
+        let failed = Failed::with_details(above, last);
+        Err(match others.len() {
+            0 => failed,
+            1 => failed.mention(&text!("(One more reason is in the red lines above.)")),
+            more => failed.mention(&text!("({} more reasons are in the red lines above.)", more)),
+        })
     }
 }
 

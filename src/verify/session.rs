@@ -14,7 +14,7 @@ use crate::apple::olympus::{Provider, SESSION, SessionStatus};
 use crate::apple::session::Session;
 use crate::apple::team::ProviderId;
 use crate::credential::Source;
-use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint};
+use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::inputs::Services;
 use crate::journal::Journal;
 use crate::redaction::text;
@@ -28,9 +28,9 @@ sentences! {
     /// Apple does not take the session for logged in.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum SessionRefused {
-        #[error("Apple no longer accepts the session of the connected Apple ID ({0}): {RE_AUTHENTICATE}.")]
+        #[error("{}: {RE_AUTHENTICATE}.", self.what())]
         Connected(&'static str),
-        #[error("Apple no longer accepts the session in `fastlane_session` ({0}): {NEW_SESSION}.")]
+        #[error("{}: {NEW_SESSION}.", self.what())]
         Pasted(&'static str),
     }
 }
@@ -90,7 +90,7 @@ pub(super) async fn ask(
     let url = endpoint(&services.apple_session, SESSION);
     let site = redaction::site(&url);
     let cookies = cookie_header(question.session, &url, http.now());
-    let Some(cookies) = cookies.and_then(|cookies| HeaderValue::from_bytes(cookies.as_bytes()).ok()) else {
+    let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
         return Ok(Some(Unverified::NoCookie { site }));
     };
     match http.retry(&url, policy, async || ask_once(&url, &cookies, http).await).await {
@@ -100,11 +100,9 @@ pub(super) async fn ask(
 }
 
 async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answer, Failure> {
-    let mut cookies = cookies.clone();
-    cookies.set_sensitive(true);
     let request = Get {
         url: url.clone(),
-        headers: HeaderMap::from_iter([(COOKIE, cookies)]),
+        headers: HeaderMap::from_iter([(COOKIE, cookies.clone())]),
         redirects: Redirects::Refused,
         max_bytes: MAX_BYTES,
         timeout: REQUEST_TIMEOUT,
