@@ -30,7 +30,7 @@ use apple_services_connection::bitrise::entry::Entry;
 use apple_services_connection::bitrise::envstore;
 use apple_services_connection::bitrise::limits::Limits;
 use apple_services_connection::bitrise::step_yml::StepYml;
-use apple_services_connection::fastlane::session::{from_pasted, to_variable};
+use apple_services_connection::formats::fastlane_session::{from_pasted, to_variable};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use secrecy::ExposeSecret as _;

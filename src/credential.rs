@@ -27,7 +27,7 @@ pub struct AppleId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Connection,
-    Inputs,
+    Config,
 }
 
 /// The two kinds of credential, before there is one.
@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// A credential with its provenance.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct ResolvedCredential {
     pub credential: Credential,
     pub source: Source,
 }
@@ -58,17 +58,17 @@ impl Toggle {
     /// What is tried, in this order; the first that exists is used.
     #[must_use]
     pub fn order(self) -> &'static [(Source, Kind)] {
-        use Source::{Connection, Inputs};
+        use Source::{Config, Connection};
         match self {
             Self::Automatic => &[
                 (Connection, Kind::ApiKey),
                 (Connection, Kind::AppleId),
-                (Inputs, Kind::ApiKey),
-                (Inputs, Kind::AppleId),
+                (Config, Kind::ApiKey),
+                (Config, Kind::AppleId),
             ],
             Self::ApiKey => &[(Connection, Kind::ApiKey)],
             Self::AppleId => &[(Connection, Kind::AppleId)],
-            Self::Off => &[(Inputs, Kind::ApiKey), (Inputs, Kind::AppleId)],
+            Self::Off => &[(Config, Kind::ApiKey), (Config, Kind::AppleId)],
         }
     }
 
@@ -90,7 +90,7 @@ impl Toggle {
     }
 }
 
-impl crate::redaction::Show for Toggle {}
+impl crate::redact::Show for Toggle {}
 
 impl fmt::Display for Toggle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,15 +101,15 @@ impl fmt::Display for Toggle {
 #[cfg(test)]
 mod tests {
     use super::Kind::{ApiKey, AppleId};
-    use super::Source::{Connection, Inputs};
+    use super::Source::{Config, Connection};
     use super::*;
 
     #[test]
     fn the_order_of_each_toggle_is_that_of_the_documentation() {
-        let automatic = [(Connection, ApiKey), (Connection, AppleId), (Inputs, ApiKey), (Inputs, AppleId)];
+        let automatic = [(Connection, ApiKey), (Connection, AppleId), (Config, ApiKey), (Config, AppleId)];
         assert_eq!(Toggle::Automatic.order(), automatic);
         assert_eq!(Toggle::ApiKey.order(), [(Connection, ApiKey)]);
         assert_eq!(Toggle::AppleId.order(), [(Connection, AppleId)]);
-        assert_eq!(Toggle::Off.order(), [(Inputs, ApiKey), (Inputs, AppleId)]);
+        assert_eq!(Toggle::Off.order(), [(Config, ApiKey), (Config, AppleId)]);
     }
 }

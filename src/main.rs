@@ -8,11 +8,11 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
 
-use apple_services_connection::bitrise::build_log;
-use apple_services_connection::host::Host;
-use apple_services_connection::redaction::Failed;
+use apple_services_connection::env::Env;
+use apple_services_connection::log;
+use apple_services_connection::redact::{self, Failed, ISSUES};
 use apple_services_connection::signals::Stop;
-use apple_services_connection::{ISSUES, redaction, text};
+use apple_services_connection::text;
 
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
@@ -21,21 +21,21 @@ fn main() -> ExitCode {
     be_private();
     // Before the run begins: a signal that nobody catches would leave files behind.
     let stop = Stop::catch();
-    build_log::init(stop.clone());
+    log::init(stop.clone());
     // A panic's own message could hold a value; where it happened is all that helps.
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
         let message = payload.downcast_ref::<String>().map(String::as_str);
         let message = message.or(payload.downcast_ref::<&str>().copied()).unwrap_or_default();
-        if let Some(shortage) = redaction::shortage(message) {
-            build_log::error(&text!("The Step ended early, and exported nothing: {}.", shortage));
+        if let Some(shortage) = redact::shortage(message) {
+            log::error(&text!("The Step ended early, and exported nothing: {}.", shortage));
             return;
         }
         let place = panic.location().map_or_else(
             || text!("an unknown place"),
-            |place| text!("line {} of {}", place.line(), redaction::source_file(place)),
+            |place| text!("line {} of {}", place.line(), redact::source_file(place)),
         );
-        build_log::error(&text!(
+        log::error(&text!(
             "The Step has a defect ({}), and exported nothing. Please report this line at {}.",
             place,
             ISSUES
@@ -44,18 +44,18 @@ fn main() -> ExitCode {
     // A panic inside ends the run like any error; what it says was said by the hook.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Failed::new(text!("The Step cannot start ({}).", redaction::os(&error))))?;
+        let runtime =
+            runtime.map_err(|error| Failed::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
         runtime.block_on(async {
             let stopped = stop.wait();
-            apple_services_connection::run(&Host::system(), stopped).await
+            apple_services_connection::run(&Env::system(), stopped).await
         })
     }));
-    stop.nothing_is_left();
+    stop.allow_exit();
     let (status, has_more_to_say) = match result {
         Ok(Ok(warned)) => (ExitCode::SUCCESS, warned),
         Ok(Err(failed)) => {
-            failed.lines().for_each(build_log::error);
+            failed.lines().for_each(log::error);
             (ExitCode::FAILURE, true)
         }
         Err(_panic) => (ExitCode::FAILURE, true),

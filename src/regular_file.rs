@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::redaction::text;
-use crate::redaction::{self, Text};
+use crate::redact::text;
+use crate::redact::{self, Text};
 
 /// Why a file was not read.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl ReadError {
     /// Completes a sentence that says what could not be read.
     pub(crate) fn why(&self) -> Text {
         match self {
-            Self::Io(error) => redaction::os(error),
+            Self::Io(error) => redact::os(error),
             Self::NotRegular => text!("it is not a regular file"),
             Self::TooLarge => text!("it is too large"),
         }

@@ -33,8 +33,8 @@ const FAILURE: i32 = 1;
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     /// The number of the last one; 0: none yet.
-    came: Arc<AtomicUsize>,
-    nothing_is_left: Arc<AtomicBool>,
+    received: Arc<AtomicUsize>,
+    allow_exit: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -44,17 +44,17 @@ impl Stop {
         let stop = Self::default();
         for (_, signal) in ENDING {
             let number = signal.as_raw();
-            drop(flag::register_conditional_shutdown(number, FAILURE, Arc::clone(&stop.nothing_is_left)));
+            drop(flag::register_conditional_shutdown(number, FAILURE, Arc::clone(&stop.allow_exit)));
             let value = usize::try_from(number).unwrap_or_default();
-            drop(flag::register_usize(number, Arc::clone(&stop.came), value));
+            drop(flag::register_usize(number, Arc::clone(&stop.received), value));
         }
         stop
     }
 
     /// The name of the signal that has come.
     #[must_use]
-    pub fn came(&self) -> Option<&'static str> {
-        let number = i32::try_from(self.came.load(Ordering::Relaxed)).ok()?;
+    pub fn received(&self) -> Option<&'static str> {
+        let number = i32::try_from(self.received.load(Ordering::Relaxed)).ok()?;
         ENDING.iter().find(|(_, signal)| signal.as_raw() == number).map(|(name, _)| *name)
     }
 
@@ -67,22 +67,22 @@ impl Stop {
             for signal in signals.iter_mut().flatten() {
                 while let Poll::Ready(Some(())) = signal.poll_recv(context) {}
             }
-            stop.came().map_or(Poll::Pending, Poll::Ready)
+            stop.received().map_or(Poll::Pending, Poll::Ready)
         })
     }
 
     /// When a signal has ended the run: from now on a further one ends the process at once. Not
     /// before what the run wrote is gone, since some send every signal twice, such as `timeout`,
     /// to a process and to its group.
-    pub fn nothing_is_left(&self) {
-        if self.came().is_some() {
-            self.nothing_is_left.store(true, Ordering::Relaxed);
+    pub fn allow_exit(&self) {
+        if self.received().is_some() {
+            self.allow_exit.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether all that is left to do is to say so.
     #[must_use]
-    pub(crate) fn is_nothing_left(&self) -> bool {
-        self.nothing_is_left.load(Ordering::Relaxed)
+    pub(crate) fn is_exit_allowed(&self) -> bool {
+        self.allow_exit.load(Ordering::Relaxed)
     }
 }

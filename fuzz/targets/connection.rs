@@ -6,11 +6,11 @@ use apple_services_connection::apple::cookie::Cookie;
 use apple_services_connection::apple::device;
 use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::bitrise::connection_file;
 use apple_services_connection::credential::Credential;
-use apple_services_connection::fastlane::session::to_variable;
-use apple_services_connection::journal::Journal;
-use apple_services_connection::source::connection::{api_key, apple_id};
+use apple_services_connection::formats;
+use apple_services_connection::formats::fastlane_session::to_variable;
+use apple_services_connection::log::RunLog;
+use apple_services_connection::sources::connection::{api_key, apple_id};
 use libfuzzer_sys::fuzz_target;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
@@ -23,11 +23,10 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
     };
-    let devices =
-        device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut Journal::default());
+    let devices = device::usable(connection.test_devices.as_deref().unwrap_or_default()).0;
 
     if let Ok(Some(key)) = api_key(&connection) {
-        let again = read_back(&connection_file::json(&Credential::ApiKey(key.clone()), &devices));
+        let again = read_back(&formats::connection::json(&Credential::ApiKey(key.clone()), &devices));
         let again = api_key(&again).expect("a complete key").expect("the key");
         assert_eq!((again.id, again.owner, again.enterprise), (key.id, key.owner, key.enterprise));
         assert_eq!(again.private_key.expose_pem(), key.private_key.expose_pem());
@@ -38,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
         if let Some(session) = &apple_id.session {
             assert!(to_variable(session).expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)));
         }
-        let mut again = read_back(&connection_file::json(&first, &devices));
+        let mut again = read_back(&formats::connection::json(&first, &devices));
         let Some(Credential::AppleId(again)) = credential(&mut again) else {
             panic!("the Apple ID is lost");
         };
@@ -52,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// At an instant before all others, so that no session has ended.
 fn credential(connection: &mut Connection) -> Option<Credential> {
     let now = OffsetDateTime::UNIX_EPOCH;
-    apple_id(connection, None, true, now, &mut Journal::default()).ok()?.map(Credential::AppleId)
+    apple_id(connection, None, true, now, &mut RunLog::default()).ok()?.map(Credential::AppleId)
 }
 
 fn read_back(json: &[u8]) -> Connection {

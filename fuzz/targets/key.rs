@@ -3,7 +3,7 @@
 
 use apple_services_connection::apple::key_text::is_key_text;
 use apple_services_connection::apple::private_key::PrivateKey;
-use apple_services_connection::redaction::may_hold_secret;
+use apple_services_connection::redact::may_hold_secret;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use apple_services_connection::apple::cookie::Cookie;
-use apple_services_connection::fastlane::session::{from_pasted, to_variable};
+use apple_services_connection::formats::fastlane_session::{from_pasted, to_variable};
 use libfuzzer_sys::fuzz_target;
 use secrecy::{ExposeSecret as _, SecretString};
 

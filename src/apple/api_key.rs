@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::apple::private_key::PrivateKey;
-use crate::redaction::{self, Show, Text, is_path_like, may_hold_secret, sentences};
+use crate::redact::{self, Show, Text, is_path_like, may_hold_secret, sentences};
 
 /// How the files of keys are called, before the underscore and the ID.
 const TEAM_FILE: &str = "AuthKey";
@@ -75,11 +75,11 @@ sentences! {
         #[error("holds {found}")]
         OtherThanKeyId { found: &'static str },
         #[error("has {found}, instead of 10 upper-case letters and digits")]
-        NoKeyId { found: Shape },
+        NotAKeyId { found: Shape },
         #[error("holds {found}")]
         OtherThanIssuerId { found: &'static str },
         #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a")]
-        NoIssuerId { found: Shape },
+        NotAnIssuerId { found: Shape },
     }
 }
 
@@ -92,7 +92,7 @@ impl WrongField {
             Self::OtherThanIssuerId { .. } => {
                 "put the issuer ID there, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"
             }
-            Self::NoKeyId { .. } | Self::NoIssuerId { .. } => {
+            Self::NotAKeyId { .. } | Self::NotAnIssuerId { .. } => {
                 "copy it from App Store Connect > Users and Access > Integrations"
             }
         }
@@ -150,7 +150,7 @@ impl KeyId {
         let plausible = (1..=32).contains(&value.len());
         if !plausible || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
             let found = Shape::of(value, |c| c.is_ascii_alphanumeric());
-            return Err(WrongField::NoKeyId { found });
+            return Err(WrongField::NotAKeyId { found });
         }
         Ok(Self(value.to_owned()))
     }
@@ -170,7 +170,7 @@ impl KeyId {
     /// secrets into the wrong field.
     #[must_use]
     pub fn shown(&self) -> Text {
-        redaction::checked(&self.0, is_usual_key_id)
+        redact::checked(&self.0, is_usual_key_id)
     }
 }
 
@@ -187,7 +187,7 @@ impl IssuerId {
         }
         if !is_uuid(value) {
             let found = Shape::of(value, |c| c.is_ascii_hexdigit() || c == '-');
-            return Err(WrongField::NoIssuerId { found });
+            return Err(WrongField::NotAnIssuerId { found });
         }
         Ok(Self(value.to_owned()))
     }
@@ -200,7 +200,7 @@ impl IssuerId {
     /// For log and errors.
     #[must_use]
     pub fn shown(&self) -> Text {
-        redaction::checked(&self.0, is_uuid)
+        redact::checked(&self.0, is_uuid)
     }
 }
 

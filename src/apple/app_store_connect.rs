@@ -5,7 +5,7 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::apple::app::is_app_id;
+use crate::apple::bundle_id::is_app_id;
 
 /// Lists apps; most roles may.
 pub(crate) const APPS: &[&str] = &["v1", "apps"];

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use time::{Duration, OffsetDateTime};
 
-use crate::clock::{in_utc, parse_instant};
-use crate::redaction::sentences;
+use crate::redact::sentences;
+use crate::timestamp;
 
 /// Sessions are a few kilobytes; the environment store takes 256 KiB in all.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -65,7 +65,7 @@ impl Lifetime {
         match self {
             Self::Until(expires) => Some(expires),
             Self::Seconds { max_age, created_at } => {
-                in_utc(created_at?.checked_add(Duration::seconds(max_age))?)
+                timestamp::to_utc(created_at?.checked_add(Duration::seconds(max_age))?)
             }
             Self::Session => None,
         }
@@ -167,8 +167,8 @@ impl CookieRecord {
             return Err(damaged("its domain is missing or no host name"));
         }
         let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
-        let expires = self.expires.as_deref().and_then(parse_instant);
-        let created_at = self.created_at.as_deref().and_then(parse_instant);
+        let expires = self.expires.as_deref().and_then(timestamp::parse);
+        let created_at = self.created_at.as_deref().and_then(timestamp::parse);
         Ok(Cookie {
             name,
             value,

@@ -1,18 +1,8 @@
-//! Test devices, as ad-hoc and development builds are signed for them.
+//! Test devices, which ad-hoc and development builds are signed for.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
-
-use crate::journal::Journal;
-use crate::redaction::text;
-use crate::redaction::{self, Text};
-
-/// How many characters of a title a warning repeats.
-const MAX_SHOWN: usize = 60;
-
-/// So many of the devices that are left out are named: a connection can have thousands.
-const MAX_NAMED: usize = 5;
 
 /// A registered device as the connection spells it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -27,14 +17,30 @@ pub struct DeviceRecord {
 /// A device with a usable UDID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Letters, digits and dashes, as it was registered.
+    /// Letters, digits and dashes, as registered.
     pub udid: String,
     /// One line.
     pub title: String,
     pub platform: Platform,
 }
 
-/// What a device runs, as far as registering it depends on that.
+/// A device that cannot be registered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SkippedDevice {
+    /// One line.
+    pub title: String,
+    pub reason: SkipReason,
+}
+
+/// Why a device is skipped.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    MissingUdid,
+    /// The index of the usable device with the same UDID.
+    DuplicateOf(usize),
+}
+
+/// The platform that a device is registered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
     Ios,
@@ -42,7 +48,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// Whatever is not known runs iOS or a relative of it.
+    /// Unknown types run iOS or a system derived from it.
     fn of(device_type: &str) -> Self {
         match device_type.trim().to_ascii_lowercase().as_str() {
             "mac" | "macos" | "mac_os" => Self::Mac,
@@ -59,61 +65,34 @@ impl Platform {
     }
 }
 
-/// Cleans the connection's devices: UDIDs of stray characters, titles of tabs and newlines.
-/// A device that is there twice, dashes and case aside, is kept once. Warns of the first that are
-/// left out, and of how many more there are.
+/// Removes stray characters from UDIDs, and tabs and newlines from titles. Of devices whose UDIDs differ
+/// only in dashes and case, the first is kept.
 #[must_use]
-pub fn clean(records: &[DeviceRecord], journal: &mut Journal) -> Vec<Device> {
+pub fn usable(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
     let mut devices: Vec<Device> = Vec::new();
-    let mut seen: HashMap<String, Text> = HashMap::new();
-    let mut left_out = 0;
+    let mut skipped = Vec::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     for record in records {
-        let udid: String = record
-            .device_identifier
-            .as_deref()
-            .unwrap_or_default()
-            .chars()
-            .filter(|&c| c.is_ascii_alphanumeric() || c == '-')
-            .collect();
+        let udid = record.device_identifier.as_deref().unwrap_or_default();
+        let udid: String = udid.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '-').collect();
         let title = one_line(record.title.as_deref().unwrap_or_default());
         if udid.is_empty() {
-            left_out += 1;
-            if left_out <= MAX_NAMED {
-                journal.warn(text!("The test device \"{}\" has no UDID and is left out.", shown(&title)));
-            }
+            skipped.push(SkippedDevice { title, reason: SkipReason::MissingUdid });
             continue;
         }
-        let same = udid.replace('-', "").to_ascii_lowercase();
-        if let Some(first) = seen.get(&same) {
-            left_out += 1;
-            if left_out <= MAX_NAMED {
-                journal.warn(text!(
-                    "The test device \"{}\" has the same UDID as \"{}\" and is left out.",
-                    shown(&title),
-                    first
-                ));
-            }
+        let normalized = udid.replace('-', "").to_ascii_lowercase();
+        if let Some(&first) = seen.get(&normalized) {
+            skipped.push(SkippedDevice { title, reason: SkipReason::DuplicateOf(first) });
             continue;
         }
-        seen.insert(same, shown(&title));
+        seen.insert(normalized, devices.len());
         let platform = Platform::of(record.device_type.as_deref().unwrap_or_default());
         devices.push(Device { udid, title, platform });
     }
-    if let more @ 1.. = left_out.saturating_sub(MAX_NAMED) {
-        journal.warn(text!(
-            "{} more test devices are left out: they have no UDID, or that of another device.",
-            more
-        ));
-    }
-    devices
+    (devices, skipped)
 }
 
-/// As much of a title as tells devices apart in a warning; one title can be in thousands.
-fn shown(title: &str) -> Text {
-    redaction::named_by_service(title, MAX_SHOWN)
-}
-
-/// Without control characters, and without the blanks that they leave.
+/// Replaces control characters by blanks, and runs of blanks by one.
 fn one_line(title: &str) -> String {
     let spaced: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -132,59 +111,28 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_repeats_only_the_start_of_a_long_title() {
-        let mut warnings = Journal::default();
-        let long = "x".repeat(1_000_000);
-        let devices = clean(&[record("A", &long, None), record("A", &long, None)], &mut warnings);
-        assert_eq!(devices.first().map(|device| device.title.len()), Some(1_000_000));
-        assert!(
-            warnings.warnings().iter().all(|warning| warning.as_str().len() < 250),
-            "a warning is too long"
-        );
-        assert_eq!(warnings.warnings().len(), 1);
-    }
-
-    #[test]
-    fn of_many_devices_that_are_left_out_the_first_five_are_named_and_the_others_counted() {
-        let mut journal = Journal::default();
-        let mut records = vec![record("A", "First", None), record("", "Nothing", None)];
-        records.extend((0..10_000).map(|number| record("A", &format!("Copy {number}"), None)));
-        assert_eq!(clean(&records, &mut journal).len(), 1);
-        let said: Vec<_> = journal.warnings().iter().map(Text::as_str).collect();
-        assert_eq!(said.len(), 6, "{said:?}");
-        assert_eq!(
-            said.last(),
-            Some(&"9996 more test devices are left out: they have no UDID, or that of another device.")
-        );
-        let mut journal = Journal::default();
-        let _devices = clean(records.get(..6).unwrap_or_default(), &mut journal);
-        assert_eq!(journal.warnings().len(), 5, "no sixth line that counts none");
-    }
-
-    #[test]
-    fn devices_are_cleaned_and_duplicates_dropped_with_both_titles() {
-        let mut warnings = Journal::default();
-        let records = [
+    fn devices_are_cleaned_and_duplicates_are_skipped() {
+        let (devices, skipped) = usable(&[
             record(" 00008030-001A\u{200b}2B3C4D5E6F70\n", "Jane's\tiPhone\n 12", Some("ios")),
             record("00008030001a2b3c4d5e6f70", "Copy", Some("ios")),
             record("A1B2-C3", "Mac", Some("mac")),
             record("FEED", "", Some("hologram")),
             record(" , ", "Nothing", None),
-        ];
-        let devices = clean(&records, &mut warnings);
-        let facts = |device: &Device| (device.udid.clone(), device.title.clone(), device.platform);
+        ]);
+        let fields = |device: &Device| (device.udid.clone(), device.title.clone(), device.platform);
         let expected = [
             ("00008030-001A2B3C4D5E6F70", "Jane's iPhone 12", Platform::Ios),
             ("A1B2-C3", "Mac", Platform::Mac),
             ("FEED", "", Platform::Ios),
         ];
         let expected = expected.map(|(udid, title, platform)| (udid.to_owned(), title.to_owned(), platform));
-        assert_eq!(devices.iter().map(facts).collect::<Vec<_>>(), expected);
+        assert_eq!(devices.iter().map(fields).collect::<Vec<_>>(), expected);
+        let duplicate = SkipReason::DuplicateOf(0);
         assert_eq!(
-            warnings.warnings().iter().map(Text::as_str).collect::<Vec<_>>(),
+            skipped,
             [
-                r#"The test device "Copy" has the same UDID as "Jane's iPhone 12" and is left out."#,
-                r#"The test device "Nothing" has no UDID and is left out."#,
+                SkippedDevice { title: "Copy".to_owned(), reason: duplicate },
+                SkippedDevice { title: "Nothing".to_owned(), reason: SkipReason::MissingUdid },
             ]
         );
     }

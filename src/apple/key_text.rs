@@ -1,12 +1,12 @@
 //! Telling text that is or may be a private key from text that is not, without reading it as one.
 
 use crate::apple::private_key::strip_wrapping;
-use crate::redaction::is_path_like;
+use crate::redact::is_path_like;
 
 /// Whether text is key material: in PEM, on several lines, or base64 and nothing else.
 ///
 /// For telling a key in an input from the path of one. A damaged or decorated key may pass for
-/// neither: what is printed is another question, [`crate::redaction::may_hold_secret`].
+/// neither: what is printed is another question, [`crate::redact::may_hold_secret`].
 #[must_use]
 pub fn is_key_text(text: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
@@ -24,7 +24,7 @@ mod tests {
 
     use crate::apple::private_key::samples::{body, pkcs8, sec1};
 
-    use crate::redaction::may_hold_secret;
+    use crate::redact::may_hold_secret;
 
     use super::*;
 

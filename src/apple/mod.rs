@@ -1,8 +1,8 @@
 //! What Apple defines: keys, apps, teams, devices, cookies, sessions.
 
 pub mod api_key;
-pub mod app;
 pub mod app_store_connect;
+pub mod bundle_id;
 pub mod cookie;
 pub mod device;
 pub mod key_text;

@@ -1,12 +1,8 @@
 //! A two-factor Apple ID session: the cookies of Apple's log-in.
 
-use std::fmt;
-
 use time::OffsetDateTime;
 
 use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, cookies_from};
-use crate::journal::Journal;
-use crate::redaction::{Show, Text};
 
 /// The origin whose cookies fastlane logs in with: Apple's identity service.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
@@ -34,42 +30,10 @@ impl Session {
     }
 }
 
-/// What a run knows of an Apple ID when it asks whether to use its session.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SessionUse {
-    /// Whether a tool is to log in with it.
-    pub(crate) is_needed: bool,
-    /// Whether a password logs in, too: the account's own or an app-specific one.
-    pub(crate) has_password: bool,
-    pub(crate) now: OffsetDateTime,
-}
-
-impl SessionUse {
-    /// Whether a session that ends at `expires_at` is to be used. One that has ended is left out
-    /// with a warning, where the run can do without it.
-    ///
-    /// # Errors
-    /// What `expired` makes of the session's end, where it cannot.
-    pub(crate) fn admits<E: Show + fmt::Display>(
-        self,
-        expires_at: Option<OffsetDateTime>,
-        expired: impl FnOnce(OffsetDateTime) -> E,
-        journal: &mut Journal,
-    ) -> Result<bool, E> {
-        let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= self.now) else { return Ok(true) };
-        let error = expired(ended_at);
-        if self.is_needed || !self.has_password {
-            return Err(error);
-        }
-        journal.warn(Text::of(&error));
-        Ok(false)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::apple::cookie::Lifetime;
-    use crate::clock::parse_instant;
+    use crate::timestamp;
 
     use super::*;
 
@@ -77,28 +41,6 @@ mod tests {
 
     fn connected(json: &str) -> Result<Session> {
         Ok(Session::from_connection(serde_json::from_str(json)?, None)?)
-    }
-
-    #[test]
-    fn a_session_that_has_ended_is_an_error_only_where_the_run_needs_it() {
-        let now = OffsetDateTime::UNIX_EPOCH;
-        let second = time::Duration::SECOND;
-        let asked = |is_needed, has_password, expires_at| {
-            let mut warnings = Journal::default();
-            let session_use = SessionUse { is_needed, has_password, now };
-            let admitted =
-                session_use.admits(expires_at, |_| crate::redaction::text!("ended"), &mut warnings);
-            (admitted.ok(), warnings.warnings().len())
-        };
-        for end in [now, now - second] {
-            assert_eq!(asked(false, true, Some(end)), (Some(false), 1), "left out with a warning");
-            for (is_needed, has_password) in [(true, true), (true, false), (false, false)] {
-                assert_eq!(asked(is_needed, has_password, Some(end)), (None, 0));
-            }
-        }
-        for end in [None, Some(now + second)] {
-            assert_eq!(asked(true, false, end), (Some(true), 0));
-        }
     }
 
     #[test]
@@ -134,7 +76,7 @@ mod tests {
                 {"name":"c","value":"1","expires":"soon"}]"#,
         )?;
         let lifetimes: Vec<_> = session.cookies.iter().map(|c| c.lifetime).collect();
-        let until = parse_instant("2026-12-01T08:00:00Z").ok_or("no instant")?;
+        let until = timestamp::parse("2026-12-01T08:00:00Z").ok_or("no instant")?;
         let expected =
             [Lifetime::Until(until), Lifetime::Seconds { max_age: 5, created_at: None }, Lifetime::Session];
         assert_eq!(lifetimes, expected);

@@ -1,6 +1,6 @@
 //! A team, which has one ID on Apple's developer portal and another in App Store Connect.
 
-use crate::redaction::{self, Text, sentences};
+use crate::redact::{self, Text, sentences};
 
 /// The ID of a team on the developer portal: 10 upper-case letters and digits.
 ///
@@ -20,11 +20,11 @@ sentences! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum WrongTeam {
         #[error("is not a team ID: use the 10 upper-case letters and digits in developer.apple.com > Account > Membership details")]
-        NoTeamId,
+        NotATeamId,
         #[error("is a number, so it is the team's number in App Store Connect: move it to `itc_team_id`, and set `team_id` to the 10 letters and digits in developer.apple.com > Account > Membership details")]
         ProviderAsTeamId,
         #[error("is not a number: use the one that the team has in App Store Connect, such as 118573544")]
-        NoProviderId,
+        NotAProviderId,
         #[error("is a team ID of the developer portal: move it to `team_id`, and set `itc_team_id` to the team's number in App Store Connect")]
         TeamAsProviderId,
     }
@@ -39,7 +39,7 @@ impl TeamId {
         } else if is_number(value) {
             Err(WrongTeam::ProviderAsTeamId)
         } else {
-            Err(WrongTeam::NoTeamId)
+            Err(WrongTeam::NotATeamId)
         }
     }
 
@@ -50,7 +50,7 @@ impl TeamId {
 
     #[must_use]
     pub(crate) fn shown(&self) -> Text {
-        redaction::checked(&self.0, is_team_id)
+        redact::checked(&self.0, is_team_id)
     }
 }
 
@@ -59,7 +59,8 @@ impl ProviderId {
     /// [`WrongTeam`]
     pub fn parse(value: &str) -> Result<Self, WrongTeam> {
         let number = value.parse().ok().filter(|_| is_number(value));
-        let otherwise = if is_team_id(value) { WrongTeam::TeamAsProviderId } else { WrongTeam::NoProviderId };
+        let otherwise =
+            if is_team_id(value) { WrongTeam::TeamAsProviderId } else { WrongTeam::NotAProviderId };
         number.map(Self).ok_or(otherwise)
     }
 
@@ -72,7 +73,7 @@ impl ProviderId {
     /// passwords into the wrong field.
     #[must_use]
     pub(crate) fn shown(self) -> Text {
-        redaction::checked(&self.0.to_string(), is_usual_provider_id)
+        redact::checked(&self.0.to_string(), is_usual_provider_id)
     }
 }
 
@@ -103,12 +104,12 @@ mod tests {
         assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));
         assert_eq!(TeamId::parse("118573544"), Err(WrongTeam::ProviderAsTeamId));
         for wrong in ["abcde12345", "ABCDE1234", "ABCDE123456", "ABCDE-1234"] {
-            assert_eq!(TeamId::parse(wrong), Err(WrongTeam::NoTeamId), "{wrong}");
+            assert_eq!(TeamId::parse(wrong), Err(WrongTeam::NotATeamId), "{wrong}");
         }
         assert_eq!(ProviderId::parse("118573544"), Ok(ProviderId(118_573_544)));
         assert_eq!(ProviderId::parse("ABCDE12345"), Err(WrongTeam::TeamAsProviderId));
         for wrong in ["", "+7", "-7", "7.0", "Example Ltd", "99999999999999999999"] {
-            assert_eq!(ProviderId::parse(wrong), Err(WrongTeam::NoProviderId), "{wrong}");
+            assert_eq!(ProviderId::parse(wrong), Err(WrongTeam::NotAProviderId), "{wrong}");
         }
     }
 }

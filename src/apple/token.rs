@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 use zeroize::Zeroize as _;
 
 use crate::apple::api_key::{ApiKey, Owner};
-use crate::redaction::sentences;
-use crate::remedies::ISSUES;
+use crate::redact::ISSUES;
+use crate::redact::sentences;
 
 /// Apple refuses a token that was issued in its future; clocks differ by seconds.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);

@@ -9,9 +9,9 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::host::Host;
+use crate::env::Env;
 use crate::http::{Failure, Http, Put, endpoint, is_loopback, secret_header};
-use crate::redaction::{self, Text, sentences};
+use crate::redact::{self, Text, sentences};
 
 const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
 const SLUG_VARIABLE: &str = "BITRISE_BUILD_SLUG";
@@ -22,7 +22,7 @@ const DEFAULT_SERVICE: &str = "https://build-annotations.services.bitrise.io";
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Who stops a run does not wait for long.
-pub(crate) const TIME_LIMIT_WHEN_STOPPED: Duration = Duration::from_secs(2);
+pub(crate) const TIME_LIMIT_WHEN_INTERRUPTED: Duration = Duration::from_secs(2);
 
 /// Whose text it is: another annotation with the same context takes its place.
 const CONTEXT: &str = env!("CARGO_PKG_NAME");
@@ -48,7 +48,7 @@ sentences! {
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NotWritten {
         #[error("The summary cannot be written on the build's page: {SERVICE_VARIABLE} is not the https URL of a service. Clear that variable, or set `build_annotation` to never.")]
-        NoService,
+        InvalidServiceUrl,
         #[error("The summary cannot be written on the build's page: {TOKEN_VARIABLE} holds characters that no token has. Clear that variable, or set `build_annotation` to never.")]
         BadToken,
         #[error("The summary cannot be written on the build's page: {site} {failure}.")]
@@ -65,14 +65,14 @@ pub(crate) async fn write(
     markdown: &str,
     style: Style,
     time_limit: Duration,
-    host: &Host,
+    env: &Env,
     http: &Http,
 ) -> Result<bool, NotWritten> {
-    let (Some(token), Some(build)) = (host.var(TOKEN_VARIABLE), host.var(SLUG_VARIABLE)) else {
+    let (Some(token), Some(build)) = (env.var(TOKEN_VARIABLE), env.var(SLUG_VARIABLE)) else {
         return Ok(false);
     };
-    let service = service(host).ok_or(NotWritten::NoService)?;
-    let site = redaction::site(&service);
+    let service = service(env).ok_or(NotWritten::InvalidServiceUrl)?;
+    let site = redact::site(&service);
     let bearer = Zeroizing::new(format!("Bearer {token}"));
     let bearer = secret_header(&bearer).ok_or(NotWritten::BadToken)?;
     let annotation = Annotation { context: CONTEXT, markdown, style };
@@ -90,8 +90,8 @@ pub(crate) async fn write(
 }
 
 /// Where the token may go: over https, or to this machine.
-fn service(host: &Host) -> Option<Url> {
-    let url = Url::parse(host.var(SERVICE_VARIABLE).unwrap_or(DEFAULT_SERVICE)).ok()?;
+fn service(env: &Env) -> Option<Url> {
+    let url = Url::parse(env.var(SERVICE_VARIABLE).unwrap_or(DEFAULT_SERVICE)).ok()?;
     let is_safe = match url.scheme() {
         "https" => url.has_host(),
         "http" => is_loopback(&url),
@@ -105,18 +105,8 @@ mod tests {
     use super::*;
 
     fn service_of(variable: Option<&str>) -> Option<String> {
-        let env = variable.map(|url| (SERVICE_VARIABLE.to_owned(), url.to_owned()));
-        let host = Host {
-            env: env.into_iter().collect(),
-            env_not_utf8: Vec::new(),
-            now: time::OffsetDateTime::now_utc,
-            temp_dir: std::path::PathBuf::new(),
-            sleep: std::sync::Arc::new(|_| Box::pin(async {})),
-            network_time: Duration::from_secs(70),
-            envman_time: Duration::from_secs(12),
-            jitter_seed: 1,
-        };
-        service(&host).map(|url| url.to_string())
+        let vars: Vec<_> = variable.map(|url| (SERVICE_VARIABLE, url)).into_iter().collect();
+        service(&Env::for_tests(&vars)).map(|url| url.to_string())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! `GET {BITRISE_BUILD_URL}/apple_developer_portal_data.json`. Any group of fields can be
 //! missing, and unknown ones come and go. Only the model lives here: which credential it
-//! makes is [`crate::source::connection`]'s matter.
+//! makes is [`crate::sources::connection`]'s matter.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Kind;
-use crate::redaction::text;
-use crate::redaction::{self, Text, sentences};
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
 
 /// Larger than any team's connection; what is larger is not one, and is not read.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -25,6 +25,14 @@ const MAX_DEVICES: usize = 10_000;
 
 /// The name that is appended to the build URL.
 pub(crate) const FILE_NAME: &str = "apple_developer_portal_data.json";
+
+/// What to do about a connected API key that can't be used, as a sentence without its full stop. A key that
+/// is added again is another key, which has to be assigned to the project again.
+pub(crate) const RECONNECT: &str = "Add the right key in Workspace settings > Integrations > App Store Connect, then select it in Project settings > Integrations > Stores";
+
+/// What to do about a connected Apple ID whose session can't be used. Completes a sentence.
+pub(crate) const RE_AUTHENTICATE: &str =
+    "re-authenticate the Apple ID on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
 /// The connection as Bitrise serves it.
 #[derive(Debug, Deserialize)]
@@ -122,7 +130,7 @@ sentences! {
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Malformed {
         #[error("something that is not JSON (line {line}, column {column})")]
-        NoJson { line: usize, column: usize },
+        NotJson { line: usize, column: usize },
         #[error("JSON of an unexpected form in {place}")]
         UnexpectedForm { place: Text },
     }
@@ -136,7 +144,7 @@ impl Connection {
             Kind::ApiKey => &[&self.key_id, &self.issuer_id, &self.private_key],
             Kind::AppleId => &[&self.apple_id],
         };
-        fields.iter().any(|field| filled(field.as_ref()).is_some())
+        fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }
 
     /// # Errors
@@ -149,10 +157,10 @@ impl Connection {
                 serde_json::error::Category::Data => {
                     Malformed::UnexpectedForm { place: field_of(error.path()) }
                 }
-                _ => Malformed::NoJson { line: json_error.line(), column: json_error.column() },
+                _ => Malformed::NotJson { line: json_error.line(), column: json_error.column() },
             }
         })?;
-        json.end().map_err(|error| Malformed::NoJson { line: error.line(), column: error.column() })?;
+        json.end().map_err(|error| Malformed::NotJson { line: error.line(), column: error.column() })?;
         Ok(connection)
     }
 }
@@ -162,7 +170,7 @@ fn field_of(path: &serde_path_to_error::Path) -> Text {
     let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match path.iter().next() {
         Some(serde_path_to_error::Segment::Map { key }) => {
-            text!("the field `{}`", redaction::checked(key, is_field))
+            text!("the field `{}`", redact::checked(key, is_field))
         }
         _ => text!("the whole document"),
     }
@@ -170,7 +178,7 @@ fn field_of(path: &serde_path_to_error::Path) -> Text {
 
 /// A text field that says something: present and, without the blanks around it, not empty.
 #[must_use]
-pub(crate) fn filled(field: Option<&SecretString>) -> Option<&str> {
+pub(crate) fn non_empty(field: Option<&SecretString>) -> Option<&str> {
     field.map(|value| value.expose_secret().trim()).filter(|value| !value.is_empty())
 }
 
@@ -203,7 +211,7 @@ mod tests {
         let error = |json: String| Connection::from_json(json.as_bytes()).err();
         let unexpected = |field: &str| {
             Some(Malformed::UnexpectedForm {
-                place: text!("the field `{}`", redaction::checked(field, |_| true)),
+                place: text!("the field `{}`", redact::checked(field, |_| true)),
             })
         };
         assert_eq!(error(devices(MAX_DEVICES)), None);

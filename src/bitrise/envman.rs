@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
 use crate::bitrise::envstore::MAX_BYTES;
-use crate::redaction::text;
-use crate::redaction::{self, Text, sentences};
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
 use crate::regular_file::{self, ReadError};
 
 sentences! {
@@ -67,7 +67,7 @@ impl Rollback {
             Ok(bytes) => Some(bytes),
             Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(AddError::Unreadable { path: redaction::path(path), why: error.why() });
+                return Err(AddError::Unreadable { path: redact::path(path), why: error.why() });
             }
         };
         Ok(Self { path: Some(path.to_owned()), before })
@@ -119,7 +119,7 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let spawned = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => AddError::NotFound,
-        _ => failed(redaction::os(&error)),
+        _ => failed(redact::os(&error)),
     })?;
     let Running(child) = &mut Running(spawned);
     let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
@@ -128,13 +128,13 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
         Some(mut stdin) => stdin.write_all(value).await,
         None => Ok(()),
     };
-    let status = child.wait().await.map_err(|error| failed(redaction::os(&error)))?;
+    let status = child.wait().await.map_err(|error| failed(redact::os(&error)))?;
     if !status.success() {
         return Err(failed(
             status.code().map_or(text!("it was stopped"), |code| text!("exit status {}", code)),
         ));
     }
-    written.map_err(|error| failed(redaction::os(&error)))
+    written.map_err(|error| failed(redact::os(&error)))
 }
 
 /// An envman at work. One that is given up is ended, and has ended before anything else is done:

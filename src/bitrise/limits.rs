@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::bitrise::entry::Entry;
-use crate::redaction::{Text, sentences};
+use crate::redact::{Text, sentences};
 use crate::regular_file::{self, ReadError};
 
 /// More than any settings need.
@@ -52,7 +52,7 @@ sentences! {
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum SettingsError {
         #[error("envman's settings in ~/.envman/configs.json are not valid JSON: correct or delete that file")]
-        NoJson,
+        NotJson,
         #[error("envman's settings in ~/.envman/configs.json cannot be read ({0}): correct or delete that file")]
         Unreadable(Text),
     }
@@ -74,7 +74,8 @@ impl Limits {
             }
             Err(error) => return Err(SettingsError::Unreadable(error.why())),
         };
-        let settings: Option<Settings> = serde_json::from_slice(&bytes).map_err(|_| SettingsError::NoJson)?;
+        let settings: Option<Settings> =
+            serde_json::from_slice(&bytes).map_err(|_| SettingsError::NotJson)?;
         let (settings, default) = (settings.unwrap_or_default(), Self::default());
         Ok(Self {
             env_bytes_limit_in_kb: settings.env_bytes_limit_in_kb.unwrap_or(default.env_bytes_limit_in_kb),
@@ -137,7 +138,7 @@ mod tests {
         fs::write(&settings, "null")?;
         assert_eq!(Limits::of_user(home_path), Ok(defaults));
         fs::write(&settings, "no JSON")?;
-        assert_eq!(Limits::of_user(home_path), Err(SettingsError::NoJson));
+        assert_eq!(Limits::of_user(home_path), Err(SettingsError::NotJson));
         Ok(())
     }
 

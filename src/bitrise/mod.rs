@@ -1,9 +1,7 @@
 //! What Bitrise defines: the connection's format, the envstore, the log, annotations, `step.yml`.
 
 pub(crate) mod annotation;
-pub mod build_log;
 pub mod connection;
-pub mod connection_file;
 pub mod entry;
 pub mod envman;
 pub mod envstore;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::redaction::text;
-use crate::redaction::{self, Show, Text, sentences};
+use crate::redact::text;
+use crate::redact::{self, Show, Text, sentences};
 
 use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 
@@ -26,9 +26,9 @@ sentences! {
         #[error("could not be asked, since the variable {0} does not hold the address of an HTTP proxy")]
         WrongProxy(&'static str),
         #[error("did not finish its answer ({0})")]
-        BrokenOff(Text),
+        Interrupted(Text),
         #[error("did not answer with TLS (it may speak plain http, or a proxy answered)")]
-        NoTls,
+        NotTls,
         #[error("has a certificate that this machine does not trust ({0})")]
         Untrusted(Text),
         #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
@@ -128,7 +128,7 @@ impl Failure {
     pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
         // The URL can hold a signature.
         let error = error.without_url();
-        let cause = redaction::cause(innermost_cause(&error));
+        let cause = redact::cause(innermost_cause(&error));
         if error.is_timeout() {
             Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout })
         } else if error.is_redirect() {
@@ -138,7 +138,7 @@ impl Failure {
                 None => Self::Other(cause),
             }
         } else if cause.as_str().contains("corrupt message") {
-            Self::NoTls
+            Self::NotTls
         } else if cause.as_str().contains("certificate") {
             Self::Untrusted(plain(cause))
         } else if error.is_connect() {
@@ -146,7 +146,7 @@ impl Failure {
         } else if error.is_builder() {
             Self::Other(cause)
         } else {
-            Self::BrokenOff(plain(cause))
+            Self::Interrupted(plain(cause))
         }
     }
 }
@@ -172,7 +172,7 @@ pub(crate) trait TryError: Show + fmt::Display + From<Failure> {
 impl TryError for Failure {
     fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::BrokenOff(_) => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Interrupted(_) => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }

@@ -22,10 +22,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
-use crate::bitrise::build_log;
-use crate::host::{Host, Sleep};
-use crate::redaction::text;
-use crate::redaction::{self, Text};
+use crate::env::{Env, Sleep};
+use crate::log;
+use crate::redact::text;
+use crate::redact::{self, Text};
 
 use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;
@@ -161,16 +161,16 @@ pub struct Http {
 
 impl Http {
     #[must_use]
-    pub(crate) fn new(host: &Host) -> Self {
+    pub(crate) fn new(env: &Env) -> Self {
         Self {
             clients: Mutex::default(),
             tls: OnceLock::new(),
-            now: host.now,
-            sleep: host.sleep.clone(),
-            jitter_seed: host.jitter_seed,
-            deadline: Deadline::of_run(host.network_time),
-            wrong_proxy: proxy::wrong_variable(host),
-            trust_store: tls::file(host),
+            now: env.now,
+            sleep: env.sleep.clone(),
+            jitter_seed: env.jitter_seed,
+            deadline: Deadline::of_run(env.network_time),
+            wrong_proxy: proxy::wrong_variable(env),
+            trust_store: tls::file(env),
         }
     }
 
@@ -212,9 +212,9 @@ impl Http {
             .when(E::is_transient)
             .adjust(|error, planned| policy.pause(error.retry_after(), planned))
             .notify(|error, pause| {
-                build_log::warn(&text!(
+                log::warn(&text!(
                     "{} {}; trying again in {:.1} s",
-                    redaction::site(url),
+                    redact::site(url),
                     Text::of(error),
                     pause.as_secs_f64()
                 ));
@@ -353,23 +353,13 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use stand_in::{Behaviour, StandIn};
-    use time::macros::datetime;
 
     use super::*;
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
     fn http(sleep: Sleep) -> Http {
-        Http::new(&Host {
-            env: std::collections::BTreeMap::new(),
-            env_not_utf8: Vec::new(),
-            now: || datetime!(2026-11-20 09:00 UTC),
-            temp_dir: PathBuf::new(),
-            sleep,
-            jitter_seed: 1,
-            network_time: Duration::from_secs(600),
-            envman_time: Duration::from_secs(1),
-        })
+        Http::new(&Env { sleep, ..Env::for_tests(&[]) })
     }
 
     fn request(url: &str) -> Result<Get> {

@@ -4,7 +4,7 @@
 use http::Uri;
 use url::Url;
 
-use crate::host::Host;
+use crate::env::Env;
 
 /// In the order in which the HTTP library looks at them; of two spellings the first that is set
 /// counts.
@@ -14,11 +14,11 @@ const VARIABLES: [[&str; 2]; 3] =
 /// The variable that is set to something other than a proxy's address. Its value can hold a
 /// password.
 #[must_use]
-pub(super) fn wrong_variable(host: &Host) -> Option<&'static str> {
+pub(super) fn wrong_variable(env: &Env) -> Option<&'static str> {
     let set = VARIABLES.iter().filter_map(|spellings| {
-        spellings.iter().find(|name| host.env.contains_key(**name) || host.is_not_utf8(name))
+        spellings.iter().find(|name| env.vars.contains_key(**name) || env.is_not_utf8(name))
     });
-    set.copied().find(|name| host.is_not_utf8(name) || host.var(name).is_some_and(|value| !is_proxy(value)))
+    set.copied().find(|name| env.is_not_utf8(name) || env.var(name).is_some_and(|value| !is_proxy(value)))
 }
 
 /// Whether the HTTP library takes a value, and as what was meant: `host:port`, with or without

@@ -8,8 +8,8 @@ use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::host::Host;
-use crate::redaction::{self, Text, text};
+use crate::env::Env;
+use crate::redact::{self, Text, text};
 use crate::regular_file::{self, ReadError};
 
 /// Names a file of certificates in the place of the system's, to OpenSSL and to rustls alike.
@@ -17,8 +17,8 @@ const FILE_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// The file of certificates that the environment names.
 #[must_use]
-pub(super) fn file(host: &Host) -> Option<PathBuf> {
-    host.var(FILE_VARIABLE).map(PathBuf::from)
+pub(super) fn file(env: &Env) -> Option<PathBuf> {
+    env.var(FILE_VARIABLE).map(PathBuf::from)
 }
 
 /// What every client of a run shares: on Linux, the system's trust store is some 150 files to read
@@ -33,7 +33,7 @@ pub(super) fn config(file: Option<&Path>) -> Result<ClientConfig, Text> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier);
-    let mut config = config.map_err(|error| redaction::cause(&error))?.with_no_client_auth();
+    let mut config = config.map_err(|error| redact::cause(&error))?.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn only_a_regular_file_is_taken_for_certificates() {
         let why = |path: &str| {
-            let mut host = Host::system();
-            host.env.insert(FILE_VARIABLE.to_owned(), path.to_owned());
-            check(&file(&host)?).err().map(|why| why.to_string())
+            let mut env = Env::system();
+            env.vars.insert(FILE_VARIABLE.to_owned(), path.to_owned());
+            check(&file(&env)?).err().map(|why| why.to_string())
         };
         assert_eq!(why(""), None, "as good as none");
         assert_eq!(why(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), None);

@@ -6,25 +6,26 @@ use secrecy::ExposeSecret as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::apple::api_key::IssuerId;
+use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
-use crate::bitrise::build_log::{debug, done, info, set_verbose, title};
 use crate::bitrise::entry::Entry;
-use crate::clock;
-use crate::credential::{AppleId, Credential, Found, Kind, Source, Toggle};
-use crate::host::Host;
+use crate::config::{BuildAnnotation, Config, RawInputs, tool_names};
+use crate::credential::{AppleId, Credential, Kind, ResolvedCredential, Source, Toggle};
+use crate::env::Env;
+use crate::export::outputs::{Outputs, SkippedTool};
 use crate::http::Http;
-use crate::inputs::{BuildAnnotation, Given, Inputs, tool_names};
-use crate::journal::Journal;
-use crate::outputs::{Outputs, Unserved};
-use crate::redaction::text;
-use crate::redaction::{self, Failed, Text};
-use crate::tools::{Fact, Login};
+use crate::log::RunLog;
+use crate::log::{debug, done, info, set_verbose, title};
+use crate::redact::text;
+use crate::redact::{self, Failed, Text};
+use crate::timestamp;
+use crate::tools::{Login, OutputValue};
 use crate::verify::Verification;
 
 /// What was found out so far; what is missing when a run fails is not in the summary.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub journal: Journal,
+    pub run_log: RunLog,
     began: OffsetDateTime,
     /// Which kind of credential is used, and from where.
     credential: Option<Text>,
@@ -45,7 +46,7 @@ impl Report {
     #[must_use]
     pub(crate) fn new(now: OffsetDateTime) -> Self {
         Self {
-            journal: Journal::default(),
+            run_log: RunLog::default(),
             began: now,
             credential: None,
             days_left: None,
@@ -77,12 +78,12 @@ impl Report {
     }
 
     /// The inputs that differ from their defaults, or with `verbose_log` all of them.
-    pub(crate) fn given(&mut self, given: &Given) {
-        self.build_annotation = given.build_annotation();
-        set_verbose(given.is_verbose());
-        title("Inputs");
+    pub(crate) fn inputs(&mut self, inputs: &RawInputs) {
+        self.build_annotation = inputs.build_annotation();
+        set_verbose(inputs.is_verbose());
+        title("Config");
         let mut any = false;
-        for line in given.lines.iter().filter(|line| line.is_changed || given.is_verbose()) {
+        for line in inputs.lines.iter().filter(|line| line.is_changed || inputs.is_verbose()) {
             any = true;
             info(&text!("- {}: {}", line.name, line.value));
         }
@@ -93,79 +94,90 @@ impl Report {
 
     /// What is odd about the inputs: those that are set, and that the toggle leaves aside, and what
     /// may be meant as it is.
-    pub(crate) fn odd_inputs(&mut self, inputs: &Inputs) {
-        for warning in &inputs.warnings {
-            self.journal.warn(warning.clone());
+    pub(crate) fn warn_about_inputs(&mut self, config: &Config) {
+        for warning in &config.warnings {
+            self.run_log.warn(warning.clone());
         }
-        if !inputs.ignored.is_empty() {
-            let names = crate::inputs::names(&inputs.ignored);
-            self.journal.warn(text!("Ignored, because `connection` is {}: {}.", inputs.connection, names));
+        if !config.ignored.is_empty() {
+            let names = crate::config::names(&config.ignored);
+            self.run_log.warn(text!("Ignored, because `connection` is {}: {}.", config.connection, names));
         }
     }
 
     /// The credential in use: which, from where, whose, and for how long; and what it cannot do.
-    pub(crate) fn found(&mut self, found: &Found, inputs: &Inputs, now: OffsetDateTime) {
-        let origin = match found.source {
+    pub(crate) fn resolved(&mut self, resolved: &ResolvedCredential, config: &Config, now: OffsetDateTime) {
+        let origin = match resolved.source {
             Source::Connection => "connected on Bitrise",
-            Source::Inputs => "in the inputs",
+            Source::Config => "in the config",
         };
-        let kind = match &found.credential {
+        let kind = match &resolved.credential {
             Credential::ApiKey(_) => "API key",
             Credential::AppleId(_) => "Apple ID",
         };
         done(&text!("Using the {} {}.", kind, origin));
         self.credential = Some(text!("{}, {}", kind, origin));
-        self.passed_over(kind, found, inputs);
-        match &found.credential {
+        self.warn_about_overridden_inputs(kind, resolved, config);
+        match &resolved.credential {
             Credential::ApiKey(key) => {
-                self.journal.fact("Key ID", key.id.shown());
-                self.journal.fact(
+                self.run_log.detail("Key ID", key.id.shown());
+                self.run_log.detail(
                     "Issuer ID",
                     key.issuer().map_or(text!("none, an individual key"), IssuerId::shown),
                 );
                 if key.enterprise {
-                    self.journal.fact("Apple Developer Enterprise Program", text!("yes"));
+                    self.run_log.detail("Apple Developer Enterprise Program", text!("yes"));
                 }
                 if !key.id.is_usual() {
-                    self.journal.warn(text!(
+                    self.run_log.warn(text!(
                         "The key ID is not of the usual form (10 upper-case letters and digits): check it if Apple refuses the key."
                     ));
                 }
                 if key.issuer().is_none() {
-                    self.journal.say(&text!(
+                    self.run_log.info(&text!(
                         "- An individual key cannot provision (certificates, profiles, devices). Bitrise's own Steps and xcodebuild cannot use it: they ask for an issuer."
                     ));
                 }
             }
             Credential::AppleId(apple_id) => {
-                self.journal.fact("Apple ID", redaction::email(apple_id.email.expose_secret()));
-                self.journal.fact("Session", session(apple_id, now));
-                self.session_end(apple_id, inputs.session_expiry_warning_days, now);
+                self.run_log.detail("Apple ID", redact::email(apple_id.email.expose_secret()));
+                self.run_log.detail("Session", session(apple_id, now));
+                self.session_end(apple_id, config.session_expiry_warning_days, now);
             }
         }
     }
 
-    /// Warns of a credential in the inputs that lost to the connected one: it may be another
+    /// Warns of a credential in the config that lost to the connected one: it may be another
     /// team's, and the one that the user means.
-    fn passed_over(&mut self, kind: &'static str, found: &Found, inputs: &Inputs) {
-        if found.source == Source::Connection && inputs.credential.is_some() {
-            self.journal.warn(text!(
-                "The {} connected on Bitrise is used, and the credential in the inputs ({}) is not: to use that one, set `connection: \"off\"`.",
+    fn warn_about_overridden_inputs(
+        &mut self,
+        kind: &'static str,
+        resolved: &ResolvedCredential,
+        config: &Config,
+    ) {
+        if resolved.source == Source::Connection && config.credential.is_some() {
+            self.run_log.warn(text!(
+                "The {} connected on Bitrise is used, and the credential in the config ({}) is not: to use that one, set `connection: \"off\"`.",
                 kind,
-                crate::inputs::names(&inputs.made_of)
+                crate::config::names(&config.source_inputs)
             ));
         }
     }
 
     /// Warns of tools that the user chose, and that get no credential. The default also names tools
     /// for other credentials, and nobody chose it.
-    pub(crate) fn unserved(&mut self, unserved: &[Unserved], found: Option<&Found>, inputs: &Inputs) {
-        let Some(found) = found.filter(|_| inputs.export_for_is_chosen) else { return };
-        let useless: Vec<_> = unserved.iter().filter(|of| of.missing.is_empty()).map(|of| of.tool).collect();
+    pub(crate) fn skipped_tools(
+        &mut self,
+        skipped_tools: &[SkippedTool],
+        resolved: Option<&ResolvedCredential>,
+        config: &Config,
+    ) {
+        let Some(resolved) = resolved.filter(|_| config.export_for_is_chosen) else { return };
+        let useless: Vec<_> =
+            skipped_tools.iter().filter(|of| of.missing.is_empty()).map(|of| of.tool).collect();
         if !useless.is_empty() {
-            self.journal.warn(text!(
+            self.run_log.warn(text!(
                 "Some of the tools in `export_for` cannot use {}: {}.",
-                match Login::of(&found.credential) {
+                match Login::of(&resolved.credential) {
                     Login::TeamKey => "an API key",
                     Login::IndividualKey => "an individual API key",
                     Login::AppleId => "an Apple ID",
@@ -173,9 +185,9 @@ impl Report {
                 tool_names(useless)
             ));
         }
-        for Unserved { tool, missing } in unserved.iter().filter(|of| !of.missing.is_empty()) {
+        for SkippedTool { tool, missing } in skipped_tools.iter().filter(|of| !of.missing.is_empty()) {
             let ways: Vec<_> = missing.iter().map(|facts| conditions(facts)).collect();
-            self.journal.warn(text!(
+            self.run_log.warn(text!(
                 "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
                 tool.name,
                 Text::join(&ways, ", or ")
@@ -187,12 +199,41 @@ impl Report {
         let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else { return };
         self.days_left = Some((end - now).whole_days());
         if warning_days > 0 && end - now <= Duration::days(warning_days) {
-            self.journal.warn(text!(
+            self.run_log.warn(text!(
                 "The Apple ID's session ends on {}, in {}: renew it before builds fail.",
-                clock::day(end),
-                clock::time_left(end, now)
+                timestamp::format(end),
+                timestamp::time_left(end, now)
             ));
         }
+    }
+
+    /// The test devices that can be used. Warns about the first that are skipped and counts the others.
+    pub(crate) fn usable_devices(&mut self, records: &[DeviceRecord]) -> Vec<Device> {
+        /// A connection can have thousands of devices.
+        const MAX_NAMED: usize = 5;
+        /// Enough of a title to tell devices apart.
+        const MAX_TITLE: usize = 60;
+        let (devices, skipped) = device::usable(records);
+        let title = |title: &str| redact::named_by_service(title, MAX_TITLE);
+        for SkippedDevice { title: skipped, reason } in skipped.iter().take(MAX_NAMED) {
+            self.run_log.warn(match reason {
+                SkipReason::MissingUdid => {
+                    text!("The test device \"{}\" has no UDID and is skipped.", title(skipped))
+                }
+                SkipReason::DuplicateOf(first) => text!(
+                    "The test device \"{}\" has the same UDID as \"{}\" and is skipped.",
+                    title(skipped),
+                    title(devices.get(*first).map_or("", |device| &device.title))
+                ),
+            });
+        }
+        if let more @ 1.. = skipped.len().saturating_sub(MAX_NAMED) {
+            self.run_log.warn(text!(
+                "{} more test devices are skipped: they have no UDID, or the UDID of another device.",
+                more
+            ));
+        }
+        devices
     }
 
     /// Whether Apple was asked, and what it said.
@@ -201,7 +242,7 @@ impl Report {
             done(&text!("Apple accepted it."));
         }
         for reason in verification.reasons() {
-            self.journal.warn(text!("Not verified, and the build goes on: {}.", reason));
+            self.run_log.warn(text!("Not verified, and the build goes on: {}.", reason));
         }
         self.verification = Some(verification.clone());
     }
@@ -212,12 +253,12 @@ impl Report {
         &mut self,
         failed: Option<&Failed>,
         time_limit: std::time::Duration,
-        host: &Host,
+        env: &Env,
         http: &Http,
     ) {
         let style = match failed {
             Some(_) => Style::Error,
-            None if self.journal.warnings().is_empty() => Style::Info,
+            None if self.run_log.warnings().is_empty() => Style::Info,
             None => Style::Warning,
         };
         let is_wanted = match self.build_annotation {
@@ -228,10 +269,10 @@ impl Report {
         if !is_wanted {
             return;
         }
-        match annotation::write(&self.summary(failed), style, time_limit, host, http).await {
+        match annotation::write(&self.summary(failed), style, time_limit, env, http).await {
             Ok(true) => debug(&text!("The summary is on the build's page.")),
             Ok(false) => debug(&text!("There is no build's page to write the summary on.")),
-            Err(error) => self.journal.warn(Text::of(&error)),
+            Err(error) => self.run_log.warn(Text::of(&error)),
         }
     }
 
@@ -264,7 +305,7 @@ impl Report {
 }
 
 /// ``"`team_id` and an app-specific password (`app_password`)"``
-fn conditions(facts: &[Fact]) -> Text {
+fn conditions(facts: &[OutputValue]) -> Text {
     let conditions: Vec<_> =
         facts.iter().filter_map(|fact| fact.condition()).map(|what| text!("{}", what)).collect();
     Text::join(&conditions, " and ")
@@ -273,7 +314,7 @@ fn conditions(facts: &[Fact]) -> Text {
 fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
     let Some(session) = &apple_id.session else { return text!("none") };
     match session.expires_at {
-        Some(end) => text!("ends on {} ({} left)", clock::day(end), clock::time_left(end, now)),
+        Some(end) => text!("ends on {} ({} left)", timestamp::format(end), timestamp::time_left(end, now)),
         None => text!("its end is unknown"),
     }
 }
@@ -282,7 +323,7 @@ fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
 fn are(inputs: &[&'static str]) -> Text {
     match inputs.split_last() {
         Some((last, [])) => text!("`{}` is", *last),
-        Some((last, others)) => text!("{} and `{}` are", crate::inputs::names(others), *last),
+        Some((last, others)) => text!("{} and `{}` are", crate::config::names(others), *last),
         None => text!(""),
     }
 }
@@ -290,7 +331,7 @@ fn are(inputs: &[&'static str]) -> Text {
 /// What to set up when there is no credential, and where. `other_connected`: what is connected
 /// although the toggle asks for the other kind.
 #[must_use]
-pub(crate) fn missing(inputs: &Inputs, other_connected: Option<Kind>) -> Text {
+pub(crate) fn missing(inputs: &Config, other_connected: Option<Kind>) -> Text {
     const KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
     const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !inputs.without_secrets.is_empty() {

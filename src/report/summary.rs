@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::redaction::{Failed, OUTSIDE_BACKTICK, Text};
+use crate::redact::{Failed, OUTSIDE_BACKTICK, Text};
 use crate::verify::Verification;
 
 /// A session lasts that long, as Apple makes them now.
@@ -34,7 +34,7 @@ impl Report {
         }
         if let Some(credential) = &self.credential {
             line(format_args!("- **Credential:** {}", markdown(credential)));
-            for (label, value) in self.journal.facts() {
+            for (label, value) in self.run_log.details() {
                 line(format_args!("- **{label}:** {}", markdown(value)));
             }
             if let Some(verification) = &self.verification {
@@ -48,10 +48,10 @@ impl Report {
         } else if failed.is_none() {
             line(format_args!("⚪ No Apple credential was found."));
         }
-        if !self.journal.warnings().is_empty() {
+        if !self.run_log.warnings().is_empty() {
             line(format_args!("\n**Warnings**\n"));
         }
-        for warning in self.journal.warnings() {
+        for warning in self.run_log.warnings() {
             line(format_args!("- ⚠️ {}", markdown(warning)));
         }
         if !self.outputs.is_empty() {
@@ -164,8 +164,8 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::redaction::named_by_service;
-    use crate::redaction::text;
+    use crate::redact::named_by_service;
+    use crate::redact::text;
 
     /// `CommonMark`, and with everything on that renderers add to it.
     fn flavours() -> [Options<'static>; 2] {

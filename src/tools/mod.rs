@@ -3,13 +3,13 @@
 //! The [`TOOLS`] are data. What a tool takes, an API key or an Apple ID, follows from what its
 //! names say.
 
-mod fact;
+mod output_value;
 mod table;
 
-pub use fact::{Fact, Login};
+pub use output_value::{Login, OutputValue};
 pub use table::{TOOLS, WORKFLOW};
 
-use Names::{Beside, Each, Together};
+use Names::{AllOrNone, Any, Extra};
 
 /// A tool, or a group of tools that read the same names.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,40 +24,40 @@ pub struct Tool {
 }
 
 /// A name that later Steps see, and what it says.
-pub type Output = (&'static str, Fact);
+pub type Output = (&'static str, OutputValue);
 
 /// Names that a tool reads together.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Names {
     /// A credential that the tool refuses in part: exported whole or not at all.
-    Together(&'static [Output]),
+    AllOrNone(&'static [Output]),
     /// A credential: each name is exported where there is a value for it.
-    Each(&'static [Output]),
+    Any(&'static [Output]),
     /// What the tool reads beside a credential, likewise; not where it gets none of the one in use.
-    Beside(&'static [Output]),
+    Extra(&'static [Output]),
 }
 
 impl Names {
     #[must_use]
     pub fn outputs(&self) -> &'static [Output] {
         match self {
-            Together(outputs) | Each(outputs) | Beside(outputs) => outputs,
+            AllOrNone(outputs) | Any(outputs) | Extra(outputs) => outputs,
         }
     }
 
     /// Whether it is or can be a credential, where these facts are there.
     #[must_use]
-    pub fn logs_in(&self, is_there: impl Fn(Fact) -> bool) -> bool {
+    pub fn logs_in(&self, is_there: impl Fn(OutputValue) -> bool) -> bool {
         match self {
-            Together(outputs) => outputs.iter().all(|(_, fact)| is_there(*fact)),
-            Each(outputs) => outputs.iter().any(|(_, fact)| is_there(*fact)),
-            Beside(_) => false,
+            AllOrNone(outputs) => outputs.iter().all(|(_, fact)| is_there(*fact)),
+            Any(outputs) => outputs.iter().any(|(_, fact)| is_there(*fact)),
+            Extra(_) => false,
         }
     }
 
     /// What is exported, where these facts are there.
-    pub fn exported(&self, is_there: impl Fn(Fact) -> bool) -> impl Iterator<Item = Output> {
-        let is_refused = matches!(self, Together(_)) && !self.logs_in(&is_there);
+    pub fn exported(&self, is_there: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
+        let is_refused = matches!(self, AllOrNone(_)) && !self.logs_in(&is_there);
         let outputs = if is_refused { &[] } else { self.outputs() };
         outputs.iter().copied().filter(move |(_, fact)| is_there(*fact))
     }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn only_tauri_and_electron_want_one_name_with_different_values_and_only_of_a_key() {
         for login in Login::ALL {
-            let is_there = |fact: Fact| fact.logins().contains(&login);
+            let is_there = |fact: OutputValue| fact.logins().contains(&login);
             let mut differing = Vec::new();
             for (at, one) in TOOLS.iter().enumerate() {
                 for other in TOOLS.iter().skip(at + 1) {
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_name_that_belongs_to_an_apple_id_is_never_exported_with_a_key_nor_the_other_way_round() {
         let names = |login: Login| -> Vec<_> {
-            let is_there = move |fact: Fact| fact.logins().contains(&login);
+            let is_there = move |fact: OutputValue| fact.logins().contains(&login);
             let sets = TOOLS.iter().flat_map(|tool| tool.names.iter());
             let exported = sets.flat_map(|names| names.exported(is_there).collect::<Vec<_>>());
             exported.filter(|(_, fact)| fact.logins() != Login::ALL).map(|(name, _)| name).collect()

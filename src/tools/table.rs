@@ -2,8 +2,8 @@
 //!
 //! A tool is added by adding it here, and its outputs to `step.yml`: see `CONTRIBUTING.md`.
 
-use super::Names::{Beside, Each, Together};
-use super::fact::Fact::{
+use super::Names::{AllOrNone, Any, Extra};
+use super::output_value::OutputValue::{
     ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
     CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
     IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
@@ -32,7 +32,7 @@ pub const TOOLS: &[Tool] = &[
         name: "bitrise",
         aliases: &["notarytool"],
         readers: "Bitrise Steps with inputs for an API key, notarytool, scripts",
-        names: &[Each(&[
+        names: &[Any(&[
             ("APPLE_API_KEY_PATH", KeyPath),
             ("APPLE_API_KEY_URL", KeyUrl),
             ("APPLE_API_KEY_ID", KeyId),
@@ -44,7 +44,7 @@ pub const TOOLS: &[Tool] = &[
         name: "xcodebuild",
         aliases: &[],
         readers: "xcodebuild",
-        names: &[Together(&[
+        names: &[AllOrNone(&[
             ("APPLE_API_KEY_PATH", KeyPath),
             ("APPLE_API_KEY_ID", KeyId),
             ("APPLE_API_ISSUER", IssuerId),
@@ -54,7 +54,7 @@ pub const TOOLS: &[Tool] = &[
         name: "xcode",
         aliases: &["altool"],
         readers: "altool",
-        names: &[Each(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
+        names: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
     },
     // A tool of its own, since a lane that passes `api_key` itself must not see it: fastlane takes
     // the two for a conflict.
@@ -62,14 +62,14 @@ pub const TOOLS: &[Tool] = &[
         name: "fastlane_api_key_path",
         aliases: &[],
         readers: "fastlane's actions with the option `api_key_path`, in lanes that do not pass `api_key`",
-        names: &[Each(&[("APP_STORE_CONNECT_API_KEY_PATH", FastlaneKeyPath)])],
+        names: &[Any(&[("APP_STORE_CONNECT_API_KEY_PATH", FastlaneKeyPath)])],
     },
     Tool {
         name: "fastlane",
         aliases: &[],
         readers: "fastlane",
         names: &[
-            Each(&[
+            Any(&[
                 ("APP_STORE_CONNECT_API_KEY_KEY_ID", KeyId),
                 ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", IssuerId),
                 ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", KeyPath),
@@ -81,7 +81,7 @@ pub const TOOLS: &[Tool] = &[
                 ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", AppPassword),
                 ("SPACESHIP_SKIP_2FA_UPGRADE", AppleIdOne),
             ]),
-            Beside(&[
+            Extra(&[
                 ("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER", PhoneNumber),
                 ("FASTLANE_TEAM_ID", TeamId),
                 ("FASTLANE_ITC_TEAM_ID", ItcTeamId),
@@ -92,7 +92,7 @@ pub const TOOLS: &[Tool] = &[
         name: "connection",
         aliases: &[],
         readers: "Bitrise Steps that only know the connection",
-        names: &[Each(&[
+        names: &[Any(&[
             ("APPLE_CONNECTION_URL", ConnectionUrl),
             ("BITRISE_PORTAL_DATA_JSON", ConnectionJson),
         ])],
@@ -101,7 +101,7 @@ pub const TOOLS: &[Tool] = &[
         name: "spaceship",
         aliases: &[],
         readers: "fastlane's library spaceship, without lanes",
-        names: &[Each(&[
+        names: &[Any(&[
             ("SPACESHIP_CONNECT_API_KEY_ID", KeyId),
             ("SPACESHIP_CONNECT_API_ISSUER_ID", IssuerId),
             ("SPACESHIP_CONNECT_API_KEY_FILEPATH", KeyPath),
@@ -112,7 +112,7 @@ pub const TOOLS: &[Tool] = &[
         name: "asc",
         aliases: &[],
         readers: "asc (App Store Connect CLI)",
-        names: &[Each(&[
+        names: &[Any(&[
             ("ASC_KEY_ID", KeyId),
             ("ASC_ISSUER_ID", IssuerId),
             ("ASC_PRIVATE_KEY_PATH", KeyPath),
@@ -123,7 +123,7 @@ pub const TOOLS: &[Tool] = &[
         name: "codemagic",
         aliases: &[],
         readers: "Codemagic CLI tools",
-        names: &[Together(&[
+        names: &[AllOrNone(&[
             ("APP_STORE_CONNECT_KEY_IDENTIFIER", KeyId),
             ("APP_STORE_CONNECT_ISSUER_ID", IssuerId),
             ("APP_STORE_CONNECT_PRIVATE_KEY", KeyFileReference),
@@ -136,14 +136,14 @@ pub const TOOLS: &[Tool] = &[
         aliases: &["eas"],
         readers: "EAS CLI (Expo)",
         names: &[
-            Each(&[
+            Any(&[
                 ("EXPO_ASC_KEY_ID", KeyId),
                 ("EXPO_ASC_ISSUER_ID", IssuerId),
                 ("EXPO_ASC_API_KEY_PATH", KeyPath),
             ]),
-            Together(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_PASSWORD", Password)]),
-            Together(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", AppPassword)]),
-            Beside(&[("EXPO_APPLE_TEAM_ID", TeamId), ("EXPO_APPLE_TEAM_TYPE", TeamType)]),
+            AllOrNone(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_PASSWORD", Password)]),
+            AllOrNone(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", AppPassword)]),
+            Extra(&[("EXPO_APPLE_TEAM_ID", TeamId), ("EXPO_APPLE_TEAM_TYPE", TeamType)]),
         ],
     },
     Tool {
@@ -151,12 +151,12 @@ pub const TOOLS: &[Tool] = &[
         aliases: &["cargo-packager"],
         readers: "Tauri, cargo-packager",
         names: &[
-            Together(&[
+            AllOrNone(&[
                 ("APPLE_API_KEY", KeyId),
                 ("APPLE_API_ISSUER", IssuerId),
                 ("APPLE_API_KEY_PATH", KeyPath),
             ]),
-            Together(&[("APPLE_ID", Email), ("APPLE_PASSWORD", AppPassword), ("APPLE_TEAM_ID", TeamId)]),
+            AllOrNone(&[("APPLE_ID", Email), ("APPLE_PASSWORD", AppPassword), ("APPLE_TEAM_ID", TeamId)]),
         ],
     },
     Tool {
@@ -164,12 +164,12 @@ pub const TOOLS: &[Tool] = &[
         aliases: &["electron-builder"],
         readers: "electron-builder",
         names: &[
-            Together(&[
+            AllOrNone(&[
                 ("APPLE_API_KEY", KeyPath),
                 ("APPLE_API_KEY_ID", KeyId),
                 ("APPLE_API_ISSUER", IssuerId),
             ]),
-            Together(&[
+            AllOrNone(&[
                 ("APPLE_ID", Email),
                 ("APPLE_APP_SPECIFIC_PASSWORD", AppPassword),
                 ("APPLE_TEAM_ID", TeamId),
@@ -181,7 +181,7 @@ pub const TOOLS: &[Tool] = &[
         name: "goreleaser",
         aliases: &[],
         readers: "GoReleaser",
-        names: &[Together(&[
+        names: &[AllOrNone(&[
             ("MACOS_NOTARY_KEY", KeyPath),
             ("MACOS_NOTARY_KEY_ID", KeyId),
             ("MACOS_NOTARY_ISSUER_ID", IssuerId),
@@ -192,7 +192,7 @@ pub const TOOLS: &[Tool] = &[
         name: "quill",
         aliases: &[],
         readers: "quill",
-        names: &[Together(&[
+        names: &[AllOrNone(&[
             ("QUILL_NOTARY_KEY", KeyPath),
             ("QUILL_NOTARY_KEY_ID", KeyId),
             ("QUILL_NOTARY_ISSUER", IssuerId),
@@ -203,6 +203,6 @@ pub const TOOLS: &[Tool] = &[
         name: "rcodesign",
         aliases: &[],
         readers: "rcodesign",
-        names: &[Each(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
+        names: &[Any(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
     },
 ];

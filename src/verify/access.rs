@@ -8,9 +8,9 @@ use super::client::{Client, Reply};
 use super::{Unverified, Verification, VerifyError, shown_in_error};
 use crate::apple::api_key::{ApiKey, Owner};
 use crate::apple::app_store_connect::Access;
-use crate::journal::Journal;
-use crate::redaction::text;
-use crate::redaction::{Text, sentences};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{Text, sentences};
 
 sentences! {
     /// The key may not do what `required_access` asks for.
@@ -44,11 +44,11 @@ pub(super) async fn ask(
     client: &Client<'_>,
     access: Access,
     verification: &mut Verification,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<(), VerifyError> {
     let key_id = client.key.id.shown();
     match client.list::<IgnoredAny>(access.list(), &[("limit", "1")]).await? {
-        Reply::Listed(_) => journal.fact(
+        Reply::Listed(_) => run_log.detail(
             "Access",
             match access {
                 Access::Provisioning => {

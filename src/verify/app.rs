@@ -1,11 +1,11 @@
 //! Does the credential's team have the app that the build is for?
 
 use crate::apple::api_key::{ApiKey, Owner};
-use crate::apple::app::BundleId;
 use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS, PAGE};
-use crate::journal::Journal;
-use crate::redaction::text;
-use crate::redaction::{self, Text, sentences};
+use crate::apple::bundle_id::BundleId;
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
 
 use super::client::{Client, Reply};
 use super::{Unverified, Verification, VerifyError, shown};
@@ -57,7 +57,7 @@ pub(super) async fn ask(
     client: &Client<'_>,
     bundle_id: &BundleId,
     verification: &mut Verification,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<(), VerifyError> {
     let is_enterprise = client.key.enterprise;
     let is_it =
@@ -66,13 +66,13 @@ pub(super) async fn ask(
     match search(client, Some((filter, bundle_id.as_str())), is_it).await? {
         Search::Over { found: Some(app), .. } => {
             let name = app.attributes.name.as_deref().unwrap_or_default();
-            let name = redaction::named_by_service(name, 60);
+            let name = redact::named_by_service(name, 60);
             match app.id().filter(|_| !is_enterprise) {
                 Some(id) => {
-                    let id = redaction::checked(id, crate::apple::app::is_app_id);
-                    journal.fact("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
+                    let id = redact::checked(id, crate::apple::bundle_id::is_app_id);
+                    run_log.detail("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
                 }
-                None => journal.fact("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
+                None => run_log.detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
             }
             verification.app_id = app.id().filter(|_| !is_enterprise).map(str::to_owned);
         }
@@ -145,11 +145,8 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
     apps.sort_by_cached_key(|app| {
         (distance(&wanted, &app.attributes.bundle_id), app.attributes.bundle_id.clone())
     });
-    let named: Vec<_> = apps
-        .iter()
-        .take(NAMED)
-        .map(|app| redaction::named_by_service(&app.attributes.bundle_id, 100))
-        .collect();
+    let named: Vec<_> =
+        apps.iter().take(NAMED).map(|app| redact::named_by_service(&app.attributes.bundle_id, 100)).collect();
     let others = others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let nearest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());

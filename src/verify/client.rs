@@ -13,14 +13,14 @@ use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError};
 use crate::apple::api_key::{ApiKey, Owner};
 use crate::apple::app_store_connect::{ApiError, Listing, RATE_LIMIT, RateLimit};
 use crate::apple::token::{self, CannotSign};
+use crate::config::Services;
 use crate::credential::Source;
 use crate::http::{
     Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError, endpoint, secret_header,
 };
-use crate::inputs::Services;
-use crate::journal::Journal;
-use crate::redaction::text;
-use crate::redaction::{self, Text, sentences};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
 
 /// Long enough for a slow answer, and for a clock that is a little off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -55,9 +55,9 @@ impl KeyRefused {
                 direction: if skew.is_positive() { "ahead of" } else { "behind" },
             },
             (None, Source::Connection, ..) => Self::Connected { key_id },
-            (None, Source::Inputs, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
-            (None, Source::Inputs, None, Owner::Team(_)) => Self::Team { key_id },
-            (None, Source::Inputs, None, Owner::Individual) => Self::Individual { key_id },
+            (None, Source::Config, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
+            (None, Source::Config, None, Owner::Team(_)) => Self::Team { key_id },
+            (None, Source::Config, None, Owner::Individual) => Self::Individual { key_id },
         }
     }
 }
@@ -143,7 +143,7 @@ impl<'a> Client<'a> {
         let mut url = endpoint(self.base, path);
         url.query_pairs_mut().extend_pairs(query);
         // What is asked for is no secret, so the site is named.
-        let site = redaction::site(self.base);
+        let site = redact::site(self.base);
         let answer = self.http.retry(self.base, self.policy, async || self.ask_once(&url).await).await;
         let answer = match answer {
             Ok(answer) => answer,
@@ -160,7 +160,7 @@ impl<'a> Client<'a> {
             (StatusCode::OK, Some(listing), _) => Reply::Listed(listing),
             (StatusCode::FORBIDDEN, _, Some(error)) => Reply::Forbidden(error),
             // That of a proxy or a captive portal.
-            (status, ..) => Reply::Open(Unverified::NotApples { site, status: status.as_u16() }),
+            (status, ..) => Reply::Open(Unverified::NotAppleFormat { site, status: status.as_u16() }),
         })
     }
 
@@ -189,11 +189,11 @@ impl<'a> Client<'a> {
     }
 
     /// Warns where the upload may find none of the hour's requests left.
-    pub(super) fn warn_of_rate_limit(&self, journal: &mut Journal) {
+    pub(super) fn warn_of_rate_limit(&self, run_log: &mut RunLog) {
         if let Some(RateLimit { limit, remaining }) =
             self.rate_limit.get().filter(|limit| limit.is_nearly_used_up())
         {
-            journal.warn(text!(
+            run_log.warn(text!(
                 "Of the {} requests that Apple allows this API key in an hour, only {} are left, and an upload needs some: let fewer builds use it at once, or give them keys of their own.",
                 limit,
                 remaining

@@ -15,22 +15,18 @@ use std::time::Duration;
 
 use crate::apple::app_store_connect::ApiError;
 use crate::apple::token::CannotSign;
-use crate::credential::{AppleId, Credential, Found};
+use crate::config::{Checks, Config};
+use crate::credential::{AppleId, Credential, ResolvedCredential};
 use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, RetryPolicy};
-use crate::inputs::{Checks, Inputs};
-use crate::journal::Journal;
-use crate::redaction::text;
-use crate::redaction::{self, Failed, Text, sentences};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Failed, Text, sentences};
 
 use client::Client;
 
 pub(crate) use access::AccessDenied;
-#[cfg(test)]
-pub(crate) use app::Mistake;
 pub(crate) use app::NoSuchApp;
 pub(crate) use client::KeyRefused;
-#[cfg(test)]
-pub(crate) use client::Trial;
 pub(crate) use session::{NoSuchTeam, SessionRefused};
 
 /// All of it together, tries and pauses included.
@@ -62,7 +58,7 @@ sentences! {
         #[error("{site} {failure}")]
         NotAnswered { site: Text, failure: Failure },
         #[error("{site} answered HTTP {status} with something that is not Apple's")]
-        NotApples { site: Text, status: u16 },
+        NotAppleFormat { site: Text, status: u16 },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,
         #[error("{KNOWN_BUT_FORBIDDEN}, {code}: {detail}")]
@@ -72,9 +68,9 @@ sentences! {
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
         NeedsApiKey { inputs: Text },
         #[error("an Apple ID can only be checked with a session")]
-        NoSession,
+        WithoutSession,
         #[error("the session holds no cookie for {site}, so Apple cannot be asked about it")]
-        NoCookie { site: Text },
+        MissingCookie { site: Text },
         #[error("{what}")]
         SessionRefused { what: Text, remedy: &'static str },
     }
@@ -91,7 +87,7 @@ impl Unverified {
 
     /// Whether the next question would be answered in the same way, or not at all.
     fn ends_questions(&self) -> bool {
-        matches!(self, Self::NotAnswered { .. } | Self::NotApples { .. } | Self::AgreementMissing)
+        matches!(self, Self::NotAnswered { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
     }
 
     /// What to do where it is an error; `None` where it says so itself.
@@ -103,18 +99,18 @@ impl Unverified {
             Self::NotAnswered { failure, .. } if failure.kind() == FailureKind::Trust => {
                 Some("Install that issuer's certificate on the machine, or set `verify` to yes")
             }
-            Self::NotAnswered { failure: Failure::Untrusted(_) | Failure::NoTls, .. } => {
+            Self::NotAnswered { failure: Failure::Untrusted(_) | Failure::NotTls, .. } => {
                 Some("Check the machine's clock and proxy settings, or set `verify` to yes")
             }
-            Self::NotAnswered { .. } | Self::NotApples { .. } => Some(
+            Self::NotAnswered { .. } | Self::NotAppleFormat { .. } => Some(
                 "Apple refused nothing, so this may be an outage: run the build again, or set `verify` to yes",
             ),
             Self::AgreementMissing => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
             Self::Forbidden { .. } => Some("Use a key with a higher role, or set `verify` to yes"),
             Self::AppsHidden { .. } => Some("Use a key that may, or clear `bundle_id`"),
-            Self::NoSession => Some("Set `fastlane_session`, or set `verify` to yes"),
-            Self::NoCookie { .. } => Some("Renew the session, or set `verify` to yes"),
+            Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
+            Self::MissingCookie { .. } => Some("Renew the session, or set `verify` to yes"),
             Self::SessionRefused { remedy, .. } => Some(remedy),
         }
     }
@@ -141,24 +137,18 @@ impl Unverified {
 
 /// Words of Apple's, as log and summary may show them.
 fn shown(words: &str) -> Text {
-    redaction::named_by_service(words, 300)
+    redact::named_by_service(words, 300)
 }
 
 /// The same for a red line, which is short.
 fn shown_in_error(words: &str) -> Text {
-    redaction::named_by_service(words, 80)
+    redact::named_by_service(words, 80)
 }
 
 impl Verification {
     /// Before the first question.
     fn begun() -> Self {
         Self { is_asked: true, ..Self::default() }
-    }
-
-    /// With these reasons for not being verified.
-    #[cfg(test)]
-    pub(crate) fn unverified_for(unverified: Vec<Unverified>) -> Self {
-        Self { unverified, ..Self::begun() }
     }
 
     /// Whether Apple was asked at all.
@@ -189,7 +179,7 @@ impl Verification {
     ///
     /// # Errors
     /// With every reason for not being verified.
-    pub(crate) fn insist(&self) -> Result<(), Failed> {
+    pub(crate) fn require_verified(&self) -> Result<(), Failed> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let mut above: Vec<_> =
             others.iter().map(|reason| text!("Not verified: {}", reason.in_red(&Text::of(reason)))).collect();
@@ -234,11 +224,11 @@ sentences! {
 /// # Errors
 /// [`VerifyError`] when Apple refuses the credential, or says that it lacks what it must have.
 pub(crate) async fn verify(
-    found: &Found,
+    found: &ResolvedCredential,
     checks: &Checks,
-    inputs: &Inputs,
+    inputs: &Config,
     http: &Http,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<Verification, VerifyError> {
     let policy = RetryPolicy {
         longest_pause: LONGEST_PAUSE,
@@ -251,18 +241,18 @@ pub(crate) async fn verify(
             access::check_kind(key, &checks.required_access)?;
             let client = Client::new(key, found.source, &checks.services, http, policy);
             match &checks.bundle_id {
-                Some(bundle_id) => app::ask(&client, bundle_id, &mut verification, journal).await?,
-                None => api_key::ask(&client, &mut verification, journal).await?,
+                Some(bundle_id) => app::ask(&client, bundle_id, &mut verification, run_log).await?,
+                None => api_key::ask(&client, &mut verification, run_log).await?,
             }
             for access in &checks.required_access {
                 if !verification.unverified.iter().any(Unverified::ends_questions) {
-                    access::ask(&client, *access, &mut verification, journal).await?;
+                    access::ask(&client, *access, &mut verification, run_log).await?;
                 }
             }
-            client.warn_of_rate_limit(journal);
+            client.warn_of_rate_limit(run_log);
         }
         Credential::AppleId(apple_id) => {
-            let asked = ask_about_session(found, apple_id, checks, inputs, http, policy, journal).await;
+            let asked = ask_about_session(found, apple_id, checks, inputs, http, policy, run_log).await;
             verification.unverified.extend(asked?);
             verification.unverified.extend(needs_api_key(checks));
         }
@@ -271,18 +261,18 @@ pub(crate) async fn verify(
 }
 
 async fn ask_about_session(
-    found: &Found,
+    found: &ResolvedCredential,
     apple_id: &AppleId,
     checks: &Checks,
-    inputs: &Inputs,
+    inputs: &Config,
     http: &Http,
     policy: RetryPolicy,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
-    let Some(session) = &apple_id.session else { return Ok(Some(Unverified::NoSession)) };
+    let Some(session) = &apple_id.session else { return Ok(Some(Unverified::WithoutSession)) };
     let question =
         session::Question { session, email: &apple_id.email, source: found.source, team: inputs.itc_team_id };
-    match session::ask(question, &checks.services, http, policy, journal).await {
+    match session::ask(question, &checks.services, http, policy, run_log).await {
         // An app-specific password still uploads.
         Err(VerifyError::Session(refusal)) if !inputs.needs_session() => {
             Ok(Some(Unverified::SessionRefused { what: refusal.what(), remedy: refusal.remedy() }))
@@ -296,5 +286,5 @@ fn needs_api_key(checks: &Checks) -> Option<Unverified> {
     let asked =
         [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];
     let inputs: Vec<_> = asked.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
-    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::inputs::names(&inputs) })
+    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::config::names(&inputs) })
 }

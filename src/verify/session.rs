@@ -13,13 +13,14 @@ use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION, SessionStatus};
 use crate::apple::session::Session;
 use crate::apple::team::ProviderId;
+use crate::bitrise::connection::RE_AUTHENTICATE;
+use crate::config::Services;
 use crate::credential::Source;
+use crate::formats::fastlane_session::NEW_SESSION;
 use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint, secret_header};
-use crate::inputs::Services;
-use crate::journal::Journal;
-use crate::redaction::text;
-use crate::redaction::{self, Text, sentences};
-use crate::remedies::{NEW_SESSION, RE_AUTHENTICATE};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
 
 /// How many teams a sentence names.
 const NAMED: usize = 5;
@@ -85,16 +86,16 @@ pub(super) async fn ask(
     services: &Services,
     http: &Http,
     policy: RetryPolicy,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
     let url = endpoint(&services.apple_session, SESSION);
-    let site = redaction::site(&url);
+    let site = redact::site(&url);
     let cookies = cookie_header(question.session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
-        return Ok(Some(Unverified::NoCookie { site }));
+        return Ok(Some(Unverified::MissingCookie { site }));
     };
     match http.retry(&url, policy, async || ask_once(&url, &cookies, http).await).await {
-        Ok(answer) => judge(&answer, &question, site, journal),
+        Ok(answer) => evaluate(&answer, &question, site, run_log),
         Err(failure) => Ok(Some(Unverified::NotAnswered { site, failure })),
     }
 }
@@ -110,15 +111,15 @@ async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answe
     http.ask(&request).await?.settled()
 }
 
-fn judge(
+fn evaluate(
     answer: &Answer,
     question: &Question<'_>,
     site: Text,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
     let refused = |what| match question.source {
         Source::Connection => SessionRefused::Connected(what),
-        Source::Inputs => SessionRefused::Pasted(what),
+        Source::Config => SessionRefused::Pasted(what),
     };
     match answer.status {
         StatusCode::UNAUTHORIZED if is_apples_refusal(&answer.body) => return Err(refused("HTTP 401").into()),
@@ -127,27 +128,27 @@ fn judge(
     }
     let status = serde_json::from_slice::<SessionStatus>(&answer.body).ok();
     let (StatusCode::OK, Some(status)) = (answer.status, status) else {
-        return Ok(Some(Unverified::NotApples { site, status: answer.status.as_u16() }));
+        return Ok(Some(Unverified::NotAppleFormat { site, status: answer.status.as_u16() }));
     };
     let Some(selected) = status.provider else {
         return Err(refused("it is logged in to no team").into());
     };
     if let Some(address) = status.user.and_then(|user| user.email_address) {
-        compare_accounts(&address, question.email.expose_secret(), journal);
+        compare_accounts(&address, question.email.expose_secret(), run_log);
     }
     let teams =
         status.available_providers.filter(|all| !all.is_empty()).unwrap_or_else(|| vec![selected.clone()]);
-    choose_team(&selected, &teams, question.team, journal)?;
+    choose_team(&selected, &teams, question.team, run_log)?;
     Ok(None)
 }
 
 /// Apple takes addresses in any case.
-fn compare_accounts(of_session: &str, of_credential: &str, journal: &mut Journal) {
+fn compare_accounts(of_session: &str, of_credential: &str, run_log: &mut RunLog) {
     if of_session.trim().to_lowercase() != of_credential.trim().to_lowercase() {
-        journal.warn(text!(
+        run_log.warn(text!(
             "The session belongs to another account ({}) than the Apple ID ({}), and fastlane uses both: give a session and an Apple ID of one account.",
-            redaction::email(of_session),
-            redaction::email(of_credential)
+            redact::email(of_session),
+            redact::email(of_credential)
         ));
     }
 }
@@ -156,17 +157,17 @@ fn choose_team(
     selected: &Provider,
     teams: &[Provider],
     wanted: Option<ProviderId>,
-    journal: &mut Journal,
+    run_log: &mut RunLog,
 ) -> Result<(), NoSuchTeam> {
     if let Some(wanted) = wanted {
         let team = teams.iter().find(|team| team.provider_id == wanted.number());
         let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list(teams) };
-        journal.fact("Team", named(team.ok_or_else(not_a_member)?));
+        run_log.detail("Team", named(team.ok_or_else(not_a_member)?));
         return Ok(());
     }
-    journal.fact("Team", named(selected));
+    run_log.detail("Team", named(selected));
     if teams.len() > 1 {
-        journal.warn(text!(
+        run_log.warn(text!(
             "The Apple ID belongs to {} teams, and in a build fastlane cannot ask which to use: set `itc_team_id` to the number of one. They are {}.",
             teams.len(),
             list(teams)
@@ -197,7 +198,7 @@ fn is_apples_refusal(body: &[u8]) -> bool {
 
 /// A team as people know it, and its ID.
 fn named(provider: &Provider) -> Text {
-    text!("{} ({})", redaction::named_by_service(&provider.name, 40), provider.provider_id)
+    text!("{} ({})", redact::named_by_service(&provider.name, 40), provider.provider_id)
 }
 
 /// The value of the header `Cookie` for a request to `url`, or `None` when no cookie belongs
@@ -235,7 +236,7 @@ mod tests {
     use secrecy::SecretString;
     use time::macros::datetime;
 
-    use crate::fastlane::session::from_pasted;
+    use crate::formats::fastlane_session::from_pasted;
 
     use super::*;
 

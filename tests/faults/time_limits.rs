@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use apple_services_connection::host::Host;
+use apple_services_connection::env::Env;
 use stand_in::Behaviour;
 
 use test_support::snapshots::assert_sentences;
@@ -32,7 +32,8 @@ fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
     let began = Instant::now();
     let result = runtime.block_on(async {
         let temp_dir = folder.path().to_owned();
-        let host = Host { env, env_not_utf8: Vec::new(), temp_dir, network_time: LIMIT, ..Host::system() };
+        let host =
+            Env { vars: env, non_utf8_vars: Vec::new(), temp_dir, network_time: LIMIT, ..Env::system() };
         apple_services_connection::run(&host, std::future::pending()).await
     });
     (began.elapsed(), result.err().map(|failed| failed.text().to_string()))

@@ -2,9 +2,9 @@
 
 use apple_services_connection::apple::device;
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::fastlane::session::to_variable;
-use apple_services_connection::journal::Journal;
-use apple_services_connection::source::connection::{api_key, apple_id};
+use apple_services_connection::formats::fastlane_session::to_variable;
+use apple_services_connection::log::RunLog;
+use apple_services_connection::sources::connection::{api_key, apple_id};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
@@ -112,8 +112,8 @@ fn read(document: &[u8]) -> Result<(), TestCaseError> {
             return Ok(());
         }
     };
-    let mut warnings = Journal::default();
-    drop(device::clean(connection.test_devices.as_deref().unwrap_or_default(), &mut warnings));
+    let mut warnings = RunLog::default();
+    drop(device::usable(connection.test_devices.as_deref().unwrap_or_default()));
     if let Err(error) = api_key(&connection) {
         prop_assert!(error.to_string().ends_with('.'), "{error}");
     }

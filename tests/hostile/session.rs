@@ -4,7 +4,7 @@
 
 use apple_services_connection::apple::cookie::CookieRecord;
 use apple_services_connection::apple::session::Session;
-use apple_services_connection::fastlane::session::{from_pasted, to_variable};
+use apple_services_connection::formats::fastlane_session::{from_pasted, to_variable};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secrecy::{ExposeSecret as _, SecretString};

@@ -17,7 +17,7 @@ use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::entry::Entry;
 use apple_services_connection::bitrise::envstore;
 use apple_services_connection::bitrise::limits::Limits;
-use apple_services_connection::fastlane::session::to_variable;
+use apple_services_connection::formats::fastlane_session::to_variable;
 use apple_services_connection::tools;
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;

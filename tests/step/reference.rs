@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use apple_services_connection::tools::{Fact, Login, Names, Output, TOOLS, Tool, WORKFLOW};
+use apple_services_connection::tools::{Login, Names, Output, OutputValue, TOOLS, Tool, WORKFLOW};
 use serde::Deserialize;
 use test_support::snapshots::assert_document;
 
@@ -145,7 +145,7 @@ Those without a tool are exported whatever `export_for` names.
 fn takes(tool: &Tool, login: Login) -> String {
     let ways = tool.names.iter().filter(|names| names.logs_in(|fact| fact.logins().contains(&login)));
     let ways: Vec<_> =
-        ways.map(|names| conditions(names.outputs(), matches!(names, Names::Each(_)))).collect();
+        ways.map(|names| conditions(names.outputs(), matches!(names, Names::Any(_)))).collect();
     match ways.as_slice() {
         [] => "no".to_owned(),
         [first, ..] if first.is_empty() => "yes".to_owned(),
@@ -156,17 +156,17 @@ fn takes(tool: &Tool, login: Login) -> String {
 /// What has to be there for all of these names, or, of those that go alone, nothing.
 fn conditions(outputs: &[Output], each_alone: bool) -> String {
     let facts = outputs.iter().map(|(_, fact)| *fact).filter(|_| !each_alone);
-    facts.filter_map(Fact::condition).collect::<Vec<_>>().join(" and ")
+    facts.filter_map(OutputValue::condition).collect::<Vec<_>>().join(" and ")
 }
 
 /// The tools that read an output, and when it is there.
 fn exported(name: &str) -> (String, String) {
     let mut rows: Vec<(&str, String)> = Vec::new();
-    let workflow = [("", &Names::Beside(WORKFLOW))];
+    let workflow = [("", &Names::Extra(WORKFLOW))];
     let of_tools = TOOLS.iter().flat_map(|tool| tool.names.iter().map(|names| (tool.name, names)));
     for (tool, names) in workflow.into_iter().chain(of_tools) {
         for output in names.outputs().iter().filter(|(of, _)| *of == name) {
-            let together = if matches!(names, Names::Together(_)) { names.outputs() } else { &[*output] };
+            let together = if matches!(names, Names::AllOrNone(_)) { names.outputs() } else { &[*output] };
             rows.push((tool, when(together)));
         }
     }

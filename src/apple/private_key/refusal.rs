@@ -1,6 +1,6 @@
 //! What was found in place of a usable private key.
 
-use crate::redaction::sentences;
+use crate::redact::sentences;
 
 sentences! {
     /// What was found in place of a usable private key. `Display` completes the sentence "The

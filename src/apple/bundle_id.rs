@@ -1,0 +1,81 @@
+//! An app, named by its bundle ID.
+
+use crate::redact::{self, Text, may_hold_secret, sentences};
+
+/// Longer than any that Apple takes.
+const MAX_LENGTH: usize = 255;
+
+/// A bundle ID, such as `com.example.app`.
+///
+/// Source: <https://developer.apple.com/documentation/bundleresources/information-property-list/cfbundleidentifier>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleId(String);
+
+sentences! {
+    /// Why a value is not a bundle ID. `Display` completes a sentence that begins with the field's
+    /// name.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+    pub enum WrongBundleId {
+        #[error("is not a bundle ID: use that of the app, of letters, digits, hyphens and dots, such as com.example.app")]
+        Form,
+        #[error("ends in an asterisk, which stands for many apps: use the bundle ID of the one that the build is for")]
+        Wildcard,
+    }
+}
+
+impl BundleId {
+    /// # Errors
+    /// [`WrongBundleId`]
+    pub fn parse(value: &str) -> Result<Self, WrongBundleId> {
+        if value.ends_with(".*") {
+            Err(WrongBundleId::Wildcard)
+        } else if is_bundle_id(value) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(WrongBundleId::Form)
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub(crate) fn shown(&self) -> Text {
+        redact::checked(&self.0, |value| is_bundle_id(value) && !may_hold_secret(value))
+    }
+}
+
+/// Old apps have underscores, too.
+fn is_bundle_id(value: &str) -> bool {
+    value.len() <= MAX_LENGTH
+        && value.contains('.')
+        && value.split('.').all(|part| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+}
+
+/// Whether a value is the number that App Store Connect gives an app.
+#[must_use]
+pub(crate) fn is_app_id(value: &str) -> bool {
+    (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_id_has_parts_with_dots_between_and_is_no_list() {
+        for good in ["com.example.app", "com.Example-2.my_app", "a.b"] {
+            assert_eq!(BundleId::parse(good), Ok(BundleId(good.to_owned())));
+        }
+        for wrong in
+            ["app", "com..app", ".com.app", "com.app.", "com.example.app,com.example.b", "com.exa mple.a"]
+        {
+            assert_eq!(BundleId::parse(wrong), Err(WrongBundleId::Form), "{wrong}");
+        }
+        assert_eq!(BundleId::parse("com.example.*"), Err(WrongBundleId::Wildcard));
+    }
+}

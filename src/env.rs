@@ -1,0 +1,93 @@
+//! Everything a run takes from the machine: environment variables, clock, sleep, temporary folder.
+//!
+//! Passed in, so that tests run in one process and never sleep.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+/// Waits for a duration. Tests record it instead.
+pub type Sleep = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// The environment of a run.
+#[derive(Clone)]
+pub struct Env {
+    /// Environment variables whose values are UTF-8.
+    pub vars: BTreeMap<String, String>,
+    /// Names of environment variables whose values are not UTF-8.
+    pub non_utf8_vars: Vec<String>,
+    /// The current time, in UTC.
+    pub now: fn() -> OffsetDateTime,
+    /// The folder in which a run creates its private folder.
+    pub temp_dir: PathBuf,
+    pub sleep: Sleep,
+    /// The time limit for all requests of a run together, pauses included.
+    pub network_time: Duration,
+    /// The time limit for all calls of `envman add` together.
+    pub envman_time: Duration,
+    /// Spreads the pauses between tries, so that builds that failed at the same time don't retry at the
+    /// same time.
+    pub jitter_seed: u64,
+}
+
+impl Env {
+    /// The environment of this process. Call it inside a tokio runtime with its timer enabled.
+    #[must_use]
+    pub fn system() -> Self {
+        let mut vars = BTreeMap::new();
+        let mut non_utf8_vars = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            match value.into_string() {
+                Ok(value) => drop(vars.insert(name, value)),
+                Err(_) => non_utf8_vars.push(name),
+            }
+        }
+        let now = OffsetDateTime::now_utc();
+        Self {
+            vars,
+            non_utf8_vars,
+            now: OffsetDateTime::now_utc,
+            // An empty TMPDIR counts as unset.
+            temp_dir: Some(std::env::temp_dir())
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or_else(|| PathBuf::from("/tmp")),
+            sleep: Arc::new(|span| Box::pin(tokio::time::sleep(span))),
+            // With the time limit of the summary, a run takes less than 90 seconds.
+            network_time: Duration::from_secs(70),
+            envman_time: Duration::from_secs(12),
+            jitter_seed: u64::from(now.nanosecond()) ^ u64::from(std::process::id()),
+        }
+    }
+
+    /// An environment for unit tests: these variables, a fixed clock, no pauses.
+    #[cfg(test)]
+    pub(crate) fn for_tests(vars: &[(&str, &str)]) -> Self {
+        Self {
+            vars: vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            non_utf8_vars: Vec::new(),
+            now: || time::macros::datetime!(2026-11-20 09:00 UTC),
+            temp_dir: PathBuf::from("/tmp"),
+            sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
+            network_time: Duration::from_secs(600),
+            envman_time: Duration::from_secs(1),
+            jitter_seed: 1,
+        }
+    }
+
+    /// The value of a variable that is set and not empty.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable is set to a value that is not UTF-8.
+    #[must_use]
+    pub fn is_not_utf8(&self, name: &str) -> bool {
+        self.non_utf8_vars.iter().any(|set| set == name)
+    }
+}

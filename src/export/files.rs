@@ -1,0 +1,276 @@
+//! The files of a run, in one private folder that goes away unless everything succeeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::apple::device::Device;
+use crate::credential::Credential;
+use crate::formats::{connection, device_list, fastlane_key, rcodesign};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
+
+/// What the folder is called, before its random part.
+pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
+
+/// Tells a folder of this Step from any other, for the day it is to be removed.
+pub(crate) const MARKER_NAME: &str = ".apple-services-connection";
+pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
+
+/// The files that outputs point to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FileKind {
+    /// `AuthKey_<ID>.p8`, or `ApiKey_<ID>.p8`
+    PrivateKey,
+    /// fastlane's API key file.
+    FastlaneKey,
+    /// rcodesign's API key file.
+    RcodesignKey,
+    /// The credential in the connection's format.
+    Connection,
+    /// fastlane's `register_devices` file.
+    Devices,
+    /// UDIDs separated by commas.
+    DeviceList,
+}
+
+impl FileKind {
+    /// Whether there is something to write into it.
+    #[must_use]
+    pub(crate) fn has_content(self, credential: Option<&Credential>, devices: &[Device]) -> bool {
+        content(self, credential, devices).is_some()
+    }
+}
+
+sentences! {
+    /// Why the files could not be written.
+    #[derive(Debug, thiserror::Error)]
+    pub(crate) enum FilesError {
+        #[error("The temporary folder {folder} does not exist: create it, or set TMPDIR to a folder that does.")]
+        MissingTempDir { folder: Text },
+        #[error("The credential's files cannot be written in the temporary folder {folder} ({why}): {remedy}, or set TMPDIR to another folder.")]
+        NotWritten { folder: Text, why: Text, remedy: &'static str },
+        #[error("The temporary folder's name is not UTF-8, which environment variables cannot carry: set TMPDIR to another folder.")]
+        NotUtf8,
+    }
+}
+
+/// The files of a run, on disk until dropped, or for good after `keep`.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    folder: Option<(TempDir, String)>,
+    /// All that is in the folder.
+    made: Vec<PathBuf>,
+    paths: BTreeMap<FileKind, String>,
+    /// The text of [`FileKind::Connection`].
+    pub(crate) connection_json: Option<SecretString>,
+}
+
+impl Files {
+    /// Writes those of the wanted files that this credential and these devices fill.
+    ///
+    /// The folder has mode 0700 and the files 0600 from the moment they exist.
+    ///
+    /// # Errors
+    /// [`FilesError`]; nothing is left behind then.
+    pub(crate) fn write(
+        wanted: &BTreeSet<FileKind>,
+        credential: Option<&Credential>,
+        devices: &[Device],
+        temp_dir: &Path,
+        run_log: &mut RunLog,
+    ) -> Result<Self, FilesError> {
+        let mut files = Self::default();
+        for &file in wanted {
+            let Some((name, content)) = content(file, credential, devices) else { continue };
+            let path = files.folder_in(temp_dir, run_log)?.join(&name);
+            files.make(&path, temp_dir, &content)?;
+            files.paths.insert(file, text(&path)?);
+            if file == FileKind::Connection {
+                files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
+            }
+        }
+        Ok(files)
+    }
+
+    /// The folder of this run, made and marked at the first file.
+    fn folder_in(&mut self, temp_dir: &Path, run_log: &mut RunLog) -> Result<PathBuf, FilesError> {
+        if let Some((folder, _)) = &self.folder {
+            return Ok(folder.path().to_owned());
+        }
+        let folder = private_folder(temp_dir, Path::new(PLAIN_TEMP_DIR), run_log)?;
+        let path = folder.path().to_owned();
+        self.folder = Some((folder, text(&path)?));
+        self.make(&path.join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
+        Ok(path)
+    }
+
+    fn make(&mut self, path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+        self.made.push(path.to_owned());
+        write_private(path, temp_dir, bytes)
+    }
+
+    /// The run's folder, if a file was written.
+    #[must_use]
+    pub(crate) fn folder(&self) -> Option<&str> {
+        self.folder.as_ref().map(|(_, path)| path.as_str())
+    }
+
+    /// The absolute path of a file, if it was written.
+    #[must_use]
+    pub(crate) fn path(&self, file: FileKind) -> Option<&str> {
+        self.paths.get(&file).map(String::as_str)
+    }
+
+    /// Lets the files stay for later Steps.
+    pub(crate) fn keep(mut self) {
+        if let Some((folder, _)) = self.folder.take() {
+            // The path is in the outputs; nothing here needs it any more.
+            let _path = folder.keep();
+        }
+    }
+}
+
+impl Drop for Files {
+    /// By name: to look into the folder, as the library does that deletes it, takes an open file,
+    /// and there may be none left.
+    fn drop(&mut self) {
+        let Some((folder, _)) = &self.folder else { return };
+        for path in &self.made {
+            drop(std::fs::remove_file(path));
+        }
+        drop(std::fs::remove_dir(folder.path()));
+    }
+}
+
+/// The `file://` URL of an absolute path.
+#[must_use]
+pub(crate) fn url_of(path: &str) -> Option<String> {
+    Url::from_file_path(path).ok().map(String::from)
+}
+
+/// A file's name and content, or `None` when there is nothing to write into it.
+fn content(
+    file: FileKind,
+    credential: Option<&Credential>,
+    devices: &[Device],
+) -> Option<(String, Zeroizing<Vec<u8>>)> {
+    let plain = |text: String| Zeroizing::new(text.into_bytes());
+    match (file, credential) {
+        (FileKind::PrivateKey, Some(Credential::ApiKey(key))) => {
+            Some((key.file_name(), plain(key.private_key.expose_pem().to_owned())))
+        }
+        (FileKind::FastlaneKey, Some(Credential::ApiKey(key))) => {
+            Some(("fastlane_api_key.json".to_owned(), fastlane_key::json(key)))
+        }
+        (FileKind::RcodesignKey, Some(Credential::ApiKey(key))) => {
+            Some(("rcodesign_api_key.json".to_owned(), rcodesign::json(key)?))
+        }
+        // The connection's format has no key without an issuer.
+        (FileKind::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
+        (FileKind::Connection, Some(credential)) => {
+            Some(("connection.json".to_owned(), connection::json(credential, devices)))
+        }
+        (FileKind::Devices, _) if !devices.is_empty() => {
+            Some(("devices.txt".to_owned(), plain(device_list::text(devices))))
+        }
+        (FileKind::DeviceList, _) if !devices.is_empty() => {
+            Some(("device_list.txt".to_owned(), plain(udid_list(devices))))
+        }
+        _ => None,
+    }
+}
+
+fn private_folder(temp_dir: &Path, plain: &Path, run_log: &mut RunLog) -> Result<TempDir, FilesError> {
+    let refused = |error: io::Error| FilesError::new(temp_dir, &error);
+    let make_in = |folder: &Path| {
+        tempfile::Builder::new()
+            .prefix(FOLDER_PREFIX)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(folder)
+    };
+    // Later Steps run in other folders, and xcodebuild takes absolute paths only.
+    let absolute: PathBuf = std::path::absolute(temp_dir).map_err(refused)?;
+    if is_plain(&absolute) {
+        return make_in(&absolute).map_err(refused);
+    }
+    if let Ok(folder) = make_in(plain) {
+        return Ok(folder);
+    }
+    let folder = make_in(&absolute).map_err(refused)?;
+    run_log.warn(text!(
+        "Bitrise's own Steps cannot read files in the temporary folder {}, since they do not decode URLs: for APPLE_API_KEY_URL and APPLE_CONNECTION_URL, set TMPDIR to a path of plain letters and digits.",
+        redact::path(&absolute)
+    ));
+    Ok(folder)
+}
+
+/// Where the folder is made when the path of the temporary folder is not plain.
+const PLAIN_TEMP_DIR: &str = "/tmp";
+
+/// Whether a path is the same in a URL, for readers that decode it and for those that do not:
+/// of the unreserved characters of RFC 3986, and slashes.
+fn is_plain(path: &Path) -> bool {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
+    path.as_os_str().as_bytes().iter().all(is_plain)
+}
+
+impl FilesError {
+    fn new(temp_dir: &Path, error: &io::Error) -> Self {
+        let folder = redact::path(temp_dir);
+        let remedy = match error.kind() {
+            ErrorKind::NotFound => return Self::MissingTempDir { folder },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
+            ErrorKind::PermissionDenied => "let this build's user write there",
+            _ => "make it one that can be written to",
+        };
+        Self::NotWritten { folder, why: redact::os(error), remedy }
+    }
+}
+
+fn write_private(path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)
+    };
+    write().map_err(|error| FilesError::new(temp_dir, &error))
+}
+
+/// The file of Bitrise's input `test_device_list_path`: UDIDs separated by commas.
+fn udid_list(devices: &[Device]) -> String {
+    devices.iter().map(|device| device.udid.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn text(path: &Path) -> Result<String, FilesError> {
+    path.to_str().map(str::to_owned).ok_or(FilesError::NotUtf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_plain_folder_can_be_had_a_warning_says_who_cannot_read_the_files() -> io::Result<()> {
+        let outer = tempfile::tempdir()?;
+        let temp_dir = outer.path().join("with a blank");
+        std::fs::create_dir(&temp_dir)?;
+        let mut run_log = RunLog::default();
+        let folder = private_folder(&temp_dir, &outer.path().join("missing"), &mut run_log);
+        let folder = folder.map_err(|error| io::Error::other(error.to_string()))?;
+        assert_eq!(folder.path().parent(), Some(temp_dir.as_path()));
+        assert!(
+            matches!(run_log.warnings(), [warning] if warning.as_str().contains("APPLE_API_KEY_URL")),
+            "{run_log:?}"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! `action: remove`: takes back what an earlier run of the Step left for later Steps.
+
+use std::ffi::{CStr, OsStr};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, stat, statat, unlinkat};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+use crate::env::Env;
+use crate::export::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
+use crate::redact::{self, Text, sentences};
+use crate::regular_file;
+use crate::tools;
+
+sentences! {
+    /// Why a folder is not removed. It is untouched then.
+    #[derive(Debug, thiserror::Error)]
+    pub(crate) enum CleanupError {
+        #[error("`credentials_dir` ({folder}) is not a folder that this Step made: {why}. It was left as it is. Leave the input at its default, the Step's own output APPLE_CREDENTIALS_DIR.")]
+        Foreign { folder: Text, why: &'static str },
+        #[error("`credentials_dir` ({folder}) cannot be deleted ({why}): delete it by hand, since it holds credentials.")]
+        Failed { folder: Text, why: Text },
+    }
+}
+
+/// Deletes a folder that a run of this Step made, and nothing else.
+///
+/// Returns whether there was one.
+///
+/// # Errors
+/// [`CleanupError`]
+pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, CleanupError> {
+    // A slash at the end would have a link followed.
+    let folder: PathBuf = folder.components().collect();
+    let shown = || redact::path(&folder);
+    let failed = |error: &io::Error| CleanupError::Failed { folder: shown(), why: redact::os(error) };
+    match OwnFolder::open(&folder, env) {
+        Ok(own) => own.remove().map(|()| true).map_err(|error| failed(&error)),
+        Err(Refusal::Gone) => Ok(false),
+        Err(Refusal::Foreign(why)) => Err(CleanupError::Foreign { folder: shown(), why }),
+        Err(Refusal::Unreadable(error)) => Err(failed(&error)),
+    }
+}
+
+enum Refusal {
+    Gone,
+    Foreign(&'static str),
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Gone,
+            ErrorKind::NotADirectory => Self::Foreign("a part of its path is not a folder"),
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// A folder that this Step made, held open. What its path leads to can change while it is looked
+/// at and emptied, so the path is followed once, and then never again.
+struct OwnFolder<'a> {
+    parent: OwnedFd,
+    name: &'a OsStr,
+    folder: OwnedFd,
+}
+
+impl<'a> OwnFolder<'a> {
+    /// Opens it, and holds it against everything that is true of one that [`crate::export::files`] made.
+    fn open(path: &'a Path, env: &Env) -> Result<Self, Refusal> {
+        if !path.is_absolute() {
+            return Err(Refusal::Foreign("its path is not absolute"));
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Refusal::Foreign("it has another name"));
+        };
+        let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
+        let folder = open_folder(&parent, name).map_err(|error| match error {
+            Errno::NOENT => Refusal::Gone,
+            // Systems differ in what they call a link that is not to be followed.
+            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Refusal::Foreign("it is a link or a file"),
+            Errno::ACCESS => Refusal::Foreign("this user may not look into it"),
+            error => Refusal::Unreadable(error.into()),
+        })?;
+        let parent_is = fstat(&parent).map_err(io::Error::from)?;
+        let is_parent = |temp_dir: &Path| {
+            stat(temp_dir).is_ok_and(|it| (it.st_dev, it.st_ino) == (parent_is.st_dev, parent_is.st_ino))
+        };
+        let own = fstat(&folder).map_err(io::Error::from)?;
+        let mode = Mode::from_raw_mode(own.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        let name_text = name.to_str().unwrap_or_default();
+        let conditions = [
+            (name_text.starts_with(FOLDER_PREFIX), "it has another name"),
+            (
+                is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")),
+                "it does not lie in a temporary folder",
+            ),
+            (own.st_uid == user(), "it belongs to another user"),
+            (mode == Mode::RWXU, "others may look into it"),
+        ];
+        if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
+            return Err(Refusal::Foreign(why));
+        }
+        match has_mark(&folder) {
+            Some(true) => Ok(Self { parent, name, folder }),
+            Some(false) => Err(Refusal::Foreign("the Step's mark in it is not right")),
+            None => Err(Refusal::Foreign("the Step's mark is missing in it")),
+        }
+    }
+
+    /// Deletes the mark last, so that what fails half-way can be tried again.
+    fn remove(&self) -> io::Result<()> {
+        empty(&self.folder, Some(MARKER_NAME))?;
+        unlinkat(&self.folder, MARKER_NAME, AtFlags::empty())?;
+        Ok(unlinkat(&self.parent, self.name, AtFlags::REMOVEDIR)?)
+    }
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Follows no link.
+fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
+    openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether the Step's mark in a folder is right; `None` when there is none.
+fn has_mark(folder: &OwnedFd) -> Option<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mark = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
+        Ok(mark) => File::from(mark),
+        Err(Errno::NOENT) => return None,
+        Err(_) => return Some(false),
+    };
+    let is_own = mark.metadata().is_ok_and(|mark| mark.uid() == user());
+    let text = regular_file::regular(mark).and_then(|mark| regular_file::read_open(&mark, MARKER_TEXT.len()));
+    Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
+}
+
+/// Deletes what is in a folder, but for one name. Follows no link. What cannot be deleted keeps
+/// nothing else: the first such error is returned when all the rest is gone.
+fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
+    let mut first_error = None;
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_kept = keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes());
+        if is_kept || matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if let Err(error) = delete(folder, name) {
+            first_error.get_or_insert(error);
+        }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+fn delete(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
+    let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        empty(&open_folder(folder, name)?, None)?;
+        unlinkat(folder, name, AtFlags::REMOVEDIR)?;
+    } else {
+        unlinkat(folder, name, AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// The output that names the folder of the latest run.
+const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
+
+/// The Step's outputs that are set now and go with this folder: all of them, when it is that of
+/// the latest run. A folder of another run goes without its outputs: those that are set now may
+/// belong to the latest one, which stays.
+#[must_use]
+pub(crate) fn outputs_set(removed: Option<&Path>, env: &Env) -> Vec<&'static str> {
+    if removed != env.var(FOLDER_OUTPUT).map(Path::new) {
+        return Vec::new();
+    }
+    let mut names = tools::output_names();
+    names.sort_unstable();
+    // The CLI leaves a variable empty that was taken away.
+    names.retain(|name| env.var(name).is_some() || env.is_not_utf8(name));
+    names
+}

@@ -1,0 +1,130 @@
+//! The credential in use, written in the connection's own format.
+//!
+//! For Bitrise's Steps that know nothing but the connection: they read this in its place. The
+//! fields are those of [`crate::bitrise::connection`], which reads it back.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::apple::api_key::IssuerId;
+use crate::apple::cookie::{Cookie, Lifetime};
+use crate::apple::device::Device;
+use crate::apple::session::IDMSA_ORIGIN;
+use crate::credential::Credential;
+use crate::timestamp::rfc3339_exact;
+
+#[derive(Default, Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_enterprise_account: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apple_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_specific_password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_expiry_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_cookies: Option<BTreeMap<&'static str, Vec<CookieRecord<'a>>>>,
+    test_devices: Vec<DeviceRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct CookieRecord<'a> {
+    name: &'a str,
+    value: &'a str,
+    domain: &'a str,
+    /// Left out where it is true, as Bitrise leaves it out: ios-auto-provision fails on `true`,
+    /// which it takes for text (`lib/autoprovision/auth_helper.rb`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_domain: Option<bool>,
+    path: &'a str,
+    secure: bool,
+    httponly: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<i64>,
+    // Bitrise leaves it out; with it, `max_age` counts from the same moment again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DeviceRecord<'a> {
+    device_identifier: &'a str,
+    title: &'a str,
+    device_type: &'static str,
+}
+
+/// The document as one line of JSON.
+#[must_use]
+pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
+    let mut document = match credential {
+        Credential::ApiKey(key) => Document {
+            key_id: Some(key.id.as_str()),
+            issuer_id: key.issuer().map(IssuerId::as_str),
+            private_key: Some(key.private_key.expose_pem()),
+            is_enterprise_account: Some(key.enterprise),
+            ..Document::default()
+        },
+        Credential::AppleId(apple_id) => {
+            let session = apple_id.session.as_ref();
+            Document {
+                apple_id: Some(apple_id.email.expose_secret()),
+                password: apple_id.password.as_ref().map(SecretString::expose_secret),
+                app_specific_password: apple_id.app_password.as_ref().map(SecretString::expose_secret),
+                connection_expiry_date: session.and_then(|session| rfc3339_exact(session.expires_at?)),
+                session_cookies: session.map(|session| {
+                    BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(record).collect())])
+                }),
+                ..Document::default()
+            }
+        }
+    };
+    document.test_devices = devices
+        .iter()
+        .map(|device| DeviceRecord {
+            device_identifier: &device.udid,
+            title: &device.title,
+            device_type: device.platform.as_str(),
+        })
+        .collect();
+    // With room for most, so that few parts stay behind where the buffer grew.
+    let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    // Strings, numbers and bools into memory: there is nothing that could fail.
+    drop(serde_json::to_writer(&mut *json, &document));
+    json
+}
+
+fn record(cookie: &Cookie) -> CookieRecord<'_> {
+    let (expires, max_age, created_at) = match cookie.lifetime {
+        Lifetime::Session => (None, None, None),
+        Lifetime::Until(instant) => (rfc3339_exact(instant), None, None),
+        Lifetime::Seconds { max_age, created_at } => {
+            (None, Some(max_age), created_at.and_then(rfc3339_exact))
+        }
+    };
+    CookieRecord {
+        name: &cookie.name,
+        value: cookie.value.expose_secret(),
+        domain: &cookie.domain,
+        for_domain: (!cookie.for_domain).then_some(false),
+        path: &cookie.path,
+        secure: cookie.secure,
+        httponly: cookie.httponly,
+        expires,
+        max_age,
+        created_at,
+    }
+}

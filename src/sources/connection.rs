@@ -1,0 +1,202 @@
+//! The credential that is connected to the project on Bitrise.
+
+use std::path::Path;
+
+use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::{StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::SessionUse;
+use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
+use crate::apple::cookie::DamagedCookie;
+use crate::apple::private_key::{PrivateKey, Refusal};
+use crate::apple::session::Session;
+use crate::bitrise::connection::{
+    Connection, FILE_NAME, MAX_BYTES, Malformed, RE_AUTHENTICATE, RECONNECT, non_empty,
+};
+use crate::config::{Build, BuildLocation};
+use crate::credential::{AppleId, Kind};
+use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
+use crate::regular_file::{self, ReadError};
+use crate::timestamp;
+
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
+
+/// What is possible without the connection.
+const USE_INPUTS: &str = "set `connection` to off and give the credential in the inputs";
+
+sentences! {
+    /// Why the connection gives no credential although one may be there.
+    #[derive(Debug, thiserror::Error)]
+    pub enum ConnectionError {
+        #[error("Bitrise refused the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or give the credential in the inputs with `connection` set to off.")]
+        Unauthorized,
+        #[error("`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
+        MissingToken,
+        #[error("`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
+        BadToken,
+        #[error("The connection cannot be read{}", not_fetched(.site, .failure))]
+        Fetch { site: Text, failure: Failure },
+        #[error("The connection cannot be read from the file in `build_url` ({path}: {why}): correct `build_url`.")]
+        File { path: Text, why: Text },
+        #[error("The file in `build_url` ({path}) is larger than 4 MiB, so it is not a connection: correct `build_url`.")]
+        FileTooLarge { path: Text },
+        #[error("The connection cannot be read: Bitrise answered {0}. Run the build again, or {USE_INPUTS}.")]
+        Malformed(Malformed),
+        #[error("The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file.")]
+        MalformedFile { path: Text, error: Malformed },
+        #[error("The connected API key is incomplete: {0} is empty. {RECONNECT}.")]
+        Incomplete(&'static str),
+        #[error("The connected API key's {field} {problem}. {RECONNECT}.")]
+        WrongField { field: &'static str, problem: WrongField },
+        #[error("The connected private key {0}. {RECONNECT}.")]
+        Refused(#[from] Refusal),
+        #[error("The session of the connected Apple ID {0}. To fix it, {RE_AUTHENTICATE}.")]
+        Session(#[from] DamagedCookie),
+        #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
+        Expired { on: Text, ago: Text },
+        #[error("The date when the session of the connected Apple ID ends cannot be read. To fix it, {RE_AUTHENTICATE}.")]
+        UnreadableDate,
+        #[error("The connected Apple ID has neither password nor session nor app-specific password. To fix it, {RE_AUTHENTICATE}.")]
+        MissingSecret,
+    }
+}
+
+/// Completes a sentence that begins with "The connection cannot be read".
+fn not_fetched(site: &Text, failure: &Failure) -> Text {
+    match failure.kind() {
+        FailureKind::Proxy(variable) => text!("{}", Failure::proxy_sentence(variable)),
+        FailureKind::Passing => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
+        FailureKind::Trust => {
+            text!(
+                ": {} {}. Install that issuer's certificate on the machine, or {}.",
+                site,
+                failure,
+                USE_INPUTS
+            )
+        }
+        FailureKind::Access | FailureKind::Lasting => text!(
+            ": {} {}. Leave `build_url` and `build_api_token` at their defaults, or {}.",
+            site,
+            failure,
+            USE_INPUTS
+        ),
+    }
+}
+
+/// Fetches the connection's document.
+///
+/// The token goes to the origin of the build URL and nowhere else: no redirect is followed.
+///
+/// # Errors
+/// [`ConnectionError`]
+pub async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
+    match &build.location {
+        BuildLocation::File(path) => Connection::from_json(&read_file(path)?)
+            .map_err(|error| ConnectionError::MalformedFile { path: redact::path(path), error }),
+        BuildLocation::Url(url) => {
+            let json = fetch(url, build.api_token.as_ref(), http).await?;
+            Connection::from_json(&json).map_err(ConnectionError::Malformed)
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    let path_shown = redact::path(path);
+    regular_file::read(path, MAX_BYTES).map_err(|error| match error {
+        ReadError::TooLarge => ConnectionError::FileTooLarge { path: path_shown },
+        error => ConnectionError::File { path: path_shown, why: error.why() },
+    })
+}
+
+async fn fetch(
+    build_url: &Url,
+    api_token: Option<&SecretString>,
+    http: &Http,
+) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    let api_token = api_token.ok_or(ConnectionError::MissingToken)?;
+    let token = secret_header(api_token.expose_secret()).ok_or(ConnectionError::BadToken)?;
+    let url = endpoint(build_url, &[FILE_NAME]);
+    let site = redact::site(&url);
+    let request = Get {
+        url,
+        headers: HeaderMap::from_iter([(TOKEN_HEADER, token)]),
+        redirects: Redirects::Refused,
+        max_bytes: MAX_BYTES,
+        timeout: http::DOCUMENT_TIMEOUT,
+    };
+    http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
+        Failure::Status { status: StatusCode::UNAUTHORIZED, .. } => ConnectionError::Unauthorized,
+        failure => ConnectionError::Fetch { site, failure },
+    })
+}
+
+/// The connected API key, if one is.
+///
+/// # Errors
+/// [`ConnectionError`] when a part is missing or is no part of a key.
+pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionError> {
+    if !connection.has(Kind::ApiKey) {
+        return Ok(None);
+    }
+    let id = non_empty(connection.key_id.as_ref()).ok_or(ConnectionError::Incomplete("the key ID"))?;
+    let issuer =
+        non_empty(connection.issuer_id.as_ref()).ok_or(ConnectionError::Incomplete("the issuer ID"))?;
+    let private_key = non_empty(connection.private_key.as_ref());
+    let private_key = private_key.ok_or(ConnectionError::Incomplete("the private key"))?;
+    let wrong = |field| move |problem| ConnectionError::WrongField { field, problem };
+    Ok(Some(ApiKey {
+        id: KeyId::parse(id).map_err(wrong("key ID"))?,
+        owner: Owner::Team(IssuerId::parse(issuer).map_err(wrong("issuer ID"))?),
+        private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
+        enterprise: connection.is_enterprise_account.unwrap_or(false),
+        other_id_in_name: None,
+    }))
+}
+
+/// The connected Apple ID, if one is. Takes the session out of the connection. Without
+/// `needs_session`, an expired one is left out with a warning.
+///
+/// # Errors
+/// [`ConnectionError`] when its session has expired or cannot be loaded, or nothing logs it in.
+pub fn apple_id(
+    connection: &mut Connection,
+    app_password_input: Option<&SecretString>,
+    needs_session: bool,
+    now: OffsetDateTime,
+    run_log: &mut RunLog,
+) -> Result<Option<AppleId>, ConnectionError> {
+    let Some(email) = non_empty(connection.apple_id.as_ref()) else { return Ok(None) };
+    let email = SecretString::from(email);
+    let expires_at = match connection.connection_expiry_date.as_deref().map(str::trim) {
+        None | Some("") => None,
+        Some(date) => Some(timestamp::parse(date).ok_or(ConnectionError::UnreadableDate)?),
+    };
+    // Blanks can be part of a password; a password of nothing but blanks is none.
+    let secret = |field: &Option<SecretString>| non_empty(field.as_ref()).and(field.clone());
+    let password = secret(&connection.password);
+    let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());
+
+    let mut records = connection.session_cookies.take().and_then(|origins| origins.idmsa);
+    let has_password = password.is_some() || app_password.is_some();
+    let session_use = SessionUse { is_needed: needs_session, has_password, now };
+    let expired =
+        |at| ConnectionError::Expired { on: timestamp::format(at), ago: timestamp::days_ago(at, now) };
+    if !session_use.admits(expires_at, expired, run_log)? {
+        records = None;
+    }
+    let session = match records {
+        Some(records) if !records.is_empty() => Some(Session::from_connection(records, expires_at)?),
+        _ => None,
+    };
+    let apple_id = AppleId { email, password, app_password, session };
+    if apple_id.password.is_none() && apple_id.app_password.is_none() && apple_id.session.is_none() {
+        return Err(ConnectionError::MissingSecret);
+    }
+    Ok(Some(apple_id))
+}

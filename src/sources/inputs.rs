@@ -1,0 +1,247 @@
+//! A credential in the Step's inputs.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
+
+use super::SessionUse;
+use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, Owner, WrongField};
+use crate::apple::private_key::{self, PrivateKey, Refusal};
+use crate::bitrise::connection::non_empty;
+use crate::config::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
+use crate::credential::{AppleId, Credential};
+use crate::formats::fastlane_key::{self, KeyFile, NotAKeyFile};
+use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
+use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{self, Text, sentences};
+use crate::regular_file::{self, ReadError};
+use crate::timestamp;
+
+sentences! {
+    /// Why the inputs make no credential.
+    #[derive(Debug, thiserror::Error)]
+    pub enum InputsError {
+        #[error("The private key in `api_key_path` {}: {}.", .0, .0.remedy())]
+        Refused(#[from] Refusal),
+        #[error("`api_key_path` is a file that does not exist ({path}): correct the path, or create the file in an earlier step.")]
+        NoFile { path: Text },
+        #[error("`api_key_path` is a folder ({path}) without a file AuthKey_<ID>.p8 in it: give the path of that file.")]
+        NoKeyInFolder { path: Text },
+        #[error("`api_key_path` is a folder with {count} keys in it ({names}): give the path of the one to use, or set `api_key_id`.")]
+        SeveralInFolder { count: usize, names: Text },
+        #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` says it: set `api_key_id` to the key ID.")]
+        MissingKeyId,
+        #[error("`api_issuer` is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
+        MissingIssuerId,
+        #[error("The JSON in `api_key_path` is not an API key file of fastlane, which has the texts `key_id`, `issuer_id` and `key`: copy the file again, or give AuthKey_<ID>.p8.")]
+        NotAKeyFile,
+        #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
+        WrongField { field: &'static str, problem: WrongField },
+        #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or give the JSON that belongs to it.")]
+        Disagrees { input: &'static str, typed: Text, says: Text },
+        #[error("`api_key_path` is not a regular file ({path}): give the path of AuthKey_<ID>.p8.")]
+        NotARegularFile { path: Text },
+        #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
+        Unreadable { path: Text, why: Text },
+        #[error("The private key in `api_key_path` cannot be downloaded{}", not_downloaded(.site, .failure))]
+        Download { site: Text, failure: Failure },
+        #[error("`fastlane_session` {}: {}.", .0, .0.remedy())]
+        Session(#[from] SessionError),
+        #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
+        Expired { expired_on: Text },
+    }
+}
+
+/// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
+fn not_downloaded(site: &Text, failure: &Failure) -> Text {
+    match failure.kind() {
+        FailureKind::Proxy(variable) => text!("{}", Failure::proxy_sentence(variable)),
+        FailureKind::Passing => {
+            text!(": {} {}. Run the build again, or put the key's text into `api_key_path`.", site, failure)
+        }
+        FailureKind::Access => text!(
+            ": {} {}. The link may have expired: put a new one, or the key's text, into `api_key_path`.",
+            site,
+            failure
+        ),
+        FailureKind::Trust | FailureKind::Lasting => {
+            text!(": {} {}. Check the link in `api_key_path`, or put the key's text there.", site, failure)
+        }
+    }
+}
+
+/// Makes the credential that the inputs describe: reads or downloads the key, reads the session.
+/// Without `needs_session`, an expired one is left out with a warning.
+///
+/// # Errors
+/// [`InputsError`]
+pub async fn credential(
+    inputs: &InputCredential,
+    needs_session: bool,
+    http: &Http,
+    run_log: &mut RunLog,
+) -> Result<Credential, InputsError> {
+    match inputs {
+        InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, http).await?)),
+        InputCredential::AppleId(inputs) => {
+            Ok(Credential::AppleId(apple_id(inputs, needs_session, http, run_log)?))
+        }
+    }
+}
+
+async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsError> {
+    let mut id_in_name = inputs.id_in_name.clone();
+    let content = match &inputs.key {
+        KeyLocation::Text(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
+        KeyLocation::File(path) if path.is_dir() => {
+            let (path, id) = in_folder(path, inputs.id.as_ref())?;
+            id_in_name = Some(id);
+            read(&path)?
+        }
+        KeyLocation::File(path) => read(path)?,
+        KeyLocation::Url(url) => download(url, http).await?,
+    };
+    match fastlane_key::read(&content) {
+        Some(Ok(file)) => from_key_file(inputs, &file),
+        Some(Err(NotAKeyFile)) => Err(InputsError::NotAKeyFile),
+        None => {
+            let private_key = PrivateKey::from_bytes(&content)?;
+            let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(InputsError::MissingKeyId)?.clone();
+            Ok(ApiKey {
+                other_id_in_name: id_in_name.filter(|in_name| *in_name != id),
+                id,
+                owner: match &inputs.issuer {
+                    Some(issuer) => Owner::Team(issuer.clone()),
+                    None if inputs.is_individual => Owner::Individual,
+                    None => return Err(InputsError::MissingIssuerId),
+                },
+                private_key,
+                enterprise: inputs.enterprise,
+            })
+        }
+    }
+}
+
+/// The key in fastlane's JSON. What the inputs say as well must agree with it.
+fn from_key_file(inputs: &ApiKeyInputs, file: &KeyFile) -> Result<ApiKey, InputsError> {
+    let wrong = |field| move |problem| InputsError::WrongField { field, problem };
+    let disagrees = |input, typed, says| Err(InputsError::Disagrees { input, typed, says });
+    let id = KeyId::parse(file.key_id.expose_secret().trim()).map_err(wrong("key_id"))?;
+    let issuer = non_empty(file.issuer_id.as_ref()).map(IssuerId::parse);
+    let issuer = issuer.transpose().map_err(wrong("issuer_id"))?;
+    if let Some(typed) = inputs.id.as_ref().filter(|typed| **typed != id) {
+        return disagrees("api_key_id", typed.shown(), text!("says {}", id.shown()));
+    }
+    match (&inputs.issuer, &issuer) {
+        (Some(typed), None) => {
+            return disagrees("api_issuer", typed.shown(), text!("has none, as of an individual key"));
+        }
+        (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
+            return disagrees("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
+        }
+        (_, Some(_)) if inputs.is_individual => {
+            return disagrees(
+                "api_key_type",
+                text!("individual"),
+                text!("has an issuer, as of a team's key"),
+            );
+        }
+        _ => {}
+    }
+    if inputs.enterprise && file.in_house == Some(false) {
+        return disagrees("api_key_enterprise_account", text!("yes"), text!("says `in_house` is false"));
+    }
+    Ok(ApiKey {
+        id,
+        owner: issuer.map_or(Owner::Individual, Owner::Team),
+        private_key: PrivateKey::from_bytes(file.key.expose_secret().as_bytes())?,
+        enterprise: inputs.enterprise || file.in_house == Some(true),
+        other_id_in_name: None,
+    })
+}
+
+async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsError> {
+    let request = Get {
+        url: url.clone(),
+        headers: http::HeaderMap::new(),
+        redirects: Redirects::Followed,
+        max_bytes: private_key::MAX_BYTES,
+        timeout: http::DOCUMENT_TIMEOUT,
+    };
+    http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
+        Failure::TooLarge { .. } => Refusal::TooLarge.into(),
+        failure => InputsError::Download { site: redact::site(url), failure },
+    })
+}
+
+/// The one key file in a folder, or that of the wanted key, and the ID in its name.
+fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), InputsError> {
+    /// How many are named; more make the sentence too long.
+    const NAMED: usize = 4;
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut keys: Vec<(PathBuf, KeyId)> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let id = KeyFileName::parse(name.to_str()?)?.key_id()?.clone();
+            Some((folder.join(name), id))
+        })
+        .collect();
+    keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let of_wanted = keys.iter().position(|(_, id)| Some(id) == wanted);
+    match (of_wanted, keys.len()) {
+        (Some(index), _) => Ok(keys.swap_remove(index)),
+        (None, 0 | 1) => keys.pop().ok_or(InputsError::NoKeyInFolder { path: redact::path(folder) }),
+        (None, count) => {
+            let names = keys.iter().filter_map(|(path, _)| path.file_name());
+            let mut names: Vec<_> = names.map(|name| redact::path(Path::new(name))).take(NAMED).collect();
+            if count > NAMED {
+                names.push(text!("…"));
+            }
+            Err(InputsError::SeveralInFolder { count, names: Text::join(&names, ", ") })
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> InputsError {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::NoFile { path: redact::path(path) },
+        _ => InputsError::Unreadable { path: redact::path(path), why: redact::os(error) },
+    }
+}
+
+/// Reads a key file, no further than a key can be long.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
+    let shown = redact::path(path);
+    regular_file::read(path, private_key::MAX_BYTES).map_err(|error| match error {
+        ReadError::TooLarge => Refusal::TooLarge.into(),
+        ReadError::NotRegular => InputsError::NotARegularFile { path: shown },
+        ReadError::Io(error) => unreadable(path, &error),
+    })
+}
+
+fn apple_id(
+    inputs: &AppleIdInputs,
+    needs_session: bool,
+    http: &Http,
+    run_log: &mut RunLog,
+) -> Result<AppleId, InputsError> {
+    let mut session = inputs.fastlane_session.as_ref().map(fastlane_session::from_pasted).transpose()?;
+    let has_password = inputs.password.is_some() || inputs.app_password.is_some();
+    let session_use = SessionUse { is_needed: needs_session, has_password, now: http.now() };
+    let expired = |at| InputsError::Expired { expired_on: timestamp::format(at) };
+    let expires_at = session.as_ref().and_then(|session| session.expires_at);
+    if !session_use.admits(expires_at, expired, run_log)? {
+        session = None;
+    }
+    Ok(AppleId {
+        email: inputs.email.clone(),
+        password: inputs.password.clone(),
+        app_password: inputs.app_password.clone(),
+        session,
+    })
+}

@@ -1,0 +1,199 @@
+//! The places that a credential can come from, a file each, and the search through them.
+//!
+//! A source answers `Ok(None)` when nothing is set up there, and an error when something is,
+//! but is broken: only for the first does the search go on.
+
+pub mod connection;
+pub mod inputs;
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::apple::device::DeviceRecord;
+use crate::bitrise::connection::Connection;
+use crate::config::{Config, InputCredential};
+use crate::credential::{Credential, Kind, ResolvedCredential, Source, Toggle};
+use crate::http::Http;
+use crate::log::RunLog;
+use crate::redact::text;
+use crate::redact::{Show, Text, sentences};
+
+use connection::ConnectionError;
+use inputs::InputsError;
+
+sentences! {
+    /// Why a credential that is set up cannot be used.
+    #[derive(Debug, thiserror::Error)]
+    pub enum SourceError {
+        #[error(transparent)]
+        Connection(#[from] ConnectionError),
+        #[error(transparent)]
+        Inputs(#[from] InputsError),
+    }
+}
+
+/// What the search found.
+#[derive(Debug)]
+pub struct Resolution {
+    pub resolved: Option<ResolvedCredential>,
+    /// What is connected although the toggle asks for the other kind.
+    pub other_connected: Option<Kind>,
+    /// The connection's, whichever credential won.
+    pub test_devices: Vec<DeviceRecord>,
+}
+
+/// Goes through the sources in the toggle's order and returns the first credential that exists.
+///
+/// With `connection: automatic`, a connection that cannot be used gives way to a complete
+/// credential in the inputs, with a warning.
+///
+/// # Errors
+/// [`SourceError`] when a credential is set up, but broken.
+pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, SourceError> {
+    let mut resolved = None;
+    let mut given_up = None;
+    let mut connection = None;
+    for &(source, kind) in inputs.connection.order() {
+        if given_up == Some(source) {
+            continue;
+        }
+        let looked_up = match source {
+            Source::Connection => from_connection(kind, &mut connection, inputs, http, run_log).await,
+            Source::Config => from_inputs(kind, inputs, http, run_log).await,
+        };
+        match looked_up {
+            Ok(Some(credential)) => {
+                resolved = Some(ResolvedCredential { credential, source });
+                break;
+            }
+            Ok(None) => run_log.info(&absence(source, kind, inputs)),
+            Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
+                run_log.warn(text!("{} The credential in the inputs is used instead.", error));
+                given_up = Some(source);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let other_connected = match (inputs.connection, &connection) {
+        (Toggle::ApiKey, Some(connection)) if connection.has(Kind::AppleId) => Some(Kind::AppleId),
+        (Toggle::AppleId, Some(connection)) if connection.has(Kind::ApiKey) => Some(Kind::ApiKey),
+        _ => None,
+    };
+    let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
+    Ok(Resolution { resolved, other_connected, test_devices })
+}
+
+fn has_substitute(inputs: &Config) -> bool {
+    inputs.connection == Toggle::Automatic && inputs.credential.is_some()
+}
+
+fn absence(source: Source, kind: Kind, inputs: &Config) -> Text {
+    let what = match kind {
+        Kind::ApiKey => "API key",
+        Kind::AppleId => "Apple ID",
+    };
+    match source {
+        Source::Connection if inputs.build.is_none() => {
+            text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", what)
+        }
+        Source::Connection => text!("- No {} is connected to this project on Bitrise.", what),
+        Source::Config => text!("- No {} is in the inputs.", what),
+    }
+}
+
+/// Reads the connection at its first use; both kinds of credential are in the one document.
+async fn from_connection(
+    kind: Kind,
+    connection: &mut Option<Connection>,
+    inputs: &Config,
+    http: &Http,
+    run_log: &mut RunLog,
+) -> Result<Option<Credential>, SourceError> {
+    let Some(build) = &inputs.build else { return Ok(None) };
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(connection::read(build, http).await?),
+    };
+    Ok(match kind {
+        Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
+        Kind::AppleId => {
+            let app_password = inputs.app_password.as_ref();
+            connection::apple_id(connection, app_password, inputs.needs_session(), http.now(), run_log)?
+                .map(Credential::AppleId)
+        }
+    })
+}
+
+async fn from_inputs(
+    kind: Kind,
+    inputs: &Config,
+    http: &Http,
+    run_log: &mut RunLog,
+) -> Result<Option<Credential>, SourceError> {
+    match (&inputs.credential, kind) {
+        (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
+        | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
+            Ok(Some(inputs::credential(given, inputs.needs_session(), http, run_log).await?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What decides whether the session of an Apple ID is used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionUse {
+    /// Whether a tool needs it to log in.
+    pub(crate) is_needed: bool,
+    /// Whether there is also a password, the account's own or an app-specific one.
+    pub(crate) has_password: bool,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl SessionUse {
+    /// Whether to use a session that ends at `expires_at`. An expired one that the run does not need is
+    /// skipped with a warning.
+    ///
+    /// # Errors
+    /// The error that `expired` makes from the expiry, if the run needs the session.
+    pub(crate) fn admits<E: Show + fmt::Display>(
+        self,
+        expires_at: Option<OffsetDateTime>,
+        expired: impl FnOnce(OffsetDateTime) -> E,
+        run_log: &mut RunLog,
+    ) -> Result<bool, E> {
+        let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= self.now) else { return Ok(true) };
+        let error = expired(ended_at);
+        if self.is_needed || !self.has_password {
+            return Err(error);
+        }
+        run_log.warn(Text::of(&error));
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_has_ended_is_an_error_only_where_the_run_needs_it() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let second = time::Duration::SECOND;
+        let asked = |is_needed, has_password, expires_at| {
+            let mut warnings = RunLog::default();
+            let session_use = SessionUse { is_needed, has_password, now };
+            let admitted = session_use.admits(expires_at, |_| text!("ended"), &mut warnings);
+            (admitted.ok(), warnings.warnings().len())
+        };
+        for end in [now, now - second] {
+            assert_eq!(asked(false, true, Some(end)), (Some(false), 1), "left out with a warning");
+            for (is_needed, has_password) in [(true, true), (true, false), (false, false)] {
+                assert_eq!(asked(is_needed, has_password, Some(end)), (None, 0));
+            }
+        }
+        for end in [None, Some(now + second)] {
+            assert_eq!(asked(true, false, end), (Some(true), 0));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Timestamps and durations: parsed from documents, formatted for documents and for people.
+
+use crate::redact::Text;
+use crate::redact::text;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::{OffsetDateTime, UtcOffset};
+
+/// Reads RFC 3339, what Ruby writes (`2026-12-01 12:00:00.000000000 +01:00`), and the date of
+/// an HTTP header. Anything else is no instant, and neither is one beyond the years 0 to 9999 of
+/// UTC, in which no reader could write it again.
+#[must_use]
+pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
+    let text = text.trim();
+    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc2822) {
+        return to_utc(instant);
+    }
+    let (date, rest) = text.split_at_checked(10)?;
+    let time: String = rest.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
+    OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok().and_then(to_utc)
+}
+
+/// The same instant in UTC, unless its year there has no four digits.
+pub(crate) fn to_utc(instant: OffsetDateTime) -> Option<OffsetDateTime> {
+    instant.checked_to_offset(UtcOffset::UTC).filter(|instant| instant.year() >= 0)
+}
+
+/// `2026-12-01 09:30 UTC`
+#[must_use]
+pub(crate) fn format(instant: OffsetDateTime) -> Text {
+    let Some(t) = to_utc(instant) else { return text!("an unknown date") };
+    let (year, month, day) = t.to_calendar_date();
+    text!("{}-{:02}-{:02} {:02}:{:02} UTC", year, u8::from(month), day, t.hour(), t.minute())
+}
+
+/// `19 days ago`
+#[must_use]
+pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
+    match (now - then).whole_days() {
+        0 => text!("less than a day ago"),
+        1 => text!("1 day ago"),
+        days => text!("{} days ago", days),
+    }
+}
+
+/// `19 days`
+#[must_use]
+pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
+    let left = until - now;
+    match (left.whole_days(), left.whole_hours()) {
+        (0, ..1) => text!("less than an hour"),
+        (0, 1) => text!("1 hour"),
+        (0, hours) => text!("{} hours", hours),
+        (1, _) => text!("1 day"),
+        (days, _) => text!("{} days", days),
+    }
+}
+
+/// RFC 3339 in UTC, fractions of a second kept. `None` for years that it cannot write.
+#[must_use]
+pub(crate) fn rfc3339_exact(instant: OffsetDateTime) -> Option<String> {
+    to_utc(instant)?.format(&Rfc3339).ok()
+}
+
+/// RFC 3339 in UTC, whole seconds. `None` for years that it cannot write.
+#[must_use]
+pub(crate) fn rfc3339(instant: OffsetDateTime) -> Option<String> {
+    to_utc(instant)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    #[test]
+    fn time_left_is_said_in_its_largest_unit() {
+        let left = |span| time_left(THEN + span, THEN).to_string();
+        assert_eq!(left(Duration::minutes(59)), "less than an hour");
+        assert_eq!(left(Duration::minutes(60)), "1 hour");
+        assert_eq!(left(Duration::hours(23)), "23 hours");
+        assert_eq!(left(Duration::hours(24)), "1 day");
+        assert_eq!(left(Duration::days(30)), "30 days");
+    }
+
+    #[test]
+    fn time_past_is_said_in_days() {
+        let past = |span| days_ago(THEN, THEN + span).to_string();
+        assert_eq!(past(Duration::hours(23)), "less than a day ago");
+        assert_eq!(past(Duration::hours(25)), "1 day ago");
+        assert_eq!(past(Duration::days(19)), "19 days ago");
+    }
+
+    #[test]
+    fn instants_are_written_in_utc_without_fractions() {
+        let instant = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
+        assert_eq!(rfc3339(instant).as_deref(), Some("1970-01-01T00:00:01Z"));
+        assert_eq!(format(instant).as_str(), "1970-01-01 00:00 UTC");
+    }
+
+    #[test]
+    fn an_instant_whose_year_in_utc_has_no_four_digits_is_none_and_panics_nowhere() {
+        for text in [
+            "9999-12-31T23:59:59-12:00",
+            "9999-12-31T23:59:60-23:59",
+            "9999-12-31 23:59:59.999999999 -00:01",
+            "Fri, 31 Dec 9999 23:59:59 -1200",
+            "0000-01-01T00:00:00+12:00",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        assert_eq!(parse("9999-12-31T23:59:59Z").and_then(rfc3339).as_deref(), Some("9999-12-31T23:59:59Z"));
+        let beyond = OffsetDateTime::parse("9999-12-31T23:59:59-12:00", &Rfc3339).unwrap_or(THEN);
+        assert_eq!((rfc3339(beyond), rfc3339_exact(beyond)), (None, None));
+        assert_eq!(format(beyond).as_str(), "an unknown date");
+        assert!(!days_ago(THEN, beyond).as_str().is_empty() && !time_left(beyond, THEN).as_str().is_empty());
+    }
+
+    #[test]
+    fn instants_are_read_in_the_spellings_of_json_ruby_and_http() {
+        let expected = parse("2026-12-01T08:00:00Z");
+        assert!(expected.is_some());
+        for text in [
+            "2026-12-01T09:00:00+01:00",
+            "2026-12-01 09:00:00.000000000 +01:00",
+            "2026-12-01 08:00:00 UTC",
+            "2026-12-01 08:00:00.000 Z",
+            "Tue, 01 Dec 2026 08:00:00 GMT",
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+        for text in ["", "soon", "2026-12-01", "1764576000", "2026-13-01T08:00:00Z", "日本日本日本日本日本"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
