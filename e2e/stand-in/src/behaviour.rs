@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::app_store_connect::request_id;
 
 /// What the server does with one request.
 ///
@@ -120,6 +123,41 @@ impl Behaviour {
     #[must_use]
     pub fn forever(self) -> Self {
         Self::Forever(Box::new(self))
+    }
+
+    /// This status, content type and body.
+    #[must_use]
+    pub fn answer(code: u16, content_type: &str, body: impl Into<String>) -> Self {
+        Self::Status { code, headers: Vec::new(), body: body.into() }
+            .with_header("Content-Type", content_type)
+    }
+
+    /// This status and JSON body.
+    #[must_use]
+    pub fn json(code: u16, body: &Value) -> Self {
+        Self::answer(code, "application/json", body.to_string())
+    }
+
+    /// This status and Apple's `ErrorResponse` with one error for each code, title and detail.
+    #[must_use]
+    pub fn apple_errors<'a>(
+        code: u16,
+        errors: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Self {
+        let error = |(name, title, detail)| {
+            let (id, status) = (request_id(), code.to_string());
+            json!({"id": id, "status": status, "code": name, "title": title, "detail": detail})
+        };
+        Self::json(code, &json!({"errors": errors.into_iter().map(error).collect::<Vec<_>>()}))
+    }
+
+    /// Adds a header to a [`Behaviour::Status`]; others stay as they are.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        if let Self::Status { headers, .. } = &mut self {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
     }
 
     /// Whether another answer takes the place of a good one.

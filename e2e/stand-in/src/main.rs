@@ -35,8 +35,10 @@ These files are read anew at every request:
                   "apps": [{"id": "1600000001", "bundle_id": "...", "name": "..."}],
                   "owner_apps": ["a bundle ID", ...] or null (an individual key's),
                   "bundle_ids": [{"id": "...", "identifier": "...", "name": "..."}],
-                  "certificates": [{"id": "...", "name": "..."}],
-                  "users": [{"id": "...", "username": "..."}]}}
+                  "certificates": [{"id": "...", "name": "...", "certificate_type": "DISTRIBUTION",
+                                    "expiration_date": "2027-01-31T10:00:00.000+00:00"}],
+                  "users": [{"id": "...", "username": "..."}],
+                  "answers": {"v1/certificates": a behaviour for every answer there}}}
         (team, and each name in it, can be left out: an admin's, with nothing in it)
     DIR/sessions/NAME.json      a session, at  ORIGIN/olympus/NAME/olympus/v1/session
         {"cookies": {"name": "value"}, "email_address": "...",

@@ -27,6 +27,16 @@ pub(crate) enum Scenario {
     BuildPage(BuildPage),
 }
 
+impl Scenario {
+    /// What replaces the answer at this path in any case.
+    pub(crate) fn answer_at(&self, path: &str) -> Behaviour {
+        match self {
+            Self::Account(_, team) => team.answers.get(path).cloned().unwrap_or(Behaviour::Ok),
+            _ => Behaviour::Ok,
+        }
+    }
+}
+
 /// Where scenarios come from.
 pub(crate) enum Scenarios {
     Memory(Arc<Memory>),

@@ -225,6 +225,10 @@ impl Shared {
             Ok(None) => (Ok(None), Behaviour::Ok),
             Err(error) => (Err(error), Behaviour::Ok),
         };
+        let behaviour = match (behaviour, &scenario) {
+            (Behaviour::Ok, Ok(Some(scenario))) => scenario.answer_at(&place.rest),
+            (behaviour, _) => behaviour,
+        };
         let judged = match (violations, scenario) {
             ([], Ok(Some(scenario))) => self.judge_scenario(&scenario, head, body, place),
             ([], Ok(None)) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found").into(),

@@ -16,6 +16,9 @@ use crate::place::{decode, encode};
 const MOST: usize = 200;
 const USUAL: usize = 50;
 
+/// A filter with a fixed set of values, which are compared as they are.
+const CERTIFICATE_TYPE: &str = "certificateType";
+
 /// What can be asked of a list.
 pub(super) struct List {
     /// The resources' type, which is also in the parameter `fields[<type>]`.
@@ -56,7 +59,7 @@ pub(super) const BUNDLE_IDS: List = List {
 /// Enterprise Program API: <https://developer.apple.com/documentation/enterpriseprogramapi/certificates>
 pub(super) const CERTIFICATES: List = List {
     kind: "certificates",
-    filters: &["certificateType", "displayName"],
+    filters: &["certificateType", "displayName", "serialNumber", "id"],
     fields: &[
         "name",
         "certificateType",
@@ -65,8 +68,30 @@ pub(super) const CERTIFICATES: List = List {
         "platform",
         "expirationDate",
         "certificateContent",
+        "activated",
+        "passTypeId",
     ],
 };
+
+/// In the order of Apple's own error message, from `codemagic-ci-cd/cli-tools`'s pull request 467.
+pub(super) const CERTIFICATE_TYPES: &[&str] = &[
+    "APPLE_PAY",
+    "APPLE_PAY_MERCHANT_IDENTITY",
+    "APPLE_PAY_PSP_IDENTITY",
+    "APPLE_PAY_RSA",
+    "DEVELOPER_ID_KEXT",
+    "DEVELOPER_ID_APPLICATION",
+    "DEVELOPMENT",
+    "DISTRIBUTION",
+    "IDENTITY_ACCESS",
+    "IOS_DEVELOPMENT",
+    "IOS_DISTRIBUTION",
+    "MAC_APP_DISTRIBUTION",
+    "MAC_INSTALLER_DISTRIBUTION",
+    "MAC_APP_DEVELOPMENT",
+    "PASS_TYPE_ID",
+    "PASS_TYPE_ID_WITH_NFC",
+];
 
 /// <https://developer.apple.com/documentation/appstoreconnectapi/get-v1-users>, and the same in the
 /// Enterprise Program API: <https://developer.apple.com/documentation/enterpriseprogramapi/users>
@@ -158,7 +183,16 @@ impl List {
                 let detail = format!("'{filter}' is not a valid filter type");
                 return Err(Refusal::invalid_parameter(name, &detail));
             }
-            question.filters.push((filter.to_owned(), value.split(',').map(str::to_owned).collect()));
+            let values: Vec<_> = value.split(',').map(str::to_owned).collect();
+            if filter == CERTIFICATE_TYPE
+                && let Some(unknown) =
+                    values.iter().find(|value| !CERTIFICATE_TYPES.contains(&value.as_str()))
+            {
+                let known = CERTIFICATE_TYPES.join(", ");
+                let detail = format!("'{unknown}' is not a valid filter value. Expected one of: {known}");
+                return Err(Refusal::invalid_parameter(name, &detail));
+            }
+            question.filters.push((filter.to_owned(), values));
         } else if name == "limit" {
             let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
             let detail = format!("'{value}' is not a valid limit: it must be from 1 to {MOST}");
@@ -185,7 +219,11 @@ impl Question {
                 Some((_, other)) => other.to_string().to_ascii_lowercase(),
                 None => return false,
             };
-            values.iter().any(|value| text.contains(&value.to_ascii_lowercase()))
+            let wanted = |value: &String| {
+                let value = value.to_ascii_lowercase();
+                if name == CERTIFICATE_TYPE { text == value } else { text.contains(&value) }
+            };
+            values.iter().any(wanted)
         })
     }
 

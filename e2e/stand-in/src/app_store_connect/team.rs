@@ -1,7 +1,11 @@
 //! What a team has, and what its key may see of it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::Behaviour;
 
 /// A team on App Store Connect, or in the Enterprise Program, and what the account's key may do in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,6 +32,11 @@ pub struct Team {
     pub certificates: Vec<SigningCertificate>,
     /// The users.
     pub users: Vec<User>,
+    /// What replaces every answer of a list, by its path (`v1/certificates`). [`Account::behaviours`] come
+    /// first.
+    ///
+    /// [`Account::behaviours`]: crate::Account::behaviours
+    pub answers: BTreeMap<String, Behaviour>,
 }
 
 impl Team {
@@ -49,6 +58,26 @@ impl Team {
         }
         team
     }
+
+    /// Adds one certificate of the type `DISTRIBUTION` for each of these expiration dates.
+    #[must_use]
+    pub fn with_distribution_certificates<'a>(mut self, dates: impl IntoIterator<Item = &'a str>) -> Self {
+        for (number, date) in (1..).zip(dates) {
+            self.certificates.push(SigningCertificate {
+                id: format!("CERT{number:06}"),
+                expiration_date: Some(date.to_owned()),
+                ..SigningCertificate::default()
+            });
+        }
+        self
+    }
+
+    /// Replaces every answer of the list at this path, such as `v1/certificates`.
+    #[must_use]
+    pub fn answering(mut self, path: &str, behaviour: Behaviour) -> Self {
+        self.answers.insert(path.to_owned(), behaviour);
+        self
+    }
 }
 
 impl Default for Team {
@@ -64,6 +93,7 @@ impl Default for Team {
             bundle_ids: Vec::new(),
             certificates: Vec::new(),
             users: Vec::new(),
+            answers: BTreeMap::new(),
         }
     }
 }
@@ -108,12 +138,29 @@ pub struct BundleId {
 
 /// <https://developer.apple.com/documentation/appstoreconnectapi/certificate>
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SigningCertificate {
     /// Apple's own ID for it.
     pub id: String,
     /// Its name.
     pub name: String,
+    /// One of [`CERTIFICATE_TYPES`](super::list::CERTIFICATE_TYPES).
+    pub certificate_type: String,
+    /// Sent as it is. Recorded answers of Apple have `2020-02-12T13:17:50.000+0000`, which is not RFC 3339
+    /// (`certificate.json` in `codemagic-ci-cd/cli-tools`, `certificates.json` in fastlane's spaceship).
+    pub expiration_date: Option<String>,
+}
+
+impl Default for SigningCertificate {
+    /// A distribution certificate of Example Ltd, without an expiration date.
+    fn default() -> Self {
+        Self {
+            id: "CERT000000".to_owned(),
+            name: "Apple Distribution: Example Ltd (ABCDE12345)".to_owned(),
+            certificate_type: "DISTRIBUTION".to_owned(),
+            expiration_date: None,
+        }
+    }
 }
 
 /// <https://developer.apple.com/documentation/appstoreconnectapi/user>
@@ -161,7 +208,8 @@ impl SigningCertificate {
         let attributes = vec![
             ("name", json!(self.name)),
             ("displayName", json!(self.name)),
-            ("certificateType", json!("DISTRIBUTION")),
+            ("certificateType", json!(self.certificate_type)),
+            ("expirationDate", json!(self.expiration_date)),
             ("platform", json!(null)),
         ];
         Resource { id: self.id.clone(), attributes }

@@ -155,7 +155,7 @@ fn an_enterprise_team_has_bundle_ids_certificates_and_users_but_no_apps() {
 #[test]
 fn each_role_sees_what_it_may_and_the_rest_is_403() {
     let user = User { id: "u1".to_owned(), username: "jane@example.com".to_owned() };
-    let certificate = SigningCertificate { id: "c1".to_owned(), name: "Apple Distribution".to_owned() };
+    let certificate = SigningCertificate::default();
     for (role, provisioning, seen) in [
         (Role::Admin, false, [true, true, true, true]),
         (Role::AppManager, true, [true, true, true, false]),
@@ -262,4 +262,50 @@ fn who_does_not_accept_json_gets_406_in_plain_text() {
             assert_eq!(received.header("Content-Type"), Some("text/plain"));
         }
     }
+}
+
+#[test]
+fn the_certificate_filter_is_exact_and_pages_lead_through_all_certificates() {
+    let dates: Vec<_> = (1..=7).map(|day| format!("2027-01-0{day}T10:00:00.000+0000")).collect();
+    let mut team = Team::default().with_distribution_certificates(dates.iter().map(String::as_str));
+    for other in ["IOS_DISTRIBUTION", "DEVELOPMENT"] {
+        let certificate_type = other.to_owned();
+        team.certificates.push(SigningCertificate { certificate_type, ..SigningCertificate::default() });
+    }
+    let api = Api::with_team(team, |_| {});
+    let query = "filter[certificateType]=DISTRIBUTION&fields[certificates]=expirationDate&limit=3";
+    let mut next = Some(format!("{}/v1/certificates?{query}", api.base));
+    let mut found = Vec::new();
+    while let Some(url) = next {
+        let received = get(&url, &[("Authorization", &format!("Bearer {}", api.token()))]);
+        found.extend(values(&received, "expirationDate"));
+        next = received.json()["links"]["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(found, dates);
+    let both = api.ask("/v1/certificates?filter[certificateType]=DISTRIBUTION,IOS_DISTRIBUTION&limit=1");
+    assert_eq!(both.json()["meta"]["paging"]["total"], 8);
+    let unknown = api.ask("/v1/certificates?filter[certificateType]=DEVELOPER_ID_APPLICATION_G2");
+    let error = error(&unknown, 400, "PARAMETER_ERROR.INVALID");
+    assert!(
+        error["detail"].as_str().unwrap().starts_with("'DEVELOPER_ID_APPLICATION_G2' is not a valid filter")
+    );
+}
+
+#[test]
+fn one_list_can_have_another_answer_while_the_others_are_normal() {
+    let errors = [("FORBIDDEN_ERROR", "t", "d"), ("FORBIDDEN_ERROR.PLA_NOT_ACCEPTED", "t2", "d2")];
+    let api = Api::with_team(
+        Team::default().answering("v1/certificates", Behaviour::apple_errors(403, errors)).answering(
+            "v1/users",
+            Behaviour::answer(200, "text/html", "<p>").with_header("X-Rate-Limit", "x"),
+        ),
+        |account| account.behaviours = vec![Behaviour::Ok, Behaviour::json(503, &json!({}))],
+    );
+    let statuses =
+        ["certificates", "certificates", "certificates", "apps"].map(|list| api.ask(&format!("/v1/{list}")));
+    assert_eq!(statuses.each_ref().map(Received::status), [403, 503, 403, 200]);
+    assert_eq!(statuses[2].json()["errors"][1]["code"], "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED");
+    let users = api.ask("/v1/users");
+    assert_eq!((users.header("Content-Type"), users.header("X-Rate-Limit")), (Some("text/html"), Some("x")));
+    assert_eq!(api.get("/v1/users", "x.y.z").status(), 401, "the token is checked first");
 }
