@@ -1,10 +1,8 @@
-//! What the Step does, shown on this machine alone: `cargo run --example demo`.
+//! Runs the Step on this machine alone, and prints what it does: `cargo run --example demo`.
 //!
-//! The real binary runs twice, as the Bitrise CLI would start it: with an API key that is
-//! connected to the project, and with the connection toggled off and an Apple ID in the inputs.
-//! Bitrise and Apple are played by the bundled stand-in, on loopback, which verifies what it is
-//! sent as they do; the key is made on the spot; all files lie in a temporary folder that goes
-//! away at the end.
+//! The real binary runs three times, as the Bitrise CLI would start it. A stand-in on loopback plays
+//! Bitrise and Apple and verifies each request as they do. The private key is generated for the
+//! run. All files are in a temporary folder, which is deleted at the end.
 
 use std::env;
 use std::error::Error;
@@ -14,71 +12,77 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
 use stand_in::Service;
-use test_support::{CONNECTED_APPLE_ID, Outcome, Step, account, all, api_key, logged_in, pasted_session};
+use test_support::{Outcome, demo};
 
 fn main() -> Result<(), Box<dyn Error>> {
     build()?;
 
-    heading("1. An API key is connected to the project; Apple is the stand-in");
-    let device = json!({
-        "device_identifier": "00008030-001A2B3C4D5E6F70", "title": "Jane's iPhone", "device_type": "ios",
-    });
-    let connected = all([api_key(), json!({"test_devices": [device]})]);
-    show(&Step::new().connected(&connected).verified_by(account(vec![])).passes())?;
+    println!("\n== 1. An API key connected to the project ==");
+    show(&demo::api_key().passes())?;
 
-    heading("2. The connection is off; an Apple ID and a session are in the inputs");
-    let step = Step::new().connected(&connected).set_all([
-        ("connection", "off"),
-        ("apple_id", CONNECTED_APPLE_ID),
-        ("password", "correct horse battery staple"),
-        ("fastlane_session", &format!("export FASTLANE_SESSION='{}'", pasted_session())),
-    ]);
-    show(&step.verified_by_session(logged_in(vec![])).passes())
+    println!("\n== 2. A connected Apple ID whose session ends in 3 days ==");
+    show(&demo::expiring_session().passes())?;
+
+    println!("\n== 3. An API key of a team that does not have the app ==");
+    show(&demo::wrong_team().run())
 }
 
-/// Builds the Step's binary beside this example, in the same profile.
+/// Builds the Step's binary next to this example, in the same profile.
 fn build() -> Result<(), Box<dyn Error>> {
     // <target folder>/<profile>/examples/demo
     let example = env::current_exe()?;
-    let profile_folder = example.ancestors().nth(2).ok_or("this example lies in no target folder")?;
-    let target_folder = profile_folder.parent().ok_or("this example lies in no target folder")?;
+    let profile_folder = example.ancestors().nth(2).ok_or("this example is not in a target folder")?;
+    let target_folder = profile_folder.parent().ok_or("this example is not in a target folder")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--bin", env!("CARGO_PKG_NAME"), "--manifest-path"]);
+    // With the example named too, cargo enables the same features as for it, and reuses what it built.
+    cargo.args(["build", "--bin", env!("CARGO_PKG_NAME"), "--example", "demo", "--manifest-path"]);
     cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     cargo.arg("--target-dir").arg(target_folder);
     if profile_folder.ends_with("release") {
         cargo.arg("--release");
     }
-    if cargo.status()?.success() { Ok(()) } else { Err("the Step's binary could not be built".into()) }
+    if cargo.status()?.success() { Ok(()) } else { Err("cannot build the Step's binary".into()) }
 }
 
-/// Shows the log of a run and what it leaves behind.
+/// Prints a run's log, its requests, and everything it leaves behind.
 fn show(outcome: &Outcome) -> Result<(), Box<dyn Error>> {
-    println!("{}", outcome.stdout);
-    heading("Who was asked");
+    println!("{}", outcome.stdout.trim_end());
+
+    println!("\n-- Requests made --");
     for request in &outcome.requests {
-        let who = match request.service {
+        let server = match request.service {
             Service::Connection | Service::Annotations => "Bitrise",
             Service::AppStoreConnect => "App Store Connect API",
-            Service::AppleSession => "App Store Connect",
-            Service::File | Service::Unknown => "another",
+            Service::AppleSession => "App Store Connect website",
+            Service::File | Service::Unknown => "other",
         };
-        println!("{who}: {} {}", request.method, request.target);
+        println!("{server}: {} {}", request.method, request.target);
     }
-    heading("Files, with their permissions");
+
+    println!("\n-- Files --");
     list(&outcome.root.path().join("tmp"), 0)?;
-    heading("What a later Step sees");
+    if outcome.leftovers.is_empty() {
+        println!("(none)");
+    }
+
+    println!("\n-- What later Steps see --");
     for entry in outcome.entries() {
-        // Secrets as the Bitrise CLI shows them in logs.
-        let is_sensitive = entry.is_sensitive == Some(true);
-        println!("{}={}", entry.key, if is_sensitive { "[REDACTED]" } else { &entry.value });
+        // The Bitrise CLI redacts secrets in logs, too.
+        let value = if entry.is_sensitive == Some(true) { "[REDACTED]" } else { &entry.value };
+        println!("{}={value}", entry.key);
+    }
+    if outcome.entries().is_empty() {
+        println!("(nothing)");
+    }
+
+    if let Some(summary) = outcome.summary() {
+        println!("\n-- Summary on the build's page, in Markdown --\n{}", summary.trim_end());
     }
     Ok(())
 }
 
-/// Lists a folder and what is below it, with permissions.
+/// Lists the files in a folder and below, with their permissions.
 fn list(folder: &Path, depth: usize) -> io::Result<()> {
     let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -91,8 +95,4 @@ fn list(folder: &Path, depth: usize) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn heading(text: &str) {
-    println!("\n== {text} ==");
 }

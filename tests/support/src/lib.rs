@@ -18,6 +18,7 @@
     reason = "a panic is how a test says that it failed"
 )]
 
+pub mod demo;
 mod fixtures;
 mod outcome;
 pub mod snapshots;

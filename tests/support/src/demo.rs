@@ -1,0 +1,42 @@
+//! The runs that `examples/demo.rs` prints and that the documentation's [pictures](crate::pictures) show.
+//! Their values look like a user's.
+
+use serde_json::json;
+use stand_in::{Session, Team};
+
+use crate::{CONNECTED_KEY, Step, account_of, all, connected_session, in_days, logged_in};
+
+const KEY_ID: &str = "2X9R4HXF34";
+const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
+const APPLE_ID: &str = "jane@example.com";
+const APP: &str = "com.example.app";
+
+/// An API key is connected to the project, and its team has the app.
+pub fn api_key() -> Step {
+    let mut team = Team::with_apps([APP]);
+    team.apps[0].name = String::from("Example App");
+    with_api_key(team)
+}
+
+/// An API key is connected to the project, and its team does not have the app.
+pub fn wrong_team() -> Step {
+    with_api_key(Team::with_apps(["com.example.other"]))
+}
+
+/// An Apple ID is connected to the project, and its session ends in 3 days and a few hours.
+pub fn expiring_session() -> Step {
+    let fields = json!({"apple_id": APPLE_ID, "connection_expiry_date": in_days(4)});
+    let session = Session { email_address: APPLE_ID.to_owned(), ..logged_in(Vec::new()) };
+    on_bitrise().connected(&all([connected_session(), fields])).verified_by_session(session)
+}
+
+fn with_api_key(team: Team) -> Step {
+    let key = json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": CONNECTED_KEY.private_pem});
+    let account = account_of(&CONNECTED_KEY, KEY_ID, Some(ISSUER_ID), Vec::new());
+    on_bitrise().connected(&key).verified_by_team(account, team).set("bundle_id", APP)
+}
+
+/// Like a build, with no input set; the tests set this one.
+fn on_bitrise() -> Step {
+    Step::new().unset("build_annotation")
+}
