@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use apple_services_connection::tools::TOOLS;
+use test_support::snapshots::assert_document;
+use test_support::{demo, pictures};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -49,6 +51,36 @@ fn the_readme_shows_a_summary_as_the_step_writes_it() {
     let quoted: String =
         written.trim_end().lines().map(|line| format!("> {line}").trim_end().to_owned() + "\n").collect();
     assert_eq!(shown, quoted, "{name}");
+}
+
+#[test]
+fn the_pictures_show_the_runs_of_the_demo() {
+    println!("Update the pictures with: SNAPSHOTS=overwrite cargo test --test step pictures");
+    let log = pictures::log(&demo::api_key().passes());
+    let summary = pictures::summary(&demo::expiring_session().passes());
+    for (path, picture) in [("docs/pictures/log.svg", log), ("docs/pictures/summary.svg", summary)] {
+        for mark in ["127.0.0.1", "canary", "/step-"] {
+            assert!(!picture.contains(mark), "{path} shows a value that only tests have: {mark}");
+        }
+        assert_document(path, &picture);
+    }
+}
+
+/// The minimum of WCAG 2.2, success criterion 1.4.3.
+#[test]
+fn every_color_of_the_pictures_is_readable_on_their_background() {
+    let [background, colors @ ..] = pictures::PALETTE.0;
+    let luminance = |color: pictures::RgbColor| {
+        let [red, green, blue] = [color.0, color.1, color.2].map(|channel| {
+            let channel = f64::from(channel) / 255.0;
+            if channel <= 0.04045 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    };
+    for color in colors {
+        let contrast = (luminance(color) + 0.05) / (luminance(background) + 0.05);
+        assert!(contrast >= 4.5, "{color:?}: {contrast}");
+    }
 }
 
 #[test]

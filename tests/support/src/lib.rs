@@ -21,6 +21,7 @@
 pub mod demo;
 mod fixtures;
 mod outcome;
+pub mod pictures;
 pub mod snapshots;
 mod step;
 pub mod strategies;
