@@ -14,6 +14,21 @@ pub enum Credential {
     AppleId(AppleId),
 }
 
+impl Credential {
+    /// Its passwords and cookies.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let apple_id = match self {
+            Self::ApiKey(_) => None,
+            Self::AppleId(apple_id) => Some(apple_id),
+        };
+        apple_id.into_iter().flat_map(|apple_id| {
+            let passwords = [&apple_id.password, &apple_id.app_password].into_iter().flatten();
+            let cookies = apple_id.session.iter().flat_map(|session| &session.cookies);
+            passwords.chain(cookies.map(|cookie| &cookie.value))
+        })
+    }
+}
+
 /// An Apple ID and what is known to log it in.
 #[derive(Debug, Clone)]
 pub struct AppleId {

@@ -64,6 +64,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
             Err(RunError::Interrupted(signal).into())
         }
     };
+    let result = result.map_err(|failed| report.run_log.masked(failed));
     report.write_summary(result.as_ref().err(), time_limit, env, &http).await;
     result.map(|()| !report.run_log.warnings().is_empty())
 }
@@ -89,7 +90,10 @@ async fn export_credential(
     let sources::Resolution { resolved, other_connected, test_devices } =
         sources::resolve(config, http, &mut report.run_log).await?;
     match &resolved {
-        Some(resolved) => report.resolved(resolved, config, (env.now)()),
+        Some(resolved) => {
+            resolved.credential.secrets().for_each(|secret| report.run_log.hide(secret));
+            report.resolved(resolved, config, (env.now)());
+        }
         None if config.if_missing == IfMissing::Skip => {
             report.run_log.warn(report::missing(config, other_connected));
         }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use secrecy::SecretString;
 
-use crate::redact::{OUTSIDE_BACKTICK, Text, text};
+use crate::redact::{self, Failed, Secrets, Text, text};
 use crate::signals::Stop;
 
 const CRATE: &str = "apple_services_connection";
@@ -141,22 +142,36 @@ pub fn error(text: &Text) {
 pub struct RunLog {
     details: Vec<(&'static str, Text)>,
     warnings: Vec<Text>,
+    secrets: Secrets,
 }
 
 impl RunLog {
+    /// Hides a secret of this run in text from outside, should a service repeat it.
+    pub(crate) fn hide(&mut self, secret: &SecretString) {
+        self.secrets.add(secret);
+    }
+
+    /// The error of this run, without its secrets.
+    #[must_use]
+    pub(crate) fn masked(&self, failed: Failed) -> Failed {
+        failed.masked(&self.secrets)
+    }
+
     /// Logs a line.
     pub fn info(&self, text: &Text) {
-        info(text);
+        info(&text.clone().masked(&self.secrets));
     }
 
     /// Logs a detail of the credential, such as its team, under a label.
     pub fn detail(&mut self, label: &'static str, value: Text) {
+        let value = value.masked(&self.secrets);
         info(&text!("- {}: {}", label, value));
         self.details.push((label, value));
     }
 
     /// Warns about something the user chose or has to act on.
     pub fn warn(&mut self, text: Text) {
+        let text = text.masked(&self.secrets);
         warn(&text);
         self.warnings.push(text);
     }
@@ -175,7 +190,8 @@ impl RunLog {
 }
 
 fn line(record: &Record<'_>) -> String {
-    let text = record.args().to_string().replace(OUTSIDE_BACKTICK, "`");
+    let text = record.args().to_string();
+    let text = redact::plain(&text);
     match (record.level(), record.target()) {
         (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
         (_, DONE) => format!("{GREEN}{text}{RESET}\n"),

@@ -24,13 +24,6 @@ fn main() -> ExitCode {
     log::init(stop.clone());
     // A panic's own message could hold a value; where it happened is all that helps.
     std::panic::set_hook(Box::new(|panic| {
-        let payload = panic.payload();
-        let message = payload.downcast_ref::<String>().map(String::as_str);
-        let message = message.or(payload.downcast_ref::<&str>().copied()).unwrap_or_default();
-        if let Some(shortage) = redact::shortage(message) {
-            log::error(&text!("The Step ended early, and exported nothing: {}.", shortage));
-            return;
-        }
         let place = panic.location().map_or_else(
             || text!("an unknown place"),
             |place| text!("line {} of {}", place.line(), redact::source_file(place)),

@@ -147,6 +147,11 @@ impl Connection {
         fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }
 
+    /// The passwords in it, whether or not the run uses them.
+    pub(crate) fn passwords(&self) -> impl Iterator<Item = &SecretString> {
+        [&self.password, &self.app_specific_password].into_iter().flatten()
+    }
+
     /// # Errors
     /// [`Malformed`] when the bytes are no JSON, or a known field has another type.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Malformed> {

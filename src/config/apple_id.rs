@@ -6,7 +6,7 @@ use super::field::InputValue;
 use super::phone_number::is_phone_number;
 use crate::apple::private_key::strip_wrapping;
 use crate::redact::text;
-use crate::redact::{Text, may_hold_secret};
+use crate::redact::{Text, is_app_password, may_hold_secret};
 
 /// What an account is called: an e-mail address, or a phone number in international form, which
 /// Apple takes as well.
@@ -83,10 +83,4 @@ impl InputValue for AppPassword {
     fn shown(&self) -> Text {
         Text::hidden()
     }
-}
-
-/// Four groups of four lower-case letters.
-fn is_app_password(value: &str) -> bool {
-    value.len() == 19
-        && value.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase()))
 }

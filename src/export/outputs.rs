@@ -1,9 +1,7 @@
 //! What the outputs say in this run.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
@@ -200,9 +198,8 @@ fn shown(fact: OutputValue, value: &str) -> Text {
     match fact {
         Password | SessionCookies | AppPassword | ConnectionJson | Token => Text::hidden(),
         Email => redact::email(value),
-        KeyUrl | ConnectionUrl => Url::parse(value).map_or(Text::hidden(), |url| redact::url(&url)),
-        KeyFileReference | CredentialsFolder | KeyPath | KeyFolder | FastlaneKeyPath | RcodesignKeyPath
-        | Devices | DeviceList => redact::path(Path::new(value)),
+        KeyUrl | ConnectionUrl | KeyFileReference | CredentialsFolder | KeyPath | KeyFolder
+        | FastlaneKeyPath | RcodesignKeyPath | Devices | DeviceList => redact::own_path(value),
         KeyId => redact::checked(value, is_usual_key_id),
         IssuerId => redact::checked(value, is_uuid),
         AppId => redact::checked(value, is_app_id),

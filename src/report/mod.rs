@@ -214,7 +214,7 @@ impl Report {
         /// Enough of a title to tell devices apart.
         const MAX_TITLE: usize = 60;
         let (devices, skipped) = device::usable(records);
-        let title = |title: &str| redact::named_by_service(title, MAX_TITLE);
+        let title = |title: &str| redact::service_text(title, MAX_TITLE);
         for SkippedDevice { title: skipped, reason } in skipped.iter().take(MAX_NAMED) {
             self.run_log.warn(match reason {
                 SkipReason::MissingUdid => {

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::redact::{Failed, OUTSIDE_BACKTICK, Text};
+use crate::redact::{Failed, OUTSIDE_BACKTICK, OUTSIDE_END, OUTSIDE_START, Text};
 use crate::verify::Verification;
 
 /// A session lasts that long, as Apple makes them now.
@@ -88,7 +88,7 @@ fn bar(days: i64) -> String {
 /// Text that Markdown shows as it is, within a line. What the Step itself has put between backticks
 /// is code.
 fn markdown(text: &Text) -> String {
-    let text = text.as_str();
+    let text = text.as_str().replace([OUTSIDE_START, OUTSIDE_END], "");
     let mut shown = String::with_capacity(text.len() * 2);
     let mut parts = text.split('`').peekable();
     let mut is_code = false;
@@ -164,7 +164,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::redact::named_by_service;
+    use crate::redact::service_text;
     use crate::redact::text;
 
     /// `CommonMark`, and with everything on that renderers add to it.
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn as_in_a_log(text: &Text) -> String {
-        text.as_str().replace(OUTSIDE_BACKTICK, "`")
+        text.plain()
     }
 
     proptest! {
@@ -223,7 +223,7 @@ mod tests {
         fn text_from_outside_is_shown_as_it_is_by_every_renderer(
             outside in "([!-/:-@\\[-`{-~\\x20]|https?://|www\\.|[a-z0-9]@|\\PC){0,40}",
         ) {
-            let name = named_by_service(&outside.replace('\u{2060}', ""), 200);
+            let name = service_text(&outside.replace('\u{2060}', ""), 200);
             let own = text!("The team `team_id` of {} is good.", name);
             let expected = format!("The team «team_id» of {} is good.", as_in_a_log(&name));
             for options in flavours() {
@@ -252,7 +252,7 @@ mod tests {
             "\\` \\",
             "[^1]: a",
         ] {
-            let name = named_by_service(outside, 200);
+            let name = service_text(outside, 200);
             for options in flavours() {
                 // Also where a line begins with it.
                 assert_eq!(rendered(&markdown(&name), &options), outside);
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_the_step_marks_as_code_is_code_whatever_stands_in_it() {
-        let inside = named_by_service("a``b`", 20);
+        let inside = service_text("a``b`", 20);
         for options in flavours() {
             let own = text!("Set `{}` to `yes`, or ` to no", inside);
             assert_eq!(rendered(&markdown(&own), &options), "Set «a``b`» to «yes», or ` to no");

@@ -111,9 +111,12 @@ async fn from_connection(
     run_log: &mut RunLog,
 ) -> Result<Option<Credential>, SourceError> {
     let Some(build) = &inputs.build else { return Ok(None) };
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(connection::read(build, http).await?),
+    let connection = if let Some(connection) = connection {
+        connection
+    } else {
+        let connection = connection.insert(connection::read(build, http).await?);
+        connection.passwords().for_each(|password| run_log.hide(password));
+        connection
     };
     Ok(match kind {
         Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),

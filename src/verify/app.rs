@@ -66,7 +66,7 @@ pub(super) async fn ask(
     match search(client, Some((filter, bundle_id.as_str())), is_it).await? {
         Search::Over { found: Some(app), .. } => {
             let name = app.attributes.name.as_deref().unwrap_or_default();
-            let name = redact::named_by_service(name, 60);
+            let name = redact::service_text(name, 60);
             match app.id().filter(|_| !is_enterprise) {
                 Some(id) => {
                     let id = redact::checked(id, crate::apple::bundle_id::is_app_id);
@@ -146,7 +146,7 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
         (distance(&wanted, &app.attributes.bundle_id), app.attributes.bundle_id.clone())
     });
     let named: Vec<_> =
-        apps.iter().take(NAMED).map(|app| redact::named_by_service(&app.attributes.bundle_id, 100)).collect();
+        apps.iter().take(NAMED).map(|app| redact::service_text(&app.attributes.bundle_id, 100)).collect();
     let others = others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let nearest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());

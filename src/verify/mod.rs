@@ -137,12 +137,12 @@ impl Unverified {
 
 /// Words of Apple's, as log and summary may show them.
 fn shown(words: &str) -> Text {
-    redact::named_by_service(words, 300)
+    redact::service_text(words, 300)
 }
 
 /// The same for a red line, which is short.
 fn shown_in_error(words: &str) -> Text {
-    redact::named_by_service(words, 80)
+    redact::service_text(words, 80)
 }
 
 impl Verification {

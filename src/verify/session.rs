@@ -198,7 +198,7 @@ fn is_apples_refusal(body: &[u8]) -> bool {
 
 /// A team as people know it, and its ID.
 fn named(provider: &Provider) -> Text {
-    text!("{} ({})", redact::named_by_service(&provider.name, 40), provider.provider_id)
+    text!("{} ({})", redact::service_text(&provider.name, 40), provider.provider_id)
 }
 
 /// The value of the header `Cookie` for a request to `url`, or `None` when no cookie belongs

@@ -1,0 +1,90 @@
+//! Recognises text that may hold a secret.
+
+use zeroize::Zeroizing;
+
+/// Whether a value starts like a path: at the root, the home or the working folder.
+#[must_use]
+pub fn is_path_like(value: &str) -> bool {
+    ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
+}
+
+/// Whether text may hold a key or a session, whole, damaged or encoded again. When in doubt, it does.
+#[must_use]
+pub fn may_hold_secret(text: &str) -> bool {
+    if ["PRIVATE KEY", "-----BEGIN", "FASTLANE_SESSION", "HTTP::Cookie", "myacinfo", "\"kty\""]
+        .iter()
+        .any(|mark| text.contains(mark))
+    {
+        return true;
+    }
+    // Base64 that was wrapped is one run.
+    let joined = Zeroizing::new(text.replace("\\r", "").replace("\\n", ""));
+    let mut compact = Zeroizing::new(String::with_capacity(joined.len()));
+    compact.extend(joined.chars().filter(|c| !c.is_whitespace()));
+    // Paths and base64 both have slashes: in a path, each name is checked on its own.
+    let is_path = is_path_like(text);
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '=') || (c == '/' && !is_path);
+    // Dashes and underscores are URL-safe base64, and separate words in names.
+    let is_url_safe_base64 = |c: char| is_base64(c) || matches!(c, '-' | '_');
+    let mut runs = compact.split(|c| !is_base64(c));
+    runs.any(|run| is_random(run) || begins_like_key(run) || is_long_hex(run))
+        || compact.split(|c| !is_url_safe_base64(c)).any(|run| run.len() >= 64 && is_random(run))
+}
+
+/// Whether text may hold a short secret that people and services write in a fixed form: an app-specific
+/// password, a token in hexadecimal, a URL with a user.
+#[must_use]
+pub(super) fn may_hold_token(text: &str) -> bool {
+    /// An MD5 sum is as long, and so are many tokens.
+    const HEX_TOKEN: usize = 32;
+    let has_user = |url: &str| {
+        let authority = url.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or_default();
+        authority.contains('@')
+    };
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(is_app_password)
+        || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= HEX_TOKEN && is_hex(run))
+        || text.split("://").skip(1).any(has_user)
+}
+
+/// Whether a value has the form of an app-specific password: four groups of four lower-case letters.
+///
+/// Source: <https://support.apple.com/102654>
+#[must_use]
+pub(crate) fn is_app_password(value: &str) -> bool {
+    value.len() == 19
+        && value.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
+/// Whether a run of base64 is too long and too mixed to be a name. Names in camel case change between upper
+/// case, lower case and digits once a word; random characters change every other time.
+fn is_random(run: &str) -> bool {
+    const MIN_LENGTH: usize = 24;
+    if run.len() < MIN_LENGTH {
+        return false;
+    }
+    let count = |class: fn(&u8) -> bool| run.bytes().filter(class).count();
+    let (upper, lower, digits) =
+        (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase), count(u8::is_ascii_digit));
+    let class = |b: u8| (b.is_ascii_uppercase(), b.is_ascii_lowercase(), b.is_ascii_digit());
+    let begins_word = |one: u8, next: u8| one.is_ascii_uppercase() && next.is_ascii_lowercase();
+    let pairs = run.bytes().zip(run.bytes().skip(1));
+    let changes = pairs.filter(|&(one, next)| class(one) != class(next) && !begins_word(one, next)).count();
+    let is_mixed = upper >= 2 && lower >= 2 && digits >= 2 && changes * 5 >= run.len();
+    // Words have few capitals.
+    is_mixed || (upper * 4 >= run.len() && lower * 4 >= run.len())
+}
+
+fn is_hex(run: &str) -> bool {
+    run.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Whether a run is hexadecimal and longer than the checksums that people put into names.
+fn is_long_hex(run: &str) -> bool {
+    run.len() > 40 && is_hex(run)
+}
+
+/// Whether a run begins like the base64 of an EC key's DER, of "-----BEGIN", or of a JSON object.
+fn begins_like_key(run: &str) -> bool {
+    run.len() >= 16
+        && ["MIG", "MIH", "MHc", "LS0tLS1CRUdJTi", "eyJ"].iter().any(|start| run.starts_with(start))
+}

@@ -1,0 +1,299 @@
+//! What can be shown: the only way for text into a log line, an error or the summary.
+//!
+//! All three accept only [`Text`]. A [`Text`] is built from this program's own string literals and from
+//! values whose types implement [`Show`]. `String` does not, so whatever a user, a file or a service wrote
+//! has to pass one of the functions of this module first. Each of them says what it lets through.
+//!
+//! A value from outside is shown whole or as [`HIDDEN`], never in part: the Bitrise CLI redacts the Secrets
+//! it knows as whole values and does not recognise a part of one.
+//!
+//! ```compile_fail
+//! let from_outside = String::from("-----BEGIN PRIVATE KEY-----");
+//! apple_services_connection::text!("The key is {}.", from_outside);
+//! ```
+
+mod detect;
+mod outside;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub(crate) use detect::is_app_password;
+pub use detect::{is_path_like, may_hold_secret};
+pub use outside::{cause, checked, email, os, own_path, path, service_text, site, source_file, url};
+
+/// Where users report a bug in the Step.
+pub const ISSUES: &str = "https://github.com/bitrise-steplib/steps-apple-services-connection/issues";
+
+/// Replaces a value that is not shown, as in the logs of Bitrise's own Steps.
+pub const HIDDEN: &str = "*****";
+
+/// Text that can be shown: one line without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(String);
+
+impl Text {
+    /// The text of a value that can be shown.
+    #[must_use]
+    pub fn of(shown: &(impl Show + fmt::Display + ?Sized)) -> Self {
+        Self::from_shown(format_args!("{shown}"))
+    }
+
+    /// For [`text!`], which has checked every part. Replaces control characters, so that no part can pass
+    /// for a colour code or a second line.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn from_shown(text: fmt::Arguments<'_>) -> Self {
+        Self(one_line(&text.to_string()))
+    }
+
+    /// A hidden value.
+    #[must_use]
+    pub fn hidden() -> Self {
+        Self(HIDDEN.to_owned())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is short enough for the last red line of a run. Longer lines get skipped.
+    #[must_use]
+    pub(crate) fn is_short(&self) -> bool {
+        const MAX_WORDS: usize = 45;
+        self.0.split_whitespace().count() <= MAX_WORDS
+    }
+
+    /// Joins several texts with a separator.
+    #[must_use]
+    pub fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, separator: &'static str) -> Self {
+        Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(separator))
+    }
+
+    /// The same text with each part from outside hidden that contains one of the run's own secrets.
+    #[must_use]
+    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
+        let mut masked = String::with_capacity(self.0.len());
+        let mut rest = self.0.as_str();
+        while let Some((before, after)) = rest.split_once(OUTSIDE_START) {
+            let (outside, after) = after.split_once(OUTSIDE_END).unwrap_or((after, ""));
+            masked.push_str(before);
+            masked.push_str(if secrets.are_in(outside) { HIDDEN } else { outside });
+            rest = after;
+        }
+        masked.push_str(rest);
+        Self(masked)
+    }
+
+    /// The text as a terminal shows it.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        plain(&self.0).into_owned()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Marks a backtick that came from outside: a pair of the Step's own backticks is code in the summary.
+/// This character and the next two are Unicode noncharacters, reserved for such internal use.
+pub(crate) const OUTSIDE_BACKTICK: char = '\u{fdd0}';
+/// Marks where a part from outside begins and where it ends, for [`Text::masked`].
+pub(crate) const OUTSIDE_START: char = '\u{fdd1}';
+pub(crate) const OUTSIDE_END: char = '\u{fdd2}';
+
+/// Removes the internal marks from the text of a [`Text`].
+#[must_use]
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END]) {
+        Cow::Owned(text.replace(OUTSIDE_BACKTICK, "`").replace([OUTSIDE_START, OUTSIDE_END], ""))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The secrets of a run, which a service may repeat in the text it sends.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(Vec<SecretString>);
+
+impl Secrets {
+    /// Adds a secret. Shorter ones are ignored: they would hide ordinary words.
+    pub(crate) fn add(&mut self, secret: &SecretString) {
+        const MIN_BYTES: usize = 6;
+        if secret.expose_secret().len() >= MIN_BYTES {
+            self.0.push(secret.clone());
+        }
+    }
+
+    fn are_in(&self, text: &str) -> bool {
+        let text = plain(text);
+        self.0.iter().any(|secret| text.contains(secret.expose_secret()))
+    }
+}
+
+/// A type whose values can be part of a [`Text`]: formatting one reveals no secret.
+///
+/// Never implemented for `String`, nor for a `&str` that is not a literal of this program.
+pub trait Show {}
+
+macro_rules! show {
+    ($($type:ty),+ $(,)?) => { $(impl Show for $type {})+ };
+}
+
+show!(Text, &'static str, char, u8, u16, u32, u64, usize, i32, i64, f64);
+show!(std::time::Duration, time::Duration, reqwest::StatusCode);
+
+impl<T: Show> Show for Option<T> {}
+impl<T: Show> Show for Vec<T> {}
+impl<T: Show> Show for &T {}
+
+/// Builds a [`Text`] from a format string and values that are [`Show`]. Values follow the format string and
+/// never stand inside it, so that the compiler checks each of them.
+#[macro_export]
+macro_rules! text {
+    ($format:literal $(, $value:expr)* $(,)?) => {
+        $crate::redact::Text::from_shown(::core::format_args!(
+            ::core::concat!($format),
+            $($crate::redact::can_be_shown(&$value)),*
+        ))
+    };
+}
+
+// `macro_export` puts it at the crate's root; readers look for it here.
+pub use crate::text;
+
+/// For [`text!`]: accepts only values that can be shown.
+#[doc(hidden)]
+pub const fn can_be_shown<T: Show + ?Sized>(value: &T) -> &T {
+    value
+}
+
+/// Declares an error enum that derives `thiserror::Error` and is [`Show`]: every field must be [`Show`].
+macro_rules! sentences {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($body:tt)+ }) => {
+        // Passed on unchanged: thiserror depends on the spans of its tokens.
+        $(#[$meta])*
+        $vis enum $name { $($body)+ }
+
+        impl $crate::redact::Show for $name {}
+
+        $crate::redact::sentences!(@check $name { $($body)+ });
+    };
+    (@check $name:ident {
+        $(
+            $(#[$variant_meta:meta])*
+            $variant:ident
+            $({ $($(#[$field_meta:meta])* $field:ident: $field_type:ty),+ $(,)? })?
+            $(($($(#[$tuple_meta:meta])* $tuple_type:ty),+ $(,)?))?
+        ),+ $(,)?
+    }) => {
+        const _: () = {
+            #[allow(dead_code, reason = "an enum without fields has none to check")]
+            const fn can_be_shown<T: $crate::redact::Show + ?Sized>() {}
+            $(
+                $($(can_be_shown::<$field_type>();)+)?
+                $($(can_be_shown::<$tuple_type>();)+)?
+            )+
+        };
+    };
+}
+pub(crate) use sentences;
+
+/// The error of a failed run: its last red line, and the red lines above it.
+#[derive(Debug)]
+pub struct Failed {
+    text: Text,
+    details: Vec<Text>,
+}
+
+impl Failed {
+    #[must_use]
+    pub fn new(text: Text) -> Self {
+        Self { text, details: Vec::new() }
+    }
+
+    /// With red lines of their own above the last one.
+    #[must_use]
+    pub fn with_details(details: Vec<Text>, text: Text) -> Self {
+        Self { text, details }
+    }
+
+    /// Adds a note about the lines above to the last red line, if that line stays short.
+    #[must_use]
+    pub(crate) fn mention(mut self, note: &Text) -> Self {
+        let longer = text!("{} {}", self.text, note);
+        if longer.is_short() {
+            self.text = longer;
+        }
+        self
+    }
+
+    /// The last red line.
+    #[must_use]
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// The red lines before the last one.
+    #[must_use]
+    pub fn details(&self) -> &[Text] {
+        &self.details
+    }
+
+    /// The red lines, in order.
+    pub fn lines(&self) -> impl Iterator<Item = &Text> {
+        self.details.iter().chain([&self.text])
+    }
+
+    /// See [`Text::masked`].
+    #[must_use]
+    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
+        let details = self.details.into_iter().map(|detail| detail.masked(secrets)).collect();
+        Self { text: self.text.masked(secrets), details }
+    }
+}
+
+/// Lets `?` convert every error that can be shown, and no other.
+impl<E: Show + fmt::Display> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::new(Text::of(&error))
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
+}
+
+/// Line separators, and characters that change the writing direction.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_from_outside_is_hidden_when_it_contains_a_secret_of_the_run() {
+        let mut secrets = Secrets::default();
+        secrets.add(&"hunter2-Summer".into());
+        secrets.add(&"Apple".into());
+        let masked = |name: &str| {
+            text!("The team \"{}\" of Apple has hunter2-Summer.", service_text(name, 60)).masked(&secrets)
+        };
+        assert_eq!(
+            masked("x hunter2-Summer y").as_str(),
+            "The team \"*****\" of Apple has hunter2-Summer.",
+            "the Step's own words stay"
+        );
+        let harmless = masked("Apple `Jam`");
+        assert_eq!(harmless.plain(), "The team \"Apple `Jam`\" of Apple has hunter2-Summer.");
+        assert!(!harmless.as_str().contains([OUTSIDE_START, OUTSIDE_END]));
+    }
+}

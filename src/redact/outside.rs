@@ -1,0 +1,293 @@
+//! Turns values from outside into [`Text`]: whole, or hidden.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use reqwest::Url;
+
+use super::detect::{is_path_like, may_hold_secret, may_hold_token};
+use super::{HIDDEN, OUTSIDE_BACKTICK, OUTSIDE_END, OUTSIDE_START, Text, one_line, text};
+
+/// A path as a user typed it: shown if it is written as a path and no part of it looks like a secret. Of a
+/// path whose folder looks like one, the name of a key file is still shown.
+#[must_use]
+pub fn path(path: &Path) -> Text {
+    let Some(text) = path.to_str() else { return Text::hidden() };
+    if text.len() > MAX_PATH || !is_path(text) || holds_credentials(text) || names_unusual_key(text) {
+        Text::hidden()
+    } else if !may_hold_secret(text) {
+        verbatim(text)
+    } else {
+        key_file_name(text).map_or(Text::hidden(), |name| text!("{}/{}", HIDDEN, name))
+    }
+}
+
+/// The path or the URL of a file that the Step itself made, in a folder that the machine chose.
+#[must_use]
+pub fn own_path(path: &str) -> Text {
+    verbatim(path)
+}
+
+/// A URL: shown if it has no user, query or fragment, and nothing in it looks like a secret.
+#[must_use]
+pub fn url(url: &Url) -> Text {
+    if is_plain_url(url) { verbatim(url.as_str()) } else { Text::hidden() }
+}
+
+/// The scheme, host and port of a URL. Not shown for a URL that is hidden: the Bitrise CLI does not redact
+/// a part of a Secret.
+#[must_use]
+pub fn site(url: &Url) -> Text {
+    if is_plain_url(url) { verbatim(&url.origin().ascii_serialization()) } else { text!("its server") }
+}
+
+/// An e-mail address: its first letter and its domain, enough to tell accounts apart.
+#[must_use]
+pub fn email(address: &str) -> Text {
+    /// The maximum length of a host name (RFC 1035).
+    const MAX_DOMAIN: usize = 253;
+    let Some((name, domain)) = address.split_once('@') else { return Text::hidden() };
+    let is_domain = domain.len() <= MAX_DOMAIN
+        && domain.contains('.')
+        && domain.split('.').all(|label| !label.is_empty())
+        && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    match name.chars().next() {
+        Some(first) if is_domain && !first.is_control() && !may_hold_secret(domain) => {
+            verbatim(&format!("{first}***@{domain}"))
+        }
+        _ => Text::hidden(),
+    }
+}
+
+/// A value in a form that no secret has, such as a UUID or a number.
+#[must_use]
+pub fn checked(value: &str, has_form: fn(&str) -> bool) -> Text {
+    if has_form(value) { verbatim(value) } else { Text::hidden() }
+}
+
+/// Text that a service sent, such as a team's name or an error: at most `max` characters, hidden if it may
+/// hold a secret.
+#[must_use]
+pub fn service_text(text: &str, max: usize) -> Text {
+    if may_hold_secret(text) || may_hold_token(text) {
+        return Text::hidden();
+    }
+    let mut rest = text.chars();
+    let mut start: String = rest.by_ref().take(max).collect();
+    if rest.next().is_some() {
+        start.push('…');
+    }
+    marked(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A library's description of a failure. The libraries used here never repeat the values they were given.
+#[must_use]
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
+    let text = error.to_string();
+    if may_hold_secret(&text) { Text::hidden() } else { marked(&text) }
+}
+
+/// The source file that a panic names.
+#[must_use]
+pub fn source_file(location: &std::panic::Location<'_>) -> Text {
+    Text(one_line(location.file()))
+}
+
+/// The operating system's reason for an error. Completes a sentence.
+#[must_use]
+pub fn os(error: &io::Error) -> Text {
+    match error.kind() {
+        ErrorKind::NotFound => text!("it does not exist"),
+        ErrorKind::PermissionDenied => text!("permission denied"),
+        ErrorKind::StorageFull => text!("the disk is full"),
+        ErrorKind::ReadOnlyFilesystem => text!("the disk is read-only"),
+        ErrorKind::NotADirectory => text!("a part of its path is not a folder"),
+        ErrorKind::IsADirectory => text!("it is a folder"),
+        // Only an error with a code has the system's own message; others can hold any text.
+        kind => Text(error.raw_os_error().map_or(kind.to_string(), |code| {
+            let message = io::Error::from_raw_os_error(code).to_string();
+            // `File too large (os error 27)`: the number helps nobody.
+            message.split(" (os error").next().unwrap_or_default().to_lowercase()
+        })),
+    }
+}
+
+/// Longer than any path in a build.
+const MAX_PATH: usize = 300;
+
+/// Whether a value is written as a path, or has the extension of a key or JSON file.
+fn is_path(text: &str) -> bool {
+    let is_key_file =
+        |extension: &std::ffi::OsStr| ["p8", "pem", "json"].iter().any(|known| extension == *known);
+    is_path_like(text) || (!text.contains(':') && Path::new(text).extension().is_some_and(is_key_file))
+}
+
+fn is_plain_url(url: &Url) -> bool {
+    let path = url.path();
+    url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && !holds_credentials(path)
+        && !may_hold_secret(path)
+        && !names_unusual_key(path)
+}
+
+/// Whether a path has the parts of a URL in which secrets stand: a user and a password, or parameters.
+fn holds_credentials(path: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    decoded.contains(['@', ';', '=', '?', '&'])
+}
+
+/// The IDs in names like `AuthKey_<ID>.p8`, anywhere in a path.
+fn key_ids(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/')
+        .filter_map(|name| ["AuthKey_", "ApiKey_"].iter().find_map(|kind| name.strip_prefix(kind)))
+        .map(|id| id.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
+}
+
+/// Whether a file in a path is named after a key whose ID is not in the usual form: people paste passwords
+/// into the key ID's field, so such an ID is hidden.
+fn names_unusual_key(path: &str) -> bool {
+    key_ids(path).any(|id| !is_usual_key_id(id))
+}
+
+/// Whether a value has the form of all key IDs: 10 upper-case letters and digits.
+fn is_usual_key_id(id: &str) -> bool {
+    id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+/// The last name in a path, if it is exactly that of a key file.
+fn key_file_name(path: &str) -> Option<Text> {
+    let name = path.rsplit('/').next()?;
+    let id = key_ids(name).next()?;
+    ["AuthKey", "ApiKey"].iter().any(|kind| name == format!("{kind}_{id}.p8")).then(|| verbatim(name))
+}
+
+/// A value that can be shown, with its backticks marked.
+fn verbatim(value: &str) -> Text {
+    let value = value.replace([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END], " ");
+    Text(one_line(&value.replace('`', OUTSIDE_BACKTICK.encode_utf8(&mut [0; 4]))))
+}
+
+/// The same for text that somebody else wrote, which may repeat a secret of the run.
+fn marked(text: &str) -> Text {
+    Text(format!("{OUTSIDE_START}{}{OUTSIDE_END}", verbatim(text).0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_unless_a_part_of_it_looks_like_a_secret() {
+        let shown = |text: &str| path(&PathBuf::from(text)).plain();
+        for plain in [
+            "/Users/vagrant/git/fastlane/AuthKey_2X9R4HXF34.p8",
+            "~/keys/AuthKey_2X9R4HXF34.p8",
+            "/Users/vagrant/NorthwindTradersReleaseBuildKeysFolder/AuthKey_2X9R4HXF34 (1).p8",
+            "/Users/vagrant/iOSDistribution2024Certificates/AuthKey_2X9R4HXF34.p8",
+            "./certs/key.pem",
+            "AuthKey_2X9R4HXF34.p8",
+            "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/AuthKey_2X9R4HXF34.p8",
+            "/tmp/apple-services-connection-aB3dE6/AuthKey_2X9R4HXF34.p8",
+        ] {
+            assert_eq!(shown(plain), plain);
+        }
+        for hidden in [
+            "hunter2",
+            "MIGTAgEAMBMGByqGSM49AgEG.p8",
+            "/keys/MIGTAgEAMBMGByqGSM49AgEG",
+            "~/wK7mZ2pQ9rT4vX8yB1nC5dF0.p8",
+            "/-----BEGIN PRIVATE KEY-----",
+            "user:password.p8",
+            "//jane:password@127.0.0.1/x.p8",
+            "./a;sig=password/x.p8",
+            "/keys/AuthKey_hunter22.p8",
+            "./ApiKey_correcthorse.p8",
+        ] {
+            assert_eq!(shown(hidden), HIDDEN, "{hidden}");
+        }
+        assert_eq!(shown("/wK7mZ2pQ9rT4vX8yB1nC5dF0/AuthKey_2X9R4HXF34.p8"), "*****/AuthKey_2X9R4HXF34.p8");
+    }
+
+    #[test]
+    fn a_path_of_the_step_is_always_shown() {
+        let odd = "/private/tmp/wK7mZ2pQ9rT4vX8yB1nC5dF0/apple-services-connection-aB3dE6";
+        assert_eq!(own_path(odd).plain(), odd);
+    }
+
+    #[test]
+    fn a_url_is_shown_whole_or_not_at_all() -> Result<(), url::ParseError> {
+        let plain = Url::parse("https://example.com/keys/AuthKey_2X9R4HXF34.p8")?;
+        assert_eq!(url(&plain).plain(), plain.as_str());
+        assert_eq!(site(&plain).plain(), "https://example.com");
+        for secret in [
+            "https://example.com/key.p8?X-Amz-Signature=abc",
+            "https://user:password@example.com/key.p8",
+            "https://token@example.com/key.p8",
+            "https://example.com/key.p8#token",
+            "https://example.com/jane:password@x/key.p8",
+            "https://example.com/a%3Fsig%3Dpassword/key.p8",
+            "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
+            "file:///keys/AuthKey_hunter22.p8",
+        ] {
+            let secret = Url::parse(secret)?;
+            assert_eq!((url(&secret).plain(), site(&secret).plain()), (HIDDEN.into(), "its server".into()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_email_address_is_masked_and_anything_else_is_hidden() {
+        assert_eq!(email("jane@example.com").plain(), "j***@example.com");
+        assert_eq!(
+            email(&format!("jane@{}.com", "x".repeat(250))).plain(),
+            HIDDEN,
+            "longer than a host name"
+        );
+        for other in
+            ["jane", "@example.com", "jane@", "jane@host", "a@b@example.com", "jane@exa mple.com", ""]
+        {
+            assert_eq!(email(other).plain(), HIDDEN, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_service_is_one_line_without_colour_codes() {
+        assert_eq!(service_text("a\x1b[31;1mb\nc\u{202e}d", 60).plain(), "a [31;1mb c d");
+        assert_eq!(service_text("abcdef", 3).plain(), "abc…");
+    }
+
+    #[test]
+    fn the_text_of_a_service_is_hidden_when_it_has_the_form_of_a_secret() {
+        for secret in [
+            "abcd-efgh-ijkl-mnop",
+            "use (abcd-efgh-ijkl-mnop).",
+            "0123456789abcdef0123456789abcdef",
+            "token 0123456789abcdef0123456789abcdef01234567",
+            "see https://user:pw@example.com/x",
+            "https://token@example.com",
+        ] {
+            assert_eq!(service_text(secret, 300).plain(), HIDDEN, "{secret}");
+        }
+        for plain in [
+            "The API key in use does not allow this request",
+            "https://developer.apple.com/account",
+            "jane@example.com",
+            "57246542-96fe-1a63-e053-0824d011072a",
+            "well-known-for-good-apps",
+            "00008030-001A2B3C4D5E6F70",
+        ] {
+            assert_eq!(service_text(plain, 300).plain(), plain);
+        }
+    }
+
+    #[test]
+    fn the_reasons_of_the_operating_system_have_no_numbers() {
+        assert_eq!(os(&io::Error::from_raw_os_error(2)).plain(), "it does not exist");
+        assert_eq!(os(&io::Error::from_raw_os_error(27)).plain(), "file too large");
+    }
+}
