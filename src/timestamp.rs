@@ -1,33 +1,33 @@
 //! Timestamps and durations: parsed from documents, formatted for documents and for people.
 
-use crate::redact::Text;
-use crate::redact::text;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, UtcOffset};
 
-/// Reads RFC 3339, what Ruby writes (`2026-12-01 12:00:00.000000000 +01:00`), and the date of
-/// an HTTP header. Anything else is no instant, and neither is one beyond the years 0 to 9999 of
-/// UTC, in which no reader could write it again.
+use crate::redact::{Text, text};
+
+/// Parses RFC 3339, the format of Ruby (`2026-12-01 12:00:00.000000000 +01:00`), and the date of an HTTP
+/// header. Returns `None` for anything else, and for years outside 0 to 9999 in UTC, which could not be
+/// written again.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
-    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc2822) {
-        return to_utc(instant);
+    if let Ok(timestamp) = OffsetDateTime::parse(text, &Rfc2822) {
+        return to_utc(timestamp);
     }
     let (date, rest) = text.split_at_checked(10)?;
     let time: String = rest.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
     OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok().and_then(to_utc)
 }
 
-/// The same instant in UTC, unless its year there has no four digits.
-pub(crate) fn to_utc(instant: OffsetDateTime) -> Option<OffsetDateTime> {
-    instant.checked_to_offset(UtcOffset::UTC).filter(|instant| instant.year() >= 0)
+/// Converts to UTC. `None` if the year has no four digits there.
+pub(crate) fn to_utc(timestamp: OffsetDateTime) -> Option<OffsetDateTime> {
+    timestamp.checked_to_offset(UtcOffset::UTC).filter(|timestamp| timestamp.year() >= 0)
 }
 
 /// `2026-12-01 09:30 UTC`
 #[must_use]
-pub(crate) fn format(instant: OffsetDateTime) -> Text {
-    let Some(t) = to_utc(instant) else { return text!("an unknown date") };
+pub(crate) fn format(timestamp: OffsetDateTime) -> Text {
+    let Some(t) = to_utc(timestamp) else { return text!("an unknown date") };
     let (year, month, day) = t.to_calendar_date();
     text!("{}-{:02}-{:02} {:02}:{:02} UTC", year, u8::from(month), day, t.hour(), t.minute())
 }
@@ -42,7 +42,7 @@ pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
     }
 }
 
-/// `19 days`
+/// `19 days`, in the largest unit that fits.
 #[must_use]
 pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     let left = until - now;
@@ -55,16 +55,16 @@ pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     }
 }
 
-/// RFC 3339 in UTC, fractions of a second kept. `None` for years that it cannot write.
+/// RFC 3339 in UTC with fractions of a second. `None` for years that it cannot express.
 #[must_use]
-pub(crate) fn rfc3339_exact(instant: OffsetDateTime) -> Option<String> {
-    to_utc(instant)?.format(&Rfc3339).ok()
+pub(crate) fn rfc3339_exact(timestamp: OffsetDateTime) -> Option<String> {
+    to_utc(timestamp)?.format(&Rfc3339).ok()
 }
 
-/// RFC 3339 in UTC, whole seconds. `None` for years that it cannot write.
+/// RFC 3339 in UTC, truncated to whole seconds. `None` for years that it cannot express.
 #[must_use]
-pub(crate) fn rfc3339(instant: OffsetDateTime) -> Option<String> {
-    to_utc(instant)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+pub(crate) fn rfc3339(timestamp: OffsetDateTime) -> Option<String> {
+    to_utc(timestamp)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
     const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     #[test]
-    fn time_left_is_said_in_its_largest_unit() {
+    fn time_left_uses_the_largest_unit_that_fits() {
         let left = |span| time_left(THEN + span, THEN).to_string();
         assert_eq!(left(Duration::minutes(59)), "less than an hour");
         assert_eq!(left(Duration::minutes(60)), "1 hour");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn time_past_is_said_in_days() {
+    fn past_time_is_counted_in_days() {
         let past = |span| days_ago(THEN, THEN + span).to_string();
         assert_eq!(past(Duration::hours(23)), "less than a day ago");
         assert_eq!(past(Duration::hours(25)), "1 day ago");
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn instants_are_written_in_utc_without_fractions() {
-        let instant = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
-        assert_eq!(rfc3339(instant).as_deref(), Some("1970-01-01T00:00:01Z"));
-        assert_eq!(format(instant).as_str(), "1970-01-01 00:00 UTC");
+    fn timestamps_are_written_in_utc_without_fractions() {
+        let timestamp = OffsetDateTime::from_unix_timestamp_nanos(1_500_000_000).unwrap_or(THEN);
+        assert_eq!(rfc3339(timestamp).as_deref(), Some("1970-01-01T00:00:01Z"));
+        assert_eq!(format(timestamp).as_str(), "1970-01-01 00:00 UTC");
     }
 
     #[test]
-    fn an_instant_whose_year_in_utc_has_no_four_digits_is_none_and_panics_nowhere() {
+    fn a_year_without_four_digits_in_utc_is_rejected_and_never_panics() {
         for text in [
             "9999-12-31T23:59:59-12:00",
             "9999-12-31T23:59:60-23:59",
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_are_read_in_the_spellings_of_json_ruby_and_http() {
+    fn the_formats_of_json_ruby_and_http_are_parsed() {
         let expected = parse("2026-12-01T08:00:00Z");
         assert!(expected.is_some());
         for text in [
