@@ -212,9 +212,10 @@ fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
 
 #[test]
 fn the_lines_in_the_documentation_delete_what_other_tools_leave_and_nothing_else() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cleaning-up.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
     let page = fs::read_to_string(page).unwrap();
-    let script = page.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
+    let (_, section) = page.split_once("### Copies of other tools").unwrap();
+    let script = section.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
     let left = [
         "home/.fastlane/spaceship/jane@example.com/cookie",
         "home/.appstoreconnect/private_keys/AuthKey_2X9R4HXF34.p8",
