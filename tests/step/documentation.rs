@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use apple_services_connection::tools::TOOLS;
 use test_support::snapshots::assert_document;
 use test_support::{demo, pictures};
 
@@ -24,33 +23,6 @@ fn documents() -> Vec<PathBuf> {
         .collect();
     documents.extend(fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
     documents
-}
-
-#[test]
-fn the_readme_has_at_most_260_lines() {
-    let lines = read("README.md").lines().count();
-    assert!(lines <= 260, "{lines}");
-}
-
-#[test]
-fn the_readme_names_every_tool() {
-    let readme = read("README.md");
-    let (_, section) = readme.split_once("## Tools").unwrap();
-    let missing: Vec<_> =
-        TOOLS.iter().map(|tool| tool.name).filter(|name| !section.contains(&format!("`{name}`"))).collect();
-    assert_eq!(missing, [""; 0]);
-}
-
-#[test]
-fn the_readme_shows_a_summary_as_the_step_writes_it() {
-    let readme = read("README.md");
-    let (_, rest) = readme.split_once("<!-- ").and_then(|(_, rest)| rest.split_once(" -->\n")).unwrap();
-    let name = readme.split_once("<!-- ").unwrap().1.split_once(" -->").unwrap().0;
-    let (shown, _) = rest.split_once("<!-- the end of the summary -->").unwrap();
-    let written = read(name);
-    let quoted: String =
-        written.trim_end().lines().map(|line| format!("> {line}").trim_end().to_owned() + "\n").collect();
-    assert_eq!(shown, quoted, "{name}");
 }
 
 #[test]
