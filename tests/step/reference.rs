@@ -1,6 +1,6 @@
 //! `docs/reference.md`, made from `step.yml` and the table of tools.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test step reference` writes it anew.
+//! `SNAPSHOTS=overwrite cargo test --test step reference` updates it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,7 +27,6 @@ struct Opts {
     title: String,
     summary: Option<String>,
     description: Option<String>,
-    category: Option<String>,
     #[serde(default)]
     value_options: Vec<String>,
     #[serde(default)]
@@ -43,11 +42,12 @@ impl Item {
         self.name_and_default.values().next().unwrap().as_deref().unwrap_or_default()
     }
 
-    /// Title and summary, for a cell of a table.
-    fn meaning(&self) -> String {
-        let summary = self.opts.summary.as_deref().unwrap_or_default();
-        let separator = if summary.is_empty() { "" } else { ": " };
-        escaped(&format!("**{}**{separator}{summary}", self.opts.title))
+    fn summary_or_title(&self) -> String {
+        escaped(self.opts.summary.as_ref().unwrap_or(&self.opts.title))
+    }
+
+    fn description(&self) -> &str {
+        self.opts.description.as_deref().unwrap_or_default().trim_end()
     }
 }
 
@@ -81,62 +81,63 @@ fn the_reference_is_made_from_step_yml_and_the_table_of_tools() {
 
 ## Inputs
 
-| input | group | default | values | meaning |
+| input | title | default | values | summary |
 |---|---|---|---|---|
 "
     .to_owned();
     for input in &step_yml.inputs {
-        let group = input.opts.category.as_deref().unwrap_or_default();
         let (default, values) = (code([input.default()]), code(&input.opts.value_options));
         let secret = if input.opts.is_sensitive { " *Secret.*" } else { "" };
         writeln!(
             page,
-            "| `{}` | {group} | {default} | {values} | {}{secret} |",
+            "| `{}` | {} | {default} | {values} | {}{secret} |",
             input.name(),
-            input.meaning()
+            input.opts.title,
+            input.summary_or_title()
         )
         .unwrap();
     }
     for input in &step_yml.inputs {
-        if let Some(description) = &input.opts.description {
-            writeln!(page, "\n### `{}`\n\n{}", input.name(), description.trim_end()).unwrap();
+        // The table of tools has the rest.
+        let description = match input.name() {
+            "export_for" => "A list of [tools](#tools), separated by commas, semicolons, spaces or newlines.",
+            _ => input.description(),
+        };
+        if !description.is_empty() {
+            writeln!(page, "\n### `{}`\n\n{description}", input.name()).unwrap();
         }
     }
     page.push_str(
         "
 ## Tools
 
-What `export_for` can name, in upper or lower case. A tool that takes no such credential gets none of its
-names.
+The names for `export_for`, in upper or lower case. A tool gets no outputs for a credential that it can't use.
 
-| tool | also called | read by | team's API key | individual API key | Apple ID |
-|---|---|---|---|---|---|
+| tool | for | team's API key | individual API key | Apple ID |
+|---|---|---|---|---|
 ",
     );
+    let tools = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
-        let (aliases, [team, individual, apple_id]) =
-            (code(tool.aliases), Login::ALL.map(|login| takes(tool, login)));
-        writeln!(
-            page,
-            "| `{}` | {aliases} | {} | {team} | {individual} | {apple_id} |",
-            tool.name, tool.readers
-        )
-        .unwrap();
+        let [team, individual, apple_id] = Login::ALL.map(|login| takes(tool, login));
+        let (names, readers) = tools[tool.name];
+        writeln!(page, "| {names} | {readers} | {team} | {individual} | {apple_id} |").unwrap();
     }
     page.push_str(
         "
 ## Outputs
 
-Those without a tool are exported whatever `export_for` names.
+Outputs without a tool don't depend on `export_for`.
 
-| output | for | when | meaning |
+| output | tools | when | value |
 |---|---|---|---|
 ",
     );
     for output in &step_yml.outputs {
         let secret = if output.opts.is_sensitive { " *Secret.*" } else { "" };
         let (tools, when) = exported(output.name());
-        writeln!(page, "| `{}` | {tools} | {when} | {}{secret} |", output.name(), output.meaning()).unwrap();
+        writeln!(page, "| `{}` | {tools} | {when} | {}{secret} |", output.name(), output.summary_or_title())
+            .unwrap();
     }
     assert_document("docs/reference.md", &page);
 }
@@ -208,18 +209,23 @@ fn when(outputs: &[Output]) -> String {
     }
 }
 
-#[test]
-fn step_yml_tells_users_of_every_tool_and_every_alias() {
-    let step_yml = step_yml();
+/// For each tool, its names and what it is for, from the description of `export_for`.
+fn tools_in_step_yml(step_yml: &StepYml) -> BTreeMap<&str, (&str, &str)> {
     let input = step_yml.inputs.iter().find(|input| input.name() == "export_for").unwrap();
-    let listed = input.opts.description.as_deref().unwrap().lines().filter(|line| line.starts_with("- `"));
-    let listed: Vec<_> = listed.collect();
+    let items = input.description().lines().filter_map(|line| line.strip_prefix("- "));
+    let items = items.map(|item| item.split_once(": ").unwrap());
+    items.map(|(names, readers)| (names.split('`').nth(1).unwrap(), (names, readers))).collect()
+}
+
+#[test]
+fn step_yml_describes_every_tool_and_alias() {
+    let step_yml = step_yml();
+    let described = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
-        let line = listed.iter().find(|line| line.starts_with(&format!("- `{}`", tool.name)));
-        let line = line.unwrap_or_else(|| panic!("{} is not in the list", tool.name));
+        let (names, _) = described.get(tool.name).unwrap_or_else(|| panic!("{} is missing", tool.name));
         for name in tool.called() {
-            assert!(line.contains(&format!("`{name}`")), "{name} is not told of in: {line}");
+            assert!(names.contains(&format!("`{name}`")), "{name} is missing in: {names}");
         }
     }
-    assert_eq!(listed.len(), TOOLS.len());
+    assert_eq!(described.len(), TOOLS.len());
 }
