@@ -42,8 +42,10 @@ impl Item {
         self.name_and_default.values().next().unwrap().as_deref().unwrap_or_default()
     }
 
-    fn summary_or_title(&self) -> String {
-        escaped(self.opts.summary.as_ref().unwrap_or(&self.opts.title))
+    /// The summary, or the title without the tool that it begins with.
+    fn meaning(&self) -> String {
+        let title = self.opts.title.rsplit_once(", ").map_or(self.opts.title.as_str(), |(_, title)| title);
+        escaped(self.opts.summary.as_deref().unwrap_or(title).trim_end_matches('.'))
     }
 
     fn description(&self) -> &str {
@@ -87,13 +89,13 @@ fn the_reference_is_made_from_step_yml_and_the_table_of_tools() {
     .to_owned();
     for input in &step_yml.inputs {
         let (default, values) = (code([input.default()]), code(&input.opts.value_options));
-        let secret = if input.opts.is_sensitive { " *Secret.*" } else { "" };
+        let secret = if input.opts.is_sensitive { " (secret)" } else { "" };
         writeln!(
             page,
             "| `{}` | {} | {default} | {values} | {}{secret} |",
             input.name(),
             input.opts.title,
-            input.summary_or_title()
+            input.meaning()
         )
         .unwrap();
     }
@@ -113,7 +115,7 @@ fn the_reference_is_made_from_step_yml_and_the_table_of_tools() {
 
 The names for `export_for`, in upper or lower case. A tool gets no outputs for a credential that it can't use.
 
-| tool | for | team's API key | individual API key | Apple ID |
+| tool | for | team key | individual key | Apple ID |
 |---|---|---|---|---|
 ",
     );
@@ -134,10 +136,9 @@ Outputs without a tool don't depend on `export_for`.
 ",
     );
     for output in &step_yml.outputs {
-        let secret = if output.opts.is_sensitive { " *Secret.*" } else { "" };
+        let secret = if output.opts.is_sensitive { " (secret)" } else { "" };
         let (tools, when) = exported(output.name());
-        writeln!(page, "| `{}` | {tools} | {when} | {}{secret} |", output.name(), output.summary_or_title())
-            .unwrap();
+        writeln!(page, "| `{}` | {tools} | {when} | {}{secret} |", output.name(), output.meaning()).unwrap();
     }
     assert_document("docs/reference.md", &page);
 }
@@ -157,7 +158,12 @@ fn takes(tool: &Tool, login: Login) -> String {
 /// What has to be there for all of these names, or, of those that go alone, nothing.
 fn conditions(outputs: &[Output], each_alone: bool) -> String {
     let facts = outputs.iter().map(|(_, fact)| *fact).filter(|_| !each_alone);
-    facts.filter_map(OutputValue::condition).collect::<Vec<_>>().join(" and ")
+    facts.filter_map(OutputValue::condition).map(input_of).collect::<Vec<_>>().join(" and ")
+}
+
+/// The input alone, of a condition such as "a password (`password`)".
+fn input_of(condition: &str) -> &str {
+    condition.split_once(" (").and_then(|(_, input)| input.strip_suffix(')')).unwrap_or(condition)
 }
 
 /// The tools that read an output, and when it is there.
@@ -195,10 +201,10 @@ fn when(outputs: &[Output]) -> String {
     let credential = match logins.as_slice() {
         [Login::TeamKey, Login::IndividualKey, Login::AppleId] => "",
         [Login::TeamKey, Login::IndividualKey] => "API key",
-        [Login::TeamKey] => "team's API key",
-        [Login::IndividualKey] => "individual API key",
+        [Login::TeamKey] => "team key",
+        [Login::IndividualKey] => "individual key",
         [Login::AppleId] => "Apple ID",
-        [Login::TeamKey, Login::AppleId] => "team's API key, Apple ID",
+        [Login::TeamKey, Login::AppleId] => "team key, Apple ID",
         other => panic!("{other:?} has no words"),
     };
     match (credential, conditions(outputs, false)) {
