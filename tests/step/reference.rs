@@ -45,7 +45,9 @@ impl Item {
     /// The summary, or the title without the tool that it begins with.
     fn meaning(&self) -> String {
         let title = self.opts.title.rsplit_once(", ").map_or(self.opts.title.as_str(), |(_, title)| title);
-        escaped(self.opts.summary.as_deref().unwrap_or(title).trim_end_matches('.'))
+        let meaning = self.opts.summary.as_deref().unwrap_or(title);
+        let is_one_sentence = !meaning.contains(". ");
+        escaped(if is_one_sentence { meaning.trim_end_matches('.') } else { meaning })
     }
 
     fn description(&self) -> &str {
@@ -83,21 +85,19 @@ fn the_reference_is_made_from_step_yml_and_the_table_of_tools() {
 
 ## Inputs
 
-| input | title | default | values | summary |
-|---|---|---|---|---|
+The default is the first value.
+
+| input | title | values | summary |
+|---|---|---|---|
 "
     .to_owned();
     for input in &step_yml.inputs {
-        let (default, values) = (code([input.default()]), code(&input.opts.value_options));
+        let default = input.default();
+        let others = input.opts.value_options.iter().map(String::as_str).filter(|value| *value != default);
+        let values = code(std::iter::once(default).chain(others));
         let secret = if input.opts.is_sensitive { " (secret)" } else { "" };
-        writeln!(
-            page,
-            "| `{}` | {} | {default} | {values} | {}{secret} |",
-            input.name(),
-            input.opts.title,
-            input.meaning()
-        )
-        .unwrap();
+        let (name, title) = (input.name(), &input.opts.title);
+        writeln!(page, "| `{name}` | {title} | {values} | {}{secret} |", input.meaning()).unwrap();
     }
     for input in &step_yml.inputs {
         // The table of tools has the rest.
