@@ -44,10 +44,13 @@ impl Item {
 
     /// The summary, or the title without the tool that it begins with.
     fn meaning(&self) -> String {
-        let title = self.opts.title.rsplit_once(", ").map_or(self.opts.title.as_str(), |(_, title)| title);
-        let meaning = self.opts.summary.as_deref().unwrap_or(title);
-        let is_one_sentence = !meaning.contains(". ");
-        escaped(if is_one_sentence { meaning.trim_end_matches('.') } else { meaning })
+        let Some(summary) = &self.opts.summary else {
+            let title =
+                self.opts.title.rsplit_once(", ").map_or(self.opts.title.as_str(), |(_, title)| title);
+            return title[..1].to_uppercase() + &title[1..];
+        };
+        let is_one_sentence = !summary.contains(". ");
+        escaped(if is_one_sentence { summary.trim_end_matches('.') } else { summary })
     }
 
     fn description(&self) -> &str {
