@@ -1,14 +1,12 @@
-//! The launcher, step.sh, on each way to the Step's binary. `cargo test --test launcher`; it needs
-//! curl, wget and openssl, which `.ci/run` installs.
+//! The launcher, step.sh, on each way to the Step's binary: `cargo test --test launcher`. It needs
+//! openssl and, to give files to another user, root.
 //!
-//! The sources here are a program of one line, so that the launcher's own build with cargo takes a
-//! second. The server of the downloads is the stand-in, on loopback.
+//! The Step is a program of one line here, so that cargo builds it in a second.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is a test")]
 
 mod beside;
 mod build;
 mod cache;
-mod concurrent;
-mod download;
+mod environment;
 mod support;

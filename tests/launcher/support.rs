@@ -1,4 +1,4 @@
-//! A copy of the Step, a machine to run its launcher on, and what a run came to.
+//! A copy of the Step, a machine to run its launcher on, and the outcome of a run.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -10,41 +10,36 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stand_in::{Behaviour, StandIn};
 use tempfile::TempDir;
 
 pub(crate) const NAME: &str = "apple-services-connection";
-pub(crate) const VERSION: &str = "9.8.7";
-pub(crate) const SCENARIO: &str = VERSION;
 
-/// What is released, in these tests: it says so, and ends with a status of its own.
+/// A binary for a release: a script that prints a line and exits with a status of its own.
 pub(crate) const RELEASED: &str = "#!/bin/sh\necho \"this is the released binary, $connection\"\nexit 7\n";
-pub(crate) const RELEASED_SAYS: &str = "this is the released binary, off\n";
-pub(crate) const BUILT_SAYS: &str = "this is the built binary\n";
+const RELEASED_PRINTS: &str = "this is the released binary, off\n";
+const BUILDING: &str =
+    "Building the Step from source; this takes 1–2 minutes once. To avoid it, reference a release tag.\n";
+const BUILT_PRINTS: &str = "this is the built binary\n";
 
-/// All that the launcher calls, but what downloads and what builds.
-pub(crate) const TOOLS: [&str; 14] = [
+/// The tools that the launcher calls, without cargo.
+pub(crate) const TOOLS: [&str; 16] = [
     "bash",
-    "cat",
     "chmod",
+    "cp",
     "env",
     "find",
+    "id",
     "mkdir",
     "mktemp",
     "mv",
     "rm",
+    "sed",
     "sha256sum",
     "sleep",
-    "tail",
-    "tr",
+    "sort",
     "uname",
+    "xargs",
 ];
-
-pub(crate) const CURL: &[&str] = &["curl"];
-pub(crate) const WGET: &[&str] = &["wget"];
-pub(crate) const NOTHING: &[&str] = &[];
-pub(crate) const CARGO: &[&str] = &["cargo"];
-pub(crate) const CURL_AND_CARGO: &[&str] = &["curl", "cargo"];
 
 pub(crate) fn system() -> String {
     let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
@@ -58,11 +53,10 @@ pub(crate) fn system() -> String {
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut hex = String::new();
-    for byte in digest.as_ref() {
+    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").unwrap();
-    }
-    hex
+        hex
+    })
 }
 
 pub(crate) fn which(tool: &str) -> PathBuf {
@@ -70,104 +64,121 @@ pub(crate) fn which(tool: &str) -> PathBuf {
     std::env::split_paths(&path)
         .map(|folder| folder.join(tool))
         .find(|file| file.is_file())
-        .unwrap_or_else(|| panic!("{tool} is not on the PATH; the launcher needs it"))
+        .unwrap_or_else(|| panic!("{tool} is not on the PATH"))
 }
 
 pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 /// A copy of the Step, and a machine to run it on.
 pub(crate) struct Launcher {
-    pub(crate) folder: TempDir,
-    pub(crate) server: StandIn,
+    folder: TempDir,
+    /// The Step's folder.
+    pub(crate) step: PathBuf,
 }
 
 impl Launcher {
-    pub(crate) fn new() -> Self {
-        let launcher = Self { folder: TempDir::new().unwrap(), server: StandIn::start().unwrap() };
+    /// A release with a binary for this system, which has this mode.
+    pub(crate) fn released(mode: u32) -> Self {
+        let launcher = Self::in_folder("step");
+        fs::write(launcher.beside(), RELEASED).unwrap();
+        set_mode(&launcher.beside(), mode);
+        launcher
+    }
+
+    /// The sources, and a machine with cargo.
+    pub(crate) fn sources() -> Self {
+        let launcher = Self::in_folder("step");
+        launcher.add_sources();
+        launcher
+    }
+
+    /// A Step in the folder of this name that has a launcher and nothing else.
+    pub(crate) fn in_folder(name: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let step = folder.path().join(name);
+        let launcher = Self { folder, step };
         // For runs as another user.
-        fs::set_permissions(launcher.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for folder in ["step/src", "home", "tmp", "tools/before"] {
-            fs::create_dir_all(launcher.path(folder)).unwrap();
+        set_mode(launcher.folder.path(), 0o755);
+        for folder in ["home", "tmp", "tools"] {
+            fs::create_dir(launcher.path(folder)).unwrap();
         }
-        fs::set_permissions(launcher.path("home"), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::set_permissions(launcher.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
-        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("step.sh"), launcher.path("step/step.sh"))
+        set_mode(&launcher.path("home"), 0o755);
+        set_mode(&launcher.path("tmp"), 0o1777);
+        fs::create_dir(&launcher.step).unwrap();
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("step.sh"), launcher.step.join("step.sh"))
             .unwrap();
-        let package = format!("name = \"{NAME}\"\nversion = \"{VERSION}\"\n");
-        launcher.write("step/Cargo.toml", &format!("[package]\n{package}edition = \"2021\"\n[workspace]\n"));
-        launcher.write("step/Cargo.lock", &format!("version = 3\n\n[[package]]\n{package}"));
-        launcher.write("step/step.yml", "title: A Step\n");
-        launcher.write("step/src/main.rs", "fn main() { println!(\"this is the built binary\"); }\n");
         launcher
     }
 
-    /// One that was released for this system, without a binary beside it, which lies on the server.
-    pub(crate) fn released(behaviours: Vec<Behaviour>) -> Self {
-        let launcher = Self::new();
-        for source in ["Cargo.toml", "Cargo.lock"] {
-            fs::remove_file(launcher.path("step").join(source)).unwrap();
-        }
-        fs::remove_dir_all(launcher.path("step/src")).unwrap();
-        launcher.server.file(SCENARIO, &format!("{NAME}-{}", system()), RELEASED, behaviours);
-        let mut text = fs::read_to_string(launcher.path("step/step.sh")).unwrap();
-        let hashes = format!("'plan10-mips:{} {}:{}'", sha256(b""), system(), sha256(RELEASED.as_bytes()));
-        for (name, value) in [("version", VERSION), ("hashes", &hashes)] {
-            let empty = format!("\n{name}=\n");
-            assert_eq!(text.matches(&empty).count(), 1, "{name}");
-            text = text.replace(&empty, &format!("\n{name}={value}\n"));
-        }
-        launcher.write("step/step.sh", &text);
-        launcher
+    pub(crate) fn add_sources(&self) {
+        fs::create_dir(self.step.join("src")).unwrap();
+        let package = format!("name = \"{NAME}\"\nversion = \"9.8.7\"\n");
+        let manifest = format!(
+            "[package]\n{package}edition = \"2021\"\n[workspace]\n[profile.source]\ninherits = \"release\"\n"
+        );
+        self.write("Cargo.toml", &manifest);
+        self.write("Cargo.lock", &format!("version = 3\n\n[[package]]\n{package}"));
+        self.write("step.yml", "title: A Step\n");
+        self.write("src/main.rs", "fn main() { println!(\"this is the built binary\"); }\n");
     }
 
-    /// Puts an executable script on the machine.
-    pub(crate) fn script(&self, path: &str, text: &str) -> PathBuf {
-        self.write(path, &format!("#!/bin/sh\n{text}\n"));
-        fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
-        self.path(path)
+    /// Replaces a tool of the machine with a script, until the file is deleted.
+    pub(crate) fn replace(&self, tool: &str, script: &str) {
+        let file = self.path("tools").join(tool);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        set_mode(&file, 0o755);
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
 
+    /// Writes a file of the Step.
     pub(crate) fn write(&self, path: &str, text: &str) {
-        fs::write(self.path(path), text).unwrap();
+        fs::write(self.step.join(path), text).unwrap();
+    }
+
+    pub(crate) fn beside(&self) -> PathBuf {
+        self.step.join(format!("{NAME}-{}", system()))
     }
 
     pub(crate) fn cache(&self) -> PathBuf {
         self.path("home/.cache").join(NAME)
     }
 
-    /// Where the released binary is kept.
+    /// The only file in the cache.
+    #[track_caller]
     pub(crate) fn cached(&self) -> PathBuf {
-        self.cache().join(sha256(RELEASED.as_bytes())).join(NAME)
+        let files = files_below(&self.cache());
+        let [file] = files.as_slice() else { panic!("not one file: {files:?}") };
+        file.clone()
     }
 
-    /// The launcher as the CLI starts it, on a machine that has only these tools besides the common ones.
-    pub(crate) fn command(&self, tools: &[&str]) -> Command {
-        let folder = TempDir::new_in(self.path("tools")).unwrap().keep();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut path = OsString::from(self.path("tools/before"));
-        path.push(":");
-        path.push(&folder);
-        for tool in TOOLS.iter().chain(tools) {
-            if *tool == "cargo" {
-                // With all that it needs: rustc, and the linker.
-                path.push(":");
-                path.push(Path::new(env!("CARGO")).parent().unwrap());
-                for program in ["cc", "ld", "as"] {
-                    symlink(which(program), folder.join(program)).unwrap();
-                }
-            } else {
-                symlink(which(tool), folder.join(tool)).unwrap();
-            }
+    /// The launcher as the CLI starts it, on a machine without cargo.
+    pub(crate) fn command(&self) -> Command {
+        self.command_with_tools(&TOOLS)
+    }
+
+    pub(crate) fn command_without(&self, tool: &str) -> Command {
+        self.command_with_tools(&TOOLS.into_iter().filter(|other| *other != tool).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn command_with_tools(&self, tools: &[&str]) -> Command {
+        let folder = TempDir::new_in(self.folder.path()).unwrap().keep();
+        set_mode(&folder, 0o755);
+        for tool in tools {
+            symlink(which(tool), folder.join(tool)).unwrap();
         }
+        let path = std::env::join_paths([self.path("tools"), folder]).unwrap();
         let mut command = Command::new(which("bash"));
         command
-            .arg(self.path("step/step.sh"))
+            .arg(self.step.join("step.sh"))
             .env_clear()
             .env("PATH", path)
             .env("HOME", self.path("home"))
@@ -175,20 +186,40 @@ impl Launcher {
             .env("connection", "off")
             .env("CARGO_HOME", self.path("tmp/cargo"))
             .env("CARGO_NET_OFFLINE", "true")
-            .env("APPLE_SERVICES_CONNECTION_DOWNLOAD_URL", format!("{}/files", self.server.origin()))
             .stdin(Stdio::null());
         command
     }
 
-    pub(crate) fn run(&self, tools: &[&str]) -> Run {
-        Run::from(self.command(tools).output().unwrap())
+    /// The same on a machine with cargo.
+    pub(crate) fn command_with_cargo(&self) -> Command {
+        let mut command = self.command();
+        let mut path: OsString = command
+            .get_envs()
+            .find_map(|(name, value)| (name == "PATH").then_some(value))
+            .flatten()
+            .unwrap()
+            .to_owned();
+        path.push(":");
+        path.push(Path::new(env!("CARGO")).parent().unwrap());
+        for program in ["cc", "ld", "as"] {
+            let link = self.path("tools").join(program);
+            if !link.exists() {
+                symlink(which(program), link).unwrap();
+            }
+        }
+        command.env("PATH", path);
+        command
     }
 
-    pub(crate) fn requests(&self) -> usize {
-        self.server.requests().len()
+    pub(crate) fn run(&self) -> Run {
+        Run::of(self.command())
     }
 
-    /// No process of a run is left. Linux tells of every process what it was started with.
+    pub(crate) fn run_with_cargo(&self) -> Run {
+        Run::of(self.command_with_cargo())
+    }
+
+    /// No process of a run is left. On Linux, the environment of each process shows to which run it belongs.
     pub(crate) fn assert_nothing_runs(&self) {
         let folder = self.folder.path().to_string_lossy().into_owned();
         if !cfg!(target_os = "linux") {
@@ -210,13 +241,10 @@ impl Launcher {
         }
     }
 
-    /// Every run leaves whole files or none.
-    pub(crate) fn assert_nothing_half_is_left(&self) {
+    pub(crate) fn assert_no_temporary_files(&self) {
         for root in ["home", "tmp"] {
             for file in files_below(&self.path(root)) {
-                let half =
-                    file.components().any(|part| part.as_os_str().to_string_lossy().starts_with("half."));
-                assert!(!half, "{} is left", file.display());
+                assert!(!file.to_string_lossy().contains("temporary."), "{} is left", file.display());
             }
         }
     }
@@ -234,7 +262,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a run of the launcher came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,
@@ -249,59 +277,57 @@ impl From<Output> for Run {
 }
 
 impl Run {
-    /// The released binary ran, and nothing else was said.
+    pub(crate) fn of(mut command: Command) -> Self {
+        Self::from(command.output().unwrap())
+    }
+
+    /// The released binary ran, and the launcher printed nothing.
     #[track_caller]
     pub(crate) fn assert_released(&self) {
-        assert_eq!((self.status, self.log.as_str()), (Some(7), RELEASED_SAYS));
+        assert_eq!((self.status, self.log.as_str()), (Some(7), RELEASED_PRINTS));
     }
 
-    /// The build ran, and nothing else was said.
+    /// The launcher built the binary and printed that, and the binary ran.
     #[track_caller]
     pub(crate) fn assert_built(&self) {
-        assert_eq!((self.status, self.log.as_str()), (Some(0), BUILT_SAYS));
+        let log: String =
+            self.log.split_inclusive('\n').filter(|line| !line.starts_with("Still building after")).collect();
+        assert_eq!((self.status, log), (Some(0), format!("{BUILDING}{BUILT_PRINTS}")));
     }
 
-    /// The run failed with one red block that says all of these, and ran no binary.
+    /// The binary from an earlier build ran, and the launcher printed nothing.
     #[track_caller]
-    pub(crate) fn assert_error(&self, says: &[&str]) {
+    pub(crate) fn assert_built_earlier(&self) {
+        assert_eq!((self.status, self.log.as_str()), (Some(0), BUILT_PRINTS));
+    }
+
+    /// The run failed with one red block of at most 45 words that has all of these, and ran no binary.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, parts: &[&str]) {
         assert_eq!(self.status, Some(1), "{}", self.log);
         assert!(!self.log.contains("this is the"), "{}", self.log);
         let blocks: Vec<_> = self.log.split("\x1b[31;1m").skip(1).collect();
         let [block] = blocks.as_slice() else { panic!("not one red block: {}", self.log) };
-        let (error, rest) = block.split_once("\x1b[0m").unwrap();
-        assert_eq!(rest, "\n");
-        for text in says {
-            assert!(error.contains(text), "{text} is not in: {error}");
+        let (error, _) = block.split_once("\x1b[0m\n").unwrap();
+        assert!(!error.contains('\n') && error.split(' ').count() <= 45, "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{part} is not in: {error}");
         }
     }
 
-    /// None of these is in the log, nor any part of four letters.
+    /// The log has one yellow line, with all of these.
     #[track_caller]
-    pub(crate) fn assert_hides(&self, secret: &str) {
-        let letters: Vec<char> = secret.chars().collect();
-        for part in letters.windows(4) {
-            let part: String = part.iter().collect();
-            assert!(!self.log.contains(&part), "{part} is in: {}", self.log);
-        }
-    }
-
-    /// A yellow line says all of these.
-    #[track_caller]
-    pub(crate) fn assert_warning(&self, says: &[&str]) {
-        let (_, rest) =
-            self.log.split_once("\x1b[33;1m").unwrap_or_else(|| panic!("no warning: {}", self.log));
-        let (warning, _) = rest.split_once("\x1b[0m").unwrap();
-        for text in says {
-            assert!(warning.contains(text), "{text} is not in: {warning}");
+    pub(crate) fn assert_warning(&self, parts: &[&str]) {
+        let warnings: Vec<_> = self.log.split("\x1b[33;1m").skip(1).collect();
+        let [warning] = warnings.as_slice() else { panic!("not one warning: {}", self.log) };
+        let (warning, _) = warning.split_once("\x1b[0m\n").unwrap();
+        for part in parts {
+            assert!(warning.contains(part), "{part} is not in: {warning}");
         }
     }
 }
 
-pub(crate) fn status(code: u16) -> Behaviour {
-    Behaviour::Status { code, headers: Vec::new(), body: "no".to_owned() }
-}
-
-/// A command that the permissions of files hold for: to the superuser they mean nothing.
+/// Makes a command subject to file permissions, which root is not.
 pub(crate) fn as_a_user(mut command: Command) -> Command {
     if is_root() {
         command.uid(65534).gid(65534);
