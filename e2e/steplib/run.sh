@@ -1,15 +1,10 @@
 #!/usr/bin/env bash
 # Adds the Step as a user does, by its ID from a StepLib: e2e/steplib/run.sh BINARY
 #
-# The StepLib and the Step's own repository are git repositories made on the spot; what is
-# downloaded comes over https from a server on loopback, with a CA made on the spot. bitrise,
-# envman and stepman are on the PATH: e2e/run.sh calls this.
+# The script creates the StepLib and the Step's own repository as git repositories, and nothing leaves
+# the machine. It needs bitrise, envman and stepman on the PATH: e2e/run.sh calls it.
 #
 # Prints one line for each scenario, and `N passed, N failed` at the end.
-#
-# The CLI that e2e/tools can have does not start executables. What a newer one does to activate
-# the step is done by its own code, in activate/; its executable is then started here as the CLI
-# would, with the inputs as environment variables.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -17,37 +12,18 @@ repo=$(cd "$here/../.." && pwd -P)
 binary=${1:?the binary of the Step}
 name=apple-services-connection
 work=
-server_pid=
 
 die() {
   printf 'e2e/steplib/run.sh: %s\n' "$*" >&2
   exit 1
 }
 
-clean_up() {
-  if [[ -n $server_pid ]]; then
-    exec 8>&- # the server ends with its standard input
-    wait "$server_pid" || true
-  fi
-  # Go's module cache would be read-only, were it in here.
-  [[ -z $work ]] || rm -rf "$work"
-}
-trap clean_up EXIT
+trap '[[ -z $work ]] || rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 
-case $(uname -sm) in
-  'Darwin arm64') system=darwin-arm64 ;;
-  'Darwin x86_64') system=darwin-amd64 ;;
-  'Linux x86_64') system=linux-amd64 ;;
-  'Linux aarch64') system=linux-arm64 ;;
-  *) die "there is no release for $(uname -sm)" ;;
-esac
-
-for tool in bitrise envman stepman git go ruby curl cargo openssl; do
+for tool in bitrise envman stepman git ruby cargo openssl; do
   command -v "$tool" >/dev/null || die "$tool is not on the PATH"
 done
-
-sha256() { openssl dgst -sha256 -r "$1" | cut -d ' ' -f 1; }
 
 # Git as on any machine: nobody's own settings.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
@@ -56,11 +32,11 @@ commit() { git -C "$1" add --all && git -C "$1" commit --quiet -m "$2"; }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/apple-steplib.XXXXXX")
 work=$(cd "$work" && pwd -P)
-mkdir -p "$work"/{step,steplib,served,server,bin,assert,runs,binaries}
+mkdir -p "$work"/{step,steplib,assert,runs,binaries}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repo/Cargo.toml" | head -n 1)
-# The sources, and a release whose binaries got lost; StepLibs take no other form of a version.
+# The sources, and a release without execute permissions.
 before=0.0.0
-bare=0.0.1
+unpermitted=0.0.1
 
 # --- The Step's repository, with a tag for each version ---------------------------
 
@@ -78,32 +54,9 @@ for target in darwin-arm64 darwin-amd64 linux-amd64 linux-arm64; do
 done
 "$work/step/release/commit" "$version" "$work/binaries" >/dev/null
 git -C "$work/step" checkout --quiet "$version"
-rm "$work/step/$name"-*
-commit "$work/step" 'A release without its binaries'
-git -C "$work/step" tag "$bare"
-
-# --- What is downloaded -------------------------------------------------------------
-
-storage=steps/$name/$version/bin/$name-$system
-mkdir -p "$work/served/good/${storage%/*}" "$work/served/forged/${storage%/*}" "$work/served/releases/$version"
-cp "$binary" "$work/served/good/$storage"
-cp "$binary" "$work/served/releases/$version/$name-$system"
-printf '#!/bin/sh\ntouch %s\n' "$work/forged-ran" >"$work/served/forged/$storage"
-
-mkfifo "$work/alive"
-ruby "$here/serve.rb" "$work/served" "$work/server" <"$work/alive" >"$work/server/log" 2>&1 &
-server_pid=$!
-exec 8>"$work/alive"
-tries=0
-until [[ -s $work/server/origin ]]; do
-  if ! kill -0 "$server_pid" 2>/dev/null || [[ $tries == 100 ]]; then
-    cat "$work/server/log" >&2
-    die 'the server did not start'
-  fi
-  tries=$((tries + 1))
-  sleep 0.1
-done
-origin=$(<"$work/server/origin")
+chmod -x "$work/step/$name"-*
+commit "$work/step" 'A release without execute permissions'
+git -C "$work/step" tag "$unpermitted"
 
 # --- The StepLib --------------------------------------------------------------------
 
@@ -114,7 +67,7 @@ download_locations:
 - type: git
 YAML
 
-# What `bitrise share` makes of step.yml. $1: a version. Its executables are the standard input.
+# Adds a version to the StepLib as `bitrise share` does. $1: the version.
 publish() {
   local folder=$work/steplib/steps/$name/$1
   mkdir -p "$folder"
@@ -122,20 +75,12 @@ publish() {
     cat "$repo/step.yml"
     printf '\npublished_at: 2026-01-01T00:00:00Z\nsource:\n  git: %s.git\n  commit: %s\n' \
       "$home" "$(git -C "$work/step" rev-parse "$1")"
-    cat
   } >"$folder/step.yml"
 }
 # A StepLib takes nothing but https for a step's repository: git is told that its home is here.
 home=$(sed -n 's/^source_code_url: //p' "$repo/step.yml")
 printf '[url "%s"]\n  insteadOf = %s.git\n' "$work/step" "$home" >"$work/gitconfig"
-publish "$before" </dev/null
-publish "$bare" </dev/null
-publish "$version" <<YAML
-executables:
-  $system:
-    storage_uri: $storage
-    hash: sha256-$(sha256 "$binary")
-YAML
+for published in "$before" "$unpermitted" "$version"; do publish "$published"; done
 git init --quiet "$work/steplib"
 commit "$work/steplib" 'A StepLib with the Step'
 
@@ -189,11 +134,10 @@ alone() {
     BITRISE_OFFLINE_MODE=true BITRISE_ANALYTICS_DISABLED=true \
     HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9 NO_PROXY=localhost,127.0.0.1 \
     https_proxy=http://127.0.0.1:9 http_proxy=http://127.0.0.1:9 no_proxy=localhost,127.0.0.1 \
-    SSL_CERT_FILE="$work/server/ca.pem" CURL_CA_BUNDLE="$work/server/ca.pem" \
-    APPLE_SERVICES_CONNECTION_DOWNLOAD_URL="$origin/releases" "$@" 8>&- </dev/null
+    "$@" </dev/null
 }
 
-# Under the real CLI, from source. $1: a version. The rest: more of the environment.
+# Runs the workflow with the Bitrise CLI. $1: a version. The rest: more of the environment.
 under_the_cli() {
   alone bitrise setup --minimal
   # Offline, the CLI takes from its cache what its stepman has put there.
@@ -201,21 +145,6 @@ under_the_cli() {
   alone stepman download --collection "$work/steplib" --id "$name" --version "$1"
   workflow "$1" >"$run/bitrise.yml"
   (cd "$run" && alone "${@:2}" bitrise run --config "$run/bitrise.yml" w)
-}
-
-# By the code of a newer CLI. $1: the folder of the storage. Leaves what is to be started in $started.
-activate() {
-  mkdir -p "$run/activated"
-  alone BITRISE_EXPERIMENT_PRECOMPILED_STEPS=true BITRISE_PRECOMPILED_STEPS_STORAGE_URLS="$origin/$1" \
-    "$work/bin/activate" "$work/steplib" "$name" "$version" "$run/activated" >"$run/started"
-  started=$(<"$run/started")
-}
-
-# Starts something as the CLI does, and shows a later step its outputs.
-start() {
-  touch "$run/envstore.yml"
-  alone "${inputs[@]}" ENVMAN_ENVSTORE_PATH="$run/envstore.yml" BITRISE_STEP_SOURCE_DIR="$run/activated/step" "$@"
-  alone envman --path "$run/envstore.yml" run sh "$work/assert/step.sh"
 }
 
 # --- Scenarios ----------------------------------------------------------------------
@@ -226,48 +155,30 @@ expect() {
 has_line() { grep -Fqx -- "$2" "$1"; }
 says() { grep -Fq -- "$1" "$run/log"; }
 a_later_step_has_the_key() { [[ -e $run/later && $(<"$run/later") == 'api_key 0123456701' ]]; }
-asked_for() { [[ $(tail -n "+$((asked + 1))" "$work/server/requests") == "$*" ]]; }
-nothing_forged_ran() { [[ ! -e $work/forged-ran ]]; }
+cached() { compgen -G "$run/home/.cache/$name/$name-*" >/dev/null; }
+not_cached() { ! cached; }
 
 from_source_built_with_cargo() {
-  # Cargo as on this machine, but offline: what it needs, the build of BINARY has fetched. Quick,
-  # since another check builds what is released.
+  # Cargo of this machine, but offline: the build of BINARY has downloaded the dependencies.
   mkdir "$run/cargo"
   ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
-  printf '[profile.release]\nlto = "off"\nopt-level = 0\ncodegen-units = 16\n' >"$run/cargo/config.toml"
   under_the_cli "$before" \
     CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_NET_OFFLINE=true
   expect 'a later step lacks the key' a_later_step_has_the_key
-  expect 'something was downloaded' asked_for
+  expect 'the log does not say that the Step is built' says 'Building the Step from source'
+  expect 'the binary is not in the cache' cached
 }
 
 released_with_the_binary_beside() {
   under_the_cli "$version"
   expect 'a later step lacks the key' a_later_step_has_the_key
-  expect 'something was downloaded' asked_for
+  expect 'the binary was copied' not_cached
 }
 
-released_with_a_download() {
-  under_the_cli "$bare"
+released_without_execute_permission() {
+  under_the_cli "$unpermitted"
   expect 'a later step lacks the key' a_later_step_has_the_key
-  expect 'the binary was not downloaded' asked_for "/releases/$version/$name-$system"
-}
-
-precompiled() {
-  activate good
-  expect "no executable is started, but $started" [ "$started" = "executable $run/activated/step/$name" ]
-  expect 'the executable was not downloaded from the storage' asked_for "/good/$storage"
-  start "${started#executable }"
-  expect 'a later step lacks the key' a_later_step_has_the_key
-}
-
-precompiled_with_a_wrong_hash() {
-  activate forged
-  expect 'the wrong hash is not named' says 'hash'
-  expect "the source is not started, but $started" [ "$started" = "source $run/activated/step" ]
-  start bash "$run/activated/step/step.sh"
-  expect 'the forged executable ran' nothing_forged_ran
-  expect 'a later step lacks the key' a_later_step_has_the_key
+  expect 'the binary is not in the cache' cached
 }
 
 audited_as_it_is_and_as_it_is_shared() {
@@ -294,7 +205,6 @@ the_quick_start_of_the_readme() {
     >"$run/bin/fastlane"
   chmod +x "$run/bin/fastlane"
   ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
-  printf '[profile.release]\nlto = "off"\nopt-level = 0\ncodegen-units = 16\n' >"$run/cargo/config.toml"
   alone bitrise setup --minimal
   alone stepman setup --collection "$official"
   alone stepman download --collection "$official" --id script --version 1.0.0
@@ -304,18 +214,14 @@ the_quick_start_of_the_readme() {
   expect 'the last step lacks the key' a_later_step_has_the_key
 }
 
-(cd "$here/activate" && GOFLAGS=-mod=readonly go build -o "$work/bin/activate" .) >"$work/go.log" 2>&1 ||
-  { tail -n 20 "$work/go.log" >&2; die 'the activation of newer CLIs could not be built'; }
-
 passed=0
 failed=0
-for scenario in audited_as_it_is_and_as_it_is_shared precompiled precompiled_with_a_wrong_hash \
-  released_with_the_binary_beside released_with_a_download from_source_built_with_cargo \
+for scenario in audited_as_it_is_and_as_it_is_shared released_with_the_binary_beside \
+  released_without_execute_permission from_source_built_with_cargo \
   the_quick_start_of_the_readme; do
   run=$work/runs/$scenario
   mkdir -p "$run/tmp" "$run/home"
   : >"$run/problems"
-  asked=$(grep -c '' "$work/server/requests" || true)
   # Its own shell, in which -e holds: here, in a condition, it would not.
   set +e
   (
