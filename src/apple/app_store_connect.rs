@@ -1,36 +1,42 @@
-//! The App Store Connect API, as far as it is asked what a key is good for.
+//! The parts of the App Store Connect API that show what a key can do.
 //!
 //! Source: <https://developer.apple.com/documentation/appstoreconnectapi>
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use reqwest::Url;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
 
 use crate::apple::bundle_id::is_app_id;
+use crate::timestamp;
 
-/// Lists apps; most roles may.
-pub(crate) const APPS: &[&str] = &["v1", "apps"];
+/// The list of apps, which most roles can read. Like every list, it is named for its resources' type.
+pub(crate) const APPS: &str = "apps";
 
-/// Lists bundle IDs: the Enterprise Program has no apps.
-pub(crate) const BUNDLE_IDS: &[&str] = &["v1", "bundleIds"];
+/// The list of bundle IDs. The Enterprise Program has no apps.
+pub(crate) const BUNDLE_IDS: &str = "bundleIds";
 
-const CERTIFICATES: &[&str] = &["v1", "certificates"];
+pub(crate) const CERTIFICATES: &str = "certificates";
 
-const USERS: &[&str] = &["v1", "users"];
+pub(crate) const USERS: &str = "users";
 
-/// The most that a list has on one page.
+/// The maximum for the parameter `limit`.
 pub(crate) const PAGE: &str = "200";
 
-/// The header that says how many requests are left, on every answer.
+/// The header for the number of requests left, in every response.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
 pub(crate) const RATE_LIMIT: &str = "x-rate-limit";
 
-/// What a key can be asked to show that it may do. Apple tells no key's role, but answers 403 where
-/// it does not reach.
+/// What a build needs a key to be able to do. No request returns a key's role, but Apple answers 403 without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Certificates, identifiers and profiles: that it may see them, not that it may make them.
+    /// Reads certificates, identifiers and profiles. Whether the key can create them stays unknown.
     Provisioning,
-    /// What only an Admin's key may.
+    /// Does what only an Admin's key can do.
     Admin,
 }
 
@@ -45,69 +51,80 @@ impl Access {
             Self::Admin => "admin",
         }
     }
+}
 
-    /// The list that shows it.
-    #[must_use]
-    pub(crate) fn list(self) -> &'static [&'static str] {
-        match self {
-            Self::Provisioning => CERTIFICATES,
-            Self::Admin => USERS,
+/// A JSON object. serde also reads structs from arrays, which Apple never sends in their place.
+#[derive(Debug, Clone)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMaps<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
         }
+        deserializer.deserialize_map(OnlyMaps(PhantomData)).map(Self)
     }
 }
 
-/// What a list endpoint answers with 200.
+/// A page of a list.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Listing<T> {
-    pub(crate) data: Vec<T>,
-    #[serde(default)]
-    links: PagedDocumentLinks,
-    meta: Option<PagingInformation>,
+pub(crate) struct Page<A> {
+    data: Vec<Object<Resource<A>>>,
+    links: Object<PagedDocumentLinks>,
+    errors: Option<IgnoredAny>,
+}
+
+/// An entry of a list, with those of its attributes that matter here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Resource<A> {
+    #[serde(rename = "type")]
+    kind: String,
+    pub(crate) id: String,
+    pub(crate) attributes: A,
 }
 
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/pageddocumentlinks>
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct PagedDocumentLinks {
+    #[serde(rename = "self")]
+    _this: String,
     next: Option<String>,
 }
 
-/// Source: <https://developer.apple.com/documentation/appstoreconnectapi/paginginformation>
-#[derive(Debug, Deserialize)]
-struct PagingInformation {
-    paging: Paging,
-}
+impl<A: for<'de> Deserialize<'de>> Page<A> {
+    /// Reads a page of the list of this type. `None` if it isn't one of Apple's.
+    #[must_use]
+    pub(crate) fn read(body: &[u8], list: &str) -> Option<Self> {
+        let Object(page): Object<Self> = serde_json::from_slice(body).ok()?;
+        let is_of_list = page.data.iter().all(|Object(resource)| resource.kind == list);
+        Some(page).filter(|page| page.errors.is_none() && is_of_list)
+    }
 
-#[derive(Debug, Deserialize)]
-struct Paging {
-    total: Option<usize>,
-}
-
-impl<T> Listing<T> {
-    /// What leads to the next page. Only that is taken from the link: a token goes to no address
-    /// that an answer names.
+    /// What leads to the next page. The rest of the link is ignored: a token is only sent to the address
+    /// that the Step knows.
     #[must_use]
     pub(crate) fn cursor(&self) -> Option<String> {
-        let next = Url::parse(self.links.next.as_deref()?).ok()?;
+        let next = Url::parse(self.links.0.next.as_deref()?).ok()?;
         next.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
     }
 
-    /// How many there are on all pages.
-    #[must_use]
-    pub(crate) fn total(&self) -> usize {
-        let total = self.meta.as_ref().and_then(|meta| meta.paging.total);
-        total.unwrap_or(0).max(self.data.len())
+    pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource<A>> {
+        self.data.into_iter().map(|Object(resource)| resource)
     }
 }
 
-/// An app, or in the Enterprise Program a bundle ID.
-/// Source: <https://developer.apple.com/documentation/appstoreconnectapi/app>
-#[derive(Debug, Deserialize)]
-pub(crate) struct App {
-    id: String,
-    pub(crate) attributes: AppAttributes,
-}
-
-/// Source: <https://developer.apple.com/documentation/appstoreconnectapi/bundleid>
+/// The attributes of an app, or of a bundle ID.
+/// Source: <https://developer.apple.com/documentation/appstoreconnectapi/app>,
+/// <https://developer.apple.com/documentation/appstoreconnectapi/bundleid>
 #[derive(Debug, Deserialize)]
 pub(crate) struct AppAttributes {
     #[serde(rename = "bundleId", alias = "identifier")]
@@ -115,56 +132,133 @@ pub(crate) struct AppAttributes {
     pub(crate) name: Option<String>,
 }
 
+pub(crate) type App = Resource<AppAttributes>;
+
 impl App {
-    /// The app's number in App Store Connect, which a bundle ID has not.
+    /// The app's number in App Store Connect. A bundle ID has none.
     #[must_use]
-    pub(crate) fn id(&self) -> Option<&str> {
+    pub(crate) fn app_id(&self) -> Option<&str> {
         Some(self.id.as_str()).filter(|id| is_app_id(id))
     }
 }
 
-/// What every endpoint answers with an error status.
+/// Source: <https://developer.apple.com/documentation/appstoreconnectapi/certificate>
+#[derive(Debug, Deserialize)]
+pub(crate) struct CertificateAttributes {
+    #[serde(rename = "expirationDate")]
+    expiration_date: Option<String>,
+}
+
+impl CertificateAttributes {
+    /// Reads RFC 3339, and the same with an offset without a colon: `2020-02-12T13:17:50.000+0000`, as
+    /// recorded in `tests/apple/resources/mocks/certificate.json` of
+    /// <https://github.com/codemagic-ci-cd/cli-tools>.
+    #[must_use]
+    pub(crate) fn expires_at(&self) -> Option<OffsetDateTime> {
+        let date = self.expiration_date.as_deref()?;
+        timestamp::parse(date).or_else(|| {
+            let (time, minutes) = date.split_at_checked(date.len().checked_sub(2)?)?;
+            timestamp::parse(&format!("{time}:{minutes}"))
+        })
+    }
+}
+
+/// The first levels of Apple's error codes, which dots divide into levels.
+///
+/// From <https://developer.apple.com/documentation/appstoreconnectapi/parsing-the-error-response-code>, and
+/// from answers in public reports: `egodigital/node-appstore-connect` issue 3 (`NOT_AUTHORIZED`),
+/// `AvdLee/appstoreconnect-swift-sdk` issues 101 (`FORBIDDEN`), 182 (`FORBIDDEN_ERROR`) and 239
+/// (`RATE_LIMIT_EXCEEDED`), `MortenGregersen/Bagbutik` issue 181 (`PARAMETER_ERROR`).
+const CODES: [&str; 7] = [
+    "ENTITY_ERROR",
+    "FORBIDDEN",
+    "FORBIDDEN_ERROR",
+    "NOT_AUTHORIZED",
+    "NOT_FOUND",
+    "PARAMETER_ERROR",
+    "RATE_LIMIT_EXCEEDED",
+];
+
+/// The beginnings of codes for an agreement that is missing, as of 2026.
+const AGREEMENT_CODES: [&str; 2] = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
+
+/// Answers with other codes name this agreement, such as `AvdLee/appstoreconnect-swift-sdk` issue 101.
+const AGREEMENT_NAME: &str = "Program License Agreement";
+
+/// What Apple answers if the key's role doesn't include the request. `FORBIDDEN_ERROR` with other words means
+/// something else, such as an expired membership.
+const MISSING_RIGHT: (&str, &str) = ("FORBIDDEN_ERROR", "does not allow this request");
+
+/// The errors of an answer, one or more.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 #[derive(Debug, Deserialize)]
-struct ErrorResponse {
-    errors: Vec<ApiError>,
+pub(crate) struct ErrorResponse {
+    errors: Vec<Object<ApiError>>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct ApiError {
-    pub(crate) code: String,
-    title: Option<String>,
+struct ApiError {
+    status: String,
+    code: String,
+    title: String,
     detail: Option<String>,
 }
 
-impl ApiError {
-    /// The first error, when the body is Apple's.
+impl ErrorResponse {
+    /// Reads the body of an answer with this status. `None` if it isn't Apple's: proxies send errors in JSON,
+    /// too.
     #[must_use]
-    pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        let response: ErrorResponse = serde_json::from_slice(body).ok()?;
-        response.errors.into_iter().next()
+    pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
+        let Object(response): Object<Self> = serde_json::from_slice(body).ok()?;
+        let is_known = |error: &ApiError| {
+            error.status == status.to_string()
+                && error.code.split('.').next().is_some_and(|family| CODES.contains(&family))
+        };
+        Some(response).filter(|response| response.iter().any(is_known))
     }
 
-    /// Whether the Account Holder has an agreement of the Developer Program to accept.
+    fn iter(&self) -> impl Iterator<Item = &ApiError> {
+        self.errors.iter().map(|Object(error)| error)
+    }
+
+    /// Whether the Account Holder has to accept an agreement of the Developer Program.
     #[must_use]
     pub(crate) fn is_agreement_missing(&self) -> bool {
-        self.code.starts_with("FORBIDDEN.REQUIRED_AGREEMENTS")
+        self.iter().any(|error| {
+            AGREEMENT_CODES.iter().any(|code| error.code.starts_with(code))
+                || error.title.contains(AGREEMENT_NAME)
+                || error.words().contains(AGREEMENT_NAME)
+        })
     }
 
-    /// Whether it says no more than that the key may not do this.
+    /// Whether the only reason is that the key's role doesn't include the request.
     #[must_use]
-    pub(crate) fn is_of_the_role(&self) -> bool {
-        self.code == "FORBIDDEN_ERROR"
+    pub(crate) fn is_right_missing(&self) -> bool {
+        self.iter().all(ApiError::is_right_missing)
     }
 
-    /// Apple's own words, without the full stop.
+    /// Code and words of the error that says the most.
     #[must_use]
-    pub(crate) fn words(&self) -> &str {
-        self.detail.as_deref().or(self.title.as_deref()).unwrap_or_default().trim_end().trim_end_matches('.')
+    pub(crate) fn main(&self) -> (&str, &str) {
+        let main = self.iter().find(|error| !error.is_right_missing()).or_else(|| self.iter().next());
+        main.map_or(("", ""), |error| (&error.code, error.words()))
     }
 }
 
-/// How many requests a key has in an hour, and how many are left.
+impl ApiError {
+    fn is_right_missing(&self) -> bool {
+        let (code, words) = MISSING_RIGHT;
+        self.code == code && self.words().contains(words)
+    }
+
+    /// Apple's own words, without the full stop.
+    fn words(&self) -> &str {
+        let detail = self.detail.as_deref().filter(|detail| !detail.trim().is_empty());
+        detail.unwrap_or(&self.title).trim_end().trim_end_matches('.')
+    }
+}
+
+/// How many requests a key can make in an hour, and how many of them are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit {
     pub(crate) limit: u32,
@@ -194,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_limit_is_low_below_a_twentieth() {
+    fn a_rate_limit_is_nearly_used_up_below_a_twentieth() {
         let limit = |header| RateLimit::read(header).map(RateLimit::is_nearly_used_up);
         assert_eq!(limit("user-hour-lim:3500;user-hour-rem:175;"), Some(false));
         assert_eq!(limit("user-hour-lim:3500;user-hour-rem:174;"), Some(true));
@@ -209,13 +303,73 @@ mod tests {
         }
     }
 
+    fn page(body: &str) -> Option<Page<AppAttributes>> {
+        Page::read(body.as_bytes(), APPS)
+    }
+
+    const APP: &str = r#"{"type": "apps", "id": "1", "attributes": {"bundleId": "com.example.app"}}"#;
+
     #[test]
-    fn only_the_cursor_of_the_next_page_is_taken() -> Result<(), serde_json::Error> {
-        let page = r#"{"data": [], "links": {"next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb"}, "meta": {"paging": {"total": 7, "limit": 2}}}"#;
-        let listing: Listing<App> = serde_json::from_str(page)?;
-        assert_eq!((listing.cursor().as_deref(), listing.total()), (Some("a+b"), 7));
-        let last: Listing<App> = serde_json::from_str(r#"{"data": []}"#)?;
-        assert_eq!((last.cursor(), last.total()), (None, 0));
-        Ok(())
+    fn only_the_cursor_of_the_link_to_the_next_page_is_used() {
+        let links = r#"{"self": "x", "next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb"}"#;
+        let first = page(&format!(r#"{{"data": [{APP}], "links": {links}}}"#));
+        assert_eq!(first.map(|page| page.cursor()), Some(Some("a+b".to_owned())));
+        let last = page(r#"{"data": [], "links": {"self": "x"}}"#);
+        assert_eq!(last.map(|page| page.cursor()), Some(None));
+    }
+
+    #[test]
+    fn only_apples_lists_are_lists() {
+        let links = r#""links": {"self": "x"}"#;
+        assert!(page(&format!(r#"{{"data": [{APP}], {links}}}"#)).is_some());
+        for foreign in [
+            "{}".to_owned(),
+            r#"{"data": []}"#.to_owned(),
+            format!(r#"[[{APP}], {{"self": "x"}}, null]"#),
+            format!(r#"{{"data": ["please log in"], {links}}}"#),
+            format!(r#"{{"data": [{{"type": "login"}}], {links}}}"#),
+            format!(r#"{{"data": [["apps", "1", {{"bundleId": "a.b"}}]], {links}}}"#),
+            format!(r#"{{"data": [{}], {links}}}"#, APP.replace("apps", "users")),
+            format!(r#"{{"data": [{APP}], {links}, "errors": []}}"#),
+        ] {
+            assert!(page(&foreign).is_none(), "{foreign}");
+        }
+    }
+
+    fn errors(errors: &str) -> Option<ErrorResponse> {
+        ErrorResponse::read(403, format!(r#"{{"errors": {errors}}}"#).as_bytes())
+    }
+
+    #[test]
+    fn only_apples_errors_are_errors() {
+        let apples = r#"[{"status": "403", "code": "FORBIDDEN_ERROR.NEW", "title": "t"}]"#;
+        assert!(errors(apples).is_some());
+        for foreign in [
+            "[]",
+            r#"[{"code": "BLOCKED"}]"#,
+            r#"[{"code": "FORBIDDEN", "message": "Blocked by policy"}]"#,
+            r#"[{"status": "403", "code": "BLOCKED", "title": "t"}]"#,
+            r#"[{"status": "403", "code": "FORBIDDENX", "title": "t"}]"#,
+            r#"[{"status": "401", "code": "FORBIDDEN", "title": "t"}]"#,
+            r#"[["403", "FORBIDDEN", "t"]]"#,
+        ] {
+            assert!(errors(foreign).is_none(), "{foreign}");
+        }
+        assert!(ErrorResponse::read(403, format!("[{apples}]").as_bytes()).is_none());
+    }
+
+    #[test]
+    fn expiration_dates_are_read_with_every_form_of_offset() {
+        let expires_at =
+            |date: &str| CertificateAttributes { expiration_date: Some(date.to_owned()) }.expires_at();
+        let expected = timestamp::parse("2020-02-12T13:17:50Z");
+        for date in
+            ["2020-02-12T13:17:50.000+0000", "2020-02-12T13:17:50.000+00:00", "2020-02-12T14:17:50+0100"]
+        {
+            assert_eq!(expires_at(date), expected, "{date}");
+        }
+        for date in ["", "é", "soon", "2020-02-12"] {
+            assert_eq!(expires_at(date), None, "{date}");
+        }
     }
 }

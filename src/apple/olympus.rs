@@ -1,23 +1,20 @@
-//! The session check of App Store Connect's website, which fastlane makes too.
+//! The session check of App Store Connect's website, which fastlane makes, too.
 //!
 //! Source: `olympus/v1/session` in <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/client.rb>
 
 use serde::Deserialize;
 
+use super::app_store_connect::Object;
+
 /// The path of the check.
 pub(crate) const SESSION: &[&str] = &["olympus", "v1", "session"];
 
-/// What it answers with 200.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SessionStatus {
-    /// The team that is selected; absent when the session is not logged in.
-    pub(crate) provider: Option<Provider>,
-    /// All teams of the account.
-    #[serde(default)]
-    pub(crate) available_providers: Option<Vec<Provider>>,
-    /// Whose the session is.
-    pub(crate) user: Option<User>,
+    provider: Option<Object<Provider>>,
+    available_providers: Option<Vec<Object<Provider>>>,
+    user: Option<Object<User>>,
 }
 
 /// A team in App Store Connect.
@@ -28,9 +25,71 @@ pub(crate) struct Provider {
     pub(crate) name: String,
 }
 
-/// The account.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct User {
-    pub(crate) email_address: Option<String>,
+struct User {
+    email_address: Option<String>,
+}
+
+impl SessionStatus {
+    /// Reads the body of a 200. `None` if it isn't Apple's, which has a team, or an account and the list of
+    /// its teams.
+    #[must_use]
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let Object(status): Object<Self> = serde_json::from_slice(body).ok()?;
+        let has_account = status.email_address().is_some() && status.available_providers.is_some();
+        (status.provider.is_some() || has_account).then_some(status)
+    }
+
+    /// The account that is logged in.
+    #[must_use]
+    pub(crate) fn email_address(&self) -> Option<&str> {
+        self.user.as_ref()?.0.email_address.as_deref()
+    }
+
+    /// The selected team; `None` if the session is not logged in to one.
+    #[must_use]
+    pub(crate) fn provider(&self) -> Option<&Provider> {
+        self.provider.as_ref().map(|Object(provider)| provider)
+    }
+
+    /// All teams of the account.
+    pub(crate) fn providers(&self) -> Vec<&Provider> {
+        let all = self.available_providers.as_ref().filter(|all| !all.is_empty());
+        all.map_or_else(
+            || self.provider().into_iter().collect(),
+            |all| all.iter().map(|Object(provider)| provider).collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_apples_answers_are_answers_about_a_session() {
+        let provider = r#""provider": {"providerId": 7, "name": "Example Ltd"}"#;
+        let user = r#""user": {"emailAddress": "jane@example.com"}"#;
+        for apples in [
+            format!("{{{provider}, {user}}}"),
+            format!("{{{provider}}}"),
+            format!(r#"{{{user}, "availableProviders": []}}"#),
+        ] {
+            assert!(SessionStatus::read(apples.as_bytes()).is_some(), "{apples}");
+        }
+        for foreign in [
+            "{}".to_owned(),
+            "[null,null,null]".to_owned(),
+            r#"{"message":"Blocked by policy"}"#.to_owned(),
+            r#"{"status":"maintenance"}"#.to_owned(),
+            format!("{{{user}}}"),
+            r#"{"provider": "Example Ltd"}"#.to_owned(),
+            r#"{"provider": [7, "Example Ltd"]}"#.to_owned(),
+            format!(r#"{{{provider}, "user": ["jane@example.com"]}}"#),
+            format!(r"[{{{provider}}}]"),
+        ] {
+            assert!(SessionStatus::read(foreign.as_bytes()).is_none(), "{foreign}");
+        }
+    }
 }

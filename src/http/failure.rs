@@ -1,20 +1,21 @@
-//! Why a server gave no answer.
+//! Why a server gave no answer, from the types of the libraries below, never from their texts.
 
-use std::error::Error as _;
-use std::fmt;
+use std::error::Error;
 use std::time::Duration;
+use std::{io, iter};
 
 use reqwest::StatusCode;
+use rustls::CertificateError;
 
-use crate::redact::text;
-use crate::redact::{self, Show, Text, sentences};
+use crate::redact::{self, Text, sentences, text};
 
+use super::host_name::NameNotFound;
 use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 sentences! {
-    /// Why there is no document. `Display` completes a sentence that begins with what was asked.
+    /// Why there is no document. `Display` completes a sentence that begins with the server's name.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Failure {
         #[error("could not be reached ({0})")]
@@ -23,14 +24,16 @@ sentences! {
         Timeout(Duration),
         #[error("did not answer within the {} seconds that a run waits for all servers together", .0.as_secs())]
         RunTimeout(Duration),
-        #[error("could not be asked, since the variable {0} does not hold the address of an HTTP proxy")]
-        WrongProxy(&'static str),
+        #[error("refused the token (HTTP 401)")]
+        TokenRefused,
+        #[error("could not be asked, since the variable {name} {problem}")]
+        Variable { name: &'static str, problem: Text },
         #[error("did not finish its answer ({0})")]
         Interrupted(Text),
-        #[error("did not answer with TLS (it may speak plain http, or a proxy answered)")]
+        #[error("did not answer with TLS (it may use plain http, or a proxy answered)")]
         NotTls,
         #[error("has a certificate that this machine does not trust ({0})")]
-        Untrusted(Text),
+        Untrusted(Distrust),
         #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
         #[error("sent more than {} KiB", max_bytes / 1024)]
@@ -41,6 +44,41 @@ sentences! {
         RedirectToHttp { from: &'static str },
         #[error("could not be asked ({0})")]
         Other(Text),
+    }
+}
+
+sentences! {
+    /// Why a server's certificate is not trusted.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+    pub enum Distrust {
+        #[error("its issuer is unknown")]
+        UnknownIssuer,
+        #[error("it has expired")]
+        Expired,
+        #[error("it is not valid yet")]
+        NotValidYet,
+        #[error("it is for another name")]
+        OtherName,
+        #[error("it has been revoked")]
+        Revoked,
+        /// For example, a server that presents its own CA certificate.
+        #[error("it is self-signed or malformed")]
+        Invalid,
+    }
+}
+
+impl From<&CertificateError> for Distrust {
+    fn from(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotValidYet,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::OtherName
+            }
+            CertificateError::Revoked => Self::Revoked,
+            _ => Self::Invalid,
+        }
     }
 }
 
@@ -55,124 +93,49 @@ fn meaning(status: StatusCode) -> &'static str {
     }
 }
 
-const UNKNOWN_ISSUER: &str = "its issuer is unknown";
-
-/// What the libraries below say, in plain English. What is not listed is said in their words.
-const PLAIN: [(&str, &str); 21] = [
-    ("Connection refused", "it refused the connection"),
-    ("connection refused", "it refused the connection"),
-    ("Connection reset", "it closed the connection"),
-    ("connection reset", "it closed the connection"),
-    ("connection closed before message completed", "it closed the connection"),
-    ("Broken pipe", "it closed the connection"),
-    ("unexpected EOF", "it closed the connection"),
-    ("end of file before message length reached", "only a part of it came"),
-    ("unexpected end of file", "only a part of it came"),
-    ("IncompleteMessage", "only a part of it came"),
-    ("failed to lookup address", "its name cannot be looked up"),
-    ("Network is unreachable", "there is no network"),
-    ("No route to host", "there is no route to it"),
-    ("timed out", "it took too long"),
-    ("invalid HTTP version", "what came is not HTTP"),
-    ("invalid HTTP", "what came is not HTTP"),
-    ("UnknownIssuer", UNKNOWN_ISSUER),
-    ("CaUsedAsEndEntity", UNKNOWN_ISSUER),
-    ("certificate expired", "it has expired"),
-    ("Expired", "it has expired"),
-    ("not valid for name", "it is for another name"),
-];
-
-/// The library's reason in plain English.
-fn plain(cause: Text) -> Text {
-    let known = PLAIN.iter().find(|(words, _)| cause.as_str().contains(words));
-    known.map_or(cause, |(_, plain)| text!("{}", *plain))
-}
-
-/// What can be done about a failure.
+/// What the user can do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// The variable holds no address of a proxy.
-    Proxy(&'static str),
-    /// The same question may be answered later.
+    /// Correct an environment variable.
+    Variable,
+    /// Try again later.
     Passing,
-    /// The server refused whoever asked.
+    /// Get access: the server refused the request.
     Access,
-    /// The machine does not know who issued the server's certificate.
+    /// Install the certificate of the server's issuer on the machine.
     Trust,
-    /// The same question is answered in the same way.
+    /// Trying again does not help.
     Lasting,
 }
 
 impl Failure {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Self::WrongProxy(variable) => FailureKind::Proxy(variable),
+            Self::Variable { .. } => FailureKind::Variable,
             Self::RunTimeout(_) => FailureKind::Passing,
             failure if failure.is_transient() => FailureKind::Passing,
             Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
                 FailureKind::Access
             }
-            Self::Untrusted(why) if why.as_str() == UNKNOWN_ISSUER => FailureKind::Trust,
+            Self::Untrusted(Distrust::UnknownIssuer | Distrust::Invalid) => FailureKind::Trust,
             _ => FailureKind::Lasting,
         }
     }
 
-    /// Completes a sentence that says what is not possible with such a proxy.
-    pub(crate) fn proxy_sentence(variable: &'static str) -> Text {
-        text!(
-            ", since the variable {} does not hold the address of an HTTP proxy: correct that variable, or clear it.",
-            variable
-        )
-    }
-
-    pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
-        // The URL can hold a signature.
-        let error = error.without_url();
-        let cause = redact::cause(innermost_cause(&error));
-        if error.is_timeout() {
-            Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout })
-        } else if error.is_redirect() {
-            match error.source().and_then(|source| source.downcast_ref::<RefusedRedirect>()) {
-                Some(RefusedRedirect::TooMany) => Self::TooManyRedirects,
-                Some(RefusedRedirect::ToHttp { from }) => Self::RedirectToHttp { from },
-                None => Self::Other(cause),
+    /// Completes a sentence about the request, with what to do; for [`FailureKind::Variable`].
+    pub(crate) fn variable_sentence(&self) -> Text {
+        match self {
+            Self::Variable { name, problem } => {
+                text!(", since the variable {} {}: correct that variable, or clear it.", *name, problem)
             }
-        } else if cause.as_str().contains("corrupt message") {
-            Self::NotTls
-        } else if cause.as_str().contains("certificate") {
-            Self::Untrusted(plain(cause))
-        } else if error.is_connect() {
-            Self::Unreachable(plain(cause))
-        } else if error.is_builder() {
-            Self::Other(cause)
-        } else {
-            Self::Interrupted(plain(cause))
+            other => text!(": {}.", other),
         }
     }
-}
 
-/// The sentence at the bottom of a chain of errors, which is the one that says something.
-fn innermost_cause(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
-    let mut cause: &(dyn std::error::Error + 'static) = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause
-}
-
-/// A failure of a try, as far as trying again depends on it. `Display` completes a sentence that
-/// begins with the site.
-pub(crate) trait TryError: Show + fmt::Display + From<Failure> {
-    /// Whether the same question may be answered a moment later.
-    fn is_transient(&self) -> bool;
-    /// How long the server asks to wait before the next try.
-    fn retry_after(&self) -> Option<Duration>;
-}
-
-impl TryError for Failure {
-    fn is_transient(&self) -> bool {
+    /// Whether the same request can succeed a moment later.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Interrupted(_) => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Interrupted(_) | Self::TokenRefused => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -180,10 +143,86 @@ impl TryError for Failure {
         }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// How long the server asks to wait before the next attempt.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
+
+    pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
+        // The URL can hold a signature.
+        let error = error.without_url();
+        if error.is_timeout() {
+            return Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout });
+        }
+        match find(&error) {
+            Some(RefusedRedirect::TooMany) => return Self::TooManyRedirects,
+            Some(RefusedRedirect::ToHttp { from }) => return Self::RedirectToHttp { from },
+            None => {}
+        }
+        match find(&error) {
+            Some(rustls::Error::InvalidCertificate(error)) => return Self::Untrusted(error.into()),
+            Some(rustls::Error::InvalidMessage(_)) => return Self::NotTls,
+            _ => {}
+        }
+        let reason = reason(&error);
+        if error.is_connect() {
+            Self::Unreachable(reason)
+        } else if error.is_builder() {
+            Self::Other(reason)
+        } else {
+            Self::Interrupted(reason)
+        }
+    }
+}
+
+/// The reason in plain English, or in the library's words if its type is not among these.
+fn reason(error: &reqwest::Error) -> Text {
+    const CLOSED: &str = "it closed the connection";
+    if find::<NameNotFound>(error).is_some() {
+        return text!("its name cannot be looked up");
+    }
+    if let Some(error) = find::<hyper::Error>(error) {
+        if error.is_parse() {
+            return text!("its answer is not HTTP");
+        }
+        if error.is_incomplete_message() {
+            return text!("{}", CLOSED);
+        }
+    }
+    let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    let plain = match io.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "it refused the connection",
+        Some(
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe,
+        ) => CLOSED,
+        Some(io::ErrorKind::UnexpectedEof) if error.is_connect() => CLOSED,
+        Some(io::ErrorKind::UnexpectedEof) => "only a part of it arrived",
+        Some(io::ErrorKind::NetworkUnreachable) => "there is no network",
+        Some(io::ErrorKind::HostUnreachable) => "there is no route to it",
+        Some(io::ErrorKind::TimedOut) => "it took too long",
+        _ => {
+            return match io.filter(|io| io.raw_os_error().is_some()) {
+                Some(io) => redact::os(io),
+                None => causes(error).last().map_or(text!(""), redact::cause),
+            };
+        }
+    };
+    text!("{}", plain)
+}
+
+/// An error and those that caused it, the first cause last.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
+        // `source` of an `io::Error` skips the error that it wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|error| error as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+/// The first of these errors that has this type.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    causes(error).find_map(|error| error.downcast_ref())
 }

@@ -1,4 +1,4 @@
-//! Which addresses are of this machine.
+//! Which addresses are on this machine.
 
 use reqwest::Url;
 
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_this_machine_by_every_name_and_nothing_else() -> Result<(), url::ParseError> {
+    fn only_this_machine_is_loopback_by_name_and_by_address() -> Result<(), url::ParseError> {
         for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
             assert!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
         }

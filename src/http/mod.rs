@@ -1,4 +1,4 @@
-//! One way to ask a server: bounded in time, size, tries and redirects.
+//! HTTP requests, with limits for time, size, attempts and redirects.
 
 mod failure;
 mod host_name;
@@ -9,7 +9,6 @@ mod retry;
 mod tls;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -24,28 +23,28 @@ use zeroize::Zeroizing;
 
 use crate::env::{Env, Sleep};
 use crate::log;
-use crate::redact::text;
-use crate::redact::{self, Text};
+use crate::redact::{self, Text, text};
 
 use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;
+use proxy::Proxy;
 use redirect::follow;
 use retry::backoff;
+use tls::TrustStore;
 
-pub(crate) use failure::TryError;
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use loopback::is_loopback;
 pub(crate) use retry::{Deadline, OnLongerPause, RetryPolicy};
 
-/// How long a document of Bitrise or of a file host may take.
+/// The time limit for a document from Bitrise or a file host.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether an answer may send the request on to another address.
+/// Whether redirects are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Redirects {
     /// For requests that carry a secret.
     Refused,
-    /// At most five, and never from https to http.
+    /// Up to five, and never from https to http.
     Followed,
 }
 
@@ -53,29 +52,29 @@ pub(crate) enum Redirects {
 #[derive(Debug)]
 pub(crate) struct Get {
     pub(crate) url: Url,
-    /// Values that are secret must be marked sensitive.
+    /// Secret values must be marked sensitive.
     pub(crate) headers: HeaderMap<HeaderValue>,
     pub(crate) redirects: Redirects,
-    /// Answers over this many bytes are refused.
+    /// Longer bodies are an error.
     pub(crate) max_bytes: usize,
-    /// From the first byte out to the last one in.
+    /// For the whole exchange.
     pub(crate) timeout: Duration,
 }
 
-/// A `PUT` request with a JSON document. No redirect is followed.
+/// A `PUT` request with a JSON body. Redirects are not followed.
 #[derive(Debug)]
 pub(crate) struct Put {
     pub(crate) url: Url,
-    /// Values that are secret must be marked sensitive.
+    /// Secret values must be marked sensitive.
     pub(crate) headers: HeaderMap<HeaderValue>,
     pub(crate) json: Vec<u8>,
-    /// From the first byte out to the last one in.
+    /// For the whole exchange.
     pub(crate) timeout: Duration,
 }
 
-/// What a server said, whatever its status.
+/// A whole response, whatever its status.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     /// The server's clock, from the header `Date`.
     pub(crate) date: Option<OffsetDateTime>,
@@ -84,35 +83,40 @@ pub(crate) struct Answer {
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
-impl Answer {
-    /// The answer, unless the same request may get another one a moment later.
-    ///
+impl Response {
     /// # Errors
-    /// The status as a [`Failure`] that is transient.
-    pub(crate) fn settled(self) -> Result<Self, Failure> {
-        let failure = Failure::Status { status: self.status, retry_after: self.retry_after };
-        if failure.is_transient() { Err(failure) } else { Ok(self) }
+    /// The status, if the same request can get another one a moment later.
+    pub(crate) fn require_final(self) -> Result<Self, Failure> {
+        if self.failure().is_transient() { Err(self.failure()) } else { Ok(self) }
+    }
+
+    /// Whether the server says that the body is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        media_type == "application/json" || media_type.ends_with("+json")
     }
 
     fn ok(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        match self.status {
-            StatusCode::OK => Ok(self.body),
-            status => Err(Failure::Status { status, retry_after: self.retry_after }),
-        }
+        if self.status == StatusCode::OK { Ok(self.body) } else { Err(self.failure()) }
+    }
+
+    fn failure(&self) -> Failure {
+        Failure::Status { status: self.status, retry_after: self.retry_after }
     }
 }
 
-/// What a client is set up for; requests of one kind share theirs, and its open connections.
+/// Requests that agree in these share a client, and with it open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Kind {
+struct ClientKey {
     redirects: Redirects,
-    /// Of this machine, past any proxy: one would take the request, and its token, off it.
+    /// Such requests bypass any proxy, which would take them, and their token, off this machine.
     is_loopback: bool,
-    /// Nothing here will speak TLS, and reading the system's store takes longer than the rest.
+    /// Such a client needs no TLS, and reading the system's trust store takes longer than the rest of a run.
     is_plain: bool,
 }
 
-impl Kind {
+impl ClientKey {
     fn of(url: &Url, redirects: Redirects) -> Self {
         Self {
             redirects,
@@ -121,7 +125,11 @@ impl Kind {
         }
     }
 
-    fn client(self, tls: Option<rustls::ClientConfig>) -> Result<reqwest::Client, reqwest::Error> {
+    fn client(
+        self,
+        tls: Option<rustls::ClientConfig>,
+        proxy: Option<&Proxy>,
+    ) -> Result<reqwest::Client, reqwest::Error> {
         let policy = match self.redirects {
             Redirects::Refused => Policy::none(),
             Redirects::Followed => Policy::custom(follow),
@@ -132,9 +140,11 @@ impl Kind {
             .dns_resolver(Arc::new(Resolver))
             .redirect(policy)
             .referer(false);
-        if self.is_loopback {
-            builder = builder.no_proxy();
-        }
+        builder = match proxy {
+            _ if self.is_loopback => builder.no_proxy(),
+            Some(proxy) => proxy.set(builder)?,
+            None => builder,
+        };
         match tls {
             Some(config) => builder.tls_backend_preconfigured(config),
             None => builder.tls_certs_only([]),
@@ -143,20 +153,18 @@ impl Kind {
     }
 }
 
-/// Asks servers. Made once for a run: questions to one server share a connection.
+/// Makes the requests of a run.
 pub struct Http {
-    clients: Mutex<HashMap<Kind, reqwest::Client>>,
-    /// Made at the first use.
+    clients: Mutex<HashMap<ClientKey, reqwest::Client>>,
+    /// Read at the first use.
     tls: OnceLock<rustls::ClientConfig>,
     now: fn() -> OffsetDateTime,
     sleep: Sleep,
     jitter_seed: u64,
-    /// When all questions must have ended.
+    /// For all requests together.
     deadline: Deadline,
-    /// A variable that was to name a proxy, and does not.
-    wrong_proxy: Option<&'static str>,
-    /// The file of certificates that the environment names.
-    trust_store: Option<PathBuf>,
+    proxy: Option<Proxy>,
+    trust_store: TrustStore,
 }
 
 impl Http {
@@ -169,48 +177,48 @@ impl Http {
             sleep: env.sleep.clone(),
             jitter_seed: env.jitter_seed,
             deadline: Deadline::of_run(env.network_time),
-            wrong_proxy: proxy::wrong_variable(env),
-            trust_store: tls::file(env),
+            proxy: Proxy::from_env(env),
+            trust_store: TrustStore::from_env(env),
         }
     }
 
-    /// The time of day, UTC.
+    /// The current time, in UTC.
     #[must_use]
     pub(crate) fn now(&self) -> OffsetDateTime {
         (self.now)()
     }
 
-    /// Fetches a document, trying again on what may pass.
+    /// Fetches a document, and tries again after transient failures.
     ///
     /// # Errors
-    /// The [`Failure`] of the last try.
+    /// The [`Failure`] of the last attempt.
     pub(crate) async fn get(
         &self,
         request: &Get,
         policy: RetryPolicy,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        self.retry(&request.url, policy, || async { self.ask(request).await?.ok() }).await
+        self.retry(&request.url, policy, || async { self.send(request).await?.ok() }).await
     }
 
-    /// Puts a question until it is answered, its failure is one that stays, or the policy or the
-    /// time of the run ends the tries.
+    /// Repeats a request until it succeeds or fails for good, or the policy or the run's time limit ends the
+    /// attempts.
     ///
     /// # Errors
-    /// That of the last try.
-    pub(crate) async fn retry<T, E: TryError>(
+    /// The one of the last attempt.
+    pub(crate) async fn retry<T>(
         &self,
         url: &Url,
         policy: RetryPolicy,
-        ask: impl AsyncFn() -> Result<T, E>,
-    ) -> Result<T, E> {
+        attempt: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let sleep = self.sleep.clone();
         let deadline = self.deadline.earlier(policy.deadline);
         let policy = RetryPolicy { deadline: Some(deadline), ..policy };
-        let tries = (|| ask())
+        let attempts = (|| attempt())
             .retry(backoff(self.jitter_seed))
             .sleep(move |span| sleep(span))
-            .when(E::is_transient)
-            .adjust(|error, planned| policy.pause(error.retry_after(), planned))
+            .when(Failure::is_transient)
+            .adjust(|error: &Failure, planned| policy.pause(error.retry_after(), planned))
             .notify(|error, pause| {
                 log::warn(&text!(
                     "{} {}; trying again in {:.1} s",
@@ -219,16 +227,16 @@ impl Http {
                     pause.as_secs_f64()
                 ));
             });
-        deadline.bound(tries).await.unwrap_or_else(|failure| Err(failure.into()))
+        deadline.bound(attempts).await?
     }
 
     /// Makes a request once.
     ///
     /// # Errors
-    /// [`Failure`] when there is no whole answer. An answer of any status is one.
-    pub(crate) async fn ask(&self, request: &Get) -> Result<Answer, Failure> {
+    /// [`Failure`] if there is no whole response. Its status can be any.
+    pub(crate) async fn send(&self, request: &Get) -> Result<Response, Failure> {
         self.check_proxy(&request.url)?;
-        let client = self.client(Kind::of(&request.url, request.redirects), request.timeout)?;
+        let client = self.client(ClientKey::of(&request.url, request.redirects), request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone());
         self.receive(call, request.max_bytes, request.timeout).await
     }
@@ -236,26 +244,22 @@ impl Http {
     /// Sends a document once.
     ///
     /// # Errors
-    /// [`Failure`] when there is no whole answer, or its status is no success.
+    /// [`Failure`] if there is no whole response, or its status is an error.
     pub(crate) async fn put(&self, request: Put) -> Result<(), Failure> {
-        /// Nobody reads it.
+        /// No one reads the response.
         const MAX_BYTES: usize = 64 * 1024;
         self.check_proxy(&request.url)?;
-        let client = self.client(Kind::of(&request.url, Redirects::Refused), request.timeout)?;
+        let client = self.client(ClientKey::of(&request.url, Redirects::Refused), request.timeout)?;
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let call = client.put(request.url).headers(request.headers).header(json.0, json.1).body(request.json);
-        let answer = self.receive(call, MAX_BYTES, request.timeout).await?;
-        if answer.status.is_success() {
-            return Ok(());
-        }
-        Err(Failure::Status { status: answer.status, retry_after: answer.retry_after })
+        let response = self.receive(call, MAX_BYTES, request.timeout).await?;
+        if response.status.is_success() { Ok(()) } else { Err(response.failure()) }
     }
 
-    /// A proxy that is set and cannot be used is not silently passed by.
     fn check_proxy(&self, url: &Url) -> Result<(), Failure> {
-        match self.wrong_proxy.filter(|_| !is_loopback(url)) {
-            Some(variable) => Err(Failure::WrongProxy(variable)),
-            None => Ok(()),
+        match &self.proxy {
+            Some(proxy) if !is_loopback(url) => proxy.check(url),
+            _ => Ok(()),
         }
     }
 
@@ -264,27 +268,27 @@ impl Http {
         call: reqwest::RequestBuilder,
         max_bytes: usize,
         timeout: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let failure = |error| Failure::from_reqwest(error, timeout);
         let mut response = call.timeout(timeout).send().await.map_err(failure)?;
         let status = response.status();
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-        // Room for all that was announced: a buffer that grows leaves copies behind.
-        let room = announced.unwrap_or(16 * 1024).min(max_bytes);
-        let mut body = Zeroizing::new(Vec::with_capacity(room));
+        // A buffer that grows leaves copies of secrets behind.
+        let capacity = announced.unwrap_or(16 * 1024).min(max_bytes);
+        let mut body = Zeroizing::new(Vec::with_capacity(capacity));
         loop {
             match response.chunk().await {
                 Ok(None) => break,
                 Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => {
                     body.extend_from_slice(&chunk);
                 }
-                // Of an error page, the status says enough.
+                // Of an error page, the status is enough.
                 _ if status != StatusCode::OK => break,
                 Ok(Some(_)) => return Err(Failure::TooLarge { max_bytes }),
                 Err(error) => return Err(failure(error)),
             }
         }
-        Ok(Answer {
+        Ok(Response {
             status,
             date: header(&response, &DATE).and_then(http_date),
             retry_after: header(&response, &RETRY_AFTER).and_then(|value| pause(value, self.now())),
@@ -293,14 +297,15 @@ impl Http {
         })
     }
 
-    fn client(&self, kind: Kind, timeout: Duration) -> Result<reqwest::Client, Failure> {
+    fn client(&self, key: ClientKey, timeout: Duration) -> Result<reqwest::Client, Failure> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&kind) {
+        if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let tls = if kind.is_plain { None } else { Some(self.tls()?) };
-        let client = kind.client(tls).map_err(|error| Failure::from_reqwest(error, timeout))?;
-        clients.insert(kind, client.clone());
+        let tls = if key.is_plain { None } else { Some(self.tls()?) };
+        let client = key.client(tls, self.proxy.as_ref());
+        let client = client.map_err(|error| Failure::from_reqwest(error, timeout))?;
+        clients.insert(key, client.clone());
         Ok(client)
     }
 
@@ -308,22 +313,22 @@ impl Http {
         if let Some(config) = self.tls.get() {
             return Ok(config.clone());
         }
-        let config = tls::config(self.trust_store.as_deref()).map_err(Failure::Other)?;
+        let config = tls::config(&self.trust_store)?;
         Ok(self.tls.get_or_init(|| config).clone())
     }
 }
 
-/// The value of a header that no debug output shows; `None` when no header can carry it.
+/// A header value that debug output hides; `None` if it has characters that no header can have.
 pub(crate) fn secret_header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Appends path segments to a base URL, which may have a path of its own.
+/// Appends path segments to a base URL, which can have a path itself.
 pub(crate) fn endpoint(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
-    // Only URLs that cannot be a base refuse this, and http(s) ones can.
+    // Every http and https URL has a path.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }
@@ -366,17 +371,17 @@ mod tests {
         Ok(Get {
             url: Url::parse(url)?,
             headers: HeaderMap::new(),
-            redirects: Redirects::Followed,
+            // Such a client reads no trust store, which takes long on a busy machine.
+            redirects: Redirects::Refused,
             max_bytes: 64,
             timeout: DOCUMENT_TIMEOUT,
         })
     }
 
-    /// What came of it, the pauses between the tries, and how many requests were made.
+    /// The result, the pauses between the attempts, and the number of requests.
     type Fetched = (std::result::Result<usize, Failure>, Vec<Duration>, usize);
 
-    /// Fetches a file that the server serves with these behaviours. Returns the pauses, too:
-    /// they are recorded, not waited for.
+    /// Fetches a file that the server sends with these behaviours. Pauses are recorded instead of waited for.
     fn fetch(behaviours: Vec<Behaviour>) -> Result<Fetched> {
         fetch_by(RetryPolicy::DOCUMENT, behaviours)
     }
@@ -405,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn four_tries_with_growing_pauses_and_jitter_then_the_last_failure() -> Result {
+    fn a_request_is_tried_four_times_with_growing_pauses_and_jitter() -> Result {
         let (result, pauses, requests) = fetch(vec![status(503, &[]).forever()])?;
         assert!(matches!(result, Err(Failure::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. })));
         assert_eq!(requests, 4);
@@ -418,8 +423,8 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again_until_it_passed() -> Result {
-        let passing = [
+    fn transient_failures_are_retried() -> Result {
+        let transient = [
             status(500, &[]),
             status(429, &[]),
             Behaviour::ResetBeforeAnswer,
@@ -428,7 +433,7 @@ mod tests {
             Behaviour::WrongContentLength,
             Behaviour::ChunkedCut,
         ];
-        for behaviour in passing {
+        for behaviour in transient {
             let (result, pauses, requests) = fetch(vec![behaviour.clone(), behaviour.clone()])?;
             assert_eq!((result, pauses.len(), requests), (Ok(10), 2, 3), "{behaviour:?}");
         }
@@ -436,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_not_tried_again() -> Result {
+    fn lasting_failures_are_not_retried() -> Result {
         for code in [400, 401, 403, 404, 410] {
             let (result, pauses, requests) = fetch(vec![status(code, &[]).forever()])?;
             assert!(matches!(result, Err(Failure::Status { .. })), "{code}");
@@ -448,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_that_the_server_asks_for_is_kept_up_to_30_seconds() -> Result {
+    fn retry_after_is_respected_up_to_30_seconds() -> Result {
         let pause_for = |value: &str| -> Result<Vec<Duration>> {
             Ok(fetch(vec![status(429, &[("Retry-After", value)])])?.1)
         };
@@ -456,12 +461,12 @@ mod tests {
         assert_eq!(pause_for("0")?, [Duration::ZERO]);
         assert_eq!(pause_for("3600")?, [Duration::from_secs(30)]);
         assert_eq!(pause_for("Fri, 20 Nov 2026 09:00:12 GMT")?, [Duration::from_secs(12)]);
-        assert_eq!(pause_for("Fri, 20 Nov 2026 08:00:00 GMT")?, [Duration::ZERO], "a time that has passed");
+        assert_eq!(pause_for("Fri, 20 Nov 2026 08:00:00 GMT")?, [Duration::ZERO], "a time in the past");
         Ok(())
     }
 
     #[test]
-    fn a_server_that_asks_for_too_long_a_pause_is_not_asked_again_where_the_policy_gives_up() -> Result {
+    fn a_policy_can_give_up_on_a_long_retry_after() -> Result {
         let policy = RetryPolicy {
             longest_pause: Duration::from_secs(5),
             on_longer_pause: OnLongerPause::GiveUp,
@@ -477,14 +482,14 @@ mod tests {
     }
 
     #[test]
-    fn no_pause_begins_that_would_end_after_the_deadline() -> Result {
+    fn a_pause_that_would_outlast_the_deadline_ends_the_attempts() -> Result {
         let until = |limit| RetryPolicy {
             deadline: Some(Deadline::after(Duration::from_secs(limit))),
             ..RetryPolicy::DOCUMENT
         };
         let behaviour = || status(503, &[("Retry-After", "20")]);
         let (result, pauses, _) = fetch_by(until(15), vec![behaviour()])?;
-        assert!(matches!(result, Err(Failure::Status { .. })), "the failure is said, not the deadline");
+        assert!(matches!(result, Err(Failure::Status { .. })), "the error is that of the server");
         assert_eq!(pauses.len(), 0);
         let (result, pauses, _) = fetch_by(until(60), vec![behaviour()])?;
         assert_eq!((result, pauses), (Ok(10), vec![Duration::from_secs(20)]));
@@ -492,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_that_is_under_way_ends_at_the_deadline() -> Result {
+    fn an_attempt_ends_at_the_deadline() -> Result {
         let limit = Duration::from_secs(1);
         let policy = RetryPolicy { deadline: Some(Deadline::after(limit)), ..RetryPolicy::DOCUMENT };
         let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60));
@@ -502,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_to_one_server_share_a_connection() -> Result {
+    fn requests_to_one_server_share_a_connection() -> Result {
         let server = StandIn::start()?;
         let urls = ["a", "b"].map(|name| server.file(name, "AuthKey.p8", *b"0123456789", vec![]));
         let http = http(Arc::new(|_| Box::pin(std::future::ready(()))));

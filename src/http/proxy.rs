@@ -1,37 +1,71 @@
-//! The variables that name a proxy. A value that is no proxy's address is silently as good as
-//! none to the HTTP library, and requests go past the proxy.
+//! Chooses the proxy for a request.
+//!
+//! The HTTP library would bypass a proxy without a word: if `REQUEST_METHOD` is set (a rule for CGI
+//! scripts), if the first spelling of a variable is empty and the second is not, and if the value isn't the
+//! address of a proxy. None of these is a reason here.
+//!
+//! `NO_PROXY` comes first, then `HTTPS_PROXY`, then `ALL_PROXY`, each in capitals first, as Go and the HTTP
+//! library read them, then in small letters. `HTTP_PROXY` never applies: only https leaves this machine.
 
 use http::Uri;
-use url::Url;
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{ClientBuilder, NoProxy};
+use url::{ParseError, Url};
 
 use crate::env::Env;
+use crate::redact::text;
 
-/// In the order in which the HTTP library looks at them; of two spellings the first that is set
-/// counts.
-const VARIABLES: [[&str; 2]; 3] =
-    [["ALL_PROXY", "all_proxy"], ["HTTP_PROXY", "http_proxy"], ["HTTPS_PROXY", "https_proxy"]];
+use super::failure::Failure;
 
-/// The variable that is set to something other than a proxy's address. Its value can hold a
-/// password.
-#[must_use]
-pub(super) fn wrong_variable(env: &Env) -> Option<&'static str> {
-    let set = VARIABLES.iter().filter_map(|spellings| {
-        spellings.iter().find(|name| env.vars.contains_key(**name) || env.is_not_utf8(name))
-    });
-    set.copied().find(|name| env.is_not_utf8(name) || env.var(name).is_some_and(|value| !is_proxy(value)))
+const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The proxy that the environment names.
+pub(super) struct Proxy {
+    variable: &'static str,
+    /// `None` if the value isn't the address of an HTTP proxy. It can hold a password.
+    address: Option<Url>,
+    exempt: String,
 }
 
-/// Whether the HTTP library takes a value, and as what was meant: `host:port`, with or without
-/// `http://` or `https://` and a user before it.
-fn is_proxy(value: &str) -> bool {
-    let Ok(uri) = value.parse::<Uri>() else { return false };
-    let Some(authority) = uri.authority() else { return false };
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let users = authority.as_str().matches('@').count();
-    // That reader leaves ports unread.
-    matches!(scheme, "http" | "https")
-        && users <= 1
-        && Url::parse(&format!("{scheme}://{authority}/")).is_ok()
+impl Proxy {
+    /// `None` if no variable is set; the system's own settings, as on a Mac, apply then.
+    pub(super) fn from_env(env: &Env) -> Option<Self> {
+        let is_set = |name: &&&str| env.var(name).is_some() || env.is_not_utf8(name);
+        let variable = PROXY.iter().find(is_set)?;
+        let exempt = NO_PROXY.iter().find_map(|name| env.var(name)).unwrap_or_default().to_owned();
+        Some(Self { variable, address: env.var(variable).and_then(address), exempt })
+    }
+
+    /// # Errors
+    /// If requests to this URL need the proxy, and its address is invalid.
+    pub(super) fn check(&self, url: &Url) -> Result<(), Failure> {
+        // The HTTP library's own reading of NO_PROXY, which it doesn't expose.
+        let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();
+        let is_needed = || url.as_str().parse::<Uri>().is_ok_and(|uri| any_proxy.intercept(&uri).is_some());
+        if self.address.is_none() && is_needed() {
+            let problem = text!("does not hold the address of an HTTP proxy");
+            return Err(Failure::Variable { name: self.variable, problem });
+        }
+        Ok(())
+    }
+
+    pub(super) fn set(&self, builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
+        // A redirect can lead from a host in NO_PROXY to one that needs the proxy; it fails there.
+        let address = self.address.as_ref().map_or("http://proxy.invalid", Url::as_str);
+        let no_proxy = NoProxy::from_string(&self.exempt);
+        Ok(builder.proxy(reqwest::Proxy::https(address)?.no_proxy(no_proxy)))
+    }
+}
+
+/// `host:port`, with or without `http://` or `https://` and a user before it.
+fn address(value: &str) -> Option<Url> {
+    let url = match Url::parse(value) {
+        Ok(url) if url.has_host() => url,
+        Ok(_) | Err(ParseError::RelativeUrlWithoutBase) => Url::parse(&format!("http://{value}")).ok()?,
+        Err(_) => return None,
+    };
+    Some(url).filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 #[cfg(test)]
@@ -44,25 +78,47 @@ mod tests {
             "http://proxy.example.com:3128",
             "https://proxy.example.com",
             "http://user:pass@10.0.0.1:8080/",
+            "user:p@ss@proxy:8080",
             "proxy.example.com:3128",
+            "10.0.0.1:3128",
             "proxy",
             "http://[::1]:3128",
         ] {
-            assert!(is_proxy(proxy), "{proxy}");
+            assert!(address(proxy).is_some(), "{proxy}");
         }
-        for none in [
+        for wrong in [
             "http://",
-            "http:/proxy:3128",
             "http://proxy:99999",
+            "proxy:99999",
             "http://proxy:port",
-            "http://us er@proxy",
             "ftp://proxy:21",
             "socks5://proxy:1080",
             "://proxy",
-            "/proxy",
+            "pr oxy:3128",
             "próxy:3128",
         ] {
-            assert!(!is_proxy(none), "{none}");
+            assert!(address(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_first_variable_that_is_not_empty_names_the_proxy_and_no_proxy_comes_before_it() {
+        let chosen = |vars: &[(&str, &str)]| {
+            let proxy = Proxy::from_env(&Env::for_tests(vars))?;
+            let url = Url::parse("https://api.example.com/v1/apps").ok()?;
+            Some((proxy.variable, proxy.check(&url).is_ok()))
+        };
+        assert_eq!(chosen(&[]), None);
+        assert_eq!(chosen(&[("HTTP_PROXY", "http://"), ("HTTPS_PROXY", "")]), None, "http stays here");
+        let company = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "b"), ("ALL_PROXY", "socks5://c:1")];
+        assert_eq!(chosen(&company), Some(("HTTPS_PROXY", true)));
+        assert_eq!(chosen(&[("HTTPS_PROXY", ""), ("https_proxy", "b:1")]), Some(("https_proxy", true)));
+        assert_eq!(chosen(&[("REQUEST_METHOD", "GET"), ("all_proxy", "c")]), Some(("all_proxy", true)));
+        let wrong = ("ALL_PROXY", "socks5://c:1");
+        assert_eq!(chosen(&[wrong]), Some(("ALL_PROXY", false)));
+        for (no_proxy, is_bypassed) in [("example.com", true), ("*", true), ("other.com", false)] {
+            let vars = [wrong, ("NO_PROXY", ""), ("no_proxy", no_proxy)];
+            assert_eq!(chosen(&vars), Some(("ALL_PROXY", is_bypassed)), "{no_proxy}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a request may be sent on to.
+//! Which redirects are followed.
 
 use reqwest::redirect::{Action, Attempt};
 
@@ -14,15 +14,15 @@ pub(super) enum RefusedRedirect {
     ToHttp { from: &'static str },
 }
 
-/// Follows at most five, and never from https to http.
+/// Follows up to five redirects. Plain http is followed only from http to this machine.
 pub(super) fn follow(attempt: Attempt<'_>) -> Action {
-    let came_by_https = attempt.previous().iter().any(|url| url.scheme() == "https");
-    let goes_in_the_clear = attempt.url().scheme() != "https";
-    if goes_in_the_clear && (came_by_https || !is_loopback(attempt.url())) {
-        let from = if came_by_https { "https" } else { "this machine" };
+    let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");
+    let is_http = attempt.url().scheme() != "https";
+    if is_http && (was_https || !is_loopback(attempt.url())) {
+        let from = if was_https { "https" } else { "this machine" };
         return attempt.error(RefusedRedirect::ToHttp { from });
     }
-    // `previous` also counts the first request.
+    // `previous` includes the first request.
     if attempt.previous().len() > MAX_REDIRECTS {
         return attempt.error(RefusedRedirect::TooMany);
     }

@@ -1,4 +1,4 @@
-//! When a question is put again.
+//! When a request is tried again.
 
 use std::time::Duration;
 
@@ -10,46 +10,44 @@ use super::failure::Failure;
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How patiently a question is put again after a failure that may pass: at most four times in
-/// all, after half a second, one and two, each with up to as much again by chance, or after the
-/// pause that the server asks for.
+/// How long to keep trying after transient failures: up to four attempts, with pauses of 0.5, 1 and 2 seconds
+/// that jitter up to doubles, or with the pauses that the server asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// The longest pause that a server may ask for.
+    /// The longest pause that a server can ask for.
     pub(crate) longest_pause: Duration,
-    /// What is done when it asks for a longer one.
     pub(crate) on_longer_pause: OnLongerPause,
-    /// When all of it must have ended, tries and pauses.
+    /// For all attempts and pauses together.
     pub(crate) deadline: Option<Deadline>,
 }
 
+/// What to do if a server asks for a longer pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnLongerPause {
-    /// It is asked again after [`RetryPolicy::longest_pause`].
+    /// Try again after [`RetryPolicy::longest_pause`].
     Shorten,
-    /// It is not asked again.
     GiveUp,
 }
 
-/// The end of a time span that began when this was made.
+/// The end of a time limit that starts when this is created.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     limit: Duration,
     is_of_run: bool,
-    /// `None`: after the end of time.
+    /// `None` if it is too far ahead to be represented.
     at: Option<Instant>,
 }
 
 impl RetryPolicy {
-    /// For a document without which the build fails: worth waiting for.
+    /// For a document that the build can't go on without.
     pub(crate) const DOCUMENT: Self = Self {
         longest_pause: Duration::from_secs(30),
         on_longer_pause: OnLongerPause::Shorten,
         deadline: None,
     };
 
-    /// The pause before the next try, or `None` when there is to be none. `planned` is that of the
-    /// backoff, which is `None` after the last try; only a pause's length is the server's to choose.
+    /// The pause before the next attempt, or `None` to give up. `asked` is the server's, `planned` the
+    /// backoff's, which is `None` after the last attempt.
     pub(super) fn pause(&self, asked: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
         let pause = match (asked.unwrap_or(planned?), self.on_longer_pause) {
             (pause, _) if pause <= self.longest_pause => pause,
@@ -66,13 +64,13 @@ impl Deadline {
         Self { limit, is_of_run: false, at: Instant::now().checked_add(limit) }
     }
 
-    /// Of all questions of a run together.
+    /// For all requests of a run together.
     #[must_use]
     pub(super) fn of_run(limit: Duration) -> Self {
         Self { is_of_run: true, ..Self::after(limit) }
     }
 
-    /// The one that comes first.
+    /// The earlier of the two.
     #[must_use]
     pub(super) fn earlier(self, other: Option<Self>) -> Self {
         match other {
@@ -81,10 +79,10 @@ impl Deadline {
         }
     }
 
-    /// What a future ends with.
+    /// Awaits a future until the deadline.
     ///
     /// # Errors
-    /// That of a server that has not answered by then.
+    /// [`Failure::Timeout`] or [`Failure::RunTimeout`]
     pub(super) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
         match self.at {
             Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| {
@@ -94,13 +92,13 @@ impl Deadline {
         }
     }
 
-    /// Whether it lies after a pause that begins now.
+    /// Whether a pause that starts now ends before it.
     fn is_after(self, pause: Duration) -> bool {
         self.at.is_none_or(|at| Instant::now().checked_add(pause).is_some_and(|end| end < at))
     }
 }
 
-/// The pauses between the tries, as far as no server asks for others.
+/// The pauses between attempts, unless the server asks for others.
 pub(super) fn backoff(jitter_seed: u64) -> ExponentialBuilder {
     ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)

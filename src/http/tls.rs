@@ -1,7 +1,7 @@
-//! TLS by rustls, with the certificates that the system trusts.
+//! TLS with rustls and the certificates that the system trusts.
 
-use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::fs::{self, OpenOptions};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -9,64 +9,134 @@ use rustls::crypto::aws_lc_rs;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::env::Env;
-use crate::redact::{self, Text, text};
-use crate::regular_file::{self, ReadError};
+use crate::redact::{self, text};
+use crate::regular_file;
 
-/// Names a file of certificates in the place of the system's, to OpenSSL and to rustls alike.
-const FILE_VARIABLE: &str = "SSL_CERT_FILE";
+use super::failure::Failure;
 
-/// The file of certificates that the environment names.
-#[must_use]
-pub(super) fn file(env: &Env) -> Option<PathBuf> {
-    env.var(FILE_VARIABLE).map(PathBuf::from)
+/// A file of certificates that replaces the system's, for OpenSSL and rustls alike.
+const FILE: &str = "SSL_CERT_FILE";
+
+/// Folders of such files, separated by colons.
+const FOLDERS: &str = "SSL_CERT_DIR";
+
+/// The limit for all of these files together; Debian's have a quarter of a megabyte.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The certificates that the environment names, in place of the system's.
+#[derive(Default)]
+pub(super) struct TrustStore {
+    file: Option<PathBuf>,
+    folders: Vec<PathBuf>,
+    /// The library would read its value all the same.
+    not_utf8: Option<&'static str>,
 }
 
-/// What every client of a run shares: on Linux, the system's trust store is some 150 files to read
-/// and parse, which takes longer than the rest of a run. `file`: see [`file`].
+impl TrustStore {
+    /// On a Mac, the system verifies certificates, and the variables mean nothing.
+    pub(super) fn from_env(env: &Env) -> Self {
+        if cfg!(target_os = "macos") {
+            return Self::default();
+        }
+        Self {
+            file: env.var(FILE).map(PathBuf::from),
+            folders: env.var(FOLDERS).map(std::env::split_paths).into_iter().flatten().collect(),
+            not_utf8: [FILE, FOLDERS].into_iter().find(|name| env.is_not_utf8(name)),
+        }
+    }
+
+    /// Refuses what rustls would wait for, such as a FIFO, or read without end.
+    fn check(&self) -> Result<(), Failure> {
+        let wrong = |name, problem| Failure::Variable { name, problem };
+        if let Some(name) = self.not_utf8 {
+            return Err(wrong(name, text!("is not UTF-8")));
+        }
+        let mut bytes = 0;
+        let mut add = |name, length: u64| {
+            bytes += length;
+            if bytes <= MAX_BYTES {
+                return Ok(());
+            }
+            Err(wrong(name, text!("names more than {} MiB of certificates", MAX_BYTES / 1024 / 1024)))
+        };
+        if let Some(file) = &self.file {
+            let length = regular_file::open(file, OpenOptions::new().read(true))
+                .and_then(|file| Ok(file.metadata()?.len()))
+                .map_err(|error| wrong(FILE, text!("names a file that cannot be read ({})", error.why())))?;
+            add(FILE, length)?;
+        }
+        // rustls skips what can't be read here, and what isn't a regular file.
+        for entry in self.folders.iter().flat_map(fs::read_dir).flatten().flatten() {
+            if let Ok(file) = fs::metadata(entry.path())
+                && file.is_file()
+            {
+                add(FOLDERS, file.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The configuration that all clients of a run share: on Linux, the system's trust store is some 150 files,
+/// which take longer to read than the rest of a run.
 ///
 /// # Errors
-/// Why the trust store cannot be read.
-pub(super) fn config(file: Option<&Path>) -> Result<ClientConfig, Text> {
-    if let Some(file) = file {
-        check(file)?;
-    }
+/// Why the trust store can't be read.
+pub(super) fn config(trust_store: &TrustStore) -> Result<ClientConfig, Failure> {
+    trust_store.check()?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier);
-    let mut config = config.map_err(|error| redact::cause(&error))?.with_no_client_auth();
+    let config = config.map_err(|error| Failure::Other(redact::cause(&error)))?;
+    let mut config = config.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// rustls would wait for a FIFO, and read a device without an end. On a Mac the system judges
-/// certificates, and nothing reads the file.
-fn check(file: &Path) -> Result<(), Text> {
-    if cfg!(target_os = "macos") {
-        return Ok(());
-    }
-    match regular_file::open(file, OpenOptions::new().read(true)) {
-        Ok(_) => Ok(()),
-        Err(ReadError::NotRegular) => Err(text!("{} names what is not a regular file", FILE_VARIABLE)),
-        Err(error) => Err(text!("the file in {} cannot be read: {}", FILE_VARIABLE, error.why())),
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, not(target_os = "macos")))]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
+    fn problem(vars: &[(&str, &str)]) -> Option<String> {
+        TrustStore::from_env(&Env::for_tests(vars)).check().err().map(|why| why.to_string())
+    }
+
     #[test]
-    fn only_a_regular_file_is_taken_for_certificates() {
-        let why = |path: &str| {
-            let mut env = Env::system();
-            env.vars.insert(FILE_VARIABLE.to_owned(), path.to_owned());
-            check(&file(&env)?).err().map(|why| why.to_string())
-        };
-        assert_eq!(why(""), None, "as good as none");
-        assert_eq!(why(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), None);
+    fn certificates_are_read_only_from_a_regular_file() {
+        assert_eq!(problem(&[(FILE, "")]), None, "an empty value counts as unset");
+        assert_eq!(problem(&[(FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))]), None);
         for path in ["/dev/zero", "/dev/null", "/nowhere/ca.pem"] {
-            let is_named = why(path).is_some_and(|why| why.contains(FILE_VARIABLE));
-            assert_ne!(is_named, cfg!(target_os = "macos"), "{path}");
+            assert!(problem(&[(FILE, path)]).is_some_and(|why| why.contains(FILE)), "{path}");
         }
+    }
+
+    #[test]
+    fn more_than_16_mib_of_certificates_in_all_are_refused_unread() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let paths = ["a.pem", "b.pem", "c/d.pem"].map(|name| folder.path().join(name));
+        fs::create_dir(folder.path().join("c"))?;
+        // Sparse: only the length counts.
+        for (path, length) in paths.iter().zip([MAX_BYTES - 1, 1, 1]) {
+            File::create(path)?.set_len(length)?;
+        }
+        let [file, _, other] = paths.each_ref().map(|path| path.to_str().unwrap_or_default());
+        let folder = folder.path().to_str().unwrap_or_default();
+        assert_eq!(problem(&[(FOLDERS, folder)]), None);
+        assert_eq!(problem(&[(FOLDERS, "/nowhere")]), None);
+        let in_all = problem(&[(FILE, other), (FOLDERS, folder)]);
+        assert_eq!(
+            in_all.as_deref(),
+            Some(
+                "could not be asked, since the variable SSL_CERT_DIR names more than 16 MiB of certificates"
+            )
+        );
+        let two_folders = format!("{folder}:{folder}/c");
+        assert!(problem(&[(FOLDERS, &two_folders)]).is_some());
+        File::create(file)?.set_len(20 << 30)?;
+        let one_file = problem(&[(FILE, file)]);
+        assert!(one_file.is_some_and(|why| why.contains("SSL_CERT_FILE names more than 16 MiB")));
+        Ok(())
     }
 }

@@ -70,7 +70,7 @@ sentences! {
 /// Completes a sentence that begins with "The connection cannot be read".
 fn not_fetched(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
-        FailureKind::Proxy(variable) => text!("{}", Failure::proxy_sentence(variable)),
+        FailureKind::Variable => failure.variable_sentence(),
         FailureKind::Passing => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
         FailureKind::Trust => {
             text!(

@@ -60,7 +60,7 @@ sentences! {
 /// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
 fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
-        FailureKind::Proxy(variable) => text!("{}", Failure::proxy_sentence(variable)),
+        FailureKind::Variable => failure.variable_sentence(),
         FailureKind::Passing => {
             text!(": {} {}. Run the build again, or put the key's text into `api_key_path`.", site, failure)
         }

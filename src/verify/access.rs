@@ -1,31 +1,62 @@
-//! May the API key do what the build needs?
+//! Can the API key do what the build needs?
 
 use std::collections::BTreeSet;
 
-use serde::de::IgnoredAny;
+use time::{Duration, OffsetDateTime};
 
-use super::client::{Client, Reply};
-use super::{Unverified, Verification, VerifyError, shown_in_error};
+use super::client::{Client, NoList};
+use super::{Verification, VerifyError, shown, with_words};
 use crate::apple::api_key::{ApiKey, Owner};
-use crate::apple::app_store_connect::Access;
+use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, ErrorResponse, USERS};
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{Text, sentences};
+use crate::redact::{Text, sentences, text};
+use crate::timestamp;
+
+/// The certificates that sign for App Store, ad-hoc and enterprise distribution.
+const DISTRIBUTION: [(&str, &str); 2] = [
+    ("filter[certificateType]", "DISTRIBUTION,IOS_DISTRIBUTION"),
+    ("fields[certificates]", "certificateType,expirationDate"),
+];
+
+/// The Step warns if the last certificate expires within this time.
+const EXPIRY_WARNING: Duration = Duration::days(30);
 
 sentences! {
-    /// The key may not do what `required_access` asks for.
+    /// The key lacks what `required_access` asks for.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum AccessDenied {
         #[error("The API key {key_id} is an individual key, which cannot provision, and `required_access` asks for provisioning: use a team's key, or take provisioning out of `required_access`.")]
         Individual { key_id: Text },
-        #[error("`required_access` asks for provisioning, but the API key {key_id} may not see certificates: use a key with the role App Manager or Admin, from Users and Access > Integrations. Apple said: {detail}.")]
-        Provisioning { key_id: Text, detail: Text },
-        #[error("`required_access` asks for admin, but the API key {key_id} does not have the role Admin: use one that has it, from Users and Access > Integrations. Apple said: {detail}.")]
-        Admin { key_id: Text, detail: Text },
+        #[error("{0}")]
+        Role(Text),
     }
 }
 
-/// What needs no question.
+/// Logs how many of the team's certificates are valid, and warns before the last one expires.
+fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateTime, run_log: &mut RunLog) {
+    let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|at| at > now)).count();
+    let last_expiry = expiry_dates.iter().copied().flatten().max();
+    let state = match (valid, last_expiry) {
+        (0, None) => text!("none"),
+        (0, Some(at)) => text!("none, the last one expired on {}", timestamp::format(at)),
+        (_, None) => text!("{}, expiry unknown", valid),
+        (_, Some(at)) => text!(
+            "{}, the last one expires on {} ({} left)",
+            valid,
+            timestamp::format(at),
+            timestamp::time_left(at, now)
+        ),
+    };
+    if valid == 0 || last_expiry.is_some_and(|at| at - now <= EXPIRY_WARNING) {
+        run_log.warn(text!(
+            "The team's distribution certificates: {}. Create one in developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin's key.",
+            state
+        ));
+    }
+    run_log.detail("Distribution certificates", state);
+}
+
+/// Checks what needs no request.
 ///
 /// # Errors
 /// [`AccessDenied::Individual`]
@@ -36,38 +67,59 @@ pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<()
     Ok(())
 }
 
-/// Lists one of what only a key with this access may see.
+/// Reads a list that only a key with this access can read.
 ///
 /// # Errors
-/// [`AccessDenied`] when Apple says that it may not.
-pub(super) async fn ask(
+/// [`AccessDenied::Role`] if Apple says that the key can't.
+pub(super) async fn check(
     client: &Client<'_>,
     access: Access,
     verification: &mut Verification,
     run_log: &mut RunLog,
 ) -> Result<(), VerifyError> {
-    let key_id = client.key.id.shown();
-    match client.list::<IgnoredAny>(access.list(), &[("limit", "1")]).await? {
-        Reply::Listed(_) => run_log.detail(
-            "Access",
-            match access {
-                Access::Provisioning => {
-                    text!("sees certificates (whether it may make them, Apple does not tell)")
-                }
-                Access::Admin => text!("sees the team's users, as an Admin's key does"),
-            },
-        ),
-        Reply::Forbidden(error) if error.is_agreement_missing() => {
-            verification.unverified.push(Unverified::AgreementMissing);
+    let result = match access {
+        Access::Provisioning => {
+            let list = client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION, |_| false).await?;
+            list.map(|list| {
+                run_log.detail(
+                    "Access",
+                    text!("can list certificates (Apple does not say whether it can create them)"),
+                );
+                let dates: Vec<_> = list.others.iter().map(|entry| entry.attributes.expires_at()).collect();
+                report_certificates(&dates, client.now(), run_log);
+            })
         }
-        Reply::Forbidden(error) => {
-            let detail = shown_in_error(error.words());
-            return Err(match access {
-                Access::Provisioning => AccessDenied::Provisioning { key_id, detail }.into(),
-                Access::Admin => AccessDenied::Admin { key_id, detail }.into(),
-            });
+        Access::Admin => client.probe(USERS).await?.map(|()| {
+            run_log.detail("Access", text!("can list the team's users, as an Admin's key can"));
+        }),
+    };
+    match result {
+        Ok(()) => Ok(()),
+        Err(NoList::Errors(_, errors)) if errors.is_right_missing() => {
+            Err(AccessDenied::Role(denied(access, &client.key.id.shown(), &errors)).into())
         }
-        Reply::Open(reason) => verification.unverified.push(reason),
+        Err(no_list) => {
+            verification.unverified.push(no_list.into());
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+fn denied(access: Access, key_id: &Text, errors: &ErrorResponse) -> Text {
+    let (what, advice) = match access {
+        Access::Provisioning => (
+            "can't list certificates",
+            "Use a key with the role Developer, or Admin if Xcode manages signing (Users and Access > Integrations)",
+        ),
+        Access::Admin => {
+            ("does not have the role Admin", "Use a key that has it, from Users and Access > Integrations")
+        }
+    };
+    let before = text!(
+        "`required_access` asks for {}, but the API key {} {}. Apple's answer",
+        access.name(),
+        key_id,
+        what
+    );
+    with_words(&before, &shown(errors).1, advice)
 }

@@ -1,9 +1,7 @@
-//! Does Apple know the API key?
+//! Does Apple accept the API key?
 
-use serde::de::IgnoredAny;
-
-use super::client::{Client, Reply};
-use super::{Unverified, Verification, VerifyError, shown};
+use super::client::{Client, NoList};
+use super::{Verification, VerifyError, shown};
 use crate::apple::app_store_connect::{APPS, BUNDLE_IDS};
 use crate::log::RunLog;
 use crate::redact::text;
@@ -11,23 +9,21 @@ use crate::redact::text;
 /// Lists one app, or one bundle ID.
 ///
 /// # Errors
-/// When Apple refuses the key.
-pub(super) async fn ask(
+/// If Apple rejects the key.
+pub(super) async fn check(
     client: &Client<'_>,
     verification: &mut Verification,
     run_log: &mut RunLog,
 ) -> Result<(), VerifyError> {
     let list = if client.key.enterprise { BUNDLE_IDS } else { APPS };
-    match client.list::<IgnoredAny>(list, &[("limit", "1")]).await? {
-        Reply::Listed(_) => {}
-        // The token was good, or the answer were 401.
-        Reply::Forbidden(error) if error.is_of_the_role() => run_log.warn(text!(
-            "Apple knows the key, but it may not list apps ({}: {}).",
-            shown(&error.code),
-            shown(error.words())
-        )),
-        Reply::Forbidden(error) => verification.unverified.push(Unverified::forbidden(&error)),
-        Reply::Open(reason) => verification.unverified.push(reason),
+    match client.probe(list).await? {
+        Ok(()) => {}
+        // Apple accepted the token, or it would have answered 401.
+        Err(NoList::Errors(_, errors)) if errors.is_right_missing() => {
+            let (code, words) = shown(&errors);
+            run_log.warn(text!("Apple knows the key, but it can't list apps ({}: {}).", code, words));
+        }
+        Err(no_list) => verification.unverified.push(no_list.into()),
     }
     Ok(())
 }

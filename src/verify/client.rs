@@ -1,4 +1,4 @@
-//! Asks one of Apple's lists, with tokens of the key in question.
+//! Requests to the App Store Connect API with tokens of the key to verify.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -6,33 +6,34 @@ use std::time::Duration;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError};
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
 use crate::apple::api_key::{ApiKey, Owner};
-use crate::apple::app_store_connect::{ApiError, Listing, RATE_LIMIT, RateLimit};
+use crate::apple::app_store_connect::{ErrorResponse, PAGE, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
 use crate::config::Services;
 use crate::credential::Source;
-use crate::http::{
-    Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, TryError, endpoint, secret_header,
-};
-use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header};
+use crate::log::{self, RunLog};
+use crate::redact::{self, Text, sentences, text};
 
-/// Long enough for a slow answer, and for a clock that is a little off.
+/// Enough for a slow answer and a clock that is slightly off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// Clocks that differ by less are no reason for a refusal.
+/// Apple accepts tokens from clocks that differ by less.
 const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 
+/// How many pages of a list are read: many times those of a large team.
+const MAX_PAGES: usize = 25;
+
 sentences! {
-    /// Apple does not accept tokens that the key signed.
+    /// Apple does not accept the key's tokens.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum KeyRefused {
-        #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple accepts no token from it: set the clock, or run the build on another machine.")]
+        #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple rejects its tokens: set the clock, or run the build on another machine.")]
         WrongClock { seconds: i64, direction: &'static str },
         #[error("Apple refused the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
         Team { key_id: Text },
@@ -46,7 +47,7 @@ sentences! {
 }
 
 impl KeyRefused {
-    /// `skew`: how far this machine's clock is ahead of Apple's, when that is more than a little.
+    /// `skew`: how far this machine's clock is ahead of Apple's, if it is off.
     fn new(key: &ApiKey, source: Source, skew: Option<time::Duration>) -> Self {
         let key_id = key.id.shown();
         match (skew, source, &key.other_id_in_name, &key.owner) {
@@ -62,60 +63,41 @@ impl KeyRefused {
     }
 }
 
-sentences! {
-    /// What came of one try. `Display` completes a sentence that begins with the site.
-    #[derive(Debug, thiserror::Error)]
-    pub(crate) enum Trial {
-        #[error("refused the token (HTTP 401)")]
-        Unauthorized { skew: Option<time::Duration> },
-        #[error(transparent)]
-        NotAnswered(Failure),
-        #[error(transparent)]
-        CannotSign(CannotSign),
-    }
+/// Why there is no list.
+pub(super) enum NoList {
+    /// Apple answered with errors, and this status.
+    Errors(StatusCode, ErrorResponse),
+    /// There is no answer, or not one of Apple's.
+    NotAnswered(Unverified),
 }
 
-impl From<Failure> for Trial {
-    fn from(failure: Failure) -> Self {
-        Self::NotAnswered(failure)
-    }
-}
-
-impl TryError for Trial {
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Unauthorized { .. } => true,
-            Self::NotAnswered(failure) => failure.is_transient(),
-            Self::CannotSign(_) => false,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::NotAnswered(failure) => failure.retry_after(),
-            Self::Unauthorized { .. } | Self::CannotSign(_) => None,
+impl From<NoList> for Unverified {
+    fn from(no_list: NoList) -> Self {
+        match no_list {
+            NoList::Errors(status, errors) => Self::new(status, &errors),
+            NoList::NotAnswered(reason) => reason,
         }
     }
 }
 
-/// What Apple said to a question.
-pub(super) enum Reply<T> {
-    Listed(Listing<T>),
-    /// HTTP 403, in Apple's own form.
-    Forbidden(ApiError),
-    /// Nobody answered, or somebody who is not Apple.
-    Open(Unverified),
+/// The result of a search through a list.
+pub(super) struct Search<A> {
+    pub(super) found: Option<Resource<A>>,
+    /// The entries before it, or all.
+    pub(super) others: Vec<Resource<A>>,
 }
 
-/// Puts questions to the API that the key belongs to, all of them over one connection.
+/// Makes requests to the API that the key belongs to, all over one connection.
 pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
     source: Source,
     base: &'a Url,
     http: &'a Http,
     policy: RetryPolicy,
-    /// What the last answer said.
+    /// From the last response.
     rate_limit: Cell<Option<RateLimit>>,
+    /// From the last 401, if this machine's clock is off.
+    clock_skew: Cell<Option<time::Duration>>,
 }
 
 impl<'a> Client<'a> {
@@ -128,47 +110,101 @@ impl<'a> Client<'a> {
     ) -> Self {
         let base =
             if key.enterprise { &services.app_store_connect_enterprise } else { &services.app_store_connect };
-        Self { key, source, base, http, policy, rate_limit: Cell::new(None) }
+        Self { key, source, base, http, policy, rate_limit: Cell::default(), clock_skew: Cell::default() }
     }
 
-    /// Asks for a page of a list.
+    /// The current time, in UTC.
+    pub(super) fn now(&self) -> OffsetDateTime {
+        self.http.now()
+    }
+
+    pub(super) fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit.get()
+    }
+
+    /// Requests one entry of a list, to see whether the key can read it.
     ///
     /// # Errors
-    /// [`KeyRefused`] when Apple answers 401 to fresh tokens, too: it also does so at random.
-    pub(super) async fn list<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<Reply<T>, VerifyError> {
-        let mut url = endpoint(self.base, path);
-        url.query_pairs_mut().extend_pairs(query);
-        // What is asked for is no secret, so the site is named.
-        let site = redact::site(self.base);
-        let answer = self.http.retry(self.base, self.policy, async || self.ask_once(&url).await).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(Trial::Unauthorized { skew }) => {
-                return Err(KeyRefused::new(self.key, self.source, skew).into());
-            }
-            Err(Trial::NotAnswered(failure)) => {
-                return Ok(Reply::Open(Unverified::NotAnswered { site, failure }));
-            }
-            Err(Trial::CannotSign(error)) => return Err(error.into()),
-        };
-        let listing = serde_json::from_slice(&answer.body).ok();
-        Ok(match (answer.status, listing, ApiError::read(&answer.body)) {
-            (StatusCode::OK, Some(listing), _) => Reply::Listed(listing),
-            (StatusCode::FORBIDDEN, _, Some(error)) => Reply::Forbidden(error),
-            // That of a proxy or a captive portal.
-            (status, ..) => Reply::Open(Unverified::NotAppleFormat { site, status: status.as_u16() }),
-        })
+    /// See [`Client::page`].
+    pub(super) async fn probe(&self, list: &str) -> Result<Result<(), NoList>, VerifyError> {
+        Ok(self.page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
     }
 
-    async fn ask_once(&self, url: &Url) -> Result<Answer, Trial> {
-        let token = token::sign(self.key, self.http.now(), TOKEN_LIFETIME).map_err(Trial::CannotSign)?;
+    /// Reads a list up to the first entry that `is_match`.
+    ///
+    /// # Errors
+    /// See [`Client::page`].
+    pub(super) async fn search<A: DeserializeOwned>(
+        &self,
+        list: &str,
+        query: &[(&str, &str)],
+        is_match: impl Fn(&Resource<A>) -> bool,
+    ) -> Result<Result<Search<A>, NoList>, VerifyError> {
+        let mut others = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let next = cursor.as_deref().map(|cursor| ("cursor", cursor));
+            let query: Vec<_> = query.iter().copied().chain([("limit", PAGE)]).chain(next).collect();
+            let page = match self.page::<A>(list, &query).await? {
+                Ok(page) => page,
+                Err(no_list) => return Ok(Err(no_list)),
+            };
+            cursor = page.cursor();
+            for resource in page.into_resources() {
+                if is_match(&resource) {
+                    return Ok(Ok(Search { found: Some(resource), others }));
+                }
+                others.push(resource);
+            }
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Ok(Search { found: None, others }))
+    }
+
+    /// Requests a page of a list.
+    ///
+    /// # Errors
+    /// [`KeyRefused`] if Apple answers 401 to every fresh token. It also answers 401 at random.
+    async fn page<A: DeserializeOwned>(
+        &self,
+        list: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Result<Page<A>, NoList>, VerifyError> {
+        let mut url = endpoint(self.base, &["v1", list]);
+        url.query_pairs_mut().extend_pairs(query);
+        // The query is not secret, so the error can name the site.
+        let site = redact::site(self.base);
+        let response = match self.http.retry(self.base, self.policy, async || self.attempt(&url).await).await
+        {
+            Ok(response) => response?,
+            Err(Failure::TokenRefused) => {
+                return Err(KeyRefused::new(self.key, self.source, self.clock_skew.get()).into());
+            }
+            Err(failure) => return Ok(Err(NoList::NotAnswered(Unverified::NotAnswered { site, failure }))),
+        };
+        if response.status == StatusCode::OK
+            && response.is_json()
+            && let Some(page) = Page::read(&response.body, list)
+        {
+            return Ok(Ok(page));
+        }
+        let status = response.status;
+        Ok(Err(match api_errors(&response).filter(|_| status.is_client_error()) {
+            Some(errors) => NoList::Errors(status, errors),
+            None => NoList::NotAnswered(Unverified::NotAppleFormat { site, status: status.as_u16() }),
+        }))
+    }
+
+    async fn attempt(&self, url: &Url) -> Result<Result<Response, CannotSign>, Failure> {
+        let token = match token::sign(self.key, self.http.now(), TOKEN_LIFETIME) {
+            Ok(token) => token,
+            Err(error) => return Ok(Err(error)),
+        };
         let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-        // A token is made of letters, digits, dots, dashes and underscores.
-        let bearer = secret_header(&bearer).ok_or(Trial::CannotSign(CannotSign::Key))?;
+        // A token consists of letters, digits, dots, dashes and underscores.
+        let Some(bearer) = secret_header(&bearer) else { return Ok(Err(CannotSign::Key)) };
         let request = Get {
             url: url.clone(),
             headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
@@ -176,23 +212,23 @@ impl<'a> Client<'a> {
             max_bytes: MAX_BYTES,
             timeout: REQUEST_TIMEOUT,
         };
-        let answer = self.http.ask(&request).await?;
-        let limit = answer.headers.get(RATE_LIMIT).and_then(|value| RateLimit::read(value.to_str().ok()?));
+        let response = self.http.send(&request).await?;
+        let limit = response.headers.get(RATE_LIMIT).and_then(|value| RateLimit::read(value.to_str().ok()?));
         self.rate_limit.set(limit.or(self.rate_limit.get()));
-        match answer.status {
-            StatusCode::UNAUTHORIZED if ApiError::read(&answer.body).is_some() => {
-                let skew = answer.date.map(|date| self.http.now() - date);
-                Err(Trial::Unauthorized { skew: skew.filter(|skew| skew.abs() > TOLERATED_SKEW) })
-            }
-            _ => Ok(answer.settled()?),
+        if response.status == StatusCode::UNAUTHORIZED && api_errors(&response).is_some() {
+            let skew = response.date.map(|date| self.http.now() - date);
+            self.clock_skew.set(skew.filter(|skew| skew.abs() > TOLERATED_SKEW));
+            return Err(Failure::TokenRefused);
         }
+        Ok(Ok(response.require_final()?))
     }
 
-    /// Warns where the upload may find none of the hour's requests left.
-    pub(super) fn warn_of_rate_limit(&self, run_log: &mut RunLog) {
-        if let Some(RateLimit { limit, remaining }) =
-            self.rate_limit.get().filter(|limit| limit.is_nearly_used_up())
-        {
+    /// Logs how many requests are left, and warns if an upload could run out of them.
+    pub(super) fn report_rate_limit(&self, run_log: &mut RunLog) {
+        let Some(rate_limit) = self.rate_limit.get() else { return };
+        let RateLimit { limit, remaining } = rate_limit;
+        log::debug(&text!("Requests left for this API key in this hour: {} of {}.", remaining, limit));
+        if rate_limit.is_nearly_used_up() {
             run_log.warn(text!(
                 "Of the {} requests that Apple allows this API key in an hour, only {} are left, and an upload needs some: let fewer builds use it at once, or give them keys of their own.",
                 limit,

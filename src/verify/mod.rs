@@ -1,9 +1,9 @@
-//! Asks Apple whether the credential is good, before the build spends its minutes on it.
+//! Verifies the credential with Apple, before the build spends minutes on it.
 //!
-//! A file for each question: is the key known, does its team have the app, may it do what the
-//! build needs, is the session logged in. Apple's own refusal fails the build. What leaves a
-//! question open is a reason for not being verified: an outage there must not stop what could
-//! have passed, unless the user is strict.
+//! One file for each question: does Apple accept the key, does its team have the app, can it do what the build
+//! needs, is the session logged in. If Apple rejects the credential, the build fails. Without an answer, the
+//! credential stays unverified, and the build goes on unless `verify` is strict: an outage at Apple must not
+//! stop a build that could succeed.
 
 mod access;
 mod api_key;
@@ -13,166 +13,195 @@ mod session;
 
 use std::time::Duration;
 
-use crate::apple::app_store_connect::ApiError;
+use reqwest::StatusCode;
+
+use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::apple::token::CannotSign;
 use crate::config::{Checks, Config};
 use crate::credential::{AppleId, Credential, ResolvedCredential};
-use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, RetryPolicy};
+use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, Response, RetryPolicy};
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{self, Failed, Text, sentences};
+use crate::redact::{self, Failed, Text, sentences, text};
 
 use client::Client;
 
-pub(crate) use access::AccessDenied;
-pub(crate) use app::NoSuchApp;
-pub(crate) use client::KeyRefused;
-pub(crate) use session::{NoSuchTeam, SessionRefused};
+use access::AccessDenied;
+use app::NoSuchApp;
+use client::KeyRefused;
+use session::{NoSuchTeam, SessionRefused};
 
-/// All of it together, tries and pauses included.
+/// For all requests together, with their pauses.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
-/// One request.
+/// For one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// A server that asks for a longer pause than this is not asked again.
+/// The longest pause that a server can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A page of 200 apps has about a hundred kilobytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// What two of Apple's 403s leave open, without its own words.
-const KNOWN_BUT_FORBIDDEN: &str = "Apple knows the key, but answered HTTP 403";
-const APPS_HIDDEN: &str = "the key may not list apps, so its team cannot be asked for the one in `bundle_id`";
-
-/// What came of the questions, short of a refusal.
+/// The result of the checks, unless Apple rejected the credential.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verification {
-    /// `false`: there was nothing to ask about, or the user wants it so.
+    /// `false` without a credential, and with `verify: no`.
     is_asked: bool,
     unverified: Vec<Unverified>,
     app_id: Option<String>,
+    rate_limit: Option<RateLimit>,
 }
 
 sentences! {
-    /// Why a credential is not verified. `Display` completes a sentence, without its full stop.
+    /// Why a credential is not verified. `Display` completes a sentence, without the full stop.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum Unverified {
         #[error("{site} {failure}")]
         NotAnswered { site: Text, failure: Failure },
-        #[error("{site} answered HTTP {status} with something that is not Apple's")]
+        #[error("{site} answered HTTP {status} with a response that is not in Apple's format (a proxy or captive portal?)")]
         NotAppleFormat { site: Text, status: u16 },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,
-        #[error("{KNOWN_BUT_FORBIDDEN}, {code}: {detail}")]
-        Forbidden { code: Text, detail: Text },
-        #[error("{APPS_HIDDEN} ({code}: {detail})")]
-        AppsHidden { code: Text, detail: Text },
+        #[error("Apple answered HTTP {status}, {code}: {words}")]
+        AppleError { status: u16, code: Text, words: Text },
+        #[error("the key can't list apps, so `bundle_id` can't be checked ({code}: {words})")]
+        AppsHidden { code: Text, words: Text },
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
         NeedsApiKey { inputs: Text },
         #[error("an Apple ID can only be checked with a session")]
         WithoutSession,
         #[error("the session holds no cookie for {site}, so Apple cannot be asked about it")]
         MissingCookie { site: Text },
-        #[error("{what}")]
-        SessionRefused { what: Text, remedy: &'static str },
+        #[error("{}", .0.what)]
+        SessionRefused(SessionRefused),
+        #[error("the session belongs to another account ({of_session}) than the Apple ID ({of_credential}), and fastlane uses both: use a session and an Apple ID of one account")]
+        OtherAccount { of_session: Text, of_credential: Text },
+        #[error("Apple accepts the session, but does not say which account it belongs to")]
+        UnknownAccount,
     }
 }
 
 impl Unverified {
-    /// What one of Apple's 403s leaves open.
-    fn forbidden(error: &ApiError) -> Self {
-        if error.is_agreement_missing() {
+    /// For an answer of Apple's with errors.
+    fn new(status: StatusCode, errors: &ErrorResponse) -> Self {
+        if errors.is_agreement_missing() {
             return Self::AgreementMissing;
         }
-        Self::Forbidden { code: shown(&error.code), detail: shown(error.words()) }
+        let (code, words) = shown(errors);
+        Self::AppleError { status: status.as_u16(), code, words }
     }
 
-    /// Whether the next question would be answered in the same way, or not at all.
+    /// Whether further requests would get the same answer, or none.
     fn ends_questions(&self) -> bool {
         matches!(self, Self::NotAnswered { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
     }
 
-    /// What to do where it is an error; `None` where it says so itself.
+    /// What to do if it is an error; `None` if the reason says it.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::NotAnswered { failure, .. } if matches!(failure.kind(), FailureKind::Proxy(_)) => {
-                Some("Correct that variable, or clear it")
-            }
-            Self::NotAnswered { failure, .. } if failure.kind() == FailureKind::Trust => {
-                Some("Install that issuer's certificate on the machine, or set `verify` to yes")
-            }
-            Self::NotAnswered { failure: Failure::Untrusted(_) | Failure::NotTls, .. } => {
-                Some("Check the machine's clock and proxy settings, or set `verify` to yes")
-            }
-            Self::NotAnswered { .. } | Self::NotAppleFormat { .. } => Some(
-                "Apple refused nothing, so this may be an outage: run the build again, or set `verify` to yes",
+            Self::NotAnswered { failure, .. } => Some(match (failure.kind(), failure) {
+                (FailureKind::Variable, _) => "Correct that variable, or clear it",
+                (FailureKind::Trust, _) => {
+                    "Install that issuer's certificate on the machine, or set `verify` to yes"
+                }
+                (_, Failure::Untrusted(_) | Failure::NotTls) => {
+                    "Check the machine's clock and proxy settings, or set `verify` to yes"
+                }
+                _ => {
+                    "Apple did not reject the credential, so this may be an outage: run the build again, or set `verify` to yes"
+                }
+            }),
+            Self::NotAppleFormat { .. } => Some(
+                "Apple did not reject the credential: check the machine's network and proxy settings, or set `verify` to yes",
             ),
-            Self::AgreementMissing => None,
+            Self::AgreementMissing | Self::OtherAccount { .. } => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
-            Self::Forbidden { .. } => Some("Use a key with a higher role, or set `verify` to yes"),
-            Self::AppsHidden { .. } => Some("Use a key that may, or clear `bundle_id`"),
+            Self::AppleError { .. } => Some("Do what Apple asks for, or set `verify` to yes"),
+            Self::AppsHidden { .. } => Some("Use a key that can, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
-            Self::MissingCookie { .. } => Some("Renew the session, or set `verify` to yes"),
-            Self::SessionRefused { remedy, .. } => Some(remedy),
+            Self::MissingCookie { .. } | Self::UnknownAccount => {
+                Some("Renew the session, or set `verify` to yes")
+            }
+            Self::SessionRefused(refusal) => Some(refusal.remedy),
         }
     }
 
-    /// The reason with its remedy, in red.
-    fn in_red(&self, reason: &Text) -> Text {
+    /// The reason and its remedy as a red line, after these words.
+    fn red_line(&self, before: &'static str) -> Text {
         match (self, self.remedy()) {
-            (Self::SessionRefused { .. }, Some(remedy)) => text!("{}: {}.", reason, remedy),
-            (_, Some(remedy)) => text!("{}. {}.", reason, remedy),
-            (_, None) => text!("{}.", reason),
+            (Self::AppleError { status, code, words }, Some(remedy)) => {
+                with_words(&text!("{}: Apple answered HTTP {}, {}", before, *status, code), words, remedy)
+            }
+            (Self::AppsHidden { words, .. }, Some(remedy)) => {
+                let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's answer";
+                with_words(&text!("{}: {}", before, what), words, remedy)
+            }
+            (Self::SessionRefused(refusal), _) => text!("{}: {}", before, refusal),
+            (_, Some(remedy)) => text!("{}: {}. {}.", before, self, remedy),
+            (_, None) => text!("{}: {}.", before, self),
         }
     }
-
-    /// The reason without Apple's own words, which are long, and those words.
-    fn without_words(&self) -> Option<(Text, Text)> {
-        let (reason, code, detail) = match self {
-            Self::Forbidden { code, detail } => (KNOWN_BUT_FORBIDDEN, code, detail),
-            Self::AppsHidden { code, detail } => (APPS_HIDDEN, code, detail),
-            _ => return None,
-        };
-        Some((text!("{}", reason), text!("Apple's answer: {}: {}.", code, detail)))
-    }
 }
 
-/// Words of Apple's, as log and summary may show them.
-fn shown(words: &str) -> Text {
-    redact::service_text(words, 300)
+/// Code and words of Apple's main error, as the log and the summary show them.
+fn shown(errors: &ErrorResponse) -> (Text, Text) {
+    let (code, words) = errors.main();
+    (redact::service_text(code, 100), redact::service_text(words, 300))
 }
 
-/// The same for a red line, which is short.
-fn shown_in_error(words: &str) -> Text {
-    redact::service_text(words, 80)
+/// A red line with Apple's words. If it is too long, it lacks our advice; if it still is, the words are cut.
+fn with_words(before: &Text, words: &Text, advice: &'static str) -> Text {
+    let whole = text!("{}: {}. {}.", before, words, advice);
+    let words = words.plain();
+    let words: Vec<_> = words.split(' ').collect();
+    let cut = |count: usize| {
+        let start = words.get(..count).unwrap_or_default().join(" ");
+        let end = if count < words.len() { "…." } else { "." };
+        text!("{}: {}{}", before, redact::service_text(&start, usize::MAX), end)
+    };
+    Some(whole)
+        .filter(Text::is_short)
+        .or_else(|| (1..=words.len()).rev().map(cut).find(Text::is_short))
+        .unwrap_or_else(|| cut(0))
+}
+
+/// Apple's errors, if the response has some.
+fn api_errors(response: &Response) -> Option<ErrorResponse> {
+    ErrorResponse::read(response.status.as_u16(), &response.body).filter(|_| response.is_json())
 }
 
 impl Verification {
-    /// Before the first question.
+    /// Before the first request.
     fn begun() -> Self {
         Self { is_asked: true, ..Self::default() }
     }
 
-    /// Whether Apple was asked at all.
+    /// Whether the Step tried to verify the credential.
     #[must_use]
     pub(crate) fn is_asked(&self) -> bool {
         self.is_asked
     }
 
-    /// Whether Apple accepted the credential, and nothing that was asked is open.
+    /// Whether Apple accepted the credential and answered every question.
     #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
         self.is_asked && self.unverified.is_empty()
     }
 
-    /// Every reason for not being verified.
+    /// Why the credential is not verified.
     #[must_use]
     pub(crate) fn reasons(&self) -> &[Unverified] {
         &self.unverified
     }
 
-    /// The number of the app that was asked for.
+    /// The Apple ID of the app in `bundle_id`.
     #[must_use]
     pub(crate) fn app_id(&self) -> Option<&str> {
         self.app_id.as_deref()
+    }
+
+    /// How many requests Apple still allows the API key in this hour, if the responses say so.
+    #[must_use]
+    #[allow(dead_code, reason = "for `action: check`, which reports it")]
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
     }
 
     /// For `verify: strict`.
@@ -181,16 +210,8 @@ impl Verification {
     /// With every reason for not being verified.
     pub(crate) fn require_verified(&self) -> Result<(), Failed> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
-        let mut above: Vec<_> =
-            others.iter().map(|reason| text!("Not verified: {}", reason.in_red(&Text::of(reason)))).collect();
-        let why = match first.without_words() {
-            Some((why, words)) => {
-                above.push(words);
-                why
-            }
-            None => Text::of(first),
-        };
-        let last = text!("`verify` is strict, and the credential is not verified: {}", first.in_red(&why));
+        let above = others.iter().map(|reason| reason.red_line("Not verified")).collect();
+        let last = first.red_line("`verify` is strict, and the credential is not verified");
         let failed = Failed::with_details(above, last);
         Err(match others.len() {
             0 => failed,
@@ -201,7 +222,7 @@ impl Verification {
 }
 
 sentences! {
-    /// Apple's refusal, or what keeps a question from being put.
+    /// Why the build fails.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum VerifyError {
         #[error(transparent)]
@@ -219,10 +240,10 @@ sentences! {
     }
 }
 
-/// Asks Apple. Where no tool needs the session, one that Apple refuses is no reason to fail.
+/// Verifies the credential with Apple.
 ///
 /// # Errors
-/// [`VerifyError`] when Apple refuses the credential, or says that it lacks what it must have.
+/// [`VerifyError`] if Apple rejects the credential, or if it lacks what the inputs require.
 pub(crate) async fn verify(
     found: &ResolvedCredential,
     checks: &Checks,
@@ -241,26 +262,27 @@ pub(crate) async fn verify(
             access::check_kind(key, &checks.required_access)?;
             let client = Client::new(key, found.source, &checks.services, http, policy);
             match &checks.bundle_id {
-                Some(bundle_id) => app::ask(&client, bundle_id, &mut verification, run_log).await?,
-                None => api_key::ask(&client, &mut verification, run_log).await?,
+                Some(bundle_id) => app::check(&client, bundle_id, &mut verification, run_log).await?,
+                None => api_key::check(&client, &mut verification, run_log).await?,
             }
             for access in &checks.required_access {
                 if !verification.unverified.iter().any(Unverified::ends_questions) {
-                    access::ask(&client, *access, &mut verification, run_log).await?;
+                    access::check(&client, *access, &mut verification, run_log).await?;
                 }
             }
-            client.warn_of_rate_limit(run_log);
+            client.report_rate_limit(run_log);
+            verification.rate_limit = client.rate_limit();
         }
         Credential::AppleId(apple_id) => {
-            let asked = ask_about_session(found, apple_id, checks, inputs, http, policy, run_log).await;
-            verification.unverified.extend(asked?);
+            let session = check_session(found, apple_id, checks, inputs, http, policy, run_log).await;
+            verification.unverified.extend(session?);
             verification.unverified.extend(needs_api_key(checks));
         }
     }
     Ok(verification)
 }
 
-async fn ask_about_session(
+async fn check_session(
     found: &ResolvedCredential,
     apple_id: &AppleId,
     checks: &Checks,
@@ -272,16 +294,16 @@ async fn ask_about_session(
     let Some(session) = &apple_id.session else { return Ok(Some(Unverified::WithoutSession)) };
     let question =
         session::Question { session, email: &apple_id.email, source: found.source, team: inputs.itc_team_id };
-    match session::ask(question, &checks.services, http, policy, run_log).await {
-        // An app-specific password still uploads.
+    match session::check(question, &checks.services, http, policy, run_log).await {
+        // No tool needs the session, and an app-specific password still uploads.
         Err(VerifyError::Session(refusal)) if !inputs.needs_session() => {
-            Ok(Some(Unverified::SessionRefused { what: refusal.what(), remedy: refusal.remedy() }))
+            Ok(Some(Unverified::SessionRefused(refusal)))
         }
         answer => answer,
     }
 }
 
-/// What only an API key can be asked about.
+/// The checks that only an API key allows.
 fn needs_api_key(checks: &Checks) -> Option<Unverified> {
     let asked =
         [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];

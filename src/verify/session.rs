@@ -1,4 +1,4 @@
-//! Is the session of the Apple ID still logged in, to the right account and team?
+//! Is the Apple ID's session still logged in, to the right account and team?
 
 use cookie_store::{CookieStore, RawCookie};
 use reqwest::header::{COOKIE, HeaderValue};
@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError};
-use crate::apple::app_store_connect::ApiError;
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
+use crate::apple::app_store_connect::ErrorResponse;
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION, SessionStatus};
 use crate::apple::session::Session;
@@ -17,27 +17,25 @@ use crate::bitrise::connection::RE_AUTHENTICATE;
 use crate::config::Services;
 use crate::credential::Source;
 use crate::formats::fastlane_session::NEW_SESSION;
-use crate::http::{Answer, Failure, Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint, secret_header};
+use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Show, Text, sentences, text};
 
 /// How many teams a sentence names.
 const NAMED: usize = 5;
 
-sentences! {
-    /// Apple does not take the session for logged in.
-    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub(crate) enum SessionRefused {
-        #[error("{}: {RE_AUTHENTICATE}.", self.what())]
-        Connected(&'static str),
-        #[error("{}: {NEW_SESSION}.", self.what())]
-        Pasted(&'static str),
-    }
+/// The session is no longer logged in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {remedy}.")]
+pub(crate) struct SessionRefused {
+    pub(super) what: Text,
+    pub(super) remedy: &'static str,
 }
 
+impl Show for SessionRefused {}
+
 sentences! {
-    /// The session is good, but not for the team in `itc_team_id`.
+    /// The session is valid, but not for the team in `itc_team_id`.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchTeam {
         #[error("The session's account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set it to one of these numbers.")]
@@ -45,29 +43,7 @@ sentences! {
     }
 }
 
-impl SessionRefused {
-    /// What to do, without what is wrong.
-    pub(crate) fn remedy(&self) -> &'static str {
-        match self {
-            Self::Connected(_) => RE_AUTHENTICATE,
-            Self::Pasted(_) => NEW_SESSION,
-        }
-    }
-
-    /// What is wrong, without what to do.
-    pub(crate) fn what(&self) -> Text {
-        match self {
-            Self::Connected(why) => {
-                text!("Apple no longer accepts the session of the connected Apple ID ({})", *why)
-            }
-            Self::Pasted(why) => {
-                text!("Apple no longer accepts the session in `fastlane_session` ({})", *why)
-            }
-        }
-    }
-}
-
-/// The session, and what is believed of it.
+/// The session, and what it should be for.
 pub(super) struct Question<'a> {
     pub(super) session: &'a Session,
     pub(super) email: &'a SecretString,
@@ -76,12 +52,11 @@ pub(super) struct Question<'a> {
     pub(super) team: Option<ProviderId>,
 }
 
-/// Makes the check that fastlane makes, with the cookies that belong to its host. `None`: verified.
+/// Makes the request that fastlane makes, with the cookies for its host. `None` if the session is verified.
 ///
 /// # Errors
-/// [`SessionRefused`] when Apple says that nobody is logged in, [`NoSuchTeam`] when the account is
-/// in other teams.
-pub(super) async fn ask(
+/// [`SessionRefused`] if Apple says that it is not logged in, [`NoSuchTeam`] if the account is in other teams.
+pub(super) async fn check(
     question: Question<'_>,
     services: &Services,
     http: &Http,
@@ -94,13 +69,13 @@ pub(super) async fn ask(
     let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
         return Ok(Some(Unverified::MissingCookie { site }));
     };
-    match http.retry(&url, policy, async || ask_once(&url, &cookies, http).await).await {
-        Ok(answer) => evaluate(&answer, &question, site, run_log),
+    match http.retry(&url, policy, async || attempt(&url, &cookies, http).await).await {
+        Ok(response) => evaluate(&response, &question, site, run_log),
         Err(failure) => Ok(Some(Unverified::NotAnswered { site, failure })),
     }
 }
 
-async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answer, Failure> {
+async fn attempt(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Response, Failure> {
     let request = Get {
         url: url.clone(),
         headers: HeaderMap::from_iter([(COOKIE, cookies.clone())]),
@@ -108,54 +83,57 @@ async fn ask_once(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Answe
         max_bytes: MAX_BYTES,
         timeout: REQUEST_TIMEOUT,
     };
-    http.ask(&request).await?.settled()
+    http.send(&request).await?.require_final()
 }
 
 fn evaluate(
-    answer: &Answer,
+    response: &Response,
     question: &Question<'_>,
     site: Text,
     run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
-    let refused = |what| match question.source {
-        Source::Connection => SessionRefused::Connected(what),
-        Source::Config => SessionRefused::Pasted(what),
+    let refused = |why: &'static str| {
+        let (session, remedy) = match question.source {
+            Source::Connection => ("of the connected Apple ID", RE_AUTHENTICATE),
+            Source::Config => ("in `fastlane_session`", NEW_SESSION),
+        };
+        SessionRefused { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
     };
-    match answer.status {
-        StatusCode::UNAUTHORIZED if is_apples_refusal(&answer.body) => return Err(refused("HTTP 401").into()),
-        StatusCode::FORBIDDEN if is_apples_refusal(&answer.body) => return Err(refused("HTTP 403").into()),
-        _ => {}
-    }
-    let status = serde_json::from_slice::<SessionStatus>(&answer.body).ok();
-    let (StatusCode::OK, Some(status)) = (answer.status, status) else {
-        return Ok(Some(Unverified::NotAppleFormat { site, status: answer.status.as_u16() }));
+    let errors = api_errors(response);
+    let status = match response.status {
+        StatusCode::UNAUTHORIZED if errors.is_some() || is_unauthenticated(&response.body) => {
+            return Err(refused("HTTP 401").into());
+        }
+        StatusCode::FORBIDDEN if errors.as_ref().is_some_and(ErrorResponse::is_agreement_missing) => {
+            return Ok(Some(Unverified::AgreementMissing));
+        }
+        StatusCode::FORBIDDEN if errors.is_some() => return Err(refused("HTTP 403").into()),
+        StatusCode::OK if response.is_json() => SessionStatus::read(&response.body),
+        _ => None,
     };
-    let Some(selected) = status.provider else {
+    let Some(status) = status else {
+        return Ok(Some(Unverified::NotAppleFormat { site, status: response.status.as_u16() }));
+    };
+    let Some(selected) = status.provider() else {
         return Err(refused("it is logged in to no team").into());
     };
-    if let Some(address) = status.user.and_then(|user| user.email_address) {
-        compare_accounts(&address, question.email.expose_secret(), run_log);
-    }
-    let teams =
-        status.available_providers.filter(|all| !all.is_empty()).unwrap_or_else(|| vec![selected.clone()]);
-    choose_team(&selected, &teams, question.team, run_log)?;
-    Ok(None)
+    choose_team(selected, &status.providers(), question.team, run_log)?;
+    Ok(compare_accounts(status.email_address(), question.email.expose_secret()))
 }
 
-/// Apple takes addresses in any case.
-fn compare_accounts(of_session: &str, of_credential: &str, run_log: &mut RunLog) {
-    if of_session.trim().to_lowercase() != of_credential.trim().to_lowercase() {
-        run_log.warn(text!(
-            "The session belongs to another account ({}) than the Apple ID ({}), and fastlane uses both: give a session and an Apple ID of one account.",
-            redact::email(of_session),
-            redact::email(of_credential)
-        ));
-    }
+/// Apple ignores the case of addresses.
+fn compare_accounts(of_session: Option<&str>, of_credential: &str) -> Option<Unverified> {
+    let Some(of_session) = of_session else { return Some(Unverified::UnknownAccount) };
+    let is_same = of_session.trim().to_lowercase() == of_credential.trim().to_lowercase();
+    (!is_same).then(|| Unverified::OtherAccount {
+        of_session: redact::email(of_session),
+        of_credential: redact::email(of_credential),
+    })
 }
 
 fn choose_team(
     selected: &Provider,
-    teams: &[Provider],
+    teams: &[&Provider],
     wanted: Option<ProviderId>,
     run_log: &mut RunLog,
 ) -> Result<(), NoSuchTeam> {
@@ -177,37 +155,33 @@ fn choose_team(
 }
 
 /// `Example Ltd (7), Other Inc (8)`
-fn list(teams: &[Provider]) -> Text {
-    let named: Vec<_> = teams.iter().take(NAMED).map(named).collect();
+fn list(teams: &[&Provider]) -> Text {
+    let named: Vec<_> = teams.iter().take(NAMED).map(|team| named(team)).collect();
     match teams.len().saturating_sub(NAMED) {
         0 => Text::join(&named, ", "),
         more => text!("{} and {} more", Text::join(&named, ", "), more),
     }
 }
 
-/// Whether the body of a refusal is Apple's own, and not that of a proxy on the way: an error as
-/// the App Store Connect API has it, or `Unauthenticated` with the number of the request, in plain
-/// text (as in the log of <https://github.com/fastlane/fastlane/issues/16126>).
-fn is_apples_refusal(body: &[u8]) -> bool {
+/// Whether a body is the plain text that Apple sends: `Unauthenticated` and the request's ID, as in
+/// <https://github.com/fastlane/fastlane/issues/16126>.
+fn is_unauthenticated(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
-    ApiError::read(body).is_some()
-        || text
-            .strip_prefix("Unauthenticated")
-            .is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
+    text.strip_prefix("Unauthenticated").is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
 }
 
-/// A team as people know it, and its ID.
+/// A team's name and ID.
 fn named(provider: &Provider) -> Text {
     text!("{} ({})", redact::service_text(&provider.name, 40), provider.provider_id)
 }
 
-/// The value of the header `Cookie` for a request to `url`, or `None` when no cookie belongs
-/// there: by domain, path, `secure` and expiry, as a browser decides it (RFC 6265).
+/// The header `Cookie` for a request to `url`: the cookies that a browser would send there, by domain, path,
+/// `secure` and expiry (RFC 6265). `None` if there are none.
 fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Zeroizing<String>> {
     let mut store = CookieStore::default();
     let alive = |cookie: &&Cookie| cookie.lifetime.ends_at().is_none_or(|end| end > now);
     for cookie in session.cookies.iter().filter(alive) {
-        // A cookie is taken from the site that sets it, which is the one it names.
+        // The store accepts a cookie only from the site that it is for.
         let Ok(origin) = Url::parse(&format!("https://{}/", cookie.domain)) else { continue };
         let mut raw = RawCookie::build((cookie.name.as_str(), cookie.value.expose_secret()))
             .path(cookie.path.as_str())
@@ -216,7 +190,7 @@ fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Ze
         if cookie.for_domain {
             raw = raw.domain(cookie.domain.as_str());
         }
-        // What the store does not take belongs to no host.
+        // A cookie that the store rejects is for no host.
         drop(store.insert_raw(&raw.build(), &origin));
     }
     let pairs: Vec<_> = store.get_request_values(url).collect();
@@ -256,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_the_cookies_that_belong_to_the_host_are_sent() -> Result {
+    fn only_the_cookies_for_the_host_are_sent() -> Result {
         let cookies = concat!(
             "{name: parent, value: 1, domain: apple.com}, ",
             "{name: dotted, value: 2, domain: .apple.com}, ",
