@@ -115,15 +115,32 @@ fn the_first_pause_is_half_a_second_and_some_jitter() {
 }
 
 #[test]
-fn a_proxy_that_refuses_to_connect_does_not_get_the_token() {
-    // Bitrise is on the other side of the proxy; it is the stand-in, and refuses to connect.
-    let host = format!("{}.invalid", unique_name().replace(' ', "-"));
-    let step = Step::new().set("build_url", format!("https://{host}/build/1"));
-    step.set("HTTPS_PROXY", SERVER.origin()).fails();
-    let asked: Vec<_> =
-        SERVER.requests().into_iter().filter(|request| request.target.contains(&host)).collect();
-    assert!(!asked.is_empty() && asked.iter().all(|request| request.method == "CONNECT"), "{asked:?}");
-    assert!(asked.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{asked:?}");
+fn requests_go_through_the_proxy_that_the_environment_names() {
+    let proxy = SERVER.origin();
+    let environments: [&[(&str, &str)]; 4] = [
+        &[
+            ("HTTPS_PROXY", proxy),
+            ("HTTP_PROXY", "http://wrong:99999"),
+            ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ],
+        &[("HTTPS_PROXY", ""), ("https_proxy", proxy)],
+        &[("ALL_PROXY", proxy), ("HTTPS_PROXY", "")],
+        // The HTTP library's rule for CGI scripts.
+        &[("HTTPS_PROXY", proxy), ("REQUEST_METHOD", "GET")],
+    ];
+    for environment in environments {
+        // Bitrise is behind the proxy, which is the stand-in, and refuses to connect.
+        let host = format!("{}.invalid", unique_name().replace(' ', "-"));
+        let step = Step::new().set("build_url", format!("https://{host}/build/1"));
+        step.set_all(environment.iter().copied()).fails();
+        let seen: Vec<_> =
+            SERVER.requests().into_iter().filter(|request| request.target.contains(&host)).collect();
+        assert!(
+            !seen.is_empty() && seen.iter().all(|request| request.method == "CONNECT"),
+            "{environment:?}"
+        );
+        assert!(seen.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{seen:?}");
+    }
 }
 
 #[test]

@@ -162,14 +162,31 @@ fn too_few_threads_and_processes_are_said_to_be_too_few() {
 }
 
 #[test]
-fn a_proxy_variable_that_names_no_proxy_is_an_error_that_names_the_variable_and_not_its_value() {
-    let variables = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    let said = variables.map(|variable| {
-        let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
-        let step = step.set(variable, "http://user:canary-password@proxy:99999").secret("canary-password");
-        (variable, step.fails())
-    });
+fn a_proxy_variable_without_a_proxys_address_is_an_error_that_hides_its_value() {
+    let elsewhere =
+        || Step::new().set("build_url", "https://bitrise.invalid/build/x").secret("canary-password");
+    let wrong = "http://user:canary-password@proxy:99999";
+    let mut said: Vec<_> = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .map(|variable| (variable, elsewhere().set(variable, wrong).fails()))
+        .into();
+    let exempt = elsewhere().set("HTTPS_PROXY", wrong).set("NO_PROXY", "example.com,.invalid");
+    said.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails()));
     assert_sentences("faults/wrong_proxy", said);
-    // Of this machine, nothing goes through a proxy.
-    Step::new().connected(&api_key()).set("HTTP_PROXY", "http://").passes();
+    // Requests to this machine use no proxy, and all requests over http stay here.
+    Step::new().connected(&api_key()).set("HTTPS_PROXY", wrong).set("HTTP_PROXY", wrong).passes();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_trust_store_of_20_gb_is_refused_unread() {
+    let with_store = |variable: &str| {
+        let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
+        let path = step.path("work/store/ca.pem");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::File::create(&path).unwrap().set_len(20 << 30).unwrap();
+        let value = if variable == "SSL_CERT_FILE" { path.as_path() } else { path.parent().unwrap() };
+        let step = step.set(variable, value);
+        (variable.to_owned(), fails_at_once(step))
+    };
+    assert_sentences("faults/large_trust_store", ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(with_store));
 }

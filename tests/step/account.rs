@@ -1,5 +1,4 @@
-//! The right account: the credential that is used is the one that was meant, and its team has the
-//! app that the build is for.
+//! Whether the credential is the one that the user means, and its team has the app of the build.
 
 use stand_in::{Account, App, Provider, Service, Session, Team};
 use test_support::snapshots::{assert_run, assert_sentences};
@@ -18,42 +17,42 @@ fn with_apps<'a>(apps: impl IntoIterator<Item = &'a str>) -> Step {
     with_team(Team::with_apps(apps)).set("bundle_id", BUNDLE_ID)
 }
 
-/// The questions to Apple, decoded, without the scenario.
-fn asked(outcome: &Outcome) -> Vec<String> {
+/// The requests to Apple, decoded, without the scenario.
+fn requests(outcome: &Outcome) -> Vec<String> {
     let of_apple = |request: &&stand_in::Request| {
         matches!(request.service, Service::AppStoreConnect | Service::AppleSession)
     };
-    let question = |request: &stand_in::Request| {
+    let decoded = |request: &stand_in::Request| {
         assert!(request.verdict.is_ok(), "{request:?}");
         let target = percent_encoding::percent_decode_str(&request.target).decode_utf8().unwrap();
         target.split_once("/v1/").unwrap().1.to_owned()
     };
-    outcome.requests.iter().filter(of_apple).map(question).collect()
+    outcome.requests.iter().filter(of_apple).map(decoded).collect()
 }
 
-// --- Inputs that lose
+// --- Inputs that are not used
 
 #[test]
-fn a_complete_credential_in_the_inputs_that_loses_is_named_in_log_and_summary() {
+fn a_credential_in_the_inputs_that_is_not_used_is_a_warning() {
     let rows = [
         ("two API keys", Step::new().connected(&api_key()).with_key_inputs()),
         ("a connected Apple ID, an API key", Step::new().connected(&apple_id()).with_key_inputs()),
         ("a connected API key, an Apple ID", Step::new().connected(&api_key()).with_apple_id_inputs()),
     ];
-    let said = rows.map(|(what, step)| {
+    let messages = rows.map(|(what, step)| {
         let outcome = step.unset("build_annotation").passes();
         assert_eq!(outcome.chosen().1, "connection");
         let warnings = outcome.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        let summary = outcome.summary().expect("a warning is a problem");
+        let summary = outcome.summary().expect("a warning makes a summary");
         assert!(summary.contains("connected on Bitrise is used"), "{summary}");
         (what, warnings.join("\n"))
     });
-    assert_sentences("account/inputs_that_lose", said);
+    assert_sentences("account/inputs_that_lose", messages);
 }
 
 #[test]
-fn nothing_is_said_of_inputs_that_do_not_lose() {
+fn used_inputs_and_identifiers_alone_are_no_warning() {
     let used = Step::new().with_key_inputs();
     let only_identifiers = Step::new().connected(&api_key()).set("api_issuer", test_support::INPUT_ISSUER);
     for step in [used, only_identifiers] {
@@ -64,57 +63,57 @@ fn nothing_is_said_of_inputs_that_do_not_lose() {
 // --- The app
 
 #[test]
-fn the_app_of_the_bundle_id_is_named_and_its_number_exported_at_the_cost_of_no_further_request() {
+fn bundle_id_takes_no_extra_request_and_exports_the_apps_number() {
     let outcome = with_apps(["com.example.other", BUNDLE_ID, "com.example.app.watch"]).passes();
     assert_eq!(outcome.expect("APPLE_APP_ID"), "1600000002");
     assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
     assert_eq!(
-        asked(&outcome),
+        requests(&outcome),
         ["apps?filter[bundleId]=com.example.app&fields[apps]=bundleId,name&limit=200"]
     );
     assert_run("app_found", &outcome);
 }
 
 #[test]
-fn the_app_is_found_on_a_later_page_of_what_the_filter_lets_through() {
+fn the_app_is_found_on_a_later_page_of_the_filtered_list() {
     let more: Vec<_> = (0..200).map(|number| format!("{BUNDLE_ID}.more{number}")).collect();
     let outcome = with_apps(more.iter().map(String::as_str).chain([BUNDLE_ID])).passes();
     assert_eq!(outcome.expect("APPLE_APP_ID"), "1600000201");
-    assert_eq!(asked(&outcome).len(), 2);
+    assert_eq!(requests(&outcome).len(), 2);
 }
 
 #[test]
-fn without_a_bundle_id_a_run_costs_one_request_for_one_app_as_ever() {
+fn without_bundle_id_a_run_makes_one_request_for_one_app() {
     let outcome = with_team(Team::with_apps([BUNDLE_ID])).passes();
-    assert_eq!(asked(&outcome), ["apps?limit=1"]);
+    assert_eq!(requests(&outcome), ["apps?limit=1"]);
     assert_eq!(outcome.output("APPLE_APP_ID"), None);
 }
 
 #[test]
-fn an_app_that_the_team_lacks_is_an_error_that_names_the_nearest_and_the_likely_mistake() {
+fn a_missing_app_is_an_error_that_names_the_nearest_apps_and_the_likely_mistake() {
     let many: Vec<_> = (0..250).map(|number| format!("org.other.app{number}")).collect();
     let rows: [(&str, Vec<&str>); 6] = [
         ("another team's key", many.iter().map(String::as_str).collect()),
         ("no record yet", vec!["com.example.shop", "com.example.bank", "com.example.app.watch"]),
-        ("a slip", vec!["com.example.ap", "com.example.bank", "org.other.app"]),
+        ("a typo", vec!["com.example.ap", "com.example.bank", "org.other.app"]),
         ("in another case", vec!["com.Example.App"]),
         ("one app", vec!["org.other.app"]),
         ("no app", vec![]),
     ];
-    let said = rows.map(|(what, apps)| {
+    let messages = rows.map(|(what, apps)| {
         let outcome = with_apps(apps).run();
         outcome.check_failure();
-        // The second listing is for the error alone, in pages of 200.
-        let listed = asked(&outcome);
+        // The second list is for the error, in pages of 200.
+        let listed = requests(&outcome);
         assert_eq!(listed[1], "apps?fields[apps]=bundleId,name&limit=200");
         assert_eq!(listed.len(), if what == "another team's key" { 3 } else { 2 });
         (what, outcome.error())
     });
-    assert_sentences("account/no_such_app", said);
+    assert_sentences("account/no_such_app", messages);
 }
 
 #[test]
-fn names_from_outside_are_cut_and_hidden_like_any_other() {
+fn names_from_apple_are_cut_and_cleaned() {
     let app = |bundle_id: &str| App {
         id: "7".to_owned(),
         bundle_id: bundle_id.to_owned(),
@@ -129,7 +128,7 @@ fn names_from_outside_are_cut_and_hidden_like_any_other() {
 }
 
 #[test]
-fn an_enterprise_key_is_asked_for_the_identifier_among_the_bundle_ids() {
+fn an_enterprise_key_looks_for_the_bundle_id_itself() {
     let run = |bundle_id: &str, ids: &[&str]| {
         let connected = all([api_key(), serde_json::json!({"is_enterprise_account": true})]);
         let team = Team { apps: Vec::new(), ..Team::with_apps(ids.iter().copied()) };
@@ -140,21 +139,21 @@ fn an_enterprise_key_is_asked_for_the_identifier_among_the_bundle_ids() {
     assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
     assert_eq!(outcome.output("APPLE_APP_ID"), None, "there is no app record");
     assert_eq!(
-        asked(&outcome),
+        requests(&outcome),
         ["bundleIds?filter[identifier]=com.example.app&fields[bundleIds]=identifier,name&limit=200"]
     );
     let line = outcome.stdout.lines().find(|line| line.starts_with("- Bundle ID: ")).unwrap().to_owned();
-    let said = [
+    let messages = [
         ("found", line),
         ("another team's key", run(BUNDLE_ID, &["org.other.app"]).fails()),
         ("not registered", run(BUNDLE_ID, &["com.example.shop"]).fails()),
         ("nothing registered", run(BUNDLE_ID, &[]).fails()),
     ];
-    assert_sentences("account/enterprise", said);
+    assert_sentences("account/enterprise", messages);
 }
 
 #[test]
-fn an_individual_key_sees_only_its_owners_apps_and_the_error_says_so() {
+fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
     let run = |owner_apps: &[&str]| {
         let owner_apps = Some(owner_apps.iter().map(|&app| app.to_owned()).collect());
         let team = Team { owner_apps, ..Team::with_apps([BUNDLE_ID, "com.example.shop"]) };
@@ -167,19 +166,19 @@ fn an_individual_key_sees_only_its_owners_apps_and_the_error_says_so() {
         step.secret(pem()).verified_by_team(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]), team)
     };
     assert_eq!(run(&[BUNDLE_ID]).passes().expect("APPLE_APP_ID"), "1600000001");
-    let said = [("another app", run(&["com.example.shop"]).fails()), ("no app", run(&[]).fails())];
-    assert_sentences("account/individual_key", said);
+    let messages = [("another app", run(&["com.example.shop"]).fails()), ("no app", run(&[]).fails())];
+    assert_sentences("account/individual_key", messages);
 }
 
 #[test]
-fn a_list_that_does_not_come_leaves_the_error_without_names() {
+fn without_the_list_of_apps_the_error_names_none() {
     let answers = vec![stand_in::Behaviour::Ok, status(404, &[])];
     let step = Step::new().connected(&api_key()).verified_by_team(account(answers), Team::with_apps(["a.b"]));
     assert_sentences("account/no_list", [("404", step.set("bundle_id", BUNDLE_ID).fails())]);
 }
 
 #[test]
-fn with_an_apple_id_the_app_cannot_be_asked_for() {
+fn with_an_apple_id_bundle_id_cannot_be_checked() {
     let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
     let without = Step::new().with_apple_id_inputs().unset("verify");
     let both = |step: Step| step.set("bundle_id", BUNDLE_ID).set("required_access", "admin");
@@ -191,17 +190,17 @@ fn with_an_apple_id_the_app_cannot_be_asked_for() {
         ),
         ("no session", without.set("bundle_id", BUNDLE_ID)),
     ];
-    let said = rows.map(|(what, step)| {
+    let messages = rows.map(|(what, step)| {
         let outcome = step.passes();
         assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
         assert_eq!(outcome.output("APPLE_APP_ID"), None);
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("account/app_with_an_apple_id", said);
+    assert_sentences("account/app_with_an_apple_id", messages);
 }
 
 #[test]
-fn what_is_no_bundle_id_or_no_team_is_a_problem_with_the_inputs() {
+fn an_invalid_bundle_id_or_team_is_a_problem_with_the_inputs() {
     let rows = [
         ("bundle_id", "app"),
         ("bundle_id", "com.example.*"),
@@ -211,24 +210,24 @@ fn what_is_no_bundle_id_or_no_team_is_a_problem_with_the_inputs() {
         ("itc_team_id", "Example Ltd"),
         ("itc_team_id", "ABCDE12345"),
     ];
-    let said = rows.map(|(input, value)| {
+    let messages = rows.map(|(input, value)| {
         let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
         (format!("{input} is {value:?}"), step.set(input, value).fails())
     });
-    assert_sentences("account/inputs", said);
+    assert_sentences("account/inputs", messages);
 }
 
 #[test]
-fn a_check_that_is_asked_for_is_not_left_out_by_verify_no() {
+fn verify_no_with_bundle_id_or_required_access_is_a_problem_with_the_inputs() {
     let step = |inputs: &[(&str, &str)]| {
         Step::new().connected(&api_key()).set_all(inputs.iter().copied()).set("verify", "no").fails()
     };
-    let said = [
+    let messages = [
         ("bundle_id", step(&[("bundle_id", BUNDLE_ID)])),
         ("required_access", step(&[("required_access", "admin")])),
         ("both", step(&[("bundle_id", BUNDLE_ID), ("required_access", "admin")])),
     ];
-    assert_sentences("account/verify_no", said);
+    assert_sentences("account/verify_no", messages);
 }
 
 // --- The team
@@ -254,7 +253,7 @@ fn with_teams(teams: &[Provider]) -> Step {
 }
 
 #[test]
-fn the_team_must_be_one_of_the_sessions_and_several_without_a_choice_are_a_warning() {
+fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
     let two = [provider(7, "Example Ltd"), provider(8, "Other Inc")];
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
     for (teams, chosen) in [(&two[..], "8"), (&two[..1], "7")] {
@@ -264,7 +263,7 @@ fn the_team_must_be_one_of_the_sessions_and_several_without_a_choice_are_a_warni
         let of_teams = |line: &String| line.contains("teams");
         assert_eq!(outcome.warnings().into_iter().find(of_teams), None);
     }
-    let said = |step: Step| {
+    let messages = |step: Step| {
         let of_teams = |line: &String| line.contains("teams");
         step.passes().warnings().into_iter().find(of_teams).expect("a warning")
     };
@@ -272,23 +271,36 @@ fn the_team_must_be_one_of_the_sessions_and_several_without_a_choice_are_a_warni
         ("another team than the two", with_teams(&two).set("itc_team_id", "9").fails()),
         ("another team than the one", with_teams(&two[..1]).set("itc_team_id", "9").fails()),
         ("another team than the twelve", with_teams(&twelve).set("itc_team_id", "99").fails()),
-        ("two teams, no choice", said(with_teams(&two))),
-        ("twelve teams, no choice", said(with_teams(&twelve))),
+        ("two teams, no choice", messages(with_teams(&two))),
+        ("twelve teams, no choice", messages(with_teams(&twelve))),
     ];
     assert_sentences("account/teams", rows);
 }
 
 #[test]
-fn a_session_of_another_account_is_a_warning_that_names_both_masked() {
-    let run = |email_address: &str| {
-        let session = Session { email_address: email_address.to_owned(), ..logged_in(vec![]) };
+fn a_session_of_another_or_an_unknown_account_is_not_verified() {
+    let step = |session| {
         let step = Step::new().set("apple_id", "jane@example.com").set("fastlane_session", pasted_session());
-        step.verified_by_session(session).passes()
+        step.verified_by_session(session)
     };
+    let of = |address: &str| step(Session { email_address: address.to_owned(), ..logged_in(vec![]) });
     for same in ["jane@example.com", "Jane@Example.com"] {
-        assert_eq!(run(same).warnings(), Vec::<String>::new());
+        let outcome = of(same).passes();
+        assert_eq!(outcome.warnings(), Vec::<String>::new());
+        assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
     }
-    let outcome = run("kim@example.org");
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
-    assert_sentences("account/another_account", [("kim's session", outcome.warnings().join("\n"))]);
+    let without_user = serde_json::json!({"provider": {"providerId": 1, "name": "x"}});
+    let unknown = || step(logged_in(vec![stand_in::Behaviour::json(200, &without_user)]));
+    let warned = |step: Step| {
+        let outcome = step.passes();
+        assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
+        outcome.warnings().join("\n")
+    };
+    let rows = [
+        ("kim's session", warned(of("kim@example.org"))),
+        ("an unknown account", warned(unknown())),
+        ("kim's session, strict", of("kim@example.org").set("verify", "strict").fails()),
+        ("an unknown account, strict", unknown().set("verify", "strict").fails()),
+    ];
+    assert_sentences("account/another_account", rows);
 }

@@ -1,12 +1,10 @@
-//! The right rights: what the key may do, what is missing for it to be verified, and what
-//! `verify: strict` makes of that.
+//! What the key can do, what keeps it from being verified, and `verify: strict`.
 
-use serde_json::json;
-use stand_in::{Account, Behaviour, Role, Service, Team};
+use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, api_key, busy, connected_session,
-    logged_in, pem, status,
+    in_days, logged_in, pem, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -24,9 +22,26 @@ fn with_answers(behaviours: Vec<Behaviour>) -> Step {
 }
 
 fn apple_error(http: u16, code: &str, detail: &str) -> Behaviour {
-    let error = json!({"status": http.to_string(), "code": code, "title": "t", "detail": detail});
-    Behaviour::Status { code: http, headers: vec![], body: json!({"errors": [error]}).to_string() }
+    Behaviour::apple_errors(http, [(code, "t", detail)])
 }
+
+/// Apple's answer to a key whose role does not include the request.
+const ROLE: (&str, &str, &str) = (
+    "FORBIDDEN_ERROR",
+    "This request is forbidden for security reasons",
+    "The API key in use does not allow this request",
+);
+
+/// The newest answer to a team with a missing agreement.
+const AGREEMENT: (&str, &str, &str) = (
+    "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED",
+    "Unable to process request - PLA Update available",
+    "You currently do not have access to this resource. To resolve this issue, your team's Account Holder, Jane Doe, must agree to the latest Program License Agreement.",
+);
+
+/// Not about the role.
+const EXPIRED: (&str, &str, &str) =
+    ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
 fn verified(outcome: &Outcome) -> String {
     outcome.expect("APPLE_AUTH_VERIFIED")
@@ -42,36 +57,100 @@ fn paths(outcome: &Outcome) -> Vec<&str> {
         .collect()
 }
 
+/// The only request that `required_access: provisioning` adds.
+const CERTIFICATES: &str = "certificates?filter%5BcertificateType%5D=DISTRIBUTION%2CIOS_DISTRIBUTION&fields%5Bcertificates%5D=certificateType%2CexpirationDate&limit=200";
+
 // --- required_access
 
 #[test]
-fn access_that_the_key_has_is_asked_for_by_one_request_each_and_not_more_is_claimed() {
-    let outcome = with_team(Team::default()).set("required_access", "admin,\n provisioning").passes();
+fn each_required_access_takes_one_request() {
+    let dates = [in_days(60), in_days(90)];
+    let team = Team::default().with_distribution_certificates(dates.iter().map(String::as_str));
+    let outcome = with_team(team).set("required_access", "admin,\n provisioning").passes();
     assert_eq!(verified(&outcome), "yes");
-    assert_eq!(paths(&outcome), ["apps?limit=1", "certificates?limit=1", "users?limit=1"]);
+    assert_eq!(paths(&outcome), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
     assert_run("access", &outcome);
 }
 
 #[test]
-fn access_that_the_key_lacks_is_an_error_that_names_the_role_and_where_to_give_it() {
+fn a_missing_access_is_an_error_that_names_the_role() {
     let run = |role, provisioning, required: &str| {
         with_team(Team { role, provisioning, ..Team::default() }).set("required_access", required).fails()
     };
-    let said = [
+    let errors = [
         ("a Developer's key without provisioning", run(Role::Developer, false, "provisioning")),
-        ("an App Manager's key, asked for admin", run(Role::AppManager, true, "admin")),
+        ("an App Manager's key, required is admin", run(Role::AppManager, true, "admin")),
     ];
-    assert_sentences("rights/denied", said);
-    let long = || vec![Behaviour::Ok, apple_error(403, "FORBIDDEN_ERROR", &"words ".repeat(100))];
-    for required in ["provisioning", "admin"] {
-        assert!(with_answers(long()).set("required_access", required).fails().contains("words"));
-    }
+    assert_sentences("rights/denied", errors);
     let enough = with_team(Team { role: Role::Developer, ..Team::default() });
     assert_eq!(verified(&enough.set("required_access", "provisioning").passes()), "yes");
 }
 
 #[test]
-fn an_individual_key_cannot_provision_and_nobody_is_asked() {
+fn only_apples_words_about_the_key_are_about_its_role() {
+    let rows = [
+        ("the role", [ROLE].to_vec()),
+        ("a missing agreement", [AGREEMENT].to_vec()),
+        ("a missing agreement as the second error", [ROLE, AGREEMENT].to_vec()),
+        ("an expired membership", [EXPIRED].to_vec()),
+        ("an expired membership as the second error", [ROLE, EXPIRED].to_vec()),
+    ];
+    let mut messages = Vec::new();
+    for (what, errors) in rows {
+        for (list, required) in [("v1/certificates", "provisioning"), ("v1/users", "admin")] {
+            let answer = Behaviour::apple_errors(403, errors.clone());
+            let step = with_team(Team::default().answering(list, answer)).set("required_access", required);
+            let outcome = step.run();
+            let line = if what == "the role" {
+                outcome.check_failure();
+                outcome.error()
+            } else {
+                assert_eq!(verified(&outcome), "no", "{what}");
+                outcome.warnings().join("\n")
+            };
+            messages.push((format!("{what}, {required}"), line));
+        }
+    }
+    assert_sentences("rights/required_access_forbidden", messages);
+}
+
+#[test]
+fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expires() {
+    let team = |dates: &[i64]| {
+        let dates: Vec<_> = dates.iter().map(|days| in_days(*days)).collect();
+        Team::default().with_distribution_certificates(dates.iter().map(String::as_str))
+    };
+    let certificate = |certificate_type: &str, expiration_date: Option<String>| SigningCertificate {
+        certificate_type: certificate_type.to_owned(),
+        expiration_date,
+        ..SigningCertificate::default()
+    };
+    let others = ["DEVELOPMENT", "IOS_DEVELOPMENT", "DEVELOPER_ID_APPLICATION"];
+    let others = others.map(|kind| certificate(kind, Some(in_days(300)))).to_vec();
+    let apples_form = in_days(95).replace('Z', ".000+0000");
+    let ios = certificate("IOS_DISTRIBUTION", Some(apples_form));
+    let rows = [
+        ("none", team(&[])),
+        ("only of other types", Team { certificates: others, ..Team::default() }),
+        ("one expired", team(&[-10])),
+        ("one expires soon", team(&[-10, 30])),
+        ("one expires soon, another later", team(&[20, 80])),
+        ("an older type", Team { certificates: vec![ios], ..Team::default() }),
+        ("without a date", Team { certificates: vec![certificate("DISTRIBUTION", None)], ..Team::default() }),
+        ("on two pages", team(&[90; 250])),
+    ];
+    let messages = rows.map(|(what, team)| {
+        let outcome = with_team(team).set("required_access", "provisioning").passes();
+        assert_eq!(verified(&outcome), "yes");
+        assert_eq!(paths(&outcome).len(), if what == "on two pages" { 3 } else { 2 }, "{what}");
+        let line = outcome.stdout.lines().find(|line| line.starts_with("- Distribution")).unwrap();
+        (what, [&[line.to_owned()], outcome.warnings().as_slice()].concat().join("\n"))
+    });
+    assert_sentences("rights/certificates", messages);
+}
+
+#[test]
+fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
     let step = |required: &str| {
         let step = Step::new().set_all([
             ("api_key_path", pem()),
@@ -89,22 +168,22 @@ fn an_individual_key_cannot_provision_and_nobody_is_asked() {
 }
 
 #[test]
-fn what_is_no_access_is_a_problem_with_the_inputs() {
+fn an_unknown_access_is_a_problem_with_the_inputs() {
     let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails();
     assert_sentences("rights/unknown", [("owner", error)]);
 }
 
 #[test]
-fn access_that_nobody_answers_for_leaves_the_key_unverified() {
+fn without_an_answer_about_the_access_the_key_is_not_verified() {
     let later = vec![Behaviour::Ok, status(404, &[])];
     let outcome = with_answers(later).set("required_access", "provisioning,admin").passes();
     assert_eq!(verified(&outcome), "no");
-    assert_eq!(paths(&outcome).len(), 2, "the next would not be answered either");
+    assert_eq!(paths(&outcome).len(), 2, "the next request would get no answer either");
     assert_sentences("rights/not_answered", [("404", outcome.warnings().join("\n"))]);
 }
 
 #[test]
-fn a_stray_401_between_two_questions_is_not_believed() {
+fn a_random_401_between_two_requests_is_retried() {
     let stray = apple_error(401, "NOT_AUTHORIZED", "d");
     let outcome = with_answers(vec![Behaviour::Ok, stray.clone(), stray, Behaviour::Ok, Behaviour::Ok]);
     let outcome = outcome.set("required_access", "provisioning,admin").passes();
@@ -113,7 +192,7 @@ fn a_stray_401_between_two_questions_is_not_believed() {
 }
 
 #[test]
-fn several_questions_together_end_within_the_20_seconds() {
+fn all_requests_together_end_within_20_seconds() {
     let slow = Behaviour::StallBeforeHeader(std::time::Duration::from_secs(9));
     let outcome = with_answers(vec![slow.clone(), slow.clone(), slow]);
     let outcome = outcome.set("required_access", "provisioning,admin").passes();
@@ -121,36 +200,46 @@ fn several_questions_together_end_within_the_20_seconds() {
     assert!(outcome.took.as_secs() < 25, "{:?}", outcome.took);
 }
 
-// --- Agreements, and other answers with 403
+// --- Agreements, and other 403s
 
 #[test]
-fn with_an_agreement_missing_the_key_is_not_verified() {
+fn a_key_is_not_verified_while_an_agreement_is_missing() {
     let step = || with_team(Team { agreement_missing: true, ..Team::with_apps([BUNDLE_ID]) });
     let rows = [
         ("the key alone", step()),
         ("with bundle_id", step().set("bundle_id", BUNDLE_ID)),
         ("with required_access", step().set("required_access", "admin")),
     ];
-    let said = rows.map(|(what, step)| {
+    let messages = rows.map(|(what, step)| {
         let outcome = step.passes();
         assert_eq!(verified(&outcome), "no");
-        assert_eq!(paths(&outcome).len(), 1, "every question would be answered so");
+        assert_eq!(paths(&outcome).len(), 1, "every request would get this answer");
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("rights/agreement", said);
-    let other = apple_error(403, "FORBIDDEN.REQUIRED_AGREEMENTS_OF_SOME_NEW_KIND", "d");
-    assert_eq!(verified(&with_answers(vec![other]).passes()), "no");
+    assert_sentences("rights/agreement", messages);
+    let named = "The Account Holder must agree to the latest Program License Agreement.";
+    for error in [
+        AGREEMENT,
+        ("FORBIDDEN.REQUIRED_AGREEMENTS_OF_SOME_NEW_KIND", "t", "d"),
+        ("FORBIDDEN", "Access Unavailable", named),
+    ] {
+        for errors in [vec![error], vec![ROLE, error]] {
+            let outcome = with_answers(vec![Behaviour::apple_errors(403, errors)]).passes();
+            assert_eq!(verified(&outcome), "no");
+            assert!(outcome.warnings().concat().contains("an agreement is missing"), "{error:?}");
+        }
+    }
 }
 
 #[test]
-fn a_key_that_may_not_list_apps_is_verified_with_apples_own_words() {
+fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
     let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).passes();
     assert_eq!(verified(&outcome), "yes");
     assert_run("role_too_low", &outcome);
 }
 
 #[test]
-fn a_key_that_may_not_list_apps_is_not_verified_for_one() {
+fn a_key_that_cannot_list_apps_is_not_verified_for_one() {
     let team = Team { role: Role::AccessToReports, ..Team::with_apps([BUNDLE_ID]) };
     let outcome = with_team(team).set("bundle_id", BUNDLE_ID).passes();
     assert_eq!(verified(&outcome), "no");
@@ -158,51 +247,76 @@ fn a_key_that_may_not_list_apps_is_not_verified_for_one() {
 }
 
 #[test]
-fn any_other_403_is_a_warning_with_apples_code_and_detail_and_not_verified() {
+fn a_key_with_any_other_error_of_apples_is_not_verified() {
     let long = "word ".repeat(100);
+    let provider = "Unable to find a team with the given Content Provider ID 'x' to which you belong.";
     let rows = [
         ("another code", "FORBIDDEN.SOMETHING", "This is forbidden."),
-        ("a code that only begins so", "FORBIDDEN_ERROR.OTHER", "This is forbidden."),
+        (
+            "a code of the same family",
+            "FORBIDDEN_ERROR.OTHER",
+            "The API key in use does not allow this request",
+        ),
+        ("an expired membership", EXPIRED.0, EXPIRED.2),
+        ("an unknown team", "FORBIDDEN_ERROR", provider),
+        ("no detail", "FORBIDDEN_ERROR", ""),
         ("a long detail", "FORBIDDEN", long.as_str()),
         ("a detail with a colour", "FORBIDDEN", "a\u{1b}[31;1mred\nline"),
         ("a detail that looks like a key", "FORBIDDEN", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"),
     ];
-    let said = rows.map(|(what, code, detail)| {
+    let messages = rows.map(|(what, code, detail)| {
         let outcome = with_answers(vec![apple_error(403, code, detail)]).passes();
         assert_eq!(verified(&outcome), "no", "{what}");
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("rights/forbidden", said);
+    assert_sentences("rights/forbidden", messages);
+    let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).passes();
+    assert!(other_status.warnings().concat().contains("Apple answered HTTP 400, PARAMETER_ERROR.INVALID"));
 }
 
 // --- verify: strict
 
 #[test]
-fn strict_makes_an_error_of_every_way_to_be_unverified() {
+fn with_strict_every_unverified_credential_is_an_error() {
     let agreement = with_team(Team { agreement_missing: true, ..Team::default() });
     let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
     let hidden = Team { role: Role::AccessToReports, ..Team::default() };
     let rows = [
         ("an agreement is missing", agreement),
-        ("an odd 403", with_answers(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
-        ("a long detail", with_answers(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
+        ("another 403", with_answers(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
+        ("an expired membership", with_answers(vec![Behaviour::apple_errors(403, [EXPIRED])])),
+        (
+            "an expired membership, with bundle_id",
+            with_answers(vec![Behaviour::apple_errors(403, [EXPIRED])]).set("bundle_id", BUNDLE_ID),
+        ),
+        ("words that leave no room for advice", {
+            let words = "Apple's words that cannot be shortened to any fewer words than are in this one line";
+            with_answers(vec![apple_error(
+                403,
+                "FORBIDDEN",
+                &format!(
+                    "{words}, and no fewer than these fourteen more words, so that none is left for advice."
+                ),
+            )])
+        }),
+        ("longer words", with_answers(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
         ("an outage", with_answers(vec![busy(503).forever()])),
-        ("not Apple's answer", with_answers(vec![Behaviour::Html])),
-        ("the app cannot be asked for", with_team(hidden).set("bundle_id", BUNDLE_ID)),
+        ("a foreign answer", with_answers(vec![Behaviour::Html])),
+        ("the app cannot be checked", with_team(hidden).set("bundle_id", BUNDLE_ID)),
         ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),
         ("no session", Step::new().with_apple_id_inputs()),
         ("no session and bundle_id", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),
     ];
-    let said = rows.map(|(what, step)| {
+    let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "strict").run();
         outcome.check_failure();
         (what, outcome.blocks("31;1").join("\n"))
     });
-    assert_sentences("rights/strict", said);
+    assert_sentences("rights/strict", messages);
 }
 
 #[test]
-fn strict_passes_what_is_verified() {
+fn strict_passes_a_verified_credential() {
     let step = with_team(Team::with_apps([BUNDLE_ID])).set_all([
         ("verify", "strict"),
         ("bundle_id", BUNDLE_ID),
@@ -214,12 +328,12 @@ fn strict_passes_what_is_verified() {
 }
 
 #[test]
-fn where_there_is_no_credential_strict_leaves_it_to_if_missing() {
+fn strict_leaves_a_missing_credential_to_if_missing() {
     let outcome = Step::new().set("verify", "strict").set("if_missing", "skip").passes();
     assert_eq!((verified(&outcome), outcome.expect("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
 }
 
-// --- Rate limit, and what it costs
+// --- Rate limit and connections
 
 #[test]
 fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
@@ -228,10 +342,13 @@ fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
     let outcome = run(174);
     assert_eq!(verified(&outcome), "yes");
     assert_sentences("rights/rate_limit", [("174 of 3500", outcome.warnings().join("\n"))]);
+    let verbose =
+        with_team(Team { requests_left: 1234, ..Team::default() }).set("verbose_log", "yes").passes();
+    assert!(verbose.stdout.contains("Requests left for this API key in this hour: 1234 of 3500."));
 }
 
 #[test]
-fn the_questions_of_one_run_share_one_connection() {
+fn the_requests_of_a_run_share_a_connection() {
     let step = with_answers(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
     let name = step.scenario().to_owned();
     let outcome = step.passes();

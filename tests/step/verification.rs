@@ -1,4 +1,4 @@
-//! What Apple is asked, and what each of its answers means for the build.
+//! The requests to Apple, and what each answer means for the build.
 
 use serde_json::json;
 use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
@@ -17,14 +17,8 @@ fn with_answers(behaviours: Vec<Behaviour>) -> Step {
     with_account(account(behaviours))
 }
 
-/// Apple's error document with this code.
-fn apple_error(http: u16, code: &str) -> Behaviour {
-    let body = json!({"errors": [{"status": http.to_string(), "code": code, "title": "t", "detail": "d"}]});
-    Behaviour::Status { code: http, headers: vec![], body: body.to_string() }
-}
-
 fn unauthorized() -> Behaviour {
-    apple_error(401, "NOT_AUTHORIZED")
+    Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "t", "d")])
 }
 
 #[track_caller]
@@ -32,61 +26,61 @@ fn assert_verified(outcome: &Outcome, verified: &str) {
     assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), verified, "{}", outcome.stdout);
 }
 
-fn questions(outcome: &Outcome) -> Vec<&stand_in::Request> {
-    let asked = |request: &&stand_in::Request| {
+fn requests(outcome: &Outcome) -> Vec<&stand_in::Request> {
+    let is_to_apple = |request: &&stand_in::Request| {
         matches!(request.service, Service::AppStoreConnect | Service::AppleSession)
     };
-    outcome.requests.iter().filter(asked).collect()
+    outcome.requests.iter().filter(is_to_apple).collect()
 }
 
 // --- API key
 
 #[test]
-fn a_key_that_apple_accepts_is_verified_by_one_request_for_one_app() {
+fn a_key_is_verified_with_one_request_for_one_app() {
     let outcome = with_answers(vec![]).passes();
     assert_verified(&outcome, "yes");
-    let asked = questions(&outcome);
-    assert_eq!(asked.len(), 1);
-    assert!(asked[0].verdict.is_ok() && asked[0].target.ends_with("/v1/apps?limit=1"), "{asked:?}");
+    let requests = requests(&outcome);
+    assert_eq!(requests.len(), 1);
+    assert!(requests[0].verdict.is_ok() && requests[0].target.ends_with("/v1/apps?limit=1"), "{requests:?}");
 }
 
 #[test]
-fn an_enterprise_key_is_verified_at_the_enterprise_api_by_bundle_ids() {
+fn an_enterprise_key_is_verified_with_one_request_for_one_bundle_id() {
     let step = Step::new().connected(&all([api_key(), json!({"is_enterprise_account": true})]));
     let url = SERVER.app_store_connect(step.scenario(), Account { enterprise: true, ..account(vec![]) });
     let outcome = step.set("app_store_connect_enterprise_url", url).set("verify", "yes").passes();
     assert_verified(&outcome, "yes");
-    assert!(questions(&outcome)[0].target.ends_with("/v1/bundleIds?limit=1"));
+    assert!(requests(&outcome)[0].target.ends_with("/v1/bundleIds?limit=1"));
 }
 
 #[test]
-fn verify_no_asks_nobody() {
+fn verify_no_makes_no_request() {
     let outcome = with_answers(vec![]).set("verify", "no").passes();
     assert_verified(&outcome, "no");
-    assert!(questions(&outcome).is_empty());
+    assert!(requests(&outcome).is_empty());
     assert_eq!(outcome.warnings(), Vec::<String>::new());
 }
 
 #[test]
-fn a_key_that_apple_refuses_fails_after_four_tries_with_fresh_tokens_and_says_what_to_check() {
-    // The account knows another key by this ID: its signature is wrong, which is found by checking it.
+fn a_key_that_apple_refuses_is_an_error_after_four_attempts_with_fresh_tokens() {
+    // The account has another key with this ID, so the signature of the token is wrong.
     let other = stand_in::keys::P256::generate().unwrap();
     let account = account_of(&other, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), vec![]);
     let outcome = with_account(account).run();
     outcome.check_failure();
     assert_run("refused_by_apple", &outcome);
-    assert_eq!(questions(&outcome).len(), 4);
+    assert_eq!(requests(&outcome).len(), 4);
 }
 
 #[test]
-fn a_401_at_random_is_not_believed() {
+fn a_random_401_is_retried() {
     let outcome = with_answers(vec![unauthorized(), unauthorized(), Behaviour::Ok]).passes();
     assert_verified(&outcome, "yes");
-    assert_eq!(questions(&outcome).len(), 3);
+    assert_eq!(requests(&outcome).len(), 3);
 }
 
 #[test]
-fn a_clock_that_is_off_is_said_first_with_the_difference() {
+fn a_clock_that_is_off_is_named_as_the_reason_with_the_difference() {
     let step = |clock_skew_seconds| {
         let account = Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) };
         with_account(account)
@@ -94,13 +88,13 @@ fn a_clock_that_is_off_is_said_first_with_the_difference() {
     let rows = [
         ("five minutes ahead", -300),
         ("more than an hour behind", 4000),
-        ("half a minute ahead, which is no reason", -30),
+        ("half a minute ahead, which Apple tolerates", -30),
     ];
     assert_sentences("verification/clock", all_fail(rows.map(|(what, skew)| (what, step(skew)))));
 }
 
 #[test]
-fn when_apple_cannot_be_asked_the_build_goes_on_with_a_warning() {
+fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
     let zero = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
     let rows = [
@@ -116,8 +110,51 @@ fn when_apple_cannot_be_asked_the_build_goes_on_with_a_warning() {
         ("a 403 of a proxy", status(403, &[])),
         ("a 404", status(404, &[])),
     ];
-    let said = at_once(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
-    assert_sentences("verification/not_verified", said);
+    let messages =
+        at_once(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
+    assert_sentences("verification/not_verified", messages);
+}
+
+/// Answers in JSON that a proxy or a captive portal could send, for every status that Apple uses.
+fn foreign_json() -> Vec<(String, Behaviour)> {
+    let app = json!({"type": "apps", "id": "1", "attributes": {}});
+    let links = json!({"self": "x"});
+    let blocked = json!({"errors": [{"code": "BLOCKED"}]});
+    let ok = [
+        json!({"message": "Blocked by policy"}),
+        json!({"status": "maintenance"}),
+        json!({}),
+        json!([null, null, null]),
+        json!({"data": []}),
+        json!({"data": ["please log in"], "links": links}),
+        json!({"data": [{"type": "login"}], "links": links}),
+        json!({"data": [app], "links": links, "errors": []}),
+        json!({"user": {"emailAddress": "jane@example.com"}}),
+        blocked.clone(),
+    ];
+    let ok = ok.map(|body| (200, body)).to_vec();
+    let refused = [401, 403].map(|code| (code, blocked.clone()));
+    let rows = ok.into_iter().chain(refused);
+    rows.map(|(code, body)| (format!("{code} {body}"), Behaviour::json(code, &body).forever())).collect()
+}
+
+#[test]
+fn foreign_json_neither_verifies_nor_refuses_a_credential() {
+    let list = json!({"data": [], "links": {"self": "x"}}).to_string();
+    let session = json!({"provider": {"providerId": 7, "name": "x"}}).to_string();
+    let html = [list, session].map(|body| (body.clone(), Behaviour::answer(200, "text/html", body)));
+    let rows: Vec<_> = foreign_json().into_iter().chain(html).collect();
+    let unverified = at_once(rows, |(what, answer)| {
+        for step in [with_answers(vec![answer.clone()]), with_session(logged_in(vec![answer]))] {
+            let line = warning(&step.passes());
+            assert!(line.contains("is not in Apple's format"), "{what}: {line}");
+        }
+        what
+    });
+    assert_eq!(unverified.len(), 14);
+    let strict =
+        with_session(logged_in(vec![Behaviour::json(401, &json!({"errors": [{"code": "BLOCKED"}]}))]));
+    assert_sentences("verification/foreign_strict", [("401", strict.set("verify", "strict").fails())]);
 }
 
 /// The last warning of a run whose credential is not verified.
@@ -127,33 +164,33 @@ fn warning(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn a_connection_that_breaks_is_tried_again() {
+fn a_broken_connection_is_retried() {
     let outcome =
         with_answers(vec![Behaviour::ResetBeforeAnswer, Behaviour::ResetMidBody, Behaviour::Ok]).passes();
     assert_verified(&outcome, "yes");
 }
 
 #[test]
-fn a_pause_that_apple_asks_for_is_kept_when_it_is_short() {
+fn a_short_retry_after_is_respected() {
     let outcome = with_answers(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).passes();
     assert_verified(&outcome, "yes");
-    let at: Vec<_> = questions(&outcome).iter().map(|request| request.at_millis).collect();
+    let at: Vec<_> = requests(&outcome).iter().map(|request| request.at_millis).collect();
     assert!(at[1] - at[0] >= 1000, "{at:?}");
 }
 
 #[test]
-fn nobody_there_and_no_trust_are_warnings_too() {
+fn an_unreachable_or_untrusted_server_is_a_warning() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
-    let rows = [("nobody there", format!("http://{closed}")), ("no trust", untrusted.origin().to_owned())];
-    let said = at_once(rows, |(what, url)| (what, warning(&with_answers(vec![]).asks_at(&url).passes())));
-    assert_sentences("verification/not_reached", said);
+    let rows = [("unreachable", format!("http://{closed}")), ("untrusted", untrusted.origin().to_owned())];
+    let messages = at_once(rows, |(what, url)| (what, warning(&with_answers(vec![]).asks_at(&url).passes())));
+    assert_sentences("verification/not_reached", messages);
 }
 
 #[test]
-fn the_token_shows_nowhere_in_the_log() {
+fn the_token_is_not_in_the_log() {
     let outcome = with_answers(vec![]).set("verbose_log", "yes").passes();
-    let bearer = questions(&outcome)[0].header("authorization").unwrap().to_owned();
+    let bearer = requests(&outcome)[0].header("authorization").unwrap().to_owned();
     let token = bearer.strip_prefix("Bearer ").unwrap();
     for part in token.split('.') {
         assert!(!outcome.stdout.contains(part));
@@ -161,14 +198,14 @@ fn the_token_shows_nowhere_in_the_log() {
 }
 
 #[test]
-fn urls_of_apples_services_must_not_send_secrets_in_the_clear() {
+fn the_urls_of_apples_services_must_use_https() {
     let mut rows = Vec::new();
     for input in ["app_store_connect_url", "app_store_connect_enterprise_url", "apple_session_url"] {
         for url in ["http://example.com", "ftp://example.com", "no url", ""] {
             let step = Step::new().set("verify", "yes").set(input, url);
             rows.push((format!("{input} is {url:?}"), step));
             let not_used = Step::new().set(input, url).set("if_missing", "skip").run();
-            assert_eq!(not_used.code, Some(0), "not used, not checked");
+            assert_eq!(not_used.code, Some(0), "an input that is not used is not checked");
         }
     }
     assert_sentences("verification/urls", all_fail(rows));
@@ -186,31 +223,34 @@ fn with_pasted_session(session: Session) -> Step {
 }
 
 #[test]
-fn a_session_that_apple_accepts_is_verified_with_exactly_the_cookies_of_that_host() {
+fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     for step in [with_session(logged_in(vec![])), with_pasted_session(logged_in(vec![]))] {
         let outcome = step.passes();
         assert_verified(&outcome, "yes");
-        let asked = questions(&outcome);
-        assert!(asked[0].verdict.is_ok() && asked[0].target.ends_with("/olympus/v1/session"), "{asked:?}");
+        let requests = requests(&outcome);
+        assert!(
+            requests[0].verdict.is_ok() && requests[0].target.ends_with("/olympus/v1/session"),
+            "{requests:?}"
+        );
     }
 }
 
 #[test]
-fn the_log_names_no_team_to_choose_where_there_is_one() {
+fn with_one_team_there_is_no_warning_to_choose_one() {
     let team = Provider { provider_id: 7, name: "Example Ltd".to_owned() };
     let providers = vec![team.clone()];
     let session = Session { provider: Some(team), available_providers: providers, ..logged_in(vec![]) };
     assert_run("one_team", &with_session(session).passes());
 }
 
-/// Apple's website, which knows another session than the one that is asked about.
+/// Apple's website without the session.
 fn refusing(refusal: SessionRefusal) -> Session {
     let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
     Session { cookies, refusal, ..Session::default() }
 }
 
 #[test]
-fn a_session_that_apple_refuses_fails_with_the_way_to_a_new_one() {
+fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     let refusals = [
         ("401 in plain text", refusing(SessionRefusal::Unauthenticated)),
         ("401 in JSON", refusing(SessionRefusal::UnauthorizedJson)),
@@ -241,25 +281,26 @@ fn other_answers_about_a_session_are_warnings() {
         ("a 403 of a proxy", of_a_proxy(403)),
         ("a 407 of a proxy", of_a_proxy(407)),
     ];
-    let said = rows.map(|(what, answer)| (what, warning(&with_session(logged_in(vec![answer])).passes())));
-    assert_sentences("verification/session_not_verified", said);
+    let messages =
+        rows.map(|(what, answer)| (what, warning(&with_session(logged_in(vec![answer])).passes())));
+    assert_sentences("verification/session_not_verified", messages);
 }
 
 #[test]
-fn an_apple_id_without_cookies_for_apple_cannot_be_asked_about() {
+fn an_apple_id_without_cookies_for_apple_is_not_verified() {
     let without = Step::new().set("apple_id", "jane@example.com").set("app_password", "cana-ryap-ppas-swrd");
     let of_another_host = Step::new().connected(&apple_id());
     let rows = [("no session", without), ("no cookie for that host", of_another_host)];
-    let said = rows.map(|(what, step)| {
+    let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "yes").passes();
-        assert!(questions(&outcome).is_empty());
+        assert!(requests(&outcome).is_empty());
         (what, warning(&outcome))
     });
-    assert_sentences("verification/nothing_to_ask_with", said);
+    assert_sentences("verification/nothing_to_ask_with", messages);
 }
 
 #[test]
-fn a_session_that_ends_soon_is_warned_of() {
+fn a_session_that_ends_soon_is_a_warning() {
     let ending = |days| all([apple_id(), json!({"connection_expiry_date": in_days(days)})]);
     let step = |days| Step::new().connected(&ending(days)).set("export_for", "fastlane");
     for quiet in [
@@ -273,10 +314,11 @@ fn a_session_that_ends_soon_is_warned_of() {
         ("in 7 days", step(7)),
         ("in 3 days, session_expiry_warning_days is 3", step(3).set("session_expiry_warning_days", "3")),
     ];
-    let mut said = loud.map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n"))).to_vec();
+    let mut messages =
+        loud.map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n"))).to_vec();
     for wrong in ["-1", "x", "1.5", ""] {
         let error = Step::new().set("session_expiry_warning_days", wrong).fails();
-        said.push((format!("session_expiry_warning_days is {wrong:?}"), error));
+        messages.push((format!("session_expiry_warning_days is {wrong:?}"), error));
     }
-    assert_sentences("verification/session_ends_soon", said);
+    assert_sentences("verification/session_ends_soon", messages);
 }
