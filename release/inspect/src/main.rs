@@ -1,8 +1,9 @@
-//! Holds a binary of the Step against what a release promises: `inspect TARGET BINARY [PATH...]`.
+//! Checks that a binary of the Step keeps the promises of a release: `inspect TARGET BINARY [PATH...]`.
 //!
-//! TARGET is as in `release/build`; the PATHs are folders of the building machine, which the binary
-//! must not name. Prints what was found, or one line for each broken promise, with status 1. What a
-//! macOS binary may import stands in `release/macos/imports.txt`.
+//! TARGET is one of `release/build`'s, or `any` for a binary from any build, which only has to be free
+//! of CPU jitter entropy. The PATHs are folders of the build machine; the binary must not contain them.
+//! Prints the findings, or one line for each broken promise and exits with status 1. The symbols that a
+//! macOS binary can import are listed in `release/macos/imports.txt`.
 
 mod code_signature;
 mod elf;
@@ -16,12 +17,12 @@ use anyhow::{Context as _, bail};
 use crate::elf::Machine;
 use crate::macho::Cpu;
 
-/// Of every binary.
+/// The largest binary that a release can have.
 const MOST_BYTES: usize = 4_404_019; // 4.2 MiB
 
-/// `jent_lag_global_cutoff_lookup`, a table of the CPU jitter entropy source in aws-lc, which is part
-/// of each binary that was built without `AWS_LC_SYS_NO_JITTER_ENTROPY=1`. The Step's own tests hold
-/// it against aws-lc's sources.
+/// The start of `jent_lag_global_cutoff_lookup`, a table in aws-lc's CPU jitter entropy source. Every
+/// binary that is built without `AWS_LC_SYS_NO_JITTER_ENTROPY=1` contains it. `release/check` compiles
+/// aws-lc's file and checks that the table is found in it.
 const JITTER_TABLE: [u32; 8] = [66443, 93504, 104_761, 110_875, 114_707, 117_330, 119_237, 120_686];
 
 fn main() -> ExitCode {
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a binary turned out to be, and which promises it breaks.
+/// The properties of a binary, and the promises that it breaks.
 #[derive(Default)]
 struct Findings {
     seen: Vec<String>,
@@ -51,7 +52,7 @@ struct Findings {
 }
 
 impl Findings {
-    /// Notes what was seen, and that it is broken unless the promise holds.
+    /// Records a property: as kept if the promise holds, as broken if not.
     fn note(&mut self, holds: bool, seen: impl Into<String>) {
         let seen = seen.into();
         if holds { self.seen.push(seen) } else { self.broken.push(seen) }
@@ -64,20 +65,27 @@ fn inspect(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Findin
     };
     let binary = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
     let mut findings = Findings::default();
+    let table: Vec<u8> = JITTER_TABLE.iter().flat_map(|cutoff| cutoff.to_le_bytes()).collect();
+    if contains(&binary, &table) {
+        findings.note(false, "contains aws-lc's CPU jitter entropy source");
+    } else {
+        findings.note(true, "no CPU jitter entropy");
+    }
+    if target == "any" {
+        return Ok(findings);
+    }
     findings.note(binary.len() <= MOST_BYTES, format!("{} bytes of at most {MOST_BYTES}", binary.len()));
     for forbidden in arguments {
         if contains(&binary, forbidden.as_bytes()) {
-            findings.note(false, format!("holds the path {forbidden}"));
+            findings.note(false, format!("contains the path {forbidden}"));
         }
     }
-    let table: Vec<u8> = JITTER_TABLE.iter().flat_map(|cutoff| cutoff.to_le_bytes()).collect();
-    findings.note(!contains(&binary, &table), "CPU jitter entropy left out");
     match target.as_str() {
         "darwin-arm64" => macho::inspect(&binary, Cpu::Arm64, &mut findings)?,
         "darwin-amd64" => macho::inspect(&binary, Cpu::X86_64, &mut findings)?,
         "linux-amd64" => elf::inspect(&binary, Machine::X86_64, &mut findings)?,
         "linux-arm64" => elf::inspect(&binary, Machine::Aarch64, &mut findings)?,
-        _ => bail!("{target} is no target"),
+        _ => bail!("unknown target {target}"),
     }
     Ok(findings)
 }
