@@ -230,12 +230,28 @@ impl FolderStandIn {
     ///
     /// When no port or no thread is to be had.
     pub fn start(root: PathBuf, token: String) -> io::Result<Self> {
-        let log = root.join("requests.jsonl");
-        let scenarios = Scenarios::Folder(Folder::new(root, token));
-        Ok(Self { running: Running::start(scenarios, None, Some(log))? })
+        Self::start_with(root, token, None)
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// Starts on a free port of 127.0.0.1, with https. Writes the certificate of its CA to `ca.pem` in
+    /// the folder.
+    ///
+    /// # Errors
+    ///
+    /// When no port or no thread is available, or the certificate cannot be created or written.
+    pub fn start_tls(root: PathBuf, token: String) -> io::Result<Self> {
+        let tls = Tls::new(Certificate::Good)?;
+        std::fs::write(root.join("ca.pem"), &tls.ca_pem)?;
+        Self::start_with(root, token, Some(tls))
+    }
+
+    fn start_with(root: PathBuf, token: String, tls: Option<Tls>) -> io::Result<Self> {
+        let log = root.join("requests.jsonl");
+        let scenarios = Scenarios::Folder(Folder::new(root, token));
+        Ok(Self { running: Running::start(scenarios, tls.map(|tls| tls.config), Some(log))? })
+    }
+
+    /// `http://127.0.0.1:PORT` or `https://localhost:PORT`
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.running.shared.origin

@@ -14,12 +14,13 @@ use stand_in::keys::P256;
 const HELP: &str = r#"Plays, on 127.0.0.1, Bitrise's connected credential and build annotations, and Apple's App Store
 Connect.
 
-    stand-in --root DIR --token TOKEN [--no-stdin]
+    stand-in --root DIR --token TOKEN [--https] [--no-stdin]
     stand-in new-key PRIVATE_PEM PUBLIC_PEM
 
 Writes its origin (http://127.0.0.1:PORT) to DIR/origin when it is ready, and appends every
 request to DIR/requests.jsonl, one JSON object in a line, secrets included. Ends when its
-standard input does, unless --no-stdin. new-key writes a new P-256 key as App Store Connect
+standard input does, unless --no-stdin. With --https, the origin is https://localhost:PORT, and
+the certificate of its CA is in DIR/ca.pem. new-key writes a new P-256 key as App Store Connect
 issues it, and its public half.
 
 These files are read anew at every request:
@@ -81,6 +82,7 @@ fn run(arguments: Vec<OsString>) -> io::Result<()> {
     let mut arguments = arguments.into_iter();
     let mut root = None;
     let mut token = None;
+    let mut https = false;
     let mut watch_stdin = true;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
@@ -95,6 +97,7 @@ fn run(arguments: Vec<OsString>) -> io::Result<()> {
             }
             Some("--root") => root = Some(PathBuf::from(value(&mut arguments, "--root")?)),
             Some("--token") => token = Some(value(&mut arguments, "--token")?),
+            Some("--https") => https = true,
             Some("--no-stdin") => watch_stdin = false,
             _ => return Err(usage(&format!("unknown argument {}", argument.display()))),
         }
@@ -104,11 +107,12 @@ fn run(arguments: Vec<OsString>) -> io::Result<()> {
         .ok_or_else(|| usage("--token is missing"))?
         .into_string()
         .map_err(|_| usage("--token is not UTF-8"))?;
-    serve(&root, token, watch_stdin)
+    serve(&root, token, https, watch_stdin)
 }
 
-fn serve(root: &Path, token: String, watch_stdin: bool) -> io::Result<()> {
-    let server = FolderStandIn::start(root.to_owned(), token)?;
+fn serve(root: &Path, token: String, https: bool, watch_stdin: bool) -> io::Result<()> {
+    let start = if https { FolderStandIn::start_tls } else { FolderStandIn::start };
+    let server = start(root.to_owned(), token)?;
 
     // A reader never sees half an origin.
     let unfinished = root.join(".origin.new");
