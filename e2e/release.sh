@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs a released version of the Step as a user does who references it by its git URL, on a machine
-# with neither Rust nor a network: e2e/release.sh REPOSITORY VERSION
+# Runs a release of the Step by its git URL, without Rust and without a network:
 #
-# REPOSITORY has the tag VERSION, as release/run makes it. bitrise, envman and stepman are on the
-# PATH. Prints one line.
+#   e2e/release.sh REPOSITORY VERSION
+#
+# REPOSITORY has the tag VERSION that release/run created. Needs bitrise, envman, stepman and go on the PATH.
+# Prints one line.
 set -euo pipefail
 
 repository=$(cd "${1:?REPOSITORY}" && pwd -P)
@@ -19,17 +20,17 @@ die() {
 }
 
 mkdir -p "$work"/{bin,home,tmp,assert}
-# The CLI is not set up without Go, which the Step has no use for.
+# `bitrise setup` needs Go. The Step doesn't.
 for tool in bitrise envman stepman go; do
   ln -s "$(command -v "$tool")" "$work/bin/$tool" || die "$tool is not on the PATH"
 done
 path=$work/bin:/usr/bin:/bin:/usr/sbin:/sbin
 for tool in cargo rustc; do
-  if PATH=$path command -v "$tool" >/dev/null; then die "$tool is in a folder of the system, and would be found"; fi
+  if PATH=$path command -v "$tool" >/dev/null; then die "$tool is in one of $path, so the Step can find it: run this where rustup installed Rust"; fi
 done
 
-# Where the system can, there is no network at all; elsewhere, what is no loopback goes to a proxy
-# that is not there.
+# Where the system allows it, the run has no network at all. Elsewhere, all requests except to loopback go
+# to a proxy that doesn't exist.
 without_network=()
 if unshare --net --map-root-user true 2>/dev/null; then without_network=(unshare --net --map-root-user); fi
 
@@ -49,7 +50,7 @@ workflows:
     - path::$work/assert: {}
 YAML
 printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$work/assert/step.yml"
-# shellcheck disable=SC2016 # the later step expands it
+# shellcheck disable=SC2016 # the later Step expands it
 printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
 
 alone() {
@@ -63,7 +64,7 @@ alone() {
 {
   alone bitrise setup --minimal && (cd "$work" && alone bitrise run --config "$work/bitrise.yml" w)
 } >"$work/log" 2>&1 || die 'the workflow failed'
-[[ -e $work/later && $(<"$work/later") == 'api_key 0123456701' ]] || die 'a later step lacks the key'
-if [[ -e $work/home/.cache/apple-services-connection ]]; then die 'something was downloaded or built'; fi
-printf 'ok  git::%s@%s runs under the Bitrise CLI with neither Rust nor a network%s\n' "file://<repository>" "$version" \
-  "${without_network[*]:+ (none at all)}"
+[[ -e $work/later && $(<"$work/later") == 'api_key 0123456701' ]] || die 'the later Step does not see the key'
+if [[ -e $work/home/.cache/apple-services-connection ]]; then die 'the Step downloaded or built something'; fi
+printf 'ok  git::%s@%s runs with the Bitrise CLI, without Rust and without a network%s\n' "file://<repository>" "$version" \
+  "${without_network[*]:+ (own network namespace)}"

@@ -1,4 +1,4 @@
-//! The code signature of a macOS binary: one `CodeDirectory`, as in Apple's `cs_blobs.h` (XNU).
+//! The code signature of a macOS binary: one `CodeDirectory`, defined in Apple's `cs_blobs.h` (XNU).
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -8,14 +8,14 @@ use crate::Findings;
 const MAGIC_EMBEDDED_SIGNATURE: u32 = 0xfade_0cc0;
 const MAGIC_CODE_DIRECTORY: u32 = 0xfade_0c02;
 const SLOT_CODE_DIRECTORY: u32 = 0;
-/// Apple's signature over the code directory; one that is ad hoc has none, or an empty one.
+/// Apple's signature of the code directory. In an ad-hoc signature, it is missing or empty.
 const SLOT_CMS: u32 = 0x10000;
 const FLAG_AD_HOC: u32 = 0x2;
 const FLAG_LINKER_SIGNED: u32 = 0x2_0000;
 const HASH_TYPE_SHA256: u8 = 2;
 const HASH_BYTES: usize = 32;
 
-/// `start` and `bytes`: where the binary has its signature.
+/// `start` and `bytes`: the position and the length of the signature in the binary.
 pub(crate) fn inspect(
     binary: &[u8],
     start: usize,
@@ -25,7 +25,7 @@ pub(crate) fn inspect(
     let signature = part(binary, start, bytes)?;
     findings.note(start + bytes == binary.len(), "signature at the end");
     if number(signature, 0)? != MAGIC_EMBEDDED_SIGNATURE {
-        bail!("its code signature has another form");
+        bail!("unknown format of the code signature");
     }
     let mut directories = Vec::new();
     for index in 0..number(signature, 8)? as usize {
@@ -33,15 +33,17 @@ pub(crate) fn inspect(
         let offset = number(signature, 16 + 8 * index)? as usize;
         match slot {
             SLOT_CODE_DIRECTORY => directories.push(offset),
-            // A header alone, of 8 bytes, is the empty one.
+            // An empty signature is a header of 8 bytes.
             SLOT_CMS => findings.note(number(signature, offset + 4)? == 8, "ad hoc"),
             _ => {}
         }
     }
-    let [offset] = *directories.as_slice() else { bail!("it has {} code directories", directories.len()) };
+    let [offset] = *directories.as_slice() else {
+        bail!("expected one code directory, found {}", directories.len())
+    };
     let directory = part(signature, offset, number(signature, offset + 4)? as usize)?;
     if number(directory, 0)? != MAGIC_CODE_DIRECTORY {
-        bail!("its code directory has another form");
+        bail!("unknown format of the code directory");
     }
     let flags = number(directory, 12)?;
     findings.note(flags == FLAG_AD_HOC | FLAG_LINKER_SIGNED, format!("signed with the flags {flags:#x}"));
@@ -53,10 +55,10 @@ pub(crate) fn inspect(
         bail!("unreachable")
     };
     if usize::from(hash_bytes) != HASH_BYTES || hash_type != HASH_TYPE_SHA256 {
-        bail!("its pages are not signed by SHA-256");
+        bail!("the pages are not hashed with SHA-256");
     }
-    findings.note(signed == start, "signed up to the signature");
-    let page_bytes = 1_usize.checked_shl(page_bits.into()).context("its pages are too large")?;
+    findings.note(signed == start, "signed from the start to the signature");
+    let page_bytes = 1_usize.checked_shl(page_bits.into()).context("the page size is too large")?;
     let code = part(binary, 0, signed)?;
     findings.note(code.chunks(page_bytes).len() == pages, format!("{pages} pages"));
     for (index, page) in code.chunks(page_bytes).enumerate() {
@@ -69,11 +71,11 @@ pub(crate) fn inspect(
 }
 
 fn part(bytes: &[u8], start: usize, length: usize) -> anyhow::Result<&[u8]> {
-    let end = start.checked_add(length).context("a length in its signature is too large")?;
-    bytes.get(start..end).context("its code signature ends too early")
+    let end = start.checked_add(length).context("a length in the code signature is too large")?;
+    bytes.get(start..end).context("the code signature is truncated")
 }
 
-/// Numbers in a code signature are big-endian, whatever the machine.
+/// Numbers in a code signature are big-endian on every machine.
 fn number(bytes: &[u8], offset: usize) -> anyhow::Result<u32> {
     let part = part(bytes, offset, 4)?;
     Ok(u32::from_be_bytes(part.try_into()?))

@@ -1,4 +1,4 @@
-//! Linux: static, so that it runs on any distribution.
+//! Linux binaries are static, so that they run on any distribution.
 
 use anyhow::Context as _;
 use goblin::elf::Elf;
@@ -13,7 +13,7 @@ pub(crate) enum Machine {
 }
 
 pub(crate) fn inspect(binary: &[u8], machine: Machine, findings: &mut Findings) -> anyhow::Result<()> {
-    let elf = Elf::parse(binary).context("it is no ELF file")?;
+    let elf = Elf::parse(binary).context("not an ELF file")?;
     let expected = match machine {
         Machine::X86_64 => EM_X86_64,
         Machine::Aarch64 => EM_AARCH64,
@@ -21,7 +21,7 @@ pub(crate) fn inspect(binary: &[u8], machine: Machine, findings: &mut Findings) 
     findings.note(elf.header.e_machine == expected && elf.is_64, format!("ELF for {machine:?}"));
     match elf.interpreter {
         None => findings.note(true, "no loader"),
-        Some(loader) => findings.note(false, format!("asks for the loader {loader}")),
+        Some(loader) => findings.note(false, format!("needs the loader {loader}")),
     }
     findings.note(elf.libraries.is_empty(), format!("libraries {:?}", elf.libraries));
     let names = elf.dynstrtab.to_vec().unwrap_or_default();

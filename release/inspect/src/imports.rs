@@ -1,4 +1,4 @@
-//! What a macOS binary may import: `release/macos/imports.txt`.
+//! The symbols that a macOS binary can import: `release/macos/imports.txt`.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use anyhow::{Context as _, bail};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../macos/imports.txt");
 
-/// A macOS version, as 10.14 or 11.0.
+/// A macOS version, such as 10.14 or 11.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MacOs(pub(crate) u32, pub(crate) u32);
 
-/// By library and symbol, the macOS that had it first.
+/// The first macOS version that has a symbol, by library and symbol.
 pub(crate) struct Imports(HashMap<(String, String), MacOs>);
 
 impl Imports {
@@ -21,7 +21,7 @@ impl Imports {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let fields: Vec<&str> = line.split(' ').collect();
             let [library, symbol, since] = *fields.as_slice() else {
-                bail!("{path}: {line}: not a library, a symbol and a version");
+                bail!("{path}: expected a library, a symbol and a version, found {line:?}");
             };
             let since = version(since).with_context(|| format!("{path}: {line}"))?;
             imports.insert((library.to_owned(), symbol.to_owned()), since);
@@ -29,8 +29,8 @@ impl Imports {
         Ok(Self(imports))
     }
 
-    /// The macOS that had the symbol first, when it is known. `library` is where a Mac has it,
-    /// `symbol` as the linker writes it.
+    /// The first macOS version that has the symbol. `library` is its path on a Mac, and `symbol` is spelled
+    /// as in the binary, with its underscore. `None` if the table lacks it.
     pub(crate) fn since(&self, library: &str, symbol: &str) -> Option<MacOs> {
         let library = library.rsplit('/').next()?.split('.').next()?;
         let symbol = symbol.strip_prefix('_').unwrap_or(symbol);
@@ -39,11 +39,11 @@ impl Imports {
     }
 }
 
-/// "-" stands for a symbol that is older than the naming of versions.
+/// `-` stands for symbols that every version of macOS has.
 fn version(text: &str) -> anyhow::Result<MacOs> {
     if text == "-" {
         return Ok(MacOs(10, 0));
     }
-    let (major, minor) = text.split_once('.').context("a version has two parts")?;
+    let (major, minor) = text.split_once('.').context("expected a version such as 11.0")?;
     Ok(MacOs(major.parse()?, minor.parse()?))
 }

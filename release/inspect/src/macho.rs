@@ -1,4 +1,4 @@
-//! macOS: what the dynamic linker of the oldest macOS must find, and what the kernel checks.
+//! macOS binaries must load on the oldest supported version, and pass the kernel's checks.
 
 use anyhow::{Context as _, bail};
 use goblin::mach::constants::cputype::{CPU_TYPE_ARM64, CPU_TYPE_X86_64};
@@ -25,8 +25,8 @@ pub(crate) enum Cpu {
 }
 
 pub(crate) fn inspect(binary: &[u8], cpu: Cpu, findings: &mut Findings) -> anyhow::Result<()> {
-    let Mach::Binary(macho) = Mach::parse(binary).context("it is no Mach-O file")? else {
-        bail!("it is for several architectures at once");
+    let Mach::Binary(macho) = Mach::parse(binary).context("not a Mach-O file")? else {
+        bail!("a binary for several architectures");
     };
     let expected = match cpu {
         Cpu::Arm64 => CPU_TYPE_ARM64,
@@ -35,13 +35,13 @@ pub(crate) fn inspect(binary: &[u8], cpu: Cpu, findings: &mut Findings) -> anyho
     findings.note(macho.header.cputype() == expected, format!("Mach-O for {cpu:?}"));
     inspect_oldest_macos(&macho, findings);
 
-    // The first is the binary itself.
+    // The first entry is the binary itself.
     let libraries: Vec<&str> = macho.libs.iter().skip(1).copied().collect();
     findings.note(
         libraries.iter().all(|library| LIBRARIES.contains(library)),
         format!("libraries {}", libraries.join(" ")),
     );
-    findings.note(macho.rpaths.is_empty(), "no search paths for libraries");
+    findings.note(macho.rpaths.is_empty(), "no library search paths");
     inspect_imports(&macho, findings)?;
 
     let signature = macho.load_commands.iter().find_map(|command| match command.command {
@@ -52,12 +52,12 @@ pub(crate) fn inspect(binary: &[u8], cpu: Cpu, findings: &mut Findings) -> anyho
         (Some(place), _) => {
             code_signature::inspect(binary, place.dataoff as usize, place.datasize as usize, findings)
         }
-        // Apple's linker signs none for these Macs, either, and they ask for none.
+        // Apple's linker doesn't sign for x86-64 either, and these Macs don't require it.
         (None, Cpu::X86_64) => {
             findings.note(true, "not signed");
             Ok(())
         }
-        (None, Cpu::Arm64) => bail!("it is not signed, and an arm64 Mac ends such a process"),
+        (None, Cpu::Arm64) => bail!("not signed: an arm64 Mac kills such a process"),
     }
 }
 
@@ -73,7 +73,7 @@ fn inspect_oldest_macos(macho: &MachO<'_>, findings: &mut Findings) {
 
 fn inspect_imports(macho: &MachO<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let known = Imports::read()?;
-    let imports = macho.imports().context("what it imports cannot be read")?;
+    let imports = macho.imports().context("cannot read the imports")?;
     let mut bound = Vec::new();
     for import in &imports {
         bound.push(import.name);
@@ -93,11 +93,11 @@ fn inspect_imports(macho: &MachO<'_>, findings: &mut Findings) -> anyhow::Result
     bound.sort_unstable();
     bound.dedup();
     findings.note(bound.len() > 40, format!("{} imports", bound.len()));
-    // Symbols that several libraries may define are bound apart from the others, and not listed above.
+    // `imports` doesn't list weakly bound symbols, which several libraries can define.
     let weakly = macho.load_commands.iter().any(|command| match command.command {
         CommandVariant::DyldInfoOnly(info) | CommandVariant::DyldInfo(info) => info.weak_bind_size != 0,
         _ => false,
     });
-    findings.note(!weakly, "none bound weakly");
+    findings.note(!weakly, "no weakly bound imports");
     Ok(())
 }
