@@ -502,7 +502,11 @@ mod tests {
         let policy = RetryPolicy { deadline: Some(Deadline::after(limit)), ..RetryPolicy::DOCUMENT };
         let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60));
         let (result, _, requests) = fetch_by(policy, vec![stall.forever()])?;
-        assert_eq!((result, requests), (Err(Failure::Timeout(limit)), 1));
+        // On a busy machine, the deadline can pass before the request arrives.
+        assert!(
+            result == Err(Failure::Timeout(limit)) && requests <= 1,
+            "{result:?} after {requests} requests"
+        );
         Ok(())
     }
 
