@@ -4,61 +4,81 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::apple::private_key::PrivateKey;
 use crate::redact::{self, Show, Text, is_path_like, may_hold_secret, sentences};
 
-/// How the files of keys are called, before the underscore and the ID.
-const TEAM_FILE: &str = "AuthKey";
-const INDIVIDUAL_FILE: &str = "ApiKey";
-
-/// A complete API key, ready to be written out and to sign with.
+/// A complete API key.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     pub id: KeyId,
-    pub owner: Owner,
+    pub owner: KeyOwner,
     pub private_key: PrivateKey,
-    /// Whether it belongs to the Apple Developer Enterprise Program.
+    /// Whether the key belongs to the Apple Developer Enterprise Program.
     pub enterprise: bool,
-    /// The ID in the name of the key's file, where that is another one.
+    /// The ID in the key's file name, if it differs from `id`.
     pub other_id_in_name: Option<KeyId>,
 }
 
-/// Whom a key belongs to.
+/// The two kinds of API keys. Input `api_key_type`.
 ///
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
-    /// A team key, with the ID of the team that issued it.
-    Team(IssuerId),
-    /// A person's individual key, which has no issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    Team,
     Individual,
 }
 
-impl ApiKey {
-    /// `AuthKey_<ID>.p8`, the name that altool and Bitrise's Steps expect, and for an individual key
-    /// `ApiKey_<ID>.p8`, as altool looks for it and App Store Connect names its download.
-    #[must_use]
-    pub(crate) fn file_name(&self) -> String {
-        let start = match self.owner {
-            Owner::Team(_) => TEAM_FILE,
-            Owner::Individual => INDIVIDUAL_FILE,
-        };
-        format!("{start}_{}.p8", self.id.0)
-    }
-
-    /// The issuer ID, which individual keys do not have.
-    #[must_use]
-    pub(crate) fn issuer(&self) -> Option<&IssuerId> {
-        match &self.owner {
-            Owner::Team(issuer) => Some(issuer),
-            Owner::Individual => None,
+impl KeyKind {
+    /// The beginning of a key's file name, before the underscore and the ID: altool looks for both, and
+    /// App Store Connect names its downloads so.
+    fn file_prefix(self) -> &'static str {
+        match self {
+            Self::Team => "AuthKey",
+            Self::Individual => "ApiKey",
         }
     }
 }
 
-/// The ID that App Store Connect shows beside a key: 10 upper-case letters and digits.
+/// The owner of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOwner {
+    /// The team that issued the key.
+    Team(IssuerId),
+    /// A person, whose key has no issuer.
+    Individual,
+}
+
+impl ApiKey {
+    #[must_use]
+    pub(crate) fn kind(&self) -> KeyKind {
+        match self.owner {
+            KeyOwner::Team(_) => KeyKind::Team,
+            KeyOwner::Individual => KeyKind::Individual,
+        }
+    }
+
+    /// The name of the key's file, as altool and Bitrise's Steps expect it.
+    #[must_use]
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}_{}.p8", self.kind().file_prefix(), self.id.0)
+    }
+
+    /// The issuer ID of a team's key.
+    #[must_use]
+    pub(crate) fn issuer(&self) -> Option<&IssuerId> {
+        match &self.owner {
+            KeyOwner::Team(issuer) => Some(issuer),
+            KeyOwner::Individual => None,
+        }
+    }
+}
+
+/// The ID that App Store Connect shows next to a key: 10 upper-case letters and digits.
 ///
-/// Holds letters and digits only, so it can stand in a file name.
+/// Consists of letters and digits, so it is safe in a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyId(String);
 
@@ -67,9 +87,8 @@ pub struct KeyId(String);
 pub struct IssuerId(String);
 
 sentences! {
-    /// Why a value is not a key ID or not an issuer ID. `Display` completes a sentence that begins
-    /// with the field's name; it never repeats the value, which may be a secret in the wrong field.
-    /// What to do depends on where the field is, see [`WrongField::remedy`].
+    /// Why a value is not a key ID or an issuer ID. `Display` completes a sentence that begins with the
+    /// field's name. It never repeats the value, which can be a secret in the wrong field.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum WrongField {
         #[error("holds {found}")]
@@ -84,7 +103,7 @@ sentences! {
 }
 
 impl WrongField {
-    /// What to put there, for whoever filled in the field. Completes "…: put it there".
+    /// What to do. Completes "…: put it there".
     #[must_use]
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
@@ -99,7 +118,7 @@ impl WrongField {
     }
 }
 
-/// What a value looks like, said without any part of it.
+/// The shape of a value, without any part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     characters: usize,
@@ -122,7 +141,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What is put into the field of an ID most often, by name.
+/// Names a value that people often put into the field of an ID.
 pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
     let is_email = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     match value {
@@ -137,8 +156,8 @@ pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
 
 impl KeyId {
     /// # Errors
-    /// [`WrongField`] when the value is not made of letters and digits, or is something else
-    /// that people confuse with a key ID.
+    /// [`WrongField`] if the value has other characters than letters and digits, or is something
+    /// else that people confuse with a key ID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
         if let Some(found) = misplaced(value) {
             return Err(WrongField::OtherThanKeyId { found });
@@ -146,7 +165,7 @@ impl KeyId {
         if is_uuid(value) {
             return Err(WrongField::OtherThanKeyId { found: "an issuer ID" });
         }
-        // Apple documents no length; what must hold is that it is safe in a file name.
+        // Apple does not document the length. The ID has to be safe in a file name.
         let plausible = (1..=32).contains(&value.len());
         if !plausible || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
             let found = Shape::of(value, |c| c.is_ascii_alphanumeric());
@@ -155,7 +174,7 @@ impl KeyId {
         Ok(Self(value.to_owned()))
     }
 
-    /// Whether it has the form of every key ID seen so far: 10 upper-case letters and digits.
+    /// Whether the ID has the form of every key ID seen so far: 10 upper-case letters and digits.
     #[must_use]
     pub(crate) fn is_usual(&self) -> bool {
         is_usual_key_id(&self.0)
@@ -166,8 +185,7 @@ impl KeyId {
         &self.0
     }
 
-    /// For log and errors: hidden when it has another form than all key IDs, since people paste
-    /// secrets into the wrong field.
+    /// For log and errors. An ID of an unusual form is hidden: people paste secrets into the wrong field.
     #[must_use]
     pub fn shown(&self) -> Text {
         redact::checked(&self.0, is_usual_key_id)
@@ -176,7 +194,7 @@ impl KeyId {
 
 impl IssuerId {
     /// # Errors
-    /// [`WrongField`] when the value is no UUID.
+    /// [`WrongField`] if the value is not a UUID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
         if let Some(found) = misplaced(value) {
             return Err(WrongField::OtherThanIssuerId { found });
@@ -204,49 +222,47 @@ impl IssuerId {
     }
 }
 
-/// What the name of a key's file says, as App Store Connect and altool name such files.
+/// The name of a key's file, as App Store Connect and altool form it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyFileName {
-    /// `AuthKey_<ID>.p8`: a team's key. Keys for push notifications are named so, too.
-    Team(KeyId),
-    /// `ApiKey_<ID>.p8`: a person's individual key.
-    Individual(KeyId),
-    /// `SubscriptionKey_<ID>.p8`: a key for In-App Purchase, which this API refuses.
+    /// `AuthKey_<ID>.p8`, also the name of keys for push notifications, or `ApiKey_<ID>.p8`.
+    Api { kind: KeyKind, id: KeyId },
+    /// `SubscriptionKey_<ID>.p8`: a key for In-App Purchase, which this API rejects.
     InAppPurchase,
 }
 
 impl KeyFileName {
-    /// Reads a file's name, also with what browsers and Finder add to a second copy of it,
-    /// ` (1)`, `-2` or ` copy`, and with the `.txt` that editors add.
+    /// Parses a file name. Accepts the additions of browsers and Finder to a second copy, ` (1)`,
+    /// `-2` or ` copy`, and the `.txt` of editors.
     #[must_use]
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let name = name.strip_suffix(".txt").unwrap_or(name).strip_suffix(".p8")?;
-        let (kind, rest) = name.split_once('_')?;
+        let (prefix, rest) = name.split_once('_')?;
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
         let (id, copy) = rest.split_at_checked(end)?;
         if !is_copy_mark(copy) {
             return None;
         }
         let id = KeyId::parse(id).ok()?;
-        match kind {
-            TEAM_FILE => Some(Self::Team(id)),
-            INDIVIDUAL_FILE => Some(Self::Individual(id)),
-            "SubscriptionKey" => Some(Self::InAppPurchase),
-            _ => None,
+        if prefix == "SubscriptionKey" {
+            return Some(Self::InAppPurchase);
         }
+        let kind =
+            [KeyKind::Team, KeyKind::Individual].into_iter().find(|kind| kind.file_prefix() == prefix)?;
+        Some(Self::Api { kind, id })
     }
 
-    /// The ID in the name, where it is that of a key for this API.
+    /// The key ID, if the key is for this API.
     #[must_use]
     pub(crate) fn key_id(&self) -> Option<&KeyId> {
         match self {
-            Self::Team(id) | Self::Individual(id) => Some(id),
+            Self::Api { id, .. } => Some(id),
             Self::InAppPurchase => None,
         }
     }
 }
 
-/// Whether this is what tells one copy of a file from another, or nothing.
+/// Whether a text is empty, or distinguishes one copy of a file from another.
 fn is_copy_mark(text: &str) -> bool {
     let number = text.strip_prefix(" copy").unwrap_or(text).trim_start_matches([' ', '-']);
     let number = number.strip_prefix('(').and_then(|number| number.strip_suffix(')')).unwrap_or(number);
@@ -272,8 +288,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_id_is_read_from_every_name_that_a_download_gets() {
-        let id = KeyId::parse("2X9R4HXF34").ok();
+    fn the_key_id_is_read_from_every_name_of_a_download() {
+        let named = |kind| KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind, id });
         for name in [
             "AuthKey_2X9R4HXF34.p8",
             "AuthKey_2X9R4HXF34 (1).p8",
@@ -285,9 +301,9 @@ mod tests {
             "AuthKey_2X9R4HXF34.p8.txt",
             "AuthKey_2X9R4HXF34 (1).p8.txt",
         ] {
-            assert_eq!(KeyFileName::parse(name), id.clone().map(KeyFileName::Team), "{name}");
+            assert_eq!(KeyFileName::parse(name), named(KeyKind::Team), "{name}");
             let individual = name.replace("AuthKey", "ApiKey");
-            assert_eq!(KeyFileName::parse(&individual), id.clone().map(KeyFileName::Individual));
+            assert_eq!(KeyFileName::parse(&individual), named(KeyKind::Individual));
             let purchase = name.replace("AuthKey", "SubscriptionKey");
             assert_eq!(KeyFileName::parse(&purchase), Some(KeyFileName::InAppPurchase));
         }

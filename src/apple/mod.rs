@@ -1,11 +1,10 @@
-//! What Apple defines: keys, apps, teams, devices, cookies, sessions.
+//! Apple's keys, apps, teams, devices, cookies and sessions. Pure: no I/O, no logging.
 
 pub mod api_key;
 pub mod app_store_connect;
 pub mod bundle_id;
 pub mod cookie;
 pub mod device;
-pub mod key_text;
 pub(crate) mod olympus;
 pub mod private_key;
 pub mod session;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use zeroize::Zeroize as _;
 
-use crate::apple::api_key::{ApiKey, Owner};
+use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::redact::ISSUES;
 use crate::redact::sentences;
 
@@ -54,8 +54,8 @@ pub(crate) fn sign(
     lifetime: Duration,
 ) -> Result<SecretString, CannotSign> {
     let (iss, sub) = match &key.owner {
-        Owner::Team(issuer) => (Some(issuer.as_str()), None),
-        Owner::Individual => (None, Some("user")),
+        KeyOwner::Team(issuer) => (Some(issuer.as_str()), None),
+        KeyOwner::Individual => (None, Some("user")),
     };
     let claims = Claims {
         iss,
@@ -95,7 +95,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-20 09:00 UTC);
 
     fn claims(
-        owner: Owner,
+        owner: KeyOwner,
         enterprise: bool,
         lifetime: u64,
     ) -> std::result::Result<serde_json::Value, Box<dyn std::error::Error>> {
@@ -125,8 +125,8 @@ mod tests {
         Ok(data.claims)
     }
 
-    fn team() -> std::result::Result<Owner, Box<dyn std::error::Error>> {
-        Ok(Owner::Team(IssuerId::parse("57246542-96fe-1a63-e053-0824d011072a")?))
+    fn team() -> std::result::Result<KeyOwner, Box<dyn std::error::Error>> {
+        Ok(KeyOwner::Team(IssuerId::parse("57246542-96fe-1a63-e053-0824d011072a")?))
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_individual_keys_token_has_a_subject_and_no_issuer() -> Result {
-        let claims = claims(Owner::Individual, false, 60)?;
+        let claims = claims(KeyOwner::Individual, false, 60)?;
         assert_eq!((&claims["sub"], claims.get("iss")), (&serde_json::json!("user"), None));
         Ok(())
     }

@@ -12,8 +12,8 @@ use super::key_location::TypedLocation;
 use super::numbers::{TokenLifetime, WarningDays};
 use super::phone_number::PhoneNumber;
 use super::tools::Tools;
-use super::{Action, BuildAnnotation, IfMissing, KeyType, Verify};
-use crate::apple::api_key::{IssuerId, KeyId};
+use super::{Action, BuildAnnotation, IfMissing, Verify};
+use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
 use crate::apple::bundle_id::BundleId;
 use crate::apple::team::{ProviderId, TeamId};
 use crate::credential::Toggle;
@@ -49,7 +49,7 @@ fields! {
     api_key_path: Field<TypedLocation>,
     api_key_id: Field<KeyId>,
     api_issuer: Field<IssuerId>,
-    api_key_type: KeyType,
+    api_key_type: KeyKind,
     #[serde(deserialize_with = "yes_or_no")]
     api_key_enterprise_account: bool,
     apple_id: Field<AccountName>,
@@ -88,7 +88,7 @@ macro_rules! choices {
     };
 }
 
-choices!(Action, Toggle, IfMissing, KeyType, Verify, BuildAnnotation, bool);
+choices!(Action, Toggle, IfMissing, KeyKind, Verify, BuildAnnotation, bool);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]

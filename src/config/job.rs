@@ -12,9 +12,9 @@ use super::raw::RawInputs;
 use super::unfilled;
 use super::{
     Action, ApiKeyInputs, AppleIdInputs, Build, BuildLocation, Checks, Config, InputCredential, Job,
-    KeyLocation, KeyType, RemoveInputs, Services, Verify,
+    KeyLocation, RemoveInputs, Services, Verify,
 };
-use crate::apple::api_key::KeyFileName;
+use crate::apple::api_key::{KeyFileName, KeyKind};
 use crate::credential::{Source, Toggle};
 use crate::env::Env;
 use crate::redact::Text;
@@ -195,8 +195,9 @@ impl Fields {
         {
             problems.add("api_key_id", text!("is empty, or the variable in it is empty or misspelled, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
         }
-        let is_named_individual = matches!(file_name, Some(KeyFileName::Individual(_)));
-        let is_individual = self.api_key_type == KeyType::Individual;
+        let is_named_individual =
+            matches!(file_name, Some(KeyFileName::Api { kind: KeyKind::Individual, .. }));
+        let is_individual = self.api_key_type == KeyKind::Individual;
         match self.api_issuer.is_set() {
             true if is_individual => problems.add(
                 "api_issuer",
@@ -219,7 +220,7 @@ impl Fields {
             id: self.api_key_id.take("api_key_id", problems),
             id_in_name,
             issuer: self.api_issuer.take("api_issuer", problems),
-            is_individual,
+            kind: self.api_key_type,
             key: match location? {
                 TypedLocation::Url(url) => KeyLocation::Url(url),
                 TypedLocation::File(path) => KeyLocation::File(path.expand(env)),

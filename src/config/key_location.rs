@@ -1,4 +1,4 @@
-//! Input `api_key_path`: where the private key is, or the key itself.
+//! Input `api_key_path`: the private key, or its location.
 
 use std::path::Path;
 
@@ -8,9 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::address::{TypedPath, parse_url};
 use super::field::InputValue;
 use crate::apple::api_key::{KeyFileName, is_usual_key_id, is_uuid};
-use crate::apple::key_text::is_key_text;
-use crate::apple::private_key::strip_wrapping;
-use crate::formats::fastlane_key;
+use crate::apple::private_key::{PrivateKey, strip_wrapping};
+use crate::formats::key_json;
 use crate::http::is_loopback;
 use crate::redact::text;
 use crate::redact::{self, Text, is_path_like, may_hold_secret};
@@ -23,7 +22,7 @@ pub(super) enum TypedLocation {
 }
 
 impl InputValue for TypedLocation {
-    /// Tells apart what people put there. Looks at the value only, not at the disk.
+    /// Recognises the form of the value, without looking at the disk.
     fn parse(value: &str) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         if is_uuid(value) {
@@ -35,6 +34,10 @@ impl InputValue for TypedLocation {
             return Err(text!(
                 "holds a key ID: put the path, URL or text of AuthKey_<ID>.p8 there, and the key ID into `api_key_id`"
             ));
+        }
+        // A variable of this Step for another tool, which takes files so.
+        if let Some(path) = value.strip_prefix("@file:") {
+            return Ok(Self::File(TypedPath::new(path)));
         }
         let scheme = value.split_once("://").map(|(scheme, _)| scheme);
         let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
@@ -60,19 +63,16 @@ impl InputValue for TypedLocation {
     }
 }
 
+/// `PATH_MAX` and `NAME_MAX` of Linux and macOS: a longer value is no path.
+const MAX_PATH: usize = 4096;
+const MAX_NAME: usize = 255;
+
 impl TypedLocation {
     fn without_scheme(value: &str) -> Self {
-        let extension = Path::new(value).extension();
-        let is_path = is_path_like(value) || extension.is_some_and(|name| name == "p8" || name == "pem");
-        // A key with something around it is not a path: as a key it is refused by name, unseen.
-        if is_key_text(value) || value.starts_with('{') || (!is_path && may_hold_secret(value)) {
-            Self::Text(value.into())
-        } else {
-            Self::File(TypedPath::new(value))
-        }
+        if is_text(value) { Self::Text(value.into()) } else { Self::File(TypedPath::new(value)) }
     }
 
-    /// What the name of the file says: percent-decoded, query ignored.
+    /// Reads the file's name: percent-decoded, without the query of a URL.
     pub(super) fn file_name(&self) -> Option<KeyFileName> {
         match self {
             Self::Url(url) => {
@@ -86,23 +86,99 @@ impl TypedLocation {
         }
     }
 
-    /// Whether it may be a folder, where the key's name is that of a file in it.
+    /// Whether the location can be a folder, where a file in it has the key's name.
     pub(super) fn may_be_folder(&self) -> bool {
         let has_extension =
             |name: &str| Path::new(name).extension().is_some_and(|extension| !extension.is_empty());
         matches!(self, Self::File(path) if !path.file_names().any(has_extension))
     }
 
-    /// Whether it may be fastlane's API key JSON, which holds the IDs, too.
+    /// Whether the location can hold an API key JSON, which includes the IDs.
     pub(super) fn may_be_json(&self) -> bool {
         let is_json = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "json");
         match self {
             Self::Url(url) => is_json(url.path()),
             Self::File(path) => path.file_names().any(is_json),
             Self::Text(text) => {
-                let text = strip_wrapping(text.expose_secret());
-                text.starts_with('{') || fastlane_key::read(text.as_bytes()).is_some()
+                let text = text.expose_secret();
+                text.starts_with('{') || key_json::read(text.as_bytes()).is_some()
             }
         }
+    }
+}
+
+/// Whether a value is a key or some other text, as opposed to a path. Damaged and decorated keys are
+/// text too: they are rejected as keys, without being shown.
+fn is_text(value: &str) -> bool {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
+    let has_long_name = || value.split('/').any(|name| name.len() > MAX_NAME);
+    let has_extension = || Path::new(value).extension().is_some_and(|name| name == "p8" || name == "pem");
+    value.starts_with('{')
+        || value.contains("PRIVATE KEY")
+        || value.contains("-----BEGIN")
+        || value.lines().count() > 1
+        || value.len() > MAX_PATH
+        || has_long_name()
+        || if is_path_like(value) {
+            // UTF-16 in base64 begins with a slash.
+            PrivateKey::from_bytes(value.as_bytes()).is_ok() || key_json::read(value.as_bytes()).is_some()
+        } else {
+            (value.len() >= 80 && value.chars().all(is_base64))
+                || (!has_extension() && may_hold_secret(value))
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::apple::private_key::samples::{body, pkcs8, sec1};
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn a_key_in_any_form_is_text_and_never_shown() -> Result {
+        let pem = pkcs8()?;
+        let sec1 = sec1(&pem, true)?;
+        let (sec1_body, body) = (body(&sec1), body(&pem));
+        let wrapped = |width: usize, by: &str| {
+            let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+            lines.join(by)
+        };
+        let mut texts =
+            vec![pem.clone(), body.clone(), STANDARD.encode(&pem), format!("\"{pem}\""), sec1, sec1_body];
+        for width in 16..=40 {
+            texts.extend([wrapped(width, " "), wrapped(width, "\\n"), wrapped(width, "\n")]);
+        }
+        for text in texts {
+            assert!(is_text(strip_wrapping(&text)) && may_hold_secret(&text), "{text}");
+        }
+        for decorated in
+            [format!("AuthKey_X.p8: {body}"), format!("key={body}"), format!("~/{body}"), format!("@{body}")]
+        {
+            assert!(may_hold_secret(&decorated), "{decorated}");
+        }
+        let utf16: Vec<u8> = format!("\u{feff}{pem}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16 = STANDARD.encode(utf16);
+        assert!(utf16.starts_with('/') && is_text(&utf16), "{utf16}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_path_is_not_text() {
+        for path in [
+            "AuthKey_2X9R4HXF34.p8",
+            "/private/var/folders/8k/7xj4b1q92ld3v5c6n8m0t2wr0000gn/T/AuthKey_2X9R4HXF34.p8",
+            "/Users/runner/work/1234567/Project/certificates/AuthKey_2X9R4HXF34.p8",
+            "/Users/vagrant/Documents/Development/Company/Project/fastlane/certificates/key",
+            "0123456789abcdef0123456789abcdef01234567",
+            "MIGH",
+        ] {
+            assert!(!is_text(path) && !may_hold_secret(path), "{path}");
+        }
+        assert!(is_text(&format!("/{}", "x".repeat(MAX_NAME + 1))), "longer than a name can be");
+        assert!(is_text(&"/xxx".repeat(MAX_PATH / 4 + 1)), "longer than a path can be");
     }
 }

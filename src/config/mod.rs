@@ -27,7 +27,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::apple::api_key::{IssuerId, KeyId};
+use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
 use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
 use crate::apple::team::{ProviderId, TeamId};
@@ -145,14 +145,6 @@ pub struct Checks {
     pub required_access: BTreeSet<Access>,
 }
 
-/// Input `api_key_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum KeyType {
-    Team,
-    Individual,
-}
-
 /// Config `build_url` and `build_api_token`.
 #[derive(Debug)]
 pub struct Build {
@@ -193,8 +185,8 @@ pub struct ApiKeyInputs {
     pub id_in_name: Option<KeyId>,
     /// Input `api_issuer`.
     pub issuer: Option<IssuerId>,
-    /// Whether `api_key_type` is `individual`.
-    pub is_individual: bool,
+    /// Input `api_key_type`.
+    pub kind: KeyKind,
     pub enterprise: bool,
 }
 

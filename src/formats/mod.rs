@@ -5,4 +5,5 @@ pub mod connection;
 pub(crate) mod device_list;
 pub(crate) mod fastlane_key;
 pub mod fastlane_session;
+pub(crate) mod key_json;
 pub(crate) mod rcodesign;

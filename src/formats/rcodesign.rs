@@ -16,10 +16,10 @@ struct Document<'a> {
     private_key: &'a str,
 }
 
-/// The key as one line of JSON; `None` for one without an issuer, which rcodesign cannot use.
+/// Returns the key as one line of JSON. `None`: rcodesign can't use a key without an issuer.
 pub(crate) fn json(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
     let pem = key.private_key.expose_pem();
-    // PEM is this base64, in lines between a header and a footer.
+    // The lines of PEM between header and footer.
     let mut body = Zeroizing::new(String::with_capacity(pem.len()));
     body.extend(pem.lines().filter(|line| !line.starts_with("-----")));
     let document = Document {
@@ -27,9 +27,9 @@ pub(crate) fn json(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
         key_id: key.id.as_str(),
         private_key: body.as_str(),
     };
-    // With room for all of it, so that no part stays behind where a buffer grew.
+    // A buffer that grows leaves copies behind.
     let mut json = Zeroizing::new(Vec::with_capacity(1024));
-    // Strings into memory: there is nothing that could fail.
+    // Strings in memory serialize without errors.
     drop(serde_json::to_writer(&mut *json, &document));
     Some(json)
 }

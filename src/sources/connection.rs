@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::SessionUse;
-use crate::apple::api_key::{ApiKey, IssuerId, KeyId, Owner, WrongField};
+use crate::apple::api_key::{ApiKey, IssuerId, KeyId, KeyOwner, WrongField};
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::{PrivateKey, Refusal};
 use crate::apple::session::Session;
@@ -152,7 +152,7 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
     let wrong = |field| move |problem| ConnectionError::WrongField { field, problem };
     Ok(Some(ApiKey {
         id: KeyId::parse(id).map_err(wrong("key ID"))?,
-        owner: Owner::Team(IssuerId::parse(issuer).map_err(wrong("issuer ID"))?),
+        owner: KeyOwner::Team(IssuerId::parse(issuer).map_err(wrong("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
         enterprise: connection.is_enterprise_account.unwrap_or(false),
         other_id_in_name: None,

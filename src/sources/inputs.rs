@@ -1,4 +1,4 @@
-//! A credential in the Step's inputs.
+//! The credential in the Step's inputs.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use super::SessionUse;
-use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, Owner, WrongField};
+use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner, WrongField};
 use crate::apple::private_key::{self, PrivateKey, Refusal};
 use crate::bitrise::connection::non_empty;
 use crate::config::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::credential::{AppleId, Credential};
-use crate::formats::fastlane_key::{self, KeyFile, NotAKeyFile};
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
+use crate::formats::key_json::{self, KeyJson, KeyJsonError};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
 use crate::log::RunLog;
 use crate::redact::text;
@@ -23,28 +23,28 @@ use crate::regular_file::{self, ReadError};
 use crate::timestamp;
 
 sentences! {
-    /// Why the inputs make no credential.
+    /// Why the inputs do not yield a credential.
     #[derive(Debug, thiserror::Error)]
     pub enum InputsError {
         #[error("The private key in `api_key_path` {}: {}.", .0, .0.remedy())]
         Refused(#[from] Refusal),
         #[error("`api_key_path` is a file that does not exist ({path}): correct the path, or create the file in an earlier step.")]
         NoFile { path: Text },
-        #[error("`api_key_path` is a folder ({path}) without a file AuthKey_<ID>.p8 in it: give the path of that file.")]
+        #[error("`api_key_path` is a folder ({path}) without a file AuthKey_<ID>.p8 in it: provide the path of that file.")]
         NoKeyInFolder { path: Text },
-        #[error("`api_key_path` is a folder with {count} keys in it ({names}): give the path of the one to use, or set `api_key_id`.")]
+        #[error("`api_key_path` is a folder with {count} keys in it ({names}): provide the path of the one to use, or set `api_key_id`.")]
         SeveralInFolder { count: usize, names: Text },
-        #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` says it: set `api_key_id` to the key ID.")]
+        #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` contains it: set `api_key_id` to the key ID.")]
         MissingKeyId,
         #[error("`api_issuer` is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
         MissingIssuerId,
-        #[error("The JSON in `api_key_path` is not an API key file of fastlane, which has the texts `key_id`, `issuer_id` and `key`: copy the file again, or give AuthKey_<ID>.p8.")]
-        NotAKeyFile,
+        #[error("The API key JSON in `api_key_path` {0}: correct it, or provide AuthKey_<ID>.p8.")]
+        KeyJson(#[from] KeyJsonError),
         #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
         WrongField { field: &'static str, problem: WrongField },
-        #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or give the JSON that belongs to it.")]
+        #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or provide the JSON that belongs to it.")]
         Disagrees { input: &'static str, typed: Text, says: Text },
-        #[error("`api_key_path` is not a regular file ({path}): give the path of AuthKey_<ID>.p8.")]
+        #[error("`api_key_path` is not a regular file ({path}): provide the path of AuthKey_<ID>.p8.")]
         NotARegularFile { path: Text },
         #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
         Unreadable { path: Text, why: Text },
@@ -75,8 +75,9 @@ fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     }
 }
 
-/// Makes the credential that the inputs describe: reads or downloads the key, reads the session.
-/// Without `needs_session`, an expired one is left out with a warning.
+/// Reads the credential in the inputs: reads or downloads the key, parses the session.
+///
+/// Without `needs_session`, an expired session is skipped with a warning.
 ///
 /// # Errors
 /// [`InputsError`]
@@ -87,7 +88,18 @@ pub async fn credential(
     run_log: &mut RunLog,
 ) -> Result<Credential, InputsError> {
     match inputs {
-        InputCredential::ApiKey(inputs) => Ok(Credential::ApiKey(api_key(inputs, http).await?)),
+        InputCredential::ApiKey(inputs) => {
+            let key = api_key(inputs, http).await?;
+            if let Some(in_name) = &key.other_id_in_name {
+                run_log.warn(text!(
+                    "`api_key_id` is {}, but the file in `api_key_path` is named for the key {}. The Step exports this file as the key {}: correct `api_key_id` or `api_key_path` unless the file's name is wrong.",
+                    key.id.shown(),
+                    in_name.shown(),
+                    key.id.shown()
+                ));
+            }
+            Ok(Credential::ApiKey(key))
+        }
         InputCredential::AppleId(inputs) => {
             Ok(Credential::AppleId(apple_id(inputs, needs_session, http, run_log)?))
         }
@@ -106,61 +118,58 @@ async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsErr
         KeyLocation::File(path) => read(path)?,
         KeyLocation::Url(url) => download(url, http).await?,
     };
-    match fastlane_key::read(&content) {
-        Some(Ok(file)) => from_key_file(inputs, &file),
-        Some(Err(NotAKeyFile)) => Err(InputsError::NotAKeyFile),
-        None => {
-            let private_key = PrivateKey::from_bytes(&content)?;
-            let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(InputsError::MissingKeyId)?.clone();
-            Ok(ApiKey {
-                other_id_in_name: id_in_name.filter(|in_name| *in_name != id),
-                id,
-                owner: match &inputs.issuer {
-                    Some(issuer) => Owner::Team(issuer.clone()),
-                    None if inputs.is_individual => Owner::Individual,
-                    None => return Err(InputsError::MissingIssuerId),
-                },
-                private_key,
-                enterprise: inputs.enterprise,
-            })
-        }
+    if let Some(json) = key_json::read(&content) {
+        return from_json(inputs, &json?);
     }
+    let private_key = PrivateKey::from_bytes(&content)?;
+    let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(InputsError::MissingKeyId)?.clone();
+    Ok(ApiKey {
+        other_id_in_name: id_in_name.filter(|in_name| *in_name != id),
+        id,
+        owner: match (&inputs.issuer, inputs.kind) {
+            (Some(issuer), _) => KeyOwner::Team(issuer.clone()),
+            (None, KeyKind::Individual) => KeyOwner::Individual,
+            (None, KeyKind::Team) => return Err(InputsError::MissingIssuerId),
+        },
+        private_key,
+        enterprise: inputs.enterprise,
+    })
 }
 
-/// The key in fastlane's JSON. What the inputs say as well must agree with it.
-fn from_key_file(inputs: &ApiKeyInputs, file: &KeyFile) -> Result<ApiKey, InputsError> {
+/// Reads the key in a JSON document. The inputs must not contradict the document.
+fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsError> {
     let wrong = |field| move |problem| InputsError::WrongField { field, problem };
     let disagrees = |input, typed, says| Err(InputsError::Disagrees { input, typed, says });
-    let id = KeyId::parse(file.key_id.expose_secret().trim()).map_err(wrong("key_id"))?;
-    let issuer = non_empty(file.issuer_id.as_ref()).map(IssuerId::parse);
+    let id = KeyId::parse(json.key_id.expose_secret().trim()).map_err(wrong("key_id"))?;
+    let issuer = non_empty(json.issuer_id.as_ref()).map(IssuerId::parse);
     let issuer = issuer.transpose().map_err(wrong("issuer_id"))?;
     if let Some(typed) = inputs.id.as_ref().filter(|typed| **typed != id) {
         return disagrees("api_key_id", typed.shown(), text!("says {}", id.shown()));
     }
     match (&inputs.issuer, &issuer) {
         (Some(typed), None) => {
-            return disagrees("api_issuer", typed.shown(), text!("has none, as of an individual key"));
+            return disagrees("api_issuer", typed.shown(), text!("has none, like those of individual keys"));
         }
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
             return disagrees("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
         }
-        (_, Some(_)) if inputs.is_individual => {
+        (_, Some(_)) if inputs.kind == KeyKind::Individual => {
             return disagrees(
                 "api_key_type",
                 text!("individual"),
-                text!("has an issuer, as of a team's key"),
+                text!("has an issuer, like those of team keys"),
             );
         }
         _ => {}
     }
-    if inputs.enterprise && file.in_house == Some(false) {
-        return disagrees("api_key_enterprise_account", text!("yes"), text!("says `in_house` is false"));
+    if inputs.enterprise && json.in_house == Some(false) {
+        return disagrees("api_key_enterprise_account", text!("yes"), text!("says that it is not"));
     }
     Ok(ApiKey {
         id,
-        owner: issuer.map_or(Owner::Individual, Owner::Team),
-        private_key: PrivateKey::from_bytes(file.key.expose_secret().as_bytes())?,
-        enterprise: inputs.enterprise || file.in_house == Some(true),
+        owner: issuer.map_or(KeyOwner::Individual, KeyOwner::Team),
+        private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
+        enterprise: inputs.enterprise || json.in_house == Some(true),
         other_id_in_name: None,
     })
 }
@@ -179,9 +188,9 @@ async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsEr
     })
 }
 
-/// The one key file in a folder, or that of the wanted key, and the ID in its name.
+/// Finds the only key file in a folder, or that of the wanted key. Returns its path and the ID in its name.
 fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), InputsError> {
-    /// How many are named; more make the sentence too long.
+    /// With more names, the error is too long.
     const NAMED: usize = 4;
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let mut keys: Vec<(PathBuf, KeyId)> = entries
@@ -214,7 +223,7 @@ fn unreadable(path: &Path, error: &io::Error) -> InputsError {
     }
 }
 
-/// Reads a key file, no further than a key can be long.
+/// Reads a key file, up to the size of the largest key.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
     let shown = redact::path(path);
     regular_file::read(path, private_key::MAX_BYTES).map_err(|error| match error {

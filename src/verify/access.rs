@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::client::{Client, NoList};
 use super::{Verification, VerifyError, shown, with_words};
-use crate::apple::api_key::{ApiKey, Owner};
+use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, ErrorResponse, USERS};
 use crate::log::RunLog;
 use crate::redact::{Text, sentences, text};
@@ -61,7 +61,7 @@ fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateT
 /// # Errors
 /// [`AccessDenied::Individual`]
 pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<(), AccessDenied> {
-    if key.owner == Owner::Individual && required.contains(&Access::Provisioning) {
+    if key.owner == KeyOwner::Individual && required.contains(&Access::Provisioning) {
         return Err(AccessDenied::Individual { key_id: key.id.shown() });
     }
     Ok(())

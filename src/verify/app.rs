@@ -1,6 +1,6 @@
 //! Does the credential's team have the app that the build is for?
 
-use crate::apple::api_key::{ApiKey, Owner};
+use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, AppAttributes, BUNDLE_IDS};
 use crate::apple::bundle_id::BundleId;
 use crate::log::RunLog;
@@ -119,11 +119,11 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
     let nearest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
     let mistake = |if_new| mistake(&wanted, nearest.as_deref(), if_new);
     Ok(match client.key.owner {
-        Owner::Individual => NoSuchApp::OwnersApp { key_id, bundle_id, others },
-        Owner::Team(_) if client.key.enterprise => {
+        KeyOwner::Individual => NoSuchApp::OwnersApp { key_id, bundle_id, others },
+        KeyOwner::Team(_) if client.key.enterprise => {
             NoSuchApp::BundleId { key_id, bundle_id, others, mistake: mistake(Mistake::NotRegistered) }
         }
-        Owner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake: mistake(Mistake::NoRecord) },
+        KeyOwner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake: mistake(Mistake::NoRecord) },
     })
 }
 
@@ -133,11 +133,11 @@ fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match (&key.owner, total) {
         (_, 0) => text!(""),
-        (Owner::Individual, _) if total <= named.len() => text!(", only {}", list),
-        (Owner::Individual, _) => text!(", only (of {}): {}", total, list),
-        (Owner::Team(_), 1) => text!(" Its only {}: {}.", one, list),
-        (Owner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, list),
-        (Owner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, list),
+        (KeyOwner::Individual, _) if total <= named.len() => text!(", only {}", list),
+        (KeyOwner::Individual, _) => text!(", only (of {}): {}", total, list),
+        (KeyOwner::Team(_), 1) => text!(" Its only {}: {}.", one, list),
+        (KeyOwner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, list),
+        (KeyOwner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, list),
     }
 }
 

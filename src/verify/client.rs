@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
-use crate::apple::api_key::{ApiKey, Owner};
+use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{ErrorResponse, PAGE, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
 use crate::config::Services;
@@ -57,8 +57,8 @@ impl KeyRefused {
             },
             (None, Source::Connection, ..) => Self::Connected { key_id },
             (None, Source::Config, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
-            (None, Source::Config, None, Owner::Team(_)) => Self::Team { key_id },
-            (None, Source::Config, None, Owner::Individual) => Self::Individual { key_id },
+            (None, Source::Config, None, KeyOwner::Team(_)) => Self::Team { key_id },
+            (None, Source::Config, None, KeyOwner::Individual) => Self::Individual { key_id },
         }
     }
 }

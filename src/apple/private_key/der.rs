@@ -1,4 +1,4 @@
-//! The ASN.1 structures that a key can be, and that people take for one.
+//! The ASN.1 structures of keys, and of what people mistake for keys.
 
 use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -18,25 +18,16 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const PKCS7_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
-/// Proves a key fit for ES256 and writes it in its canonical form.
-///
-/// # Errors
-/// A [`Refusal`] that says what the structure is instead, or that its parts do not fit together.
-pub(super) fn to_canonical_pem(der: &[u8]) -> Result<SecretString, Refusal> {
-    match identify(der) {
-        Some(Der::P256Key) => {}
-        Some(Der::Refused(refusal)) => return Err(refusal),
-        None => return Err(Refusal::Damaged),
-    }
-    // Checks that the number lies on the curve and that the public key, if there, belongs to it.
-    let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
-        .map_err(|_| Refusal::Damaged)?;
-    canonical_pem(&pair).ok_or(Refusal::Damaged)
+/// Checks a P-256 key and writes it in its canonical form. `None`: the parts of the key do not belong
+/// together.
+pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
+    // Checks that the number lies on the curve and that the public key, if there is one, belongs to it.
+    canonical_pem(&EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?)
 }
 
 /// PKCS#8 around SEC1 ([RFC 5915]) with the public key, as OpenSSL writes it.
 ///
-/// Built here and not by the crypto library, whose own export leaves an unwiped copy behind.
+/// Not made by the crypto library, whose own export leaves an unwiped copy behind.
 ///
 /// [RFC 5915]: https://www.rfc-editor.org/rfc/rfc5915
 fn canonical_pem(pair: &EcdsaKeyPair) -> Option<SecretString> {
@@ -54,14 +45,14 @@ fn canonical_pem(pair: &EcdsaKeyPair) -> Option<SecretString> {
     Some(SecretString::from(pem.as_str()))
 }
 
-/// What a DER structure is.
+/// A recognised structure.
 pub(super) enum Der {
     P256Key,
     Refused(Refusal),
 }
 
-/// Tells the ASN.1 structures apart by their first elements, as each of their standards
-/// defines them. `None`: none of them, or cut short.
+/// Recognises a structure by its first elements, which its standard defines. `None`: another
+/// structure, or not a whole one.
 pub(super) fn identify(der: &[u8]) -> Option<Der> {
     if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
         let algorithm = &info.algorithm;
@@ -110,8 +101,8 @@ fn identify_other(der: &[u8]) -> Option<Refusal> {
     }
 }
 
-// CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }, where a certificate has
-// the identifier of an algorithm second, or no INTEGER first. A Name is a SEQUENCE of SETs.
+// CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }. In a certificate, the
+// second element identifies an algorithm, or the first is not an INTEGER. A Name is a SEQUENCE of SETs.
 fn is_request_info(sequence: AnyRef<'_>) -> bool {
     let parts = || {
         let mut reader = SliceReader::new(sequence.value()).ok()?;

@@ -1,34 +1,32 @@
-//! The private key of an App Store Connect API key, in every shape that people have it in.
+//! The private key of an App Store Connect API key.
 //!
-//! Apple hands the key out once, as `AuthKey_<ID>.p8`: PKCS#8 ([RFC 5958]) in PEM
-//! ([RFC 7468]), an elliptic-curve key on P-256. On its way through secret stores,
-//! terminals and web forms it loses newlines, gains quotes, or is encoded again. Whatever
-//! still holds exactly one such key is written out in one canonical form; everything else
-//! is refused by name.
+//! Apple offers the key for download once, as `AuthKey_<ID>.p8`: PKCS#8 ([RFC 5958]) in PEM
+//! ([RFC 7468]), an elliptic-curve key on P-256. On its way through secret stores, terminals and
+//! web forms it loses newlines, gains quotes, or is encoded again. The Step accepts everything
+//! that still holds exactly one such key, and writes it in one canonical form. It rejects
+//! everything else with the name of what was found.
 //!
 //! [RFC 5958]: https://www.rfc-editor.org/rfc/rfc5958
 //! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
 
 mod der;
 mod refusal;
-mod text;
+mod search;
 
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use self::der::Der;
-
 pub use refusal::Refusal;
-pub(crate) use text::{decode_base64, strip_wrapping};
+pub(crate) use search::{decode_base64, decode_text, strip_wrapping};
 
-/// Larger than any key file; what is larger is not one, and is not read.
+/// Larger than any key file, however often it was encoded.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// A private key that is proven fit for ES256: on P-256, its parts consistent.
+/// A private key for ES256: on P-256, its parts consistent.
 ///
 /// Holds the canonical PKCS#8 PEM: 64 columns, LF, one newline at the end. Wiped from memory
-/// on drop; `Debug` shows nothing of it.
+/// on drop, and redacted in `Debug`.
 #[derive(Clone)]
 pub struct PrivateKey {
     pem: SecretString,
@@ -41,33 +39,25 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads a key from the bytes of a file, an answer or an input.
+    /// Reads a key from the bytes of a file, a response or an input.
     ///
     /// # Errors
-    /// A [`Refusal`] that says what the bytes are instead.
+    /// A [`Refusal`] that names what the bytes are instead.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         if bytes.len() > MAX_BYTES {
             return Err(Refusal::TooLarge);
         }
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return Err(match der::identify(bytes) {
-                Some(Der::Refused(refusal @ Refusal::Pkcs12)) => refusal,
-                _ => Refusal::NotUtf8,
-            });
-        };
-        let pem = der::to_canonical_pem(&text::to_der(text)?)?;
-        Ok(Self { pem })
+        Ok(Self { pem: search::find(bytes)? })
     }
 
-    /// The canonical PKCS#8 PEM, for what signs and writes with the key; each call site is a place
-    /// to review.
+    /// The canonical PKCS#8 PEM. Review each call site: it exposes the secret.
     #[must_use]
     pub fn expose_pem(&self) -> &str {
         self.pem.expose_secret()
     }
 }
 
-/// Keys for tests, made on the spot.
+/// Keys for tests, generated when needed.
 #[cfg(test)]
 pub(crate) mod samples {
     use pkcs8::der::Decode as _;
@@ -77,7 +67,7 @@ pub(crate) mod samples {
 
     use super::der::P256;
 
-    /// A key as App Store Connect hands it out.
+    /// A key as App Store Connect offers it for download.
     pub(crate) fn pkcs8() -> std::io::Result<String> {
         Ok(keys::P256::generate()?.private_pem)
     }
@@ -92,7 +82,7 @@ pub(crate) mod samples {
         Ok(pem.to_string())
     }
 
-    /// What stands between header and footer, on one line.
+    /// The text between header and footer, on one line.
     pub(crate) fn body(pem: &str) -> String {
         pem.lines().filter(|line| !line.starts_with("-----")).collect()
     }
@@ -110,8 +100,12 @@ mod tests {
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
+    fn read(bytes: impl AsRef<[u8]>) -> std::result::Result<String, Refusal> {
+        PrivateKey::from_bytes(bytes.as_ref()).map(|key| key.expose_pem().to_owned())
+    }
+
     fn refusal(bytes: impl AsRef<[u8]>) -> Option<Refusal> {
-        PrivateKey::from_bytes(bytes.as_ref()).err()
+        read(bytes).err()
     }
 
     #[test]
@@ -173,11 +167,138 @@ mod tests {
             ("SEC1 without header and footer", self::body(&sec1(&pem, true)?)),
         ];
         for (form, text) in forms {
-            let key =
-                PrivateKey::from_bytes(text.as_bytes()).map_err(|refusal| format!("{form}: {refusal}"))?;
-            assert_eq!(key.expose_pem(), pem, "{form}");
+            assert_eq!(read(&text), Ok(pem.clone()), "{form}: {text}");
         }
         Ok(())
+    }
+
+    #[test]
+    fn a_key_is_found_in_what_copying_makes_of_it() -> Result {
+        let pem = pkcs8()?;
+        let body = body(&pem);
+        let base64 = STANDARD.encode(&pem);
+        let percent = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        let html = |text: &str| text.replace('+', "&#43;").replace('/', "&#x2F;").replace('\n', "<br>\n");
+        let forms = [
+            ("certutil -encode", certutil(&base64)),
+            ("the label of an RSA key", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY")),
+            ("labels that differ", pem.replacen("PRIVATE KEY", "EC PRIVATE KEY", 1)),
+            ("no BEGIN line", pem.replace("-----BEGIN PRIVATE KEY-----\n", "")),
+            ("no END line", pem.replace("-----END PRIVATE KEY-----\n", "")),
+            ("doubled \\\\n", pem.replace('\n', "\\\\n")),
+            ("JSON escapes", pem.replace('/', "\\/").replace('=', "\\u003d").replace('\n', "\\n")),
+            ("zsh's %", format!("{base64}%")),
+            ("zsh's % after PEM", format!("{}%", pem.trim_end())),
+            ("base64 of base64", STANDARD.encode(&base64)),
+            ("base64 of base64 of base64", STANDARD.encode(STANDARD.encode(&base64))),
+            ("percent-encoded", percent(&pem)),
+            ("percent-encoded twice", percent(&percent(&pem))),
+            ("a web form's encoding", percent(&pem).replace("%20", "+")),
+            ("percent-encoded base64", percent(&base64)),
+            ("em dashes", pem.replace("-----", "——-")),
+            ("one em dash", pem.replace("-----", "—")),
+            ("en dashes", pem.replace('-', "–")),
+            ("no-break spaces", pem.replace(' ', "\u{a0}")),
+            ("zero-width spaces", pem.replace('M', "\u{200b}M\u{2060}")),
+            ("no spaces in the markers", pem.replace("BEGIN PRIVATE KEY", "BEGINPRIVATEKEY")),
+            ("smart quotes around base64", format!("“{base64}”")),
+            ("quotes around each line", base64.as_bytes().chunks(76).map(quoted).collect()),
+            ("NAME=", format!("API_KEY={base64}")),
+            ("export NAME=", format!("export API_KEY=\"{body}\"")),
+            ("PowerShell's $env:NAME =", format!("$env:API_KEY = '{base64}'")),
+            ("a block scalar", format!("API_KEY: |\n  {base64}\n")),
+            ("a folded block scalar", format!(">-\n  {base64}\n")),
+            ("a backslash at each line's end", pem.replace('\n', "\\\n")),
+            ("a mail's quote", format!("> > {}", pem.replace('\n', "\n> > "))),
+            ("the same key twice", format!("{pem}{pem}")),
+            ("the same key as PKCS#8 and SEC1", format!("{pem}{}", sec1(&pem, true)?)),
+            ("HTML around PEM", format!("<html><body><pre>{pem}</pre></body></html>")),
+            ("HTML's line breaks and entities", format!("<p>{}</p>", html(&pem))),
+            ("JSON around PEM", format!("{{\"private_key\": \"{}\"}}", pem.replace('\n', "\\n"))),
+            (
+                "RTF of macOS",
+                format!(
+                    "{{\\rtf1\\ansi\\cocoartf2761\n{{\\fonttbl\\f0\\fswiss Helvetica;}}\n\\f0\\fs24 \\cf0 {}}}",
+                    pem.replace('\n', "\\\n")
+                ),
+            ),
+            (
+                "RTF of WordPad",
+                format!("{{\\rtf1\\ansi {}}}", pem.replace('\n', "\\par\r\n").replace('-', "\\'2d")),
+            ),
+        ];
+        for (form, text) in forms {
+            assert_eq!(read(&text), Ok(pem.clone()), "{form}: {text}");
+        }
+        let utf16 = |to_bytes: fn(u16) -> [u8; 2], mark| -> Vec<u8> {
+            format!("{mark}{pem}").encode_utf16().flat_map(to_bytes).collect()
+        };
+        for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            for mark in ["", "\u{feff}"] {
+                assert_eq!(read(utf16(to_bytes, mark)), Ok(pem.clone()), "UTF-16");
+                assert_eq!(read(STANDARD.encode(utf16(to_bytes, mark))), Ok(pem.clone()), "base64 of UTF-16");
+            }
+        }
+        assert_eq!(read(STANDARD.decode(&body)?), Ok(pem), "binary DER");
+        Ok(())
+    }
+
+    #[test]
+    fn a_wrapper_is_named_only_around_no_key() -> Result {
+        let rsa = keys::rsa_2048_private_pem()?;
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 257\n";
+        let pgp = "-----BEGIN PGP MESSAGE-----\n\nhQEMA1\n=Ab1d\n-----END PGP MESSAGE-----";
+        let age = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5\n-----END AGE ENCRYPTED FILE-----";
+        for (expected, text) in [
+            (Refusal::Rsa, certutil(&STANDARD.encode(&rsa))),
+            (Refusal::Rsa, format!("<pre>{rsa}</pre>")),
+            (Refusal::Rsa, format!("{{\"private_key\": \"{}\"}}", rsa.replace('\n', "\\n"))),
+            (Refusal::GitLfs, pointer.to_owned()),
+            (Refusal::GitLfs, STANDARD.encode(pointer)),
+            (Refusal::Pgp, pgp.to_owned()),
+            (Refusal::EncryptedFile("Ansible Vault"), "$ANSIBLE_VAULT;1.1;AES256\n62313365\n".to_owned()),
+            (Refusal::EncryptedFile("age"), age.to_owned()),
+            (Refusal::EncryptedFile("OpenSSL"), STANDARD.encode(b"Salted__\xff\xfe\x01\x02")),
+            (Refusal::Rtf, "{\\rtf1\\ansi See the key in the vault.\\par}".to_owned()),
+            (Refusal::Html, "<pre>no key</pre>".to_owned()),
+            (Refusal::Json, format!("{{\"key\":\"{}\"}}", "MIGH")),
+        ] {
+            assert_eq!(refusal(&text), Some(expected), "{text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_largest_hostile_input_is_rejected_in_linear_time() {
+        let started = std::time::Instant::now();
+        for piece in [
+            "-",
+            "--BEGIN ",
+            "-----BEGIN A-----",
+            "<",
+            "&",
+            "%25",
+            "a=",
+            "\\",
+            "MIGH",
+            "=:",
+            "--END-----BEGIN",
+            "\u{2014}",
+        ] {
+            let text = piece.repeat(MAX_BYTES / piece.len());
+            assert!(PrivateKey::from_bytes(text.as_bytes()).is_err(), "{piece}");
+        }
+        assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    }
+
+    fn certutil(base64: &str) -> String {
+        format!("-----BEGIN CERTIFICATE-----\r\n{base64}\r\n-----END CERTIFICATE-----\r\n")
+    }
+
+    fn quoted(line: &[u8]) -> String {
+        format!("'{}'\n", String::from_utf8_lossy(line))
     }
 
     #[test]
@@ -192,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_key_shows_in_debug() -> Result {
+    fn debug_output_hides_the_key() -> Result {
         let pem = pkcs8()?;
         let shown = format!("{:?}", PrivateKey::from_bytes(pem.as_bytes())?);
         assert_eq!(shown, "PrivateKey([REDACTED])");
@@ -200,14 +321,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_is_refused() {
+    fn an_empty_key_is_rejected() {
         for text in ["", "  \n", "\u{feff}", "''"] {
             assert_eq!(refusal(text), Some(Refusal::Empty), "{text:?}");
         }
     }
 
     #[test]
-    fn an_rsa_key_is_refused() -> Result {
+    fn an_rsa_key_is_rejected() -> Result {
         let pem = keys::rsa_2048_private_pem()?;
         assert_eq!(refusal(&pem), Some(Refusal::Rsa));
         assert_eq!(refusal(body(&pem)), Some(Refusal::Rsa));
@@ -222,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ec_key_on_another_curve_is_refused() -> Result {
+    fn an_ec_key_on_another_curve_is_rejected() -> Result {
         let p384 = keys::p384_private_pem()?;
         assert_eq!(refusal(&p384), Some(Refusal::OtherCurve));
         assert_eq!(refusal(body(&p384)), Some(Refusal::OtherCurve));
@@ -234,13 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ed25519_key_is_refused() -> Result {
+    fn an_ed25519_key_is_rejected() -> Result {
         assert_eq!(refusal(keys::ed25519_private_pem()?), Some(Refusal::Ed25519));
         Ok(())
     }
 
     #[test]
-    fn an_encrypted_key_is_refused() {
+    fn an_encrypted_key_is_rejected() {
         let pkcs8 = include_str!("../../../tests/fixtures/encrypted_pkcs8.pem");
         assert_eq!(refusal(pkcs8), Some(Refusal::Encrypted));
         assert_eq!(refusal(body(pkcs8)), Some(Refusal::Encrypted));
@@ -249,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_is_refused() -> Result {
+    fn a_public_key_is_rejected() -> Result {
         let pem = keys::P256::generate()?.public_pem;
         assert_eq!(refusal(&pem), Some(Refusal::PublicKey));
         assert_eq!(refusal(body(&pem)), Some(Refusal::PublicKey));
@@ -257,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_refused() -> Result {
+    fn a_certificate_is_rejected() -> Result {
         let pem = include_str!("../../../tests/fixtures/certificate.pem");
         assert_eq!(refusal(pem), Some(Refusal::Certificate));
         assert_eq!(refusal(body(pem)), Some(Refusal::Certificate));
@@ -266,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_signing_request_is_refused() {
+    fn a_certificate_signing_request_is_rejected() {
         let pem = include_str!("../../../tests/fixtures/certificate_request.pem");
         assert_eq!(refusal(pem), Some(Refusal::CertificateRequest));
         assert_eq!(refusal(body(pem)), Some(Refusal::CertificateRequest));
@@ -274,14 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn a_p12_file_is_refused() {
+    fn a_p12_file_is_rejected() {
         let p12 = include_bytes!("../../../tests/fixtures/identity.p12");
         assert_eq!(refusal(p12), Some(Refusal::Pkcs12));
         assert_eq!(refusal(STANDARD.encode(p12)), Some(Refusal::Pkcs12));
     }
 
     #[test]
-    fn an_html_page_is_refused() {
+    fn an_html_page_is_rejected() {
         for page in ["<!DOCTYPE html><html><body>Sign in</body></html>", "\n<html lang=en>", "<HTML>"] {
             assert_eq!(refusal(page), Some(Refusal::Html), "{page}");
         }
@@ -290,33 +411,23 @@ mod tests {
     }
 
     #[test]
-    fn an_xml_error_of_a_storage_service_is_refused() {
+    fn an_xml_error_of_a_storage_service_is_rejected() {
         let error = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code></Error>";
         assert_eq!(refusal(error), Some(Refusal::XmlError));
         assert_eq!(refusal("<Error><Code>AccessDenied</Code></Error>"), Some(Refusal::XmlError));
     }
 
     #[test]
-    fn a_json_file_is_refused_and_fastlanes_by_name() -> Result {
-        let key = pkcs8()?.replace('\n', "\\n");
-        let fastlane = format!(r#"{{"key_id":"2X9R4HXF34","issuer_id":"x","key":"{key}"}}"#);
-        assert_eq!(refusal(fastlane), Some(Refusal::FastlaneJson));
-        assert_eq!(refusal(format!(r#"{{"private_key":"{key}"}}"#)), Some(Refusal::Json));
-        Ok(())
-    }
-
-    #[test]
-    fn two_keys_in_one_file_are_refused() -> Result {
+    fn two_keys_in_one_file_are_rejected() -> Result {
         assert_eq!(refusal(format!("{}{}", pkcs8()?, pkcs8()?)), Some(Refusal::SeveralKeys));
-        let pem = pkcs8()?;
-        assert_eq!(refusal(format!("{pem}{}", sec1(&pem, true)?)), Some(Refusal::SeveralKeys));
+        let rsa = keys::rsa_2048_private_pem()?;
+        assert_eq!(refusal(format!("{}{rsa}", pkcs8()?)), Some(Refusal::SeveralKeys));
         Ok(())
     }
 
     #[test]
-    fn truncated_or_damaged_base64_is_refused() -> Result {
+    fn truncated_or_damaged_base64_is_rejected() -> Result {
         let pem = pkcs8()?;
-        let without_end = pem.replace("-----END PRIVATE KEY-----\n", "");
         let body = body(&pem);
         let cut = body.get(..body.len() - 12).unwrap_or_default();
         let stray = body.replacen('A', "*", 1);
@@ -326,29 +437,25 @@ mod tests {
             *letter = if *letter == 'A' { 'B' } else { 'A' };
         }
         let flipped: String = flipped.into_iter().collect();
-        for damaged in
-            [&without_end, cut, &stray, &flipped, "MIGH", "no key at all", "-----BEGIN PRIVATE KEY-----"]
-        {
+        for damaged in [cut, &stray, &flipped, "MIGH", "no key at all", "-----BEGIN PRIVATE KEY-----"] {
             assert_eq!(refusal(damaged), Some(Refusal::Damaged), "{damaged}");
         }
         Ok(())
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_refused() -> Result {
-        let utf16: Vec<u8> = pkcs8()?.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(refusal([b"\xff\xfe".as_slice(), &utf16].concat()), Some(Refusal::NotUtf8));
-        Ok(())
+    fn bytes_that_are_not_text_are_rejected() {
+        assert_eq!(refusal([0x30, 0xff, 0xfe]), Some(Refusal::NotText));
     }
 
     #[test]
-    fn more_than_64_kib_are_refused() {
+    fn more_than_64_kib_are_rejected() {
         assert_eq!(refusal("A".repeat(MAX_BYTES + 1)), Some(Refusal::TooLarge));
         assert_eq!(refusal(" ".repeat(MAX_BYTES)), Some(Refusal::Empty));
     }
 
     #[test]
-    fn other_kinds_of_keys_are_refused() {
+    fn other_kinds_of_keys_are_rejected() {
         let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbg==\n-----END OPENSSH PRIVATE KEY-----";
         assert_eq!(refusal(openssh), Some(Refusal::OtherAlgorithm));
     }

@@ -1,18 +1,18 @@
-//! What was found in place of a usable private key.
+//! Why something is not a usable private key.
 
 use crate::redact::sentences;
 
 sentences! {
-    /// What was found in place of a usable private key. `Display` completes the sentence "The
-    /// private key in … "; what to do depends on where it came from, see [`Refusal::remedy`].
+    /// Why something is not a usable private key. `Display` completes the sentence "The private key
+    /// in … "; [`Refusal::remedy`] says what to do.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum Refusal {
         #[error("is empty")]
         Empty,
         #[error("is larger than 64 KiB, so it is not a key")]
         TooLarge,
-        #[error("is not text in UTF-8")]
-        NotUtf8,
+        #[error("is not text")]
+        NotText,
         #[error("is an RSA key, but API keys of App Store Connect are EC keys on P-256")]
         Rsa,
         #[error("is an EC key on another curve than P-256")]
@@ -23,6 +23,10 @@ sentences! {
         OtherAlgorithm,
         #[error("is encrypted with a passphrase")]
         Encrypted,
+        #[error("is encrypted with {0}")]
+        EncryptedFile(&'static str),
+        #[error("is a PGP message or key")]
+        Pgp,
         #[error("is only the public key")]
         PublicKey,
         #[error("is a certificate")]
@@ -31,13 +35,15 @@ sentences! {
         CertificateRequest,
         #[error("is a .p12 file (a signing certificate)")]
         Pkcs12,
+        #[error("is a Git LFS pointer, not the file itself")]
+        GitLfs,
         #[error("is an HTML page, most likely a log-in or error page")]
         Html,
         #[error("is an XML error of a storage service, most likely of an expired link")]
         XmlError,
-        #[error("is fastlane's API key JSON, not the key alone")]
-        FastlaneJson,
-        #[error("is a JSON document")]
+        #[error("is a rich-text document (RTF) without a whole key in it")]
+        Rtf,
+        #[error("is a JSON document without a whole key in it")]
         Json,
         #[error("holds more than one key")]
         SeveralKeys,
@@ -47,15 +53,18 @@ sentences! {
 }
 
 impl Refusal {
-    /// What to provide in its place, for whoever chose the file. Completes "…: provide …".
+    /// What to provide instead. Completes "…: provide …".
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Empty => "provide the text or the path of AuthKey_<ID>.p8",
             Self::TooLarge => "provide AuthKey_<ID>.p8, which has about 250 bytes",
-            Self::NotUtf8 => "provide AuthKey_<ID>.p8 as downloaded, not a binary or re-encoded copy",
+            Self::NotText => "provide AuthKey_<ID>.p8 as downloaded",
             Self::Encrypted => {
-                "provide it decrypted, as App Store Connect hands it out (openssl pkcs8 -in key.p8 -out AuthKey_<ID>.p8)"
+                "provide it decrypted, as App Store Connect offers it (openssl pkcs8 -in key.p8 -out AuthKey_<ID>.p8)"
+            }
+            Self::EncryptedFile(_) | Self::Pgp => {
+                "decrypt it in an earlier step, and provide the AuthKey_<ID>.p8 in it"
             }
             Self::PublicKey => {
                 "provide the private key AuthKey_<ID>.p8; if it is lost, create a new key in App Store Connect"
@@ -64,12 +73,14 @@ impl Refusal {
                 "provide the API key AuthKey_<ID>.p8, which has nothing to do with signing certificates"
             }
             Self::Pkcs12 => "provide the API key AuthKey_<ID>.p8 from App Store Connect",
+            Self::GitLfs => "run `git lfs pull` in an earlier step",
             Self::Html => "provide a URL that downloads the .p8 file itself",
             Self::XmlError => "create a new download link",
-            Self::FastlaneJson => "provide the .p8 file, which is the text of its field `key`",
             Self::SeveralKeys => "provide a file with the one key that belongs to the key ID",
-            Self::Damaged => "copy it again, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----",
-            Self::Rsa | Self::OtherCurve | Self::Ed25519 | Self::OtherAlgorithm | Self::Json => {
+            Self::Damaged => {
+                "provide AuthKey_<ID>.p8 as downloaded, or the output of `base64 < AuthKey_<ID>.p8`"
+            }
+            Self::Rsa | Self::OtherCurve | Self::Ed25519 | Self::OtherAlgorithm | Self::Rtf | Self::Json => {
                 "provide AuthKey_<ID>.p8 from App Store Connect"
             }
         }

@@ -1,0 +1,362 @@
+//! Finds the key in text: PEM, base64 of either, and what secret stores, terminals, editors and web
+//! forms make of them.
+//!
+//! The content decides. Labels and the kind of document are consulted only where no ASN.1 structure
+//! was recognised. Each level of encoding is at most as long as the one around it and the depth is
+//! limited, so the work grows linearly with the input.
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::der::{self, Der};
+use super::refusal::Refusal;
+
+/// People lose or double the padding when they copy; it carries no information.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Encodings around a key: base64 in PEM in base64 in percent-encoding, and one to spare.
+const MAX_DEPTH: u8 = 6;
+
+/// Returns the one key in `bytes` as canonical PEM.
+///
+/// # Errors
+/// A [`Refusal`] that names what was found instead.
+pub(super) fn find(bytes: &[u8]) -> Result<SecretString, Refusal> {
+    let mut search = Search::default();
+    search.bytes(bytes, MAX_DEPTH);
+    match (search.key, search.refusal) {
+        (Some(_), _) if search.has_several => Err(Refusal::SeveralKeys),
+        (Some(_), Some(Refusal::Rsa | Refusal::OtherCurve | Refusal::Ed25519 | Refusal::Encrypted)) => {
+            Err(Refusal::SeveralKeys)
+        }
+        // A key next to a certificate is a signing identity.
+        (Some(_), Some(Refusal::Certificate)) => Err(Refusal::Certificate),
+        (Some(key), _) => Ok(key),
+        (None, Some(refusal)) => Err(refusal),
+        (None, None) => Err(match decode_text(bytes) {
+            None => Refusal::NotText,
+            Some(text) if strip_wrapping(&text).is_empty() => Refusal::Empty,
+            Some(_) => Refusal::Damaged,
+        }),
+    }
+}
+
+#[derive(Default)]
+struct Search {
+    key: Option<SecretString>,
+    has_several: bool,
+    /// The first thing that was recognised and is not a usable key.
+    refusal: Option<Refusal>,
+}
+
+/// Each method returns whether it recognised something.
+impl Search {
+    fn refuse(&mut self, refusal: Option<Refusal>) -> bool {
+        self.refusal = self.refusal.or(refusal);
+        refusal.is_some()
+    }
+
+    fn bytes(&mut self, bytes: &[u8], depth: u8) -> bool {
+        match der::identify(bytes) {
+            Some(Der::P256Key) => der::to_canonical_pem(bytes).is_some_and(|pem| {
+                let is_other = |key: &SecretString| key.expose_secret() != pem.expose_secret();
+                self.has_several |= self.key.as_ref().is_some_and(is_other);
+                self.key = Some(pem);
+                true
+            }),
+            Some(Der::Refused(refusal)) => self.refuse(Some(refusal)),
+            None => {
+                self.refuse(encrypted_file(bytes))
+                    || decode_text(bytes).is_some_and(|text| self.text(&text, depth))
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, depth: u8) -> bool {
+        if let Some(decoded) = percent_decoded(text) {
+            return depth > 0 && self.bytes(&decoded, depth - 1);
+        }
+        let plain = plain(text);
+        let blocks = pem_blocks(&plain);
+        if blocks.is_empty() {
+            return self.base64(without_name(&plain), depth) || self.refuse(document(strip_wrapping(text)));
+        }
+        // All of them: there can be a second key.
+        let found = blocks.iter().filter(|block| self.block(block, depth)).count();
+        found > 0 || self.refuse(document(strip_wrapping(text)))
+    }
+
+    fn block(&mut self, block: &Block<'_>, depth: u8) -> bool {
+        // `Proc-Type: 4,ENCRYPTED` (RFC 1421).
+        if block.body.contains("ENCRYPTED") {
+            return self.refuse(Some(Refusal::Encrypted));
+        }
+        self.base64(block.body, depth) || self.refuse(by_label(block.label))
+    }
+
+    fn base64(&mut self, text: &str, depth: u8) -> bool {
+        depth > 0 && decode_base64(text).is_some_and(|bytes| self.bytes(&bytes, depth - 1))
+    }
+}
+
+/// Takes off byte-order mark, blanks and quotes around the text, however often they were put on.
+pub(crate) fn strip_wrapping(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_quote(c) || matches!(c, '\u{feff}' | '\0'))
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '«' | '»')
+}
+
+/// Decodes base64 of either alphabet, on several lines, with or without padding.
+pub(crate) fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    // A buffer that grows leaves copies behind.
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.chars().filter(|c| !c.is_whitespace()).map(|c| match c {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    }));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(base64::decoded_len_estimate(compact.len())));
+    BASE64.decode_vec(compact.as_bytes(), &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Decodes UTF-8, and UTF-16 with or without a byte-order mark. `None`: binary.
+pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let zeros = |offset| bytes.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
+    let are_most = |zeros: usize| bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4;
+    let to_unit: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ if are_most(zeros(1)) => u16::from_le_bytes,
+        _ if are_most(zeros(0)) => u16::from_be_bytes,
+        _ => return Some(Zeroizing::new(std::str::from_utf8(bytes).ok()?.to_owned())),
+    };
+    let units = bytes.chunks_exact(2).filter_map(|pair| Some(to_unit(pair.try_into().ok()?)));
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    text.extend(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    Some(text)
+}
+
+/// Decodes percent-encoding. `None`: nothing is encoded so; a single `%` is zsh's mark for a missing
+/// line break.
+fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let is_escape = |window: &&[u8]| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    text.as_bytes().windows(3).find(is_escape)?;
+    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
+    decoded.extend(percent_encoding::percent_decode_str(text));
+    Some(decoded)
+}
+
+/// Removes everything that is neither base64 nor part of a PEM marker: escapes, quotes, marks of a
+/// quoted mail, tags and entities of HTML, control words of RTF, invisible characters. Dashes that an
+/// editor made typographic are ASCII again.
+fn plain(text: &str) -> Zeroizing<String> {
+    let is_rtf = text.trim_start().starts_with("{\\rtf");
+    // No character here gets longer.
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        match c {
+            '\\' => {
+                let rest = rest.trim_start_matches('\\');
+                let (letter, after) = if is_rtf { rtf_control(rest) } else { escape(rest) };
+                out.extend(letter);
+                chars = after.chars();
+            }
+            // Up to the next bracket of either kind, so that nothing is scanned twice.
+            '<' => match rest.split_once(['<', '>']) {
+                Some((tag, after)) if rest.as_bytes().get(tag.len()) == Some(&b'>') => {
+                    out.push('\n');
+                    chars = after.chars();
+                }
+                _ => {}
+            },
+            '&' => {
+                if let Some((letter, after)) = entity(rest) {
+                    out.push(letter);
+                    chars = after.chars();
+                }
+            }
+            '{' | '}' if is_rtf => {}
+            '>' | '|' => {}
+            c if is_quote(c) => {}
+            c if c.is_whitespace() => out.push(if c == '\n' { '\n' } else { ' ' }),
+            // Autocorrection makes one dash of two.
+            '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => out.push_str("--"),
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {}
+            c if c.is_control() || c == '\u{feff}' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Reads what follows a backslash in a string of a shell, JSON or a programming language.
+fn escape(rest: &str) -> (Option<char>, &str) {
+    if let Some(after) = rest.strip_prefix(['n', 'r', 't']) {
+        return (Some('\n'), after);
+    }
+    let unicode = || {
+        let (digits, after) = rest.strip_prefix('u')?.split_at_checked(4)?;
+        Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?), after))
+    };
+    unicode().unwrap_or((None, rest))
+}
+
+/// Reads what follows a backslash in RTF: `\par`, `\f0`, `\'2d`, or a line break.
+fn rtf_control(rest: &str) -> (Option<char>, &str) {
+    let code = || {
+        let (digits, after) = rest.strip_prefix('\'')?.split_at_checked(2)?;
+        Some((Some(char::from(u8::from_str_radix(digits, 16).ok()?)), after))
+    };
+    code().unwrap_or_else(|| {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_lowercase());
+        let after = after.strip_prefix('-').unwrap_or(after).trim_start_matches(|c: char| c.is_ascii_digit());
+        (Some('\n'), after.strip_prefix(' ').unwrap_or(after))
+    })
+}
+
+/// Reads what follows the ampersand of an HTML entity.
+fn entity(rest: &str) -> Option<(char, &str)> {
+    const LONGEST: usize = 6;
+    let end = rest.bytes().take(LONGEST + 1).position(|byte| byte == b';')?;
+    let (name, after) = (rest.get(..end)?, rest.get(end + 1..)?);
+    let number = name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => number.parse().ok(),
+    });
+    // Names stand for blanks, quotes and brackets, which mean nothing here.
+    Some((number.and_then(char::from_u32).unwrap_or(' '), after))
+}
+
+/// Takes `NAME=`, `export NAME=`, `NAME: |` and the like off the front of base64, and zsh's `%` off its end.
+fn without_name(text: &str) -> &str {
+    const LONGEST_NAME: usize = 80;
+    const SHORTEST_KEY: usize = 16;
+    let mut text = text;
+    while let Some((name, value)) = text.split_once(['=', ':']) {
+        if name.len() > LONGEST_NAME || value.trim().len() < SHORTEST_KEY {
+            break;
+        }
+        text = value;
+    }
+    // A block scalar of YAML can have a dash or a plus after its `|`, which is gone.
+    text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'))
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '%' | ';' | ','))
+}
+
+/// A PEM block.
+struct Block<'a> {
+    /// As written, blanks included.
+    label: &'a str,
+    body: &'a str,
+}
+
+/// A line such as `-----BEGIN PRIVATE KEY-----`.
+struct Marker<'a> {
+    is_begin: bool,
+    label: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+/// Splits text into its PEM blocks. Parsers of [RFC 7468] need lines of 64 columns; this text can be
+/// one line, and can lack one of the two markers.
+///
+/// [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
+fn pem_blocks(text: &str) -> Vec<Block<'_>> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    let mut begun = None;
+    while let Some(marker) = next_marker(rest) {
+        match begun.take() {
+            Some(label) => blocks.push(Block { label, body: marker.before }),
+            None if !marker.is_begin => blocks.push(Block { label: marker.label, body: marker.before }),
+            None => {}
+        }
+        begun = marker.is_begin.then_some(marker.label);
+        rest = marker.after;
+    }
+    blocks.extend(begun.map(|label| Block { label, body: rest }));
+    blocks
+}
+
+fn next_marker(text: &str) -> Option<Marker<'_>> {
+    let is_of_label = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " \n.+_".contains(c);
+    let is_dash = |c: char| matches!(c, '-' | ' ');
+    let mut scanned = 0;
+    for (at, _) in text.match_indices("--") {
+        if at < scanned {
+            continue;
+        }
+        let (before, dashes) = text.split_at(at);
+        let word = dashes.trim_start_matches(is_dash);
+        scanned = text.len() - word.len();
+        let begin = word.strip_prefix("BEGIN");
+        let Some(rest) = begin.or_else(|| word.strip_prefix("END")) else { continue };
+        let Some((label, after)) = rest.split_once('-') else { continue };
+        if label.chars().all(is_of_label) {
+            let after = after.trim_start_matches(is_dash);
+            return Some(Marker { is_begin: begin.is_some(), label, before, after });
+        }
+    }
+    None
+}
+
+/// Names a block by its label, where its body did not tell.
+fn by_label(label: &str) -> Option<Refusal> {
+    let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
+    match label.as_str() {
+        "PRIVATEKEY" | "ECPRIVATEKEY" => None,
+        "ENCRYPTEDPRIVATEKEY" => Some(Refusal::Encrypted),
+        "RSAPRIVATEKEY" => Some(Refusal::Rsa),
+        "AGEENCRYPTEDFILE" => Some(Refusal::EncryptedFile("age")),
+        label if label.starts_with("PGP") => Some(Refusal::Pgp),
+        label if label.ends_with("CERTIFICATEREQUEST") => Some(Refusal::CertificateRequest),
+        label if label.ends_with("CERTIFICATE") => Some(Refusal::Certificate),
+        label if label.ends_with("PUBLICKEY") => Some(Refusal::PublicKey),
+        label if label.ends_with("PRIVATEKEY") => Some(Refusal::OtherAlgorithm),
+        _ => None,
+    }
+}
+
+/// Names what encrypted a whole file, by how such files begin.
+fn encrypted_file(bytes: &[u8]) -> Option<Refusal> {
+    const BEGINNINGS: [(&[u8], &str); 4] = [
+        (b"$ANSIBLE_VAULT;", "Ansible Vault"),
+        (b"Salted__", "OpenSSL"),
+        (b"\0GITCRYPT\0", "git-crypt"),
+        (b"age-encryption.org/", "age"),
+    ];
+    let bytes = bytes.trim_ascii_start();
+    let (_, tool) = BEGINNINGS.into_iter().find(|(beginning, _)| bytes.starts_with(beginning))?;
+    Some(Refusal::EncryptedFile(tool))
+}
+
+/// Names a document without a key in it.
+fn document(text: &str) -> Option<Refusal> {
+    if text.starts_with("{\\rtf") {
+        return Some(Refusal::Rtf);
+    }
+    if text.starts_with('{') {
+        return Some(Refusal::Json);
+    }
+    if text.starts_with("version https://git-lfs.github.com/") {
+        return Some(Refusal::GitLfs);
+    }
+    if text.starts_with('<') {
+        let start: String = text.chars().take(512).collect::<String>().to_ascii_lowercase();
+        let is_html = start.contains("<html") || start.starts_with("<!doctype html");
+        let is_xml = start.starts_with("<?xml") || start.starts_with("<error");
+        return Some(if is_xml && !is_html { Refusal::XmlError } else { Refusal::Html });
+    }
+    None
+}

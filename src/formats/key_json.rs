@@ -1,0 +1,212 @@
+//! API keys in JSON, as people provide them: fastlane's key file, rcodesign's, and Bitrise's
+//! connection document.
+//!
+//! Sources: <https://docs.fastlane.tools/app-store-connect-api/#using-fastlane-api-key-json-file>,
+//! [`super::rcodesign`], [`super::connection`]
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::apple::private_key::{decode_base64, decode_text, strip_wrapping};
+use crate::redact::{self, Text, may_hold_secret, sentences};
+
+/// The content of such a file. People put other things into any of the fields.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeyJson {
+    pub(crate) key_id: SecretString,
+    /// An individual key has none.
+    pub(crate) issuer_id: Option<SecretString>,
+    /// The private key in any form that [`crate::apple::private_key`] accepts. The other field is
+    /// that of rcodesign and Bitrise.
+    #[serde(alias = "private_key")]
+    pub(crate) key: SecretString,
+    /// Whether the key belongs to the Apple Developer Enterprise Program.
+    #[serde(alias = "is_enterprise_account")]
+    pub(crate) in_house: Option<bool>,
+}
+
+sentences! {
+    /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with
+    /// the document.
+    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+    pub enum KeyJsonError {
+        #[error("is not valid JSON (line {line}, column {column}: {problem})")]
+        NotJson { line: usize, column: usize, problem: Text },
+        #[error("needs {expected} in `{field}`")]
+        WrongType { field: &'static str, expected: &'static str },
+        #[error("has a {0}")]
+        WrongField(Text),
+    }
+}
+
+/// Base64 of base64 is as deep as a real document was ever encoded.
+const MAX_DEPTH: u8 = 3;
+
+/// Reads the JSON of an API key, or base64 of it. `None`: the bytes are something else.
+pub(crate) fn read(bytes: &[u8]) -> Option<Result<KeyJson, KeyJsonError>> {
+    read_encoded(bytes, MAX_DEPTH)
+}
+
+fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>> {
+    let text = decode_text(bytes)?;
+    let text = strip_wrapping(&text);
+    if text.contains("key_id") {
+        let json = relaxed(text);
+        return json.trim_start().starts_with('{').then(|| parse(&json));
+    }
+    if depth == 0 { None } else { read_encoded(&decode_base64(text)?, depth - 1) }
+}
+
+fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let key: KeyJson = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        wrong_type(&error.path().to_string())
+            .filter(|_| error.inner().is_data())
+            .unwrap_or_else(|| not_a_key(error.inner()))
+    })?;
+    deserializer.end().map_err(|error| not_a_key(&error))?;
+    Ok(key)
+}
+
+/// For errors whose message repeats nothing of the document: those about syntax, and about a field
+/// that is missing or there twice.
+fn not_a_key(error: &serde_json::Error) -> KeyJsonError {
+    let message = error.to_string();
+    let problem = message.split(" at line ").next().unwrap_or_default();
+    let problem = redact::checked(problem, |problem| !may_hold_secret(problem));
+    if error.is_data() {
+        KeyJsonError::WrongField(problem)
+    } else {
+        KeyJsonError::NotJson { line: error.line(), column: error.column(), problem }
+    }
+}
+
+fn wrong_type(field: &str) -> Option<KeyJsonError> {
+    const TEXT: &str = "text in double quotes";
+    const BOOL: &str = "true or false, without quotes,";
+    let fields = [
+        ("key_id", TEXT),
+        ("issuer_id", TEXT),
+        ("key", TEXT),
+        ("private_key", TEXT),
+        ("in_house", BOOL),
+        ("is_enterprise_account", BOOL),
+    ];
+    let (field, expected) = fields.into_iter().find(|(name, _)| *name == field)?;
+    Some(KeyJsonError::WrongType { field, expected })
+}
+
+/// Makes strict JSON of what people write by hand: comments, trailing commas, typographic quotes and
+/// line breaks inside strings.
+///
+/// No field of a key needs its line breaks. Without escapes in its strings, `serde_json` copies each
+/// straight into its secret, not into a buffer that nothing wipes.
+fn relaxed(text: &str) -> Zeroizing<String> {
+    // Never longer than the original.
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut chars = text.chars().peekable();
+    let mut in_string = false;
+    // Line breaks of a string follow it, so that errors name the right line.
+    let mut line_breaks = 0;
+    // A comma with only blanks after it.
+    let mut comma = None;
+    while let Some(c) = chars.next() {
+        match c {
+            '"' | '\u{201c}'..='\u{201f}' => {
+                out.push('"');
+                in_string = !in_string;
+                out.extend(std::iter::repeat_n('\n', std::mem::take(&mut line_breaks)));
+                comma = None;
+            }
+            '\\' if in_string => match chars.next() {
+                Some('n' | 'r' | 't') => out.push(' '),
+                Some('/') => out.push('/'),
+                escaped => out.extend(['\\'].into_iter().chain(escaped)),
+            },
+            '\n' if in_string => line_breaks += 1,
+            c if in_string => out.push(if c.is_control() { ' ' } else { c }),
+            '#' => drop(chars.by_ref().find(|c| is_line_end(*c, &mut out))),
+            '/' if chars.peek() == Some(&'/') => drop(chars.by_ref().find(|c| is_line_end(*c, &mut out))),
+            ',' => {
+                comma = Some(out.len());
+                out.push(c);
+            }
+            '}' | ']' => {
+                if let Some(at) = comma.take() {
+                    out.replace_range(at..=at, " ");
+                }
+                out.push(c);
+            }
+            c if c.is_whitespace() => out.push(if c == '\n' { c } else { ' ' }),
+            c => {
+                comma = None;
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+/// Keeps the line break that ends a comment.
+fn is_line_end(c: char, out: &mut String) -> bool {
+    if c == '\n' {
+        out.push(c);
+    }
+    c == '\n'
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn values(text: &str) -> Option<(String, String, Option<bool>)> {
+        let key = read(text.as_bytes())?.ok()?;
+        Some((key.key_id.expose_secret().to_owned(), key.key.expose_secret().to_owned(), key.in_house))
+    }
+
+    #[test]
+    fn json_that_people_write_by_hand_is_accepted() {
+        for text in [
+            r#"{"key_id": "A", "key": "B", "in_house": true}"#,
+            "{\n  \"key_id\": \"A\", # optional\n  \"key\": \"B\", // note, \"key\"\n  \"in_house\": true # , }\n}",
+            "# a comment\n{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true, }",
+            "{\u{201c}key_id\u{201d}: \u{201c}A\u{201d},\u{a0}\"private_key\": \"B\", \"is_enterprise_account\": true}",
+            r#"'{"key_id": "A", "key": "B", "in_house": true, "issuer_id": null, "test_devices": [1, {}]}'"#,
+        ] {
+            assert_eq!(values(text), Some(("A".into(), "B".into(), Some(true))), "{text}");
+        }
+        let key =
+            values("{\"key_id\": \"#A//\", \"key\": \"a\\/b\\nc,}\n\\\"\"}").map(|(id, key, _)| (id, key));
+        assert_eq!(key, Some(("#A//".into(), "a/b c,}\"".into())));
+    }
+
+    #[test]
+    fn an_error_names_the_line_or_the_field_and_never_a_value() {
+        for (text, expected) in [
+            ("{\n\"key_id\": \"s3cret\n\n\",\n\"key\": s3cret}", "line 5, column 8: expected value"),
+            ("{\"key_id\": \"s3cret\" \"key\": 1}", "line 1, column 21: expected `,` or `}`"),
+            ("{\"key_id\": \"s3cret", "EOF while parsing a string"),
+            ("{\"key_id\": \"A\", \"key_id\": \"s3cret\"}", "has a duplicate field `key_id`"),
+            ("{\"key_id\": \"s3cret\"}", "has a missing field `key`"),
+            ("{\"key_id\": 53}", "needs text in double quotes in `key_id`"),
+            (
+                "{\"key_id\": \"A\", \"in_house\": \"s3cret\"}",
+                "needs true or false, without quotes, in `in_house`",
+            ),
+        ] {
+            let error = read(text.as_bytes()).and_then(Result::err).map(|error| error.to_string());
+            let error = error.unwrap_or_default().replace(redact::OUTSIDE_BACKTICK, "`");
+            assert!(error.contains(expected) && !error.contains("s3cret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_not_the_json_of_a_key() {
+        for text in ["", "{}", "key_id", "{\"project\": \"x\"}", "-----BEGIN PRIVATE KEY-----", "e30="] {
+            assert!(read(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+}
