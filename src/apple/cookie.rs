@@ -1,5 +1,5 @@
-//! A cookie of Apple's log-in, in the terms of Ruby's `http-cookie` gem, which fastlane loads it
-//! with. What the gem demands of names and values is in its `lib/http/cookie.rb`.
+//! A cookie of Apple's log-in, in the terms of Ruby's `http-cookie` gem, with which fastlane loads it.
+//! The gem's `lib/http/cookie.rb` defines which names and values are valid.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use crate::redact::sentences;
 use crate::timestamp;
 
-/// Sessions are a few kilobytes; the environment store takes 256 KiB in all.
+/// Sessions are a few kilobytes; the environment store has room for 256 KiB in all.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
 /// A log-in sets a dozen.
@@ -22,9 +22,9 @@ pub(crate) const MAX_COOKIES: usize = 1000;
 pub struct Cookie {
     pub name: String,
     pub value: SecretString,
-    /// Without a leading dot; [`Cookie::for_domain`] says what that dot said.
+    /// Without a leading dot, which sets [`Cookie::for_domain`].
     pub domain: String,
-    /// Whether it also goes to the hosts below `domain`.
+    /// Whether the cookie is also for the hosts below `domain`.
     pub for_domain: bool,
     pub path: String,
     pub secure: bool,
@@ -32,14 +32,14 @@ pub struct Cookie {
     pub lifetime: Lifetime,
 }
 
-/// How long a cookie lasts. The gem lets `max_age` win over `expires`; an instant is the
-/// stronger statement, so it is kept when both are there.
+/// How long a cookie lasts. In the gem, `max_age` overrides `expires`. Here, `expires` wins: it does not
+/// depend on when the cookie is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until the browser closes: no limit that a build would meet.
+    /// Until the browser closes, so longer than a build.
     Session,
     Until(OffsetDateTime),
-    /// So many seconds from the moment it was made, or from now when that is unknown.
+    /// A number of seconds from its creation, or from now if that is unknown.
     Seconds {
         max_age: i64,
         created_at: Option<OffsetDateTime>,
@@ -59,7 +59,7 @@ impl Lifetime {
         }
     }
 
-    /// The instant it ends, where that is known.
+    /// When the cookie expires, if that is known.
     #[must_use]
     pub(crate) fn ends_at(self) -> Option<OffsetDateTime> {
         match self {
@@ -73,7 +73,7 @@ impl Lifetime {
 }
 
 sentences! {
-    /// A cookie that fastlane could not load. `Display` completes "The session in … ".
+    /// A cookie that fastlane can't load. `Display` completes "The session in … ".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum DamagedCookie {
         #[error("has a damaged cookie (number {number}: {what})")]
@@ -81,24 +81,35 @@ sentences! {
     }
 }
 
-/// A cookie as a foreign document spells it: the connection, or what `spaceauth` printed.
-/// All optional, since both leave fields out and write `null`.
+/// A cookie in the connection, or in the output of `fastlane spaceauth`. Both leave fields out, and
+/// write `null`.
 #[derive(Debug, Deserialize)]
 pub struct CookieRecord {
     name: Option<String>,
     value: Option<SecretString>,
     domain: Option<String>,
-    for_domain: Option<bool>,
-    path: Option<String>,
-    secure: Option<bool>,
-    httponly: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    for_domain: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "present")]
+    path: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    secure: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "present")]
+    httponly: Option<Option<bool>>,
     expires: Option<String>,
     max_age: Option<i64>,
     created_at: Option<String>,
+    /// Not used. Ruby writes it last, so a cookie that has it is whole.
+    accessed_at: Option<String>,
 }
 
-/// A list of cookies, refused as soon as it is more than a session can be: a small document
-/// can stand for a huge one, by YAML's aliases or by records with nothing in them.
+/// Distinguishes `null` from a field that is not there.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(field).map(Some)
+}
+
+/// A list of cookies, rejected while it is read if it is larger than any session: with aliases of YAML or
+/// empty records, a small document describes a huge list.
 #[derive(Debug)]
 pub(crate) struct CookieRecords(pub Vec<CookieRecord>);
 
@@ -132,15 +143,28 @@ impl<'de> Visitor<'de> for CookieRecordsVisitor {
 }
 
 impl CookieRecord {
-    /// What its texts take.
+    /// The size of its texts.
     fn bytes(&self) -> usize {
-        let texts =
-            [&self.name, &self.domain, &self.path, &self.expires, &self.created_at].into_iter().flatten();
+        let path = self.path.as_ref().and_then(Option::as_ref);
+        let texts = [&self.name, &self.domain, &self.expires, &self.created_at, &self.accessed_at];
+        let texts = texts.into_iter().flatten().chain(path);
         let value = self.value.as_ref().map_or(0, |value| value.expose_secret().len());
         texts.map(String::len).sum::<usize>() + value
     }
 
-    fn into_cookie(self, number: usize, default_domain: Option<&str>) -> Result<Cookie, DamagedCookie> {
+    /// Which of the fields are there that one writer gives either all or none of its cookies.
+    fn fields(&self) -> [bool; 6] {
+        [
+            self.domain.is_some(),
+            self.for_domain.is_some(),
+            self.path.is_some(),
+            self.secure.is_some(),
+            self.httponly.is_some(),
+            self.accessed_at.as_deref().and_then(timestamp::parse).is_some(),
+        ]
+    }
+
+    fn into_cookie(self, number: usize, defaults: Defaults) -> Result<Cookie, DamagedCookie> {
         let damaged = |what| DamagedCookie::Cookie { number, what };
         let name = self.name.unwrap_or_default();
         // The characters that `HTTP::Cookie#name=` raises on.
@@ -157,51 +181,69 @@ impl CookieRecord {
             Some(rest) => (rest, true),
             None => (domain.as_str(), false),
         };
-        let (domain, host_only) = match (domain, default_domain) {
+        let (domain, host_only) = match (domain, defaults.domain) {
             ("", Some(default)) => (default, true),
             (given, _) => (given, false),
         };
         let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
         let parts_filled = domain.split('.').all(|part| !part.is_empty());
         if !parts_filled || !domain.bytes().all(is_host) {
-            return Err(damaged("its domain is missing or no host name"));
+            return Err(damaged("its domain is missing or not a host name"));
         }
-        let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
+        let path = self.path.flatten().filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
         let expires = self.expires.as_deref().and_then(timestamp::parse);
         let created_at = self.created_at.as_deref().and_then(timestamp::parse);
         Ok(Cookie {
             name,
             value,
             domain: domain.to_owned(),
-            for_domain: !host_only && (dotted || self.for_domain.unwrap_or(true)),
+            for_domain: !host_only && (dotted || self.for_domain.flatten().unwrap_or(true)),
             path,
-            secure: self.secure.unwrap_or(false),
-            httponly: self.httponly.unwrap_or(false),
+            secure: self.secure.flatten().unwrap_or(defaults.is_restricted),
+            httponly: self.httponly.flatten().unwrap_or(defaults.is_restricted),
             lifetime: Lifetime::new(expires, self.max_age, created_at),
         })
     }
 }
 
 impl Cookie {
-    /// `myacinfo` holds the log-in itself.
+    /// `myacinfo` is the log-in itself.
     pub(crate) fn is_account_token(&self) -> bool {
         self.name == "myacinfo"
     }
 
-    /// `DES…` marks a device as trusted, which stands in for the second factor.
+    /// `DES…` marks a device as trusted, which replaces the second factor.
     pub(crate) fn is_trust_token(&self) -> bool {
         self.name.starts_with("DES")
     }
 }
 
-/// The cookies that records stand for. One without a domain belongs to `default_domain`.
+/// The values of fields that a document leaves out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults {
+    /// The host that a cookie without a domain belongs to.
+    pub(crate) domain: Option<&'static str>,
+    /// Of `secure` and `httponly`.
+    pub(crate) is_restricted: bool,
+}
+
+/// Makes cookies of records.
 ///
 /// # Errors
-/// [`DamagedCookie`], naming the first that fastlane could not load.
+/// [`DamagedCookie`], for the first cookie that fastlane can't load.
 pub(crate) fn cookies_from(
     records: Vec<CookieRecord>,
-    default_domain: Option<&str>,
+    defaults: Defaults,
 ) -> Result<Vec<Cookie>, DamagedCookie> {
     let numbered = records.into_iter().zip(1..);
-    numbered.map(|(record, number)| record.into_cookie(number, default_domain)).collect()
+    numbered.map(|(record, number)| record.into_cookie(number, defaults)).collect()
+}
+
+/// Finds the first record that lacks a field that another record has, so was cut off. Returns its number.
+pub(crate) fn cut_off(records: &[CookieRecord]) -> Option<usize> {
+    let all = records.iter().fold([false; 6], |all, record| {
+        let mut fields = record.fields().into_iter();
+        all.map(|present| fields.next().unwrap_or_default() || present)
+    });
+    records.iter().position(|record| record.fields() != all).map(|index| index + 1)
 }

@@ -2,9 +2,9 @@
 
 use time::OffsetDateTime;
 
-use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, cookies_from};
+use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, Defaults, cookies_from};
 
-/// The origin whose cookies fastlane logs in with: Apple's identity service.
+/// The origin of the cookies with which fastlane logs in: Apple's identity service.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
 const IDMSA_HOST: &str = "idmsa.apple.com";
 
@@ -12,20 +12,22 @@ const IDMSA_HOST: &str = "idmsa.apple.com";
 #[derive(Debug, Clone)]
 pub struct Session {
     pub cookies: Vec<Cookie>,
-    /// When Apple asks for the second factor again, where that is known.
+    /// When Apple asks for the second factor again, if that is known.
     pub expires_at: Option<OffsetDateTime>,
 }
 
 impl Session {
-    /// The cookies of a connected Apple ID, which Bitrise keeps under the origin of idmsa.apple.com.
+    /// Makes a session of a connected Apple ID's cookies, which Bitrise keeps under the origin of
+    /// idmsa.apple.com.
     ///
     /// # Errors
-    /// When a cookie is one that fastlane could not load.
+    /// If fastlane can't load one of the cookies.
     pub fn from_connection(
         records: Vec<CookieRecord>,
         expires_at: Option<OffsetDateTime>,
     ) -> Result<Self, DamagedCookie> {
-        let cookies = cookies_from(records, Some(IDMSA_HOST))?;
+        let defaults = Defaults { domain: Some(IDMSA_HOST), is_restricted: false };
+        let cookies = cookies_from(records, defaults)?;
         Ok(Self { cookies, expires_at })
     }
 }
@@ -44,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connected_cookie_keeps_its_flags_and_its_defaults_are_bitrises() -> Result {
+    fn a_connected_cookie_keeps_its_flags_and_has_the_defaults_of_bitrise() -> Result {
         let session = connected(
             r#"[{"name":"a","value":"1","domain":".apple.com","path":"/x","secure":true,"httponly":false},
                 {"name":"b","value":"2","domain":"idmsa.apple.com","for_domain":false,"httponly":true},
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_wins_over_a_number_of_seconds() -> Result {
+    fn expires_overrides_max_age() -> Result {
         let session = connected(
             r#"[{"name":"a","value":"1","expires":"2026-12-01T08:00:00Z","max_age":5},
                 {"name":"b","value":"1","max_age":5},

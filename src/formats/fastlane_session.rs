@@ -1,14 +1,16 @@
 //! A session as `fastlane spaceauth` prints it, and as fastlane loads it from `FASTLANE_SESSION`.
 //!
-//! fastlane writes `FASTLANE_SESSION` to a file, every backslash-n in it made a newline, and
-//! has Ruby's `http-cookie` gem load that: a YAML list of `!ruby/object:HTTP::Cookie`.
+//! fastlane replaces every backslash-n in `FASTLANE_SESSION` by a line break, and loads the result with
+//! Ruby's `http-cookie` gem: a YAML list of `!ruby/object:HTTP::Cookie`.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::apple::cookie::{Cookie, CookieRecords, DamagedCookie, Lifetime, MAX_BYTES, cookies_from};
-use crate::apple::private_key::PrivateKey;
+use crate::apple::cookie::{
+    Cookie, CookieRecord, CookieRecords, DamagedCookie, Defaults, Lifetime, MAX_BYTES, cookies_from, cut_off,
+};
+use crate::apple::private_key::{PrivateKey, decode_base64, decode_text};
 use crate::apple::session::Session;
 use crate::redact::{is_path_like, sentences};
 use crate::timestamp;
@@ -16,22 +18,23 @@ use crate::yaml;
 
 /// What to do about a pasted session that can't be used. Completes a sentence.
 pub(crate) const NEW_SESSION: &str =
-    "make a new one with `fastlane spaceauth -u <Apple ID>` and paste everything it prints";
+    "make a new one with `fastlane spaceauth --copy_to_clipboard -u <Apple ID>` and paste it";
 
 sentences! {
-    /// Why a text is not a session. `Display` completes a sentence that begins
-    /// with the input; what to do is
-    /// [`SessionError::remedy`].
+    /// Why a text is not a session. `Display` completes a sentence that begins with the input;
+    /// [`SessionError::remedy`] says what to do.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum SessionError {
         #[error("is not a list of cookies as `fastlane spaceauth` prints it")]
         NotASession,
+        #[error("has cookies, but damaged line breaks or quotes")]
+        Damaged,
+        #[error("ends in the middle of cookie {number}")]
+        CutOff { number: usize },
         #[error("is only the six-digit code that Apple sends")]
         Code,
         #[error("is only a path")]
         Path,
-        #[error("is encoded as base64")]
-        Base64,
         #[error("is the private key of an API key")]
         ApiKey,
         #[error("is larger than 256 KiB, so it is not a session")]
@@ -44,58 +47,59 @@ sentences! {
 }
 
 impl SessionError {
-    /// What to paste in its place. Completes "…: paste it".
+    /// What to paste instead. Completes "…: paste it".
     #[must_use]
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
             Self::Code => {
-                "run `fastlane spaceauth -u <Apple ID>`, enter the code there, and paste all that it prints"
+                "run `fastlane spaceauth --copy_to_clipboard -u <Apple ID>`, enter the code there, and paste the session"
             }
-            Self::Path => "paste the text that `fastlane spaceauth -u <Apple ID>` prints",
-            Self::Base64 => "paste it as `fastlane spaceauth -u <Apple ID>` prints it",
+            Self::Path => {
+                "paste the session itself, which `fastlane spaceauth --copy_to_clipboard -u <Apple ID>` copies"
+            }
             Self::ApiKey => "put it into `api_key_path`, and clear `fastlane_session`",
-            Self::NotASession | Self::TooLarge | Self::MissingLoginCookies | Self::DamagedCookie(_) => {
-                NEW_SESSION
-            }
+            _ => NEW_SESSION,
         }
     }
 
-    /// What else people paste, by name.
+    /// Names what people paste by mistake.
     fn of_other_text(text: &str) -> Self {
-        let is_base64 = |text: &str| {
-            let mut letters = text.chars().filter(|c| !c.is_whitespace());
-            text.len() >= 40 && letters.all(|c| c.is_ascii_alphanumeric() || "+/=_-".contains(c))
-        };
         match text.trim() {
+            text if text.contains(COOKIE) => Self::Damaged,
             text if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) => Self::Code,
             text if text.contains("PRIVATE KEY") || PrivateKey::from_bytes(text.as_bytes()).is_ok() => {
                 Self::ApiKey
             }
             text if is_path_like(text) || text.starts_with("file://") => Self::Path,
-            text if is_base64(text) => Self::Base64,
             _ => Self::NotASession,
         }
     }
 }
 
-/// What a person pasted: the output of `fastlane spaceauth`, whole or in part, with or
-/// without the surrounding `export FASTLANE_SESSION='…'`, newlines real or written `\n`.
+/// Reads a session that a person pasted: the output of `fastlane spaceauth`, whole or in part, and what
+/// shells, terminals, editors and web forms make of it.
 ///
 /// # Errors
-/// When it is no list of cookies, or lacks those that log in.
+/// [`SessionError`] if the text is not a whole list of cookies, or lacks those that log in.
 pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
-    let text = unwrap_shell(pasted.expose_secret());
-    if text.len() > MAX_BYTES {
+    if pasted.expose_secret().len() > MAX_BYTES {
         return Err(SessionError::TooLarge);
     }
-    let with_lines = Zeroizing::new(text.replace("\\n", "\n"));
-    let text = Zeroizing::new(with_lines.replace('\r', ""));
-    if yaml::is_too_deep(&text) || yaml::has_many_aliases(&text) {
-        return Err(SessionError::NotASession);
+    let text = unwrap(pasted.expose_secret(), MAX_DEPTH);
+    let readings = readings(&text);
+    let Some(records) = readings.iter().find_map(|reading| parse(reading)) else {
+        let cut = readings.iter().find_map(|reading| cut_in_last_line(reading));
+        return Err(cut.unwrap_or_else(|| SessionError::of_other_text(&text)));
+    };
+    // A list in brackets, as of JSON, can't be read without its end.
+    if let Some(number) = cut_off(&records).filter(|_| !text.starts_with('[')) {
+        const WHAT: &str = "it lacks fields that the other cookies have";
+        let is_last = number == records.len();
+        let damaged = || DamagedCookie::Cookie { number, what: WHAT }.into();
+        return Err(if is_last { SessionError::CutOff { number } } else { damaged() });
     }
-    let records: Option<CookieRecords> =
-        serde_yaml::from_str(&text).map_err(|_| SessionError::of_other_text(&text))?;
-    let cookies = cookies_from(records.map_or_else(Vec::new, |records| records.0), None)?;
+    // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
+    let cookies = cookies_from(records, Defaults { domain: None, is_restricted: true })?;
     if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
         return Err(SessionError::MissingLoginCookies);
     }
@@ -107,9 +111,23 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     Ok(Session { cookies, expires_at })
 }
 
-/// The value of `FASTLANE_SESSION`: one line with `\n` for newlines, as `spaceauth` prints
-/// it. One line also is one thing to redact: of a value with several, the Bitrise CLI
-/// would redact each line, `path: "/"` among them, wherever it appears.
+fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
+    if yaml::is_too_deep(yaml) || yaml::has_many_aliases(yaml) {
+        return None;
+    }
+    let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
+    Some(records.map_or_else(Vec::new, |records| records.0))
+}
+
+/// Recognises a list that breaks off within a line.
+fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
+    let (whole, line) = yaml.trim_end().rsplit_once('\n')?;
+    let number = parse(whole)?.len() + usize::from(line.starts_with('-'));
+    Some(SessionError::CutOff { number })
+}
+
+/// Returns the value of `FASTLANE_SESSION`: one line with `\n` for line breaks, as `spaceauth` prints it.
+/// In a value of several lines, the Bitrise CLI redacts each line, `path: "/"` among them, everywhere.
 #[must_use]
 pub fn to_variable(session: &Session) -> SecretString {
     let mut lines = vec![Zeroizing::new("---".to_owned())];
@@ -152,41 +170,205 @@ fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
     }
 }
 
-/// What `fastlane spaceauth` prints before the list of cookies.
+/// `fastlane spaceauth` prints this before the list of cookies.
 /// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
 const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
 
-/// Takes the value out of `export FASTLANE_SESSION='…'`, wherever that stands in what
-/// `fastlane spaceauth` printed, or off up to two pairs of quotes.
-fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
-    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-    let text = match (pasted.rsplit_once("FASTLANE_SESSION="), pasted.split_once(LIST_INTRODUCTION)) {
-        (Some((_, value)), _) => value,
-        // The output without its example, which is the `export` line.
-        (None, Some((_, list))) => list.trim_matches(blank).split("\n\n").next().unwrap_or(list),
-        (None, None) => pasted,
-    }
-    .trim_matches(blank);
-    unquoted(text).map_or_else(
-        || Zeroizing::new(text.trim_end_matches(';').to_owned()),
-        |inner| {
-            // A web form or a YAML file may have got the value with its quotes, and put more around it.
-            let twice = unquoted(inner.trim_matches(blank));
-            twice.unwrap_or(inner)
-        },
-    )
+const VARIABLE: &str = "FASTLANE_SESSION";
+
+/// The class of every item of the list.
+const COOKIE: &str = "HTTP::Cookie";
+const ITEM: &str = "- !ruby/object:HTTP::Cookie";
+
+/// The fields of [`ITEM`], in Ruby's order.
+const FIELDS: [&str; 11] = [
+    "name:",
+    "value:",
+    "domain:",
+    "for_domain:",
+    "path:",
+    "secure:",
+    "httponly:",
+    "expires:",
+    "max_age:",
+    "created_at:",
+    "accessed_at:",
+];
+
+/// Base64 of base64, and percent-encoding.
+const MAX_DEPTH: u8 = 3;
+
+/// Takes the list out of whatever surrounds and encodes it. Its line breaks stay as they are.
+fn unwrap(pasted: &str, depth: u8) -> Zeroizing<String> {
+    let text = clean(pasted);
+    let text = unwrap_shell(&text);
+    let decoded = if depth == 0 { None } else { decoded(&text) };
+    // Other texts can be valid base64, too.
+    let list = decoded.map(|decoded| unwrap(&decoded, depth - 1)).filter(|list| list.contains("name"));
+    list.unwrap_or(text)
 }
 
-/// Takes off a pair of quotes, and what is behind it.
+/// Makes ASCII of typographic quotes, dashes and blanks. Cookies consist of ASCII.
+fn clean(text: &str) -> Zeroizing<String> {
+    // No character here gets longer.
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    out.extend(text.chars().filter_map(|c| match c {
+        '\u{201c}'..='\u{201f}' => Some('"'),
+        '\u{2018}'..='\u{201b}' => Some('\''),
+        '\u{2010}'..='\u{2015}' => Some('-'),
+        '\u{a0}' => Some(' '),
+        '\r' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => None,
+        c => Some(c),
+    }));
+    out
+}
+
+/// Decodes base64 and percent-encoding around a list of cookies.
+fn decoded(text: &str) -> Option<Zeroizing<String>> {
+    if let Some(bytes) = decode_base64(text) {
+        return decode_text(&bytes);
+    }
+    let is_encoded = !text.contains(char::is_whitespace) && text.contains("Cookie%0A");
+    let decode = || percent_encoding::percent_decode_str(text).decode_utf8().ok();
+    is_encoded.then(decode)?.map(|text| Zeroizing::new(text.into_owned()))
+}
+
+/// Takes the value out of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever that stands
+/// in the output of `fastlane spaceauth`, and removes up to two pairs of quotes.
+fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
+    let assigned = pasted.rmatch_indices(VARIABLE).find_map(|(at, name)| {
+        let rest = pasted.get(at + name.len()..)?.trim_start_matches([' ', '"', '\'']);
+        rest.strip_prefix(['=', ':'])
+    });
+    let other_variable = || {
+        let (name, value) = pasted.trim().split_once('=')?;
+        let name = name.strip_prefix("export ").unwrap_or(name);
+        let is_variable = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        (is_variable && !value.is_empty()).then_some(value)
+    };
+    let text = match (assigned.or_else(other_variable), pasted.split_once(LIST_INTRODUCTION)) {
+        (Some(value), _) => value,
+        // The output without its example, which is the `export` line.
+        (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
+        (None, None) => pasted,
+    };
+    if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
+        return dedented(block);
+    }
+    let text = text.trim();
+    // Bash's `$'…'`.
+    let text = text.strip_prefix('$').filter(|text| text.starts_with('\'')).unwrap_or(text);
+    let Some(inner) = unquoted(text) else {
+        return Zeroizing::new(text.trim_end_matches([';', '%']).to_owned());
+    };
+    // A web form or a YAML file can add quotes around a quoted value.
+    unquoted(inner.trim()).unwrap_or(inner)
+}
+
+/// Whether a line is the head of a block scalar, such as `KEY: |` or `>-`.
+fn is_block_scalar(line: &str) -> bool {
+    let line = line.trim_end().trim_end_matches(['-', '+']);
+    line.ends_with(['|', '>']) && !line.contains(COOKIE)
+}
+
+fn dedented(block: &str) -> Zeroizing<String> {
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let filled = block.lines().filter(|line| !line.trim().is_empty());
+    let common = filled.map(indent).min().unwrap_or(0);
+    let mut out = Zeroizing::new(String::with_capacity(block.len() + 1));
+    for line in block.lines() {
+        out.push_str(line.get(common..).unwrap_or_default());
+        out.push('\n');
+    }
+    out
+}
+
+/// Removes a pair of quotes, and the text after it.
 fn unquoted(text: &str) -> Option<Zeroizing<String>> {
     let inside = |quote| text.strip_prefix(quote)?.rsplit_once(quote).map(|(inner, _)| inner);
-    let single = || inside('\'').map(str::to_owned);
-    // Inside double quotes a shell wants the quotes of the YAML escaped.
+    let single = || inside('\'').map(|inner| inner.replace("\\'", "'"));
+    // Inside double quotes, a shell needs the quotes of the YAML escaped.
     let double = || inside('"').map(|inner| inner.replace("\\\"", "\""));
     single().or_else(double).map(Zeroizing::new)
 }
 
-/// An instant as YAML 1.1 and Ruby's `Time` spell it. `None` for years that they cannot.
+/// The ways to read the line breaks of a list, the most likely first.
+fn readings(text: &str) -> Vec<Zeroizing<String>> {
+    // Where line breaks are written as `\n`, a real one comes from the edge of a terminal.
+    let is_wrapped = text.contains("\\n") && text.trim().contains('\n');
+    let unwrapped = is_wrapped.then(|| Zeroizing::new(text.replace('\n', "")));
+    let mut readings: Vec<_> = unwrapped.iter().map(|text| with_line_breaks(text)).collect();
+    readings.push(with_line_breaks(text));
+    let reflowed: Vec<_> = readings.iter().rev().filter_map(|reading| reflowed(reading)).collect();
+    readings.extend(reflowed);
+    readings
+}
+
+/// Replaces written line breaks by real ones, and undoes the escapes of Travis CI and of JSON.
+fn with_line_breaks(text: &str) -> Zeroizing<String> {
+    // `travis encrypt` escapes every blank.
+    let is_shell_escaped = text.contains("-\\ ");
+    let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((before, backslashes)) = rest.split_once('\\') {
+        out.push_str(before);
+        let after = backslashes.trim_start_matches('\\');
+        let line_break = || {
+            let after = after.strip_prefix('r').and_then(|rest| rest.strip_prefix('\\')).unwrap_or(after);
+            after.trim_start_matches('\\').strip_prefix('n')
+        };
+        rest = if let Some(after) = line_break() {
+            out.push('\n');
+            after
+        } else if is_shell_escaped || (is_json_escaped && after.starts_with('"')) {
+            after
+        } else {
+            out.push('\\');
+            out.push_str(backslashes.strip_suffix(after).unwrap_or_default());
+            after
+        };
+    }
+    out.push_str(rest);
+    // `---`, of which an editor may have made one dash.
+    let without_head = out.trim_start().trim_start_matches('-').strip_prefix('\n');
+    without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
+}
+
+/// Restores the line breaks of Ruby's cookies from the names of their fields. `None`: another text, or
+/// one where a name is broken.
+fn reflowed(text: &str) -> Option<Zeroizing<String>> {
+    let text = Zeroizing::new(text.replace('\n', " "));
+    let mut items = text.split(ITEM);
+    if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
+        return None;
+    }
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 2));
+    for item in items {
+        out.push_str(ITEM);
+        let mut field = None;
+        for word in item.split_whitespace() {
+            if FIELDS.contains(&word) {
+                out.push_str("\n  ");
+                field = Some(word);
+            } else if field.is_none() || word.ends_with(':') {
+                return None;
+            } else if out.ends_with(':') || field.is_some_and(is_instant) {
+                out.push(' ');
+            }
+            // Apart from instants, no value has blanks: what looks like one was a terminal's edge.
+            out.push_str(word);
+        }
+        out.push('\n');
+    }
+    Some(out)
+}
+
+fn is_instant(field: &str) -> bool {
+    field.ends_with("_at:") || field == "expires:"
+}
+
+/// Formats an instant for YAML 1.1 and Ruby's `Time`. `None`: the year is out of their range.
 fn ruby_time(instant: OffsetDateTime) -> Option<String> {
     let t = timestamp::to_utc(instant)?;
     let (date, hour, minute, second) = (t.date(), t.hour(), t.minute(), t.second());
@@ -219,8 +401,8 @@ mod tests {
         "  httponly: true\n",
         "  expires:\n",
         "  max_age: 2592000\n",
-        "  created_at: 2026-11-01 09:00:00.000000000 +01:00\n",
-        "  accessed_at: 2026-11-01 09:00:00.000000000 +01:00\n",
+        "  created_at: &1 2026-11-01 09:00:00.000000000 +01:00\n",
+        "  accessed_at: *1\n",
         "- !ruby/object:HTTP::Cookie\n",
         "  name: myacinfo\n",
         "  value: 0123\n",
@@ -231,6 +413,8 @@ mod tests {
         "  httponly: true\n",
         "  expires:\n",
         "  max_age:\n",
+        "  created_at: 2026-11-01 09:00:00.000000000 +01:00\n",
+        "  accessed_at: 2026-11-01 09:00:00.000000000 +01:00\n",
         "- !ruby/object:HTTP::Cookie\n",
         "  name: dqsid\n",
         "  value: 12e5\n",
@@ -239,7 +423,10 @@ mod tests {
         "  path: \"/\"\n",
         "  secure: true\n",
         "  httponly: true\n",
+        "  expires:\n",
         "  max_age: 1799\n",
+        "  created_at: 2026-11-01 09:00:00.000000000 +01:00\n",
+        "  accessed_at: 2026-11-01 09:00:00.000000000 +01:00\n",
     );
 
     fn pasted(text: &str) -> std::result::Result<Session, SessionError> {
@@ -252,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pasted_form_is_the_same_session() -> Result {
+    fn a_session_is_accepted_with_its_surroundings() -> Result {
         let one_line = SPACEAUTH.replace('\n', "\\n");
         let forms = [
             SPACEAUTH.to_owned(),
@@ -287,28 +474,135 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_pasted_session_is_that_of_its_trust_token() -> Result {
+    fn a_pasted_session_expires_with_its_trust_token() -> Result {
         let session = pasted(SPACEAUTH)?;
         assert_eq!(session.expires_at, timestamp::parse("2026-12-01T08:00:00Z"));
         Ok(())
     }
 
     #[test]
-    fn what_is_no_session_is_refused() {
+    fn a_session_is_accepted_in_the_forms_that_copying_makes_of_it() -> Result {
+        let one_line = SPACEAUTH.replace('\n', "\\n");
+        let wrapped = |text: &str, columns: usize| {
+            let lines: Vec<_> = text.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect();
+            lines.join("\n")
+        };
+        let indented = SPACEAUTH.replace('\n', "\n    ");
+        let json = |text: &str| serde_json::to_string(text);
+        let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        // As Ruby's Shellwords and the documentation of Travis CI do it.
+        let shell_escaped = |text: &str| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:+/@\n".contains(c);
+            text.chars()
+                .map(|c| if is_plain(c) { c.to_string() } else { format!("\\{c}") })
+                .collect::<String>()
+        };
+        let forms = [
+            ("80 columns", wrapped(&one_line, 80)),
+            ("120 columns", wrapped(&one_line, 120)),
+            ("200 columns, CRLF", wrapped(&one_line, 200).replace('\n', "\r\n")),
+            ("80 columns, with export", wrapped(&format!("export FASTLANE_SESSION='{one_line}'"), 80)),
+            ("spaces for line breaks", SPACEAUTH.replace('\n', " ")),
+            ("spaces for written line breaks", one_line.replace("\\n", " ")),
+            ("no line breaks", SPACEAUTH.replace('\n', "")),
+            ("no indentation", SPACEAUTH.replace("\n  ", "\n")),
+            ("doubled \\\\n", SPACEAUTH.replace('\n', "\\\\n")),
+            ("written \\r\\n", SPACEAUTH.replace('\n', "\\r\\n")),
+            ("a block scalar", format!("FASTLANE_SESSION: |\n    {indented}")),
+            ("a block scalar of one line", format!("FASTLANE_SESSION: >-\n    {one_line}\n")),
+            ("another key", format!("- SESSION: |-\n    {indented}")),
+            ("a quoted value in YAML", format!("FASTLANE_SESSION: '{one_line}'")),
+            ("another variable", format!("export SESSION='{one_line}'")),
+            ("smart quotes", SPACEAUTH.replacen('"', "“", 1).replacen('"', "”", 1).replacen('"', "„", 1)),
+            ("one dash", one_line.replacen("---", "—", 1)),
+            ("an em dash and a dash", SPACEAUTH.replacen("---", "—-", 1)),
+            ("a no-break space", SPACEAUTH.replace("  name", "\u{a0}\u{a0}name")),
+            ("$'…'", format!("export FASTLANE_SESSION=$'{one_line}'")),
+            ("Travis CI", shell_escaped(&one_line)),
+            ("JSON of the one line", json(&one_line)?),
+            ("JSON of several lines", json(SPACEAUTH)?),
+            ("JSON without its quotes", json(&one_line)?.trim_matches('"').to_owned()),
+            ("base64", STANDARD.encode(SPACEAUTH)),
+            ("base64 of the one line, in lines", wrapped(&STANDARD.encode(&one_line), 76)),
+            ("base64 of base64", STANDARD.encode(STANDARD.encode(SPACEAUTH))),
+            ("base64 of UTF-16", STANDARD.encode(utf16(&one_line))),
+            ("base64 with zsh's %", format!("{}%", STANDARD.encode(&one_line))),
+            (
+                "percent-encoding",
+                percent_encoding::utf8_percent_encode(SPACEAUTH, percent_encoding::NON_ALPHANUMERIC)
+                    .to_string(),
+            ),
+        ];
+        let expected = pasted(SPACEAUTH)?;
+        for (form, text) in forms {
+            let session = pasted(&text).map_err(|error| format!("{form}: {error}: {text}"))?;
+            assert_eq!(
+                to_variable(&session).expose_secret(),
+                to_variable(&expected).expose_secret(),
+                "{form}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_session_that_is_cut_inside_a_cookie_is_rejected_at_every_character() {
+        let one_line = SPACEAUTH.replace('\n', "\\n");
+        let second = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: myacinfo").unwrap_or_default();
+        let third = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: dqsid").unwrap_or_default();
+        // Before the last line, which has nothing that is used.
+        let end = SPACEAUTH.rfind("  accessed_at").unwrap_or_default();
+        for at in second + 2..end {
+            // Between two cookies, a cut can't be seen.
+            if (third - 1..third + 2).contains(&at) {
+                continue;
+            }
+            let text = SPACEAUTH.get(..at).unwrap_or_default();
+            let number = if at < third { 2 } else { 3 };
+            assert_eq!(pasted(text).err(), Some(SessionError::CutOff { number }), "{text}");
+        }
+        let written = one_line.get(..one_line.rfind("secure").unwrap_or_default() + "secure: true".len());
+        assert_eq!(written.and_then(|text| pasted(text).err()), Some(SessionError::CutOff { number: 3 }));
+        let without_path = SPACEAUTH.replacen("  path: \"/\"\n", "", 1);
+        let error = pasted(&without_path).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("number 1: it lacks fields"), "{error}");
+    }
+
+    #[test]
+    fn cookies_that_all_have_the_same_few_fields_are_restricted() -> Result {
+        let session =
+            pasted("[{name: DES1, value: x, domain: a.b}, {name: myacinfo, value: y, domain: a.b}]")?;
+        assert!(session.cookies.iter().all(|cookie| cookie.secure && cookie.httponly), "{session:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_text_without_cookies_is_not_a_session() {
         for text in ["hello", "{}", "- a\n- b", "12", "[", "&a [*a]", "<html></html>", "\u{0}"] {
             assert_eq!(pasted(text).err(), Some(SessionError::NotASession), "{text:?}");
         }
         assert_eq!(pasted(&"x".repeat(MAX_BYTES + 1)).err(), Some(SessionError::TooLarge));
+        let broken = SPACEAUTH.replace("name: ", "name").replace("  ", "");
+        assert_eq!(pasted(&broken).err(), Some(SessionError::Damaged));
     }
 
     #[test]
-    fn what_else_people_paste_is_named() -> Result {
+    fn the_largest_hostile_text_is_rejected_in_linear_time() {
+        let started = std::time::Instant::now();
+        for piece in ["\\", "-", ITEM, "name: ", "\n", "\\n", "FASTLANE_SESSION=", "'", "'\"", "MIGH", "%0A"]
+        {
+            assert!(pasted(&piece.repeat(MAX_BYTES / piece.len())).is_err(), "{piece}");
+        }
+        assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn other_text_that_people_paste_is_named() -> Result {
         let pem = samples::pkcs8()?;
         let cases = [
             ("123456", SessionError::Code),
             ("~/.fastlane/spaceship/jane@example.com/cookie", SessionError::Path),
             ("/Users/jane/.fastlane/cookie", SessionError::Path),
-            (&STANDARD.encode(SPACEAUTH), SessionError::Base64),
             (&pem, SessionError::ApiKey),
             (&samples::body(&pem), SessionError::ApiKey),
             (&STANDARD.encode(&pem), SessionError::ApiKey),
@@ -320,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_text_that_stands_for_a_huge_session_is_refused() {
+    fn a_small_text_that_expands_to_a_huge_session_is_rejected() {
         let value = "x".repeat(MAX_BYTES / 4);
         let by_values = format!("- {{name: DES1, value: &a {value}, domain: a.b}}\n");
         let by_values = by_values + &"- {name: DES2, value: *a, domain: a.b}\n".repeat(100);
@@ -332,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_without_the_cookies_that_log_in_is_refused() {
+    fn a_session_without_the_cookies_that_log_in_is_rejected() {
         let only_dqsid = "- !ruby/object:HTTP::Cookie\n  name: dqsid\n  value: x\n  domain: apple.com\n";
         assert_eq!(pasted(only_dqsid).err(), Some(SessionError::MissingLoginCookies));
         for empty in ["[]", "---", "---\\n"] {
@@ -341,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_the_gem_would_refuse_is_named_by_its_number_and_not_shown() {
+    fn an_invalid_cookie_is_named_by_its_number_and_not_shown() {
         let damaged = [
             "{name: myacinfo, domain: apple.com}",
             "{name: \"my;ac\", value: s3cret, domain: apple.com}",
@@ -403,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_whose_end_no_calendar_has_is_one_without_an_end() -> Result {
+    fn an_expiry_beyond_the_calendar_is_ignored() -> Result {
         let session = pasted(
             "[{name: DES1, value: x, domain: a.b, expires: \"9999-12-31T23:59:59-12:00\"},
               {name: DES2, value: x, domain: a.b, max_age: 5, created_at: \"9999-12-31T23:59:59-12:00\"},
@@ -418,7 +712,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cookie_value_shows_in_debug() -> Result {
+    fn debug_output_hides_cookie_values() -> Result {
         let shown = format!("{:?}", pasted(SPACEAUTH)?);
         assert!(!shown.contains("HSARMTKN") && shown.contains("REDACTED"), "{shown}");
         Ok(())

@@ -245,6 +245,7 @@ mod tests {
             "{name: aged, value: b, domain: apple.com, max_age: 60, created_at: 2026-11-20T08:00:00Z}, ",
             "{name: secure, value: c, domain: apple.com, secure: true}",
         );
+        let cookies = &cookies.replace("}, ", ", secure: false}, ");
         let https = "https://appstoreconnect.apple.com/olympus/v1/session";
         let expected = ["alive=a", "dotted=2", "own=4", "parent=1", "path=7", "secure=c"];
         assert_eq!(sent_to(https, cookies)?, expected);
