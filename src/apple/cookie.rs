@@ -88,24 +88,15 @@ pub struct CookieRecord {
     name: Option<String>,
     value: Option<SecretString>,
     domain: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    for_domain: Option<Option<bool>>,
-    #[serde(default, deserialize_with = "present")]
-    path: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
-    secure: Option<Option<bool>>,
-    #[serde(default, deserialize_with = "present")]
-    httponly: Option<Option<bool>>,
+    for_domain: Option<bool>,
+    path: Option<String>,
+    secure: Option<bool>,
+    httponly: Option<bool>,
     expires: Option<String>,
     max_age: Option<i64>,
     created_at: Option<String>,
     /// Not used. Ruby writes it last, so a cookie that has it is whole.
     accessed_at: Option<String>,
-}
-
-/// Distinguishes `null` from a field that is not there.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(field).map(Some)
 }
 
 /// A list of cookies, rejected while it is read if it is larger than any session: with aliases of YAML or
@@ -145,9 +136,9 @@ impl<'de> Visitor<'de> for CookieRecordsVisitor {
 impl CookieRecord {
     /// The size of its texts.
     fn bytes(&self) -> usize {
-        let path = self.path.as_ref().and_then(Option::as_ref);
-        let texts = [&self.name, &self.domain, &self.expires, &self.created_at, &self.accessed_at];
-        let texts = texts.into_iter().flatten().chain(path);
+        let texts =
+            [&self.name, &self.domain, &self.path, &self.expires, &self.created_at, &self.accessed_at];
+        let texts = texts.into_iter().flatten();
         let value = self.value.as_ref().map_or(0, |value| value.expose_secret().len());
         texts.map(String::len).sum::<usize>() + value
     }
@@ -190,17 +181,17 @@ impl CookieRecord {
         if !parts_filled || !domain.bytes().all(is_host) {
             return Err(damaged("its domain is missing or not a host name"));
         }
-        let path = self.path.flatten().filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
+        let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
         let expires = self.expires.as_deref().and_then(timestamp::parse);
         let created_at = self.created_at.as_deref().and_then(timestamp::parse);
         Ok(Cookie {
             name,
             value,
             domain: domain.to_owned(),
-            for_domain: !host_only && (dotted || self.for_domain.flatten().unwrap_or(true)),
+            for_domain: !host_only && (dotted || self.for_domain.unwrap_or(true)),
             path,
-            secure: self.secure.flatten().unwrap_or(defaults.is_restricted),
-            httponly: self.httponly.flatten().unwrap_or(defaults.is_restricted),
+            secure: self.secure.unwrap_or(defaults.is_restricted),
+            httponly: self.httponly.unwrap_or(defaults.is_restricted),
             lifetime: Lifetime::new(expires, self.max_age, created_at),
         })
     }

@@ -1,17 +1,37 @@
-//! Test devices, which ad-hoc and development builds are signed for.
+//! Test devices, for which ad-hoc and development builds are signed.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
 
-/// A registered device as the connection spells it.
+/// A registered device in the connection. A field of another type counts as missing: one device must not
+/// make the whole connection unusable.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct DeviceRecord {
     /// The UDID.
+    #[serde(default, deserialize_with = "text")]
     pub device_identifier: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub title: Option<String>,
     /// `ios` and others.
+    #[serde(default, deserialize_with = "text")]
     pub device_type: Option<String>,
+}
+
+fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
+    Ok(match Lenient::deserialize(field)? {
+        Lenient::Expected(text) => Some(text),
+        Lenient::Other(_) => None,
+    })
+}
+
+/// A value of the expected type, or any other.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Lenient<T> {
+    Expected(T),
+    Other(IgnoredAny),
 }
 
 /// A device with a usable UDID.
@@ -35,6 +55,7 @@ pub struct SkippedDevice {
 /// Why a device is skipped.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SkipReason {
+    /// Missing, not text, or without a letter or digit.
     MissingUdid,
     /// The index of the usable device with the same UDID.
     DuplicateOf(usize),
@@ -108,6 +129,15 @@ mod tests {
             title: Some(title.to_owned()),
             device_type: device_type.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn a_field_of_another_type_counts_as_missing() -> Result<(), serde_json::Error> {
+        let json = r#"{"device_identifier": 8030, "title": "Jane's iPhone", "device_type": ["ios"]}"#;
+        let record: DeviceRecord = serde_json::from_str(json)?;
+        assert_eq!((record.device_identifier, record.device_type), (None, None));
+        assert_eq!(record.title.as_deref(), Some("Jane's iPhone"));
+        Ok(())
     }
 
     #[test]

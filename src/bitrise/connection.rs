@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::apple::cookie::{CookieRecord, CookieRecords};
-use crate::apple::device::DeviceRecord;
+use crate::apple::device::{DeviceRecord, Lenient};
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Kind;
 use crate::redact::text;
@@ -89,8 +89,9 @@ impl<'de> Visitor<'de> for SessionCookiesVisitor {
     }
 }
 
-/// A list that is refused as soon as it is longer than any team's: an empty record is two
-/// characters of the document, and many times that in memory.
+/// Reads a list of devices, and rejects it while reading if it is longer than any team's: an empty record is
+/// two characters of the document, and many times that in memory. An item that is not a device becomes an
+/// empty record, which the Step skips with a warning.
 fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
     struct Devices(Vec<DeviceRecord>);
 
@@ -109,7 +110,10 @@ fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Devi
                 if devices.len() == MAX_DEVICES {
                     return Err(A::Error::custom("more devices than a team can have"));
                 }
-                devices.push(device);
+                devices.push(match device {
+                    Lenient::Expected(device) => device,
+                    Lenient::Other(_) => DeviceRecord::default(),
+                });
             }
             Ok(Devices(devices))
         }

@@ -218,7 +218,7 @@ impl Report {
         for SkippedDevice { title: skipped, reason } in skipped.iter().take(MAX_NAMED) {
             self.run_log.warn(match reason {
                 SkipReason::MissingUdid => {
-                    text!("The test device \"{}\" has no UDID and is skipped.", title(skipped))
+                    text!("The test device \"{}\" has no valid UDID and is skipped.", title(skipped))
                 }
                 SkipReason::DuplicateOf(first) => text!(
                     "The test device \"{}\" has the same UDID as \"{}\" and is skipped.",
@@ -229,7 +229,7 @@ impl Report {
         }
         if let more @ 1.. = skipped.len().saturating_sub(MAX_NAMED) {
             self.run_log.warn(text!(
-                "{} more test devices are skipped: they have no UDID, or the UDID of another device.",
+                "{} more test devices are skipped: they have no valid UDID, or the UDID of another device.",
                 more
             ));
         }
