@@ -20,18 +20,16 @@ pub struct DeviceRecord {
 }
 
 fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
-    Ok(match Lenient::deserialize(field)? {
-        Lenient::Expected(text) => Some(text),
-        Lenient::Other(_) => None,
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Field {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Field::deserialize(field)? {
+        Field::Text(text) => Some(text),
+        Field::Other(_) => None,
     })
-}
-
-/// A value of the expected type, or any other.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Lenient<T> {
-    Expected(T),
-    Other(IgnoredAny),
 }
 
 /// A device with a usable UDID.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::apple::cookie::{CookieRecord, CookieRecords};
-use crate::apple::device::{DeviceRecord, Lenient};
+use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Kind;
 use crate::redact::text;
@@ -95,6 +95,15 @@ impl<'de> Visitor<'de> for SessionCookiesVisitor {
 fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
     struct Devices(Vec<DeviceRecord>);
 
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Item {
+        // Before the record, which serde would also read from a list.
+        List(#[expect(dead_code, reason = "only its form matters")] Vec<IgnoredAny>),
+        Device(DeviceRecord),
+        Other(IgnoredAny),
+    }
+
     struct DevicesVisitor;
 
     impl<'de> Visitor<'de> for DevicesVisitor {
@@ -111,8 +120,8 @@ fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Devi
                     return Err(A::Error::custom("more devices than a team can have"));
                 }
                 devices.push(match device {
-                    Lenient::Expected(device) => device,
-                    Lenient::Other(_) => DeviceRecord::default(),
+                    Item::Device(device) => device,
+                    Item::List(_) | Item::Other(_) => DeviceRecord::default(),
                 });
             }
             Ok(Devices(devices))

@@ -32,7 +32,7 @@ sentences! {
         NoFile { path: Text },
         #[error("`api_key_path` is a folder ({path}) without a file AuthKey_<ID>.p8 in it: provide the path of that file.")]
         NoKeyInFolder { path: Text },
-        #[error("`api_key_path` is a folder with {count} keys in it ({names}): provide the path of the one to use, or set `api_key_id`.")]
+        #[error("`api_key_path` is a folder with {count} keys in it ({names}): provide the path of the one to use, or set `api_key_id` to its ID.")]
         SeveralInFolder { count: usize, names: Text },
         #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` contains it: set `api_key_id` to the key ID.")]
         MissingKeyId,
@@ -163,7 +163,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
         _ => {}
     }
     if inputs.enterprise && json.in_house == Some(false) {
-        return disagrees("api_key_enterprise_account", text!("yes"), text!("says that it is not"));
+        return disagrees("api_key_enterprise_account", text!("yes"), text!("says false"));
     }
     Ok(ApiKey {
         id,

@@ -203,7 +203,7 @@ fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
             of_cookies(json!([{"value": [CANARY]}])),
         ],
     ));
-    rows.push(("test_devices", vec![text, object, list, json!([{"title": 31_415_926_535_u64}])]));
+    rows.push(("test_devices", vec![text, object]));
     let mut wrong = Vec::new();
     for (field, values) in rows {
         for value in values {
@@ -214,6 +214,19 @@ fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
         }
     }
     assert_sentences("connection/wrong_form", all_fail(wrong));
+}
+
+#[test]
+fn a_malformed_test_device_is_skipped_with_a_warning() {
+    let good = json!({"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "Jane's iPhone"});
+    for malformed in
+        [json!({"device_identifier": 8030, "title": "Old iPad"}), json!(["Old iPad"]), json!(8030)]
+    {
+        let devices = json!({"test_devices": [malformed, good]});
+        let outcome = Step::new().connected(&all([api_key(), devices])).passes();
+        assert_eq!(outcome.warnings().len(), 1, "{}", outcome.stdout);
+        assert!(outcome.warnings()[0].contains("has no valid UDID and is skipped"), "{}", outcome.stdout);
+    }
 }
 
 #[test]

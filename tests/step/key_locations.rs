@@ -1,4 +1,4 @@
-//! Where the private key can be, and how each way to miss it is told apart.
+//! The forms of `api_key_path`, and the error for each way in which it can be wrong.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -17,12 +17,12 @@ const NAME: &str = "AuthKey_FROMINPUT1.p8";
 
 static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
 
-/// With the key at this place, and no `api_key_id`.
+/// With this `api_key_path`, and no `api_key_id`.
 fn at(location: &str) -> Step {
     Step::off_bitrise().set("api_key_path", location).set("api_issuer", INPUT_ISSUER)
 }
 
-/// A file on the stand-in, in a scenario that no other test has.
+/// Serves a file on the stand-in, in a scenario of its own.
 fn serve(name: &str, bytes: impl Into<Vec<u8>>, behaviours: Vec<Behaviour>) -> (String, String) {
     let scenario = unique_name();
     let url = SERVER.file(&scenario, name, bytes, behaviours);
@@ -40,7 +40,7 @@ fn assert_key(outcome: &Outcome) {
 }
 
 #[test]
-fn the_key_can_be_at_a_path() {
+fn the_key_can_be_a_file_at_a_path() {
     let absolute = Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem());
     let path = absolute.path("work/keys").join(NAME);
     let run = |step: Step, location: &str| {
@@ -53,7 +53,7 @@ fn the_key_can_be_at_a_path() {
     run(Step::off_bitrise().file("home/AuthKey_FROMINPUT1.p8", pem()), "~/AuthKey_FROMINPUT1.p8");
 }
 
-/// Slashes are base64, too, so a long path with digits and capitals looks like a key's text.
+/// Slashes are base64 too, so a long path with digits and capitals looks like the text of a key.
 #[test]
 fn a_long_path_that_ends_like_a_key_file_is_a_path() {
     const FILE: &str = "work/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
@@ -61,7 +61,7 @@ fn a_long_path_that_ends_like_a_key_file_is_a_path() {
     let path = step.path(FILE);
     assert_key(&step.set("api_key_path", path.to_str().unwrap()).passes());
     let missing = at("/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8").fails();
-    assert_sentences("key_locations/long_path", [("a long path that is not there", missing)]);
+    assert_sentences("key_locations/long_path", [("a long path to no file", missing)]);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn the_key_can_be_at_a_file_url() {
         ("work/a b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/AuthKey_FROMINPUT1.p8", "work/%41uthKey%5FFROMINPUT1.p8"),
         ("work/ü/AuthKey_FROMINPUT1.p8", "work/%C3%BC/AuthKey_FROMINPUT1.p8"),
-        // As it is, where a file is called so: Bitrise's Steps in Go decode nothing.
+        // Undecoded, if there is a file of that name: Bitrise's Steps in Go decode nothing.
         ("work/a%20b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/a#b?c/AuthKey_FROMINPUT1.p8", "work/a#b?c/AuthKey_FROMINPUT1.p8"),
         ("work/100%/AuthKey_FROMINPUT1.p8", "work/100%/AuthKey_FROMINPUT1.p8"),
@@ -93,7 +93,7 @@ fn the_key_can_be_a_download() {
     let requests = SERVER.requests_for(&scenario);
     assert_eq!(requests.len(), 4);
     assert!(requests[1].target.ends_with("?X-Amz-Signature=canary%2Fsignature"), "sent as it is");
-    assert!(requests.iter().all(|request| request.violations.is_empty()), "no token goes there");
+    assert!(requests.iter().all(|request| request.violations.is_empty()), "without the token");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_key_id_in_a_url_is_percent_decoded() {
     let (_, url) = served(vec![]);
     let encoded = url.replace("AuthKey_FROMINPUT1", "%41uthKey%5F%46ROMINPUT1");
     assert_key(&at(&encoded).passes());
-    // As storage services name their objects.
+    // A slash in the name of an object of a storage service.
     let (_, url) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
     assert!(url.contains("%2FAuthKey_"), "{url}");
     assert_key(&at(&url).passes());
@@ -126,6 +126,14 @@ fn the_key_can_be_text_in_the_input() {
             .map(String::from_utf8_lossy)
             .collect::<Vec<_>>()
             .join("\n"),
+        STANDARD.encode(
+            format!("\u{feff}{}", pem()).encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+        ),
+        format!("export API_KEY='{}'", STANDARD.encode(pem())),
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", STANDARD.encode(pem())),
+        format!("<pre>{}</pre>", pem()),
+        pem().replace("-----", "——-"),
+        format!("{}{}", pem(), pem()),
     ];
     for form in forms {
         let outcome = at(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).passes();
@@ -135,9 +143,32 @@ fn the_key_can_be_text_in_the_input() {
 }
 
 #[test]
-fn api_key_id_wins_over_the_id_in_the_name() {
-    let (_, url) = serve("AuthKey_OTHERID123.p8", pem(), vec![]);
-    assert_key(&at(&url).set("api_key_id", INPUT_KEY_ID).passes());
+fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
+    let name = "AuthKey_OTHERID123.p8";
+    let (_, url) = serve(name, pem(), vec![]);
+    let in_folder = || at("keys").file(&format!("work/keys/{name}"), pem());
+    let rows = [("a download", at(&url)), ("the only file in a folder", in_folder())];
+    let warnings = rows.map(|(what, step)| {
+        let outcome = step.set("api_key_id", INPUT_KEY_ID).set("verify", "no").passes();
+        assert_key(&outcome);
+        (what, outcome.warnings().join("\n"))
+    });
+    assert_sentences("key_locations/another_id_in_the_name", warnings);
+    let outcome =
+        in_folder().file("work/keys/AuthKey_FROMINPUT1.p8", pem()).set("api_key_id", INPUT_KEY_ID).passes();
+    assert_eq!(outcome.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn the_references_that_the_step_exports_are_accepted() {
+    let exported =
+        Step::off_bitrise().with_key_inputs().set("export_for", "codemagic, rcodesign, connection").passes();
+    for variable in
+        ["APP_STORE_CONNECT_PRIVATE_KEY", "APPLE_RCODESIGN_API_KEY_PATH", "BITRISE_PORTAL_DATA_JSON"]
+    {
+        let value = exported.expect(variable);
+        assert_key(&at(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).passes());
+    }
 }
 
 #[test]
@@ -161,7 +192,7 @@ fn a_name_without_a_key_id_is_an_error_that_names_both_ways() {
 }
 
 #[test]
-fn each_failure_of_a_file_is_told_apart() {
+fn each_failure_of_a_file_has_its_own_error() {
     let step = || {
         Step::off_bitrise()
             .set("api_issuer", INPUT_ISSUER)
@@ -174,27 +205,27 @@ fn each_failure_of_a_file_is_told_apart() {
     let forbidden = step().not_as_root();
     test_support::set_mode(forbidden.path("work/file"), 0o000);
     let pipe = step();
-    // Without a writer, reading it would never end.
+    // Without a writer, reading it blocks forever.
     let made = std::process::Command::new("mkfifo").arg(pipe.path("work/pipe")).status().unwrap();
     assert!(made.success());
     let rows = [
-        ("one that is not there", step(), "missing.p8"),
-        ("one below a file", step(), "file/through.p8"),
+        ("a missing file", step(), "missing.p8"),
+        ("a path through a file", step(), "file/through.p8"),
         ("a folder", step(), "."),
-        ("an empty one", step(), "empty"),
-        ("a large one", step(), "large"),
-        ("one that is not text", step(), "binary"),
-        ("one that holds something else", step(), "file"),
+        ("an empty file", step(), "empty"),
+        ("a large file", step(), "large"),
+        ("a binary file", step(), "binary"),
+        ("another text", step(), "file"),
         ("a device", step(), "/dev/null"),
         ("a pipe", pipe, "pipe"),
-        ("one that may not be read", forbidden, "file"),
+        ("an unreadable file", forbidden, "file"),
     ];
-    let said = all_fail(rows.map(|(what, step, path)| (what, step.set("api_key_path", path))));
-    assert_sentences("key_locations/files", said);
+    let errors = all_fail(rows.map(|(what, step, path)| (what, step.set("api_key_path", path))));
+    assert_sentences("key_locations/files", errors);
 }
 
 #[test]
-fn each_failure_of_a_download_is_told_apart() {
+fn each_failure_of_a_download_has_its_own_error() {
     let body = |body: &[u8]| vec![Behaviour::Body(body.to_vec())];
     let xml = b"<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code></Error>";
     let rows = [
@@ -204,14 +235,14 @@ fn each_failure_of_a_download_is_told_apart() {
         ("403", vec![status(403, &[])], 1),
         ("204", vec![status(204, &[])], 1),
         ("304", vec![status(304, &[])], 1),
-        ("500 for ever", always_busy(500), 4),
-        ("503 for ever", always_busy(503), 4),
-        ("429 for ever", always_busy(429), 4),
+        ("500 every time", always_busy(500), 4),
+        ("503 every time", always_busy(503), 4),
+        ("429 every time", always_busy(429), 4),
         ("an HTML page", vec![Behaviour::Html], 1),
         ("an empty body", vec![Behaviour::EmptyBody], 1),
         ("an XML error", body(xml), 1),
         ("a JSON error", body(b"{\"error\":\"x\"}"), 1),
-        ("bytes that are not text", body(&[0xff, 0xfe]), 1),
+        ("binary data", body(&[0x80, 0xff]), 1),
         ("more than 64 KiB", body(&vec![b'A'; 64 * 1024 + 1]), 1),
         ("much more than 64 KiB", vec![Behaviour::Oversize(1 << 20)], 1),
         ("a redirect to nowhere", vec![status(302, &[])], 1),
@@ -221,17 +252,17 @@ fn each_failure_of_a_download_is_told_apart() {
             1,
         ),
     ];
-    let said = at_once(rows, |(what, behaviours, tries)| {
+    let errors = at_once(rows, |(what, behaviours, tries)| {
         let (scenario, url) = served(behaviours);
         let error = at(&format!("{url}?canary-signature")).secret("canary-signature").fails();
         assert_eq!(SERVER.requests_for(&scenario).len(), tries, "{what}");
         (what, error)
     });
-    assert_sentences("key_locations/downloads", said);
+    assert_sentences("key_locations/downloads", errors);
 }
 
 #[test]
-fn five_redirects_are_followed_and_the_key_id_stays_that_of_the_input() {
+fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
     let (_, target) = serve("download", pem(), vec![]);
     let (scenario, _) = served(vec![]);
     let own = format!("{}/files/{}/{NAME}", SERVER.origin(), scenario.replace(' ', "%20"));
@@ -252,7 +283,7 @@ fn more_than_five_redirects_are_an_error() {
 }
 
 #[test]
-fn the_token_does_not_go_where_the_key_is() {
+fn the_download_of_the_key_does_not_send_the_build_token() {
     let (scenario, url) = served(vec![]);
     let outcome = Step::new().set("api_key_path", &url).set("api_issuer", INPUT_ISSUER).passes();
     assert_key(&outcome);
@@ -273,22 +304,22 @@ fn trusting(server: &StandIn, step: Step) -> Step {
 }
 
 #[test]
-fn https_is_taken_with_a_certificate_that_the_system_trusts() {
+fn the_key_is_downloaded_from_a_server_that_the_system_trusts() {
     let url = TLS.file(&unique_name(), NAME, pem(), vec![]);
     assert_key(&trusting(&TLS, at(&url)).passes());
 }
 
 #[test]
-fn a_certificate_that_the_system_does_not_trust_is_refused_and_not_tried_again() {
+fn an_untrusted_certificate_is_rejected_without_a_retry() {
     let kinds = [
         ("of an unknown issuer", None),
         ("signed by itself", Some(Certificate::SelfSigned)),
         ("that has expired", Some(Certificate::Expired)),
         ("of another host", Some(Certificate::WrongHost)),
     ];
-    let mut said = Vec::new();
+    let mut errors = Vec::new();
     for (what, certificate) in kinds {
-        // The CA that made them is trusted: what is wrong is each certificate itself.
+        // Their CA is trusted, so only the certificate itself is wrong.
         let is_ca_trusted = certificate.is_some();
         let server = StandIn::start_tls(certificate.unwrap_or(Certificate::Good)).unwrap();
         let key = server.file("x", NAME, pem(), vec![]);
@@ -301,17 +332,17 @@ fn a_certificate_that_the_system_does_not_trust_is_refused_and_not_tried_again()
             let step = if is_ca_trusted { trusting(&server, step) } else { step };
             let outcome = step.run();
             outcome.check_failure();
-            said.push((format!("{place}, with a certificate {what}"), outcome.error()));
-            assert_eq!(outcome.warnings(), Vec::<String>::new(), "it is not tried again");
+            errors.push((format!("{place}, with a certificate {what}"), outcome.error()));
+            assert_eq!(outcome.warnings(), Vec::<String>::new(), "without a retry");
         }
         assert_eq!(server.requests(), [], "no token is sent");
     }
-    said.sort_by_key(|(what, _)| what.starts_with("the key"));
-    assert_sentences("key_locations/certificates", said);
+    errors.sort_by_key(|(what, _)| what.starts_with("the key"));
+    assert_sentences("key_locations/certificates", errors);
 }
 
 #[test]
-fn a_redirect_from_https_to_http_is_refused() {
+fn a_redirect_from_https_to_http_is_rejected() {
     let (scenario, target) = served(vec![]);
     let url = TLS.file(&unique_name(), NAME, "", vec![redirect(format!("{target}?canary-signature"))]);
     let error = trusting(&TLS, at(&url)).secret("canary-signature").fails();
@@ -327,10 +358,10 @@ fn a_redirect_from_http_on_this_machine_to_https_is_followed() {
 }
 
 #[test]
-fn what_is_no_api_key_is_refused_by_name() {
+fn content_other_than_an_api_key_is_named() {
     let two = format!("{}{}", pem(), keys::P256::generate().unwrap().private_pem);
     let cut: String = pem().lines().take(2).collect::<Vec<_>>().join("\n");
-    let rows: [(&str, Vec<u8>); 14] = [
+    let rows: [(&str, Vec<u8>); 17] = [
         ("an RSA key", keys::rsa_2048_private_pem().unwrap().into()),
         ("a key on P-384", keys::p384_private_pem().unwrap().into()),
         ("a key with an explicit curve", include_bytes!("../fixtures/explicit_curve.pem").to_vec()),
@@ -343,13 +374,19 @@ fn what_is_no_api_key_is_refused_by_name() {
         ("an HTML page", b"<!DOCTYPE html><title>Sign in</title>".to_vec()),
         ("an XML error", b"<Error><Code>AccessDenied</Code></Error>".to_vec()),
         ("fastlane's JSON", b"{\"key_id\":\"X\",\"issuer_id\":\"Y\",\"key\":\"Z\"}".to_vec()),
+        (
+            "a Git LFS pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 257\n".to_vec(),
+        ),
+        ("a file of Ansible Vault", b"$ANSIBLE_VAULT;1.1;AES256\n6231336535\n".to_vec()),
+        ("a PGP message", b"-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----".to_vec()),
         ("two keys", two.into()),
         ("half a key", cut.into()),
     ];
-    let said = at_once(rows, |(what, bytes)| {
+    let errors = at_once(rows, |(what, bytes)| {
         let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", &bytes);
         let step = step.set("api_key_path", NAME).set("api_issuer", INPUT_ISSUER);
         (what, step.secret(String::from_utf8_lossy(&bytes)).fails())
     });
-    assert_sentences("key_locations/no_api_key", said);
+    assert_sentences("key_locations/no_api_key", errors);
 }

@@ -1,5 +1,7 @@
-//! The two-factor session: from the connection's cookies, and from what a person pasted.
+//! The two-factor session, from the cookies of the connection and from pasted text.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use serde_yaml::Value as Yaml;
 
@@ -24,10 +26,10 @@ fn with_cookies(cookies: &Value) -> Step {
     Step::new().connected(&all([apple_id(), session]))
 }
 
-/// Names and values, as fastlane would send them.
+/// Names and values, as fastlane sends them.
 #[track_caller]
 fn names_and_values(outcome: &Outcome) -> Vec<(String, String)> {
-    let text = |value: &Yaml| value.as_str().expect("a string, whatever it looks like").to_owned();
+    let text = |value: &Yaml| value.as_str().expect("a string").to_owned();
     let cookies = load_session(&outcome.expect("FASTLANE_SESSION"));
     cookies.iter().map(|cookie| (text(&cookie["name"]), text(&cookie["value"]))).collect()
 }
@@ -37,7 +39,7 @@ fn owned(cookies: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_session_is_taken_in_every_form_that_people_paste() {
+fn a_session_is_accepted_in_every_form_that_people_paste() {
     let one_line = spaceauth(&COOKIES);
     let lines = one_line.replace("\\n", "\n");
     let forms = [
@@ -58,7 +60,22 @@ fn a_session_is_taken_in_every_form_that_people_paste() {
         ("with CRLF in export", format!("export FASTLANE_SESSION='{}'\r\n", lines.replace('\n', "\r\n"))),
         ("with blanks around it", format!(" \n\t{one_line}\n ")),
         ("with a byte-order mark", format!("\u{feff}{one_line}")),
-        ("without the dashes at its head", one_line.replacen("---\\n", "", 1)),
+        ("without its first line", one_line.replacen("---\\n", "", 1)),
+        ("as a terminal of 80 columns wraps it", wrapped(&one_line, 80)),
+        (
+            "as a terminal of 200 columns wraps it",
+            wrapped(&format!("export FASTLANE_SESSION='{one_line}'"), 200),
+        ),
+        ("with spaces for line breaks", lines.replace('\n', " ")),
+        ("without line breaks", lines.replace('\n', "")),
+        ("with doubled backslashes", one_line.replace("\\n", "\\\\n")),
+        ("with written CRLF", one_line.replace("\\n", "\\r\\n")),
+        ("as a block scalar", format!("FASTLANE_SESSION: |\n  {}", lines.replace('\n', "\n  "))),
+        ("with one dash", one_line.replacen("---", "—", 1)),
+        ("with smart quotes", one_line.replace("\"/\"", "“/”")),
+        ("in bash's quotes", format!("export FASTLANE_SESSION=$'{one_line}'")),
+        ("as JSON", Value::from(one_line.as_str()).to_string()),
+        ("in base64", STANDARD.encode(&one_line)),
     ];
     for (form, text) in forms {
         let outcome = pasted(&text).run();
@@ -67,9 +84,34 @@ fn a_session_is_taken_in_every_form_that_people_paste() {
     }
 }
 
+/// As copied from a terminal of so many columns.
+fn wrapped(text: &str, columns: usize) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect();
+    lines.join("\n")
+}
+
 #[test]
-fn the_whole_output_of_spaceauth_is_taken() {
-    // As fastlane's spaceauth_runner.rb prints it; step.yml promises that it is taken.
+fn a_session_that_was_cut_off_is_rejected() {
+    let one_line = spaceauth(&COOKIES);
+    let lines = one_line.replace("\\n", "\n");
+    let mut rows = Vec::new();
+    for (form, session) in [("written line breaks", &one_line), ("real line breaks", &lines)] {
+        for field in
+            ["value: c", "domain", "for_domain: t", "for_domain", "path", "secure", "httponly", "max_age"]
+        {
+            let at = session.rfind(&format!("  {field}")).unwrap();
+            let rest = &session[at..];
+            let end = rest.find(['\n', '\\']).unwrap();
+            let cut = if field.contains(' ') { field.len() + 2 } else { end };
+            rows.push((format!("{form}, cut after {field}"), pasted(&session[..at + cut])));
+        }
+    }
+    assert_sentences("sessions/cut_off", all_fail(rows));
+}
+
+#[test]
+fn the_whole_output_of_spaceauth_is_accepted() {
+    // As fastlane's spaceauth_runner.rb prints it. step.yml promises to accept it.
     let session = spaceauth(&COOKIES);
     let whole = format!(
         "Logging into to \"https://appstoreconnect.apple.com\" ({INPUT_APPLE_ID})...\n\
@@ -117,7 +159,7 @@ fn an_instant_that_ruby_writes_as_an_anchor_is_read() {
 }
 
 #[test]
-fn hostile_cookie_values_arrive_as_they_are() {
+fn cookie_values_with_a_meaning_in_yaml_are_unchanged() {
     let values = [
         "no",
         "~",
@@ -177,11 +219,11 @@ fn hostile_cookie_values_arrive_as_they_are() {
     let outcome = with_cookies(&Value::Array(cookies)).passes();
     let expected: Vec<_> = named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     assert_eq!(names_and_values(&outcome), owned(&expected));
-    assert!(!outcome.expect("FASTLANE_SESSION").contains('\n'), "one line is one thing to redact");
+    assert!(!outcome.expect("FASTLANE_SESSION").contains('\n'), "the Bitrise CLI redacts line by line");
 }
 
 #[test]
-fn what_a_cookie_says_beside_its_value_is_kept() {
+fn all_attributes_of_a_cookie_are_kept() {
     let full = json!({
         "name": "a", "value": "canary-v", "domain": "idmsa.apple.com", "for_domain": false, "path": "/appleauth",
         "secure": false, "httponly": false, "expires": "2099-01-02T03:04:05Z",
@@ -212,7 +254,7 @@ fn what_a_cookie_says_beside_its_value_is_kept() {
 }
 
 #[test]
-fn every_cookie_is_an_http_cookie_of_ruby() {
+fn every_cookie_is_tagged_as_an_http_cookie_of_ruby() {
     let cookies = json!([cookie("a", "canary-1"), cookie("b", "canary-2")]);
     let session = with_cookies(&cookies).passes().expect("FASTLANE_SESSION");
     assert!(session.starts_with("---\\n- !ruby/object:HTTP::Cookie\\n"), "{session}");
@@ -220,15 +262,15 @@ fn every_cookie_is_an_http_cookie_of_ruby() {
 }
 
 #[test]
-fn a_pasted_session_without_the_cookies_that_log_in_is_an_error_that_says_how_to_make_one() {
+fn a_pasted_session_without_the_cookies_that_log_in_is_rejected() {
     let of = |name: &str| spaceauth(&[(name, "canary-value")]);
     let rows = [("dqsid alone", of("dqsid")), ("itctx alone", of("itctx")), ("no cookies", "[]".to_owned())];
-    let said = rows.map(|(what, session)| (what, pasted(session).fails()));
-    assert_sentences("sessions/without_login_cookies", said);
+    let errors = rows.map(|(what, session)| (what, pasted(session).fails()));
+    assert_sentences("sessions/without_login_cookies", errors);
 }
 
 #[test]
-fn what_is_no_session_is_an_error_that_says_how_to_make_one() {
+fn other_text_than_a_session_is_rejected() {
     let garbage = [
         "canary garbage",
         "eyJhbGciOiJIUzI1NiJ9.e30.canary",
@@ -247,30 +289,30 @@ fn what_is_no_session_is_an_error_that_says_how_to_make_one() {
         .into_iter()
         .map(|session| (format!("{session:?}"), pasted(session).secret("canary")))
         .collect();
-    // What a process can be given in one variable ends at 128 KiB on Linux: as large as it gets.
+    // Linux limits one variable to 128 KiB.
     rows.push(("120 KiB".to_owned(), pasted("x".repeat(120 * 1024))));
     assert_sentences("sessions/no_session", all_fail(rows));
 }
 
 #[test]
-fn an_expired_pasted_session_is_an_error_that_says_when_and_how_to_make_one() {
+fn an_expired_pasted_session_is_rejected_with_its_expiry() {
     let session = spaceauth(&[("myacinfo", "canary-a"), ("DES5c1", "canary-b")]);
     let expires = session.replace("expires: ", "expires: 2024-02-29 11:34:00.000000000 Z");
     let max_age = session
         .replace("max_age: ", "max_age: 60")
         .replace("created_at: 2026-01-01 12:00", "created_at: 2024-02-29 12:33");
-    let mut said = Vec::new();
+    let mut errors = Vec::new();
     for (what, session) in [("by expires", expires), ("by max_age", max_age)] {
         for toggle in ["automatic", "off"] {
             let error = pasted(&session).set("connection", toggle).fails();
-            said.push((format!("{what}, connection is {toggle}"), error));
+            errors.push((format!("{what}, connection is {toggle}"), error));
         }
     }
-    assert_sentences("sessions/expired_pasted", said);
+    assert_sentences("sessions/expired_pasted", errors);
 }
 
 #[test]
-fn a_damaged_cookie_is_an_error_that_gives_its_number_and_not_its_value() {
+fn a_damaged_cookie_is_named_by_its_number_and_not_shown() {
     let rows = [
         ("an empty name", json!({"name": "", "value": "canary-value", "domain": "apple.com"})),
         ("no name", json!({"value": "canary-value", "domain": "apple.com"})),
@@ -287,9 +329,9 @@ fn a_damaged_cookie_is_an_error_that_gives_its_number_and_not_its_value() {
         ("a blank in its domain", json!({"name": "x", "value": "canary-value", "domain": "canary domain"})),
         ("two dots in its domain", json!({"name": "x", "value": "canary-value", "domain": "a..b"})),
     ];
-    let said = at_once(rows, |(what, damaged)| {
+    let errors = at_once(rows, |(what, damaged)| {
         let step = with_cookies(&json!([cookie("ok", "canary-ok"), damaged])).secret("canary");
         (what, step.fails())
     });
-    assert_sentences("sessions/damaged_cookie", said);
+    assert_sentences("sessions/damaged_cookie", errors);
 }

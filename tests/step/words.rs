@@ -1,4 +1,4 @@
-//! The mistakes that people make with the inputs: each is taken for what is meant, or named.
+//! Mistakes that people make with the inputs: the Step accepts what they mean, or names the mistake.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,10 +8,10 @@ use stand_in::keys::P256;
 use test_support::snapshots::assert_sentences;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, Outcome,
-    SERVER, Step, account_of, all, api_key, apple_id, pasted_session, pem, spaceauth, unique_name,
+    SERVER, Step, account_of, all, api_key, apple_id, pasted_session, pem, pem_body, spaceauth, unique_name,
 };
 
-/// With a key file of this name, and nothing else that says the key ID.
+/// With a key file of this name, and no `api_key_id`.
 fn with_file(name: &str) -> Step {
     let step = Step::off_bitrise().file(&format!("work/{name}"), pem());
     step.set("api_key_path", name).set("api_issuer", INPUT_ISSUER)
@@ -39,7 +39,7 @@ fn assert_key(outcome: &Outcome) {
 }
 
 #[test]
-fn what_yaml_makes_of_an_unquoted_choice_is_taken_in_any_case() {
+fn a_choice_that_yaml_made_a_boolean_is_accepted_in_any_case() {
     for off in ["false", "False", "Off", "OFF"] {
         let outcome = Step::new().with_key_inputs().set("connection", off).passes();
         assert_eq!((outcome.chosen().1.as_str(), outcome.requests.len()), ("inputs", 0), "{off}");
@@ -60,31 +60,31 @@ fn a_key_id_that_yaml_made_a_number_is_named() {
     assert_eq!(team.replace("team_id", "api_key_id"), error("1.234567e+18"));
     for id in ["1234567E12", "0123456701", "1234567890"] {
         let outcome = Step::off_bitrise().with_key_inputs().set("api_key_id", id).passes();
-        assert_eq!(outcome.expect("APPLE_API_KEY_ID"), id, "as it arrives in quotes");
+        assert_eq!(outcome.expect("APPLE_API_KEY_ID"), id, "as written in quotes");
     }
 }
 
 #[test]
-fn a_variable_that_was_never_filled_in_is_named_in_every_input() {
-    let mut said = Vec::new();
+fn an_unexpanded_variable_is_named_in_every_input() {
+    let mut errors = Vec::new();
     for value in ["$CUSTOMER_API_KEY", "${X}", "$(x)"] {
         for input in ["connection", "if_missing", "api_key_path", "api_key_id", "api_issuer", "build_url"] {
-            said.push((
+            errors.push((
                 format!("{input} is {value}"),
                 Step::new().with_key_inputs().set(input, value).fails(),
             ));
         }
         for input in ["apple_id", "app_password", "fastlane_session", "sms_default_phone_number"] {
             let step = Step::new().with_apple_id_inputs().set(input, value);
-            // The name of a variable is no secret.
-            said.push((format!("{input} is {value}"), step.set_as_plain(input, value).fails()));
+            // The name of a variable is not secret.
+            errors.push((format!("{input} is {value}"), step.set_as_plain(input, value).fails()));
         }
     }
-    assert_sentences("words/variables", said);
+    assert_sentences("words/variables", errors);
 }
 
 #[test]
-fn a_password_that_looks_like_a_variable_is_used_with_a_warning_that_does_not_show_it() {
+fn a_password_that_looks_like_a_variable_is_used_with_a_warning_that_hides_it() {
     for password in ["$CUSTOMER_PASSWORD", "${canary_word}"] {
         let outcome = with_apple_id().set("password", password).passes();
         assert_eq!(outcome.expect("FASTLANE_PASSWORD"), password);
@@ -95,23 +95,23 @@ fn a_password_that_looks_like_a_variable_is_used_with_a_warning_that_does_not_sh
 }
 
 #[test]
-fn secrets_that_a_pull_request_does_not_see_are_said_to_be_that() {
+fn empty_secrets_of_a_pull_request_are_explained() {
     let rows = [
         ("an API key", Step::new().set("api_key_id", INPUT_KEY_ID).set("api_issuer", INPUT_ISSUER)),
         ("an Apple ID", Step::new().set("apple_id", INPUT_APPLE_ID)),
     ];
-    let mut said = Vec::new();
+    let mut errors = Vec::new();
     for (what, step) in rows {
-        said.push((what.to_owned(), step.set("api_key_path", "").set("password", "").fails()));
+        errors.push((what.to_owned(), step.set("api_key_path", "").set("password", "").fails()));
     }
     let skipped = Step::new().set("api_issuer", INPUT_ISSUER).set("if_missing", "skip").passes();
     assert_eq!(skipped.chosen().0, "none");
-    said.push(("if_missing is skip".to_owned(), skipped.warnings().join("\n")));
-    assert_sentences("words/empty_secrets", said);
+    errors.push(("if_missing is skip".to_owned(), skipped.warnings().join("\n")));
+    assert_sentences("words/empty_secrets", errors);
 }
 
 #[test]
-fn the_name_of_a_second_download_still_says_the_key_id() {
+fn the_key_id_is_read_from_the_name_of_a_second_download() {
     for name in ["AuthKey_FROMINPUT1 (1).p8", "AuthKey_FROMINPUT1-2.p8", "AuthKey_FROMINPUT1.p8.txt"] {
         assert_key(&with_file(name).passes());
         let url = SERVER.file(&unique_name(), name, pem(), vec![]);
@@ -121,7 +121,7 @@ fn the_name_of_a_second_download_still_says_the_key_id() {
 }
 
 #[test]
-fn quotes_around_a_value_are_taken_off() {
+fn quotes_around_a_value_are_removed() {
     for quote in ["'", "\""] {
         let quoted = |value: &str| format!("{quote}{value}{quote}");
         let step = with_file("AuthKey_FROMINPUT1.p8").set("api_key_path", quoted("AuthKey_FROMINPUT1.p8"));
@@ -136,39 +136,40 @@ fn quotes_around_a_value_are_taken_off() {
 }
 
 #[test]
-fn the_name_of_an_individual_key_says_its_id_and_is_held_against_the_type() {
+fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
     let step = || with_file("ApiKey_FROMINPUT1.p8");
     let outcome = step().unset("api_issuer").set("api_key_type", "individual").passes();
     assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
     assert_eq!(outcome.output("APPLE_API_ISSUER"), None);
     let team = step().passes();
     assert_eq!(team.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    let said = [
+    let errors = [
         ("api_key_type is team", team.warnings().join("\n")),
         ("api_key_type is team, without an issuer", step().unset("api_issuer").fails()),
         ("api_key_type is individual, with an issuer", step().set("api_key_type", "individual").fails()),
     ];
-    assert_sentences("words/individual_key", said);
+    assert_sentences("words/individual_key", errors);
 }
 
 #[test]
 fn an_in_app_purchase_key_is_named() {
     let name = "SubscriptionKey_FROMINPUT1.p8";
-    let said = [
+    let errors = [
         ("alone", with_file(name).fails()),
         ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID).fails()),
         ("a URL", with_file(name).set("api_key_path", format!("https://localhost:1/{name}?x")).fails()),
     ];
-    assert_sentences("words/in_app_purchase_key", said);
+    assert_sentences("words/in_app_purchase_key", errors);
 }
 
 #[test]
-fn fastlanes_api_key_json_is_a_whole_api_key() {
+fn the_json_of_an_api_key_needs_no_other_input() {
     let text = key_json(json!({}));
     let url = SERVER.file(&unique_name(), "key.json", text.as_bytes(), vec![]);
     let encoded = key_json(json!({"key": STANDARD.encode(pem())}));
     let on_disk = with_key_json(json!({}));
     let file_url = format!("file://{}", on_disk.path("work/key.json").display());
+    let on_disk_as = |text: &str| with_key_json(json!({})).file("work/key.json", text);
     let steps = [
         with_key_json(json!({})),
         on_disk.set("api_key_path", file_url),
@@ -188,6 +189,13 @@ fn fastlanes_api_key_json_is_a_whole_api_key() {
             .set("api_key_id", INPUT_KEY_ID)
             .set("api_issuer", INPUT_ISSUER.to_uppercase()),
         with_key_json(json!({"duration": 500})),
+        // As fastlane's documentation shows it.
+        on_disk_as(&text.replace(",", ",  # optional\n")),
+        on_disk_as(&text.replace("}", ",}").replace(",", ", // note\n")),
+        on_disk_as(&text.replace("\\n", "\n")),
+        // As rcodesign and Bitrise write it.
+        on_disk_as(&json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "private_key": pem_body(pem())}).to_string()),
+        on_disk_as(&json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "private_key": pem(), "test_devices": []}).to_string()),
     ];
     for step in steps {
         let outcome = step.passes();
@@ -198,7 +206,7 @@ fn fastlanes_api_key_json_is_a_whole_api_key() {
 }
 
 #[test]
-fn fastlanes_api_key_json_says_whose_the_key_is() {
+fn the_json_of_an_api_key_names_its_owner() {
     let enterprise = with_key_json(json!({"in_house": true})).passes();
     assert_eq!(enterprise.expect("APPLE_API_KEY_ENTERPRISE"), "yes");
     let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").passes();
@@ -211,7 +219,7 @@ fn fastlanes_api_key_json_says_whose_the_key_is() {
 }
 
 #[test]
-fn what_the_inputs_say_beside_fastlanes_json_must_agree_with_it() {
+fn the_inputs_must_not_contradict_the_json_of_an_api_key() {
     let step = || with_key_json(json!({}));
     let individual = || with_key_json(json!({"issuer_id": null}));
     let other_issuer = "33333333-96fe-1a63-e053-0824d011072a";
@@ -224,7 +232,11 @@ fn what_the_inputs_say_beside_fastlanes_json_must_agree_with_it() {
         ("an e-mail address as key_id", with_key_json(json!({"key_id": "jane@example.com"}))),
         ("the key as key_id", with_key_json(json!({"key_id": pem()}))),
         ("a number as key_id", with_key_json(json!({"key_id": 1}))),
-        ("no key", with_key_json(json!({"key": null}))),
+        ("text as in_house", with_key_json(json!({"in_house": "false"}))),
+        ("a number as in_house", with_key_json(json!({"in_house": 0}))),
+        ("null as key", with_key_json(json!({"key": null}))),
+        ("no key", step().file("work/key.json", "{\"key_id\": \"X\"}")),
+        ("a missing comma", step().file("work/key.json", "{\n  \"key_id\": \"X\"\n  \"key\": \"Y\"\n}")),
         ("a damaged key", with_key_json(json!({"key": "canary-key"}))),
         ("half a document", step().file("work/key.json", &key_json(json!({}))[..80])),
         ("another document", step().file("work/key.json", "{\"project\": \"x\"}")),
@@ -233,7 +245,7 @@ fn what_the_inputs_say_beside_fastlanes_json_must_agree_with_it() {
 }
 
 #[test]
-fn a_folder_stands_for_the_one_key_in_it() {
+fn a_folder_is_accepted_for_the_only_key_in_it() {
     let step = |path: &str| {
         let step =
             Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem()).file("work/keys/x.txt", "x");
@@ -248,18 +260,18 @@ fn a_folder_stands_for_the_one_key_in_it() {
         others.iter().fold(step("./keys"), |step, name| step.file(&format!("work/keys/{name}"), "x"))
     };
     assert_key(&several().set("api_key_id", INPUT_KEY_ID).passes());
-    let said = [
+    let errors = [
         ("no key", step("./empty").fails()),
         ("several keys", several().fails()),
         ("more keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails()),
-        ("none of several is the one", several().set("api_key_id", "OTHERKEY12").fails()),
+        ("several keys, none of them with the wanted ID", several().set("api_key_id", "OTHERKEY12").fails()),
         ("a file without an ID in its name", step("./key").file("work/key", pem()).fails()),
     ];
-    assert_sentences("words/folder", said);
+    assert_sentences("words/folder", errors);
 }
 
 #[test]
-fn another_value_in_the_field_of_an_id_is_named() {
+fn a_value_other_than_an_id_is_named() {
     let values = [
         ("an e-mail address", "jane@example.com"),
         ("a URL", "https://appstoreconnect.apple.com/access/integrations/api"),
@@ -268,22 +280,22 @@ fn another_value_in_the_field_of_an_id_is_named() {
         ("a Team ID", "A1B2C3D4E5"),
         ("an issuer ID", INPUT_ISSUER),
     ];
-    let mut said = Vec::new();
+    let mut errors = Vec::new();
     for input in ["api_key_id", "api_issuer"] {
         for (what, value) in values {
-            // What is right there is not in the list of mistakes.
+            // In its own field, the value is right.
             if (input, what) != ("api_key_id", "a Team ID") && (input, what) != ("api_issuer", "an issuer ID")
             {
                 let error = Step::off_bitrise().with_key_inputs().set(input, value).fails();
-                said.push((format!("{input} is {what}"), error));
+                errors.push((format!("{input} is {what}"), error));
             }
         }
     }
     for (what, value) in values.iter().filter(|(what, _)| *what != "a Team ID") {
         let error = Step::off_bitrise().with_key_inputs().set("team_id", value).fails();
-        said.push((format!("team_id is {what}"), error));
+        errors.push((format!("team_id is {what}"), error));
     }
-    assert_sentences("words/ids", said);
+    assert_sentences("words/ids", errors);
 }
 
 #[test]
@@ -294,14 +306,14 @@ fn a_certificate_signing_request_is_named() {
 }
 
 #[test]
-fn each_of_the_two_passwords_in_the_place_of_the_other_is_named() {
-    let said = [
+fn a_password_in_the_field_of_the_other_kind_is_named() {
+    let errors = [
         ("password is an app-specific one", with_apple_id().set("password", INPUT_APP_PASSWORD).fails()),
         ("app_password is the account's", with_apple_id().set("app_password", INPUT_PASSWORD).fails()),
         ("app_password without dashes", with_apple_id().set("app_password", "canaryabcdefghij").fails()),
         ("app_password in capitals", with_apple_id().set("app_password", "CANA-ryab-cdef-ghij").fails()),
     ];
-    assert_sentences("words/passwords", said);
+    assert_sentences("words/passwords", errors);
     for around in ["", " ", "\"", "'"] {
         let typed = format!("{around}{INPUT_APP_PASSWORD}{around}");
         let outcome = with_apple_id().set("app_password", typed).passes();
@@ -329,28 +341,28 @@ fn an_apple_id_is_an_email_address_or_a_phone_number() {
 }
 
 #[test]
-fn what_is_no_session_is_named() {
+fn a_text_other_than_a_session_is_named() {
     let session = spaceauth(&[("myacinfo", "canary-value")]);
     let rows = [
         ("six digits", "123456".to_owned()),
         ("a path", "~/.fastlane/spaceship/jane.canary@example.com/cookie".to_owned()),
-        ("base64", STANDARD.encode(&session)),
+        ("damaged cookies", session.replace("name: ", "name")),
         ("an API key", pem().to_owned()),
         ("an API key on one line", pem().replace('\n', "\\n")),
         ("base64 of an API key", STANDARD.encode(pem())),
         ("the name of the variable", "$FASTLANE_SESSION".to_owned()),
         ("anything else", "canary-word".to_owned()),
     ];
-    let said = rows.map(|(what, text)| {
+    let errors = rows.map(|(what, text)| {
         let step = with_apple_id().secret(pem()).set("fastlane_session", &text);
         let step = if text.starts_with('$') { step.set_as_plain("fastlane_session", &text) } else { step };
         (what, step.fails())
     });
-    assert_sentences("words/session", said);
+    assert_sentences("words/session", errors);
 }
 
 #[test]
-fn a_session_in_one_more_pair_of_quotes_is_taken() {
+fn a_session_in_two_pairs_of_quotes_is_accepted() {
     let session = spaceauth(&[("myacinfo", "canary-value")]);
     for quoted in [
         format!("\"'{session}'\""),
@@ -364,16 +376,16 @@ fn a_session_in_one_more_pair_of_quotes_is_taken() {
 }
 
 #[test]
-fn the_kind_that_is_connected_is_named_where_the_toggle_asks_for_the_other() {
-    let said = [
+fn the_connected_kind_of_credential_is_named_if_the_toggle_asks_for_the_other() {
+    let errors = [
         ("api_key", Step::new().connected(&apple_id()).set("connection", "api_key").fails()),
         ("apple_id", Step::new().connected(&api_key()).set("connection", "apple_id").fails()),
     ];
-    assert_sentences("words/other_kind", said);
+    assert_sentences("words/other_kind", errors);
 }
 
 #[test]
-fn a_refused_key_is_told_apart_by_where_it_comes_from() {
+fn the_error_for_a_rejected_key_depends_on_its_source() {
     let refuse = |step: Step, issuer| {
         let other = P256::generate().unwrap();
         step.verified_by(account_of(&other, INPUT_KEY_ID, issuer, vec![])).fails()
@@ -381,26 +393,26 @@ fn a_refused_key_is_told_apart_by_where_it_comes_from() {
     let individual =
         Step::off_bitrise().with_key_inputs().unset("api_issuer").set("api_key_type", "individual");
     let other_name = with_file("AuthKey_OTHERKEY12.p8").set("api_key_id", INPUT_KEY_ID);
-    let said = [
+    let errors = [
         ("in the inputs", refuse(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),
         ("an individual key", refuse(individual, None)),
         ("a file that is named for another key", refuse(other_name, Some(INPUT_ISSUER))),
         ("a connected key", refuse(Step::new().connected(&api_key()), Some(INPUT_ISSUER))),
     ];
-    assert_sentences("words/refused_key", said);
+    assert_sentences("words/refused_key", errors);
     let same_name = with_file("AuthKey_FROMINPUT1.p8").set("api_key_id", INPUT_KEY_ID);
     same_name.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![])).passes();
 }
 
 #[test]
-fn the_defaults_warn_of_nothing_whatever_is_connected() {
+fn the_defaults_cause_no_warnings() {
     for connected in [api_key(), apple_id()] {
         assert_eq!(Step::new().connected(&connected).passes().warnings(), Vec::<String>::new());
     }
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_said_to_be_that() {
+fn a_server_without_tls_is_named() {
     let url =
         SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), vec![]).replace("http://", "https://");
     let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
