@@ -1,5 +1,5 @@
-//! Any bytes as the connection: refused by name, or a credential whose own document in that
-//! format reads back as the same credential.
+//! Any bytes as the connection are rejected, or yield a credential that reads back unchanged from the Step's
+//! own document in that format.
 #![no_main]
 
 use apple_services_connection::apple::cookie::Cookie;
@@ -48,7 +48,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// At an instant before all others, so that no session has ended.
+/// At an instant before all others, so that no session has expired.
 fn credential(connection: &mut Connection) -> Option<Credential> {
     let now = OffsetDateTime::UNIX_EPOCH;
     apple_id(connection, None, true, now, &mut RunLog::default()).ok()?.map(Credential::AppleId)

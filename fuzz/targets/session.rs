@@ -1,5 +1,5 @@
-//! Any text as a pasted session: refused by name, or one that reads back as itself after the
-//! trip through `FASTLANE_SESSION`.
+//! Any text as a pasted session is rejected, or yields a session that reads back unchanged from
+//! `FASTLANE_SESSION`.
 #![no_main]
 
 use apple_services_connection::apple::cookie::Cookie;
@@ -17,11 +17,11 @@ fuzz_target!(|text: &str| {
     };
     let exported = to_variable(&session);
     assert!(exported.expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)), "one line of ASCII");
-    // Escapes can make it longer than what may be pasted.
+    // Escapes can make it longer than the limit for pasted text.
     if exported.expose_secret().len() > 256 * 1024 {
         return;
     }
-    let again = from_pasted(&exported).expect("what is exported can be pasted");
+    let again = from_pasted(&exported).expect("an exported session can be pasted");
     assert_eq!(again.expires_at, session.expires_at);
     assert!(again.cookies.iter().map(parts).eq(session.cookies.iter().map(parts)));
 });

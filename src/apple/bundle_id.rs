@@ -1,8 +1,8 @@
-//! An app, named by its bundle ID.
+//! Bundle IDs, which identify apps.
 
 use crate::redact::{self, Text, may_hold_secret, sentences};
 
-/// Longer than any that Apple takes.
+/// Apple accepts no longer ones.
 const MAX_LENGTH: usize = 255;
 
 /// A bundle ID, such as `com.example.app`.
@@ -16,9 +16,9 @@ sentences! {
     /// name.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum WrongBundleId {
-        #[error("is not a bundle ID: use that of the app, of letters, digits, hyphens and dots, such as com.example.app")]
+        #[error("is not a bundle ID: use the app's, which consists of letters, digits, hyphens and dots, such as com.example.app")]
         Form,
-        #[error("ends in an asterisk, which stands for many apps: use the bundle ID of the one that the build is for")]
+        #[error("ends in an asterisk, so it matches many apps: use the bundle ID of the app that you build")]
         Wildcard,
     }
 }
@@ -47,7 +47,7 @@ impl BundleId {
     }
 }
 
-/// Old apps have underscores, too.
+/// Old apps have underscores too.
 fn is_bundle_id(value: &str) -> bool {
     value.len() <= MAX_LENGTH
         && value.contains('.')
@@ -56,7 +56,7 @@ fn is_bundle_id(value: &str) -> bool {
         })
 }
 
-/// Whether a value is the number that App Store Connect gives an app.
+/// Whether a value is an app's number in App Store Connect.
 #[must_use]
 pub(crate) fn is_app_id(value: &str) -> bool {
     (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_id_has_parts_with_dots_between_and_is_no_list() {
+    fn a_bundle_id_has_parts_separated_by_dots() {
         for good in ["com.example.app", "com.Example-2.my_app", "a.b"] {
             assert_eq!(BundleId::parse(good), Ok(BundleId(good.to_owned())));
         }

@@ -1,4 +1,4 @@
-//! A team, which has one ID on Apple's developer portal and another in App Store Connect.
+//! The two IDs of a team: on Apple's developer portal, and in App Store Connect.
 
 use crate::redact::{self, Text, sentences};
 
@@ -8,9 +8,9 @@ use crate::redact::{self, Text, sentences};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TeamId(String);
 
-/// The number of a team in App Store Connect, which calls teams providers.
+/// The number of a team in App Store Connect, whose API calls teams providers.
 ///
-/// Source: `provider` in what `olympus/v1/session` answers.
+/// Source: `provider` in the response of `olympus/v1/session`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderId(u64);
 
@@ -23,7 +23,7 @@ sentences! {
         NotATeamId,
         #[error("is a number, so it is the team's number in App Store Connect: move it to `itc_team_id`, and set `team_id` to the 10 letters and digits in developer.apple.com > Account > Membership details")]
         ProviderAsTeamId,
-        #[error("is not a number: use the one that the team has in App Store Connect, such as 118573544")]
+        #[error("is not a number: use the team's number in App Store Connect, such as 118573544")]
         NotAProviderId,
         #[error("is a team ID of the developer portal: move it to `team_id`, and set `itc_team_id` to the team's number in App Store Connect")]
         TeamAsProviderId,
@@ -69,15 +69,15 @@ impl ProviderId {
         self.0
     }
 
-    /// Hidden when it is shorter or longer than Apple's are now: people paste six-digit codes and
-    /// passwords into the wrong field.
+    /// For log and errors. A number of an unusual length is hidden: people paste six-digit codes and passwords
+    /// into the wrong field.
     #[must_use]
     pub(crate) fn shown(self) -> Text {
         redact::checked(&self.0.to_string(), is_usual_provider_id)
     }
 }
 
-/// Whether a number has as many digits as those of teams in App Store Connect.
+/// Whether a number has as many digits as all known team numbers in App Store Connect.
 #[must_use]
 pub(crate) fn is_usual_provider_id(value: &str) -> bool {
     (7..=10).contains(&value.len()) && is_number(value)
@@ -98,9 +98,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_the_two_ids_is_told_from_the_other() {
+    fn a_value_in_the_field_of_the_other_id_is_recognised() {
         assert_eq!(TeamId::parse("ABCDE12345"), Ok(TeamId("ABCDE12345".to_owned())));
-        // Of digits alone, and as long as an ID on the portal: it may be one.
+        // Only digits, but as long as an ID of the portal, so it can be one.
         assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));
         assert_eq!(TeamId::parse("118573544"), Err(WrongTeam::ProviderAsTeamId));
         for wrong in ["abcde12345", "ABCDE1234", "ABCDE123456", "ABCDE-1234"] {

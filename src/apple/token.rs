@@ -1,4 +1,4 @@
-//! The token that a request to the App Store Connect API carries: a JWT, signed with the key.
+//! The token for requests to the App Store Connect API: a JWT, signed with the key.
 //!
 //! Source: <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
 
@@ -15,10 +15,10 @@ use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::redact::ISSUES;
 use crate::redact::sentences;
 
-/// Apple refuses a token that was issued in its future; clocks differ by seconds.
+/// Apple rejects a token that was issued in the future. Clocks differ by seconds.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
 
-/// Apple takes at most 20 minutes from issue to expiry.
+/// Apple accepts at most 20 minutes from issue to expiry.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - ISSUED_BEFORE.as_secs());
 
 const TEAM_AUDIENCE: &str = "appstoreconnect-v1";
@@ -36,15 +36,15 @@ struct Claims<'a> {
 }
 
 sentences! {
-    /// The key could not sign, although it was proven fit: a defect of the crypto library.
+    /// The key can't sign, although it was checked: a bug in the Step or the crypto library.
     #[derive(Debug, Clone, Copy, thiserror::Error)]
     pub(crate) enum CannotSign {
-        #[error("The Step has a defect: it cannot sign a token with the API key. The key itself is not at fault. Please report this line at {ISSUES}.")]
+        #[error("The Step hit a bug: it cannot sign a token with the API key, which itself is valid. Please report this line at {ISSUES}.")]
         Key,
     }
 }
 
-/// Signs a token that is valid from now on for `lifetime`, at most [`MAX_LIFETIME`].
+/// Signs a token that is valid for `lifetime` from now, at most [`MAX_LIFETIME`].
 ///
 /// # Errors
 /// [`CannotSign`]
@@ -73,7 +73,7 @@ pub(crate) fn sign(
     Ok(secret)
 }
 
-/// The instant until which a token signed now is valid.
+/// When a token that is signed now expires.
 #[must_use]
 pub(crate) fn expiry(now: OffsetDateTime, lifetime: Duration) -> OffsetDateTime {
     now + lifetime.min(MAX_LIFETIME)

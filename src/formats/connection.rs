@@ -1,7 +1,6 @@
-//! The credential in use, written in the connection's own format.
+//! The credential in the connection's own format, for Bitrise's Steps that only read the connection.
 //!
-//! For Bitrise's Steps that know nothing but the connection: they read this in its place. The
-//! fields are those of [`crate::bitrise::connection`], which reads it back.
+//! The fields are those of [`crate::bitrise::connection`], which reads the document back.
 
 use std::collections::BTreeMap;
 
@@ -44,8 +43,8 @@ struct CookieRecord<'a> {
     name: &'a str,
     value: &'a str,
     domain: &'a str,
-    /// Left out where it is true, as Bitrise leaves it out: ios-auto-provision fails on `true`,
-    /// which it takes for text (`lib/autoprovision/auth_helper.rb`).
+    /// Left out if true, as Bitrise does: ios-auto-provision treats it as text, and fails on `true`
+    /// (`lib/autoprovision/auth_helper.rb`).
     #[serde(skip_serializing_if = "Option::is_none")]
     for_domain: Option<bool>,
     path: &'a str,
@@ -55,7 +54,7 @@ struct CookieRecord<'a> {
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<i64>,
-    // Bitrise leaves it out; with it, `max_age` counts from the same moment again.
+    // Bitrise leaves it out. `max_age` counts from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
 }
@@ -67,7 +66,7 @@ struct DeviceRecord<'a> {
     device_type: &'static str,
 }
 
-/// The document as one line of JSON.
+/// Returns the document as one line of JSON.
 #[must_use]
 pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
     let mut document = match credential {
@@ -100,9 +99,9 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
             device_type: device.platform.as_str(),
         })
         .collect();
-    // With room for most, so that few parts stay behind where the buffer grew.
+    // A buffer that grows leaves copies behind. Few documents are larger.
     let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    // Strings, numbers and bools into memory: there is nothing that could fail.
+    // Strings, numbers and bools in memory serialize without errors.
     drop(serde_json::to_writer(&mut *json, &document));
     json
 }

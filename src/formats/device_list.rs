@@ -4,8 +4,8 @@
 
 use crate::apple::device::Device;
 
-/// Tab-separated, with a header. fastlane reads it as CSV, so a title with quotes (`12.9" iPad`)
-/// is quoted.
+/// Returns tab-separated lines with a header. fastlane reads them as CSV, so a title with quotes
+/// (`12.9" iPad`) is quoted.
 pub(crate) fn text(devices: &[Device]) -> String {
     let mut text = "Device ID\tDevice Name\tDevice Platform\n".to_owned();
     for device in devices {
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_with_quotes_is_quoted_as_csv_has_it() {
+    fn a_title_with_quotes_is_quoted_as_in_csv() {
         let file = text(&[device("FEED", "Jo's 12.9\" iPad", Platform::Ios)]);
         assert_eq!(file.lines().nth(1), Some("FEED\t\"Jo's 12.9\"\" iPad\"\tios"));
     }

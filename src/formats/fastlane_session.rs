@@ -181,19 +181,8 @@ const COOKIE: &str = "HTTP::Cookie";
 const ITEM: &str = "- !ruby/object:HTTP::Cookie";
 
 /// The fields of [`ITEM`], in Ruby's order.
-const FIELDS: [&str; 11] = [
-    "name:",
-    "value:",
-    "domain:",
-    "for_domain:",
-    "path:",
-    "secure:",
-    "httponly:",
-    "expires:",
-    "max_age:",
-    "created_at:",
-    "accessed_at:",
-];
+const FIELDS: &str =
+    "name: value: domain: for_domain: path: secure: httponly: expires: max_age: created_at: accessed_at:";
 
 /// Base64 of base64, and percent-encoding.
 const MAX_DEPTH: u8 = 3;
@@ -348,7 +337,7 @@ fn reflowed(text: &str) -> Option<Zeroizing<String>> {
         out.push_str(ITEM);
         let mut field = None;
         for word in item.split_whitespace() {
-            if FIELDS.contains(&word) {
+            if FIELDS.split(' ').any(|field| field == word) {
                 out.push_str("\n  ");
                 field = Some(word);
             } else if field.is_none() || word.ends_with(':') {

@@ -27,18 +27,18 @@ use crate::timestamp;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
-/// What is possible without the connection.
-const USE_INPUTS: &str = "set `connection` to off and give the credential in the inputs";
+/// The alternative to the connection. Completes a sentence.
+const USE_INPUTS: &str = "set `connection` to off and provide the credential in the inputs";
 
 sentences! {
-    /// Why the connection gives no credential although one may be there.
+    /// Why the credential in the connection can't be used.
     #[derive(Debug, thiserror::Error)]
     pub enum ConnectionError {
-        #[error("Bitrise refused the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or give the credential in the inputs with `connection` set to off.")]
+        #[error("Bitrise rejected the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or provide the credential in the inputs with `connection` set to off.")]
         Unauthorized,
         #[error("`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
         MissingToken,
-        #[error("`build_api_token` holds characters that no token has: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
+        #[error("`build_api_token` has characters that tokens cannot have: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
         BadToken,
         #[error("The connection cannot be read{}", not_fetched(.site, .failure))]
         Fetch { site: Text, failure: Failure },
@@ -60,7 +60,7 @@ sentences! {
         Session(#[from] DamagedCookie),
         #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
         Expired { on: Text, ago: Text },
-        #[error("The date when the session of the connected Apple ID ends cannot be read. To fix it, {RE_AUTHENTICATE}.")]
+        #[error("The expiry date of the session of the connected Apple ID cannot be read. To fix it, {RE_AUTHENTICATE}.")]
         UnreadableDate,
         #[error("The connected Apple ID has neither password nor session nor app-specific password. To fix it, {RE_AUTHENTICATE}.")]
         MissingSecret,
@@ -91,7 +91,7 @@ fn not_fetched(site: &Text, failure: &Failure) -> Text {
 
 /// Fetches the connection's document.
 ///
-/// The token goes to the origin of the build URL and nowhere else: no redirect is followed.
+/// The token is sent only to the origin of the build URL: redirects are not followed.
 ///
 /// # Errors
 /// [`ConnectionError`]
@@ -136,10 +136,10 @@ async fn fetch(
     })
 }
 
-/// The connected API key, if one is.
+/// Returns the connected API key, if there is one.
 ///
 /// # Errors
-/// [`ConnectionError`] when a part is missing or is no part of a key.
+/// [`ConnectionError`] if a part of the key is missing or invalid.
 pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionError> {
     if !connection.has(Kind::ApiKey) {
         return Ok(None);
@@ -159,11 +159,12 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
     }))
 }
 
-/// The connected Apple ID, if one is. Takes the session out of the connection. Without
-/// `needs_session`, an expired one is left out with a warning.
+/// Returns the connected Apple ID, if there is one, and takes its session out of the connection.
+///
+/// Without `needs_session`, an expired session is skipped with a warning.
 ///
 /// # Errors
-/// [`ConnectionError`] when its session has expired or cannot be loaded, or nothing logs it in.
+/// [`ConnectionError`] if the session has expired or can't be loaded, or if nothing can log in.
 pub fn apple_id(
     connection: &mut Connection,
     app_password_input: Option<&SecretString>,
@@ -177,7 +178,7 @@ pub fn apple_id(
         None | Some("") => None,
         Some(date) => Some(timestamp::parse(date).ok_or(ConnectionError::UnreadableDate)?),
     };
-    // Blanks can be part of a password; a password of nothing but blanks is none.
+    // Blanks can be part of a password, but not all of it.
     let secret = |field: &Option<SecretString>| non_empty(field.as_ref()).and(field.clone());
     let password = secret(&connection.password);
     let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());

@@ -1,7 +1,7 @@
-//! The places that a credential can come from, a file each, and the search through them.
+//! The sources of a credential, one file each, and the order in which they are tried.
 //!
-//! A source answers `Ok(None)` when nothing is set up there, and an error when something is,
-//! but is broken: only for the first does the search go on.
+//! A source returns `Ok(None)` if nothing is set up, and the search continues. It returns an error if a
+//! credential is set up but can't be used.
 
 pub mod connection;
 pub mod inputs;
@@ -33,36 +33,36 @@ sentences! {
     }
 }
 
-/// What the search found.
+/// The result of the search.
 #[derive(Debug)]
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
-    /// What is connected although the toggle asks for the other kind.
+    /// The kind that is connected, if the toggle asks for the other one.
     pub other_connected: Option<Kind>,
-    /// The connection's, whichever credential won.
+    /// From the connection, whichever credential is used.
     pub test_devices: Vec<DeviceRecord>,
 }
 
-/// Goes through the sources in the toggle's order and returns the first credential that exists.
+/// Tries the sources in the toggle's order and returns the first credential.
 ///
-/// With `connection: automatic`, a connection that cannot be used gives way to a complete
-/// credential in the inputs, with a warning.
+/// With `connection: automatic`, if the connection can't be used but the inputs have a complete
+/// credential, the Step warns and uses the inputs.
 ///
 /// # Errors
-/// [`SourceError`] when a credential is set up, but broken.
+/// [`SourceError`] if a credential is set up but can't be used.
 pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, SourceError> {
     let mut resolved = None;
-    let mut given_up = None;
+    let mut unusable = None;
     let mut connection = None;
     for &(source, kind) in inputs.connection.order() {
-        if given_up == Some(source) {
+        if unusable == Some(source) {
             continue;
         }
-        let looked_up = match source {
+        let found = match source {
             Source::Connection => from_connection(kind, &mut connection, inputs, http, run_log).await,
             Source::Config => from_inputs(kind, inputs, http, run_log).await,
         };
-        match looked_up {
+        match found {
             Ok(Some(credential)) => {
                 resolved = Some(ResolvedCredential { credential, source });
                 break;
@@ -70,7 +70,7 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
             Ok(None) => run_log.info(&absence(source, kind, inputs)),
             Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
                 run_log.warn(text!("{} The credential in the inputs is used instead.", error));
-                given_up = Some(source);
+                unusable = Some(source);
             }
             Err(error) => return Err(error),
         }
@@ -89,20 +89,20 @@ fn has_substitute(inputs: &Config) -> bool {
 }
 
 fn absence(source: Source, kind: Kind, inputs: &Config) -> Text {
-    let what = match kind {
+    let name = match kind {
         Kind::ApiKey => "API key",
         Kind::AppleId => "Apple ID",
     };
     match source {
         Source::Connection if inputs.build.is_none() => {
-            text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", what)
+            text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", name)
         }
-        Source::Connection => text!("- No {} is connected to this project on Bitrise.", what),
-        Source::Config => text!("- No {} is in the inputs.", what),
+        Source::Connection => text!("- No {} is connected to this project on Bitrise.", name),
+        Source::Config => text!("- No {} is in the inputs.", name),
     }
 }
 
-/// Reads the connection at its first use; both kinds of credential are in the one document.
+/// Reads the connection when it is first used. One document has both kinds of credential.
 async fn from_connection(
     kind: Kind,
     connection: &mut Option<Connection>,
@@ -143,7 +143,7 @@ async fn from_inputs(
     }
 }
 
-/// What decides whether the session of an Apple ID is used.
+/// The conditions for using the session of an Apple ID.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionUse {
     /// Whether a tool needs it to log in.
@@ -180,23 +180,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_that_has_ended_is_an_error_only_where_the_run_needs_it() {
+    fn an_expired_session_is_an_error_only_if_the_run_needs_it() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let second = time::Duration::SECOND;
-        let asked = |is_needed, has_password, expires_at| {
+        let admits = |is_needed, has_password, expires_at| {
             let mut warnings = RunLog::default();
             let session_use = SessionUse { is_needed, has_password, now };
             let admitted = session_use.admits(expires_at, |_| text!("ended"), &mut warnings);
             (admitted.ok(), warnings.warnings().len())
         };
         for end in [now, now - second] {
-            assert_eq!(asked(false, true, Some(end)), (Some(false), 1), "left out with a warning");
+            assert_eq!(admits(false, true, Some(end)), (Some(false), 1), "skipped with a warning");
             for (is_needed, has_password) in [(true, true), (true, false), (false, false)] {
-                assert_eq!(asked(is_needed, has_password, Some(end)), (None, 0));
+                assert_eq!(admits(is_needed, has_password, Some(end)), (None, 0));
             }
         }
         for end in [None, Some(now + second)] {
-            assert_eq!(asked(true, false, end), (Some(true), 0));
+            assert_eq!(admits(true, false, end), (Some(true), 0));
         }
     }
 }

@@ -190,8 +190,8 @@ fn the_json_of_an_api_key_needs_no_other_input() {
             .set("api_issuer", INPUT_ISSUER.to_uppercase()),
         with_key_json(json!({"duration": 500})),
         // As fastlane's documentation shows it.
-        on_disk_as(&text.replace(",", ",  # optional\n")),
-        on_disk_as(&text.replace("}", ",}").replace(",", ", // note\n")),
+        on_disk_as(&text.replace(',', ",  # optional\n")),
+        on_disk_as(&text.replace('}', ",}").replace(',', ", // note\n")),
         on_disk_as(&text.replace("\\n", "\n")),
         // As rcodesign and Bitrise write it.
         on_disk_as(&json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "private_key": pem_body(pem())}).to_string()),
