@@ -123,7 +123,9 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
         KeyOwner::Team(_) if client.key.enterprise => {
             NoSuchApp::BundleId { key_id, bundle_id, others, mistake: mistake(Mistake::NotRegistered) }
         }
-        KeyOwner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake: mistake(Mistake::NoRecord) },
+        KeyOwner::Team(_) => {
+            NoSuchApp::App { key_id, bundle_id, others, mistake: mistake(Mistake::NoRecord) }
+        }
     })
 }
 
