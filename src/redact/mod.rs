@@ -118,6 +118,9 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// This much of a secret at the end of a text that was cut is recognised. Less can be the start of a word.
+const MIN_CUT_BYTES: usize = 4;
+
 /// The secrets of a run, which a service may repeat in the text it sends.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets(Vec<SecretString>);
@@ -131,9 +134,14 @@ impl Secrets {
         }
     }
 
+    /// Whether a secret is in the text, or the start of one where the text was cut.
     fn are_in(&self, text: &str) -> bool {
         let text = plain(text);
-        self.0.iter().any(|secret| text.contains(secret.expose_secret()))
+        let cut = text.strip_suffix('…');
+        self.0.iter().map(|secret| secret.expose_secret()).any(|secret| {
+            let starts = || (MIN_CUT_BYTES..secret.len()).filter_map(|end| secret.get(..end));
+            text.contains(secret) || cut.is_some_and(|cut| starts().any(|start| cut.ends_with(start)))
+        })
     }
 }
 
@@ -292,6 +300,8 @@ mod tests {
             "The team \"*****\" of Apple has hunter2-Summer.",
             "the Step's own words stay"
         );
+        let cut = text!("{}", service_text("x hunter2-Summer y", 9)).masked(&secrets);
+        assert_eq!(cut.as_str(), HIDDEN, "the start of a secret");
         let harmless = masked("Apple `Jam`");
         assert_eq!(harmless.plain(), "The team \"Apple `Jam`\" of Apple has hunter2-Summer.");
         assert!(!harmless.as_str().contains([OUTSIDE_START, OUTSIDE_END]));

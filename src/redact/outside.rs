@@ -22,10 +22,11 @@ pub fn path(path: &Path) -> Text {
     }
 }
 
-/// The path or the URL of a file that the Step itself made, in a folder that the machine chose.
+/// The path or the URL of a file that the Step itself made, in a folder that the machine chose. Hidden if the
+/// file is named after a key ID that is not in the usual form, which can be a secret in the wrong field.
 #[must_use]
 pub fn own_path(path: &str) -> Text {
-    verbatim(path)
+    if names_unusual_key(path) { Text::hidden() } else { verbatim(path) }
 }
 
 /// A URL: shown if it has no user, query or fragment, and nothing in it looks like a secret.
@@ -214,9 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_the_step_is_always_shown() {
+    fn a_path_of_the_step_is_shown_unless_it_is_named_after_an_unusual_key_id() {
         let odd = "/private/tmp/wK7mZ2pQ9rT4vX8yB1nC5dF0/apple-services-connection-aB3dE6";
         assert_eq!(own_path(odd).plain(), odd);
+        assert_eq!(own_path("/tmp/AuthKey_hunter22.p8").plain(), HIDDEN, "a password as the key ID");
     }
 
     #[test]

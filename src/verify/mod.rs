@@ -153,8 +153,9 @@ fn with_words(before: &Text, words: &Text, advice: &'static str) -> Text {
     let words: Vec<_> = words.split(' ').collect();
     let cut = |count: usize| {
         let start = words.get(..count).unwrap_or_default().join(" ");
-        let end = if count < words.len() { "…." } else { "." };
-        text!("{}: {}{}", before, redact::service_text(&start, usize::MAX), end)
+        let is_cut = count < words.len();
+        let start = if is_cut { format!("{start}…") } else { start };
+        text!("{}: {}.", before, redact::service_text(&start, usize::MAX))
     };
     Some(whole)
         .filter(Text::is_short)
