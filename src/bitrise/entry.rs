@@ -1,14 +1,14 @@
-//! A value on its way to later Steps, as the envstore and envman take it.
+//! An output as the envstore and envman hold it.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
-/// A value on its way to later Steps.
+/// An output for later Steps.
 #[derive(Debug)]
 pub struct Entry {
     pub key: &'static str,
-    /// `None` takes the variable away from later Steps.
+    /// `None` unsets the variable.
     pub value: Option<SecretString>,
-    /// Whether the Bitrise CLI redacts it in later Steps' logs.
+    /// Whether the Bitrise CLI redacts the value in the logs of later Steps.
     pub is_sensitive: bool,
 }
 
@@ -16,11 +16,5 @@ impl Entry {
     #[must_use]
     pub fn unset(key: &'static str) -> Self {
         Self { key, value: None, is_sensitive: false }
-    }
-
-    /// How much of envman's limits it takes.
-    #[must_use]
-    pub(crate) fn value_bytes(&self) -> usize {
-        self.value.as_ref().map_or(0, |value| value.expose_secret().len())
     }
 }

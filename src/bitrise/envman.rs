@@ -1,7 +1,7 @@
-//! envman itself, where its file cannot be written directly.
+//! Exports through the `envman` command, for envstores that this Step can't write itself.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::redact::{self, Text, sentences};
 use crate::regular_file::{self, ReadError};
 
 sentences! {
-    /// Why `envman add` did not take the outputs. `Display` completes a sentence.
+    /// Why `envman` failed. `Display` completes a sentence.
     #[derive(Debug, thiserror::Error)]
     pub enum AddError {
         #[error("envman is not on the PATH")]
@@ -30,23 +30,25 @@ sentences! {
     }
 }
 
-/// Hands the entries to `envman add`, one call each, values by standard input.
+/// Runs `envman add` or `envman unset` once per entry, with the value on standard input.
 ///
-/// Several calls cannot be atomic: when one fails, or the run is stopped between them, the store
-/// is put back as it was.
-///
-/// A call takes milliseconds; when all of them have not ended within the limit, one hangs.
+/// Several calls are not atomic: if one fails, or the run is interrupted between them, the envstore is
+/// restored. `limit` is for all calls together.
 ///
 /// # Errors
-/// [`AddError`]; the store is then as before, as far as that file can be written.
-pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry], limit: Duration) -> Result<(), AddError> {
-    // Without the variable, envman keeps its store in the working folder.
-    let mut rollback = Rollback::of(Path::new(store.unwrap_or(".envstore.yml")))?;
+/// [`AddError`]; the envstore is as before then, if it can be written.
+pub(crate) async fn add_all(
+    store: Option<&Path>,
+    entries: &[Entry],
+    limit: Duration,
+) -> Result<(), AddError> {
+    // envman's default (`cli/cli.go`).
+    let mut rollback = Rollback::new(store.unwrap_or(Path::new(".envstore.yml")))?;
     let deadline = Instant::now() + limit;
     for entry in entries {
         let in_time = tokio::time::timeout_at(deadline.into(), add(entry)).await;
         in_time.unwrap_or_else(|_| {
-            let why = text!("no end after {} seconds", limit.as_secs());
+            let why = text!("it did not finish within {} seconds", limit.as_secs());
             Err(AddError::Failed { key: entry.key, why })
         })?;
     }
@@ -54,15 +56,15 @@ pub(crate) async fn add_all(store: Option<&str>, entries: &[Entry], limit: Durat
     Ok(())
 }
 
-/// Puts a file back as it was, unless told otherwise.
+/// Restores a file on drop, unless `path` is cleared.
 struct Rollback {
     path: Option<PathBuf>,
-    /// `None`: there was no file.
+    /// `None` if there was no file.
     before: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Rollback {
-    fn of(path: &Path) -> Result<Self, AddError> {
+    fn new(path: &Path) -> Result<Self, AddError> {
         let before = match regular_file::read(path, MAX_BYTES) {
             Ok(bytes) => Some(bytes),
             Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
@@ -77,31 +79,15 @@ impl Rollback {
 impl Drop for Rollback {
     fn drop(&mut self) {
         let Some(path) = &self.path else { return };
-        // What envman did not touch is not written again: that, too, can fail half-way.
-        if self.before.as_ref().is_some_and(|before| holds(path, before)) {
+        // Writing can fail half-way, so an unchanged file is left alone.
+        if regular_file::read(path, MAX_BYTES).ok() == self.before {
             return;
         }
-        // Best effort: the error that led here is the one to report.
+        // Best effort: the error that led here is reported.
         drop(match &self.before {
             Some(bytes) => fs::write(path, bytes),
             None => fs::remove_file(path),
         });
-    }
-}
-
-/// Whether a file holds these bytes. Read in pieces, since a store can be large.
-fn holds(path: &Path, bytes: &[u8]) -> bool {
-    let Ok(mut file) = regular_file::open(path, fs::OpenOptions::new().read(true)) else { return false };
-    let mut piece = Zeroizing::new(vec![0; 64 * 1024]);
-    let mut rest = bytes;
-    loop {
-        let Ok(length) = file.read(&mut piece) else { return false };
-        let Some(read) = piece.get(..length) else { return false };
-        match rest.strip_prefix(read) {
-            Some(_) if length == 0 => return rest.is_empty(),
-            Some(left) => rest = left,
-            None => return false,
-        }
     }
 }
 
@@ -115,7 +101,7 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
     if entry.is_sensitive {
         command.arg("--sensitive");
     }
-    // At its debug level envman prints the values it is given.
+    // At its debug level, envman prints the values.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let spawned = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => AddError::NotFound,
@@ -124,26 +110,26 @@ async fn add(entry: &Entry) -> Result<(), AddError> {
     let Running(child) = &mut Running(spawned);
     let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
     let written = match child.stdin.take() {
-        // Dropped at the end of the arm, which closes the pipe: envman reads to its end.
+        // Dropping it closes the pipe; envman reads to the end.
         Some(mut stdin) => stdin.write_all(value).await,
         None => Ok(()),
     };
     let status = child.wait().await.map_err(|error| failed(redact::os(&error)))?;
     if !status.success() {
         return Err(failed(
-            status.code().map_or(text!("it was stopped"), |code| text!("exit status {}", code)),
+            status.code().map_or(text!("a signal ended it"), |code| text!("exit status {}", code)),
         ));
     }
     written.map_err(|error| failed(redact::os(&error)))
 }
 
-/// An envman at work. One that is given up is ended, and has ended before anything else is done:
-/// it could still write to its store.
+/// A running envman. Dropping it kills the process and waits for its end, since it could still write to the
+/// envstore.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        /// The system ends it at once, unless it hangs in the system itself.
+        /// The system ends it at once, unless it hangs in a system call.
         const LONGEST: Duration = Duration::from_secs(2);
         let began = Instant::now();
         if self.0.start_kill().is_ok() {
@@ -164,17 +150,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_that_envman_did_not_touch_is_not_written_again() -> Result<(), Box<dyn std::error::Error>> {
+    fn an_unchanged_envstore_is_not_written_again() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("envstore.yml");
         let written = || fs::metadata(&path).map(|file| (file.mtime(), file.mtime_nsec()));
         fs::write(&path, "envs: []")?;
         let before = written()?;
         std::thread::sleep(Duration::from_millis(20));
-        drop(Rollback::of(&path)?);
+        drop(Rollback::new(&path)?);
         assert_eq!(written()?, before);
 
-        let rollback = Rollback::of(&path)?;
+        let rollback = Rollback::new(&path)?;
         fs::write(&path, "envs: [{A: half")?;
         drop(rollback);
         assert_eq!(fs::read_to_string(&path)?, "envs: []");
@@ -182,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envman_that_is_given_up_has_ended_before_anything_else_is_done() -> std::io::Result<()> {
+    fn dropping_a_running_envman_waits_for_its_end() -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let _inside = runtime.enter();
         let running = Running(Command::new("sleep").arg("60").spawn()?);

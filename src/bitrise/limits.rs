@@ -1,25 +1,26 @@
-//! envman's size limits, which fail the build that goes over them.
+//! envman's size limits. It fails the build when a Step exceeds one.
 //!
 //! Source: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>
 
 use std::io::ErrorKind;
 use std::path::Path;
 
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use crate::bitrise::entry::Entry;
 use crate::redact::{Text, sentences};
 use crate::regular_file::{self, ReadError};
 
-/// More than any settings need.
+/// Larger than any settings file.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// How much envman lets into the store, in KiB. Zero or less: no limit.
+/// How much envman accepts, in KiB. Zero or less means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For one value.
+    /// Per value.
     pub env_bytes_limit_in_kb: i64,
-    /// For all values of the store together.
+    /// For all values in the envstore together.
     pub env_list_bytes_limit_in_kb: i64,
 }
 
@@ -29,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// The settings, as far as they are set: `null` is as good as nothing, for all of them or for one.
+/// The settings file, which can be `null` as a whole or per setting.
 #[derive(Debug, Default, Deserialize)]
 struct Settings {
     env_bytes_limit_in_kb: Option<i64>,
@@ -37,32 +38,32 @@ struct Settings {
 }
 
 sentences! {
-    /// Outputs that would go over a limit of envman, which would then fail the build.
+    /// Outputs that exceed a limit of envman. `Display` completes "Cannot export outputs: …".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum TooLarge {
-        #[error("the output {key} has {kib} KiB, and envman takes at most {limit} KiB for one value: in a Script step before this one, raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
+        #[error("the output {key} is {kib} KiB, and envman accepts at most {limit} KiB per value. In a Script Step before this one, raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
         Value { key: &'static str, kib: u64, limit: i64 },
-        #[error("with {key}, all outputs so far have {kib} KiB, and envman takes at most {limit} KiB: in a Script step before this one, raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
+        #[error("with {key}, all outputs so far are {kib} KiB, and envman accepts at most {limit} KiB in total. In a Script Step before this one, raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
         List { key: &'static str, kib: u64, limit: i64 },
     }
 }
 
 sentences! {
-    /// envman's settings, in a form that envman would not take.
+    /// Settings that envman itself would reject. `Display` completes "Cannot export outputs: …".
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum SettingsError {
-        #[error("envman's settings in ~/.envman/configs.json are not valid JSON: correct or delete that file")]
+        #[error("envman's settings in ~/.envman/configs.json are not valid JSON. Correct or delete that file")]
         NotJson,
-        #[error("envman's settings in ~/.envman/configs.json cannot be read ({0}): correct or delete that file")]
+        #[error("envman's settings in ~/.envman/configs.json cannot be read ({0}). Correct or delete that file")]
         Unreadable(Text),
     }
 }
 
 impl Limits {
-    /// Reads `~/.envman/configs.json`; without that file, envman's defaults.
+    /// Reads `~/.envman/configs.json`. Without that file, envman's defaults apply.
     ///
     /// # Errors
-    /// When the file is there and is not readable as envman would read it.
+    /// When the file exists and envman could not read it.
     pub fn of_user(home: Option<&str>) -> Result<Self, SettingsError> {
         let Some(home) = home else { return Ok(Self::default()) };
         let bytes = match regular_file::read(&Path::new(home).join(".envman/configs.json"), MAX_BYTES) {
@@ -85,14 +86,16 @@ impl Limits {
         })
     }
 
-    /// Checks entries that join a store whose other values have `kept_bytes`.
+    /// Checks the entries with a value, beside other values of `kept_bytes` in total. envman checks none
+    /// when it unsets a variable.
     ///
     /// # Errors
-    /// [`TooLarge`], naming the first output over a limit.
+    /// [`TooLarge`] for the first output that exceeds a limit.
     pub(crate) fn check(self, kept_bytes: usize, entries: &[Entry]) -> Result<(), TooLarge> {
         let mut total = kept_bytes;
         for entry in entries {
-            let bytes = entry.value_bytes();
+            let Some(value) = &entry.value else { continue };
+            let bytes = value.expose_secret().len();
             total += bytes;
             if exceeds(bytes, self.env_bytes_limit_in_kb) {
                 let limit = self.env_bytes_limit_in_kb;
@@ -122,8 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_envmans_defaults_unless_its_settings_say_otherwise()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn envmans_defaults_apply_unless_its_settings_change_them() -> Result<(), Box<dyn std::error::Error>> {
         let home = tempfile::tempdir()?;
         let home_path = home.path().to_str();
         let defaults = Limits { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 };
@@ -137,17 +139,22 @@ mod tests {
         assert_eq!(Limits::of_user(home_path), Ok(Limits { env_list_bytes_limit_in_kb: 30, ..defaults }));
         fs::write(&settings, "null")?;
         assert_eq!(Limits::of_user(home_path), Ok(defaults));
-        fs::write(&settings, "no JSON")?;
+        fs::write(&settings, "{")?;
         assert_eq!(Limits::of_user(home_path), Err(SettingsError::NotJson));
         Ok(())
     }
 
     #[test]
-    fn a_limit_of_zero_or_less_is_none() {
+    fn a_limit_of_zero_or_less_means_no_limit() {
         let value = Entry { key: "A", value: Some("x".repeat(10_000_000).into()), is_sensitive: false };
         for limit in [0, -1] {
             let limits = Limits { env_bytes_limit_in_kb: limit, env_list_bytes_limit_in_kb: limit };
             assert_eq!(limits.check(usize::MAX / 2, std::slice::from_ref(&value)), Ok(()));
         }
+    }
+
+    #[test]
+    fn entries_without_a_value_are_not_checked() {
+        assert_eq!(Limits::default().check(usize::MAX / 2, &[Entry::unset("A")]), Ok(()));
     }
 }

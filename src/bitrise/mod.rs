@@ -1,4 +1,4 @@
-//! What Bitrise defines: the connection's format, the envstore, the log, annotations, `step.yml`.
+//! Bitrise's formats and services: the connection document, the envstore, envman, annotations, `step.yml`.
 
 pub(crate) mod annotation;
 pub mod connection;

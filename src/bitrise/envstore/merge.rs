@@ -1,0 +1,434 @@
+//! Merges outputs into the text of an envstore.
+//!
+//! Other Steps' entries are copied as text, never parsed and printed again: envman reads YAML 1.1, where a
+//! reprinted `no` or `0123` would change its meaning.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use zeroize::Zeroizing;
+
+use super::EnvstoreError;
+use crate::bitrise::entry::Entry;
+use crate::bitrise::limits::Limits;
+use crate::yaml;
+
+/// Longer than an envstore without entries, in any spelling.
+const MAX_EMPTY_BYTES: usize = 4096;
+
+/// Line ends of YAML 1.1.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
+/// Returns `text` with `entries` in it. An entry replaces the first one with the same key where it stands;
+/// the others with that key go.
+///
+/// # Errors
+/// [`EnvstoreError::UnknownForm`] or [`EnvstoreError::TooLarge`].
+pub(super) fn merge(
+    text: &str,
+    entries: &[Entry],
+    limits: Limits,
+) -> Result<Zeroizing<String>, EnvstoreError> {
+    let store = Store::parse(text).ok_or(EnvstoreError::UnknownForm)?;
+    let replaced: BTreeSet<&str> = entries.iter().map(|entry| entry.key).collect();
+    let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
+    limits.check(kept.map(|item| item.value_bytes).sum(), entries)?;
+
+    let rendered: Vec<_> = entries.iter().map(|entry| (entry.key, to_yaml(entry, store.indent))).collect();
+    let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
+    let mut out = Zeroizing::new(String::with_capacity(length));
+    out.push_str(store.head);
+    let mut unplaced: BTreeMap<&str, &str> =
+        rendered.iter().map(|(key, yaml)| (*key, yaml.as_str())).collect();
+    for item in &store.items {
+        if let Some(yaml) = unplaced.remove(item.key.as_str()) {
+            out.push_str(yaml);
+        } else if !replaced.contains(item.key.as_str()) {
+            out.push_str(item.text);
+            if !item.text.ends_with('\n') {
+                out.push('\n');
+            }
+        }
+    }
+    for (_, yaml) in rendered.iter().filter(|(key, _)| unplaced.contains_key(key)) {
+        out.push_str(yaml);
+    }
+    Ok(out)
+}
+
+/// An entry as YAML.
+fn to_yaml(entry: &Entry, indent: &str) -> Zeroizing<String> {
+    let value = entry.value.as_ref().map_or("", |value| value.expose_secret());
+    let value = Zeroizing::new(yaml::quoted(value));
+    let mut parts = vec![indent, "- ", entry.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
+    let options = [
+        (entry.value.is_some(), "    is_expand: false\n"),
+        (entry.is_sensitive, "    is_sensitive: true\n"),
+        (entry.value.is_none(), "    unset: true\n"),
+    ];
+    for (_, option) in options.into_iter().filter(|(applies, _)| *applies) {
+        parts.extend([indent, option]);
+    }
+    Zeroizing::new(parts.concat())
+}
+
+/// The text of an envstore, cut into its entries.
+struct Store<'a> {
+    /// Everything before the first entry.
+    head: &'a str,
+    indent: &'a str,
+    items: Vec<Item<'a>>,
+}
+
+struct Item<'a> {
+    key: String,
+    value_bytes: usize,
+    text: &'a str,
+}
+
+/// An envstore without entries, in any spelling. Other keys are not accepted: yaml.v2 of envman would merge
+/// `<<` into `envs`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {
+    envs: Option<[IgnoredAny; 0]>,
+}
+
+impl<'a> Store<'a> {
+    /// Returns `None` if `text` is not in the form that envman writes; envman may still read it.
+    fn parse(text: &'a str) -> Option<Self> {
+        if let Some(store) = Self::cut(text) {
+            return Some(store);
+        }
+        let empty =
+            text.get(..MAX_EMPTY_BYTES).is_none().then(|| serde_yaml::from_str::<Option<Empty>>(text));
+        matches!(empty, Some(Ok(None | Some(Empty { envs: None | Some([]) })))).then_some(Store {
+            head: "envs:\n",
+            indent: "",
+            items: Vec::new(),
+        })
+    }
+
+    /// Cuts at the lines that begin an entry: `- ` at the indent of the first one.
+    ///
+    /// YAML cuts there too if each part is a whole document on its own. Parsing the parts one by one takes
+    /// linear time, and no alias can point from one into another.
+    fn cut(text: &'a str) -> Option<Self> {
+        let mut lines = Lines { rest: text, at: 0 };
+        let mut next_filled = || lines.find(|(_, line)| !is_blank(line)).map(|(_, line)| trim_end(line));
+        match next_filled()? {
+            "---" => next_filled(),
+            other => Some(other),
+        }
+        .filter(|line| *line == "envs:")?;
+        let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
+        let (head, list) = text.split_at_checked(first_at)?;
+        // An entry could hide behind a line end of YAML 1.1 that is not one here.
+        if head.replace("\r\n", "\n").lines().any(|line| line.contains(LINE_ENDS)) {
+            return None;
+        }
+        let (indent, _) = first.split_once('-')?;
+        if !indent.bytes().all(|b| b == b' ') {
+            return None;
+        }
+
+        let begins_item = |line: &str| {
+            let after_dash = line.strip_prefix(indent).and_then(|rest| rest.strip_prefix('-'));
+            after_dash.is_some_and(|rest| rest.starts_with([' ', '\n', '\r']))
+        };
+        let starts = Lines { rest: list, at: 0 }.filter(|(_, line)| begins_item(line)).map(|(at, _)| at);
+        let starts: Vec<usize> = starts.collect();
+        if starts.first() != Some(&0) {
+            return None;
+        }
+        let ends = starts.iter().copied().skip(1).chain([list.len()]);
+        let ranges = starts.iter().copied().zip(ends);
+        let items = ranges.map(|(start, end)| Item::parse(list.get(start..end)?));
+        Some(Self { head, indent, items: items.collect::<Option<_>>()? })
+    }
+}
+
+/// Whether a line is empty or a comment.
+fn is_blank(line: &str) -> bool {
+    matches!(line.trim_start_matches(' ').chars().next(), None | Some('#' | '\n' | '\r'))
+}
+
+/// Other blanks, such as a no-break space, are content to YAML.
+fn trim_end(line: &str) -> &str {
+    line.trim_end_matches([' ', '\n', '\r'])
+}
+
+/// The lines of a text, newlines included, each with its offset.
+struct Lines<'a> {
+    rest: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.rest.split_inclusive('\n').next()?;
+        let at = self.at;
+        self.at += line.len();
+        self.rest = self.rest.strip_prefix(line)?;
+        Some((at, line))
+    }
+}
+
+impl<'a> Item<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let is_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
+        if has_tag(text) || text.split(LINE_ENDS).any(is_marker) {
+            return None;
+        }
+        // The newline that `merge` adds to the last entry would change its block scalar.
+        if !text.ends_with('\n') && text.contains(['|', '>']) {
+            return None;
+        }
+        let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
+        Some(Self { key: env.key, value_bytes: env.value_bytes, text })
+    }
+}
+
+/// Whether a value or key may have a tag such as `!!binary`, which can turn it into another one.
+fn has_tag(text: &str) -> bool {
+    let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
+    text.as_bytes().windows(3).any(begins_tag)
+}
+
+/// An entry, checked as envman checks it (`models/models_methods.go`). Entries that only envman's more
+/// lenient reader accepts are left to it.
+struct Env {
+    key: String,
+    value_bytes: usize,
+}
+
+/// The options that envman writes, each of the type that envman demands.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are envman's")]
+struct Options {
+    is_expand: bool,
+    skip_if_empty: bool,
+    is_sensitive: bool,
+    unset: bool,
+    meta: BTreeMap<String, IgnoredAny>,
+}
+
+impl<'de> Deserialize<'de> for Env {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvVisitor)
+    }
+}
+
+struct EnvVisitor;
+
+impl<'de> Visitor<'de> for EnvVisitor {
+    type Value = Env;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a variable and its options")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
+        let mut env = None;
+        let mut options = None;
+        while let Some(key) = pairs.next_key::<String>()? {
+            let is_second = if key == "opts" {
+                let value = pairs.next_value::<Option<Options>>()?;
+                options.replace(value.ok_or_else(|| A::Error::custom("options that are null"))?).is_some()
+            } else if is_plain_key(&key) {
+                let value_bytes = pairs.next_value::<SecretString>()?.expose_secret().len();
+                env.replace(Env { key, value_bytes }).is_some()
+            } else {
+                return Err(A::Error::custom("not a variable's name"));
+            };
+            if is_second {
+                return Err(A::Error::custom("two variables or options in one entry"));
+            }
+        }
+        env.ok_or_else(|| A::Error::custom("an entry without a variable"))
+    }
+}
+
+/// Whether every YAML reader takes a key as this text: not as null, not as a merge (`<<`).
+fn is_plain_key(key: &str) -> bool {
+    !key.is_empty()
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && !key.eq_ignore_ascii_case("null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitrise::limits::TooLarge;
+
+    type Result = std::result::Result<(), EnvstoreError>;
+
+    const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+
+    fn entry(key: &'static str, value: &str) -> Entry {
+        Entry { key, value: Some(value.into()), is_sensitive: false }
+    }
+
+    fn merged(text: &str, entries: &[Entry]) -> std::result::Result<String, EnvstoreError> {
+        Ok(merge(text, entries, NO_LIMITS)?.to_string())
+    }
+
+    #[test]
+    fn an_entry_is_quoted_unexpanded_and_sensitive_only_when_secret() -> Result {
+        let secret = Entry { key: "B", value: Some("p\"w".into()), is_sensitive: true };
+        assert_eq!(
+            merged("", &[entry("A", "no"), secret])?,
+            concat!(
+                "envs:\n",
+                "- A: \"no\"\n  opts:\n    is_expand: false\n",
+                "- B: \"p\\x22w\"\n  opts:\n    is_expand: false\n    is_sensitive: true\n",
+            )
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn an_entry_without_a_value_unsets_the_variable() -> Result {
+        let new = merged("envs:\n- A: old\n", &[Entry::unset("A"), Entry::unset("B")])?;
+        assert_eq!(new, "envs:\n- A: \"\"\n  opts:\n    unset: true\n- B: \"\"\n  opts:\n    unset: true\n");
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_store_in_any_spelling_takes_entries() -> Result {
+        let expected = merged("", &[entry("A", "1")])?;
+        for text in ["envs: []\n", "envs:\n", "envs: []", "{}\n", "---\n", "\n"] {
+            assert_eq!(merged(text, &[entry("A", "1")])?, expected, "{text:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn existing_entries_are_kept_byte_for_byte_and_in_order() -> Result {
+        // Values that YAML 1.1 and 1.2 read differently, block scalars, comments, other indents.
+        let old = concat!(
+            "# written by others\n",
+            "envs:\n",
+            "# and this\n",
+            "- NO: no\n",
+            "- OCTAL: 0123\n  opts:\n    is_expand: true\n",
+            "- opts: {is_sensitive: true, meta: {x: [1]}}\n  BLOCK: |\n    - not an entry\n\n    envs:\n",
+            "- \"QUOTED\": 'it''s'   # comment\n",
+            "- NOTHING:\n",
+        );
+        let new = merged(old, &[entry("A", "1")])?;
+        assert_eq!(new.strip_prefix(old), Some("- A: \"1\"\n  opts:\n    is_expand: false\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn an_indented_list_stays_indented() -> Result {
+        let old = "envs:\n  - OLD: x\n    opts:\n      is_expand: false\n";
+        let new = merged(old, &[entry("A", "1")])?;
+        assert_eq!(new, format!("{old}  - A: \"1\"\n    opts:\n      is_expand: false\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn an_existing_key_is_replaced_in_place_and_only_once() -> Result {
+        let old = "envs:\n- A: old\n- B: kept\n- A: older\n- C: kept";
+        let new = merged(old, &[entry("A", "new"), entry("D", "4")])?;
+        assert_eq!(
+            new,
+            concat!(
+                "envs:\n- A: \"new\"\n  opts:\n    is_expand: false\n- B: kept\n- C: kept\n",
+                "- D: \"4\"\n  opts:\n    is_expand: false\n",
+            )
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn other_forms_are_left_to_envman() {
+        let unknown = [
+            "envs: [{A: b}]\n",
+            "{envs: [{A: b}]}\n",
+            "envs:\n- &a {A: b}\n- *a\n",
+            "envs:\n- A: b\nother: [\n",
+            "envs:\n- A: b\n  C: d\n",
+            "envs:\n- A: [1]\n",
+            "envs:\n- A: b\n  A: b\n",
+            "envs:\n- A: b\n  opts:\n  opts: {}\n",
+            "envs: text\n",
+            "- A: b\n",
+            "envs:\n- A: b\n---\nenvs: []\n",
+            "envs:\n- A: b\n...\n- C: d\n",
+            "envs:\n- C: d\n\u{85}...\n",
+            "envs:\n- C: |\n    d",
+            "envs:\n- A: \"b\n- C: d\"\n",
+            "envs:\n# c\r- A: b\n- C: d\n",
+            "envs:\n- A: &a b\n- C: *a\n",
+            "envs:\nx\n- A: b\n",
+            "a: |\n  b\nenvs:\n- A: b\n",
+            "\u{0}",
+            "no yaml: [",
+            "envs:\n- A: |\n    no newline at the end",
+            "envs:\n- A: b\n...\n",
+        ];
+        // envman cannot read these.
+        let broken = [
+            "envs:\u{a0}\n- A: b\n",
+            "envs:\n- ~: x\n",
+            "envs:\n- null: x\n",
+            "envs:\n- <<: x\n",
+            "envs:\n- !!binary x: y\n",
+            "envs:\n- A: !!int x\n",
+            "envs:\n- A: b\n  opts: x\n",
+            "envs:\n- A: b\n  opts:\n",
+            "envs:\n- A: b\n  opts: {1: x}\n",
+            "envs:\n- A: b\n  opts:\n    is_expand: maybe\n",
+            "envs:\n- A: b\n  opts: {is_sensitive: [], meta: x}\n",
+        ];
+        // envman reads variables in these.
+        let hidden = [
+            "<<: {envs: [{OTHER: kept}]}\n",
+            "envs: []\n<<: {envs: [{OTHER: kept}]}\n",
+            "envs: []\n!!binary ZW52cw==: [{OTHER: kept}]\n",
+            "other: 1\n",
+        ];
+        for text in unknown.into_iter().chain(broken).chain(hidden) {
+            let result = merged(text, &[entry("A", "1")]);
+            assert!(matches!(result, Err(EnvstoreError::UnknownForm)), "{text:?}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_of_12_mib_takes_entries() -> Result {
+        let option = "  opts:\n    is_expand: false\n";
+        let many: String = (0..110_000).map(|n| format!("- KEY_{n}: {}\n{option}", "x".repeat(80))).collect();
+        let block = format!("- LONG: |-\n{}{option}", "    [line, of: a* & value] {\n".repeat(480_000));
+        for old in [many, block] {
+            assert!(old.len() > 12 * 1024 * 1024, "{}", old.len());
+            let new = merged(&format!("envs:\n{old}"), &[entry("A", "1")])?;
+            assert_eq!(new, format!("envs:\n{old}- A: \"1\"\n{option}"));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_limits_count_kept_values_and_name_the_output() {
+        let limits = Limits { env_bytes_limit_in_kb: 1, env_list_bytes_limit_in_kb: 2 };
+        let old = format!("envs:\n- OLD: {}\n- A: {}\n", "x".repeat(1024), "x".repeat(1024));
+        let fits = [entry("A", &"y".repeat(1024))];
+        assert!(merge(&old, &fits, limits).is_ok(), "the old value of A does not count");
+        let long = [entry("A", &"y".repeat(1025))];
+        let over = |entries: &[Entry]| match merge(&old, entries, limits) {
+            Err(EnvstoreError::TooLarge(error)) => Some(error),
+            _ => None,
+        };
+        assert_eq!(over(&long), Some(TooLarge::Value { key: "A", kib: 2, limit: 1 }));
+        let many = [entry("A", &"y".repeat(1024)), entry("B", "z")];
+        assert_eq!(over(&many), Some(TooLarge::List { key: "B", kib: 3, limit: 2 }));
+    }
+}

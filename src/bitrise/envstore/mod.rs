@@ -1,0 +1,175 @@
+//! The envstore: the YAML file from which the Bitrise CLI reads a Step's outputs.
+//!
+//! ```yaml
+//! envs:
+//! - KEY: "value"
+//!   opts:
+//!     is_expand: false
+//!     is_sensitive: true
+//! ```
+//!
+//! Model: <https://github.com/bitrise-io/envman/blob/master/models/models.go>.
+
+pub(crate) mod lock;
+mod merge;
+
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::bitrise::entry::Entry;
+use crate::bitrise::limits::{Limits, TooLarge};
+use crate::regular_file::{self, ReadError};
+
+/// Larger files are not read: the outputs of a build are never that large.
+pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// How the name of the new envstore begins until it replaces the old one.
+const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
+
+/// Why outputs were not written.
+#[derive(Debug)]
+pub enum EnvstoreError {
+    /// The file is not in the form that envman writes; envman itself may still read it.
+    UnknownForm,
+    /// The outputs would exceed a limit of envman.
+    TooLarge(TooLarge),
+    Read(ReadError),
+    Write(io::Error),
+}
+
+impl From<TooLarge> for EnvstoreError {
+    fn from(error: TooLarge) -> Self {
+        Self::TooLarge(error)
+    }
+}
+
+impl From<ReadError> for EnvstoreError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Writes all entries into the file at `path` in one atomic replacement.
+///
+/// Existing entries stay as they are, in order; an entry with an existing key replaces it in place. The file
+/// keeps its owner, group and mode; a new one gets 0600. Call it with [`lock::lock`] held.
+///
+/// # Errors
+/// [`EnvstoreError`]; the file is unchanged then.
+pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
+    let target = target(path);
+    let old = match regular_file::open(&target, OpenOptions::new().read(true)) {
+        Ok(file) => {
+            let metadata = file.metadata().map_err(ReadError::Io)?;
+            Some(Old { bytes: regular_file::read_open(&file, MAX_BYTES)?, metadata })
+        }
+        Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let text = std::str::from_utf8(old.as_ref().map_or(&[], |old| old.bytes.as_slice()))
+        .map_err(|_| EnvstoreError::UnknownForm)?;
+    let new = merge::merge(text, entries, limits)?;
+    replace(&target, new.as_bytes(), old.as_ref()).map_err(EnvstoreError::Write)
+}
+
+/// The file being replaced.
+struct Old {
+    bytes: Zeroizing<Vec<u8>>,
+    metadata: Metadata,
+}
+
+/// Follows a link, even to a file that does not exist yet, so that the rename replaces the file.
+fn target(path: &Path) -> PathBuf {
+    fs::canonicalize(path)
+        .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
+        .unwrap_or_else(|_| path.to_owned())
+}
+
+fn folder(target: &Path) -> &Path {
+    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Replaces the file atomically, or overwrites it where the system doesn't allow that.
+fn replace(target: &Path, new: &[u8], old: Option<&Old>) -> io::Result<()> {
+    match (replace_by_rename(target, new, old.map(|old| &old.metadata)), old) {
+        // A bind-mounted file is busy; the folder can be read-only although the file is not; only root can
+        // create a file for another owner.
+        (Err(error), Some(old)) if is_refusal(&error) => overwrite(target, new, &old.bytes),
+        (result, _) => result,
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ResourceBusy
+            | ErrorKind::CrossesDevices
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::Result<()> {
+    // Created with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder(target))?;
+    file.write_all(new)?;
+    if let Some(old) = old {
+        let own = file.as_file().metadata()?;
+        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+            fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        }
+    }
+    let file = file.persist(target).map_err(|error| error.error)?;
+    if let Some(old) = old {
+        // Only now, so that a run killed before the rename leaves nothing that others can read. The outputs
+        // are exported, so a failure changes nothing: the owner can read the file in any case.
+        drop(file.set_permissions(fs::Permissions::from_mode(old.permissions().mode() & 0o7777)));
+    }
+    Ok(())
+}
+
+/// Overwrites the file, and restores the old text if that fails.
+fn overwrite(target: &Path, new: &[u8], old: &[u8]) -> io::Result<()> {
+    let write = |bytes: &[u8]| -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(target)?;
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)
+    };
+    write(new).inspect_err(|_| drop(write(old)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+
+    fn entry(value: &str) -> [Entry; 1] {
+        [Entry { key: "A", value: Some(value.into()), is_sensitive: false }]
+    }
+
+    #[test]
+    fn a_file_over_32_mib_is_not_read() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        fs::File::create(&path)?.set_len(MAX_BYTES as u64 + 1)?;
+        let result = write(&path, &entry("1"), NO_LIMITS);
+        assert!(matches!(result, Err(EnvstoreError::Read(ReadError::TooLarge))), "{result:?}");
+        assert_eq!(fs::metadata(&path)?.len(), MAX_BYTES as u64 + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn overwriting_shortens_the_file() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("store.yml");
+        fs::write(&path, "a longer text")?;
+        overwrite(&path, b"short", b"a longer text")?;
+        assert_eq!(fs::read(&path)?, b"short");
+        Ok(())
+    }
+}
