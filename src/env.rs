@@ -1,23 +1,57 @@
 //! Everything a run takes from the machine: environment variables, clock, sleep, temporary folder.
 //!
-//! Passed in, so that tests run in one process and never sleep.
+//! Callers pass it in, so tests run in one process and never sleep.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 /// Waits for a duration. Tests record it instead.
 pub type Sleep = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Environment variables. Any can be a secret, so values are wiped on drop and hidden in `Debug`.
+#[derive(Clone, Default)]
+pub struct Vars(BTreeMap<String, Zeroizing<String>>);
+
+impl Vars {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&String> {
+        self.0.get(name).map(|value| &**value)
+    }
+
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub fn insert(&mut self, name: String, value: String) {
+        self.0.insert(name, value.into());
+    }
+}
+
+impl FromIterator<(String, String)> for Vars {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name, value.into())).collect())
+    }
+}
+
+impl fmt::Debug for Vars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 /// The environment of a run.
 #[derive(Clone)]
 pub struct Env {
     /// Environment variables whose values are UTF-8.
-    pub vars: BTreeMap<String, String>,
+    pub vars: Vars,
     /// Names of environment variables whose values are not UTF-8.
     pub non_utf8_vars: Vec<String>,
     /// The current time, in UTC.
@@ -35,15 +69,15 @@ pub struct Env {
 }
 
 impl Env {
-    /// The environment of this process. Call it inside a tokio runtime with its timer enabled.
+    /// The environment of this process. Its `sleep` needs a tokio runtime with the timer enabled.
     #[must_use]
     pub fn system() -> Self {
-        let mut vars = BTreeMap::new();
+        let mut vars = Vars::default();
         let mut non_utf8_vars = Vec::new();
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             match value.into_string() {
-                Ok(value) => drop(vars.insert(name, value)),
+                Ok(value) => vars.insert(name, value),
                 Err(_) => non_utf8_vars.push(name),
             }
         }
@@ -89,5 +123,16 @@ impl Env {
     #[must_use]
     pub fn is_not_utf8(&self, name: &str) -> bool {
         self.non_utf8_vars.iter().any(|set| set == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_values_of_variables() {
+        let env = Env::for_tests(&[("TOKEN", "s3cret")]);
+        assert_eq!(format!("{:?}", env.vars), r#"{"TOKEN"}"#);
     }
 }
