@@ -1,13 +1,11 @@
 //! The build log, in the colours of Bitrise's own Steps, and the run log that the summary repeats.
 //!
 //! The Bitrise CLI shows the last block between `ESC[31;1m` and the next colour code as the Step's error
-//! message, so the log has colour codes even when the output is not a terminal.
+//! message, so the log has colour codes even if the output is not a terminal.
 //!
-//! Lines are [`Text`]: nothing reaches the log without passing [`crate::redact`].
+//! Lines are [`Text`], so everything in the log has passed [`crate::redact`].
 
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,13 +13,12 @@ use rustix::io::Errno;
 use secrecy::SecretString;
 
 use crate::redact::{self, Failed, Secrets, Text, text};
-use crate::signals::Stop;
 
 const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
 const DONE: &str = "apple_services_connection::done";
 
-/// The codes of the Bitrise CLI, `log/corelog/console_logger.go`.
+/// The Bitrise CLI's colours (`log/corelog/console_logger.go`).
 const RED: &str = "\x1b[31;1m";
 const GREEN: &str = "\x1b[32;1m";
 const YELLOW: &str = "\x1b[33;1m";
@@ -31,72 +28,48 @@ const RESET: &str = "\x1b[0m";
 
 /// Starts the log on standard output, without debug lines; see [`set_verbose`].
 ///
-/// Only this crate's lines are shown, whatever `RUST_LOG` says: those of HTTP and TLS
-/// libraries could hold what they send.
-///
-/// A signal ends the wait for a reader that takes nothing more; what it was to read is lost then.
-pub fn init(stop: Stop) {
+/// Shows only this crate's lines, whatever `RUST_LOG` says: HTTP and TLS libraries could log what they send.
+pub fn init() {
     let started = env_logger::Builder::new()
         .filter_level(LevelFilter::Off)
         .filter_module(CRATE, LevelFilter::Debug)
-        .target(env_logger::Target::Pipe(Box::new(StandardOutput { stop, last_words: None })))
-        .format(|out, record| {
-            let line = line(record);
-            out.write_all(line.as_bytes())
-        })
+        .target(env_logger::Target::Pipe(Box::new(StandardOutput { is_stalled: false })))
+        .format(|out, record| out.write_all(line(record).as_bytes()))
         .try_init();
-    // A second start in one process, as tests do, keeps the first log.
+    // If a process starts it twice, as tests do, the first log stays.
     if started.is_ok() {
         set_verbose(false);
     }
 }
 
-/// Standard output, written only as far as somebody reads it.
+/// Standard output. If its reader stalls, the log ends and the run goes on.
 struct StandardOutput {
-    stop: Stop,
-    /// When a stopped run no longer waits for its last lines to be read.
-    last_words: Option<Instant>,
+    is_stalled: bool,
 }
 
 impl StandardOutput {
-    /// So many bytes fit into a pipe at once where any do (`PIPE_BUF` of POSIX).
-    const PIECE: usize = 512;
-    /// How long a signal can go unnoticed that comes just before a wait.
-    const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-    /// How long a stopped run waits for the reader of its last lines.
-    const LAST_WORDS: Duration = Duration::from_secs(5);
-
-    fn is_over(&mut self) -> bool {
-        if self.stop.received().is_none() {
-            return false;
-        }
-        if !self.stop.is_exit_allowed() {
-            // What the run wrote must go first.
-            return true;
-        }
-        let end = *self.last_words.get_or_insert_with(|| Instant::now() + Self::LAST_WORDS);
-        Instant::now() >= end
-    }
+    /// A pipe that is ready takes this many bytes without blocking (`PIPE_BUF` of POSIX).
+    const MAX_WRITE: usize = 512;
+    const LONGEST_WAIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 }
 
 impl Write for StandardOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let out = io::stdout();
-        loop {
-            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&Self::LOOK)) {
-                Ok(0) | Err(Errno::INTR) if self.is_over() => return Err(ErrorKind::TimedOut.into()),
-                Ok(0) | Err(Errno::INTR) => {}
+        while !self.is_stalled {
+            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&Self::LONGEST_WAIT)) {
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => self.is_stalled = true,
                 Ok(_) => {
-                    let piece = bytes.get(..Self::PIECE).unwrap_or(bytes);
-                    match rustix::io::write(out.as_fd(), piece) {
-                        // Of a pipe that does not wait, as some programs leave theirs.
-                        Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(1)),
+                    let start = bytes.get(..Self::MAX_WRITE).unwrap_or(bytes);
+                    match rustix::io::write(&out, start) {
+                        Err(Errno::AGAIN) => {}
                         written => return Ok(written?),
                     }
                 }
-                Err(error) => return Err(error.into()),
             }
         }
+        Err(ErrorKind::TimedOut.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -114,7 +87,7 @@ pub(crate) fn title(text: &'static str) {
     log::info!(target: TITLE, "{text}");
 }
 
-/// Ends a piece of work that succeeded.
+/// Logs a success.
 pub(crate) fn done(text: &Text) {
     log::info!(target: DONE, "{text}");
 }
@@ -127,12 +100,12 @@ pub(crate) fn warn(text: &Text) {
     log::warn!("{text}");
 }
 
-/// For whoever looks for a fault: shown with `verbose_log: yes`.
+/// Shown with `verbose_log: yes`.
 pub(crate) fn debug(text: &Text) {
     log::debug!("{text}");
 }
 
-/// The red line: the last one of a failed run.
+/// Logs a red line. The last line of a failed run is red.
 pub fn error(text: &Text) {
     log::error!("{text}");
 }

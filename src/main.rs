@@ -1,12 +1,13 @@
-//! The edge: logger, one call, exit status.
+//! The process: arguments, logger, panic hook, signals, exit status.
 
 use std::io::IsTerminal as _;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use zeroizing_alloc::ZeroAlloc;
 
 use apple_services_connection::env::Env;
 use apple_services_connection::log;
@@ -14,100 +15,100 @@ use apple_services_connection::redact::{self, Failed, ISSUES};
 use apple_services_connection::signals::Stop;
 use apple_services_connection::text;
 
+/// Wipes memory when it is freed, so that no buffer of a library leaves a secret on the heap.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
 fn main() -> ExitCode {
-    if let Some(argument) = std::env::args_os().nth(1) {
-        return answer(&argument.to_string_lossy());
+    let argument = std::env::args_os().nth(1);
+    match argument.as_ref().map(|argument| argument.to_string_lossy()).as_deref() {
+        None => run_step(&Env::system()),
+        Some("--version" | "-V") => {
+            println!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Some("--help" | "-h") => {
+            println!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Some(_) => {
+            println!("The Step takes no arguments. Its inputs are environment variables; see --help.");
+            ExitCode::FAILURE
+        }
     }
-    be_private();
-    // Before the run begins: a signal that nobody catches would leave files behind.
+}
+
+fn run_step(env: &Env) -> ExitCode {
+    make_private();
+    // Before the run writes files: an uncaught signal would leave them behind.
     let stop = Stop::catch();
-    log::init(stop.clone());
-    // A panic's own message could hold a value; where it happened is all that helps.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(
-            || text!("an unknown place"),
-            |place| text!("line {} of {}", place.line(), redact::source_file(place)),
-        );
-        log::error(&text!(
-            "The Step has a defect ({}), and exported nothing. Please report this line at {}.",
-            place,
-            ISSUES
-        ));
-    }));
-    // A panic inside ends the run like any error; what it says was said by the hook.
+    log::init();
+    std::panic::set_hook(Box::new(log_bug));
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Failed::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
-        runtime.block_on(async {
-            let stopped = stop.wait();
-            apple_services_connection::run(&Env::system(), stopped).await
-        })
+        runtime.block_on(async { apple_services_connection::run(env, stop.wait()).await })
     }));
-    stop.allow_exit();
-    let (status, has_more_to_say) = match result {
-        Ok(Ok(warned)) => (ExitCode::SUCCESS, warned),
+    let (status, has_problems) = match result {
+        Ok(Ok(has_warned)) => (ExitCode::SUCCESS, has_warned),
         Ok(Err(failed)) => {
             failed.lines().for_each(log::error);
             (ExitCode::FAILURE, true)
         }
         Err(_panic) => (ExitCode::FAILURE, true),
     };
-    if has_more_to_say {
-        let_the_log_be_read();
+    if has_problems {
+        let_the_cli_read_the_log();
     }
     status
 }
 
-/// What holds for the process, and for what it starts: a core dump would hold the credential, and
-/// so would a file that others may read. A umask that takes rights from the user too, which some
-/// machines have, would keep the Step out of its own folder.
-fn be_private() {
-    // A limit that is lower already is as good.
-    let _as_low = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+/// Keeps the credential from core dumps and from files that others can read, also in child processes.
+fn make_private() {
+    // Fails only if the limit is 0 already.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // Replaces the umask: some machines set one that takes rights from the user too.
     umask(Mode::RWXG | Mode::RWXO);
 }
 
+/// Logs where a panic happened. Its message could contain a secret.
+fn log_bug(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(
+        || text!("unknown line"),
+        |place| text!("line {} of {}", place.line(), redact::source_file(place)),
+    );
+    log::error(&text!(
+        "The Step hit a bug ({}) and exported nothing. Please report this line at {}.",
+        place,
+        ISSUES
+    ));
+}
+
 /// The Bitrise CLI stops reading when a Step ends, even if the last lines are still in the pipe
-/// (`stepruncmd/timeoutcmd`: it waits for the process, not for its output). What matters must
-/// have been read by then.
-fn let_the_log_be_read() {
+/// (`stepruncmd/timeoutcmd` waits for the process, not for its output).
+fn let_the_cli_read_the_log() {
     if !std::io::stdout().is_terminal() {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// The Step takes its inputs from the environment; arguments only ask about it.
-fn answer(argument: &str) -> ExitCode {
-    match argument {
-        "--version" | "-V" => {
-            println!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        }
-        "--help" | "-h" => println!("{HELP}"),
-        _ => {
-            println!("The Step takes no arguments: its inputs are environment variables, see --help.");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-/// The commit of the sources. `release/build` gives it; a build elsewhere may have no git at hand.
+/// `release/build` sets the commit; other builds may have no git.
 const COMMIT: &str = match option_env!("APPLE_SERVICES_CONNECTION_COMMIT") {
     Some(commit) => commit,
     None => "not a release",
 };
 
 const HELP: &str = "\
-Hands the Apple credential that is connected on Bitrise, or the one in the inputs,
-to every later Step and tool.
+Exports the Apple credential that is connected on Bitrise, or the one in the inputs,
+to later Steps and tools.
 
-The Bitrise CLI sets the inputs as environment variables; step.yml lists them with
-their defaults and allowed values. To try it without the CLI:
+Inputs are environment variables, as the Bitrise CLI sets them. step.yml lists them
+with their defaults and allowed values. To run the Step without the CLI:
 
   ENVMAN_ENVSTORE_PATH=/tmp/envstore.yml connection=off \\
   api_key_path=AuthKey_XXXXXXXXXX.p8 api_issuer=<issuer ID> apple-services-connection
 
 Options:
-  --help     this text
-  --version  name, version and commit";
+  --help     show this text
+  --version  show name, version and commit";
