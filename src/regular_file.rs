@@ -1,5 +1,4 @@
-//! Reads files that others may have put there. What stands at a path can be a FIFO that nobody
-//! writes to, or a device without an end: nothing here waits for either.
+//! Reads regular files only. A FIFO that nobody writes to would block, and a device may have no end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -28,7 +27,7 @@ impl From<io::Error> for ReadError {
 }
 
 impl ReadError {
-    /// Completes a sentence that says what could not be read.
+    /// Completes a sentence about the file: "cannot be read (…)".
     pub(crate) fn why(&self) -> Text {
         match self {
             Self::Io(error) => redact::os(error),
@@ -38,19 +37,19 @@ impl ReadError {
     }
 }
 
-/// Opens a regular file, and does not wait for what is none.
+/// Opens a regular file without blocking.
 ///
 /// # Errors
-/// [`ReadError::NotRegular`], or that of the operating system.
+/// [`ReadError::NotRegular`], or the error of the operating system.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, ReadError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     regular(options.custom_flags(flags.bits().cast_signed()).open(path)?)
 }
 
-/// A file that was opened without waiting, if it is a regular one.
+/// Returns the file if it is a regular one.
 ///
 /// # Errors
-/// [`ReadError::NotRegular`], or that of the operating system.
+/// [`ReadError::NotRegular`], or the error of the operating system.
 pub(crate) fn regular(file: File) -> Result<File, ReadError> {
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
@@ -59,7 +58,7 @@ pub(crate) fn regular(file: File) -> Result<File, ReadError> {
     if kind.is_file() { Ok(file) } else { Err(ReadError::NotRegular) }
 }
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file of at most `max_bytes`.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -67,7 +66,7 @@ pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, 
     read_open(&open(path, OpenOptions::new().read(true))?, max_bytes)
 }
 
-/// Reads a file from where it stands.
+/// Reads the rest of an open file, at most `max_bytes`.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -76,8 +75,7 @@ pub(crate) fn read_open(file: &File, max_bytes: usize) -> Result<Zeroizing<Vec<u
     if length > max_bytes {
         return Err(ReadError::TooLarge);
     }
-    // With room for all of it, and for the one that shows that it has grown: a buffer that grows
-    // leaves copies behind.
+    // Never reallocated, which would leave copies; one byte more shows that the file has grown.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes { Err(ReadError::TooLarge) } else { Ok(bytes) }

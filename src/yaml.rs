@@ -1,15 +1,15 @@
-//! How this Step writes strings into YAML that others read, and which YAML it does not read.
+//! Quotes strings for YAML that others read, and recognizes YAML that would take too long to read.
 
 use std::fmt::Write as _;
 
-/// Quotes a string so that every YAML 1.1 and 1.2 reader gives back exactly that string.
+/// Quotes a string so that every YAML 1.1 and 1.2 reader returns exactly that string.
 ///
-/// Unquoted, readers disagree on `no`, `0123`, `1_000` or `~` (envman reads YAML 1.1). The
-/// result is one line of printable ASCII. It never holds a backslash followed by `n`: fastlane
-/// replaces those two characters by a newline before it reads a session as YAML.
+/// Unquoted, readers disagree on `no`, `0123`, `1_000` or `~` (envman reads YAML 1.1). The result is one line
+/// of printable ASCII. It never contains a backslash followed by `n`: fastlane replaces those two characters
+/// with a newline before it reads a session as YAML.
 #[must_use]
 pub(crate) fn quoted(text: &str) -> String {
-    // With room for all of it: what is quoted may be secret, and a buffer that grows leaves copies.
+    // The exact capacity: the text may be secret, and reallocating would leave copies.
     let mut out = String::with_capacity(2 + text.chars().map(escaped_len).sum::<usize>());
     out.push('"');
     push_escaped(&mut out, text);
@@ -29,7 +29,7 @@ fn escaped_len(c: char) -> usize {
 
 fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
-        // Writing to a String cannot fail, so the results carry nothing.
+        // Writing to a String can't fail.
         match c {
             '"' | '\\' => drop(write!(out, "\\x{:02X}", u32::from(c))),
             ' '..='~' => out.push(c),
@@ -40,11 +40,10 @@ fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
-/// Deeper than anything that people or tools write, and than the YAML library follows.
+/// Deeper than anything people or tools write, and than the YAML library's own limit.
 const MAX_DEPTH: usize = 500;
 
-/// Whether a text may hold lists or maps in brackets that are nested so deep that the YAML
-/// library takes time in the square of its length, before it refuses it for that depth.
+/// Whether brackets may be nested so deep that the YAML library takes quadratic time before it rejects them.
 #[must_use]
 pub(crate) fn is_too_deep(text: &str) -> bool {
     let mut depth = 0_usize;
@@ -58,11 +57,10 @@ pub(crate) fn is_too_deep(text: &str) -> bool {
     })
 }
 
-/// Ruby writes an instant that several cookies share once, and an alias for each of them.
+/// Ruby writes an instant that several cookies share once, and an alias per cookie.
 const MAX_ALIASES: usize = 500;
 
-/// Whether YAML repeats its parts more often than any session does: a reader reads what an alias
-/// stands for again each time.
+/// Whether YAML has more aliases than any session. A reader reads the target again for each alias.
 #[must_use]
 pub(crate) fn has_many_aliases(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -75,23 +73,23 @@ mod tests {
     use super::{MAX_ALIASES, MAX_DEPTH, has_many_aliases, is_too_deep, quoted};
 
     #[test]
-    fn what_repeats_itself_beyond_reason_is_known_before_it_is_read() {
+    fn too_many_aliases_are_recognized() {
         for alias in ["- *a\n", "*a,", "[*a]", "x: *a\n"] {
             assert!(!has_many_aliases(&alias.repeat(MAX_ALIASES)), "{alias:?}");
             assert!(has_many_aliases(&alias.repeat(MAX_ALIASES + 2)), "{alias:?}");
         }
-        assert!(!has_many_aliases(&"a*b".repeat(10_000)), "stars in values are none");
+        assert!(!has_many_aliases(&"a*b".repeat(10_000)), "stars in values are not aliases");
     }
 
     #[test]
-    fn what_is_nested_beyond_reason_is_known_before_it_is_read() {
+    fn brackets_nested_too_deep_are_recognized() {
         let nested = |depth| format!("{}x{}", "[{a: ".repeat(depth / 2), "}]".repeat(depth / 2));
         assert!(!is_too_deep(&nested(MAX_DEPTH)) && !is_too_deep(&nested(4).repeat(1000)));
         assert!(is_too_deep(&nested(MAX_DEPTH + 2)));
     }
 
     #[test]
-    fn any_string_reads_back_as_itself() -> Result<(), serde_yaml::Error> {
+    fn yaml_readers_return_any_string_unchanged() -> Result<(), serde_yaml::Error> {
         let all_of_latin: String = ('\0'..='\u{17f}').collect();
         let yaml_1_1 = ["no", "y", "0123", "1_000", "0x1F", "~", "1:30", ".inf", "2026-12-01", "=", "<<", ""];
         let others = ["\\n", "\r\n", "\u{2028}", "\u{feff}", "😀", " a ", "- a", "a: b", "#", &all_of_latin];
@@ -108,6 +106,6 @@ mod tests {
         assert_eq!(yaml, r#""\x5Cn \x0A \x5C\x5Cn \xE9 \x22 n""#);
         assert!(!yaml.contains("\\n"));
         let every_kind = "\u{0}\"\\a\u{e9}\u{100}\u{1f600}";
-        assert_eq!(quoted(every_kind).len(), quoted(every_kind).capacity(), "it never grew");
+        assert_eq!(quoted(every_kind).len(), quoted(every_kind).capacity(), "no reallocation");
     }
 }
