@@ -1,10 +1,9 @@
 //! A run ends in time, whatever the network does, and says what it waited for.
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use apple_services_connection::env::Env;
+use apple_services_connection::env::{Env, Vars};
 use stand_in::Behaviour;
 
 use test_support::snapshots::assert_sentences;
@@ -26,14 +25,13 @@ fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
         ("app_store_connect_url", SERVER.origin().to_owned()),
         ("verify", "no".to_owned()),
     ];
-    let env: BTreeMap<_, _> =
+    let vars: Vars =
         fixed.iter().chain(env).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let began = Instant::now();
     let result = runtime.block_on(async {
         let temp_dir = folder.path().to_owned();
-        let host =
-            Env { vars: env, non_utf8_vars: Vec::new(), temp_dir, network_time: LIMIT, ..Env::system() };
+        let host = Env { vars, non_utf8_vars: Vec::new(), temp_dir, network_time: LIMIT, ..Env::system() };
         apple_services_connection::run(&host, std::future::pending()).await
     });
     (began.elapsed(), result.err().map(|failed| failed.text().to_string()))
