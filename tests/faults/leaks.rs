@@ -1,4 +1,4 @@
-//! Canaries in every secret, and a search for them everywhere but where they belong.
+//! Puts a canary into every secret, and searches for them everywhere but where they belong.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
     CONNECTED_KEY, INPUT_APP_PASSWORD, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, SERVER, Step,
-    TOKEN, all, always_busy, api_key, apple_id, busy, cookie, find_leak, hex, in_days, pem, pem_body,
-    redirect, spaceauth, status, unique_name,
+    TOKEN, account, all, always_busy, api_key, apple_id, busy, cookie, find_leak, hex, in_days, pem,
+    pem_body, redirect, spaceauth, status, unique_name,
 };
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
@@ -20,7 +20,7 @@ const PASSWORD: &str = "canary pass:wörd \"quoted\" \\n 100%";
 const APP_PASSWORD: &str = "cana-ryaa-ppas-swrd";
 const SESSION: &str = "canarySessionValue0123456789";
 
-/// A private key's base64 body is its own canary.
+/// The lines of a private key's body are canaries too.
 fn canaries() -> Vec<String> {
     let key = |pem: &str| pem.lines().filter(|line| line.len() == 64).map(str::to_owned).collect::<Vec<_>>();
     let mut all = vec![TOKEN, COOKIE, PASSWORD, APP_PASSWORD, SESSION]
@@ -39,7 +39,7 @@ fn assert_none_in(place: &str, text: &str) {
     }
 }
 
-/// Everything in every secret field of the connection.
+/// A connection with a canary in every secret field.
 fn connected() -> Value {
     let cookies = json!([cookie("myacinfo", COOKIE), cookie("DES1", COOKIE)]);
     all([
@@ -60,7 +60,7 @@ fn with_inputs(step: Step) -> Step {
 fn scenarios() -> Vec<(&'static str, Step)> {
     let on = |body: &Value, behaviours: Vec<Behaviour>| Step::new().connected_with(body, behaviours);
     let damaged = |field: &str, value: Value| on(&all([connected(), json!({ field: value })]), vec![]);
-    // With a key, these two do not go together.
+    // With a key, electron needs other values than tauri.
     let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
     let every_tool = &tools.join(",");
     let expired = json!({"connection_expiry_date": "2024-02-29T12:00:00Z"});
@@ -110,9 +110,9 @@ fn scenarios() -> Vec<(&'static str, Step)> {
 }
 
 #[test]
-fn no_canary_shows_anywhere_but_where_it_belongs() {
+fn no_canary_is_anywhere_but_where_it_belongs() {
     for (what, step) in scenarios() {
-        // The log and the summary are looked at in every run.
+        // Every run checks the log and the summary.
         let outcome = canaries().into_iter().fold(loud(step), Step::secret).run();
         for entry in outcome.entries().iter().filter(|entry| entry.is_sensitive != Some(true)) {
             assert_none_in(&format!("{} of {what}", entry.key), &entry.value);
@@ -126,7 +126,7 @@ fn no_canary_shows_anywhere_but_where_it_belongs() {
     }
 }
 
-/// The run's own folder, and the envstore.
+/// Whether a file belongs to the run: in its own folder, or the envstore.
 fn is_expected(place: &Path, outcome: &Outcome) -> bool {
     place.starts_with(outcome.root.path().join("tmp")) || place == outcome.envstore
 }
@@ -139,7 +139,7 @@ fn collect_files(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
 }
 
 #[test]
-fn the_search_finds_each_form_when_it_is_there() {
+fn the_search_finds_each_form_of_a_secret() {
     for secret in canaries() {
         for leak in [
             secret.clone(),
@@ -155,7 +155,7 @@ fn the_search_finds_each_form_when_it_is_there() {
     }
 }
 
-/// As talkative as it can be made.
+/// With everything that makes it log more.
 fn loud(step: Step) -> Step {
     step.set_all([
         ("verbose_log", "yes"),
@@ -176,7 +176,7 @@ fn canary_connection() -> Value {
 }
 
 #[test]
-fn no_secret_of_the_connection_shows_in_runs_that_pass() {
+fn runs_that_pass_show_no_secret_of_the_connection() {
     for toggle in ["automatic", "api_key", "apple_id"] {
         loud(Step::new().connected(&canary_connection())).set("connection", toggle).passes();
     }
@@ -187,7 +187,7 @@ fn no_secret_of_the_connection_shows_in_runs_that_pass() {
 }
 
 #[test]
-fn no_secret_of_the_connection_shows_in_runs_that_fail() {
+fn runs_that_fail_show_no_secret_of_the_connection() {
     let broken = [
         json!({"private_key": "canary-private-key"}),
         json!({"private_key": CONNECTED_KEY.private_pem.replace("-----END", "-----BEND")}),
@@ -225,14 +225,14 @@ fn no_secret_of_the_connection_shows_in_runs_that_fail() {
 }
 
 #[test]
-fn what_an_error_page_holds_does_not_show() {
+fn the_log_does_not_show_error_pages() {
     let echo = Behaviour::Status { code: 403, headers: vec![], body: "canary-echo of the token".to_owned() };
     let step = Step::new().connected_with(&canary_connection(), vec![echo]).secret("canary-echo");
     loud(step).fails();
 }
 
 #[test]
-fn no_secret_of_the_inputs_shows_in_runs_that_fail() {
+fn runs_that_fail_show_no_secret_of_the_inputs() {
     let session = spaceauth(&[("dqsid", "canary-cookie")]);
     let key_in = |name: &str| Step::new().with_key_inputs().set(name, pem());
     for step in [
@@ -261,7 +261,7 @@ fn no_secret_of_the_inputs_shows_in_runs_that_fail() {
 }
 
 #[test]
-fn a_key_pasted_with_something_around_it_does_not_show() {
+fn the_log_does_not_show_a_key_with_something_around_it() {
     let body = pem_body(pem());
     let part = &body[30..90];
     for text in [
@@ -283,7 +283,7 @@ fn a_key_pasted_with_something_around_it_does_not_show() {
 }
 
 #[test]
-fn the_query_of_a_pre_signed_url_does_not_show() {
+fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
     const NAME: &str = "AuthKey_FROMINPUT1.p8";
     const QUERY: &str = "X-Amz-Credential=canary-1&X-Amz-Signature=canary-2#canary-3";
     let at = |url: String| {
@@ -314,14 +314,14 @@ fn the_query_of_a_pre_signed_url_does_not_show() {
 }
 
 #[test]
-fn the_query_of_a_build_url_does_not_show() {
+fn the_log_does_not_show_the_query_of_a_build_url() {
     for url in ["http://elsewhere.invalid/?canary-1", "ftp://u:canary-2@elsewhere.invalid/"] {
         loud(Step::new().set("build_url", url)).secret("canary").fails();
     }
 }
 
 #[test]
-fn the_query_of_a_url_that_cannot_be_read_does_not_show() {
+fn the_log_does_not_show_the_query_of_an_invalid_url() {
     for url in
         ["https://[/x?canary", "https://host name/x?canary", "https://host:port/x?canary", "https:///?canary"]
     {
@@ -331,46 +331,72 @@ fn the_query_of_a_url_that_cannot_be_read_does_not_show() {
     }
 }
 
-/// What is in this process's memory at an address, where the system lets itself be asked.
+/// The memory of a process at its end, without its environment, which the system puts there.
 #[cfg(target_os = "linux")]
-fn memory_at(address: usize, length: usize) -> Vec<u8> {
+fn memory_at_exit(child: &std::process::Child) -> Vec<u8> {
     use std::io::{Read as _, Seek as _, SeekFrom};
-    let mut memory = fs::File::open("/proc/self/mem").unwrap();
-    memory.seek(SeekFrom::Start(address as u64)).unwrap();
-    let mut bytes = vec![0; length];
-    memory.read_exact(&mut bytes).unwrap();
-    bytes
+
+    use nix::libc::PTRACE_EVENT_EXIT;
+    use nix::sys::ptrace;
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACEEXIT).unwrap();
+    loop {
+        match waitpid(pid, None).unwrap() {
+            WaitStatus::PtraceEvent(_, _, PTRACE_EVENT_EXIT) => break,
+            WaitStatus::Stopped(_, signal) => ptrace::cont(pid, signal).unwrap(),
+            status => panic!("{status:?}"),
+        }
+    }
+    let file = |name: &str| format!("/proc/{pid}/{name}");
+    let stat = fs::read_to_string(file("stat")).unwrap();
+    // proc(5): (50) env_start, (51) env_end.
+    let fields: Vec<u64> = stat.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    let environment = fields[fields.len() - 3]..fields[fields.len() - 2];
+    let mut memory = fs::File::open(file("mem")).unwrap();
+    let mut all = Vec::new();
+    for line in fs::read_to_string(file("maps")).unwrap().lines().filter(|line| line.contains(" rw")) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        memory.seek(SeekFrom::Start(start)).unwrap();
+        memory.read_exact(&mut bytes).unwrap();
+        let own = (start..).zip(bytes).filter(|(address, _)| !environment.contains(address));
+        all.extend(own.map(|(_, byte)| byte));
+    }
+    ptrace::detach(pid, None).unwrap();
+    all
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_memory_of_a_private_key_is_wiped_on_drop() {
-    use apple_services_connection::apple::private_key::PrivateKey;
-    let text = pem().to_owned();
-    // In the middle, where an allocator's own notes do not reach.
-    let middle = text.len() / 2;
-    let key = PrivateKey::from_bytes(text.as_bytes()).unwrap();
-    let address = key.expose_pem().as_ptr() as usize + middle;
-    assert_eq!(
-        memory_at(address, 40),
-        text.as_bytes()[middle..middle + 40],
-        "the key is there while it lives"
-    );
-    drop(key);
-    let after = memory_at(address, 40);
-    assert_ne!(after, text.as_bytes()[middle..middle + 40]);
-
-    // The same look at a plain copy shows that it would have found one.
-    let copy = text.clone();
-    let address = copy.as_ptr() as usize + middle;
-    drop(copy);
-    assert_eq!(memory_at(address, 40), text.as_bytes()[middle..middle + 40], "a plain string is not wiped");
+fn no_secret_is_left_in_memory_when_a_run_ends() {
+    let with_key = || Step::new().connected(&connected()).set("export_token", "yes");
+    let all_tools = "bitrise fastlane fastlane_api_key_path xcode connection";
+    let steps = [
+        ("a connected key", with_key().set("export_for", all_tools).verified_by(account(vec![]))),
+        ("a connected Apple ID", Step::new().connected(&connected()).set("connection", "apple_id")),
+        ("a key in the inputs", Step::new().with_key_inputs()),
+        ("an Apple ID in the inputs", with_inputs(Step::new())),
+    ];
+    for (what, step) in steps {
+        let mut memory = Vec::new();
+        let outcome = step.run_while(|child| memory = memory_at_exit(child));
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        let is_in = |text: &str| memory.windows(text.len()).filter(|part| *part == text.as_bytes()).count();
+        assert_ne!(is_in("apple-services-connection"), 0, "the search works");
+        for secret in canaries() {
+            println!("{what}: {} of {secret}", is_in(&secret));
+        }
+        assert!(canaries().iter().all(|secret| is_in(secret) == 0), "{what}");
+    }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "needs strace"]
-fn files_and_folders_are_private_from_the_first_moment() {
+fn files_and_folders_are_private_from_the_start() {
     for umask in ["000", "022"] {
         let step = Step::new()
             .connected(&connected())
@@ -431,6 +457,6 @@ fn no_secret_is_on_the_command_line_of_any_process() {
         let outcome = step.run();
         done.store(true, Ordering::Relaxed);
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
-        assert!(watch.join().unwrap() > 0, "envman was seen at work");
+        assert!(watch.join().unwrap() > 0, "envman ran");
     });
 }
