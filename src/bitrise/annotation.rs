@@ -1,4 +1,4 @@
-//! Build annotations: what a Step says on its build's page.
+//! Build annotations: the Step's summary on the build's page.
 //!
 //! Source: Bitrise's own client, <https://github.com/bitrise-io/bitrise-plugins-annotations>
 
@@ -18,13 +18,13 @@ const SLUG_VARIABLE: &str = "BITRISE_BUILD_SLUG";
 const SERVICE_VARIABLE: &str = "BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL";
 const DEFAULT_SERVICE: &str = "https://build-annotations.services.bitrise.io";
 
-/// As in Bitrise's own client; nothing of a build waits longer for its page.
+/// As in Bitrise's own client.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Who stops a run does not wait for long.
+/// An interrupted run must end soon.
 pub(crate) const TIME_LIMIT_WHEN_INTERRUPTED: Duration = Duration::from_secs(2);
 
-/// Whose text it is: another annotation with the same context takes its place.
+/// A new annotation with the same context replaces the old one.
 const CONTEXT: &str = env!("CARGO_PKG_NAME");
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Annotation<'a> {
     style: Style,
 }
 
-/// How an annotation is shown.
+/// An annotation's style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Style {
@@ -44,23 +44,23 @@ pub(crate) enum Style {
 }
 
 sentences! {
-    /// Why there is no summary on the build's page.
+    /// Why the summary was not written.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NotWritten {
-        #[error("The summary cannot be written on the build's page: {SERVICE_VARIABLE} is not the https URL of a service. Clear that variable, or set `build_annotation` to never.")]
+        #[error("Cannot write the summary on the build's page: {SERVICE_VARIABLE} is not an https URL. Clear that variable, or set `build_annotation` to never.")]
         InvalidServiceUrl,
-        #[error("The summary cannot be written on the build's page: {TOKEN_VARIABLE} holds characters that no token has. Clear that variable, or set `build_annotation` to never.")]
+        #[error("Cannot write the summary on the build's page: {TOKEN_VARIABLE} contains characters that no token has. Clear that variable, or set `build_annotation` to never.")]
         BadToken,
-        #[error("The summary cannot be written on the build's page: {site} {failure}.")]
+        #[error("Cannot write the summary on the build's page: {site} {failure}.")]
         Refused { site: Text, failure: Failure },
     }
 }
 
-/// Writes on the build's page, in the place of what the Step wrote there before. Returns whether
-/// there is a page: outside of Bitrise, there is none.
+/// Writes the summary on the build's page, replacing an earlier one. Returns whether the build has a page:
+/// outside Bitrise, it has none.
 ///
 /// # Errors
-/// [`NotWritten`], which is no reason to fail a build.
+/// [`NotWritten`], which must not fail the build.
 pub(crate) async fn write(
     markdown: &str,
     style: Style,
@@ -79,7 +79,7 @@ pub(crate) async fn write(
     let request = Put {
         url: endpoint(&service, &["v1", "builds", build, "annotations", ""]),
         headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
-        // It is made of text, so there is nothing that JSON cannot say.
+        // Text always converts to JSON.
         json: serde_json::to_vec(&annotation).unwrap_or_default(),
         timeout: time_limit,
     };
@@ -89,7 +89,7 @@ pub(crate) async fn write(
     }
 }
 
-/// Where the token may go: over https, or to this machine.
+/// The service's URL, if it is safe for the token: https, or this machine.
 fn service(env: &Env) -> Option<Url> {
     let url = Url::parse(env.var(SERVICE_VARIABLE).unwrap_or(DEFAULT_SERVICE)).ok()?;
     let is_safe = match url.scheme() {

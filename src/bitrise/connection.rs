@@ -1,8 +1,7 @@
-//! The document behind a connected Apple account, field by field.
+//! The document that Bitrise serves for a connected Apple account.
 //!
-//! `GET {BITRISE_BUILD_URL}/apple_developer_portal_data.json`. Any group of fields can be
-//! missing, and unknown ones come and go. Only the model lives here: which credential it
-//! makes is [`crate::sources::connection`]'s matter.
+//! `GET {BITRISE_BUILD_URL}/apple_developer_portal_data.json`. Any group of fields can be missing, and unknown
+//! fields are ignored. [`crate::sources::connection`] turns it into a credential.
 
 use std::fmt;
 
@@ -17,13 +16,13 @@ use crate::credential::Kind;
 use crate::redact::text;
 use crate::redact::{self, Text, sentences};
 
-/// Larger than any team's connection; what is larger is not one, and is not read.
+/// Larger than any team's connection. Larger documents are not read.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Apple allows a team 100 a year of each kind.
 const MAX_DEVICES: usize = 10_000;
 
-/// The name that is appended to the build URL.
+/// The file name after the build URL.
 pub(crate) const FILE_NAME: &str = "apple_developer_portal_data.json";
 
 /// What to do about a connected API key that can't be used, as a sentence without its full stop. A key that
@@ -37,7 +36,7 @@ pub(crate) const RE_AUTHENTICATE: &str =
 /// The connection as Bitrise serves it.
 #[derive(Debug, Deserialize)]
 pub struct Connection {
-    // People have pasted the private key into the key ID, so that is a secret until proven harmless.
+    // People have pasted the private key into the key ID, so it is a secret until validated.
     pub key_id: Option<SecretString>,
     pub issuer_id: Option<SecretString>,
     pub private_key: Option<SecretString>,
@@ -46,7 +45,7 @@ pub struct Connection {
     pub apple_id: Option<SecretString>,
     pub password: Option<SecretString>,
     pub app_specific_password: Option<SecretString>,
-    /// RFC 3339; when the two-factor session ends.
+    /// When the two-factor session ends, in RFC 3339.
     pub connection_expiry_date: Option<String>,
     pub session_cookies: Option<SessionCookies>,
 
@@ -54,8 +53,7 @@ pub struct Connection {
     pub test_devices: Option<Vec<DeviceRecord>>,
 }
 
-/// The cookies by origin, of which those under `IDMSA_ORIGIN` are the session. The others
-/// are passed over.
+/// The cookies by origin. Those under `IDMSA_ORIGIN` are the session; the others are ignored.
 #[derive(Debug)]
 pub struct SessionCookies {
     pub idmsa: Option<Vec<CookieRecord>>,
@@ -138,19 +136,19 @@ fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Devi
 }
 
 sentences! {
-    /// A document that is not a connection. Says where it goes wrong and never what stands there,
-    /// which may be a secret. `Display` completes "Bitrise answered …".
+    /// Where a document is not a connection, without its text, which can be a secret. `Display` completes
+    /// "Bitrise answered …".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Malformed {
-        #[error("something that is not JSON (line {line}, column {column})")]
+        #[error("invalid JSON (line {line}, column {column})")]
         NotJson { line: usize, column: usize },
-        #[error("JSON of an unexpected form in {place}")]
+        #[error("JSON with an unexpected type in {place}")]
         UnexpectedForm { place: Text },
     }
 }
 
 impl Connection {
-    /// Whether anything of such a credential is connected.
+    /// Whether a credential of this kind is connected, at least in part.
     #[must_use]
     pub(crate) fn has(&self, kind: Kind) -> bool {
         let fields: &[&Option<SecretString>] = match kind {
@@ -166,7 +164,7 @@ impl Connection {
     }
 
     /// # Errors
-    /// [`Malformed`] when the bytes are no JSON, or a known field has another type.
+    /// [`Malformed`] if the bytes are not JSON, or a known field has another type.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let connection = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -183,18 +181,18 @@ impl Connection {
     }
 }
 
-/// The top-level field that a path leads into. What follows can be keys of the document's own.
+/// The top-level field of a path. Deeper keys can be data.
 fn field_of(path: &serde_path_to_error::Path) -> Text {
     let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match path.iter().next() {
         Some(serde_path_to_error::Segment::Map { key }) => {
             text!("the field `{}`", redact::checked(key, is_field))
         }
-        _ => text!("the whole document"),
+        _ => text!("the document"),
     }
 }
 
-/// A text field that says something: present and, without the blanks around it, not empty.
+/// The trimmed text of a field that is present and not empty.
 #[must_use]
 pub(crate) fn non_empty(field: Option<&SecretString>) -> Option<&str> {
     field.map(|value| value.expose_secret().trim()).filter(|value| !value.is_empty())
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_of_other_origins_are_passed_over_whatever_they_are() -> Result<(), Malformed> {
+    fn cookies_of_other_origins_are_ignored() -> Result<(), Malformed> {
         let json =
             r#"{"session_cookies": {"a": 1, "https://idmsa.apple.com": [{}, {}], "b": [{"name": 1}]}}"#;
         let cookies = Connection::from_json(json.as_bytes())?.session_cookies;
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_longer_than_any_teams_is_refused() {
+    fn a_list_longer_than_any_teams_is_rejected() {
         let list = |records| format!("[{}{{}}]", "{},".repeat(records - 1));
         let devices = |records| format!("{{\"test_devices\": {}}}", list(records));
         let cookies = |records| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(records));
@@ -239,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn another_form_is_said_by_its_field_and_never_by_its_value() {
+    fn an_unexpected_type_is_reported_by_its_field_without_the_value() {
         let cases = [
             (r#"{"key_id": 71}"#, "the field `key_id`"),
             (r#"{"private_key": ["s3cret"]}"#, "the field `private_key`"),
@@ -254,8 +252,8 @@ mod tests {
                 r#"{"session_cookies": {"https://idmsa.apple.com": [{"max_age": "s3cret"}]}}"#,
                 "the field `session_cookies`",
             ),
-            (r#""s3cret""#, "the whole document"),
-            ("[]", "the whole document"),
+            (r#""s3cret""#, "the document"),
+            ("[]", "the document"),
         ];
         for (json, place) in cases {
             let sentence = Connection::from_json(json.as_bytes()).err().map(|error| error.to_string());
@@ -265,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_said_by_line_and_column() {
+    fn invalid_json_is_reported_by_line_and_column() {
         let nested = "[".repeat(10_000);
         for text in
             ["", "<html>s3cret", "{\"key_id\": \"s3cret", "{} s3cret", "{\"a\": \"\u{1}s3cret\"}", &nested]

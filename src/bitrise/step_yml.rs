@@ -1,6 +1,6 @@
-//! `step.yml`, the user's interface, as this binary needs it: names, defaults, allowed values.
+//! The parts of `step.yml` that a run needs: names, defaults, allowed values.
 //!
-//! The file is embedded, so that it stays the one place that holds them. Its format:
+//! The file is embedded, so nothing repeats them. Its format:
 //! <https://github.com/bitrise-io/bitrise/blob/master/_docs/step-development-guideline.md>
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub struct StepYml {
     outputs: Vec<Item>,
 }
 
-/// A one-key map from name to default value, with options beside it.
+/// A name with its default value, and options.
 #[derive(Debug, Deserialize)]
 struct Item {
     #[serde(default)]
@@ -38,7 +38,7 @@ struct Options {
 #[derive(Debug, Clone, Copy)]
 pub struct Declared<'a> {
     pub name: &'a str,
-    /// As written, `$NAME` not yet expanded.
+    /// As in the file: `$NAME` is not expanded.
     pub default: &'a str,
     /// Empty when any value is allowed.
     pub value_options: &'a [String],
@@ -49,12 +49,12 @@ impl StepYml {
     /// The `step.yml` that this binary was built with.
     ///
     /// # Errors
-    /// When that file is not one; a test keeps it from being built.
+    /// If the file is invalid, which a test prevents.
     pub fn embedded() -> Result<Self, serde_yaml::Error> {
         serde_yaml::from_str(STEP_YML)
     }
 
-    /// The inputs, in the order of the Workflow Editor.
+    /// The inputs, in the order of the file.
     pub fn inputs(&self) -> impl Iterator<Item = Declared<'_>> {
         self.inputs.iter().filter_map(Item::declared)
     }
