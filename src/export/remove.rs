@@ -1,4 +1,4 @@
-//! `action: remove`: takes back what an earlier run of the Step left for later Steps.
+//! `action: remove`: deletes the folder of an earlier run, and unsets its outputs.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -18,37 +18,35 @@ use crate::regular_file;
 use crate::tools;
 
 sentences! {
-    /// Why a folder is not removed. It is untouched then.
+    /// Why a folder was not deleted.
     #[derive(Debug, thiserror::Error)]
-    pub(crate) enum CleanupError {
-        #[error("`credentials_dir` ({folder}) is not a folder that this Step made: {why}. It was left as it is. Leave the input at its default, the Step's own output APPLE_CREDENTIALS_DIR.")]
+    pub(crate) enum RemoveError {
+        #[error("`credentials_dir` ({folder}) is not a folder that this Step created: {why}. Nothing in it was deleted. Leave the input at its default, the output APPLE_CREDENTIALS_DIR.")]
         Foreign { folder: Text, why: &'static str },
-        #[error("`credentials_dir` ({folder}) cannot be deleted ({why}): delete it by hand, since it holds credentials.")]
+        #[error("Cannot delete the folder in `credentials_dir` ({folder}): {why}. Delete it yourself, since it contains credentials.")]
         Failed { folder: Text, why: Text },
     }
 }
 
-/// Deletes a folder that a run of this Step made, and nothing else.
-///
-/// Returns whether there was one.
+/// Deletes a folder that a run of this Step created. Returns whether it existed.
 ///
 /// # Errors
-/// [`CleanupError`]
-pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, CleanupError> {
-    // A slash at the end would have a link followed.
+/// [`RemoveError`]
+pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, RemoveError> {
+    // Without a trailing slash, which would follow a link.
     let folder: PathBuf = folder.components().collect();
     let shown = || redact::path(&folder);
-    let failed = |error: &io::Error| CleanupError::Failed { folder: shown(), why: redact::os(error) };
+    let failed = |error: &io::Error| RemoveError::Failed { folder: shown(), why: redact::os(error) };
     match OwnFolder::open(&folder, env) {
         Ok(own) => own.remove().map(|()| true).map_err(|error| failed(&error)),
-        Err(Refusal::Gone) => Ok(false),
-        Err(Refusal::Foreign(why)) => Err(CleanupError::Foreign { folder: shown(), why }),
+        Err(Refusal::Missing) => Ok(false),
+        Err(Refusal::Foreign(why)) => Err(RemoveError::Foreign { folder: shown(), why }),
         Err(Refusal::Unreadable(error)) => Err(failed(&error)),
     }
 }
 
 enum Refusal {
-    Gone,
+    Missing,
     Foreign(&'static str),
     Unreadable(io::Error),
 }
@@ -56,15 +54,15 @@ enum Refusal {
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::NotFound => Self::Gone,
+            ErrorKind::NotFound => Self::Missing,
             ErrorKind::NotADirectory => Self::Foreign("a part of its path is not a folder"),
             _ => Self::Unreadable(error),
         }
     }
 }
 
-/// A folder that this Step made, held open. What its path leads to can change while it is looked
-/// at and emptied, so the path is followed once, and then never again.
+/// An open folder that this Step created. Its path is resolved only once, since another process can replace
+/// the folder while it is checked and emptied.
 struct OwnFolder<'a> {
     parent: OwnedFd,
     name: &'a OsStr,
@@ -72,20 +70,20 @@ struct OwnFolder<'a> {
 }
 
 impl<'a> OwnFolder<'a> {
-    /// Opens it, and holds it against everything that is true of one that [`crate::export::files`] made.
+    /// Opens the folder and checks everything that [`crate::export::files`] guarantees.
     fn open(path: &'a Path, env: &Env) -> Result<Self, Refusal> {
         if !path.is_absolute() {
             return Err(Refusal::Foreign("its path is not absolute"));
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Refusal::Foreign("it has another name"));
+            return Err(Refusal::Foreign("its name is different"));
         };
         let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
         let folder = open_folder(&parent, name).map_err(|error| match error {
-            Errno::NOENT => Refusal::Gone,
-            // Systems differ in what they call a link that is not to be followed.
+            Errno::NOENT => Refusal::Missing,
+            // The error for a link depends on the system.
             Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Refusal::Foreign("it is a link or a file"),
-            Errno::ACCESS => Refusal::Foreign("this user may not look into it"),
+            Errno::ACCESS => Refusal::Foreign("this user can't read it"),
             error => Refusal::Unreadable(error.into()),
         })?;
         let parent_is = fstat(&parent).map_err(io::Error::from)?;
@@ -96,25 +94,22 @@ impl<'a> OwnFolder<'a> {
         let mode = Mode::from_raw_mode(own.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
         let name_text = name.to_str().unwrap_or_default();
         let conditions = [
-            (name_text.starts_with(FOLDER_PREFIX), "it has another name"),
-            (
-                is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")),
-                "it does not lie in a temporary folder",
-            ),
+            (name_text.starts_with(FOLDER_PREFIX), "its name is different"),
+            (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
             (own.st_uid == user(), "it belongs to another user"),
-            (mode == Mode::RWXU, "others may look into it"),
+            (mode == Mode::RWXU, "other users can read it"),
         ];
         if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
             return Err(Refusal::Foreign(why));
         }
         match has_mark(&folder) {
             Some(true) => Ok(Self { parent, name, folder }),
-            Some(false) => Err(Refusal::Foreign("the Step's mark in it is not right")),
-            None => Err(Refusal::Foreign("the Step's mark is missing in it")),
+            Some(false) => Err(Refusal::Foreign("the Step's mark in it is wrong")),
+            None => Err(Refusal::Foreign("the Step's mark in it is missing")),
         }
     }
 
-    /// Deletes the mark last, so that what fails half-way can be tried again.
+    /// Deletes the mark last, so that a failed removal can be repeated.
     fn remove(&self) -> io::Result<()> {
         empty(&self.folder, Some(MARKER_NAME))?;
         unlinkat(&self.folder, MARKER_NAME, AtFlags::empty())?;
@@ -124,7 +119,7 @@ impl<'a> OwnFolder<'a> {
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Follows no link.
+/// Doesn't follow links.
 fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
     openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
 }
@@ -133,7 +128,7 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether the Step's mark in a folder is right; `None` when there is none.
+/// Whether the Step's mark in a folder is right; `None` if it is missing.
 fn has_mark(folder: &OwnedFd) -> Option<bool> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mark = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
@@ -146,8 +141,8 @@ fn has_mark(folder: &OwnedFd) -> Option<bool> {
     Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
 }
 
-/// Deletes what is in a folder, but for one name. Follows no link. What cannot be deleted keeps
-/// nothing else: the first such error is returned when all the rest is gone.
+/// Deletes everything in a folder except `keep`, without following links. Goes on after an error, and returns
+/// the first one.
 fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
     let mut first_error = None;
     for entry in Dir::read_from(folder)? {
@@ -175,12 +170,11 @@ fn delete(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// The output that names the folder of the latest run.
+/// Names the folder of the latest run.
 const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
 
-/// The Step's outputs that are set now and go with this folder: all of them, when it is that of
-/// the latest run. A folder of another run goes without its outputs: those that are set now may
-/// belong to the latest one, which stays.
+/// The outputs to unset with a folder: all that are set if the folder is that of the latest run. Otherwise
+/// none, since they can belong to the latest run.
 #[must_use]
 pub(crate) fn outputs_set(removed: Option<&Path>, env: &Env) -> Vec<&'static str> {
     if removed != env.var(FOLDER_OUTPUT).map(Path::new) {
@@ -188,7 +182,7 @@ pub(crate) fn outputs_set(removed: Option<&Path>, env: &Env) -> Vec<&'static str
     }
     let mut names = tools::output_names();
     names.sort_unstable();
-    // The CLI leaves a variable empty that was taken away.
+    // The CLI sets an unset variable to an empty value.
     names.retain(|name| env.var(name).is_some() || env.is_not_utf8(name));
     names
 }

@@ -1,4 +1,4 @@
-//! `action: remove` takes back what an earlier run left, and touches nothing else.
+//! `action: remove` deletes what an earlier run left, and nothing else.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use test_support::snapshots::assert_sentences;
 use test_support::{Outcome, Step, api_key, set_mode};
 
-/// An earlier run's folder, in the temporary folder of the step that is about to remove it.
+/// A step that removes, and the folder of an earlier run in its temporary folder.
 fn with_folder() -> (Step, PathBuf) {
     let step = Step::new().set("action", "remove");
     let folder = step.path("tmp/apple-services-connection-x7Yz01");
@@ -43,11 +43,22 @@ fn the_folder_of_an_earlier_run_is_deleted_and_its_outputs_are_unset() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(!folder.exists());
     set.sort();
-    assert_eq!(names_unset(&outcome), set, "all that were set, and nothing else");
+    assert_eq!(names_unset(&outcome), set, "all outputs that were set, and nothing else");
 }
 
 #[test]
-fn the_other_inputs_are_not_looked_at() {
+fn removing_works_if_the_values_of_other_steps_exceed_envmans_limits() {
+    let before = format!("envs:\n- OTHER: {}\n", "x".repeat(300 * 1024));
+    let (step, folder) = with_folder();
+    let step = step.set("APPLE_CREDENTIALS_DIR", &folder).envstore(&before);
+    let outcome = step.run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert!(!folder.exists());
+    assert!(outcome.envstore_text.unwrap().starts_with(&before));
+}
+
+#[test]
+fn removing_ignores_the_other_inputs() {
     let (step, folder) = with_folder();
     let step =
         step.set("credentials_dir", &folder).set("apple_id", "x@example.com").set("api_key_path", "/x.p8");
@@ -57,7 +68,7 @@ fn the_other_inputs_are_not_looked_at() {
 }
 
 #[test]
-fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
+fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
     type Spoil = fn(&Step, &PathBuf) -> PathBuf;
     let rows: [(&str, Spoil); 11] = [
         ("without the Step's mark", |_, folder| {
@@ -74,7 +85,7 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
             symlink(step.path("work/mark"), &mark).unwrap();
             folder.clone()
         }),
-        ("that others may look into", |_, folder| {
+        ("that others can read", |_, folder| {
             set_mode(folder, 0o755);
             folder.clone()
         }),
@@ -98,7 +109,7 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
             fs::rename(folder, &other).unwrap();
             other
         }),
-        ("that lies elsewhere", |step, folder| {
+        ("in another place", |step, folder| {
             let moved = step.path("home/apple-services-connection-x7Yz01");
             fs::rename(folder, &moved).unwrap();
             moved
@@ -118,14 +129,14 @@ fn a_folder_that_the_step_did_not_make_is_refused_and_untouched() {
         assert_eq!(outcome.code, Some(1));
         assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {what}");
         let all = ["APPLE_API_KEY_ID", "APPLE_CREDENTIALS_DIR"];
-        assert_eq!(names_unset(&outcome), all, "nobody needs the outputs any more");
+        assert_eq!(names_unset(&outcome), all, "the outputs are unset anyway");
         (format!("a folder {what}"), outcome.error())
     });
     assert_sentences("removal/refused", said);
 }
 
 #[test]
-fn removing_another_folder_than_the_latest_takes_no_variable_away() {
+fn removing_the_folder_of_an_older_run_unsets_no_variable() {
     for latest in [Some("/tmp/apple-services-connection-latest"), None] {
         let (step, folder) = with_folder();
         let step = step.set("credentials_dir", &folder).set("APPLE_API_KEY_ID", "X");
@@ -141,7 +152,7 @@ fn removing_another_folder_than_the_latest_takes_no_variable_away() {
 }
 
 #[test]
-fn of_two_credentials_each_can_be_removed_without_the_other() {
+fn each_of_two_credentials_can_be_removed_alone() {
     let tmp = tempfile::tempdir().unwrap();
     let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).passes();
     let (first, second) = (run(), run());
@@ -160,7 +171,7 @@ fn of_two_credentials_each_can_be_removed_without_the_other() {
 }
 
 #[test]
-fn folders_in_the_folder_are_deleted_and_links_in_it_are_not_followed() {
+fn subfolders_are_deleted_and_links_are_not_followed() {
     let (step, folder) = with_folder();
     let step = step.file("work/precious/file", "precious");
     fs::create_dir_all(folder.join("a/b/c")).unwrap();
@@ -175,21 +186,21 @@ fn folders_in_the_folder_are_deleted_and_links_in_it_are_not_followed() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
+fn a_folder_that_is_replaced_with_a_link_during_removal_is_not_followed() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::fs::{CWD, RenameFlags, renameat_with};
 
     for _ in 0..20 {
         let (step, folder) = with_folder();
-        // What is looked at in the folder holds for where the link leads, too.
+        // The target of the link passes all checks of the folder.
         let victim = step.path("tmp/victim");
         fs::create_dir(&victim).unwrap();
         set_mode(&victim, 0o700);
         fs::copy(folder.join(".apple-services-connection"), victim.join(".apple-services-connection"))
             .unwrap();
         for number in 0..200 {
-            // Of the same names, so that what is to be deleted here can be deleted there.
+            // The same names, so that a removal that follows the link would delete them.
             for place in [&folder, &victim] {
                 fs::write(place.join(format!("precious-{number}")), "precious").unwrap();
             }
