@@ -216,7 +216,7 @@ struct Options {
     skip_if_empty: bool,
     is_sensitive: bool,
     unset: bool,
-    meta: BTreeMap<String, IgnoredAny>,
+    meta: BTreeMap<String, serde_yaml::Value>,
 }
 
 impl<'de> Deserialize<'de> for Env {
@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn a_store_of_several_mib_takes_entries() -> Result {
         let option = "  opts:\n    is_expand: false\n";
-        let many: String = (0..22_000).map(|n| format!("- KEY_{n}: {}\n{option}", "x".repeat(80))).collect();
+        let many = format!("- KEY: {}\n{option}", "x".repeat(80)).repeat(18_000);
         let block = format!("- LONG: |-\n{}{option}", "    [line, of: a* & value] {\n".repeat(80_000));
         for old in [many, block] {
             assert!(old.len() > 2 * 1024 * 1024, "{}", old.len());
