@@ -34,8 +34,7 @@ const AFTER: &str = "- MULTI: |-
     line 4
   opts:
     unset: true
-    meta:
-      x: [1, 2]
+    skip_if_empty: false
 - NUMBER: 0123
 - EMPTY:
 - LAST: \"\\u00fc\"

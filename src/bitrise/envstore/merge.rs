@@ -185,8 +185,9 @@ impl<'a> Item<'a> {
         if has_tag(text) || text.split(LINE_ENDS).any(is_marker) {
             return None;
         }
-        // The newline that `merge` adds to the last entry would change its block scalar.
-        if !text.ends_with('\n') && text.contains(['|', '>']) {
+        // envman rejects byte order marks. The newline that `merge` adds to the last entry would change its
+        // block scalar.
+        if text.contains('\u{feff}') || (!text.ends_with('\n') && text.contains(['|', '>'])) {
             return None;
         }
         let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
@@ -207,7 +208,7 @@ struct Env {
     value_bytes: usize,
 }
 
-/// The options that envman writes, each of the type that envman demands.
+/// The options that `envman add` and `envman unset` write, each of the type that envman demands.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "they are envman's")]
@@ -216,7 +217,6 @@ struct Options {
     skip_if_empty: bool,
     is_sensitive: bool,
     unset: bool,
-    meta: BTreeMap<String, serde_yaml::Value>,
 }
 
 impl<'de> Deserialize<'de> for Env {
@@ -318,7 +318,7 @@ mod tests {
             "# and this\n",
             "- NO: no\n",
             "- OCTAL: 0123\n  opts:\n    is_expand: true\n",
-            "- opts: {is_sensitive: true, meta: {x: [1]}}\n  BLOCK: |\n    - not an entry\n\n    envs:\n",
+            "- opts: {is_sensitive: true}\n  BLOCK: |\n    - not an entry\n\n    envs:\n",
             "- \"QUOTED\": 'it''s'   # comment\n",
             "- NOTHING:\n",
         );
@@ -375,6 +375,7 @@ mod tests {
             "no yaml: [",
             "envs:\n- A: |\n    no newline at the end",
             "envs:\n- A: b\n...\n",
+            "envs:\n- A: b\n  opts: {title: x, meta: {y: 1}}\n",
         ];
         // envman cannot read these.
         let broken = [
@@ -388,7 +389,8 @@ mod tests {
             "envs:\n- A: b\n  opts:\n",
             "envs:\n- A: b\n  opts: {1: x}\n",
             "envs:\n- A: b\n  opts:\n    is_expand: maybe\n",
-            "envs:\n- A: b\n  opts: {is_sensitive: [], meta: x}\n",
+            "envs:\n- A: b\n  opts: {is_sensitive: []}\n",
+            "envs:\n- A: b\n\u{feff}",
         ];
         // envman reads variables in these.
         let hidden = [
