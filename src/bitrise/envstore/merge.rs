@@ -126,8 +126,10 @@ impl<'a> Store<'a> {
         .filter(|line| *line == "envs:")?;
         let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
         let (head, list) = text.split_at_checked(first_at)?;
-        // An entry could hide behind a line end of YAML 1.1 that is not one here.
-        if head.replace("\r\n", "\n").lines().any(|line| line.contains(LINE_ENDS)) {
+        // An entry could hide behind a line end of YAML 1.1 that is not one here, and envman rejects other
+        // control characters.
+        let is_odd = |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
+        if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_odd)) {
             return None;
         }
         let (indent, _) = first.split_once('-')?;
@@ -391,6 +393,7 @@ mod tests {
             "envs:\n- A: b\n  opts:\n    is_expand: maybe\n",
             "envs:\n- A: b\n  opts: {is_sensitive: []}\n",
             "envs:\n- A: b\n\u{feff}",
+            "envs:\n# \u{1}\n- A: b\n",
         ];
         // envman reads variables in these.
         let hidden = [
