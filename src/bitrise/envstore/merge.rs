@@ -91,7 +91,7 @@ struct Item<'a> {
 
 /// An envstore without entries, in any spelling. Other keys are not accepted: yaml.v2 of envman would merge
 /// `<<` into `envs`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {
     envs: Option<[IgnoredAny; 0]>,
@@ -103,13 +103,12 @@ impl<'a> Store<'a> {
         if let Some(store) = Self::cut(text) {
             return Some(store);
         }
-        let empty =
-            text.get(..MAX_EMPTY_BYTES).is_none().then(|| serde_yaml::from_str::<Option<Empty>>(text));
-        matches!(empty, Some(Ok(None | Some(Empty { envs: None | Some([]) })))).then_some(Store {
-            head: "envs:\n",
-            indent: "",
-            items: Vec::new(),
-        })
+        if text.len() > MAX_EMPTY_BYTES {
+            return None;
+        }
+        let Empty { envs: None | Some([]) } =
+            serde_yaml::from_str::<Option<_>>(text).ok()?.unwrap_or_default();
+        Some(Store { head: "envs:\n", indent: "", items: Vec::new() })
     }
 
     /// Cuts at the lines that begin an entry: `- ` at the indent of the first one.
