@@ -146,9 +146,11 @@ impl<'a> Store<'a> {
             return None;
         }
         let ends = starts.iter().copied().skip(1).chain([list.len()]);
-        let ranges = starts.iter().copied().zip(ends);
-        let items = ranges.map(|(start, end)| Item::parse(list.get(start..end)?));
-        Some(Self { head, indent, items: items.collect::<Option<_>>()? })
+        let mut items = Vec::with_capacity(starts.len());
+        for (start, end) in starts.iter().copied().zip(ends) {
+            items.push(Item::parse(list.get(start..end)?)?);
+        }
+        Some(Self { head, indent, items })
     }
 }
 
