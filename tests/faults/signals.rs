@@ -121,16 +121,26 @@ fn from_inputs() -> Step {
         .set("api_issuer", INPUT_ISSUER)
 }
 
+/// Creates a pipe that takes nothing more while it is open.
+fn full_pipe(path: &Path) -> std::fs::File {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    let non_blocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = std::fs::OpenOptions::new();
+    let mut pipe = options.read(true).write(true).custom_flags(non_blocking).open(path).unwrap();
+    while pipe.write(&[0; 512]).is_ok() {}
+    pipe
+}
+
 #[test]
 fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
-    // The pipe of standard output is full before the run begins.
-    let script = "mkfifo pipe; exec 3<>pipe; (head -c 1000000 /dev/zero >&3) & filler=$!; sleep 0.5; kill $filler; \
-        wait $filler 2>/dev/null; \"$0\" >&3 & step=$!; echo $step > pid; wait $step; status=$?; \
-        echo $status > status; exit $status";
+    let script = "\"$0\" > pipe & step=$!; echo $step > pid; wait $step; status=$?; echo $status > status; exit $status";
     let connected = || Step::new().connected(&api_key());
     for (is_interrupted, step) in [(true, connected()), (true, from_inputs()), (false, from_inputs())] {
         let step = step.set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
         let (pid_file, status) = (step.path("work/pid"), step.path("work/status"));
+        let _pipe = full_pipe(&step.path("work/pipe"));
         let mut took = Duration::ZERO;
         let outcome = step.run_while(|_| {
             wait_for(&pid_file);
