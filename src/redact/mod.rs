@@ -18,7 +18,7 @@ mod outside;
 use std::borrow::Cow;
 use std::fmt;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use detect::is_app_password;
 pub use detect::{is_path_like, may_hold_secret};
@@ -138,7 +138,7 @@ impl Secrets {
     fn are_in(&self, text: &str) -> bool {
         let text = plain(text);
         let cut = text.strip_suffix('…');
-        self.0.iter().map(|secret| secret.expose_secret()).any(|secret| {
+        self.0.iter().map(ExposeSecret::expose_secret).any(|secret| {
             let starts = || (MIN_CUT_BYTES..secret.len()).filter_map(|end| secret.get(..end));
             text.contains(secret) || cut.is_some_and(|cut| starts().any(|start| cut.ends_with(start)))
         })
