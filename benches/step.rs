@@ -410,7 +410,7 @@ fn envstore_of(entries: usize) -> String {
 
 fn outputs() -> Vec<Entry> {
     let names = apple_services_connection::tools::output_names().into_iter().take(16);
-    names.map(|key| Entry { key, value: Some("a value".into()), is_sensitive: false }).collect()
+    names.map(|key| Entry { key: key.into(), value: Some("a value".into()), is_sensitive: false }).collect()
 }
 
 /// Calls for so long, and takes the median of the calls.

@@ -1,13 +1,13 @@
-//! Which credential a run uses, and where it comes from.
+//! Credentials, their kinds and sources, and the order in which the sources are tried.
 
 use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::apple::api_key::ApiKey;
+use crate::apple::api_key::{ApiKey, KeyKind};
 use crate::apple::session::Session;
 
-/// What later Steps and tools authenticate with.
+/// Authenticates later Steps and tools with Apple.
 #[derive(Debug, Clone)]
 pub enum Credential {
     ApiKey(ApiKey),
@@ -15,6 +15,14 @@ pub enum Credential {
 }
 
 impl Credential {
+    #[must_use]
+    pub fn kind(&self) -> CredentialKind {
+        match self {
+            Self::ApiKey(key) => CredentialKind::ApiKey(key.kind()),
+            Self::AppleId(_) => CredentialKind::AppleId,
+        }
+    }
+
     /// Its passwords and cookies.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let apple_id = match self {
@@ -29,7 +37,7 @@ impl Credential {
     }
 }
 
-/// An Apple ID and what is known to log it in.
+/// An Apple ID with its passwords and its session.
 #[derive(Debug, Clone)]
 pub struct AppleId {
     pub email: SecretString,
@@ -38,28 +46,40 @@ pub struct AppleId {
     pub session: Option<Session>,
 }
 
-/// The place that a credential comes from.
+/// The kinds of credentials that tools tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    Connection,
-    Config,
+pub enum CredentialKind {
+    ApiKey(KeyKind),
+    AppleId,
 }
 
-/// The two kinds of credential, before there is one.
+impl CredentialKind {
+    pub const ALL: [Self; 3] =
+        [Self::ApiKey(KeyKind::Team), Self::ApiKey(KeyKind::Individual), Self::AppleId];
+}
+
+/// How later Steps authenticate, output `APPLE_AUTH_METHOD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Method {
     ApiKey,
     AppleId,
 }
 
-/// A credential with its provenance.
+/// Where a credential comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Connection,
+    Inputs,
+}
+
+/// The credential that a run uses.
 #[derive(Debug, Clone)]
 pub struct ResolvedCredential {
     pub credential: Credential,
     pub source: Source,
 }
 
-/// The developer-connection toggle, input `connection`.
+/// Input `connection`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Toggle {
@@ -70,24 +90,24 @@ pub enum Toggle {
 }
 
 impl Toggle {
-    /// What is tried, in this order; the first that exists is used.
+    /// The order of the search. It ends at the first credential that exists.
     #[must_use]
-    pub fn order(self) -> &'static [(Source, Kind)] {
-        use Source::{Config, Connection};
+    pub fn order(self) -> &'static [(Source, Method)] {
+        use Source::{Connection, Inputs};
         match self {
             Self::Automatic => &[
-                (Connection, Kind::ApiKey),
-                (Connection, Kind::AppleId),
-                (Config, Kind::ApiKey),
-                (Config, Kind::AppleId),
+                (Connection, Method::ApiKey),
+                (Connection, Method::AppleId),
+                (Inputs, Method::ApiKey),
+                (Inputs, Method::AppleId),
             ],
-            Self::ApiKey => &[(Connection, Kind::ApiKey)],
-            Self::AppleId => &[(Connection, Kind::AppleId)],
-            Self::Off => &[(Config, Kind::ApiKey), (Config, Kind::AppleId)],
+            Self::ApiKey => &[(Connection, Method::ApiKey)],
+            Self::AppleId => &[(Connection, Method::AppleId)],
+            Self::Off => &[(Inputs, Method::ApiKey), (Inputs, Method::AppleId)],
         }
     }
 
-    /// As the user types it.
+    /// As users type it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,7 +118,7 @@ impl Toggle {
         }
     }
 
-    /// Whether a source takes part at all.
+    /// Whether the search includes a source.
     #[must_use]
     pub fn uses(self, source: Source) -> bool {
         self.order().iter().any(|(used, _)| *used == source)
@@ -115,16 +135,16 @@ impl fmt::Display for Toggle {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind::{ApiKey, AppleId};
-    use super::Source::{Config, Connection};
+    use super::Method::{ApiKey, AppleId};
+    use super::Source::{Connection, Inputs};
     use super::*;
 
     #[test]
     fn the_order_of_each_toggle_is_that_of_the_documentation() {
-        let automatic = [(Connection, ApiKey), (Connection, AppleId), (Config, ApiKey), (Config, AppleId)];
+        let automatic = [(Connection, ApiKey), (Connection, AppleId), (Inputs, ApiKey), (Inputs, AppleId)];
         assert_eq!(Toggle::Automatic.order(), automatic);
         assert_eq!(Toggle::ApiKey.order(), [(Connection, ApiKey)]);
         assert_eq!(Toggle::AppleId.order(), [(Connection, AppleId)]);
-        assert_eq!(Toggle::Off.order(), [(Config, ApiKey), (Config, AppleId)]);
+        assert_eq!(Toggle::Off.order(), [(Inputs, ApiKey), (Inputs, AppleId)]);
     }
 }

@@ -25,7 +25,7 @@ mod yaml;
 use crate::apple::token;
 use crate::bitrise::annotation;
 use crate::bitrise::entry::Entry;
-use crate::config::{Config, IfMissing, Job, RawInputs, RemoveInputs};
+use crate::config::{Config, IfMissing, Job, RawInputs, RemoveConfig};
 use crate::credential::{Credential, ResolvedCredential};
 use crate::env::Env;
 use crate::export::files::Files;
@@ -74,7 +74,7 @@ async fn start(env: &Env, http: &Http, report: &mut Report) -> Result<(), Failed
     report.inputs(&inputs);
     match Job::new(inputs, env)? {
         Job::Export(config) => export_credential(&config, env, http, report).await,
-        Job::Remove(inputs) => remove_credential(&inputs, env, report).await,
+        Job::Remove(config) => remove_credential(&config, env, report).await,
     }
 }
 
@@ -101,15 +101,9 @@ async fn export_credential(
     }
     let token = sign_token(config, resolved.as_ref(), env)?;
     let devices = report.usable_devices(&test_devices);
-    let context = OutputContext {
-        resolved: resolved.as_ref(),
-        devices: &devices,
-        token: token.as_ref(),
-        team_id: config.team_id.as_ref(),
-        itc_team_id: config.itc_team_id,
-        sms_default_phone_number: config.sms_default_phone_number.as_deref(),
-    };
-    let plan = ExportPlan::new(&config.export_for, context)?;
+    let context =
+        OutputContext { config, resolved: resolved.as_ref(), devices: &devices, token: token.as_ref() };
+    let plan = ExportPlan::new(context)?;
     report.skipped_tools(&plan.skipped_tools, resolved.as_ref(), config);
 
     let verification = match (&resolved, &config.checks) {
@@ -125,7 +119,7 @@ async fn export_credential(
     };
     report.verification(&verification);
 
-    // Without an await so far, a pending signal is only noticed here.
+    // Until now, a run without requests has not awaited anything, so it has not seen a pending signal.
     tokio::task::yield_now().await;
     report.stage("Exporting it to later Steps", (env.now)());
     tokio::task::yield_now().await;
@@ -135,9 +129,9 @@ async fn export_credential(
     tokio::task::yield_now().await;
     export::export(&outputs.entries, env).await?;
     files.keep();
-    let earlier = resolved.as_ref().and_then(|resolved| {
-        outputs::earlier_credential(&config.export_for, resolved, &outputs.entries, env)
-    });
+    let earlier = resolved
+        .as_ref()
+        .and_then(|resolved| outputs::earlier_credential(&config.outputs, resolved, &outputs.entries, env));
     report.outputs(outputs);
     if let Some(warning) = earlier {
         report.run_log.warn(warning);
@@ -151,7 +145,7 @@ fn sign_token(
     resolved: Option<&ResolvedCredential>,
     env: &Env,
 ) -> Result<Option<SignedToken>, Failed> {
-    let (Some(lifetime), Some(resolved)) = (config.export_token, resolved) else { return Ok(None) };
+    let (Some(lifetime), Some(resolved)) = (config.outputs.token_lifetime, resolved) else { return Ok(None) };
     let Credential::ApiKey(key) = &resolved.credential else {
         return Err(RunError::TokenNeedsApiKey.into());
     };
@@ -160,12 +154,13 @@ fn sign_token(
     Ok(Some(SignedToken { token, expires_at: token::expiry(now, lifetime) }))
 }
 
-async fn remove_credential(inputs: &RemoveInputs, env: &Env, report: &mut Report) -> Result<(), Failed> {
+async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), Failed> {
     report.stage("Removing the credential", (env.now)());
-    let removed = inputs.credentials_dir.as_ref().map(|folder| export::remove::remove_folder(folder, env));
-    // Even if the folder can't be deleted, nobody needs its outputs any more.
-    let names = export::remove::outputs_set(inputs.credentials_dir.as_deref(), env);
-    let entries: Vec<_> = names.into_iter().map(Entry::unset).collect();
+    let folder = config.credentials_dir.as_deref();
+    let removed = folder.map(|folder| export::remove::remove_folder(folder, env));
+    // If the folder can't be deleted, its outputs are unset all the same.
+    let keys = export::remove::outputs_set(folder, &config.output_prefix, env);
+    let entries: Vec<_> = keys.into_iter().map(Entry::unset).collect();
     export::export(&entries, env).await?;
     let folder_deleted = removed.transpose()?.unwrap_or(false);
     report.removal(folder_deleted, &entries);

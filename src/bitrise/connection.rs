@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
-use crate::credential::Kind;
+use crate::credential::Method;
 use crate::redact::text;
 use crate::redact::{self, Text, sentences};
 
@@ -150,10 +150,10 @@ sentences! {
 impl Connection {
     /// Whether a credential of this kind is connected, at least in part.
     #[must_use]
-    pub(crate) fn has(&self, kind: Kind) -> bool {
-        let fields: &[&Option<SecretString>] = match kind {
-            Kind::ApiKey => &[&self.key_id, &self.issuer_id, &self.private_key],
-            Kind::AppleId => &[&self.apple_id],
+    pub(crate) fn has(&self, method: Method) -> bool {
+        let fields: &[&Option<SecretString>] = match method {
+            Method::ApiKey => &[&self.key_id, &self.issuer_id, &self.private_key],
+            Method::AppleId => &[&self.apple_id],
         };
         fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }

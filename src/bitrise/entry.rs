@@ -1,11 +1,15 @@
 //! An output as the envstore and envman hold it.
 
+use std::borrow::Cow;
+
 use secrecy::SecretString;
+
+use crate::redact::{self, Text};
 
 /// An output for later Steps.
 #[derive(Debug)]
 pub struct Entry {
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// `None` unsets the variable.
     pub value: Option<SecretString>,
     /// Whether the Bitrise CLI redacts the value in the logs of later Steps.
@@ -14,7 +18,13 @@ pub struct Entry {
 
 impl Entry {
     #[must_use]
-    pub fn unset(key: &'static str) -> Self {
-        Self { key, value: None, is_sensitive: false }
+    pub fn unset(key: impl Into<Cow<'static, str>>) -> Self {
+        Self { key: key.into(), value: None, is_sensitive: false }
+    }
+
+    /// The name, which is one of the Step's outputs.
+    #[must_use]
+    pub(crate) fn name(&self) -> Text {
+        redact::checked(&self.key, |_| true)
     }
 }

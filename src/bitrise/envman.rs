@@ -24,7 +24,7 @@ sentences! {
         #[error("envman is not on the PATH")]
         NotFound,
         #[error("envman add failed on {key} ({why})")]
-        Failed { key: &'static str, why: Text },
+        Failed { key: Text, why: Text },
         #[error("envman's store {path} cannot be read ({why})")]
         Unreadable { path: Text, why: Text },
     }
@@ -49,7 +49,7 @@ pub(crate) async fn add_all(
         let in_time = tokio::time::timeout_at(deadline.into(), add(entry)).await;
         in_time.unwrap_or_else(|_| {
             let why = text!("it did not finish within {} seconds", limit.as_secs());
-            Err(AddError::Failed { key: entry.key, why })
+            Err(AddError::Failed { key: entry.name(), why })
         })?;
     }
     rollback.path = None;
@@ -92,11 +92,11 @@ impl Drop for Rollback {
 }
 
 async fn add(entry: &Entry) -> Result<(), AddError> {
-    let failed = |why: Text| AddError::Failed { key: entry.key, why };
+    let failed = |why: Text| AddError::Failed { key: entry.name(), why };
     let mut command = Command::new("envman");
     match entry.value {
-        Some(_) => command.args(["add", "--key", entry.key, "--no-expand"]),
-        None => command.args(["unset", "--key", entry.key]),
+        Some(_) => command.args(["add", "--key", &entry.key, "--no-expand"]),
+        None => command.args(["unset", "--key", &entry.key]),
     };
     if entry.is_sensitive {
         command.arg("--sensitive");

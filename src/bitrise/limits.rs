@@ -42,9 +42,9 @@ sentences! {
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum TooLarge {
         #[error("the output {key} is {kib} KiB, and envman accepts at most {limit} KiB per value. In a Script Step before this one, raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
-        Value { key: &'static str, kib: u64, limit: i64 },
+        Value { key: Text, kib: u64, limit: i64 },
         #[error("with {key}, all outputs so far are {kib} KiB, and envman accepts at most {limit} KiB in total. In a Script Step before this one, raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
-        List { key: &'static str, kib: u64, limit: i64 },
+        List { key: Text, kib: u64, limit: i64 },
     }
 }
 
@@ -99,11 +99,11 @@ impl Limits {
             total += bytes;
             if exceeds(bytes, self.env_bytes_limit_in_kb) {
                 let limit = self.env_bytes_limit_in_kb;
-                return Err(TooLarge::Value { key: entry.key, kib: kib(bytes), limit });
+                return Err(TooLarge::Value { key: entry.name(), kib: kib(bytes), limit });
             }
             if exceeds(total, self.env_list_bytes_limit_in_kb) {
                 let limit = self.env_list_bytes_limit_in_kb;
-                return Err(TooLarge::List { key: entry.key, kib: kib(total), limit });
+                return Err(TooLarge::List { key: entry.name(), kib: kib(total), limit });
             }
         }
         Ok(())
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_or_less_means_no_limit() {
-        let value = Entry { key: "A", value: Some("x".repeat(10_000_000).into()), is_sensitive: false };
+        let value =
+            Entry { key: "A".into(), value: Some("x".repeat(10_000_000).into()), is_sensitive: false };
         for limit in [0, -1] {
             let limits = Limits { env_bytes_limit_in_kb: limit, env_list_bytes_limit_in_kb: limit };
             assert_eq!(limits.check(usize::MAX / 2, std::slice::from_ref(&value)), Ok(()));

@@ -1,29 +1,30 @@
 //! Input `api_key_path`: the private key, or its location.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::address::{TypedPath, parse_url};
-use super::field::InputValue;
+use super::values::{InputValue, expand_home, parse_url, path_of_file_url};
 use crate::apple::api_key::{KeyFileName, is_usual_key_id, is_uuid};
 use crate::apple::private_key::{PrivateKey, strip_wrapping};
+use crate::env::Env;
 use crate::formats::key_json;
 use crate::http::is_loopback;
 use crate::redact::text;
 use crate::redact::{self, Text, is_path_like, may_hold_secret};
 
+/// The private key, or its location.
 #[derive(Debug)]
-pub(super) enum TypedLocation {
+pub enum KeyLocation {
     Url(Url),
-    File(TypedPath),
+    File(PathBuf),
     Text(SecretString),
 }
 
-impl InputValue for TypedLocation {
+impl InputValue for KeyLocation {
     /// Recognises the form of the value, without looking at the disk.
-    fn parse(value: &str) -> Result<Self, Text> {
+    fn parse(value: &str, env: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         if is_uuid(value) {
             return Err(text!(
@@ -37,17 +38,17 @@ impl InputValue for TypedLocation {
         }
         // A variable of this Step for another tool, which takes files so.
         if let Some(path) = value.strip_prefix("@file:") {
-            return Ok(Self::File(TypedPath::new(path)));
+            return Ok(Self::File(expand_home(path, env)));
         }
         let scheme = value.split_once("://").map(|(scheme, _)| scheme);
         let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
-        let Some(scheme) = scheme else { return Ok(Self::without_scheme(value)) };
+        let Some(scheme) = scheme else { return Ok(Self::without_scheme(value, env)) };
         let url = parse_url(value, "correct it")?;
         match scheme.to_ascii_lowercase().as_str() {
             "https" => Ok(Self::Url(url)),
             "http" if is_loopback(&url) => Ok(Self::Url(url)),
             "http" => Err(text!("is an http:// URL, which would send the key unencrypted: use https://")),
-            "file" => TypedPath::from_url(&url, value).map(Self::File),
+            "file" => path_of_file_url(&url, value, env).map(Self::File),
             _ => Err(text!(
                 "is a URL of a kind that is not supported: use an https:// or file:// URL, a path, or the key's text"
             )),
@@ -57,7 +58,7 @@ impl InputValue for TypedLocation {
     fn shown(&self) -> Text {
         match self {
             Self::Url(url) => redact::url(url),
-            Self::File(path) => path.shown(),
+            Self::File(path) => redact::path(path),
             Self::Text(_) => Text::hidden(),
         }
     }
@@ -67,9 +68,9 @@ impl InputValue for TypedLocation {
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
 
-impl TypedLocation {
-    fn without_scheme(value: &str) -> Self {
-        if is_text(value) { Self::Text(value.into()) } else { Self::File(TypedPath::new(value)) }
+impl KeyLocation {
+    fn without_scheme(value: &str, env: &Env) -> Self {
+        if is_text(value) { Self::Text(value.into()) } else { Self::File(expand_home(value, env)) }
     }
 
     /// Reads the file's name: percent-decoded, without the query of a URL.
@@ -81,24 +82,22 @@ impl TypedLocation {
                 // A percent-encoded slash separates too, as in object names of storage services.
                 KeyFileName::parse(name.rsplit('/').next()?)
             }
-            Self::File(path) => path.file_names().find_map(KeyFileName::parse),
+            Self::File(path) => KeyFileName::parse(path.file_name()?.to_str()?),
             Self::Text(_) => None,
         }
     }
 
     /// Whether the location can be a folder, where a file in it has the key's name.
     pub(super) fn may_be_folder(&self) -> bool {
-        let has_extension =
-            |name: &str| Path::new(name).extension().is_some_and(|extension| !extension.is_empty());
-        matches!(self, Self::File(path) if !path.file_names().any(has_extension))
+        matches!(self, Self::File(path) if path.extension().is_none_or(std::ffi::OsStr::is_empty))
     }
 
     /// Whether the location can hold an API key JSON, which includes the IDs.
     pub(super) fn may_be_json(&self) -> bool {
-        let is_json = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "json");
+        let is_json = |path: &Path| path.extension().is_some_and(|extension| extension == "json");
         match self {
-            Self::Url(url) => is_json(url.path()),
-            Self::File(path) => path.file_names().any(is_json),
+            Self::Url(url) => is_json(Path::new(url.path())),
+            Self::File(path) => is_json(path),
             Self::Text(text) => {
                 let text = text.expose_secret();
                 text.starts_with('{') || key_json::read(text.as_bytes()).is_some()

@@ -1,23 +1,13 @@
-//! The Step's inputs: `step.yml` and the environment in, one validated struct out.
+//! The Step's inputs: reads `step.yml` and the environment into one validated [`Config`].
 //!
-//! [`given`] takes their texts, [`fields`] has the type of each, and [`Job::new`] holds them
-//! against each other and tells all problems at once.
+//! [`raw`] takes the texts from the environment or from `step.yml`, [`values`] parses each input on its
+//! own, and [`validate`] checks the inputs against each other. All problems are reported at once.
 
-mod access;
-mod address;
-mod apple_id;
-mod choice;
-mod field;
-mod fields;
-mod identifiers;
-mod job;
 mod key_location;
-mod numbers;
-mod phone_number;
 mod problems;
 mod raw;
-mod tools;
-mod unfilled;
+mod validate;
+mod values;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -33,69 +23,85 @@ use crate::apple::bundle_id::BundleId;
 use crate::apple::team::{ProviderId, TeamId};
 use crate::credential::Toggle;
 use crate::redact::Text;
-use crate::tools::{OutputValue, Tool};
+use crate::tools::{OutputPrefix, OutputValue, Tool};
 
+pub(crate) use key_location::KeyLocation;
 pub(crate) use problems::names;
 pub(crate) use raw::RawInputs;
-pub(crate) use tools::names as tool_names;
+pub(crate) use values::tool_names;
 
-/// What the Step is to do, input `action`.
+/// What the run does, input `action`.
 #[derive(Debug)]
 pub(crate) enum Job {
     Export(Box<Config>),
-    Remove(RemoveInputs),
+    Remove(RemoveConfig),
 }
 
-/// The inputs of `action: remove`.
+/// Configures `action: remove`.
 #[derive(Debug)]
-pub(crate) struct RemoveInputs {
-    /// `None`: no earlier run left a folder.
+pub(crate) struct RemoveConfig {
+    /// The folder of the earlier run, if it left one.
     pub credentials_dir: Option<PathBuf>,
+    pub output_prefix: OutputPrefix,
 }
 
-/// The inputs of `action: export`, checked as far as that needs neither files nor network.
+/// Configures `action: export`. Valid as far as that can be checked without files and
+/// network.
 #[derive(Debug)]
 pub struct Config {
     pub connection: Toggle,
     pub if_missing: IfMissing,
-    /// Where the connection is read; `None` when the toggle is off, or outside of a build.
+    /// Where to read the connection; `None` if the toggle is off, and outside of a build.
     pub build: Option<Build>,
-    /// The complete credential in the inputs that the toggle lets through.
+    /// The complete credential in the inputs, if the toggle allows it.
     pub credential: Option<InputCredential>,
-    /// The inputs that it is made of.
-    pub source_inputs: Vec<&'static str>,
-    /// For a connected Apple ID that has none.
+    /// Fills in for a connected Apple ID that has none.
     pub app_password: Option<SecretString>,
-    pub sms_default_phone_number: Option<String>,
-    /// In the order of the table of tools.
-    pub export_for: Vec<&'static Tool>,
-    /// Whether the user chose them: the default also names tools that this credential is not for.
-    pub export_for_is_chosen: bool,
-    /// The lifetime of the token to export, if one is.
-    pub export_token: Option<Duration>,
-    /// What to ask Apple about the credential; `None`: nothing.
-    pub checks: Option<Checks>,
-    /// On Apple's developer portal.
-    pub team_id: Option<TeamId>,
-    /// In App Store Connect.
+    /// The team in App Store Connect.
     pub itc_team_id: Option<ProviderId>,
-    /// A session that ends within so many days is warned of; 0: never.
-    pub session_expiry_warning_days: i64,
-    /// Config that are set, and that the toggle rules out.
-    pub ignored: Vec<&'static str>,
-    /// Config that only say whose the credential is, while every secret beside them is empty.
-    pub without_secrets: Vec<&'static str>,
-    /// What is odd about the inputs, and may be meant.
-    pub warnings: Vec<Text>,
+    /// `None` with `verify: no`.
+    pub checks: Option<Checks>,
+    pub outputs: OutputsConfig,
+    pub notes: Notes,
 }
 
 impl Config {
-    /// Whether the session of an Apple ID is needed: only where fastlane is to use it.
+    /// Whether a tool uses the session of an Apple ID.
     #[must_use]
     pub fn needs_session(&self) -> bool {
-        let mut outputs = self.export_for.iter().flat_map(|tool| tool.outputs());
-        outputs.any(|(_, fact)| fact == OutputValue::SessionCookies)
+        let mut outputs = self.outputs.tools.iter().flat_map(|tool| tool.outputs());
+        outputs.any(|(_, value)| value == OutputValue::SessionCookies)
     }
+}
+
+/// Configures the outputs.
+#[derive(Debug)]
+pub struct OutputsConfig {
+    /// In the order of the table of tools.
+    pub tools: Vec<&'static Tool>,
+    pub prefix: OutputPrefix,
+    /// The lifetime of the exported token; `None` to export no token.
+    pub token_lifetime: Option<Duration>,
+    /// The team on Apple's developer portal.
+    pub team_id: Option<TeamId>,
+    pub sms_default_phone_number: Option<String>,
+}
+
+/// Facts about the inputs that only the log and the errors use.
+#[derive(Debug)]
+pub struct Notes {
+    /// Inputs that are set although the toggle excludes them.
+    pub ignored: Vec<&'static str>,
+    /// The inputs that make up the credential in the inputs.
+    pub source_inputs: Vec<&'static str>,
+    /// Inputs that identify a credential, if no input holds its secret.
+    pub without_secrets: Vec<&'static str>,
+    /// Whether `export_for` is not at its default, which also lists tools for other credentials.
+    pub tools_are_chosen: bool,
+    /// Warn about a session that ends within so many days; 0 to never warn.
+    pub session_expiry_warning_days: i64,
+    /// About inputs that are valid, but look like mistakes.
+    pub warnings: Vec<Text>,
 }
 
 /// Input `action`.
@@ -106,7 +112,7 @@ enum Action {
     Remove,
 }
 
-/// Input `if_missing`: what to do when there is no credential at all.
+/// Input `if_missing`: what to do if there is no credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IfMissing {
@@ -123,7 +129,7 @@ enum Verify {
     No,
 }
 
-/// Input `build_annotation`: when the summary is written on the build's page.
+/// Input `build_annotation`: when to write the summary on the build's page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum BuildAnnotation {
@@ -132,12 +138,11 @@ pub(crate) enum BuildAnnotation {
     Never,
 }
 
-/// What to ask Apple about the credential, and whom: inputs `verify`, `bundle_id` and
-/// `required_access`.
+/// How to verify the credential: inputs `verify`, `bundle_id` and `required_access`.
 #[derive(Debug)]
 pub struct Checks {
     pub services: Services,
-    /// Whether all that leaves the credential unverified is an error.
+    /// Whether a credential that can't be verified is an error.
     pub is_strict: bool,
     /// The app that the credential's team must have.
     pub bundle_id: Option<BundleId>,
@@ -145,14 +150,14 @@ pub struct Checks {
     pub required_access: BTreeSet<Access>,
 }
 
-/// Config `build_url` and `build_api_token`.
+/// Inputs `build_url` and `build_api_token`.
 #[derive(Debug)]
 pub struct Build {
     pub location: BuildLocation,
     pub api_token: Option<SecretString>,
 }
 
-/// Where the connection is read.
+/// Where to read the connection.
 #[derive(Debug)]
 pub enum BuildLocation {
     /// The build's page, below which Bitrise serves the connection.
@@ -161,8 +166,8 @@ pub enum BuildLocation {
     File(PathBuf),
 }
 
-/// Whom to ask about the credential: inputs `app_store_connect_url`,
-/// `app_store_connect_enterprise_url` and `apple_session_url`.
+/// Apple's services: inputs `app_store_connect_url`, `app_store_connect_enterprise_url` and
+/// `apple_session_url`.
 #[derive(Debug)]
 pub struct Services {
     pub app_store_connect: Url,
@@ -170,12 +175,14 @@ pub struct Services {
     pub apple_session: Url,
 }
 
+/// A credential in the inputs.
 #[derive(Debug)]
 pub enum InputCredential {
     ApiKey(ApiKeyInputs),
     AppleId(AppleIdInputs),
 }
 
+/// An API key in the inputs.
 #[derive(Debug)]
 pub struct ApiKeyInputs {
     pub key: KeyLocation,
@@ -190,19 +197,12 @@ pub struct ApiKeyInputs {
     pub enterprise: bool,
 }
 
+/// An Apple ID in the inputs.
 #[derive(Debug)]
 pub struct AppleIdInputs {
     pub email: SecretString,
     pub password: Option<SecretString>,
     pub app_password: Option<SecretString>,
-    /// What was pasted, not yet read.
+    /// As pasted, not yet parsed.
     pub fastlane_session: Option<SecretString>,
-}
-
-/// Where the private key is.
-#[derive(Debug)]
-pub enum KeyLocation {
-    Url(Url),
-    File(PathBuf),
-    Text(SecretString),
 }

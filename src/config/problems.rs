@@ -1,54 +1,49 @@
-//! Everything that is wrong with the inputs, told in one go.
+//! Problems with the inputs, all reported at once.
 
-use std::fmt;
-
-use crate::redact::text;
-use crate::redact::{Failed, Show, Text};
+use crate::redact::{Failed, Text, text};
 
 /// All problems with the inputs, in the order in which they were found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Problem {
-    /// The inputs that it is about, as the user typed them.
-    inputs: Vec<&'static str>,
-    /// A whole sentence, or what completes one that begins with the input's name.
-    text: Text,
+pub(super) struct Problem {
+    /// The input, if the problem is with one.
+    input: Option<&'static str>,
+    sentence: Text,
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [input] = self.inputs.as_slice() {
-            write!(f, "`{input}` ")?;
-        }
-        let end = if self.text.as_str().ends_with('?') { "" } else { "." };
-        write!(f, "{}{end}", self.text)
+impl Problem {
+    /// A problem with one input. The text completes "`input` …", without a full stop.
+    pub(super) fn new(input: &'static str, text: &Text) -> Self {
+        let end = if text.as_str().ends_with('?') { "" } else { "." };
+        Self::sentence(input, text!("`{}` {}{}", input, text, end))
+    }
+
+    /// A problem with one input, as a whole sentence.
+    pub(super) fn sentence(input: &'static str, sentence: Text) -> Self {
+        Self { input: Some(input), sentence }
     }
 }
-
-impl Show for Problem {}
 
 impl Problems {
-    /// Notes what is wrong with one input. The text completes "`input` …", without a full stop.
-    pub(super) fn add(&mut self, input: &'static str, text: Text) {
-        self.0.push(Problem { inputs: vec![input], text });
+    /// Adds a problem with one input. The text completes "`input` …", without a full stop.
+    pub(super) fn add(&mut self, input: &'static str, text: &Text) {
+        self.push(Problem::new(input, text));
     }
 
-    /// Notes what is wrong with several inputs together. The text is a sentence without its full stop.
-    pub(super) fn add_to_all(&mut self, inputs: Vec<&'static str>, text: Text) {
-        self.0.push(Problem { inputs, text });
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
     }
 
-    /// Keeps those about one input.
-    pub(super) fn retain_about(&mut self, input: &str) {
-        self.0.retain(|problem| problem.inputs == [input]);
+    /// Adds a problem between several inputs, as a whole sentence.
+    pub(super) fn add_between(&mut self, sentence: Text) {
+        self.0.push(Problem { input: None, sentence });
     }
 
-    /// Each of them in a sentence.
-    #[must_use]
-    pub(crate) fn sentences(&self) -> Vec<Text> {
-        self.0.iter().map(Text::of).collect()
+    /// Keeps the problems with these inputs.
+    pub(super) fn retain_about(&mut self, inputs: &[&str]) {
+        self.0.retain(|problem| problem.input.is_some_and(|input| inputs.contains(&input)));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -57,24 +52,21 @@ impl Problems {
 }
 
 impl From<Problems> for Failed {
-    /// All of them in the last red line when it stays short. Otherwise that is the first problem, whose
-    /// remedy is then at hand where only this line is shown, and the others are red lines above it.
+    /// All problems in the last red line, if it stays short. Otherwise the last red line is the first
+    /// problem, and the others are red lines above it.
     fn from(problems: Problems) -> Self {
-        let sentences = problems.sentences();
-        let count = sentences.len();
-        if count == 1 {
-            return Self::new(Text::join(&sentences, ""));
-        }
-        let together = text!("{} problems with the inputs. {}", count, Text::join(&sentences, " "));
-        if together.is_short() {
+        let mut sentences: Vec<_> = problems.0.into_iter().map(|problem| problem.sentence).collect();
+        let together = text!("{} problems with the inputs. {}", sentences.len(), Text::join(&sentences, " "));
+        if sentences.len() > 1 && together.is_short() {
             return Self::new(together);
         }
-        let mut sentences = sentences.into_iter();
-        let first = Text::join(sentences.next().as_ref(), "");
-        Self::with_details(sentences.collect(), first).mention(&match count - 1 {
+        let first = sentences.remove(0);
+        let note = match sentences.len() {
+            0 => return Self::new(first),
             1 => text!("(One more problem is in the red line above.)"),
             more => text!("({} more problems are in the red lines above.)", more),
-        })
+        };
+        Self::with_details(sentences, first).mention(&note)
     }
 }
 

@@ -1,40 +1,140 @@
-//! The inputs as they were given: the environment where it has them, else `step.yml`.
+//! The inputs as the environment has them, or else `step.yml`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer};
 
-use super::BuildAnnotation;
-use super::choice::{choice, is_word, no_choice};
-use super::fields::Fields;
+use super::key_location::KeyLocation;
 use super::problems::Problems;
+use super::values::{
+    AccountName, AppPassword, BaseUrl, Field, Password, PhoneNumber, TokenLifetime, WarningDays, choice,
+    is_word, unknown_choice,
+};
+use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
+use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
+use crate::apple::app_store_connect::Access;
+use crate::apple::bundle_id::BundleId;
+use crate::apple::team::{ProviderId, TeamId};
 use crate::bitrise::step_yml::{Declared, StepYml};
+use crate::credential::Toggle;
 use crate::env::Env;
-use crate::redact::ISSUES;
-use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, ISSUES, Text, sentences, text};
+use crate::tools::{OutputPrefix, Tool};
 
-/// Leading and trailing blanks of this one are kept: they can be part of a password.
-const UNTRIMMED: &str = "password";
+macro_rules! inputs {
+    (
+        choices { $($(#[$meta:meta])* $choice:ident: $choice_type:ty,)+ }
+        values { $($value:ident: $value_type:ty,)+ }
+    ) => {
+        /// The texts that `envy` reads.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Texts {
+            $($(#[$meta])* $choice: $choice_type,)+
+            $($value: SecretString,)+
+        }
+
+        /// Every input with its type, parsed on its own.
+        pub(super) struct Fields {
+            $(pub(super) $choice: $choice_type,)+
+            $(pub(super) $value: Field<$value_type>,)+
+        }
+
+        impl Fields {
+            const NAMES: &'static [&'static str] = &[$(stringify!($choice),)+ $(stringify!($value),)+];
+
+            fn parse(texts: Texts, env: &Env) -> Self {
+                Self {
+                    $($choice: texts.$choice,)+
+                    $($value: Field::parse(stringify!($value), &texts.$value, env),)+
+                }
+            }
+
+            /// How the log shows an input that is not a choice.
+            fn shown(&self, name: &str) -> Text {
+                match name {
+                    $(stringify!($value) => self.$value.shown(),)+
+                    _ => Text::hidden(),
+                }
+            }
+        }
+    };
+}
+
+inputs! {
+    // The values that `step.yml` lists.
+    choices {
+        action: Action,
+        connection: Toggle,
+        if_missing: IfMissing,
+        api_key_type: KeyKind,
+        #[serde(deserialize_with = "yes_or_no")]
+        api_key_enterprise_account: bool,
+        #[serde(deserialize_with = "yes_or_no")]
+        export_token: bool,
+        verify: Verify,
+        build_annotation: BuildAnnotation,
+        #[serde(deserialize_with = "yes_or_no")]
+        verbose_log: bool,
+    }
+    values {
+        api_key_path: KeyLocation,
+        api_key_id: KeyId,
+        api_issuer: IssuerId,
+        apple_id: AccountName,
+        password: Password,
+        app_password: AppPassword,
+        fastlane_session: SecretString,
+        sms_default_phone_number: PhoneNumber,
+        team_id: TeamId,
+        itc_team_id: ProviderId,
+        export_for: Vec<&'static Tool>,
+        output_prefix: OutputPrefix,
+        token_lifetime_seconds: TokenLifetime,
+        bundle_id: BundleId,
+        required_access: BTreeSet<Access>,
+        session_expiry_warning_days: WarningDays,
+        credentials_dir: PathBuf,
+        app_store_connect_url: BaseUrl,
+        app_store_connect_enterprise_url: BaseUrl,
+        apple_session_url: BaseUrl,
+        build_url: BuildLocation,
+        build_api_token: SecretString,
+    }
+}
+
+fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum YesNo {
+        Yes,
+        No,
+    }
+    Ok(matches!(YesNo::deserialize(deserializer)?, YesNo::Yes))
+}
 
 sentences! {
-    /// What only a defect of this program can cause.
+    /// `step.yml` and this module differ.
     #[derive(Debug, thiserror::Error)]
-    pub(crate) enum Defect {
-        #[error("The Step has a defect: its own step.yml cannot be read. Please report this line at {ISSUES}.")]
+    pub(crate) enum Bug {
+        #[error("The Step hit a bug (its own step.yml cannot be read) and exported nothing. Please report this line at {ISSUES}.")]
         StepYml,
-        #[error("The Step has a defect: its inputs are not those of step.yml ({0}). Please report this line at {ISSUES}.")]
+        #[error("The Step hit a bug (its inputs are not those of step.yml: {0}) and exported nothing. Please report this line at {ISSUES}.")]
         Fields(Text),
     }
 }
 
-/// All inputs, each read, and not yet held against each other.
+/// All inputs, each parsed on its own.
 pub(crate) struct RawInputs {
     pub(super) fields: Fields,
     pub(super) problems: Problems,
     pub(super) changed: BTreeSet<&'static str>,
     /// In the order of `step.yml`.
     pub lines: Vec<Line>,
+    /// The values of the sensitive inputs.
+    pub secrets: Vec<SecretString>,
 }
 
 /// An input for the log.
@@ -42,55 +142,63 @@ pub(crate) struct RawInputs {
 pub(crate) struct Line {
     pub name: &'static str,
     pub value: Text,
-    /// Whether it differs from its default.
+    /// Whether the value differs from the default.
     pub is_changed: bool,
 }
 
 impl RawInputs {
-    /// Takes the inputs that `step.yml` declares from the environment, or their defaults.
+    /// Reads the inputs that `step.yml` declares.
     ///
     /// # Errors
-    /// [`Defect`]
-    pub(crate) fn read(env: &Env) -> Result<Self, Defect> {
-        let step_yml = StepYml::embedded().map_err(|_| Defect::StepYml)?;
+    /// [`Bug`]
+    pub(crate) fn read(env: &Env) -> Result<Self, Bug> {
+        let step_yml = StepYml::embedded().map_err(|_| Bug::StepYml)?;
         let mut problems = Problems::default();
         let mut texts: BTreeMap<&'static str, SecretString> = BTreeMap::new();
-        let mut lines = Vec::new();
+        let mut secrets = Vec::new();
+        // The values of choices are in `step.yml`. Other values are shown once they are parsed.
+        let mut rows: Vec<(&'static str, bool, Option<Text>)> = Vec::new();
         for input in step_yml.inputs() {
             let name = Fields::NAMES.iter().copied().find(|name| *name == input.name);
-            let name = name.ok_or_else(|| Defect::Fields(text!("one of step.yml is unknown")))?;
+            let name = name.ok_or_else(|| Bug::Fields(text!("one is unknown")))?;
             let default = expanded(name, &input, env, &mut problems);
             let value = match env.vars.get(name) {
                 Some(value) => trimmed(name, value),
                 None if env.is_not_utf8(name) => {
-                    problems.add(name, text!("is not text in UTF-8: set it again"));
+                    problems.add(name, &text!("is not text in UTF-8: set it again"));
                     String::new().into()
                 }
                 None => default.clone(),
             };
             let is_changed = value.expose_secret() != default.expose_secret();
+            if input.is_sensitive {
+                secrets.push(value.clone());
+            }
             let (value, shown) = if input.value_options.is_empty() {
-                (value, Text::hidden())
+                (value, None)
             } else if let Some(option) = choice(value.expose_secret(), &input) {
-                (option.into(), redact::checked(option, is_word))
+                (option.into(), Some(redact::checked(option, is_word)))
             } else {
-                problems.add(name, no_choice(value.expose_secret(), &input));
-                // One wrong choice must not hide what is wrong with the other inputs.
-                (default, Text::hidden())
+                problems.add(name, &unknown_choice(value.expose_secret(), &input));
+                // Go on, to report the problems with the other inputs too.
+                (default, Some(Text::hidden()))
             };
-            let shown = if value.expose_secret().is_empty() { text!("<unset>") } else { shown };
-            lines.push(Line { name, value: shown, is_changed });
+            rows.push((name, is_changed, shown));
             texts.insert(name, value);
         }
         let pairs = texts.iter().map(|(name, text)| ((*name).to_owned(), text.expose_secret().to_owned()));
-        let fields: Fields = envy::from_iter(pairs).map_err(|error| Defect::Fields(redact::cause(&error)))?;
-        for line in lines.iter_mut().filter(|line| line.value == Text::hidden()) {
-            if let Some(shown) = fields.shown(line.name) {
-                line.value = shown;
-            }
-        }
-        let changed = lines.iter().filter(|line| line.is_changed).map(|line| line.name).collect();
-        Ok(Self { fields, problems, changed, lines })
+        let texts: Texts = envy::from_iter(pairs).map_err(|error| Bug::Fields(redact::cause(&error)))?;
+        let fields = Fields::parse(texts, env);
+        let changed = rows.iter().filter(|(_, is_changed, _)| *is_changed).map(|(name, ..)| *name).collect();
+        let lines = rows
+            .into_iter()
+            .map(|(name, is_changed, shown)| Line {
+                name,
+                value: shown.unwrap_or_else(|| fields.shown(name)),
+                is_changed,
+            })
+            .collect();
+        Ok(Self { fields, problems, changed, lines, secrets })
     }
 
     /// Input `build_annotation`.
@@ -106,14 +214,15 @@ impl RawInputs {
     }
 }
 
-/// The default, expanded as the Bitrise CLI expands it (`os.Expand`: an unknown name is empty).
+/// The default with its variables expanded as the Bitrise CLI expands them: an unknown one is empty
+/// (`os.Expand`).
 fn expanded(name: &'static str, input: &Declared<'_>, env: &Env, problems: &mut Problems) -> SecretString {
     let is_given = env.vars.contains_key(name);
     let value = shellexpand::env_with_context_no_errors(input.default, |variable| {
         if !is_given && env.is_not_utf8(variable) {
             problems.add(
                 name,
-                text!("takes its default from a variable that is not text in UTF-8: correct that variable"),
+                &text!("takes its default from a variable that is not text in UTF-8: correct that variable"),
             );
         }
         Some(env.vars.get(variable).map_or("", String::as_str))
@@ -121,6 +230,7 @@ fn expanded(name: &'static str, input: &Declared<'_>, env: &Env, problems: &mut 
     trimmed(name, &value)
 }
 
+/// Blanks at the ends of a password can be part of it.
 fn trimmed(name: &str, value: &str) -> SecretString {
-    if name == UNTRIMMED { value.into() } else { value.trim().into() }
+    if name == "password" { value.trim_end_matches(['\r', '\n']).into() } else { value.trim().into() }
 }

@@ -1,4 +1,4 @@
-//! The files of a run, in one private folder that goes away unless everything succeeds.
+//! The files of a run, in one private folder. If the run fails, the folder is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{OpenOptions, Permissions};
@@ -16,13 +16,12 @@ use crate::apple::device::Device;
 use crate::credential::Credential;
 use crate::formats::{connection, device_list, fastlane_key, rcodesign};
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, sentences, text};
 
-/// What the folder is called, before its random part.
+/// The name of the folder, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
 
-/// Tells a folder of this Step from any other, for the day it is to be removed.
+/// Marks the folders of this Step for `action: remove`.
 pub(crate) const MARKER_NAME: &str = ".apple-services-connection";
 pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
 
@@ -44,7 +43,7 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
-    /// Whether there is something to write into it.
+    /// Whether this run can write the file.
     #[must_use]
     pub(crate) fn has_content(self, credential: Option<&Credential>, devices: &[Device]) -> bool {
         content(self, credential, devices).is_some()
@@ -52,23 +51,23 @@ impl FileKind {
 }
 
 sentences! {
-    /// Why the files could not be written.
+    /// Why the files are not written.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum FilesError {
         #[error("The temporary folder {folder} does not exist: create it, or set TMPDIR to a folder that does.")]
         MissingTempDir { folder: Text },
-        #[error("The credential's files cannot be written in the temporary folder {folder} ({why}): {remedy}, or set TMPDIR to another folder.")]
+        #[error("Cannot write the credential's files in the temporary folder {folder} ({why}): {remedy}, or set TMPDIR to another folder.")]
         NotWritten { folder: Text, why: Text, remedy: &'static str },
-        #[error("The temporary folder's name is not UTF-8, which environment variables cannot carry: set TMPDIR to another folder.")]
+        #[error("The path of the temporary folder is not UTF-8: set TMPDIR to another folder.")]
         NotUtf8,
     }
 }
 
-/// The files of a run, on disk until dropped, or for good after `keep`.
+/// The files of a run. Deleted on drop, unless `keep` is called.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     folder: Option<(TempDir, String)>,
-    /// All that is in the folder.
+    /// Every file in the folder.
     made: Vec<PathBuf>,
     paths: BTreeMap<FileKind, String>,
     /// The text of [`FileKind::Connection`].
@@ -76,12 +75,12 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Writes those of the wanted files that this credential and these devices fill.
+    /// Writes the wanted files, as far as this credential and these devices have content for them.
     ///
-    /// The folder has mode 0700 and the files 0600 from the moment they exist.
+    /// The folder is created with mode 0700, the files with 0600.
     ///
     /// # Errors
-    /// [`FilesError`]; nothing is left behind then.
+    /// [`FilesError`]. No file is left.
     pub(crate) fn write(
         wanted: &BTreeSet<FileKind>,
         credential: Option<&Credential>,
@@ -102,7 +101,7 @@ impl Files {
         Ok(files)
     }
 
-    /// The folder of this run, made and marked at the first file.
+    /// The folder of this run, created before the first file.
     fn folder_in(&mut self, temp_dir: &Path, run_log: &mut RunLog) -> Result<PathBuf, FilesError> {
         if let Some((folder, _)) = &self.folder {
             return Ok(folder.path().to_owned());
@@ -131,18 +130,17 @@ impl Files {
         self.paths.get(&file).map(String::as_str)
     }
 
-    /// Lets the files stay for later Steps.
+    /// Keeps the files for later Steps.
     pub(crate) fn keep(mut self) {
         if let Some((folder, _)) = self.folder.take() {
-            // The path is in the outputs; nothing here needs it any more.
+            // The outputs have the path.
             let _path = folder.keep();
         }
     }
 }
 
 impl Drop for Files {
-    /// By name: to look into the folder, as the library does that deletes it, takes an open file,
-    /// and there may be none left.
+    /// Deletes by name. `TempDir` lists the folder, which fails if the process has no file descriptor left.
     fn drop(&mut self) {
         let Some((folder, _)) = &self.folder else { return };
         for path in &self.made {
@@ -158,7 +156,7 @@ pub(crate) fn url_of(path: &str) -> Option<String> {
     Url::from_file_path(path).ok().map(String::from)
 }
 
-/// A file's name and content, or `None` when there is nothing to write into it.
+/// A file's name and content; `None` if this run has no content for it.
 fn content(
     file: FileKind,
     credential: Option<&Credential>,
@@ -175,7 +173,7 @@ fn content(
         (FileKind::RcodesignKey, Some(Credential::ApiKey(key))) => {
             Some(("rcodesign_api_key.json".to_owned(), rcodesign::json(key)?))
         }
-        // The connection's format has no key without an issuer.
+        // A connection can't hold an individual key.
         (FileKind::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
         (FileKind::Connection, Some(credential)) => {
             Some(("connection.json".to_owned(), connection::json(credential, devices)))
@@ -198,7 +196,7 @@ fn private_folder(temp_dir: &Path, plain: &Path, run_log: &mut RunLog) -> Result
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(folder)
     };
-    // Later Steps run in other folders, and xcodebuild takes absolute paths only.
+    // Later Steps run in other folders, and xcodebuild only accepts absolute paths.
     let absolute: PathBuf = std::path::absolute(temp_dir).map_err(refused)?;
     if is_plain(&absolute) {
         return make_in(&absolute).map_err(refused);
@@ -208,17 +206,17 @@ fn private_folder(temp_dir: &Path, plain: &Path, run_log: &mut RunLog) -> Result
     }
     let folder = make_in(&absolute).map_err(refused)?;
     run_log.warn(text!(
-        "Bitrise's own Steps cannot read files in the temporary folder {}, since they do not decode URLs: for APPLE_API_KEY_URL and APPLE_CONNECTION_URL, set TMPDIR to a path of plain letters and digits.",
+        "Bitrise's own Steps can't read files in the temporary folder {}, because they don't decode URLs: for APPLE_API_KEY_URL and APPLE_CONNECTION_URL, set TMPDIR to a path of plain letters and digits.",
         redact::path(&absolute)
     ));
     Ok(folder)
 }
 
-/// Where the folder is made when the path of the temporary folder is not plain.
+/// The parent of the folder if the path of the temporary folder is not plain.
 const PLAIN_TEMP_DIR: &str = "/tmp";
 
-/// Whether a path is the same in a URL, for readers that decode it and for those that do not:
-/// of the unreserved characters of RFC 3986, and slashes.
+/// Whether a path is the same in a URL, so that readers can skip the decoding: it consists of slashes and the
+/// unreserved characters of RFC 3986.
 fn is_plain(path: &Path) -> bool {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
     path.as_os_str().as_bytes().iter().all(is_plain)
@@ -231,7 +229,7 @@ impl FilesError {
             ErrorKind::NotFound => return Self::MissingTempDir { folder },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
             ErrorKind::PermissionDenied => "let this build's user write there",
-            _ => "make it one that can be written to",
+            _ => "make it writable",
         };
         Self::NotWritten { folder, why: redact::os(error), remedy }
     }
@@ -259,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_no_plain_folder_can_be_had_a_warning_says_who_cannot_read_the_files() -> io::Result<()> {
+    fn a_warning_names_the_readers_that_do_not_decode_urls_if_there_is_no_plain_folder() -> io::Result<()> {
         let outer = tempfile::tempdir()?;
         let temp_dir = outer.path().join("with a blank");
         std::fs::create_dir(&temp_dir)?;

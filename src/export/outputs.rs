@@ -1,24 +1,21 @@
-//! What the outputs say in this run.
+//! The outputs of a run and their values.
 
 use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
-use crate::apple::api_key::{ApiKey, is_usual_key_id, is_uuid};
-use crate::apple::bundle_id::is_app_id;
+use crate::apple::api_key::ApiKey;
 use crate::apple::device::Device;
-use crate::apple::session::Session;
-use crate::apple::team::{self, ProviderId, is_team_id, is_usual_provider_id};
 use crate::bitrise::entry::Entry;
+use crate::config::{Config, OutputsConfig};
 use crate::credential::{AppleId, Credential, ResolvedCredential, Source};
 use crate::env::Env;
 use crate::export::files::{FileKind, Files, url_of};
 use crate::formats::fastlane_session;
-use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{Text, sentences, text};
 use crate::timestamp;
-use crate::tools::{Login, Output, OutputValue, TOOLS, Tool, WORKFLOW};
+use crate::tools::{Names, Output, OutputValue, RESULT, TOOLS, Tool, WORKFLOW};
 use crate::verify::Verification;
 
 use OutputValue::{
@@ -29,15 +26,13 @@ use OutputValue::{
     Verified,
 };
 
-/// What a run knows before it writes files.
+/// The facts that the outputs are made of, except for the files and the verification.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutputContext<'a> {
+    pub config: &'a Config,
     pub resolved: Option<&'a ResolvedCredential>,
     pub devices: &'a [Device],
     pub token: Option<&'a SignedToken>,
-    pub sms_default_phone_number: Option<&'a str>,
-    pub team_id: Option<&'a team::TeamId>,
-    pub itc_team_id: Option<ProviderId>,
 }
 
 /// A signed token, input `export_token`.
@@ -48,66 +43,72 @@ pub(crate) struct SignedToken {
 }
 
 sentences! {
-    /// Why the outputs cannot be exported.
+    /// Why there are no outputs.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum OutputsError {
-        /// It would keep every later Step from starting.
-        #[error("The value for {0} holds a NUL character, which no environment variable can carry: set it again, on Bitrise or in the inputs.")]
-        Nul(&'static str),
-        #[error("`export_for` names {one} and {other}, which want different values in {name}: choose one of the two, or run the Step twice and rename the outputs.")]
-        Conflict { name: &'static str, one: &'static str, other: &'static str },
+        /// With such a value, no later Step could start.
+        #[error("The value for {0} contains a NUL character, which environment variables can't hold: set it again, on Bitrise or in the inputs.")]
+        Nul(Text),
+        #[error("`export_for` lists {one} and {other}, which read different values from {name}: choose one of the two, or run the Step twice, the second time with `output_prefix`.")]
+        Conflict { name: Text, one: &'static str, other: &'static str },
     }
 }
 
-/// What is exported in this run, and to which tools nothing.
+/// The outputs of a run, before the files are written.
 #[derive(Debug)]
 pub(crate) struct ExportPlan<'a> {
-    known: OutputContext<'a>,
+    context: OutputContext<'a>,
     outputs: Vec<Output>,
     /// The chosen tools that get no credential.
     pub skipped_tools: Vec<SkippedTool>,
 }
 
-/// A tool that the credential in use is not for.
+/// A chosen tool that can't use the credential.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SkippedTool {
     pub tool: &'static Tool,
-    /// The ways in which it would be served, each as what is missing for it; none when the tool
-    /// takes no such credential.
+    /// For each way in which the tool could use the credential, the missing values. Empty if the tool can't
+    /// use a credential of this kind.
     pub missing: Vec<Vec<OutputValue>>,
 }
 
 impl<'a> ExportPlan<'a> {
     /// # Errors
     /// [`OutputsError::Conflict`]
-    pub(crate) fn new(tools: &[&'static Tool], known: OutputContext<'a>) -> Result<Self, OutputsError> {
-        let mut plan = Self { known, outputs: WORKFLOW.to_vec(), skipped_tools: Vec::new() };
+    pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, OutputsError> {
+        let config = &context.config.outputs;
+        let mut skipped_tools = Vec::new();
         let mut by_tool: Vec<(&'static str, Output)> = Vec::new();
-        for tool in tools {
-            if let Some(skipped_tools) = known.skipped_tools(tool) {
-                plan.skipped_tools.push(skipped_tools);
+        for tool in &config.tools {
+            if let Some(skipped) = context.skipped(tool) {
+                skipped_tools.push(skipped);
                 continue;
             }
-            for (name, fact) in tool.names.iter().flat_map(|names| names.exported(|fact| known.has(fact))) {
-                // Tools may share a name, when they mean the same by it.
+            let has = |value| context.has(value);
+            for (name, value) in tool.names.iter().flat_map(|names| names.exported(has)) {
+                // Tools can share a variable if they read the same value from it.
                 match by_tool.iter().find(|(_, (of, _))| *of == name) {
-                    None => by_tool.push((tool.name, (name, fact))),
-                    Some((_, (_, says))) if *says == fact => {}
-                    Some((one, _)) => return Err(OutputsError::Conflict { name, one, other: tool.name }),
+                    None => by_tool.push((tool.name, (name, value))),
+                    Some((_, (_, other))) if *other == value => {}
+                    Some((one, _)) => {
+                        let name = config.prefix.name(name);
+                        return Err(OutputsError::Conflict { name, one, other: tool.name });
+                    }
                 }
             }
         }
-        plan.outputs.extend(by_tool.into_iter().map(|(_, output)| output));
-        Ok(plan)
+        let by_tool = by_tool.into_iter().map(|(_, output)| output);
+        let outputs = RESULT.iter().chain(WORKFLOW).copied().chain(by_tool).collect();
+        Ok(Self { context, outputs, skipped_tools })
     }
 
     /// The files that the outputs point to.
     #[must_use]
     pub(crate) fn files(&self) -> BTreeSet<FileKind> {
-        self.outputs.iter().filter_map(|(_, fact)| file_of(*fact)).collect()
+        self.outputs.iter().filter_map(|(_, value)| file_of(*value)).collect()
     }
 
-    /// The outputs that apply, with their values.
+    /// The outputs that have a value.
     ///
     /// # Errors
     /// [`OutputsError::Nul`]
@@ -116,35 +117,37 @@ impl<'a> ExportPlan<'a> {
         verification: &Verification,
         files: &Files,
     ) -> Result<Outputs, OutputsError> {
+        let prefix = &self.context.config.outputs.prefix;
         let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
-        for &(name, fact) in &self.outputs {
-            let value = match fact {
+        for &(name, output_value) in &self.outputs {
+            let value = match output_value {
                 Verified => Some(yes_no(verification.is_verified()).into()),
                 AppId => verification.app_id().map(Into::into),
-                fact => self.known.value(fact, files),
+                value => self.context.value(value, files),
             };
             let Some(value) = value else { continue };
             if value.expose_secret().contains('\0') {
-                return Err(OutputsError::Nul(name));
+                return Err(OutputsError::Nul(prefix.name(name)));
             }
-            outputs.shown.push((name, shown(fact, value.expose_secret())));
-            outputs.entries.push(Entry { key: name, value: Some(value), is_sensitive: fact.is_secret() });
+            outputs.shown.push((prefix.name(name), output_value.shown(value.expose_secret())));
+            let is_sensitive = output_value.is_secret();
+            outputs.entries.push(Entry { key: prefix.key(name), value: Some(value), is_sensitive });
         }
         Ok(outputs)
     }
 }
 
-/// The outputs that apply to a run.
+/// The outputs of a run.
 #[derive(Debug)]
 pub(crate) struct Outputs {
     pub entries: Vec<Entry>,
-    /// Their names, and their values as log and summary may show them.
-    pub shown: Vec<(&'static str, Text)>,
+    /// Their names and values as the log and the summary show them.
+    pub shown: Vec<(Text, Text)>,
 }
 
-/// The file that a fact points to.
-fn file_of(fact: OutputValue) -> Option<FileKind> {
-    match fact {
+/// The file that a value points to.
+fn file_of(value: OutputValue) -> Option<FileKind> {
+    match value {
         KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
         FastlaneKeyPath => Some(FileKind::FastlaneKey),
         RcodesignKeyPath => Some(FileKind::RcodesignKey),
@@ -155,125 +158,106 @@ fn file_of(fact: OutputValue) -> Option<FileKind> {
     }
 }
 
-/// What to say when variables still lead to a credential that is none like the one in use: an
-/// earlier run set them, this one does not, and the Bitrise CLI has no way to unset them.
+/// A warning about variables that still lead to a credential of another kind: an earlier run set them, and
+/// this one does not replace them.
 #[must_use]
 pub(crate) fn earlier_credential(
-    tools: &[&'static Tool],
+    config: &OutputsConfig,
     resolved: &ResolvedCredential,
     entries: &[Entry],
     env: &Env,
 ) -> Option<Text> {
-    let login = Login::of(&resolved.credential);
-    let is_left = |(name, fact): Output| {
-        fact.leads_to_secret()
-            && !fact.logins().contains(&login)
-            && !entries.iter().any(|entry| entry.key == name)
-            && env.var(name).is_some()
+    let kind = resolved.credential.kind();
+    let prefix = &config.prefix;
+    let is_left = |(name, value): Output| {
+        value.leads_to_secret()
+            && !value.kinds().contains(&kind)
+            && !entries.iter().any(|entry| entry.key == prefix.key(name))
+            && prefix.variable(name, env).is_some()
     };
-    // Outputs of its own, such as `fastlane_api_key_path`, are read by the same tool.
+    // fastlane also reads the variables of `fastlane_api_key_path`.
     let is_read = |tool: &&Tool| {
         let is_part = |rest: &str| rest.is_empty() || rest.starts_with('_');
-        tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_part))
+        config.tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_part))
     };
     let readers = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect::<Vec<_>>()));
     let readers: Vec<_> = readers
         .chain([("scripts", WORKFLOW.to_vec())])
         .filter_map(|(reader, outputs)| {
             let left = outputs.into_iter().filter(|output| is_left(*output));
-            let variables: Vec<_> = left.map(|(name, _)| text!("{}", name)).collect();
+            let variables: Vec<_> = left.map(|(name, _)| prefix.name(name)).collect();
             (!variables.is_empty()).then(|| text!("{} ({})", reader, Text::join(&variables, ", ")))
         })
         .collect();
     (!readers.is_empty()).then(|| {
         text!(
-            "Another credential is set too, by an earlier Step or the build, and tools in `export_for` may use it instead: {}. No Step can unset variables: rename the outputs of one of the two runs, or use the credentials in different workflows.",
+            "An earlier Step or the build has set another credential, and tools in `export_for` may use it instead: {}. To keep both credentials, set `output_prefix` in one of the two runs.",
             Text::join(&readers, ", ")
         )
     })
 }
 
-/// The value of an output as log and summary may show it.
-fn shown(fact: OutputValue, value: &str) -> Text {
-    match fact {
-        Password | SessionCookies | AppPassword | ConnectionJson | Token => Text::hidden(),
-        Email => redact::email(value),
-        KeyUrl | ConnectionUrl | KeyFileReference | CredentialsFolder | KeyPath | KeyFolder
-        | FastlaneKeyPath | RcodesignKeyPath | Devices | DeviceList => redact::own_path(value),
-        KeyId => redact::checked(value, is_usual_key_id),
-        IssuerId => redact::checked(value, is_uuid),
-        AppId => redact::checked(value, is_app_id),
-        TeamId => redact::checked(value, is_team_id),
-        ItcTeamId => redact::checked(value, is_usual_provider_id),
-        // The Step's own words, dates, a number, and a phone number whose form was checked.
-        Method | CredentialSource | Verified | IndividualWord | EnterpriseYesNo | EnterpriseTrueFalse
-        | TeamType | ApiKeyFalse | AppleIdOne | PhoneNumber | SessionEnd | TokenEnd => {
-            redact::checked(value, |_| true)
-        }
-    }
-}
-
 impl<'a> OutputContext<'a> {
-    /// Whether this run has it.
-    fn has(self, fact: OutputValue) -> bool {
-        match file_of(fact) {
+    /// Whether a value exists in this run.
+    fn has(self, value: OutputValue) -> bool {
+        match file_of(value) {
             Some(file) => file.has_content(self.credential(), self.devices),
-            None => self.value(fact, &Files::default()).is_some(),
+            None => self.value(value, &Files::default()).is_some(),
         }
     }
 
-    fn skipped_tools(self, tool: &'static Tool) -> Option<SkippedTool> {
-        let login = Login::of(self.credential()?);
-        if tool.names.iter().any(|names| names.logs_in(|fact| self.has(fact))) {
+    fn skipped(self, tool: &'static Tool) -> Option<SkippedTool> {
+        let kind = self.credential()?.kind();
+        if tool.names.iter().any(|names| names.authenticate(|value| self.has(value))) {
             return None;
         }
-        let ways = tool.names.iter().filter(|names| names.logs_in(|fact| fact.logins().contains(&login)));
-        let facts = ways.map(|names| names.outputs().iter().map(|(_, fact)| *fact));
-        Some(SkippedTool {
-            tool,
-            missing: facts.map(|facts| facts.filter(|fact| !self.has(*fact)).collect()).collect(),
-        })
+        let ways =
+            tool.names.iter().filter(|names| names.authenticate(|value| value.kinds().contains(&kind)));
+        let missing = |names: &Names| {
+            names.outputs().iter().map(|(_, value)| *value).filter(|value| !self.has(*value)).collect()
+        };
+        Some(SkippedTool { tool, missing: ways.map(missing).collect() })
     }
 
-    fn value(self, fact: OutputValue, files: &Files) -> Option<SecretString> {
-        let file = |file| files.path(file);
-        let plain = match fact {
-            Password => return self.apple_id()?.password.clone(),
-            SessionCookies => return Some(fastlane_session::to_variable(self.session()?)),
-            AppPassword => return self.apple_id()?.app_password.clone(),
+    fn value(self, value: OutputValue, files: &Files) -> Option<SecretString> {
+        let path = |file| files.path(file);
+        let inputs = &self.config.outputs;
+        let key = self.key();
+        let apple_id = self.apple_id();
+        let session = apple_id.and_then(|apple_id| apple_id.session.as_ref());
+        let plain = match value {
+            Password => return apple_id?.password.clone(),
+            SessionCookies => return Some(fastlane_session::to_variable(session?)),
+            AppPassword => return apple_id?.app_password.clone(),
             ConnectionJson => return files.connection_json.clone(),
             Token => return Some(self.token?.token.clone()),
-            Method => self.method().to_owned(),
-            CredentialSource => self.source().to_owned(),
-            // OutputContext only in the end: see `ExportPlan::outputs`.
+            Method => self.credential().map_or("none", method).to_owned(),
+            CredentialSource => self.resolved.map_or("none", |resolved| source(resolved.source)).to_owned(),
+            // See `ExportPlan::outputs`.
             Verified | AppId => return None,
             CredentialsFolder => files.folder()?.to_owned(),
-            KeyPath => file(FileKind::PrivateKey)?.to_owned(),
-            KeyUrl => url_of(file(FileKind::PrivateKey)?)?,
-            KeyFolder => file(FileKind::PrivateKey).and(files.folder())?.to_owned(),
-            KeyFileReference => format!("@file:{}", file(FileKind::PrivateKey)?),
-            KeyId => self.key()?.id.as_str().to_owned(),
-            IssuerId => self.key()?.issuer()?.as_str().to_owned(),
-            IndividualWord => {
-                self.key().filter(|key| key.issuer().is_none()).map(|_| "individual".to_owned())?
-            }
-            EnterpriseYesNo => yes_no(self.key()?.enterprise).to_owned(),
-            EnterpriseTrueFalse => self.key()?.enterprise.to_string(),
-            TeamType => {
-                if self.key()?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned()
-            }
-            FastlaneKeyPath => file(FileKind::FastlaneKey)?.to_owned(),
-            RcodesignKeyPath => file(FileKind::RcodesignKey)?.to_owned(),
-            ApiKeyFalse => self.key().map(|_| false.to_string())?,
-            Email => self.apple_id()?.email.expose_secret().to_owned(),
-            AppleIdOne => self.apple_id().map(|_| "1".to_owned())?,
-            TeamId => self.team_id?.as_str().to_owned(),
-            ItcTeamId => self.itc_team_id?.number().to_string(),
-            PhoneNumber => self.sms_default_phone_number?.to_owned(),
-            SessionEnd => timestamp::rfc3339(self.session()?.expires_at?)?,
-            ConnectionUrl => url_of(file(FileKind::Connection)?)?,
-            Devices => file(FileKind::Devices)?.to_owned(),
-            DeviceList => file(FileKind::DeviceList)?.to_owned(),
+            KeyPath => path(FileKind::PrivateKey)?.to_owned(),
+            KeyUrl => url_of(path(FileKind::PrivateKey)?)?,
+            KeyFolder => path(FileKind::PrivateKey).and(files.folder())?.to_owned(),
+            KeyFileReference => format!("@file:{}", path(FileKind::PrivateKey)?),
+            KeyId => key?.id.as_str().to_owned(),
+            IssuerId => key?.issuer()?.as_str().to_owned(),
+            IndividualWord => key.filter(|key| key.issuer().is_none()).map(|_| "individual".to_owned())?,
+            EnterpriseYesNo => yes_no(key?.enterprise).to_owned(),
+            EnterpriseTrueFalse => key?.enterprise.to_string(),
+            TeamType => if key?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned(),
+            FastlaneKeyPath => path(FileKind::FastlaneKey)?.to_owned(),
+            RcodesignKeyPath => path(FileKind::RcodesignKey)?.to_owned(),
+            ApiKeyFalse => key.map(|_| "false".to_owned())?,
+            Email => apple_id?.email.expose_secret().to_owned(),
+            AppleIdOne => apple_id.map(|_| "1".to_owned())?,
+            TeamId => inputs.team_id.as_ref()?.as_str().to_owned(),
+            ItcTeamId => self.config.itc_team_id?.number().to_string(),
+            PhoneNumber => inputs.sms_default_phone_number.clone()?,
+            SessionEnd => timestamp::rfc3339(session?.expires_at?)?,
+            ConnectionUrl => url_of(path(FileKind::Connection)?)?,
+            Devices => path(FileKind::Devices)?.to_owned(),
+            DeviceList => path(FileKind::DeviceList)?.to_owned(),
             TokenEnd => timestamp::rfc3339(self.token?.expires_at)?,
         };
         Some(plain.into())
@@ -284,37 +268,31 @@ impl<'a> OutputContext<'a> {
     }
 
     fn key(self) -> Option<&'a ApiKey> {
-        match &self.resolved?.credential {
+        match self.credential()? {
             Credential::ApiKey(key) => Some(key),
             Credential::AppleId(_) => None,
         }
     }
 
     fn apple_id(self) -> Option<&'a AppleId> {
-        match &self.resolved?.credential {
+        match self.credential()? {
             Credential::AppleId(apple_id) => Some(apple_id),
             Credential::ApiKey(_) => None,
         }
     }
+}
 
-    fn session(self) -> Option<&'a Session> {
-        self.apple_id()?.session.as_ref()
+fn method(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::ApiKey(_) => "api_key",
+        Credential::AppleId(_) => "apple_id",
     }
+}
 
-    fn method(self) -> &'static str {
-        match self.resolved.map(|resolved| &resolved.credential) {
-            Some(Credential::ApiKey(_)) => "api_key",
-            Some(Credential::AppleId(_)) => "apple_id",
-            None => "none",
-        }
-    }
-
-    fn source(self) -> &'static str {
-        match self.resolved.map(|resolved| resolved.source) {
-            Some(Source::Connection) => "connection",
-            Some(Source::Config) => "inputs",
-            None => "none",
-        }
+fn source(source: Source) -> &'static str {
+    match source {
+        Source::Connection => "connection",
+        Source::Inputs => "inputs",
     }
 }
 
@@ -327,11 +305,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_points_to_a_file_of_the_credential_leads_to_a_secret() {
-        let of_credential = |file| !matches!(file, FileKind::Devices | FileKind::DeviceList);
-        for (name, fact) in TOOLS.iter().flat_map(Tool::outputs) {
-            if file_of(fact).is_some_and(of_credential) {
-                assert!(fact.leads_to_secret(), "{name}");
+    fn a_value_that_points_to_a_file_with_a_credential_leads_to_a_secret() {
+        let has_credential = |file| !matches!(file, FileKind::Devices | FileKind::DeviceList);
+        for (name, value) in TOOLS.iter().flat_map(Tool::outputs) {
+            if file_of(value).is_some_and(has_credential) {
+                assert!(value.leads_to_secret(), "{name}");
             }
         }
     }

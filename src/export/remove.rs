@@ -1,5 +1,6 @@
 //! `action: remove`: deletes the folder of an earlier run, and unsets its outputs.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -15,7 +16,7 @@ use crate::env::Env;
 use crate::export::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
 use crate::redact::{self, Text, sentences};
 use crate::regular_file;
-use crate::tools;
+use crate::tools::{self, OutputPrefix};
 
 sentences! {
     /// Why a folder was not deleted.
@@ -170,19 +171,20 @@ fn delete(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// Names the folder of the latest run.
-const FOLDER_OUTPUT: &str = "APPLE_CREDENTIALS_DIR";
-
-/// The outputs to unset with a folder: all that are set if the folder is that of the latest run. Otherwise
-/// none, since they can belong to the latest run.
+/// The variables to unset with a folder: all outputs with this prefix that are set, if the folder is that of the
+/// latest run with the prefix. Otherwise none, since they can belong to the latest run.
 #[must_use]
-pub(crate) fn outputs_set(removed: Option<&Path>, env: &Env) -> Vec<&'static str> {
-    if removed != env.var(FOLDER_OUTPUT).map(Path::new) {
+pub(crate) fn outputs_set(
+    removed: Option<&Path>,
+    prefix: &OutputPrefix,
+    env: &Env,
+) -> Vec<Cow<'static, str>> {
+    if removed != prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Path::new) {
         return Vec::new();
     }
     let mut names = tools::output_names();
     names.sort_unstable();
+    let keys = names.into_iter().map(|name| prefix.key(name));
     // The CLI sets an unset variable to an empty value.
-    names.retain(|name| env.var(name).is_some() || env.is_not_utf8(name));
-    names
+    keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key)).collect()
 }

@@ -1,42 +1,40 @@
-//! What a run tells: in the log as it goes, and in the summary in the end.
+//! The messages of a run: in the log as it goes, and in the summary at the end.
 
 mod summary;
 
 use secrecy::ExposeSecret as _;
 use time::{Duration, OffsetDateTime};
 
-use crate::apple::api_key::IssuerId;
+use crate::apple::api_key::{IssuerId, KeyKind};
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
-use crate::config::{BuildAnnotation, Config, RawInputs, tool_names};
-use crate::credential::{AppleId, Credential, Kind, ResolvedCredential, Source, Toggle};
+use crate::config::{self, BuildAnnotation, Config, RawInputs, tool_names};
+use crate::credential::{AppleId, Credential, CredentialKind, Method, ResolvedCredential, Source, Toggle};
 use crate::env::Env;
 use crate::export::outputs::{Outputs, SkippedTool};
 use crate::http::Http;
-use crate::log::RunLog;
-use crate::log::{debug, done, info, set_verbose, title};
-use crate::redact::text;
-use crate::redact::{self, Failed, Text};
+use crate::log::{RunLog, debug, done, info, set_verbose, title};
+use crate::redact::{self, Failed, Text, text};
 use crate::timestamp;
-use crate::tools::{Login, OutputValue};
+use crate::tools::OutputValue;
 use crate::verify::Verification;
 
-/// What was found out so far; what is missing when a run fails is not in the summary.
+/// What the summary shows. A run that fails leaves out the stages that it did not reach.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub run_log: RunLog,
     began: OffsetDateTime,
-    /// Which kind of credential is used, and from where.
+    /// The kind of credential and its source.
     credential: Option<Text>,
-    /// Whole days that are left of the session.
+    /// Whole days left of the session.
     days_left: Option<i64>,
     verification: Option<Verification>,
     /// Names and values.
-    outputs: Vec<(&'static str, Text)>,
-    /// What `action: remove` took away; there is no credential in the summary then.
+    outputs: Vec<(Text, Text)>,
+    /// The result of `action: remove`.
     removal: Option<Text>,
-    /// Input `build_annotation`; its default as long as the inputs are not read.
+    /// Input `build_annotation`, or its default until the inputs are read.
     build_annotation: BuildAnnotation,
     stage: Option<(&'static str, OffsetDateTime)>,
 }
@@ -58,7 +56,7 @@ impl Report {
         }
     }
 
-    /// Begins a stage of the run, and says at debug level how long the one before took.
+    /// Begins a stage of the run. Logs at debug level how long the previous one took.
     pub(crate) fn stage(&mut self, name: &'static str, now: OffsetDateTime) {
         self.end_stage(now);
         title(name);
@@ -71,52 +69,58 @@ impl Report {
         }
     }
 
-    /// Says that the run succeeded, and how long it took.
+    /// Ends a run that succeeded.
     pub(crate) fn done(&mut self, now: OffsetDateTime) {
         self.end_stage(now);
         done(&text!("Done in {:.1} s.", (now - self.began).as_seconds_f64()));
     }
 
-    /// The inputs that differ from their defaults, or with `verbose_log` all of them.
+    /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them, and hides the
+    /// secret ones in text from services.
     pub(crate) fn inputs(&mut self, inputs: &RawInputs) {
         self.build_annotation = inputs.build_annotation();
+        inputs.secrets.iter().for_each(|secret| self.run_log.hide(secret));
         set_verbose(inputs.is_verbose());
-        title("Config");
-        let mut any = false;
-        for line in inputs.lines.iter().filter(|line| line.is_changed || inputs.is_verbose()) {
-            any = true;
-            info(&text!("- {}: {}", line.name, line.value));
+        title("Inputs");
+        let shown = inputs.lines.iter().filter(|line| line.is_changed || inputs.is_verbose());
+        let lines: Vec<_> = shown.map(|line| text!("- {}: {}", line.name, line.value)).collect();
+        if lines.is_empty() {
+            info(&text!("All inputs are at their defaults."));
         }
-        if !any {
-            info(&text!("- All have their defaults."));
-        }
+        lines.iter().for_each(info);
     }
 
-    /// What is odd about the inputs: those that are set, and that the toggle leaves aside, and what
-    /// may be meant as it is.
+    /// Warns about inputs that look like mistakes, and about inputs that the toggle excludes.
     pub(crate) fn warn_about_inputs(&mut self, config: &Config) {
-        for warning in &config.warnings {
+        for warning in &config.notes.warnings {
             self.run_log.warn(warning.clone());
         }
-        if !config.ignored.is_empty() {
-            let names = crate::config::names(&config.ignored);
+        if !config.notes.ignored.is_empty() {
+            let names = config::names(&config.notes.ignored);
             self.run_log.warn(text!("Ignored, because `connection` is {}: {}.", config.connection, names));
         }
     }
 
-    /// The credential in use: which, from where, whose, and for how long; and what it cannot do.
+    /// Logs the credential with its source and identity, and warns about its limits.
     pub(crate) fn resolved(&mut self, resolved: &ResolvedCredential, config: &Config, now: OffsetDateTime) {
-        let origin = match resolved.source {
+        let source = match resolved.source {
             Source::Connection => "connected on Bitrise",
-            Source::Config => "in the config",
+            Source::Inputs => "in the inputs",
         };
         let kind = match &resolved.credential {
             Credential::ApiKey(_) => "API key",
             Credential::AppleId(_) => "Apple ID",
         };
-        done(&text!("Using the {} {}.", kind, origin));
-        self.credential = Some(text!("{}, {}", kind, origin));
-        self.warn_about_overridden_inputs(kind, resolved, config);
+        done(&text!("Using the {} {}.", kind, source));
+        self.credential = Some(text!("{}, {}", kind, source));
+        // The credential in the inputs can be another team's, and the one that the user wants.
+        if resolved.source == Source::Connection && config.credential.is_some() {
+            self.run_log.warn(text!(
+                "The {} connected on Bitrise is used, not the credential in the inputs ({}). To use that one, set `connection: \"off\"`.",
+                kind,
+                config::names(&config.notes.source_inputs)
+            ));
+        }
         match &resolved.credential {
             Credential::ApiKey(key) => {
                 self.run_log.detail("Key ID", key.id.shown());
@@ -129,64 +133,47 @@ impl Report {
                 }
                 if !key.id.is_usual() {
                     self.run_log.warn(text!(
-                        "The key ID is not of the usual form (10 upper-case letters and digits): check it if Apple refuses the key."
+                        "The key ID is not in the usual form (10 upper-case letters and digits): check it if Apple rejects the key."
                     ));
                 }
                 if key.issuer().is_none() {
                     self.run_log.info(&text!(
-                        "- An individual key cannot provision (certificates, profiles, devices). Bitrise's own Steps and xcodebuild cannot use it: they ask for an issuer."
+                        "- An individual key can't provision (certificates, profiles, devices). Bitrise's own Steps and xcodebuild can't use it, because they need an issuer."
                     ));
                 }
             }
             Credential::AppleId(apple_id) => {
                 self.run_log.detail("Apple ID", redact::email(apple_id.email.expose_secret()));
                 self.run_log.detail("Session", session(apple_id, now));
-                self.session_end(apple_id, config.session_expiry_warning_days, now);
+                self.session_end(apple_id, config.notes.session_expiry_warning_days, now);
             }
         }
     }
 
-    /// Warns of a credential in the config that lost to the connected one: it may be another
-    /// team's, and the one that the user means.
-    fn warn_about_overridden_inputs(
-        &mut self,
-        kind: &'static str,
-        resolved: &ResolvedCredential,
-        config: &Config,
-    ) {
-        if resolved.source == Source::Connection && config.credential.is_some() {
-            self.run_log.warn(text!(
-                "The {} connected on Bitrise is used, and the credential in the config ({}) is not: to use that one, set `connection: \"off\"`.",
-                kind,
-                crate::config::names(&config.source_inputs)
-            ));
-        }
-    }
-
-    /// Warns of tools that the user chose, and that get no credential. The default also names tools
-    /// for other credentials, and nobody chose it.
+    /// Warns about chosen tools that get no credential. The default of `export_for` also lists tools for
+    /// other credentials.
     pub(crate) fn skipped_tools(
         &mut self,
         skipped_tools: &[SkippedTool],
         resolved: Option<&ResolvedCredential>,
         config: &Config,
     ) {
-        let Some(resolved) = resolved.filter(|_| config.export_for_is_chosen) else { return };
-        let useless: Vec<_> =
-            skipped_tools.iter().filter(|of| of.missing.is_empty()).map(|of| of.tool).collect();
-        if !useless.is_empty() {
+        let Some(resolved) = resolved.filter(|_| config.notes.tools_are_chosen) else { return };
+        let (incomplete, unusable): (Vec<_>, Vec<_>) =
+            skipped_tools.iter().partition(|skipped| !skipped.missing.is_empty());
+        if !unusable.is_empty() {
             self.run_log.warn(text!(
-                "Some of the tools in `export_for` cannot use {}: {}.",
-                match Login::of(&resolved.credential) {
-                    Login::TeamKey => "an API key",
-                    Login::IndividualKey => "an individual API key",
-                    Login::AppleId => "an Apple ID",
+                "Some of the tools in `export_for` can't use {}: {}.",
+                match resolved.credential.kind() {
+                    CredentialKind::ApiKey(KeyKind::Team) => "an API key",
+                    CredentialKind::ApiKey(KeyKind::Individual) => "an individual API key",
+                    CredentialKind::AppleId => "an Apple ID",
                 },
-                tool_names(useless)
+                tool_names(unusable.iter().map(|skipped| skipped.tool))
             ));
         }
-        for SkippedTool { tool, missing } in skipped_tools.iter().filter(|of| !of.missing.is_empty()) {
-            let ways: Vec<_> = missing.iter().map(|facts| conditions(facts)).collect();
+        for SkippedTool { tool, missing } in incomplete {
+            let ways: Vec<_> = missing.iter().map(|values| conditions(values)).collect();
             self.run_log.warn(text!(
                 "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
                 tool.name,
@@ -207,7 +194,7 @@ impl Report {
         }
     }
 
-    /// The test devices that can be used. Warns about the first that are skipped and counts the others.
+    /// The test devices with a UDID of their own. Warns about the others: names the first, and counts the rest.
     pub(crate) fn usable_devices(&mut self, records: &[DeviceRecord]) -> Vec<Device> {
         /// A connection can have thousands of devices.
         const MAX_NAMED: usize = 5;
@@ -236,7 +223,7 @@ impl Report {
         devices
     }
 
-    /// Whether Apple was asked, and what it said.
+    /// Logs the result of the verification.
     pub(crate) fn verification(&mut self, verification: &Verification) {
         if verification.is_verified() {
             done(&text!("Apple accepted it."));
@@ -247,8 +234,8 @@ impl Report {
         self.verification = Some(verification.clone());
     }
 
-    /// Writes the summary on the build's page, where the user wants one. That it cannot be written
-    /// is no reason to fail a build.
+    /// Writes the summary on the build's page, if the user wants one. A failure to write it does not fail the
+    /// build.
     pub(crate) async fn write_summary(
         &mut self,
         failed: Option<&Failed>,
@@ -271,23 +258,23 @@ impl Report {
         }
         match annotation::write(&self.summary(failed), style, time_limit, env, http).await {
             Ok(true) => debug(&text!("The summary is on the build's page.")),
-            Ok(false) => debug(&text!("There is no build's page to write the summary on.")),
+            Ok(false) => debug(&text!("There is no build page to write the summary on.")),
             Err(error) => self.run_log.warn(Text::of(&error)),
         }
     }
 
-    /// What later Steps see.
+    /// Logs the outputs.
     pub(crate) fn outputs(&mut self, outputs: Outputs) {
         for (name, value) in &outputs.shown {
-            info(&text!("- {}: {}", *name, value));
+            info(&text!("- {}: {}", name, value));
         }
         self.outputs = outputs.shown;
     }
 
-    /// What `action: remove` took away.
+    /// Logs what `action: remove` removed.
     pub(crate) fn removal(&mut self, folder_deleted: bool, entries: &[Entry]) {
         for entry in entries {
-            info(&text!("- {} is now empty for later steps.", entry.key));
+            info(&text!("- {} is now empty for later Steps.", entry.name()));
         }
         let folder = if folder_deleted {
             "The credential's folder is deleted."
@@ -296,18 +283,18 @@ impl Report {
         };
         info(&text!("- {}", folder));
         let outputs = match entries.len() {
-            0 => text!("No output is taken from later steps."),
-            1 => text!("1 output is now empty for later steps."),
-            several => text!("{} outputs are now empty for later steps.", several),
+            0 => text!("No outputs were set."),
+            1 => text!("1 output is now empty for later Steps."),
+            several => text!("{} outputs are now empty for later Steps.", several),
         };
         self.removal = Some(text!("{} {}", folder, outputs));
     }
 }
 
 /// ``"`team_id` and an app-specific password (`app_password`)"``
-fn conditions(facts: &[OutputValue]) -> Text {
-    let conditions: Vec<_> =
-        facts.iter().filter_map(|fact| fact.condition()).map(|what| text!("{}", what)).collect();
+fn conditions(values: &[OutputValue]) -> Text {
+    let conditions = values.iter().filter_map(|value| value.condition());
+    let conditions: Vec<_> = conditions.map(|condition| text!("{}", condition)).collect();
     Text::join(&conditions, " and ")
 }
 
@@ -315,7 +302,7 @@ fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
     let Some(session) = &apple_id.session else { return text!("none") };
     match session.expires_at {
         Some(end) => text!("ends on {} ({} left)", timestamp::format(end), timestamp::time_left(end, now)),
-        None => text!("its end is unknown"),
+        None => text!("unknown end"),
     }
 }
 
@@ -323,24 +310,24 @@ fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
 fn are(inputs: &[&'static str]) -> Text {
     match inputs.split_last() {
         Some((last, [])) => text!("`{}` is", *last),
-        Some((last, others)) => text!("{} and `{}` are", crate::config::names(others), *last),
+        Some((last, others)) => text!("{} and `{}` are", config::names(others), *last),
         None => text!(""),
     }
 }
 
-/// What to set up when there is no credential, and where. `other_connected`: what is connected
-/// although the toggle asks for the other kind.
+/// What to set up if there is no credential. `other_connected` is a connected credential that the toggle
+/// excludes.
 #[must_use]
-pub(crate) fn missing(inputs: &Config, other_connected: Option<Kind>) -> Text {
+pub(crate) fn missing(config: &Config, other_connected: Option<Method>) -> Text {
     const KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
     const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
-    if !inputs.without_secrets.is_empty() {
+    if !config.notes.without_secrets.is_empty() {
         return text!(
             "{} set, but no key or password is: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
-            are(&inputs.without_secrets)
+            are(&config.notes.without_secrets)
         );
     }
-    match (inputs.connection, other_connected) {
+    match (config.connection, other_connected) {
         (Toggle::Automatic, _) => text!(
             "No Apple credential was found: {}, or set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`.",
             KEY
@@ -349,12 +336,10 @@ pub(crate) fn missing(inputs: &Config, other_connected: Option<Kind>) -> Text {
             "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use that, set `connection` to apple_id. Otherwise {}.",
             KEY
         ),
-        (Toggle::ApiKey, None) => {
-            text!(
-                "No API key is connected to this project: {}, or set `connection` to off and give the key in the inputs.",
-                KEY
-            )
-        }
+        (Toggle::ApiKey, None) => text!(
+            "No API key is connected to this project: {}, or set `connection` to off and give the key in the inputs.",
+            KEY
+        ),
         (Toggle::AppleId, Some(_)) => text!(
             "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use that, set `connection` to api_key. Otherwise {}.",
             APPLE_ID

@@ -1,67 +1,55 @@
-//! The summary of a run, in Markdown: headings, lists and folds, as every renderer of `CommonMark`
-//! knows them.
+//! The summary of a run, in Markdown: headings, lists and folds, which every `CommonMark` renderer supports.
 //!
-//! Only the Step's own words are Markdown. Whatever else stands in a text is shown as it is: as
-//! no link, image, emphasis or HTML, and so that no renderer makes a link of what looks like one.
-
-use std::fmt::Write as _;
+//! Only the Step's own words are Markdown. All other text is shown literally: not as a link, image, emphasis or
+//! HTML.
 
 use super::Report;
 use crate::redact::{Failed, OUTSIDE_BACKTICK, OUTSIDE_END, OUTSIDE_START, Text};
 use crate::verify::Verification;
 
-/// A session lasts that long, as Apple makes them now.
+/// How long Apple's sessions last today.
 const SESSION_DAYS: i64 = 30;
 
 impl Report {
     /// The summary: Markdown, without secrets.
     #[must_use]
     pub(crate) fn summary(&self, failed: Option<&Failed>) -> String {
-        let mut page = "### Apple services connection\n".to_owned();
-        // Writing to a String cannot fail, so the results carry nothing.
-        let mut line = |text: std::fmt::Arguments<'_>| {
-            let _ = writeln!(page, "{text}");
-        };
+        let mut page = "### Apple services connection\n\n".to_owned();
+        let mut line = |text: &str| page.extend([text, "\n"]);
         if let Some(failed) = failed {
-            line(format_args!("\n❌ **{}**\n", markdown(failed.text())));
-            for detail in failed.details() {
-                line(format_args!("- {}", markdown(detail)));
-            }
+            line(&format!("❌ **{}**\n", markdown(failed.text())));
+            failed.details().iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
         }
-        // A blank line ends what stands above.
-        if failed.is_none_or(|failed| !failed.details().is_empty()) {
-            line(format_args!(""));
+        if failed.is_some_and(|failed| !failed.details().is_empty()) {
+            line("");
         }
         if let Some(credential) = &self.credential {
-            line(format_args!("- **Credential:** {}", markdown(credential)));
+            line(&format!("- **Credential:** {}", markdown(credential)));
             for (label, value) in self.run_log.details() {
-                line(format_args!("- **{label}:** {}", markdown(value)));
+                line(&format!("- **{label}:** {}", markdown(value)));
             }
             if let Some(verification) = &self.verification {
-                line(format_args!("- **Verified:** {}", verified(verification)));
+                line(&format!("- **Verified:** {}", verified(verification)));
             }
             if let Some(days) = self.days_left {
-                line(format_args!("- **Days left:** {}", bar(days)));
+                line(&format!("- **Days left:** {}", bar(days)));
             }
         } else if let Some(removal) = &self.removal {
-            line(format_args!("🧹 {}", markdown(removal)));
+            line(&format!("🧹 {}", markdown(removal)));
         } else if failed.is_none() {
-            line(format_args!("⚪ No Apple credential was found."));
+            line("⚪ No Apple credential was found.");
         }
         if !self.run_log.warnings().is_empty() {
-            line(format_args!("\n**Warnings**\n"));
+            line("\n**Warnings**\n");
         }
-        for warning in self.run_log.warnings() {
-            line(format_args!("- ⚠️ {}", markdown(warning)));
-        }
+        self.run_log.warnings().iter().for_each(|warning| line(&format!("- ⚠️ {}", markdown(warning))));
         if !self.outputs.is_empty() {
-            let count = self.outputs.len();
-            // The blank line ends the HTML: what follows is Markdown again.
-            line(format_args!("\n<details><summary>Outputs ({count})</summary>\n"));
+            // The blank line ends the HTML, so that Markdown follows.
+            line(&format!("\n<details><summary>Outputs ({})</summary>\n", self.outputs.len()));
             for (name, value) in &self.outputs {
-                line(format_args!("- `{name}`: {}", markdown(value)));
+                line(&format!("- `{}`: {}", name.plain(), markdown(value)));
             }
-            line(format_args!("\n</details>"));
+            line("\n</details>");
         }
         page
     }
@@ -85,15 +73,15 @@ fn bar(days: i64) -> String {
     (0..WIDTH).map(|at| if at < filled { '▓' } else { '░' }).chain(format!(" {days}").chars()).collect()
 }
 
-/// Text that Markdown shows as it is, within a line. What the Step itself has put between backticks
-/// is code.
+/// Markdown that shows a text literally, if something else begins the line. Text between the Step's own
+/// backticks is code.
 fn markdown(text: &Text) -> String {
     let text = text.as_str().replace([OUTSIDE_START, OUTSIDE_END], "");
     let mut shown = String::with_capacity(text.len() * 2);
     let mut parts = text.split('`').peekable();
     let mut is_code = false;
     while let Some(part) = parts.next() {
-        // A backtick without its partner is none of the Step's pairs.
+        // The last backtick of an odd number is literal.
         if is_code && parts.peek().is_some() {
             code(part, &mut shown);
             is_code = false;
@@ -108,46 +96,35 @@ fn markdown(text: &Text) -> String {
     shown
 }
 
-/// A code span, in which nothing is special but a backtick.
+/// A code span. Only backticks are special in it.
 fn code(text: &str, shown: &mut String) {
     let text = text.replace(OUTSIDE_BACKTICK, "`");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
     let space = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-    for part in [&fence, space, &text, space, &fence] {
-        shown.push_str(part);
-    }
+    shown.extend([&fence, space, &text, space, &fence]);
 }
 
-/// Text in which every character stands for itself.
 fn literal(text: &str, shown: &mut String) {
-    /// Takes no room, and keeps `https://`, `www.` and addresses from becoming links even where a
-    /// renderer looks for these in plain text (GitHub's flavour does).
+    /// Invisible. Keeps URLs and addresses from becoming links in renderers that look for them in plain text.
     const WORD_JOINER: char = '\u{2060}';
-    /// What begins or ends something within a line.
-    const INLINE: &str = "\\`*_[]<>&!~|^$";
-    /// What begins a block where a line begins; a list can also begin with a number.
-    const BLOCK: &str = "#+-=:";
-    let begins_line = shown.is_empty();
+    /// The characters with a meaning within a line.
+    const SPECIAL: &str = "\\`*_[]<>&!~|^$";
     for (at, c) in text.char_indices() {
-        let c = if c == OUTSIDE_BACKTICK { '`' } else { c };
-        let (before, after) = text.split_at(at);
-        let ends_with = |word: &str| {
-            let start = before.len().checked_sub(word.len());
-            start.and_then(|start| before.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(word))
+        let (before, _) = text.split_at(at);
+        // `jane@`, `https://`, `www.`, `mailto:`, `xmpp:`
+        let makes_link = match c {
+            '@' => true,
+            '/' => before.ends_with(':'),
+            '.' => before.ends_with(['w', 'W']),
+            ':' => before.ends_with(['o', 'O', 'p', 'P']),
+            _ => false,
         };
-        let makes_link = (ends_with(":") && after.starts_with("//"))
-            || c == '@'
-            || (c == '.' && ends_with("www"))
-            || (c == ':' && (ends_with("mailto") || ends_with("xmpp")));
         if makes_link {
             shown.push(WORD_JOINER);
         }
-        let begins_block = match before {
-            "" => BLOCK.contains(c),
-            before => matches!(c, '.' | ')') && before.bytes().all(|b| b.is_ascii_digit()),
-        };
-        if INLINE.contains(c) || (begins_line && begins_block) {
+        let c = if c == OUTSIDE_BACKTICK { '`' } else { c };
+        if SPECIAL.contains(c) {
             shown.push('\\');
         }
         shown.push(c);
@@ -157,6 +134,7 @@ fn literal(text: &str, shown: &mut String) {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::fmt::Write as _;
 
     use comrak::nodes::{AstNode, NodeValue};
     use comrak::{Arena, Options, parse_document};
@@ -164,10 +142,9 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::redact::service_text;
-    use crate::redact::text;
+    use crate::redact::{service_text, text};
 
-    /// `CommonMark`, and with everything on that renderers add to it.
+    /// `CommonMark`, and with all extensions of renderers.
     fn flavours() -> [Options<'static>; 2] {
         let mut github = Options::default();
         let all = &mut github.extension;
@@ -195,11 +172,11 @@ mod tests {
         [Options::default(), github]
     }
 
-    /// What a reader sees of a line, with code in `«»` and everything else but text by its name.
+    /// The text that a reader sees after a mark, with code in `«»` and all other elements by name.
     fn rendered(line: &str, options: &Options<'_>) -> String {
         let arena = Arena::new();
         let mut seen = String::new();
-        for node in parse_document(&arena, line, options).descendants() {
+        for node in parse_document(&arena, &format!("⚠️ {line}"), options).descendants() {
             match &node.data.borrow().value {
                 NodeValue::Document | NodeValue::Paragraph => {}
                 NodeValue::Text(text) => seen.push_str(text),
@@ -211,21 +188,17 @@ mod tests {
                 }
             }
         }
-        seen.replace('\u{2060}', "")
-    }
-
-    fn as_in_a_log(text: &Text) -> String {
-        text.plain()
+        seen.replace('\u{2060}', "").replacen("⚠️ ", "", 1)
     }
 
     proptest! {
         #[test]
-        fn text_from_outside_is_shown_as_it_is_by_every_renderer(
+        fn every_renderer_shows_text_from_outside_literally(
             outside in "([!-/:-@\\[-`{-~\\x20]|https?://|www\\.|[a-z0-9]@|\\PC){0,40}",
         ) {
             let name = service_text(&outside.replace('\u{2060}', ""), 200);
-            let own = text!("The team `team_id` of {} is good.", name);
-            let expected = format!("The team «team_id» of {} is good.", as_in_a_log(&name));
+            let own = text!("The team `team_id` of {} is known.", name);
+            let expected = format!("The team «team_id» of {} is known.", name.plain());
             for options in flavours() {
                 prop_assert_eq!(rendered(&markdown(&own), &options), expected.clone());
             }
@@ -233,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_markdown_or_like_a_link_is_neither() {
+    fn text_that_looks_like_markdown_or_a_link_is_literal() {
         for outside in [
             "[a](https://example.com)",
             "![a](https://example.com/a.png)",
@@ -254,14 +227,13 @@ mod tests {
         ] {
             let name = service_text(outside, 200);
             for options in flavours() {
-                // Also where a line begins with it.
                 assert_eq!(rendered(&markdown(&name), &options), outside);
             }
         }
     }
 
     #[test]
-    fn what_the_step_marks_as_code_is_code_whatever_stands_in_it() {
+    fn text_between_the_steps_own_backticks_is_code() {
         let inside = service_text("a``b`", 20);
         for options in flavours() {
             let own = text!("Set `{}` to `yes`, or ` to no", inside);
@@ -272,7 +244,7 @@ mod tests {
     #[test]
     fn outputs_are_folded_and_the_failure_comes_first() {
         let mut report = Report::new(OffsetDateTime::UNIX_EPOCH);
-        report.outputs = vec![("APPLE_AUTH_METHOD", text!("api_key"))];
+        report.outputs = vec![(text!("APPLE_AUTH_METHOD"), text!("api_key"))];
         let failed = Failed::with_details(vec![text!("One.")], text!("Two."));
         let arena = Arena::new();
         let page = report.summary(Some(&failed));

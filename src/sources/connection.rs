@@ -17,7 +17,7 @@ use crate::bitrise::connection::{
     Connection, FILE_NAME, MAX_BYTES, Malformed, RE_AUTHENTICATE, RECONNECT, non_empty,
 };
 use crate::config::{Build, BuildLocation};
-use crate::credential::{AppleId, Kind};
+use crate::credential::{AppleId, Method};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
 use crate::redact::text;
@@ -141,7 +141,7 @@ async fn fetch(
 /// # Errors
 /// [`ConnectionError`] if a part of the key is missing or invalid.
 pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionError> {
-    if !connection.has(Kind::ApiKey) {
+    if !connection.has(Method::ApiKey) {
         return Ok(None);
     }
     let id = non_empty(connection.key_id.as_ref()).ok_or(ConnectionError::Incomplete("the key ID"))?;

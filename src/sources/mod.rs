@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::apple::device::DeviceRecord;
 use crate::bitrise::connection::Connection;
 use crate::config::{Config, InputCredential};
-use crate::credential::{Credential, Kind, ResolvedCredential, Source, Toggle};
+use crate::credential::{Credential, Method, ResolvedCredential, Source, Toggle};
 use crate::http::Http;
 use crate::log::RunLog;
 use crate::redact::text;
@@ -38,7 +38,7 @@ sentences! {
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
     /// The kind that is connected, if the toggle asks for the other one.
-    pub other_connected: Option<Kind>,
+    pub other_connected: Option<Method>,
     /// From the connection, whichever credential is used.
     pub test_devices: Vec<DeviceRecord>,
 }
@@ -54,20 +54,20 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
     let mut resolved = None;
     let mut unusable = None;
     let mut connection = None;
-    for &(source, kind) in inputs.connection.order() {
+    for &(source, method) in inputs.connection.order() {
         if unusable == Some(source) {
             continue;
         }
         let found = match source {
-            Source::Connection => from_connection(kind, &mut connection, inputs, http, run_log).await,
-            Source::Config => from_inputs(kind, inputs, http, run_log).await,
+            Source::Connection => from_connection(method, &mut connection, inputs, http, run_log).await,
+            Source::Inputs => from_inputs(method, inputs, http, run_log).await,
         };
         match found {
             Ok(Some(credential)) => {
                 resolved = Some(ResolvedCredential { credential, source });
                 break;
             }
-            Ok(None) => run_log.info(&absence(source, kind, inputs)),
+            Ok(None) => run_log.info(&absence(source, method, inputs)),
             Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
                 run_log.warn(text!("{} The credential in the inputs is used instead.", error));
                 unusable = Some(source);
@@ -76,8 +76,8 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
         }
     }
     let other_connected = match (inputs.connection, &connection) {
-        (Toggle::ApiKey, Some(connection)) if connection.has(Kind::AppleId) => Some(Kind::AppleId),
-        (Toggle::AppleId, Some(connection)) if connection.has(Kind::ApiKey) => Some(Kind::ApiKey),
+        (Toggle::ApiKey, Some(connection)) if connection.has(Method::AppleId) => Some(Method::AppleId),
+        (Toggle::AppleId, Some(connection)) if connection.has(Method::ApiKey) => Some(Method::ApiKey),
         _ => None,
     };
     let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
@@ -88,23 +88,23 @@ fn has_substitute(inputs: &Config) -> bool {
     inputs.connection == Toggle::Automatic && inputs.credential.is_some()
 }
 
-fn absence(source: Source, kind: Kind, inputs: &Config) -> Text {
-    let name = match kind {
-        Kind::ApiKey => "API key",
-        Kind::AppleId => "Apple ID",
+fn absence(source: Source, method: Method, inputs: &Config) -> Text {
+    let name = match method {
+        Method::ApiKey => "API key",
+        Method::AppleId => "Apple ID",
     };
     match source {
         Source::Connection if inputs.build.is_none() => {
             text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", name)
         }
         Source::Connection => text!("- No {} is connected to this project on Bitrise.", name),
-        Source::Config => text!("- No {} is in the inputs.", name),
+        Source::Inputs => text!("- No {} is in the inputs.", name),
     }
 }
 
 /// Reads the connection when it is first used. One document has both kinds of credential.
 async fn from_connection(
-    kind: Kind,
+    method: Method,
     connection: &mut Option<Connection>,
     inputs: &Config,
     http: &Http,
@@ -118,9 +118,9 @@ async fn from_connection(
         connection.passwords().for_each(|password| run_log.hide(password));
         connection
     };
-    Ok(match kind {
-        Kind::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
-        Kind::AppleId => {
+    Ok(match method {
+        Method::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
+        Method::AppleId => {
             let app_password = inputs.app_password.as_ref();
             connection::apple_id(connection, app_password, inputs.needs_session(), http.now(), run_log)?
                 .map(Credential::AppleId)
@@ -129,14 +129,14 @@ async fn from_connection(
 }
 
 async fn from_inputs(
-    kind: Kind,
+    method: Method,
     inputs: &Config,
     http: &Http,
     run_log: &mut RunLog,
 ) -> Result<Option<Credential>, SourceError> {
-    match (&inputs.credential, kind) {
-        (Some(given @ InputCredential::ApiKey(_)), Kind::ApiKey)
-        | (Some(given @ InputCredential::AppleId(_)), Kind::AppleId) => {
+    match (&inputs.credential, method) {
+        (Some(given @ InputCredential::ApiKey(_)), Method::ApiKey)
+        | (Some(given @ InputCredential::AppleId(_)), Method::AppleId) => {
             Ok(Some(inputs::credential(given, inputs.needs_session(), http, run_log).await?))
         }
         _ => Ok(None),

@@ -1,39 +1,41 @@
-//! The tools that outputs are exported for, input `export_for`, and the names that each reads.
+//! The tools in input `export_for`, and the environment variables that each of them reads.
 //!
-//! The [`TOOLS`] are data. What a tool takes, an API key or an Apple ID, follows from what its
-//! names say.
+//! [`TOOLS`] is data. Which credentials a tool can use follows from the values of its variables.
 
 mod output_value;
+mod prefix;
 mod table;
 
-pub use output_value::{Login, OutputValue};
-pub use table::{TOOLS, WORKFLOW};
+pub use output_value::OutputValue;
+pub use prefix::OutputPrefix;
+pub use table::{RESULT, TOOLS, WORKFLOW};
 
+use crate::credential::CredentialKind;
 use Names::{AllOrNone, Any, Extra};
 
-/// A tool, or a group of tools that read the same names.
+/// A tool, or several tools that read the same variables.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// As the user types it.
+    /// As users type it.
     pub name: &'static str,
-    /// What else the user may type.
+    /// Other names that users can type.
     pub aliases: &'static [&'static str],
-    /// Who reads its names.
+    /// The programs that read the variables.
     pub readers: &'static str,
     pub names: &'static [Names],
 }
 
-/// A name that later Steps see, and what it says.
+/// An environment variable for later Steps, and its value.
 pub type Output = (&'static str, OutputValue);
 
-/// Names that a tool reads together.
+/// Variables that a tool reads together.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Names {
-    /// A credential that the tool refuses in part: exported whole or not at all.
+    /// A credential that the tool rejects if a part is missing: exported as a whole or not at all.
     AllOrNone(&'static [Output]),
-    /// A credential: each name is exported where there is a value for it.
+    /// A credential whose variables are exported one by one, if they have a value.
     Any(&'static [Output]),
-    /// What the tool reads beside a credential, likewise; not where it gets none of the one in use.
+    /// Variables in addition to a credential. They are not exported if the tool can't use the credential.
     Extra(&'static [Output]),
 }
 
@@ -45,38 +47,34 @@ impl Names {
         }
     }
 
-    /// Whether it is or can be a credential, where these facts are there.
+    /// Whether the tool can authenticate with these variables, if only some values exist.
     #[must_use]
-    pub fn logs_in(&self, is_there: impl Fn(OutputValue) -> bool) -> bool {
+    pub fn authenticate(&self, exists: impl Fn(OutputValue) -> bool) -> bool {
         match self {
-            AllOrNone(outputs) => outputs.iter().all(|(_, fact)| is_there(*fact)),
-            Any(outputs) => outputs.iter().any(|(_, fact)| is_there(*fact)),
+            AllOrNone(outputs) => outputs.iter().all(|(_, value)| exists(*value)),
+            Any(outputs) => outputs.iter().any(|(_, value)| exists(*value)),
             Extra(_) => false,
         }
     }
 
-    /// What is exported, where these facts are there.
-    pub fn exported(&self, is_there: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
-        let is_refused = matches!(self, AllOrNone(_)) && !self.logs_in(&is_there);
-        let outputs = if is_refused { &[] } else { self.outputs() };
-        outputs.iter().copied().filter(move |(_, fact)| is_there(*fact))
+    /// The variables to export, if only some values exist.
+    pub fn exported(&self, exists: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
+        let is_rejected = matches!(self, AllOrNone(_)) && !self.authenticate(&exists);
+        let outputs = if is_rejected { &[] } else { self.outputs() };
+        outputs.iter().copied().filter(move |(_, value)| exists(*value))
     }
 }
 
 impl Tool {
-    /// All names that it reads, with what they say.
+    /// All variables that the tool reads.
     pub fn outputs(&self) -> impl Iterator<Item = Output> {
         self.names.iter().flat_map(|names| names.outputs().iter().copied())
     }
 
-    /// Whether it can use such a credential, when nothing of that is missing.
+    /// Whether the tool can use a credential of this kind that has all its parts.
     #[must_use]
-    pub fn takes(&self, login: Login) -> bool {
-        self.names.iter().any(|names| names.logs_in(|fact| fact.logins().contains(&login)))
-    }
-
-    fn is_called(&self, name: &str) -> bool {
-        self.called().any(|own| own.eq_ignore_ascii_case(name))
+    pub fn takes(&self, kind: CredentialKind) -> bool {
+        self.names.iter().any(|names| names.authenticate(|value| value.kinds().contains(&kind)))
     }
 
     /// Its name and its aliases.
@@ -94,14 +92,19 @@ pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
 /// The tool with this name or alias, in any case.
 #[must_use]
 pub fn called(name: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.is_called(name))
+    TOOLS.iter().find(|tool| tool.called().any(|own| own.eq_ignore_ascii_case(name)))
 }
 
-/// Every output that the Step can have, in the order of `step.yml`; tools may share a name.
+/// The outputs of all tools and of the workflow. A name occurs once for each tool that reads it.
+pub fn all_outputs() -> impl Iterator<Item = Output> {
+    RESULT.iter().chain(WORKFLOW).copied().chain(TOOLS.iter().flat_map(Tool::outputs))
+}
+
+/// The name of every output, in the order of `step.yml`.
 #[must_use]
 pub fn output_names() -> Vec<&'static str> {
     let mut names = Vec::new();
-    for (name, _) in WORKFLOW.iter().copied().chain(TOOLS.iter().flat_map(Tool::outputs)) {
+    for (name, _) in all_outputs() {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -112,13 +115,10 @@ pub fn output_names() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apple::api_key::KeyKind;
     use crate::bitrise::step_yml::StepYml;
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
-
-    fn rows() -> impl Iterator<Item = Output> {
-        WORKFLOW.iter().copied().chain(TOOLS.iter().flat_map(Tool::outputs))
-    }
 
     #[test]
     fn step_yml_declares_exactly_the_outputs_of_the_table_in_its_order() -> Result {
@@ -128,7 +128,7 @@ mod tests {
             let output =
                 declared.next().ok_or_else(|| format!("{name} is missing at the end of step.yml"))?;
             assert_eq!(output.name, name, "step.yml has another output where the table has {name}");
-            let is_secret = rows().any(|(of, fact)| of == name && fact.is_secret());
+            let is_secret = all_outputs().any(|(of, value)| of == name && value.is_secret());
             assert_eq!(output.is_sensitive, is_secret, "is_sensitive of {name} in step.yml");
         }
         assert_eq!(declared.next().map(|output| output.name), None, "the table lacks it");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_tools_are_called_the_same() {
+    fn the_names_of_tools_are_unique() {
         let mut called: Vec<_> = TOOLS.iter().flat_map(Tool::called).collect();
         for name in &called {
             assert_eq!(split_list(name).collect::<Vec<_>>(), [*name]);
@@ -149,61 +149,63 @@ mod tests {
     }
 
     #[test]
-    fn every_tool_takes_a_team_key() {
+    fn every_tool_can_use_a_team_key() {
         for tool in TOOLS {
-            assert!(tool.takes(Login::TeamKey), "{}", tool.name);
+            assert!(tool.takes(CredentialKind::ApiKey(KeyKind::Team)), "{}", tool.name);
         }
     }
 
     #[test]
-    fn what_a_tool_takes_follows_from_its_names() {
-        let takes = |name| called(name).map(|tool| Login::ALL.map(|login| tool.takes(login)));
-        assert_eq!(takes("codemagic"), Some([true, false, false]), "refuses two of three");
+    fn the_credentials_that_a_tool_can_use_follow_from_its_variables() {
+        let takes = |name| called(name).map(|tool| CredentialKind::ALL.map(|kind| tool.takes(kind)));
+        assert_eq!(takes("codemagic"), Some([true, false, false]), "rejects two of three variables");
         assert_eq!(takes("asc"), Some([true, true, false]));
-        assert_eq!(takes("electron"), Some([true, false, true]), "by other names");
+        assert_eq!(takes("electron"), Some([true, false, true]), "with other variables");
         assert_eq!(takes("fastlane"), Some([true, true, true]));
     }
 
     #[test]
-    fn only_tauri_and_electron_want_one_name_with_different_values_and_only_of_a_key() {
-        for login in Login::ALL {
-            let is_there = |fact: OutputValue| fact.logins().contains(&login);
+    fn only_tauri_and_electron_read_different_values_from_one_variable_and_only_with_a_key() {
+        for kind in CredentialKind::ALL {
+            let exists = |value: OutputValue| value.kinds().contains(&kind);
             let mut differing = Vec::new();
             for (at, one) in TOOLS.iter().enumerate() {
                 for other in TOOLS.iter().skip(at + 1) {
                     let exported = |tool: &'static Tool| {
-                        tool.names.iter().flat_map(move |names| names.exported(is_there).collect::<Vec<_>>())
+                        tool.names.iter().flat_map(move |names| names.exported(exists).collect::<Vec<_>>())
                     };
                     let others: Vec<_> = exported(other).collect();
-                    differing.extend(exported(one).filter_map(|(name, fact)| {
-                        let differs = others.iter().any(|(of, says)| *of == name && *says != fact);
+                    differing.extend(exported(one).filter_map(|(name, value)| {
+                        let differs = others.iter().any(|(of, other)| *of == name && *other != value);
                         differs.then_some((name, one.name, other.name))
                     }));
                 }
             }
             let expected = [("APPLE_API_KEY", "tauri", "electron")];
-            assert_eq!(differing, if login == Login::TeamKey { &expected[..] } else { &[] }, "{login:?}");
+            let is_team_key = kind == CredentialKind::ApiKey(KeyKind::Team);
+            assert_eq!(differing, if is_team_key { &expected[..] } else { &[] }, "{kind:?}");
         }
     }
 
     #[test]
-    fn a_name_that_belongs_to_an_apple_id_is_never_exported_with_a_key_nor_the_other_way_round() {
-        let names = |login: Login| -> Vec<_> {
-            let is_there = move |fact: OutputValue| fact.logins().contains(&login);
+    fn no_variable_of_one_kind_of_credential_is_exported_with_another_kind() {
+        let names = |kind: CredentialKind| -> Vec<_> {
+            let exists = move |value: OutputValue| value.kinds().contains(&kind);
             let sets = TOOLS.iter().flat_map(|tool| tool.names.iter());
-            let exported = sets.flat_map(|names| names.exported(is_there).collect::<Vec<_>>());
-            exported.filter(|(_, fact)| fact.logins() != Login::ALL).map(|(name, _)| name).collect()
+            let exported = sets.flat_map(|names| names.exported(exists).collect::<Vec<_>>());
+            exported.filter(|(_, value)| value.kinds() != CredentialKind::ALL).map(|(name, _)| name).collect()
         };
-        let of_apple_id = names(Login::AppleId);
-        for key in [Login::TeamKey, Login::IndividualKey] {
-            let both: Vec<_> = names(key).into_iter().filter(|name| of_apple_id.contains(name)).collect();
+        let of_apple_id = names(CredentialKind::AppleId);
+        for key in [KeyKind::Team, KeyKind::Individual] {
+            let of_key = names(CredentialKind::ApiKey(key));
+            let both: Vec<_> = of_key.into_iter().filter(|name| of_apple_id.contains(name)).collect();
             let of_the_connection = ["APPLE_CONNECTION_URL", "BITRISE_PORTAL_DATA_JSON"];
-            assert_eq!(both, if key == Login::TeamKey { &of_the_connection[..] } else { &[] });
+            assert_eq!(both, if key == KeyKind::Team { &of_the_connection[..] } else { &[] });
         }
     }
 
     #[test]
-    fn a_tool_is_called_by_its_name_or_an_alias_in_any_case() {
+    fn a_list_names_tools_by_name_or_alias_in_any_case() {
         let list = "asc,Expo;TAURI\ncargo-packager notarytool, altool";
         let found: Vec<_> = split_list(list).map(|name| called(name).map(|tool| tool.name)).collect();
         let expected = ["asc", "expo", "tauri", "tauri", "bitrise", "xcode"];

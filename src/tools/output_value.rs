@@ -1,6 +1,10 @@
-//! What an output can say.
+//! The values that outputs can have.
 
-use crate::credential::Credential;
+use crate::apple::api_key::{KeyKind, is_usual_key_id, is_uuid};
+use crate::apple::bundle_id::is_app_id;
+use crate::apple::team::{is_team_id, is_usual_provider_id};
+use crate::credential::CredentialKind;
+use crate::redact::{self, Text};
 
 use OutputValue::{
     ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
@@ -10,7 +14,7 @@ use OutputValue::{
     Verified,
 };
 
-/// What an output can say. Each is there or not, depending on the credential in use.
+/// The value of an output. The credential decides which values exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputValue {
     Method,
@@ -20,32 +24,31 @@ pub enum OutputValue {
     KeyPath,
     KeyUrl,
     KeyFolder,
-    /// `@file:<path>`, as Codemagic's tools take a secret from a file.
+    /// `@file:<path>`, the form in which Codemagic's tools read a secret from a file.
     KeyFileReference,
     KeyId,
     IssuerId,
-    /// `individual`, with a key that is.
+    /// `individual`, for an individual key.
     IndividualWord,
     EnterpriseYesNo,
     EnterpriseTrueFalse,
-    /// `IN_HOUSE` or `COMPANY_OR_ORGANIZATION`: of its team types, EAS CLI only tells the first
-    /// from the others.
+    /// `IN_HOUSE` or `COMPANY_OR_ORGANIZATION`: EAS CLI only distinguishes the first from its other team types.
     TeamType,
     FastlaneKeyPath,
     RcodesignKeyPath,
-    /// With any API key.
+    /// For any API key.
     ApiKeyFalse,
     Email,
     Password,
     SessionCookies,
     AppPassword,
-    /// With any Apple ID.
+    /// For any Apple ID.
     AppleIdOne,
     /// Input `team_id`.
     TeamId,
     /// Input `itc_team_id`.
     ItcTeamId,
-    /// The number of the app that input `bundle_id` names.
+    /// The Apple ID of the app that input `bundle_id` names.
     AppId,
     PhoneNumber,
     SessionEnd,
@@ -57,82 +60,97 @@ pub enum OutputValue {
     TokenEnd,
 }
 
-/// What a tool logs in with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Login {
-    TeamKey,
-    /// A key without an issuer.
-    IndividualKey,
-    AppleId,
+/// Who can see a value.
+#[derive(Debug, Clone, Copy)]
+enum Visibility {
+    /// The Bitrise CLI redacts it in the logs of later Steps, and the Step's own log hides it.
+    Secret,
+    /// Leads to the secret of a credential. Shown as the function returns it, like all paths.
+    LeadsToSecret(fn(&str) -> Text),
+    /// Shown as the function returns it.
+    Public(fn(&str) -> Text),
 }
 
-impl Login {
-    pub const ALL: [Self; 3] = [Self::TeamKey, Self::IndividualKey, Self::AppleId];
-
-    /// What this credential is.
-    #[must_use]
-    pub fn of(credential: &Credential) -> Self {
-        match credential {
-            Credential::ApiKey(key) if key.issuer().is_some() => Self::TeamKey,
-            Credential::ApiKey(_) => Self::IndividualKey,
-            Credential::AppleId(_) => Self::AppleId,
-        }
-    }
-}
+const TEAM_KEY: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Team)];
+const INDIVIDUAL_KEY: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Individual)];
+const ANY_KEY: &[CredentialKind] =
+    &[CredentialKind::ApiKey(KeyKind::Team), CredentialKind::ApiKey(KeyKind::Individual)];
+const APPLE_ID: &[CredentialKind] = &[CredentialKind::AppleId];
+/// A connection can't hold an individual key.
+const CONNECTED: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Team), CredentialKind::AppleId];
+const ANY: &[CredentialKind] = &CredentialKind::ALL;
 
 impl OutputValue {
-    /// The credentials that can have it; all of them, for what is no credential's.
-    #[must_use]
-    pub fn logins(self) -> &'static [Login] {
+    /// Who can see the value, the kinds of credentials that can have it, and what it needs besides the
+    /// credential.
+    fn properties(self) -> (Visibility, &'static [CredentialKind], Option<&'static str>) {
+        use Visibility::{LeadsToSecret, Public, Secret};
+        let own_path = redact::own_path;
+        // The Step's own words, dates, and a phone number whose form is checked.
+        let verbatim = Public(|value| redact::checked(value, |_| true));
         match self {
-            KeyPath | KeyUrl | KeyFolder | KeyFileReference | KeyId | EnterpriseYesNo
-            | EnterpriseTrueFalse | TeamType | FastlaneKeyPath | ApiKeyFalse | AppId | Token | TokenEnd => {
-                &[Login::TeamKey, Login::IndividualKey]
+            Method | CredentialSource | Verified => (verbatim, ANY, None),
+            CredentialsFolder => (Public(own_path), ANY, Some("a file in it")),
+            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath => {
+                (LeadsToSecret(own_path), ANY_KEY, None)
             }
-            IssuerId | RcodesignKeyPath => &[Login::TeamKey],
-            IndividualWord => &[Login::IndividualKey],
-            // The connection's format has no key without an issuer.
-            ConnectionUrl | ConnectionJson => &[Login::TeamKey, Login::AppleId],
-            Email | Password | SessionCookies | AppPassword | AppleIdOne | SessionEnd => &[Login::AppleId],
-            Method | CredentialSource | Verified | CredentialsFolder | TeamId | ItcTeamId | PhoneNumber
-            | Devices | DeviceList => &Login::ALL,
+            RcodesignKeyPath => (LeadsToSecret(own_path), TEAM_KEY, None),
+            KeyId => (Public(|id| redact::checked(id, is_usual_key_id)), ANY_KEY, None),
+            IssuerId => (Public(|id| redact::checked(id, is_uuid)), TEAM_KEY, None),
+            IndividualWord => (verbatim, INDIVIDUAL_KEY, None),
+            EnterpriseYesNo | EnterpriseTrueFalse | TeamType | ApiKeyFalse => (verbatim, ANY_KEY, None),
+            Email => (Public(redact::email), APPLE_ID, None),
+            Password => (Secret, APPLE_ID, Some("a password (`password`)")),
+            SessionCookies => (Secret, APPLE_ID, Some("a session (`fastlane_session`)")),
+            AppPassword => (Secret, APPLE_ID, Some("an app-specific password (`app_password`)")),
+            AppleIdOne => (verbatim, APPLE_ID, None),
+            SessionEnd => (verbatim, APPLE_ID, Some("a session with a known expiry")),
+            TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY, Some("`team_id`")),
+            ItcTeamId => (Public(|id| redact::checked(id, is_usual_provider_id)), ANY, Some("`itc_team_id`")),
+            AppId => (
+                Public(|id| redact::checked(id, is_app_id)),
+                ANY_KEY,
+                Some("`bundle_id`, if Apple has such an app"),
+            ),
+            PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
+            ConnectionUrl => (LeadsToSecret(own_path), CONNECTED, None),
+            ConnectionJson => (Secret, CONNECTED, None),
+            Devices | DeviceList => (Public(own_path), ANY, Some("test devices in the connection")),
+            Token => (Secret, ANY_KEY, Some("`export_token`")),
+            TokenEnd => (verbatim, ANY_KEY, Some("`export_token`")),
         }
     }
 
-    /// What has to be there for it beside the credential as such, and where to set it.
-    #[must_use]
-    pub fn condition(self) -> Option<&'static str> {
-        match self {
-            Password => Some("a password (`password`)"),
-            AppPassword => Some("an app-specific password (`app_password`)"),
-            SessionCookies => Some("a session (`fastlane_session`)"),
-            SessionEnd => Some("a session whose end is known"),
-            TeamId => Some("`team_id`"),
-            ItcTeamId => Some("`itc_team_id`"),
-            AppId => Some("`bundle_id`, where Apple has such an app"),
-            PhoneNumber => Some("`sms_default_phone_number`"),
-            Devices | DeviceList => Some("test devices in the connection"),
-            Token | TokenEnd => Some("`export_token`"),
-            CredentialsFolder => Some("a file in it"),
-            _ => None,
-        }
-    }
-
-    /// Whether who reads it has the secret of a credential, or the place where it is, and not only
-    /// what describes one.
-    #[must_use]
-    pub(crate) fn leads_to_secret(self) -> bool {
-        match self {
-            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath | RcodesignKeyPath
-            | ConnectionUrl => true,
-            fact => fact.is_secret(),
-        }
-    }
-
-    /// Whether the Bitrise CLI redacts it in later Steps' logs. Nothing else is: a redacted
-    /// `false` or path makes logs unreadable.
+    /// Whether the Bitrise CLI redacts the value in the logs of later Steps.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Password | SessionCookies | AppPassword | ConnectionJson | Token)
+        matches!(self.properties().0, Visibility::Secret)
+    }
+
+    /// Whether the value is or leads to the secret of a credential.
+    #[must_use]
+    pub(crate) fn leads_to_secret(self) -> bool {
+        !matches!(self.properties().0, Visibility::Public(_))
+    }
+
+    /// How the log and the summary show the value.
+    #[must_use]
+    pub(crate) fn shown(self, value: &str) -> Text {
+        match self.properties().0 {
+            Visibility::Secret => Text::hidden(),
+            Visibility::LeadsToSecret(shown) | Visibility::Public(shown) => shown(value),
+        }
+    }
+
+    /// The kinds of credentials that can have the value: all kinds, if it doesn't depend on the credential.
+    #[must_use]
+    pub fn kinds(self) -> &'static [CredentialKind] {
+        self.properties().1
+    }
+
+    /// What the value needs besides the credential, and where to set it.
+    #[must_use]
+    pub fn condition(self) -> Option<&'static str> {
+        self.properties().2
     }
 }

@@ -1,6 +1,6 @@
-//! The tools and the names that they read, as their own documentation and sources have them.
+//! The tools and the environment variables that they read, according to their documentation and sources.
 //!
-//! A tool is added by adding it here, and its outputs to `step.yml`: see `CONTRIBUTING.md`.
+//! To add a tool, see `CONTRIBUTING.md`.
 
 use super::Names::{AllOrNone, Any, Extra};
 use super::output_value::OutputValue::{
@@ -12,13 +12,17 @@ use super::output_value::OutputValue::{
 };
 use super::{Output, Tool};
 
-/// For the workflow itself: exported whatever tools are chosen.
-pub const WORKFLOW: &[Output] = &[
+/// The result of a run.
+pub const RESULT: &[Output] = &[
     ("APPLE_AUTH_METHOD", Method),
     ("APPLE_AUTH_SOURCE", CredentialSource),
     ("APPLE_AUTH_VERIFIED", Verified),
     ("APPLE_APP_ID", AppId),
     ("APPLE_SESSION_EXPIRES_AT", SessionEnd),
+];
+
+/// For the workflow itself, independent of `export_for`.
+pub const WORKFLOW: &[Output] = &[
     ("APPLE_TEST_DEVICES_PATH", Devices),
     ("APPLE_TEST_DEVICE_LIST_PATH", DeviceList),
     ("APP_STORE_CONNECT_TOKEN", Token),
@@ -56,8 +60,7 @@ pub const TOOLS: &[Tool] = &[
         readers: "altool",
         names: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
     },
-    // A tool of its own, since a lane that passes `api_key` itself must not see it: fastlane takes
-    // the two for a conflict.
+    // Separate from fastlane, because fastlane rejects it in lanes that pass `api_key`.
     Tool {
         name: "fastlane_api_key_path",
         aliases: &[],
@@ -129,7 +132,7 @@ pub const TOOLS: &[Tool] = &[
             ("APP_STORE_CONNECT_PRIVATE_KEY", KeyFileReference),
         ])],
     },
-    // It takes a key without an issuer for an individual one:
+    // It treats a key without an issuer as an individual key:
     // https://github.com/expo/eas-cli/blob/main/packages/eas-cli/src/credentials/ios/appstore/resolveCredentials.ts
     Tool {
         name: "expo",
@@ -176,7 +179,7 @@ pub const TOOLS: &[Tool] = &[
             ]),
         ],
     },
-    // It reads no variables itself: these are the names of the templates in its documentation.
+    // It reads no variables. These are the names in the templates of its documentation.
     Tool {
         name: "goreleaser",
         aliases: &[],
@@ -187,7 +190,7 @@ pub const TOOLS: &[Tool] = &[
             ("MACOS_NOTARY_ISSUER_ID", IssuerId),
         ])],
     },
-    // Without an issuer, it signs a token that Apple refuses.
+    // Without an issuer, it signs a token that Apple rejects.
     Tool {
         name: "quill",
         aliases: &[],

@@ -56,9 +56,9 @@ impl KeyRefused {
                 direction: if skew.is_positive() { "ahead of" } else { "behind" },
             },
             (None, Source::Connection, ..) => Self::Connected { key_id },
-            (None, Source::Config, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
-            (None, Source::Config, None, KeyOwner::Team(_)) => Self::Team { key_id },
-            (None, Source::Config, None, KeyOwner::Individual) => Self::Individual { key_id },
+            (None, Source::Inputs, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
+            (None, Source::Inputs, None, KeyOwner::Team(_)) => Self::Team { key_id },
+            (None, Source::Inputs, None, KeyOwner::Individual) => Self::Individual { key_id },
         }
     }
 }

@@ -95,7 +95,7 @@ fn evaluate(
     let refused = |why: &'static str| {
         let (session, remedy) = match question.source {
             Source::Connection => ("of the connected Apple ID", RE_AUTHENTICATE),
-            Source::Config => ("in `fastlane_session`", NEW_SESSION),
+            Source::Inputs => ("in `fastlane_session`", NEW_SESSION),
         };
         SessionRefused { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
     };

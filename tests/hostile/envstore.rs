@@ -28,7 +28,11 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec((value, any::<bool>()), KEYS.len()).prop_map(|values| {
         let entries = KEYS.into_iter().zip(values);
         entries
-            .map(|(key, (value, is_sensitive))| Entry { key, value: value.map(Into::into), is_sensitive })
+            .map(|(key, (value, is_sensitive))| Entry {
+                key: key.into(),
+                value: value.map(Into::into),
+                is_sensitive,
+            })
             .collect()
     })
 }
@@ -157,6 +161,6 @@ fn as_value(entry: &Entry) -> Value {
         options.insert("unset".into(), true.into());
     }
     let value = entry.value.as_ref().map_or("", |value| value.expose_secret());
-    let pairs = [(entry.key.into(), value.into()), ("opts".into(), Value::Mapping(options))];
+    let pairs = [(entry.key.as_ref().into(), value.into()), ("opts".into(), Value::Mapping(options))];
     Value::Mapping(pairs.into_iter().collect())
 }

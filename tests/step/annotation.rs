@@ -27,7 +27,7 @@ fn style(outcome: &Outcome) -> Option<Style> {
 }
 
 #[test]
-fn when_it_is_written_is_the_users_choice_and_its_style_is_the_outcome() {
+fn build_annotation_decides_when_the_summary_is_written_and_the_result_decides_its_style() {
     let rows = [
         ("problems", [None, Some(Style::Warning), Some(Style::Error)]),
         ("always", [Some(Style::Info), Some(Style::Warning), Some(Style::Error)]),
@@ -45,8 +45,7 @@ fn when_it_is_written_is_the_users_choice_and_its_style_is_the_outcome() {
     assert_eq!(style(&warns().unset("build_annotation").run()), Some(Style::Warning));
 }
 
-/// Field by field: what Go's `net/http` and `encoding/json` make of the plugin's call, as its
-/// sources have it (`bitrise-plugins-annotations`, `service`).
+/// Source: `service` in `bitrise-plugins-annotations`, as Go's `net/http` and `encoding/json` send it.
 #[test]
 fn the_request_is_the_one_that_bitrises_own_client_sends() {
     let outcome = warns().run();
@@ -62,7 +61,7 @@ fn the_request_is_the_one_that_bitrises_own_client_sends() {
 }
 
 #[test]
-fn a_failure_comes_first_in_the_words_of_the_red_line() {
+fn the_error_comes_first_in_the_summary() {
     let outcome = fails().run();
     outcome.check_failure();
     let summary = outcome.summary().unwrap();
@@ -82,7 +81,7 @@ fn every_red_line_is_in_the_summary() {
 }
 
 #[test]
-fn problems_with_the_inputs_are_on_the_page_too() {
+fn the_summary_lists_problems_with_the_inputs() {
     let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").run();
     outcome.check_failure();
     assert_eq!(style(&outcome), Some(Style::Error), "a wrong choice is taken as the default");
@@ -91,7 +90,7 @@ fn problems_with_the_inputs_are_on_the_page_too() {
 }
 
 #[test]
-fn names_from_outside_stay_text() {
+fn names_from_outside_are_literal_text() {
     let device = json!({"test_devices": [{
         "device_identifier": "", "device_type": "ios",
         "title": "<img src=x> [a](https://example.com) `b` www.example.com",
@@ -110,7 +109,7 @@ fn names_from_outside_stay_text() {
 }
 
 #[test]
-fn without_a_page_nothing_is_sent_and_nothing_is_said() {
+fn without_a_build_page_nothing_is_sent_or_logged() {
     for variable in ["BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "BITRISE_BUILD_SLUG"] {
         for step in [good().unset(variable), good().set(variable, "")] {
             let outcome = step.passes();

@@ -75,7 +75,7 @@ fn a_second_run_replaces_the_outputs_of_the_first() {
 }
 
 #[test]
-fn every_form_that_an_envstore_has_when_it_is_new_is_taken() {
+fn every_form_of_an_empty_envstore_is_accepted() {
     for new in ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "{}", "envs: null\n"] {
         let outcome = Step::new().connected(&api_key()).envstore(new).passes();
         assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key", "{new:?}");
@@ -83,7 +83,7 @@ fn every_form_that_an_envstore_has_when_it_is_new_is_taken() {
 }
 
 #[test]
-fn an_envstore_with_other_line_ends_or_indents_is_kept_too() {
+fn other_line_ends_and_indents_are_kept() {
     for before in [
         "envs:\r\n- A: x\r\n  opts:\r\n    is_expand: true\r\n- B: y\r\n",
         "envs:\n  - A: x\n    opts:\n      is_expand: true\n  - B: y\n",
@@ -137,7 +137,7 @@ fn a_symlinked_envstore_stays_a_link() {
 }
 
 #[test]
-fn a_relative_envstore_path_is_one_in_the_working_folder() {
+fn a_relative_envstore_path_is_relative_to_the_working_folder() {
     let outcome = Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", "store.yml").run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     let text = fs::read_to_string(outcome.root.path().join("work/store.yml")).unwrap();
@@ -145,7 +145,7 @@ fn a_relative_envstore_path_is_one_in_the_working_folder() {
 }
 
 #[test]
-fn a_writable_envstore_in_a_folder_that_is_not_is_written_in_place() {
+fn a_writable_envstore_in_a_read_only_folder_is_written_in_place() {
     let step = Step::new().connected(&apple_id()).envstore(format!("{BEFORE}{AFTER}")).not_as_root();
     set_mode(step.envstore_path(), 0o666);
     let store = step.path("store");
@@ -158,7 +158,7 @@ fn a_writable_envstore_in_a_folder_that_is_not_is_written_in_place() {
 }
 
 #[test]
-fn an_envstore_that_cannot_be_written_is_an_error_that_says_so() {
+fn an_envstore_that_cannot_be_written_is_an_error() {
     let at = |path: &str| Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", path).fails();
     let through_a_file = Step::new().connected(&api_key()).envstore("envs: []\n");
     let path = through_a_file.envstore_path().join("x");
@@ -279,7 +279,7 @@ fn an_envman_that_is_not_needed_is_not_run() {
 }
 
 #[test]
-fn the_real_envman_takes_the_outputs_where_it_is_on_the_path() {
+fn the_real_envman_accepts_the_outputs() {
     let Some(envman) = envman() else { return };
     let print = |store: &std::path::Path| -> BTreeMap<String, String> {
         let mut command = Command::new(envman);
@@ -326,13 +326,13 @@ fn values_over_envmans_limits_are_an_error_that_names_the_output() {
 }
 
 #[test]
-fn what_is_replaced_does_not_count_towards_the_limit() {
+fn replaced_values_do_not_count_towards_the_limit() {
     let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
     with_password(200 * 1024).envstore(before).passes();
 }
 
 #[test]
-fn limits_that_envmans_settings_raise_are_raised() {
+fn envmans_settings_can_raise_the_limits() {
     let settings = r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#;
     with_password(300 * 1024).file("home/.envman/configs.json", settings).passes();
     with_password(1000).unset("HOME").passes();

@@ -1,4 +1,4 @@
-//! The files of a run: who may read them, and what is in them.
+//! The files of a run: their modes and contents.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 #[test]
-fn the_folder_is_0700_and_its_files_are_0600_whatever_the_umask() {
+fn the_folder_has_mode_0700_and_its_files_0600_with_any_umask() {
     for umask in ["000", "022", "077"] {
         let outcome = Step::new().connected(&api_key()).umask(umask).passes();
         let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
@@ -31,7 +31,7 @@ fn the_folder_is_0700_and_its_files_are_0600_whatever_the_umask() {
 }
 
 #[test]
-fn the_folder_holds_the_key_fastlanes_json_and_the_mark_of_the_step_and_nothing_else() {
+fn the_folder_contains_only_the_key_fastlanes_json_and_the_marker() {
     let outcome = Step::new().connected(&api_key()).passes();
     let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
     let in_outputs = ["APPLE_API_KEY_PATH", "APP_STORE_CONNECT_API_KEY_PATH"].map(|output| {
@@ -62,7 +62,7 @@ fn fastlanes_json_has_the_fields_that_fastlane_reads() {
     }
 }
 
-/// As `rcodesign encode-app-store-connect-api-key` writes it.
+/// The form that `rcodesign encode-app-store-connect-api-key` writes.
 #[test]
 fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
     let outcome = Step::new().connected(&api_key()).set("export_for", "rcodesign").passes();
@@ -76,7 +76,7 @@ fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
 }
 
 #[test]
-fn the_key_file_is_canonical_pkcs_8_whatever_it_was() {
+fn the_key_file_is_always_canonical_pkcs_8() {
     let key = &CONNECTED_KEY.private_pem;
     let body = pem_body(key);
     for form in [key.replace('\n', "\r\n"), key.replace('\n', "\\n"), format!("\u{feff} \"{key}\" "), body] {

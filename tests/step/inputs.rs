@@ -1,4 +1,4 @@
-//! Every input: its default, its allowed values, and what is said when it is wrong.
+//! Every input: its default, its valid values, and the errors for invalid ones.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -25,7 +25,7 @@ fn a_value_outside_the_allowed_ones_is_an_error_that_lists_them() {
 
 #[test]
 fn absent_inputs_take_the_defaults_of_step_yml() {
-    // automatic and fail and the build's URL and token; `no` for both others.
+    // The defaults of `connection`, `build_url`, `build_api_token`, `api_key_enterprise_account` and `verbose_log`.
     let outcome = Step::new().connected(&api_key()).passes();
     assert_eq!(outcome.requests.len(), 1);
     assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "no");
@@ -69,10 +69,12 @@ fn all_other_inputs_are_trimmed_too() {
 }
 
 #[test]
-fn passwords_are_not_trimmed() {
-    let step = Step::new().set("apple_id", INPUT_APPLE_ID);
-    let outcome = step.set("password", " canary word ").passes();
-    assert_eq!(outcome.expect("FASTLANE_PASSWORD"), " canary word ");
+fn passwords_keep_their_blanks_and_lose_the_line_ends_after_them() {
+    for end in ["", "\n", "\r\n", "\n\n"] {
+        let step = Step::new().set("apple_id", INPUT_APPLE_ID);
+        let outcome = step.set("password", format!(" canary word {end}")).passes();
+        assert_eq!(outcome.expect("FASTLANE_PASSWORD"), " canary word ", "{end:?}");
+    }
     let connected = json!({"apple_id": format!(" {CONNECTED_APPLE_ID} "), "password": " canary word "});
     let outcome = Step::new().connected(&connected).passes();
     assert_eq!(outcome.expect("FASTLANE_USER"), CONNECTED_APPLE_ID);
@@ -80,7 +82,7 @@ fn passwords_are_not_trimmed() {
 }
 
 #[test]
-fn plain_http_is_refused_off_this_machine() {
+fn plain_http_is_rejected_except_on_loopback() {
     let mut rows = Vec::new();
     for url in [
         "http://example.invalid/x",
@@ -101,7 +103,7 @@ fn plain_http_is_refused_off_this_machine() {
 }
 
 #[test]
-fn plain_http_is_taken_on_this_machine() {
+fn plain_http_is_accepted_on_loopback() {
     for host in ["localhost", "127.0.0.1"] {
         let step = Step::new().connected(&api_key());
         let origin = SERVER.origin().replace("127.0.0.1", host);
@@ -111,7 +113,7 @@ fn plain_http_is_taken_on_this_machine() {
 }
 
 #[test]
-fn urls_of_other_kinds_are_refused() {
+fn urls_of_unsupported_kinds_are_rejected() {
     let mut rows = Vec::new();
     for url in ["ftp://example.invalid/x", "s3://bucket/x", "ssh://example.invalid/x"] {
         rows.push((format!("build_url is {url}"), Step::new().set("build_url", url)));
@@ -144,7 +146,7 @@ fn build_url_can_be_a_json_file() {
 }
 
 #[test]
-fn a_build_url_file_that_cannot_be_used_is_told_apart() {
+fn each_problem_with_a_build_url_file_has_its_own_error() {
     let step = || Step::off_bitrise().file("work/f", "{}").file("work/large", vec![b' '; (4 << 20) + 1]);
     let error = |path: &str| {
         let step = step();
@@ -161,7 +163,7 @@ fn a_build_url_file_that_cannot_be_used_is_told_apart() {
 }
 
 #[test]
-fn a_build_url_file_that_holds_no_connection_is_said_to_be_that_file() {
+fn the_error_for_a_build_url_file_without_a_connection_names_the_file() {
     let said = ["{\"key_id\": \"canary", "{\"key_id\": 1}", "canary"].map(|content| {
         let step = Step::off_bitrise().file("work/connection.json", content).secret("canary");
         let url = format!("file://{}", step.path("work/connection.json").display());
@@ -171,21 +173,21 @@ fn a_build_url_file_that_holds_no_connection_is_said_to_be_that_file() {
 }
 
 #[test]
-fn defaults_expand_variables_and_values_do_not() {
+fn variables_are_expanded_in_defaults_and_not_in_values() {
     let outcome = Step::new().connected(&api_key()).passes();
     assert_eq!(outcome.requests.len(), 1, "$BITRISE_BUILD_URL and $BITRISE_BUILD_API_TOKEN");
     let step = Step::new().set("apple_id", INPUT_APPLE_ID).set("password", "$HOME-canary");
     assert_eq!(step.passes().expect("FASTLANE_PASSWORD"), "$HOME-canary");
-    // The CLI has expanded the value before the Step starts; what still looks like a name is none.
+    // The Bitrise CLI has already expanded the value.
     let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails();
-    // Expanded once, not again.
+    // Defaults are expanded once.
     let twice = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails();
     let said = [("a value with a variable", value), ("a variable in what a default expands to", twice)];
     assert_sentences("inputs/expansion", said);
 }
 
 #[test]
-fn an_empty_input_is_not_an_absent_one() {
+fn an_empty_input_does_not_take_its_default() {
     let step = Step::new().connected(&api_key()).with_key_inputs().set("build_url", "");
     let outcome = step.passes();
     assert_eq!(outcome.chosen().1, "inputs", "the default is not put in its place");
@@ -212,7 +214,7 @@ fn an_empty_input_is_not_an_absent_one() {
 }
 
 #[test]
-fn variables_in_upper_case_are_no_inputs() {
+fn variables_in_upper_case_are_not_inputs() {
     let step = Step::new().set_all([
         ("CONNECTION", "off"),
         ("API_KEY_PATH", "/x"),
@@ -243,7 +245,7 @@ fn a_value_that_is_not_utf_8_is_an_error_that_names_the_input() {
 }
 
 #[test]
-fn an_incomplete_api_key_is_an_error_that_names_what_is_missing() {
+fn an_incomplete_api_key_is_an_error_that_names_the_missing_input() {
     let rows: [&[(&str, &str)]; 4] = [
         &[("api_key_path", "AuthKey_FROMINPUT1.p8")],
         &[("api_issuer", INPUT_ISSUER)],
@@ -262,7 +264,7 @@ fn an_incomplete_api_key_is_an_error_that_names_what_is_missing() {
 }
 
 #[test]
-fn an_incomplete_apple_id_is_an_error_that_names_what_is_missing() {
+fn an_incomplete_apple_id_is_an_error_that_names_the_missing_input() {
     let names = ["password", "app_password", "fastlane_session", "apple_id"];
     let error = |name| Step::new().set(name, "jane.canary@example.com").fails();
     assert_sentences("inputs/incomplete_apple_id", names.map(|name| (format!("only {name}"), error(name))));
@@ -336,14 +338,14 @@ fn a_key_id_of_an_unusual_form_is_used_with_a_warning() {
 }
 
 #[test]
-fn an_issuer_id_in_upper_case_is_one_too() {
+fn an_issuer_id_can_be_in_upper_case() {
     let issuer = INPUT_ISSUER.to_uppercase();
     let outcome = Step::new().with_key_inputs().set("api_issuer", &issuer).passes();
     assert_eq!(outcome.expect("APPLE_API_ISSUER"), issuer);
 }
 
 #[test]
-fn a_phone_number_is_taken_as_apple_shows_it() {
+fn a_phone_number_is_exported_as_apple_shows_it() {
     let run = |number| Step::new().connected(&apple_id()).set("sms_default_phone_number", number);
     for number in ["+81-80-1234-5678", "+49 162 1234567", "+1 (412) 555-0123", "+436501234567"] {
         assert_eq!(run(number).passes().expect("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
@@ -353,7 +355,7 @@ fn a_phone_number_is_taken_as_apple_shows_it() {
 }
 
 #[test]
-fn the_enterprise_input_alone_is_no_api_key() {
+fn the_enterprise_input_alone_is_not_an_api_key() {
     let outcome = Step::new().with_apple_id_inputs().set("api_key_enterprise_account", "yes").passes();
     assert_eq!(outcome.chosen().0, "apple_id");
 }

@@ -1,10 +1,10 @@
-//! What holds for every log, whatever it says; `runs` shows whole ones.
+//! Rules for every log. `runs` shows whole logs.
 
 use serde_json::json;
 use test_support::{INPUT_ISSUER, Step, all, api_key, apple_id};
 
 #[test]
-fn the_log_shows_every_output_with_its_value_and_hides_those_that_are_secret() {
+fn the_log_shows_every_output_and_hides_secret_values() {
     for connected in [api_key(), apple_id()] {
         let outcome = Step::new().connected(&connected).passes();
         let (_, listed) = outcome.stdout.split_once("Exporting").unwrap();
@@ -21,7 +21,7 @@ fn the_log_shows_every_output_with_its_value_and_hides_those_that_are_secret() {
 }
 
 #[test]
-fn debug_lines_show_only_when_they_are_asked_for() {
+fn debug_lines_are_shown_only_with_verbose_log() {
     let run = |verbose| {
         let step = Step::new().connected(&api_key()).envstore("envs: [{A: x}]\n");
         step.set("verbose_log", verbose).set("RUST_LOG", "trace").run().blocks("35;1").len()
@@ -31,7 +31,7 @@ fn debug_lines_show_only_when_they_are_asked_for() {
 }
 
 #[test]
-fn text_from_outside_cannot_pass_for_a_colour_or_a_line() {
+fn text_from_outside_cannot_forge_colours_or_lines() {
     let forged = "/nowhere/\u{1b}[31;1mforged\u{1b}[0m/AuthKey_FROMINPUT1.p8";
     let step = Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER);
     let outcome = step.run();
@@ -44,7 +44,7 @@ fn text_from_outside_cannot_pass_for_a_colour_or_a_line() {
 }
 
 #[test]
-fn arguments_are_answered_and_nothing_else_is_done() {
+fn help_and_version_are_the_only_options() {
     let run = |argument: &str| {
         let binary = env!("CARGO_BIN_EXE_apple-services-connection");
         std::process::Command::new(binary).env_clear().arg(argument).output().unwrap()

@@ -23,6 +23,7 @@ mod key_locations;
 mod log;
 mod outputs;
 mod precedence;
+mod prefix;
 mod reference;
 mod removal;
 mod rights;

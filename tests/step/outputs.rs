@@ -1,4 +1,4 @@
-//! Every row of the contract's table of outputs: when, what value, how marked.
+//! Each output: its condition, its value, and whether it is secret.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ fn an_api_key_exports_exactly_the_api_key_outputs() {
 }
 
 #[test]
-fn the_api_key_outputs_say_which_key_and_where_it_is() {
+fn the_api_key_outputs_identify_the_key_and_its_file() {
     let inputs = Step::new().with_key_inputs();
     let connected = Step::new().connected(&api_key());
     for (step, id, issuer) in
@@ -81,7 +81,7 @@ fn the_api_key_outputs_say_which_key_and_where_it_is() {
 }
 
 #[test]
-fn file_urls_can_be_read_without_decoding_whatever_the_temporary_folder_is_called() {
+fn file_urls_need_no_decoding_even_if_the_temporary_folder_has_an_unusual_name() {
     for name in ["with a blank", "ü", "a+b", "a%20b", "a#b?c"] {
         let step = Step::new().connected(&api_key()).file(&format!("{name}/x"), "");
         let step = step.set("export_for", "bitrise,connection");
@@ -89,7 +89,7 @@ fn file_urls_can_be_read_without_decoding_whatever_the_temporary_folder_is_calle
         let outcome = step.set("TMPDIR", &tmp).passes();
         let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
         for url in ["APPLE_API_KEY_URL", "APPLE_CONNECTION_URL"] {
-            // What Bitrise's Steps in Go do with it.
+            // As Bitrise's Steps in Go read it.
             let path = outcome.expect(url).strip_prefix("file://").unwrap().to_owned();
             assert!(std::path::Path::new(&path).is_file(), "{path}");
             assert!(path.starts_with(&folder), "{path}");
@@ -102,7 +102,7 @@ fn file_urls_can_be_read_without_decoding_whatever_the_temporary_folder_is_calle
 }
 
 #[test]
-fn the_paths_are_absolute_also_when_the_temporary_folder_is_not() {
+fn the_paths_are_absolute_even_if_the_temporary_folder_is_relative() {
     let outcome = Step::new().connected(&api_key()).file("work/here/x", "").set("TMPDIR", "here").passes();
     let work = outcome.root.path().join("work/here").canonicalize().unwrap();
     let folder = std::path::PathBuf::from(outcome.expect("API_PRIVATE_KEYS_DIR"));
@@ -120,7 +120,7 @@ fn an_enterprise_key_is_yes_for_bitrise_and_true_for_fastlane() {
         (connected(json!(null)), "no", "false"),
         (inputs("yes"), "yes", "true"),
         (inputs("no"), "no", "false"),
-        // The input is about the key in the inputs, not about the connected one.
+        // The input applies to the key in the inputs, not to the connected one.
         (connected(json!(false)).set("api_key_enterprise_account", "yes"), "no", "false"),
     ];
     for (step, bitrise, fastlane) in rows {
@@ -183,7 +183,7 @@ fn an_apple_id_exports_only_what_it_has() {
 }
 
 #[test]
-fn cookies_of_other_origins_are_no_session() {
+fn cookies_of_other_origins_are_not_a_session() {
     let elsewhere = json!({"session_cookies": {"https://olympus.apple.com": [cookie("x", "canary-y")]}});
     let outcome = Step::new().connected(&all([apple_id(), elsewhere])).passes();
     assert_eq!(outcome.output("FASTLANE_SESSION"), None);
@@ -229,7 +229,7 @@ fn the_phone_number_is_exported_whenever_the_input_is_set() {
 }
 
 #[test]
-fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
+fn values_that_yaml_or_a_shell_could_change_arrive_unchanged() {
     let values = [
         "no",
         "yes",
@@ -272,7 +272,7 @@ fn values_that_yaml_or_a_shell_would_change_arrive_as_they_are() {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).passes();
-        // Nothing but blanks is no password.
+        // A password of blanks is ignored.
         let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
         assert_eq!(outcome.output("FASTLANE_PASSWORD"), expected, "{value:?}");
     });
@@ -301,7 +301,7 @@ fn the_outputs_are_those_that_step_yml_declares() {
         let step = step.set("sms_default_phone_number", "+81-80-1234-5678").set("team_id", "TEAM123456");
         step.set("itc_team_id", "118573544")
     };
-    // With a key, these two do not go together.
+    // With a key, `electron` conflicts with `tauri`.
     let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
     let with_key: Vec<_> = tools.iter().copied().filter(|tool| *tool != "electron").collect();
     let (tools, with_key) = (tools.join(","), with_key.join(","));
@@ -322,13 +322,13 @@ fn the_session_loads_as_fastlane_loads_it() {
     assert_eq!(cookies[0]["name"], "myacinfo");
 }
 
-/// A run in a build in which this earlier one has set its outputs.
+/// A run in a build in which an earlier run has set its outputs.
 fn after(earlier: &Outcome, step: Step) -> Outcome {
     earlier.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value)).passes()
 }
 
 #[test]
-fn a_credential_of_the_other_kind_that_stays_set_is_warned_of_with_who_finds_it_by_what() {
+fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
     let every_tool =
         "bitrise fastlane fastlane_api_key_path xcode connection spaceship asc codemagic expo tauri";
     let key = || Step::new().connected(&api_key());
@@ -350,7 +350,7 @@ fn a_credential_of_the_other_kind_that_stays_set_is_warned_of_with_who_finds_it_
     for (first, second) in [(key(), key()), (apple_id(), apple_id())] {
         assert_eq!(after(&first.passes(), second).warnings(), [""; 0], "what is set is overwritten");
     }
-    // What was taken away is empty, and leads nowhere.
+    // A variable that was removed is empty.
     let removed =
         key().passes().entries().into_iter().fold(apple_id(), |step, entry| step.set(&entry.key, ""));
     assert_eq!(removed.passes().warnings(), [""; 0]);

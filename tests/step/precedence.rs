@@ -1,4 +1,4 @@
-//! The contract's table of toggles: which credential is used, and what happens when one is broken.
+//! Which credential each toggle uses, and what happens if one is broken.
 
 use serde_json::{Value, json};
 use stand_in::Behaviour;
@@ -47,7 +47,7 @@ fn automatic_takes_the_apple_id_in_the_inputs_last() {
     let outcome = Step::new().with_apple_id_inputs().passes();
     assert_chosen(&outcome, "apple_id", "inputs");
     assert_eq!(outcome.expect("FASTLANE_USER"), INPUT_APPLE_ID);
-    // Why not what comes before.
+    // The log explains why earlier ones were not used.
     assert_run("last_in_the_order", &outcome);
 }
 
@@ -61,7 +61,7 @@ fn automatic_is_the_default() {
 }
 
 #[test]
-fn empty_fields_are_nothing_connected() {
+fn empty_fields_of_the_connection_are_ignored() {
     let empty = json!({
         "key_id": "", "issuer_id": " ", "private_key": null, "apple_id": "", "password": "",
         "app_specific_password": "", "connection_expiry_date": null, "session_cookies": null,
@@ -81,7 +81,7 @@ fn api_key_takes_the_connected_api_key() {
 }
 
 #[test]
-fn apple_id_takes_the_connected_apple_id_also_when_an_api_key_is_connected() {
+fn apple_id_takes_the_connected_apple_id_even_if_an_api_key_is_connected() {
     let connected = all([api_key(), apple_id()]);
     let outcome = Step::new().connected(&connected).set("connection", "apple_id").passes();
     assert_chosen(&outcome, "apple_id", "connection");
@@ -89,7 +89,7 @@ fn apple_id_takes_the_connected_apple_id_also_when_an_api_key_is_connected() {
 }
 
 #[test]
-fn a_forced_toggle_does_not_look_at_the_other_kind() {
+fn a_forced_toggle_ignores_the_other_kind_of_credential() {
     let broken_key = all([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
     let outcome = Step::new().connected(&broken_key).set("connection", "apple_id").passes();
     assert_chosen(&outcome, "apple_id", "connection");
@@ -136,7 +136,7 @@ fn a_forced_toggle_ignores_inputs_with_a_warning_that_names_them() {
 }
 
 #[test]
-fn inputs_at_their_defaults_are_not_worth_a_warning() {
+fn inputs_at_their_defaults_cause_no_warning() {
     for (toggle, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
         let connected = all([api_key(), apple_id()]);
         let step = Step::new().connected(&connected).set("connection", toggle).set("export_for", tools);
@@ -182,7 +182,7 @@ fn off_takes_the_apple_id_in_the_inputs_and_contacts_nobody() {
 }
 
 #[test]
-fn off_does_not_even_check_where_the_connection_would_be_read() {
+fn off_does_not_validate_build_url() {
     let step = Step::off_bitrise().with_key_inputs().set("connection", "off");
     assert_chosen(&step.set("build_url", "http://not-loopback.invalid").passes(), "api_key", "inputs");
     assert_chosen(
@@ -193,7 +193,7 @@ fn off_does_not_even_check_where_the_connection_would_be_read() {
 }
 
 #[test]
-fn off_without_inputs_says_which_inputs_to_set_and_contacts_nobody() {
+fn off_without_inputs_is_an_error_that_names_the_inputs_to_set() {
     let outcome = Step::new().connected(&api_key()).set("connection", "off").run();
     outcome.check_failure();
     assert_sentences("precedence/off", [("off without inputs", outcome.error())]);
@@ -212,7 +212,7 @@ fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_names_both_groups(
     assert_sentences("precedence/both", said);
 }
 
-/// Connections that cannot be used.
+/// Unusable connections.
 fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
     let bad_key = json!({"private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"});
     vec![
@@ -245,7 +245,7 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
 }
 
 #[test]
-fn automatic_warns_and_uses_complete_inputs_when_the_connection_cannot_be_used() {
+fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
     let said = at_once(unusable(), |(what, body, behaviours)| {
         let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().passes();
         assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()), "{what}");
@@ -257,11 +257,11 @@ fn automatic_warns_and_uses_complete_inputs_when_the_connection_cannot_be_used()
 }
 
 #[test]
-fn without_complete_inputs_a_connection_that_cannot_be_used_is_an_error() {
+fn without_complete_inputs_an_unusable_connection_is_an_error() {
     let rows = unusable().into_iter();
     let rows = rows.map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours)));
     let mut said = all_fail(rows);
-    // The stand-in answers a wrong token as Bitrise does.
+    // The stand-in answers a wrong token like Bitrise.
     let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").run();
     outcome.check_failure();
     assert_eq!(outcome.requests.len(), 1, "it is not tried again");
@@ -270,7 +270,7 @@ fn without_complete_inputs_a_connection_that_cannot_be_used_is_an_error() {
 }
 
 #[test]
-fn skip_does_not_excuse_a_connection_that_cannot_be_used() {
+fn skip_does_not_ignore_an_unusable_connection() {
     let expired = all([apple_id(), json!({"connection_expiry_date": in_days(-3)})]);
     let rows = [
         ("HTTP 500", Step::new().connected_with(&json!({}), always_busy(500))),
@@ -281,14 +281,14 @@ fn skip_does_not_excuse_a_connection_that_cannot_be_used() {
 }
 
 #[test]
-fn an_expired_session_is_an_error_that_says_when_and_how_to_re_authenticate() {
+fn an_expired_session_is_an_error_with_its_date_and_how_to_renew_it() {
     let connected = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56+01:00"})]);
     let error = |toggle| Step::new().connected(&connected).set("connection", toggle).fails();
     assert_sentences("precedence/expired", ["automatic", "apple_id"].map(|toggle| (toggle, error(toggle))));
 }
 
 #[test]
-fn nothing_found_fails_and_says_what_to_set_up_and_where() {
+fn without_a_credential_the_error_explains_the_set_up() {
     let rows = [
         ("nothing set", Step::new()),
         ("if_missing is fail", Step::new().set("if_missing", "fail")),
@@ -298,7 +298,7 @@ fn nothing_found_fails_and_says_what_to_set_up_and_where() {
 }
 
 #[test]
-fn nothing_found_with_skip_warns_and_exports_none() {
+fn without_a_credential_skip_warns_and_exports_none() {
     let said = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
         let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").passes();
         let entries: Vec<_> = outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect();
@@ -312,7 +312,7 @@ fn nothing_found_with_skip_warns_and_exports_none() {
 }
 
 #[test]
-fn the_inputs_are_not_read_from_disk_when_the_connection_is_used() {
+fn the_key_in_the_inputs_is_not_read_if_the_connection_is_used() {
     let step = Step::new().connected(&api_key()).set_all([
         ("api_key_path", "/nowhere/AuthKey_FROMINPUT1.p8"),
         ("api_issuer", "22222222-96fe-1a63-e053-0824d011072a"),

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use apple_services_connection::tools::{Login, Names, Output, OutputValue, TOOLS, Tool, WORKFLOW};
+use apple_services_connection::apple::api_key::KeyKind;
+use apple_services_connection::credential::CredentialKind;
+use apple_services_connection::tools::{Names, Output, OutputValue, RESULT, TOOLS, Tool, WORKFLOW};
 use serde::Deserialize;
 use test_support::snapshots::assert_document;
 
@@ -124,7 +126,7 @@ The names for `export_for`, in upper or lower case. A tool gets no outputs for a
     );
     let tools = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
-        let [team, individual, apple_id] = Login::ALL.map(|login| takes(tool, login));
+        let [team, individual, apple_id] = CredentialKind::ALL.map(|kind| takes(tool, kind));
         let (names, readers) = tools[tool.name];
         writeln!(page, "| {names} | {readers} | {team} | {individual} | {apple_id} |").unwrap();
     }
@@ -146,9 +148,9 @@ Outputs without a tool don't depend on `export_for`.
     assert_document("docs/reference.md", &page);
 }
 
-/// `no`, `yes`, or what has to be there beside the credential.
-fn takes(tool: &Tool, login: Login) -> String {
-    let ways = tool.names.iter().filter(|names| names.logs_in(|fact| fact.logins().contains(&login)));
+/// `no`, `yes`, or what the tool needs besides the credential.
+fn takes(tool: &Tool, kind: CredentialKind) -> String {
+    let ways = tool.names.iter().filter(|names| names.authenticate(|value| value.kinds().contains(&kind)));
     let ways: Vec<_> =
         ways.map(|names| conditions(names.outputs(), matches!(names, Names::Any(_)))).collect();
     match ways.as_slice() {
@@ -158,10 +160,10 @@ fn takes(tool: &Tool, login: Login) -> String {
     }
 }
 
-/// What has to be there for all of these names, or, of those that go alone, nothing.
+/// The conditions for all of these outputs. Outputs that are exported one by one have none in common.
 fn conditions(outputs: &[Output], each_alone: bool) -> String {
-    let facts = outputs.iter().map(|(_, fact)| *fact).filter(|_| !each_alone);
-    facts.filter_map(OutputValue::condition).map(input_of).collect::<Vec<_>>().join(" and ")
+    let values = outputs.iter().map(|(_, value)| *value).filter(|_| !each_alone);
+    values.filter_map(OutputValue::condition).map(input_of).collect::<Vec<_>>().join(" and ")
 }
 
 /// The input alone, of a condition such as "a password (`password`)".
@@ -169,10 +171,10 @@ fn input_of(condition: &str) -> &str {
     condition.split_once(" (").and_then(|(_, input)| input.strip_suffix(')')).unwrap_or(condition)
 }
 
-/// The tools that read an output, and when it is there.
+/// The tools that read an output, and when it is exported.
 fn exported(name: &str) -> (String, String) {
     let mut rows: Vec<(&str, String)> = Vec::new();
-    let workflow = [("", &Names::Extra(WORKFLOW))];
+    let workflow = [("", &Names::Extra(RESULT)), ("", &Names::Extra(WORKFLOW))];
     let of_tools = TOOLS.iter().flat_map(|tool| tool.names.iter().map(|names| (tool.name, names)));
     for (tool, names) in workflow.into_iter().chain(of_tools) {
         for output in names.outputs().iter().filter(|(of, _)| *of == name) {
@@ -195,19 +197,21 @@ fn exported(name: &str) -> (String, String) {
     (code(tools), when)
 }
 
-/// The credential and the conditions for all of these at once.
+/// The credential and the conditions for all of these outputs together.
 fn when(outputs: &[Output]) -> String {
-    let logins: Vec<_> = Login::ALL
+    const TEAM_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Team);
+    const INDIVIDUAL_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Individual);
+    let kinds: Vec<_> = CredentialKind::ALL
         .into_iter()
-        .filter(|login| outputs.iter().all(|(_, fact)| fact.logins().contains(login)))
+        .filter(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(kind)))
         .collect();
-    let credential = match logins.as_slice() {
-        [Login::TeamKey, Login::IndividualKey, Login::AppleId] => "",
-        [Login::TeamKey, Login::IndividualKey] => "API key",
-        [Login::TeamKey] => "team key",
-        [Login::IndividualKey] => "individual key",
-        [Login::AppleId] => "Apple ID",
-        [Login::TeamKey, Login::AppleId] => "team key, Apple ID",
+    let credential = match kinds.as_slice() {
+        [TEAM_KEY, INDIVIDUAL_KEY, CredentialKind::AppleId] => "",
+        [TEAM_KEY, INDIVIDUAL_KEY] => "API key",
+        [TEAM_KEY] => "team key",
+        [INDIVIDUAL_KEY] => "individual key",
+        [CredentialKind::AppleId] => "Apple ID",
+        [TEAM_KEY, CredentialKind::AppleId] => "team key, Apple ID",
         other => panic!("{other:?} has no words"),
     };
     match (credential, conditions(outputs, false)) {

@@ -1,5 +1,4 @@
-//! What a user sees of each kind of run: the whole log with its colours, and the summary on the
-//! build's page. The files are `tests/snapshots/runs`; any browser shows the logs.
+//! The log and the summary of each kind of run, in `tests/snapshots/runs`.
 
 use std::fs;
 
@@ -58,7 +57,7 @@ fn an_apple_id_in_the_inputs_alone() {
 }
 
 #[test]
-fn a_run_that_removes_what_an_earlier_one_left() {
+fn a_run_that_removes_an_earlier_credential() {
     let first = Step::new().connected(&api_key()).passes();
     let remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
     let set = first.entries().into_iter().map(|entry| (entry.key, entry.value));

@@ -1,4 +1,4 @@
-//! Exports by tool, test devices, a token for scripts, individual keys.
+//! Exports per tool, test devices, a token for scripts, individual keys.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stand_in::Account;
 
-use apple_services_connection::tools::{Login, TOOLS, Tool};
+use apple_services_connection::apple::api_key::KeyKind;
+use apple_services_connection::credential::CredentialKind;
+use apple_services_connection::tools::{TOOLS, Tool};
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY,
@@ -14,7 +16,7 @@ use test_support::{
     spaceauth,
 };
 
-/// For the workflow itself, whatever tool is chosen.
+/// Exported independent of the tools.
 const ALWAYS: [&str; 5] = [
     "APPLE_AUTH_METHOD",
     "APPLE_AUTH_SOURCE",
@@ -27,7 +29,7 @@ fn for_tools(tools: &str) -> Outcome {
     Step::new().connected(&api_key()).set("export_for", tools).passes()
 }
 
-/// Names and values of what a tool reads.
+/// The variables that the tools read.
 fn of_tool(outcome: &Outcome) -> BTreeMap<String, String> {
     let entries = outcome.entries().into_iter().map(|entry| (entry.key, entry.value));
     entries.filter(|(key, _)| !ALWAYS.contains(&key.as_str())).collect()
@@ -39,10 +41,10 @@ fn credential_files(outcome: &Outcome) -> Vec<String> {
 }
 
 #[test]
-fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
+fn each_tool_gets_its_variables_and_only_their_files() {
     let mut said = Vec::new();
     for tool in TOOLS {
-        for (login, step) in [
+        for (kind, step) in [
             ("a team's key", Step::new().connected(&api_key())),
             ("an individual key", individual()),
             ("an Apple ID", apple_id_of_a_team()),
@@ -58,13 +60,13 @@ fn each_tool_gets_its_names_and_only_the_files_that_they_name() {
             if lines.is_empty() {
                 lines.push("nothing".to_owned());
             }
-            said.push((format!("{}, {login}", tool.name), lines.join("\n")));
+            said.push((format!("{}, {kind}", tool.name), lines.join("\n")));
         }
     }
     assert_sentences("tools/names", said);
 }
 
-/// A secret by what it is.
+/// A mark in place of a secret.
 fn of_fixture(value: &str) -> &str {
     match value {
         CONNECTED_PASSWORD => "[PASSWORD]",
@@ -76,7 +78,7 @@ fn of_fixture(value: &str) -> &str {
 }
 
 #[test]
-fn the_key_file_that_tools_are_pointed_to_holds_the_key() {
+fn the_key_file_contains_the_key() {
     let outcome = for_tools("codemagic,asc");
     let path = outcome.expect("ASC_PRIVATE_KEY_PATH");
     assert_eq!(outcome.expect("APP_STORE_CONNECT_PRIVATE_KEY"), format!("@file:{path}"));
@@ -85,7 +87,7 @@ fn the_key_file_that_tools_are_pointed_to_holds_the_key() {
 }
 
 #[test]
-fn the_list_of_tools_takes_commas_blanks_and_newlines_and_tools_add_up() {
+fn a_list_of_tools_is_separated_by_commas_semicolons_blanks_or_newlines() {
     let expected: Vec<String> = of_tool(&for_tools("asc,expo")).into_keys().collect();
     assert_eq!(expected.len(), 7);
     for list in ["asc expo", "expo\nasc", " asc ,\n expo ,", "asc;expo", "; expo ;,asc;"] {
@@ -110,9 +112,9 @@ fn aliases_and_capital_letters_name_the_same_tools() {
     }
 }
 
-/// fastlane takes an `api_key_path` beside an `api_key` for a conflict, so it can be left out.
+/// fastlane rejects `api_key_path` together with `api_key`, so users can leave it out.
 #[test]
-fn the_path_that_conflicts_with_api_key_is_a_tool_of_its_own_and_one_of_the_default() {
+fn the_path_that_conflicts_with_api_key_is_a_separate_tool_in_the_default() {
     const CONFLICTING: &str = "APP_STORE_CONNECT_API_KEY_PATH";
     let by_default = Step::new().connected(&api_key()).passes();
     assert!(by_default.output(CONFLICTING).is_some());
@@ -127,7 +129,7 @@ fn the_path_that_conflicts_with_api_key_is_a_tool_of_its_own_and_one_of_the_defa
 }
 
 #[test]
-fn a_list_without_a_tool_or_with_an_unknown_one_is_an_error_that_lists_the_known_ones() {
+fn an_empty_list_or_an_unknown_tool_is_an_error_that_lists_or_suggests_tools() {
     let lists = [
         "",
         " , ;",
@@ -143,20 +145,20 @@ fn a_list_without_a_tool_or_with_an_unknown_one_is_an_error_that_lists_the_known
 }
 
 #[test]
-fn two_tools_that_want_one_name_with_different_values_are_an_error_that_says_which() {
+fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
     let error = Step::new().connected(&api_key()).set("export_for", "tauri,electron").fails();
     assert_sentences("tools/one_name_two_values", [("export_for is tauri,electron", error)]);
-    // The same name with the same value is none.
+    // One variable with the same value is not a conflict.
     for_tools("bitrise,tauri");
     for_tools("bitrise electron");
-    // With an Apple ID, the two have no name with different values.
+    // With an Apple ID, the two read the same values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").passes();
     let names: Vec<_> = of_tool(&both).into_keys().collect();
     assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
 }
 
 #[test]
-fn a_chosen_tool_that_cannot_use_the_credential_is_named_in_a_warning_and_gets_nothing() {
+fn a_chosen_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
     let tools = every_tool_but_electron();
     let of_an_apple_id = apple_id_of_a_team().set("export_for", &tools).passes();
     let of_an_individual_key = individual().set("export_for", &tools).passes();
@@ -167,16 +169,16 @@ fn a_chosen_tool_that_cannot_use_the_credential_is_named_in_a_warning_and_gets_n
         ("an individual key", &of_an_individual_key),
         ("an individual key, for electron", &electron),
     ];
-    assert_sentences("tools/of_no_use", said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))));
-    for (outcome, login) in [
-        (&of_an_apple_id, Login::AppleId),
-        (&of_an_individual_key, Login::IndividualKey),
-        (&electron, Login::IndividualKey),
+    assert_sentences("tools/cannot_use", said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))));
+    for (outcome, kind) in [
+        (&of_an_apple_id, CredentialKind::AppleId),
+        (&of_an_individual_key, CredentialKind::ApiKey(KeyKind::Individual)),
+        (&electron, CredentialKind::ApiKey(KeyKind::Individual)),
     ] {
-        for tool in TOOLS.iter().filter(|tool| !tool.takes(login)) {
-            // Another tool may have the name, which takes such a credential.
+        for tool in TOOLS.iter().filter(|tool| !tool.takes(kind)) {
+            // Another tool that can use the credential can read the same variable.
             let serves = |name: &str| {
-                let others = TOOLS.iter().filter(|other| other.takes(login));
+                let others = TOOLS.iter().filter(|other| other.takes(kind));
                 others.flat_map(Tool::outputs).any(|(of, _)| of == name)
             };
             for (name, _) in tool.outputs().filter(|(name, _)| !serves(name)) {
@@ -187,7 +189,7 @@ fn a_chosen_tool_that_cannot_use_the_credential_is_named_in_a_warning_and_gets_n
 }
 
 #[test]
-fn the_default_list_warns_of_nothing() {
+fn the_default_list_never_warns() {
     for step in [Step::new().connected(&apple_id()), individual(), Step::new().connected(&api_key())] {
         assert_eq!(step.passes().warnings(), Vec::<String>::new());
     }
@@ -197,7 +199,7 @@ fn the_default_list_warns_of_nothing() {
 
 const TEAM: &str = "TEAM123456";
 
-/// With everything that a tool can need.
+/// With every part that a tool can need.
 fn apple_id_of_a_team() -> Step {
     Step::new().connected(&apple_id()).set("team_id", TEAM)
 }
@@ -208,7 +210,7 @@ fn every_tool_but_electron() -> String {
 }
 
 #[test]
-fn an_apple_id_that_lacks_what_a_tool_needs_gives_it_nothing_and_the_warning_says_what_is_missing() {
+fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missing_part() {
     let mut said = Vec::new();
     let without = |field: &str| all([apple_id(), json!({ field: "" })]);
     let neither = all([without("password"), json!({"app_specific_password": ""})]);
@@ -239,7 +241,7 @@ fn a_team_id_of_another_form_is_an_error() {
 }
 
 #[test]
-fn eas_cli_is_told_the_team_also_with_a_key() {
+fn eas_cli_gets_the_team_with_a_key_too() {
     for (enterprise, kind) in [(false, "COMPANY_OR_ORGANIZATION"), (true, "IN_HOUSE")] {
         let connected = all([api_key(), json!({"is_enterprise_account": enterprise})]);
         let outcome =
@@ -273,13 +275,13 @@ fn without_fastlane_an_expired_session_is_a_warning() {
 
 // --- The connection's format
 
-/// Runs a second time with the first one's connection file.
+/// A second run that reads the connection file of the first.
 fn read_back(first: &Outcome, tools: &str) -> Outcome {
     let url = first.expect("APPLE_CONNECTION_URL");
     Step::off_bitrise().set("build_url", url).set("export_for", tools).passes()
 }
 
-/// What does not depend on where the files of a run are.
+/// The outputs, independent of the folder of the run.
 fn lasting(outcome: &Outcome) -> BTreeMap<String, String> {
     let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
     let entries =
@@ -315,15 +317,15 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
 }
 
 #[test]
-fn the_connection_file_alone_needs_no_other_file() {
+fn the_connection_file_needs_no_other_file() {
     assert_eq!(credential_files(&for_tools("connection")), ["connection.json"]);
     let outcome = Step::new().connected(&apple_id()).set("export_for", "connection").passes();
     assert_eq!(credential_files(&outcome), ["connection.json"]);
 }
 
-/// ios-auto-provision takes it for text, and `true` is none; see its `auth_helper.rb`.
+/// ios-auto-provision only accepts text there, and `true` is not text; see its `auth_helper.rb`.
 #[test]
-fn the_connection_file_says_for_domain_only_where_it_is_false() {
+fn the_connection_file_has_for_domain_only_if_it_is_false() {
     let cookies = json!([
         {"name": "DES1", "value": "canary-a", "domain": "idmsa.apple.com", "for_domain": true},
         {"name": "itctx", "value": "canary-b", "domain": "apple.com", "for_domain": false},
@@ -339,7 +341,7 @@ fn the_connection_file_says_for_domain_only_where_it_is_false() {
 // --- Test devices
 
 #[test]
-fn test_devices_are_exported_whichever_credential_wins() {
+fn test_devices_are_exported_with_every_credential() {
     let devices = json!({"test_devices": [
         {"id": 1, "user_id": 2, "device_identifier": " 00008030-001A2B3C4D5E6F70 ", "title": "Jane's\tiPhone", "device_type": "ios"},
         {"device_identifier": "00008030001a2b3c4d5e6f70", "title": "Copy", "device_type": "ios"},
@@ -369,7 +371,7 @@ fn test_devices_are_exported_whichever_credential_wins() {
 }
 
 #[test]
-fn without_devices_there_are_no_outputs_for_them() {
+fn without_test_devices_their_outputs_are_missing() {
     for none in [json!({}), json!({"test_devices": []}), json!({"test_devices": null})] {
         let outcome = Step::new().connected(&all([api_key(), none])).passes();
         assert_eq!(outcome.output("APPLE_TEST_DEVICES_PATH"), None);
@@ -379,7 +381,7 @@ fn without_devices_there_are_no_outputs_for_them() {
 
 // --- A token for scripts
 
-/// Whether App Store Connect takes the exported token.
+/// Whether App Store Connect accepts a token.
 fn is_accepted(token: &str, account: Account) -> bool {
     use std::io::{Read as _, Write as _};
     let url = SERVER.app_store_connect(&test_support::unique_name(), account);
@@ -398,7 +400,7 @@ fn claims(token: &str) -> Value {
 }
 
 #[test]
-fn the_exported_token_is_one_that_apple_accepts_for_as_long_as_it_says() {
+fn apple_accepts_the_exported_token_until_it_expires() {
     for lifetime in ["60", "1140"] {
         let step = Step::new().connected(&api_key()).set("export_token", "yes");
         let outcome = step.set("token_lifetime_seconds", lifetime).passes();
@@ -417,7 +419,7 @@ fn the_exported_token_is_one_that_apple_accepts_for_as_long_as_it_says() {
 }
 
 #[test]
-fn a_token_is_exported_only_when_it_is_asked_for() {
+fn a_token_is_exported_only_on_request() {
     assert_eq!(for_tools("bitrise").output("APP_STORE_CONNECT_TOKEN"), None);
 }
 
@@ -428,7 +430,7 @@ fn a_token_with_an_apple_id_is_an_error() {
 }
 
 #[test]
-fn a_lifetime_that_apple_would_not_accept_is_an_error_where_a_token_is_asked_for() {
+fn a_lifetime_out_of_range_is_an_error_only_if_a_token_is_exported() {
     let said = ["59", "1141", "-60", "ten", ""].map(|wrong| {
         let step = || Step::new().connected(&api_key()).set("token_lifetime_seconds", wrong);
         step().passes();
@@ -464,7 +466,7 @@ fn an_individual_key_has_no_issuer_anywhere() {
 }
 
 #[test]
-fn the_file_of_an_individual_key_is_called_as_altool_looks_for_it() {
+fn the_file_of_an_individual_key_has_the_name_that_altool_looks_for() {
     let outcome = individual().passes();
     let path = outcome.expect("APPLE_API_KEY_PATH");
     assert_eq!(path, format!("{}/ApiKey_{INPUT_KEY_ID}.p8", outcome.expect("API_PRIVATE_KEYS_DIR")));
@@ -474,7 +476,7 @@ fn the_file_of_an_individual_key_is_called_as_altool_looks_for_it() {
 }
 
 #[test]
-fn the_key_id_of_an_individual_key_stands_in_the_name_of_its_file() {
+fn the_key_id_of_an_individual_key_is_read_from_its_file_name() {
     let step = Step::new().set("api_key_type", "individual").set("connection", "off").secret(pem());
     let step = step.file(&format!("work/ApiKey_{INPUT_KEY_ID}.p8"), pem());
     let outcome = step.set("api_key_path", format!("./ApiKey_{INPUT_KEY_ID}.p8")).passes();
@@ -482,7 +484,7 @@ fn the_key_id_of_an_individual_key_stands_in_the_name_of_its_file() {
 }
 
 #[test]
-fn asc_is_told_of_an_individual_key_and_only_then() {
+fn asc_gets_the_kind_of_key_only_for_an_individual_key() {
     let individual = individual().set("export_for", "asc").passes();
     let names: Vec<_> = of_tool(&individual).into_keys().collect();
     assert_eq!(names, ["ASC_KEY_ID", "ASC_KEY_TYPE", "ASC_PRIVATE_KEY_PATH"]);
@@ -491,7 +493,7 @@ fn asc_is_told_of_an_individual_key_and_only_then() {
 }
 
 #[test]
-fn eas_cli_takes_a_key_without_an_issuer_for_an_individual_one() {
+fn eas_cli_gets_an_individual_key_without_an_issuer() {
     let outcome = individual().set("export_for", "expo").passes();
     let names: Vec<_> = of_tool(&outcome).into_keys().collect();
     assert_eq!(names, ["EXPO_APPLE_TEAM_TYPE", "EXPO_ASC_API_KEY_PATH", "EXPO_ASC_KEY_ID"]);
@@ -499,8 +501,8 @@ fn eas_cli_takes_a_key_without_an_issuer_for_an_individual_one() {
 }
 
 #[test]
-fn nothing_is_exported_and_no_file_written_for_tools_that_refuse_an_individual_key() {
-    for tool in TOOLS.iter().filter(|tool| !tool.takes(Login::IndividualKey)) {
+fn nothing_is_exported_or_written_for_tools_that_cannot_use_an_individual_key() {
+    for tool in TOOLS.iter().filter(|tool| !tool.takes(CredentialKind::ApiKey(KeyKind::Individual))) {
         let outcome = individual().set("export_for", tool.name).passes();
         assert_eq!(of_tool(&outcome), BTreeMap::new(), "{}", tool.name);
         assert!(outcome.leftovers.is_empty(), "{}: {:?}", tool.name, outcome.leftovers);
@@ -509,7 +511,7 @@ fn nothing_is_exported_and_no_file_written_for_tools_that_refuse_an_individual_k
 }
 
 #[test]
-fn an_individual_key_is_verified_as_one() {
+fn an_individual_key_is_verified() {
     let step = individual().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
     let outcome = step.passes();
     assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");

@@ -33,11 +33,12 @@ pub(super) fn merge(
     limits: Limits,
 ) -> Result<Zeroizing<String>, EnvstoreError> {
     let store = Store::parse(text).ok_or(EnvstoreError::UnknownForm)?;
-    let replaced: BTreeSet<&str> = entries.iter().map(|entry| entry.key).collect();
+    let replaced: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_ref()).collect();
     let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
     limits.check(kept.map(|item| item.value_bytes).sum(), entries)?;
 
-    let rendered: Vec<_> = entries.iter().map(|entry| (entry.key, to_yaml(entry, store.indent))).collect();
+    let rendered: Vec<_> =
+        entries.iter().map(|entry| (entry.key.as_ref(), to_yaml(entry, store.indent))).collect();
     let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
     let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
@@ -63,7 +64,7 @@ pub(super) fn merge(
 fn to_yaml(entry: &Entry, indent: &str) -> Zeroizing<String> {
     let value = entry.value.as_ref().map_or("", |value| value.expose_secret());
     let value = Zeroizing::new(yaml::quoted(value));
-    let mut parts = vec![indent, "- ", entry.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
+    let mut parts = vec![indent, "- ", &entry.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
     let options = [
         (entry.value.is_some(), "    is_expand: false\n"),
         (entry.is_sensitive, "    is_sensitive: true\n"),
@@ -275,7 +276,7 @@ mod tests {
     const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
 
     fn entry(key: &'static str, value: &str) -> Entry {
-        Entry { key, value: Some(value.into()), is_sensitive: false }
+        Entry { key: key.into(), value: Some(value.into()), is_sensitive: false }
     }
 
     fn merged(text: &str, entries: &[Entry]) -> std::result::Result<String, EnvstoreError> {
@@ -284,7 +285,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_quoted_unexpanded_and_sensitive_only_when_secret() -> Result {
-        let secret = Entry { key: "B", value: Some("p\"w".into()), is_sensitive: true };
+        let secret = Entry { key: "B".into(), value: Some("p\"w".into()), is_sensitive: true };
         assert_eq!(
             merged("", &[entry("A", "no"), secret])?,
             concat!(
@@ -433,8 +434,8 @@ mod tests {
             Err(EnvstoreError::TooLarge(error)) => Some(error),
             _ => None,
         };
-        assert_eq!(over(&long), Some(TooLarge::Value { key: "A", kib: 2, limit: 1 }));
+        assert_eq!(over(&long), Some(TooLarge::Value { key: crate::text!("A"), kib: 2, limit: 1 }));
         let many = [entry("A", &"y".repeat(1024)), entry("B", "z")];
-        assert_eq!(over(&many), Some(TooLarge::List { key: "B", kib: 3, limit: 2 }));
+        assert_eq!(over(&many), Some(TooLarge::List { key: crate::text!("B"), kib: 3, limit: 2 }));
     }
 }

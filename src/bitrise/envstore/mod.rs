@@ -149,7 +149,7 @@ mod tests {
     const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
 
     fn entry(value: &str) -> [Entry; 1] {
-        [Entry { key: "A", value: Some(value.into()), is_sensitive: false }]
+        [Entry { key: "A".into(), value: Some(value.into()), is_sensitive: false }]
     }
 
     #[test]

@@ -1,0 +1,288 @@
+//! Checks the inputs against each other.
+
+use std::collections::BTreeSet;
+
+use secrecy::ExposeSecret as _;
+
+use super::key_location::KeyLocation;
+use super::problems::{Problems, names};
+use super::raw::{Fields, RawInputs};
+use super::values::variable_name;
+use super::{
+    Action, ApiKeyInputs, AppleIdInputs, Build, Checks, Config, InputCredential, Job, Notes, OutputsConfig,
+    RemoveConfig, Services, Verify,
+};
+use crate::apple::api_key::{KeyFileName, KeyKind};
+use crate::credential::{Source, Toggle};
+use crate::env::Env;
+use crate::redact::{Text, text};
+
+impl Job {
+    /// Checks the inputs.
+    ///
+    /// # Errors
+    /// All [`Problems`] at once.
+    pub(crate) fn new(inputs: RawInputs, env: &Env) -> Result<Self, Problems> {
+        let RawInputs { mut fields, mut problems, changed, .. } = inputs;
+        let job = match fields.action {
+            Action::Export => Self::Export(Box::new(fields.config(&changed, &mut problems))),
+            Action::Remove => {
+                // A problem with another input must not keep credentials on a machine.
+                problems.retain_about(&["credentials_dir", "output_prefix"]);
+                Self::Remove(fields.remove(&changed, env, &mut problems))
+            }
+        };
+        if problems.is_empty() { Ok(job) } else { Err(problems) }
+    }
+}
+
+/// The names of the inputs that are set and that describe a credential.
+struct Groups {
+    key_secrets: Vec<&'static str>,
+    key_identifiers: Vec<&'static str>,
+    apple_id_identifiers: Vec<&'static str>,
+    apple_id_secrets: Vec<&'static str>,
+}
+
+impl Groups {
+    fn of(fields: &Fields) -> Self {
+        let set = |names: &[Option<&'static str>]| names.iter().copied().flatten().collect();
+        Self {
+            key_secrets: set(&[fields.api_key_path.name_if_set()]),
+            key_identifiers: set(&[fields.api_key_id.name_if_set(), fields.api_issuer.name_if_set()]),
+            apple_id_identifiers: set(&[fields.apple_id.name_if_set()]),
+            apple_id_secrets: set(&[
+                fields.password.name_if_set(),
+                fields.app_password.name_if_set(),
+                fields.fastlane_session.name_if_set(),
+            ]),
+        }
+    }
+
+    fn api_key(&self) -> Vec<&'static str> {
+        [self.key_secrets.as_slice(), &self.key_identifiers].concat()
+    }
+
+    fn apple_id(&self) -> Vec<&'static str> {
+        [self.apple_id_identifiers.as_slice(), &self.apple_id_secrets].concat()
+    }
+
+    fn all(&self) -> Vec<&'static str> {
+        [self.api_key(), self.apple_id()].concat()
+    }
+
+    fn has_secret(&self) -> bool {
+        !self.key_secrets.is_empty() || !self.apple_id_secrets.is_empty()
+    }
+}
+
+impl Fields {
+    fn config(mut self, changed: &BTreeSet<&'static str>, problems: &mut Problems) -> Config {
+        let connection = self.connection;
+        let groups = Groups::of(&self);
+        let uses_inputs = connection.uses(Source::Inputs);
+        let mut warnings = Vec::new();
+        let ignored = if uses_inputs { Vec::new() } else { self.ignored(&groups, changed) };
+        Config {
+            connection,
+            if_missing: self.if_missing,
+            build: if connection.uses(Source::Connection) { self.build(problems) } else { None },
+            credential: if uses_inputs && groups.has_secret() {
+                self.credential(&groups, problems, &mut warnings)
+            } else {
+                None
+            },
+            app_password: if connection == Toggle::AppleId {
+                self.app_password.take(problems).map(|password| password.0)
+            } else {
+                None
+            },
+            outputs: OutputsConfig {
+                sms_default_phone_number: self.sms_default_phone_number.take(problems).map(|number| number.0),
+                tools: self.export_for.require(problems).unwrap_or_default(),
+                prefix: self.output_prefix.take(problems).unwrap_or_default(),
+                // Inputs that the run doesn't use are not checked.
+                token_lifetime: if self.export_token {
+                    self.token_lifetime_seconds.require(problems).map(|lifetime| lifetime.0)
+                } else {
+                    None
+                },
+                team_id: self.team_id.take(problems),
+            },
+            checks: self.checks(problems),
+            itc_team_id: self.itc_team_id.take(problems),
+            notes: Notes {
+                ignored,
+                source_inputs: groups.all(),
+                without_secrets: if uses_inputs && !groups.has_secret() { groups.all() } else { Vec::new() },
+                tools_are_chosen: changed.contains("export_for"),
+                session_expiry_warning_days: self
+                    .session_expiry_warning_days
+                    .require(problems)
+                    .map_or(0, |days| days.0),
+                warnings,
+            },
+        }
+    }
+
+    /// With a prefix, the default of `credentials_dir` is the output of the runs with that prefix.
+    fn remove(
+        &mut self,
+        changed: &BTreeSet<&'static str>,
+        env: &Env,
+        problems: &mut Problems,
+    ) -> RemoveConfig {
+        let output_prefix = self.output_prefix.take(problems).unwrap_or_default();
+        let credentials_dir = if output_prefix.is_empty() || changed.contains("credentials_dir") {
+            self.credentials_dir.take(problems)
+        } else {
+            output_prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Into::into)
+        };
+        RemoveConfig { credentials_dir, output_prefix }
+    }
+
+    /// The inputs that are set although the toggle excludes them.
+    fn ignored(&self, groups: &Groups, changed: &BTreeSet<&'static str>) -> Vec<&'static str> {
+        let choices = ["api_key_type", "api_key_enterprise_account"];
+        let fills_in = |name: &str| self.connection == Toggle::AppleId && name == "app_password";
+        let mut ignored = groups.api_key();
+        ignored.extend(choices.into_iter().filter(|name| changed.contains(name)));
+        ignored.extend(groups.apple_id().into_iter().filter(|name| !fills_in(name)));
+        ignored
+    }
+
+    fn credential(
+        &mut self,
+        groups: &Groups,
+        problems: &mut Problems,
+        warnings: &mut Vec<Text>,
+    ) -> Option<InputCredential> {
+        let (of_key, of_apple_id) = (groups.api_key(), groups.apple_id());
+        if !of_key.is_empty() && !of_apple_id.is_empty() {
+            problems.add_between(text!(
+                "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
+                names(&of_key),
+                names(&of_apple_id)
+            ));
+        }
+        let api_key = if of_key.is_empty() { None } else { self.api_key(problems, warnings) };
+        let apple_id = if of_apple_id.is_empty() { None } else { self.apple_id(groups, problems, warnings) };
+        api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
+    }
+
+    fn api_key(&mut self, problems: &mut Problems, warnings: &mut Vec<Text>) -> Option<ApiKeyInputs> {
+        if !self.api_key_path.is_set() {
+            problems
+                .add("api_key_path", &text!("is empty, or the variable in it is empty or misspelled: set it to the path, URL or text of AuthKey_<ID>.p8"));
+        }
+        let key = self.api_key_path.take(problems);
+        let file_name = key.as_ref().and_then(KeyLocation::file_name);
+        if file_name == Some(KeyFileName::InAppPurchase) {
+            problems.add("api_key_path", &text!("is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: make a key under Users and Access > Integrations > App Store Connect API"));
+        }
+        // The content can hold the ID too.
+        let may_hold_id = |key: &KeyLocation| key.may_be_json() || key.may_be_folder();
+        if key.as_ref().is_some_and(|key| !may_hold_id(key))
+            && file_name.is_none()
+            && !self.api_key_id.is_set()
+        {
+            problems.add("api_key_id", &text!("is empty, or the variable in it is empty or misspelled, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
+        }
+        let is_named_individual =
+            matches!(file_name, Some(KeyFileName::Api { kind: KeyKind::Individual, .. }));
+        match (self.api_key_type, self.api_issuer.is_set()) {
+            (KeyKind::Individual, true) => problems.add(
+                "api_issuer",
+                &text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
+            ),
+            (KeyKind::Team, true) if is_named_individual => warnings.push(text!(
+                "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`."
+            )),
+            (KeyKind::Team, false) if is_named_individual => problems.add(
+                "api_issuer",
+                &text!("is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team's key"),
+            ),
+            (KeyKind::Team, false) if !key.as_ref().is_some_and(KeyLocation::may_be_json) => problems.add(
+                "api_issuer",
+                &text!("is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
+            ),
+            _ => {}
+        }
+        Some(ApiKeyInputs {
+            id: self.api_key_id.take(problems),
+            id_in_name: file_name.as_ref().and_then(KeyFileName::key_id).cloned(),
+            issuer: self.api_issuer.take(problems),
+            kind: self.api_key_type,
+            key: key?,
+            enterprise: self.api_key_enterprise_account,
+        })
+    }
+
+    /// An Apple ID needs its address and a secret.
+    fn apple_id(
+        &mut self,
+        groups: &Groups,
+        problems: &mut Problems,
+        warnings: &mut Vec<Text>,
+    ) -> Option<AppleIdInputs> {
+        if !self.apple_id.is_set() {
+            let secrets = names(&groups.apple_id_secrets);
+            problems.add("apple_id", &if groups.apple_id_secrets == ["app_password"] {
+                text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", secrets)
+            } else {
+                text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID", secrets)
+            });
+        }
+        if groups.apple_id_secrets.is_empty() {
+            problems.add(
+                "apple_id",
+                &text!("alone cannot log in: set one of `password`, `fastlane_session`, `app_password`"),
+            );
+        }
+        let email = self.apple_id.take(problems);
+        let password = self.password.take(problems).map(|password| password.0);
+        if password.as_ref().is_some_and(|password| variable_name(password.expose_secret()).is_some()) {
+            warnings.push(text!("`password` begins with $, like a variable that was never filled in. If it is one: is it spelled right, and is it set in this workflow?"));
+        }
+        let app_password = self.app_password.take(problems).map(|password| password.0);
+        let fastlane_session = self.fastlane_session.take(problems);
+        Some(AppleIdInputs { email: email?.0, password, app_password, fastlane_session })
+    }
+
+    fn build(&mut self, problems: &mut Problems) -> Option<Build> {
+        if !self.build_url.is_set() && self.connection != Toggle::Automatic {
+            problems.add("build_url", &text!("is empty, and `connection: {}` reads the connection there: run on Bitrise, or set `connection` to off and give the credential in the inputs", self.connection));
+        }
+        let location = self.build_url.take(problems)?;
+        Some(Build { location, api_token: self.build_api_token.take(problems) })
+    }
+
+    /// With `verify: no`, an input that asks for a check is a problem: the Step never skips a check silently.
+    fn checks(&mut self, problems: &mut Problems) -> Option<Checks> {
+        let asks = [self.bundle_id.name_if_set(), self.required_access.name_if_set()];
+        let bundle_id = self.bundle_id.take(problems);
+        let required_access = self.required_access.take(problems).unwrap_or_default();
+        if self.verify == Verify::No {
+            for input in asks.into_iter().flatten() {
+                problems.add(
+                    input,
+                    &text!("asks for a check, but `verify` is no: set `verify` to yes, or clear `{}`", input),
+                );
+            }
+            return None;
+        }
+        let services = self.services(problems)?;
+        Some(Checks { services, is_strict: self.verify == Verify::Strict, bundle_id, required_access })
+    }
+
+    fn services(&mut self, problems: &mut Problems) -> Option<Services> {
+        let app_store_connect = self.app_store_connect_url.require(problems);
+        let enterprise = self.app_store_connect_enterprise_url.require(problems);
+        let session = self.apple_session_url.require(problems);
+        Some(Services {
+            app_store_connect: app_store_connect?.0,
+            app_store_connect_enterprise: enterprise?.0,
+            apple_session: session?.0,
+        })
+    }
+}

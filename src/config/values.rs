@@ -1,0 +1,585 @@
+//! The types of single inputs.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::BuildLocation;
+use super::problems::{Problem, Problems};
+use crate::apple::api_key::{IssuerId, KeyId, misplaced};
+use crate::apple::app_store_connect::Access;
+use crate::apple::bundle_id::BundleId;
+use crate::apple::private_key::strip_wrapping;
+use crate::apple::team::{ProviderId, TeamId, WrongTeam};
+use crate::apple::token;
+use crate::bitrise::step_yml::Declared;
+use crate::env::Env;
+use crate::http::is_loopback;
+use crate::redact::{self, Text, is_app_password, may_hold_secret, text};
+use crate::tools::{OutputPrefix, TOOLS, Tool, called, split_list};
+
+/// The type of an input that is not a choice between the values in `step.yml`.
+pub(super) trait InputValue: Sized {
+    /// Whether a value like `$NAME` can be meant as it is.
+    const MAY_LOOK_LIKE_A_VARIABLE: bool = false;
+    /// Whether the errors of `parse` are whole sentences.
+    const ERRORS_ARE_SENTENCES: bool = false;
+
+    /// Parses a value that is not empty.
+    ///
+    /// # Errors
+    /// Completes the sentence "`input` …", without a full stop and without the value.
+    fn parse(value: &str, env: &Env) -> Result<Self, Text>;
+
+    /// How the log shows the value. Secrets are hidden.
+    fn shown(&self) -> Text {
+        Text::hidden()
+    }
+}
+
+/// An input. A problem with it is only reported if the run uses the input.
+#[derive(Debug)]
+pub(super) struct Field<T> {
+    name: &'static str,
+    value: Result<Option<T>, Problem>,
+}
+
+impl<T: InputValue> Field<T> {
+    pub(super) fn parse(name: &'static str, value: &SecretString, env: &Env) -> Self {
+        let value = match value.expose_secret() {
+            "" => Ok(None),
+            value => match unfilled_variable(value) {
+                Some(problem) if !T::MAY_LOOK_LIKE_A_VARIABLE => Err(Problem::new(name, &problem)),
+                _ => T::parse(value, env).map(Some).map_err(|problem| {
+                    if T::ERRORS_ARE_SENTENCES {
+                        Problem::sentence(name, problem)
+                    } else {
+                        Problem::new(name, &problem)
+                    }
+                }),
+            },
+        };
+        Self { name, value }
+    }
+
+    pub(super) fn shown(&self) -> Text {
+        match &self.value {
+            Ok(None) => text!("<unset>"),
+            Ok(Some(value)) => value.shown(),
+            Err(_) => Text::hidden(),
+        }
+    }
+}
+
+impl<T> Field<T> {
+    /// Whether the input is not empty. It can be wrong.
+    pub(super) fn is_set(&self) -> bool {
+        !matches!(self.value, Ok(None))
+    }
+
+    /// The input's name, if it is set.
+    pub(super) fn name_if_set(&self) -> Option<&'static str> {
+        self.is_set().then_some(self.name)
+    }
+
+    /// Takes the value out. If it is wrong, adds the problem.
+    pub(super) fn take(&mut self, problems: &mut Problems) -> Option<T> {
+        std::mem::replace(&mut self.value, Ok(None)).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        })
+    }
+
+    /// Like [`Field::take`], but an empty input is a problem too.
+    pub(super) fn require(&mut self, problems: &mut Problems) -> Option<T> {
+        if !self.is_set() {
+            problems.add(self.name, &text!("is empty: leave it at its default"));
+        }
+        self.take(problems)
+    }
+}
+
+/// Describes a value that consists of `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
+fn unfilled_variable(value: &str) -> Option<Text> {
+    let name = variable_name(value)?;
+    // Only a name in the form of most variables is shown: others can be passwords.
+    Some(if is_conventional(name) {
+        text!(
+            "is `{}`: a variable that was never filled in. Is it spelled right, and is it set in this workflow?",
+            redact::checked(value, |value| variable_name(value).is_some_and(is_conventional))
+        )
+    } else {
+        text!(
+            "begins with $, like a variable that was never filled in. Is it spelled right, and is it set in this workflow?"
+        )
+    })
+}
+
+/// The name in a value that consists of a reference to a variable, as shells, the Bitrise CLI and other CI
+/// services write it.
+#[must_use]
+pub(super) fn variable_name(value: &str) -> Option<&str> {
+    let rest = value.trim().strip_prefix('$')?;
+    let within = |open, close| rest.strip_prefix(open)?.strip_suffix(close);
+    let name = within('{', '}').or_else(|| within('(', ')')).unwrap_or(rest);
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (begins && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
+}
+
+/// Whether a name is in capitals, like most variables and unlike most passwords.
+fn is_conventional(name: &str) -> bool {
+    let is_capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    let has_digit = name.bytes().any(|b| b.is_ascii_digit());
+    name.len() <= 80
+        && name.bytes().all(is_capital)
+        && (name.contains('_') || !has_digit)
+        && (name == "FASTLANE_SESSION" || !may_hold_secret(name))
+}
+
+/// The allowed value that a text stands for, in any case. YAML turns an unquoted `off`, `no` or `yes` into a
+/// boolean.
+pub(super) fn choice<'a>(value: &str, input: &Declared<'a>) -> Option<&'a str> {
+    let value = value.to_ascii_lowercase();
+    let meant: &[&str] = match value.as_str() {
+        "false" => &["no", "off", "false"],
+        "true" => &["yes", "on", "true"],
+        value => &[value],
+    };
+    input.value_options.iter().map(String::as_str).find(|option| meant.contains(option))
+}
+
+pub(super) fn unknown_choice(value: &str, input: &Declared<'_>) -> Text {
+    let options: Vec<_> = input.value_options.iter().map(|option| redact::checked(option, is_word)).collect();
+    let expected = Text::join(&options, ", ");
+    if value.is_empty() {
+        return text!("is empty: use one of {}", expected);
+    }
+    if let Some(problem) = unfilled_variable(value) {
+        return problem;
+    }
+    // A value that is not close to an allowed one can be a secret in the wrong field.
+    if input.value_options.iter().any(|option| is_typo(value, option)) {
+        text!("is \"{}\": use one of {}", redact::checked(value, is_word), expected)
+    } else {
+        text!("has an unknown value: use one of {}", expected)
+    }
+}
+
+/// Whether a value is close to a known one, and therefore not a secret.
+pub(super) fn is_typo(value: &str, known: &str) -> bool {
+    is_word(value) && strsim::damerau_levenshtein(&value.to_ascii_lowercase(), known) <= known.len() / 3
+}
+
+/// Letters, digits, underscores and dashes, as in the names and values of inputs and tools.
+pub(super) fn is_word(value: &str) -> bool {
+    value.len() <= 40 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// A path, with `~` expanded.
+pub(super) fn expand_home(path: &str, env: &Env) -> PathBuf {
+    match (path.strip_prefix('~'), env.var("HOME")) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            format!("{home}{rest}").into()
+        }
+        _ => path.into(),
+    }
+}
+
+/// The path of a `file://` URL, which can begin with `~`. Bitrise's Steps in Go don't decode such URLs, so a
+/// file with the undecoded name is preferred if it exists.
+pub(super) fn path_of_file_url(url: &Url, typed: &str, env: &Env) -> Result<PathBuf, Text> {
+    let undecoded = typed.split_once("://").map_or("", |(_, path)| path);
+    if undecoded.starts_with('~') {
+        return Ok(expand_home(undecoded, env));
+    }
+    let undecoded = PathBuf::from(undecoded);
+    if undecoded.is_absolute() && undecoded.exists() {
+        return Ok(undecoded);
+    }
+    url.to_file_path().map_err(|()| {
+        text!("is a file:// URL with a host: write it with three slashes, file:///path/to/file")
+    })
+}
+
+pub(super) fn parse_url(value: &str, expected: &'static str) -> Result<Url, Text> {
+    Url::parse(value).map_err(|error| text!("is not a valid URL ({}): {}", redact::cause(&error), expected))
+}
+
+/// Input `credentials_dir`.
+impl InputValue for PathBuf {
+    fn parse(value: &str, env: &Env) -> Result<Self, Text> {
+        Ok(expand_home(value, env))
+    }
+
+    fn shown(&self) -> Text {
+        redact::path(self)
+    }
+}
+
+/// The base URL of one of Apple's services.
+#[derive(Debug)]
+pub(super) struct BaseUrl(pub(super) Url);
+
+impl InputValue for BaseUrl {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        let url = parse_url(value, "use an https:// URL")?;
+        match url.scheme() {
+            "https" => Ok(Self(url)),
+            "http" if is_loopback(&url) => Ok(Self(url)),
+            _ => Err(text!("would send a token unencrypted: use an https:// URL")),
+        }
+    }
+
+    fn shown(&self) -> Text {
+        redact::url(&self.0)
+    }
+}
+
+impl InputValue for BuildLocation {
+    fn parse(value: &str, env: &Env) -> Result<Self, Text> {
+        const EXPECTED: &str = "use the build's https:// URL, or the file:// URL of a JSON file";
+        let url = parse_url(value, EXPECTED)?;
+        match url.scheme() {
+            "https" => Ok(Self::Url(url)),
+            "http" if is_loopback(&url) => Ok(Self::Url(url)),
+            "http" => {
+                Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", EXPECTED))
+            }
+            "file" => path_of_file_url(&url, value, env).map(Self::File),
+            _ => Err(text!("is a URL of an unsupported kind: {}", EXPECTED)),
+        }
+    }
+
+    fn shown(&self) -> Text {
+        match self {
+            Self::Url(url) => redact::url(url),
+            Self::File(path) => redact::path(path),
+        }
+    }
+}
+
+/// A secret that later code parses.
+impl InputValue for SecretString {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        Ok(value.into())
+    }
+}
+
+/// Input `apple_id`: an e-mail address, or a phone number in international form, which Apple accepts too.
+#[derive(Debug)]
+pub(super) struct AccountName(pub(super) SecretString);
+
+impl InputValue for AccountName {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        let value = strip_wrapping(value);
+        if is_email(value) || is_phone_number(value) {
+            Ok(Self(value.into()))
+        } else if may_hold_secret(value) {
+            Err(text!("holds a key or a session: put the e-mail address of the Apple ID there"))
+        } else {
+            Err(text!(
+                "is not an e-mail address: put that of the Apple ID there, or its phone number with the country code, like +81-80-1234-5678"
+            ))
+        }
+    }
+}
+
+fn is_email(value: &str) -> bool {
+    let Some((name, host)) = value.split_once('@') else { return false };
+    !name.is_empty()
+        && host.contains('.')
+        && host.split('.').all(|label| !label.is_empty())
+        && !value.contains(|c: char| c.is_whitespace() || c.is_control())
+        && !host.contains(['@', '/', ':'])
+}
+
+/// The account's own password.
+#[derive(Debug)]
+pub(super) struct Password(pub(super) SecretString);
+
+impl InputValue for Password {
+    const MAY_LOOK_LIKE_A_VARIABLE: bool = true;
+
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        // The account's own password can't have this form: it needs capitals and digits.
+        if is_app_password(value.trim()) {
+            Err(text!(
+                "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own"
+            ))
+        } else {
+            Ok(Self(value.into()))
+        }
+    }
+}
+
+/// An app-specific password, as account.apple.com shows it.
+#[derive(Debug)]
+pub(super) struct AppPassword(pub(super) SecretString);
+
+impl InputValue for AppPassword {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        let value = strip_wrapping(value);
+        if is_app_password(value) {
+            Ok(Self(value.into()))
+        } else {
+            Err(text!(
+                "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`"
+            ))
+        }
+    }
+}
+
+/// A trusted phone number as Apple shows it: fastlane compares it with Apple's form.
+#[derive(Debug)]
+pub(super) struct PhoneNumber(pub(super) String);
+
+impl InputValue for PhoneNumber {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        if is_phone_number(value) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(text!(
+                "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678"
+            ))
+        }
+    }
+
+    fn shown(&self) -> Text {
+        redact::checked(&self.0, is_phone_number)
+    }
+}
+
+/// Whether a value is a phone number with its country code.
+fn is_phone_number(value: &str) -> bool {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let known = |b: u8| b.is_ascii_digit() || b"+-() .".contains(&b);
+    value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(known)
+}
+
+impl InputValue for KeyId {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        let value = strip_wrapping(value);
+        if is_yaml_number(value) {
+            return Err(yaml_number());
+        }
+        Self::parse(value).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
+}
+
+impl InputValue for IssuerId {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        Self::parse(strip_wrapping(value)).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
+}
+
+impl InputValue for TeamId {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        let value = strip_wrapping(value);
+        Self::parse(value).map_err(|wrong| match (wrong, misplaced(value)) {
+            (WrongTeam::NotATeamId, _) if is_yaml_number(value) => yaml_number(),
+            (WrongTeam::NotATeamId, Some(found)) => {
+                text!("holds {}: put the team ID there, 10 upper-case letters and digits", found)
+            }
+            (wrong, _) => Text::of(&wrong),
+        })
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
+}
+
+impl InputValue for ProviderId {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        Self::parse(strip_wrapping(value)).map_err(|wrong| Text::of(&wrong))
+    }
+
+    fn shown(&self) -> Text {
+        Self::shown(*self)
+    }
+}
+
+impl InputValue for BundleId {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+    }
+
+    fn shown(&self) -> Text {
+        self.shown()
+    }
+}
+
+fn yaml_number() -> Text {
+    text!("is a number, which YAML makes of an ID like 1234567E12 or 0123456701: write the ID in quotes")
+}
+
+/// Whether a value is what the Bitrise CLI makes of an unquoted ID that YAML reads as a number: `1234567E12`
+/// becomes `1.234567e+18`, and `0123456701`, which is octal, becomes `21913025`.
+fn is_yaml_number(value: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_float = || {
+        let (number, exponent) = value.split_once(['e', 'E'])?;
+        let exponent = exponent.strip_prefix(['+', '-'])?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        Some(digits(whole) && digits(fraction) && digits(exponent))
+    };
+    (digits(value) && value.len() != 10) || is_float().unwrap_or(false)
+}
+
+/// Input `token_lifetime_seconds`: at least a minute, at most Apple's maximum.
+#[derive(Debug)]
+pub(super) struct TokenLifetime(pub(super) Duration);
+
+impl InputValue for TokenLifetime {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        number(value, 60..=token::MAX_LIFETIME.as_secs()).map(|seconds| Self(Duration::from_secs(seconds)))
+    }
+
+    fn shown(&self) -> Text {
+        text!("{}", self.0.as_secs())
+    }
+}
+
+/// Input `session_expiry_warning_days`: at most a century, longer than any session.
+#[derive(Debug)]
+pub(super) struct WarningDays(pub(super) i64);
+
+impl InputValue for WarningDays {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        number(value, 0..=36_500).map(|days| Self(i64::try_from(days).unwrap_or_default()))
+    }
+
+    fn shown(&self) -> Text {
+        text!("{}", self.0)
+    }
+}
+
+/// A whole number within a range. Errors never repeat the value, which can be a code.
+fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
+    let (least, most) = (*range.start(), *range.end());
+    match value.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        Ok(_) => Err(text!("is out of range: use a whole number from {} to {}", least, most)),
+        Err(_) => Err(text!("is not a whole number: use one from {} to {}", least, most)),
+    }
+}
+
+/// Input `required_access`.
+impl InputValue for BTreeSet<Access> {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+        let access = words.zip(1_usize..).map(|(word, place)| {
+            let known = Access::ALL.into_iter().find(|access| access.name() == word);
+            known.ok_or_else(|| {
+                text!("has an unknown word (word {}): use a list of {}", place, access_names(&Access::ALL))
+            })
+        });
+        access.collect()
+    }
+
+    fn shown(&self) -> Text {
+        access_names(self)
+    }
+}
+
+/// ``"provisioning, admin"``
+fn access_names<'a>(access: impl IntoIterator<Item = &'a Access>) -> Text {
+    let names: Vec<_> = access.into_iter().map(|access| text!("{}", access.name())).collect();
+    Text::join(&names, ", ")
+}
+
+impl InputValue for OutputPrefix {
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+    }
+
+    fn shown(&self) -> Text {
+        self.name("")
+    }
+}
+
+/// Input `export_for`.
+impl InputValue for Vec<&'static Tool> {
+    const ERRORS_ARE_SENTENCES: bool = true;
+
+    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+        if let Some((name, place)) = split_list(value).zip(1_u32..).find(|(name, _)| called(name).is_none()) {
+            let close = TOOLS.iter().flat_map(Tool::called).find(|known| is_typo(name, known));
+            return Err(match close {
+                Some(known) => text!(
+                    "Unknown tool \"{}\" in `export_for`. Did you mean \"{}\"?",
+                    redact::checked(name, is_word),
+                    known
+                ),
+                // The word can be a secret in the wrong field.
+                None => {
+                    text!(
+                        "Unknown tool in `export_for` (word {}): use a list of {}.",
+                        place,
+                        tool_names(TOOLS)
+                    )
+                }
+            });
+        }
+        let chosen: Vec<_> = split_list(value).filter_map(called).collect();
+        if chosen.is_empty() {
+            return Err(text!("`export_for` lists no tool: use a list of {}.", tool_names(TOOLS)));
+        }
+        Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
+    }
+
+    fn shown(&self) -> Text {
+        tool_names(self.iter().copied())
+    }
+}
+
+/// ``"fastlane, asc"``
+pub(crate) fn tool_names<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Text {
+    let names: Vec<_> = tools.into_iter().map(|tool| text!("{}", tool.name)).collect();
+    Text::join(&names, ", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_from_yaml_is_not_a_key_id() {
+        for number in ["1.234567e+18", "1e+12", "1.23456789E+08", "21913025", "0", "36"] {
+            assert!(is_yaml_number(number), "{number}");
+        }
+        for id in ["2X9R4HXF34", "1234567890", "0123456701", "1234567E12", "abc123", ""] {
+            assert!(!is_yaml_number(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named_only_if_its_name_is_not_a_secret() {
+        let described = |value: &str| unfilled_variable(value).map(|text| text.plain());
+        for value in ["$CUSTOMER_API_KEY", "${CUSTOMER_API_KEY}", "$(CUSTOMER_API_KEY)", "$X"] {
+            assert!(
+                described(value).is_some_and(|text| text.starts_with(&format!("is `{value}`: "))),
+                "{value}"
+            );
+        }
+        for value in ["$ecretWord", "${hunter2}", "$UMMER2026", "$_x"] {
+            let text = described(value).unwrap_or_default();
+            assert!(text.starts_with("begins with $") && !text.contains(value), "{text}");
+        }
+        for value in ["", "$", "$1", "$A/key.p8", "$A-$B", "a$B", "$A B", "${A", "$$", "$2y$10$abc"] {
+            assert_eq!(described(value), None, "{value}");
+        }
+    }
+}
