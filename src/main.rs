@@ -20,9 +20,10 @@ use apple_services_connection::text;
 static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
-    let argument = std::env::args_os().nth(1);
-    match argument.as_ref().map(|argument| argument.to_string_lossy()).as_deref() {
-        None => run_step(&Env::system()),
+    let mut arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    match arguments.next().as_deref() {
+        None => run_step(|| Ok(Env::system())),
+        Some("check") => run_step(|| apple_services_connection::from_arguments(arguments, Env::system())),
         Some("--version" | "-V") => {
             println!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -32,13 +33,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(_) => {
-            println!("The Step takes no arguments. Its inputs are environment variables; see --help.");
+            println!("Unknown argument. The inputs are environment variables; see --help.");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run_step(env: &Env) -> ExitCode {
+fn run_step(env: impl FnOnce() -> Result<Env, Failed>) -> ExitCode {
     make_private();
     // Before the run writes files: an uncaught signal would leave them behind.
     let stop = Stop::catch();
@@ -48,7 +49,8 @@ fn run_step(env: &Env) -> ExitCode {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Failed::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
-        runtime.block_on(async { apple_services_connection::run(env, stop.wait()).await })
+        let env = env()?;
+        runtime.block_on(async { apple_services_connection::run(&env, stop.wait()).await })
     }));
     let (status, has_problems) = match result {
         Ok(Ok(has_warned)) => (ExitCode::SUCCESS, has_warned),
@@ -108,6 +110,12 @@ with their defaults and allowed values. To run the Step without the CLI:
 
   ENVMAN_ENVSTORE_PATH=/tmp/envstore.yml connection=off \\
   api_key_path=AuthKey_XXXXXXXXXX.p8 api_issuer=<issuer ID> apple-services-connection
+
+To check a credential on your own machine, pass its inputs as arguments, and secret inputs
+as environment variables:
+
+  apple-services-connection check api_key_path=AuthKey_XXXXXXXXXX.p8 \\
+  api_issuer=<issuer ID> bundle_id=com.example.app
 
 Options:
   --help     show this text

@@ -3,6 +3,7 @@
 //! [`raw`] takes the texts from the environment or from `step.yml`, [`values`] parses each input on its
 //! own, and [`validate`] checks the inputs against each other. All problems are reported at once.
 
+mod arguments;
 mod key_location;
 mod problems;
 mod raw;
@@ -25,6 +26,7 @@ use crate::credential::Toggle;
 use crate::redact::Text;
 use crate::tools::{OutputPrefix, OutputValue, Tool};
 
+pub use arguments::from_arguments;
 pub(crate) use key_location::KeyLocation;
 pub(crate) use problems::names;
 pub(crate) use raw::RawInputs;
@@ -33,6 +35,7 @@ pub(crate) use values::tool_names;
 /// What the run does, input `action`.
 #[derive(Debug)]
 pub(crate) enum Job {
+    /// `export` and `check`.
     Export(Box<Config>),
     Remove(RemoveConfig),
 }
@@ -45,10 +48,12 @@ pub(crate) struct RemoveConfig {
     pub output_prefix: OutputPrefix,
 }
 
-/// Configures `action: export`. Valid as far as that can be checked without files and
+/// Configures `action: export` and `action: check`. Valid as far as that can be checked without files and
 /// network.
 #[derive(Debug)]
 pub struct Config {
+    /// Whether to export the result only, and no credential.
+    pub is_check: bool,
     pub connection: Toggle,
     pub if_missing: IfMissing,
     /// Where to read the connection; `None` if the toggle is off, and outside of a build.
@@ -109,6 +114,7 @@ pub struct Notes {
 #[serde(rename_all = "snake_case")]
 enum Action {
     Export,
+    Check,
     Remove,
 }
 

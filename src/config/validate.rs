@@ -25,7 +25,7 @@ impl Job {
     pub(crate) fn new(inputs: RawInputs, env: &Env) -> Result<Self, Problems> {
         let RawInputs { mut fields, mut problems, changed, .. } = inputs;
         let job = match fields.action {
-            Action::Export => Self::Export(Box::new(fields.config(&changed, &mut problems))),
+            Action::Export | Action::Check => Self::Export(Box::new(fields.config(&changed, &mut problems))),
             Action::Remove => {
                 // A problem with another input must not keep credentials on a machine.
                 problems.retain_about(&["credentials_dir", "output_prefix"]);
@@ -84,6 +84,7 @@ impl Fields {
         let mut warnings = Vec::new();
         let ignored = if uses_inputs { Vec::new() } else { self.ignored(&groups, changed) };
         Config {
+            is_check: self.action == Action::Check,
             connection,
             if_missing: self.if_missing,
             build: if connection.uses(Source::Connection) { self.build(problems) } else { None },
@@ -268,6 +269,9 @@ impl Fields {
                     input,
                     &text!("asks for a check, but `verify` is no: set `verify` to yes, or clear `{}`", input),
                 );
+            }
+            if self.action == Action::Check {
+                problems.add("verify", &text!("is no, but `action` is check: set `verify` to yes"));
             }
             return None;
         }

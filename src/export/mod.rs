@@ -16,7 +16,7 @@ use crate::redact::text;
 use crate::redact::{self, Text, sentences};
 use crate::regular_file::ReadError;
 
-const STORE_VARIABLE: &str = "ENVMAN_ENVSTORE_PATH";
+pub(crate) const STORE_VARIABLE: &str = "ENVMAN_ENVSTORE_PATH";
 
 sentences! {
     /// Why nothing was exported.

@@ -98,7 +98,11 @@ impl<'a> ExportPlan<'a> {
             }
         }
         let by_tool = by_tool.into_iter().map(|(_, output)| output);
-        let outputs = RESULT.iter().chain(WORKFLOW).copied().chain(by_tool).collect();
+        let outputs = if context.config.is_check {
+            RESULT.to_vec()
+        } else {
+            RESULT.iter().chain(WORKFLOW).copied().chain(by_tool).collect()
+        };
         Ok(Self { context, outputs, skipped_tools })
     }
 

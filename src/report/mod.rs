@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::apple::api_key::{IssuerId, KeyKind};
+use crate::apple::app_store_connect::RateLimit;
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
@@ -223,13 +224,16 @@ impl Report {
         devices
     }
 
-    /// Logs the result of the verification.
-    pub(crate) fn verification(&mut self, verification: &Verification) {
+    /// Logs the result of the verification; of a check, also how many requests Apple still allows.
+    pub(crate) fn verification(&mut self, verification: &Verification, config: &Config) {
         if verification.is_verified() {
             done(&text!("Apple accepted it."));
         }
         for reason in verification.reasons() {
             self.run_log.warn(text!("Not verified, and the build goes on: {}.", reason));
+        }
+        if let Some(RateLimit { limit, remaining }) = verification.rate_limit().filter(|_| config.is_check) {
+            self.run_log.detail("Requests left in this hour", text!("{} of {}", remaining, limit));
         }
         self.verification = Some(verification.clone());
     }

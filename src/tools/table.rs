@@ -12,7 +12,7 @@ use super::output_value::OutputValue::{
 };
 use super::{Output, Tool};
 
-/// The result of a run.
+/// The result of a run. `action: check` exports nothing else.
 pub const RESULT: &[Output] = &[
     ("APPLE_AUTH_METHOD", Method),
     ("APPLE_AUTH_SOURCE", CredentialSource),

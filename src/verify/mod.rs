@@ -200,7 +200,6 @@ impl Verification {
 
     /// How many requests Apple still allows the API key in this hour, if the responses say so.
     #[must_use]
-    #[allow(dead_code, reason = "for `action: check`, which reports it")]
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
     }

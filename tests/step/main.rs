@@ -14,6 +14,7 @@
 
 mod account;
 mod annotation;
+mod check;
 mod connection;
 mod documentation;
 mod export;

@@ -1,0 +1,182 @@
+//! `action: check`, in a build and at a desk.
+
+use std::fs;
+
+use serde_json::json;
+use stand_in::{Service, Team};
+
+use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::{
+    CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY,
+    INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, all, api_key, connected_session,
+    find_leak, in_days, logged_in, pem,
+};
+
+const BUNDLE_ID: &str = "com.example.app";
+
+fn check() -> Step {
+    Step::new().set("action", "check")
+}
+
+fn outputs(outcome: &Outcome) -> Vec<(String, String)> {
+    outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect()
+}
+
+fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
+    rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Searches the folders of the run: home, working and temporary folder, and that of the envstore.
+fn assert_in_no_file(outcome: &Outcome, secret: &str) {
+    let mut folders = vec![outcome.root.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                assert_eq!(find_leak(&content, secret), None, "in {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
+    let everything = "bitrise,fastlane,fastlane_api_key_path,xcode,connection,asc,expo";
+    let devices = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
+    let key = check().connected(&all([api_key(), devices])).set("export_for", everything);
+    let key =
+        key.set("export_token", "yes").set("bundle_id", BUNDLE_ID).set("required_access", "provisioning");
+    let team = Team { requests_left: 3000, ..Team::with_apps([BUNDLE_ID]) };
+    let team = team.with_distribution_certificates(["2099-01-31T10:00:00.000+0000"]);
+    let outcome = key.verified_by_team(account(vec![]), team).passes();
+    let app = outcome.expect("APPLE_APP_ID");
+    let expected = [
+        ("APPLE_AUTH_METHOD", "api_key"),
+        ("APPLE_AUTH_SOURCE", "connection"),
+        ("APPLE_AUTH_VERIFIED", "yes"),
+        ("APPLE_APP_ID", &app),
+    ];
+    assert_eq!(outputs(&outcome), pairs(&expected));
+    assert!(outcome.leftovers.is_empty(), "{:?}", outcome.leftovers);
+    assert_in_no_file(&outcome, &CONNECTED_KEY.private_pem);
+    assert_run("check", &outcome);
+
+    let session = all([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
+    let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).passes();
+    let expected = [
+        ("APPLE_AUTH_METHOD", "apple_id"),
+        ("APPLE_AUTH_SOURCE", "connection"),
+        ("APPLE_AUTH_VERIFIED", "yes"),
+        ("APPLE_SESSION_EXPIRES_AT", "2099-03-01T01:30:00Z"),
+    ];
+    assert_eq!(outputs(&outcome), pairs(&expected));
+    for secret in [CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD, "canary-session"] {
+        assert_in_no_file(&outcome, secret);
+    }
+}
+
+#[test]
+fn the_outputs_of_a_check_have_the_prefix() {
+    let outcome =
+        check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).passes();
+    let names: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
+    assert_eq!(names, ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]);
+}
+
+#[test]
+fn a_check_fails_where_an_export_fails() {
+    let expired = all([connected_session(), json!({"connection_expiry_date": in_days(-3)})]);
+    let rows: [(&str, Step); 3] = [
+        ("an expired session", Step::new().connected(&expired).verified_by_session(logged_in(vec![]))),
+        ("no credential", Step::new().unset("verify")),
+        (
+            "two tools that read different values from one variable",
+            Step::new().connected(&api_key()).set("export_for", "tauri,electron").unset("verify"),
+        ),
+    ];
+    for (what, step) in rows {
+        let error = step.set("action", "check").fails();
+        assert!(!error.contains("check"), "{what}: the error of an export: {error}");
+    }
+}
+
+#[test]
+fn a_check_without_verification_is_a_problem_with_the_inputs() {
+    let error = check().connected(&api_key()).set("verify", "no").fails();
+    assert_sentences("check/verify_is_no", [("verify is no", error)]);
+}
+
+// --- At a desk
+
+/// Runs `apple-services-connection check` with these arguments.
+fn at_desk(step: Step, arguments: &[&str]) -> Outcome {
+    let arguments: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
+    // The binary is the shell's `$0`.
+    let script = format!("exec \"$0\" check {}", arguments.join(" "));
+    step.unset("verify").under("/bin/sh", &["-c", &script]).run()
+}
+
+fn key_file() -> Step {
+    Step::new().connected(&api_key()).file(&format!("home/AuthKey_{INPUT_KEY_ID}.p8"), pem())
+}
+
+#[test]
+fn at_a_desk_a_check_takes_its_inputs_as_arguments_and_exports_nothing() {
+    let step = key_file();
+    let step = step.verified_by_team(
+        account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![]),
+        Team::with_apps([BUNDLE_ID]),
+    );
+    let arguments = [
+        &format!("api_key_path=~/AuthKey_{INPUT_KEY_ID}.p8"),
+        &format!("api_issuer={INPUT_ISSUER}"),
+        &format!("bundle_id={BUNDLE_ID}"),
+    ];
+    let outcome = at_desk(step, &arguments.map(String::as_str));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert_eq!(
+        outcome.titles(),
+        ["Inputs", "Finding the Apple credential", "Verifying it with Apple", "Result"]
+    );
+    assert!(outcome.stdout.contains("- APPLE_AUTH_VERIFIED: yes\n"), "{}", outcome.stdout);
+    assert_eq!(outcome.envstore_text, None, "no envstore");
+    assert!(outcome.leftovers.is_empty(), "no file");
+    assert!(outcome.page.is_empty(), "no summary");
+    assert!(outcome.requests.iter().all(|request| request.service == Service::AppStoreConnect), "no Bitrise");
+}
+
+#[test]
+fn at_a_desk_secret_inputs_come_from_the_environment() {
+    let step = Step::new().set("password", INPUT_PASSWORD).set("apple_id", INPUT_APPLE_ID);
+    let outcome = at_desk(step, &["export_for=fastlane"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("Using the Apple ID in the inputs."), "{}", outcome.stdout);
+}
+
+#[test]
+fn at_a_desk_the_connection_is_read_only_if_it_is_asked_for() {
+    let step = || Step::new().connected(&api_key()).verified_by(account(vec![]));
+    assert_eq!(at_desk(step(), &[]).code, Some(1));
+    let connected = at_desk(step(), &["connection=automatic"]);
+    assert_eq!(connected.code, Some(0), "{}", connected.stdout);
+}
+
+#[test]
+fn at_a_desk_an_argument_that_is_not_an_input_or_is_secret_is_an_error() {
+    let rows = [
+        "api_key_path",
+        "api_key_pth=key.p8",
+        "colour=blue",
+        "password=canary-password",
+        "action=export",
+        "verify=no",
+    ];
+    let errors = rows.map(|argument| {
+        let outcome = at_desk(Step::new().secret("canary-password"), &[argument]);
+        outcome.check_failure();
+        (argument, outcome.error())
+    });
+    assert_sentences("check/arguments", errors);
+}
