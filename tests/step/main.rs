@@ -21,6 +21,7 @@ mod export;
 mod files;
 mod inputs;
 mod key_locations;
+mod layout;
 mod log;
 mod outputs;
 mod precedence;
