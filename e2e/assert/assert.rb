@@ -100,6 +100,8 @@ TOOLS = {
   }
 }.freeze
 
+RESULT = %w[APPLE_AUTH_METHOD APPLE_AUTH_SOURCE APPLE_AUTH_VERIFIED APPLE_SESSION_EXPIRES_AT APPLE_APP_ID].freeze
+
 SECRET = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD
             BITRISE_PORTAL_DATA_JSON APP_STORE_CONNECT_TOKEN].freeze
 
@@ -115,7 +117,7 @@ MARKER = '.apple-services-connection'.freeze
 NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|HTTPS?_PROXY|expect
                  |E2E_.*|BITRISE.*|ENVMAN_.*|STEPLIB_BUILD_STATUS|TEAM_.*)\z/x.freeze
 
-KEYS = %w[credential source verified export_for devices token outputs kept removed prefix folders error
+KEYS = %w[credential source check verified export_for devices token outputs kept removed prefix folders error
           error_of_another_step uploaded report log not_in_log requests].freeze
 
 # One run of the Step, as it is expected and as it is found.
@@ -158,7 +160,14 @@ class Run
     @expected.fetch('verified', asked ? 'yes' : 'no')
   end
 
+  # `action: check` exports its result only.
+  def check?
+    @expected['check'] == 'yes'
+  end
+
   def tools
+    return [] if check?
+
     @expected.fetch('export_for', 'bitrise,fastlane,fastlane_api_key_path,xcode').split(',')
   end
 
@@ -173,7 +182,7 @@ class Run
 
   # Files are written only when a chosen output leads to them.
   def folder?
-    devices? || tools.include?('connection') || api_key?
+    !check? && (devices? || tools.include?('connection') || api_key?)
   end
 
   # The folder has a random name, so where it is comes from one output, and from
@@ -215,7 +224,7 @@ class Run
   def outputs
     return {} unless @credential
 
-    table = [ALWAYS, *TOOLS.values_at(*tools)].reduce(:merge)
+    table = check? ? ALWAYS.slice(*RESULT) : [ALWAYS, *TOOLS.values_at(*tools)].reduce(:merge)
     values = table.transform_values { |value| value.call(@credential, self) }
     values.merge(@expected.fetch('outputs', {}).transform_values { |value| resolve(value) }).compact
   end

@@ -108,7 +108,7 @@ fn any_value_comes_back_from_envman_as_it_was() {
             envman(&["add", "--key", "THEIRS", "--no-expand"], theirs);
         }
         let entry = |(key, value): (&'static str, &String)| Entry {
-            key,
+            key: key.into(),
             value: Some(value.as_str().into()),
             is_sensitive: batch % 2 == 0,
         };
