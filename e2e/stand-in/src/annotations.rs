@@ -1,18 +1,18 @@
 //! Bitrise's build annotations.
 //!
-//! What a client sends is taken from Bitrise's plugin (`bitrise-plugins-annotations`, `service/`). What
-//! the service refuses is not documented: here it refuses all that the plugin would not send.
+//! The requests are those of Bitrise's plugin (`bitrise-plugins-annotations`, `service/`). Bitrise doesn't
+//! document which requests the service refuses: the stand-in refuses everything the plugin would not send.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Judgement};
+use crate::http::{Answer, Head, Reply};
 use crate::wire::Body;
 
 /// A build's page.
 #[derive(Clone, Debug, Default)]
 pub struct BuildPage {
-    /// What `Authorization: Bearer` must have.
+    /// The token expected in `Authorization: Bearer`.
     pub token: String,
     /// The build's slug, in the path.
     pub build_slug: String,
@@ -28,22 +28,22 @@ pub(crate) struct BuildPageFile {
     pub build_slug: String,
 }
 
-/// What stands on a build's page.
+/// An annotation on a build's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Annotation {
-    /// Whose text it is: another one of the same context takes its place.
+    /// Identifies the annotation: a new one with the same context replaces it.
     pub context: String,
     /// The text.
     pub markdown: String,
-    /// How it is shown.
+    /// Its style.
     pub style: Style,
 }
 
 /// The plugin's four styles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "their names are all that is known of them")]
+#[expect(missing_docs, reason = "Bitrise documents only their names")]
 pub enum Style {
     Default,
     Error,
@@ -51,15 +51,15 @@ pub enum Style {
     Info,
 }
 
-/// `PUT /v1/builds/<slug>/annotations/`, and the annotation that is to be kept.
+/// `PUT /v1/builds/<slug>/annotations/`
 ///
 /// `path` is what follows the base URL.
-pub(crate) fn put(page: &BuildPage, head: &Head, path: &str, body: &Body) -> (Judgement, Option<Annotation>) {
+pub(crate) fn put(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Reply {
     match check(page, head, path, body) {
-        Ok(annotation) => (Judgement::ok(Answer::json(200, "{}")), Some(annotation)),
+        Ok(annotation) => Reply { annotation: Some(annotation), ..Reply::ok(Answer::json(200, "{}")) },
         Err((status, why)) => {
             let text = serde_json::json!({"error": why}).to_string();
-            (Judgement::refused(Answer::json(status, text), why), None)
+            Reply::refused(Answer::json(status, text), why)
         }
     }
 }
@@ -95,7 +95,7 @@ fn check(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Result<Annot
     Ok(annotation)
 }
 
-/// Takes the place of the one with the same context, or comes last.
+/// Replaces the annotation with the same context, or adds a new one at the end.
 pub(crate) fn keep(kept: &mut Vec<Annotation>, annotation: Annotation) {
     match kept.iter_mut().find(|old| old.context == annotation.context) {
         Some(old) => *old = annotation,

@@ -10,19 +10,19 @@ use crate::app_store_connect::request_id;
 
 /// What the server does with one request.
 ///
-/// A scenario holds a list of these, one per request, in order. A list that is used up means
-/// [`Behaviour::Ok`]. [`Behaviour::Forever`] is never used up.
+/// A scenario holds a list of these, one per request, in order. After the end of the list,
+/// requests get [`Behaviour::Ok`]; [`Behaviour::Forever`] never ends.
 ///
-/// There are three sorts:
+/// There are three kinds:
 ///
-/// - The connection breaks before the server has looked at the request: `ResetBeforeAnswer`,
+/// - The connection breaks before the server checks the request: `ResetBeforeAnswer`,
 ///   `CloseBeforeAnswer`, `Raw`.
 /// - The answer is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
 ///   `Oversize`. The request is checked first, as a real service authenticates first: a request
-///   that the service refuses gets the refusal instead, and uses the behaviour up.
-/// - The answer, be it good or a refusal, is delivered badly: all others.
+///   that the service refuses gets the refusal instead, and the behaviour is used up.
+/// - The answer, whether good or a refusal, is delivered badly: all others.
 ///
-/// The request is recorded and judged in every case.
+/// The request is recorded and checked in every case.
 ///
 /// In JSON, names are in snake case and durations are whole milliseconds:
 ///
@@ -59,7 +59,7 @@ pub enum Behaviour {
     /// Nothing goes wrong.
     Ok,
     /// This status with these headers and this body. Without a `Content-Type` among the headers,
-    /// the answer has the content type that the route has otherwise.
+    /// the answer has the usual content type of the route.
     Status {
         /// From 200 to 599.
         code: u16,
@@ -74,18 +74,18 @@ pub enum Behaviour {
     Redirect {
         /// 301, 302, 303, 307 or 308.
         code: u16,
-        /// The `Location` header, as it is.
+        /// The `Location` header, unchanged.
         to: String,
     },
     /// The connection is reset (RST) once the request has arrived.
     ResetBeforeAnswer,
     /// Header and half the body, then the connection is reset.
     ResetMidBody,
-    /// The connection is closed in an orderly way once the request has arrived.
+    /// The connection is closed cleanly once the request has arrived.
     CloseBeforeAnswer,
-    /// Nothing for so long, then the answer.
+    /// A pause of this length, then the answer.
     StallBeforeHeader(#[serde(with = "millis")] Duration),
-    /// Header and half the body, then nothing for so long, then the rest.
+    /// Header and half the body, then a pause of this length, then the rest.
     StallInBody(#[serde(with = "millis")] Duration),
     /// The body in small pieces with pauses between them.
     Drip {
@@ -95,14 +95,14 @@ pub enum Behaviour {
         #[serde(with = "millis")]
         every: Duration,
     },
-    /// `Content-Length` promises more than comes; then the connection is closed in an orderly way.
+    /// `Content-Length` promises more than comes; then the connection is closed cleanly.
     WrongContentLength,
     /// A chunked body that is closed in the middle of a chunk.
     ChunkedCut,
     /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length
-    /// is not known beforehand.
+    /// is not announced.
     Oversize(u64),
-    /// The answer's body compressed, with `Content-Encoding: gzip`, asked for or not.
+    /// The answer's body compressed, with `Content-Encoding: gzip`, whether or not the client accepts it.
     Gzip,
     /// 200 with an HTML page, as a captive portal or a proxy sends it.
     Html,
@@ -112,7 +112,7 @@ pub enum Behaviour {
     InvalidUtf8,
     /// 200 with the route's content type and this body. In JSON: a string, or a list of bytes.
     Body(#[serde(with = "text_or_bytes")] Vec<u8>),
-    /// These bytes in place of an HTTP answer, then the connection is closed. In JSON as `Body`.
+    /// These bytes instead of an HTTP answer, then the connection is closed. In JSON as `Body`.
     Raw(#[serde(with = "text_or_bytes")] Vec<u8>),
     /// The behaviour inside, for this request and all that follow.
     Forever(Box<Behaviour>),
@@ -160,7 +160,7 @@ impl Behaviour {
         self
     }
 
-    /// Whether another answer takes the place of a good one.
+    /// Whether it replaces a good answer.
     pub(crate) fn replaces_the_answer(&self) -> bool {
         matches!(
             self,
@@ -174,7 +174,7 @@ impl Behaviour {
         )
     }
 
-    /// Whether the service does what a good request asks of it, however the answer then arrives.
+    /// Whether the service carries out a good request, however the answer then arrives.
     pub(crate) fn lets_the_service_act(&self) -> bool {
         match self {
             Self::Status { code, .. } => (200..300).contains(code),

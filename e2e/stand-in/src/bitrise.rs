@@ -1,24 +1,24 @@
-//! Bitrise's connected credential, and a host of files.
+//! Bitrise's connected credential, and a file server.
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Judgement};
+use crate::http::{Answer, Head, Reply};
 
 /// A Bitrise build with its connected credential.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
-    /// What the header `BUILD_API_TOKEN` must be.
+    /// The expected value of the header `BUILD_API_TOKEN`.
     pub token: String,
-    /// The answer's body, served as it is.
+    /// The answer's body, served unchanged.
     pub body: String,
     /// One per request, in order.
     pub behaviours: Vec<Behaviour>,
 }
 
-/// What Bitrise calls the connected credential, below the build URL.
+/// Bitrise's name of the connected credential, below the build URL.
 pub(crate) const CONNECTION_FILE: &str = "apple_developer_portal_data.json";
 
 /// `GET <build URL>/apple_developer_portal_data.json`
-pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Judgement {
+pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Reply {
     let sent: Vec<_> = head.values("BUILD_API_TOKEN").collect();
     let refusal = match sent.as_slice() {
         [one] if *one == token => None,
@@ -27,12 +27,12 @@ pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Judgement {
         more => Some(format!("{} headers BUILD_API_TOKEN", more.len())),
     };
     match refusal {
-        None => Judgement::ok(Answer::json(200, body)),
-        Some(why) => Judgement::refused(Answer::json(401, r#"{"error_msg":"Unauthorized"}"#), why),
+        None => Reply::ok(Answer::json(200, body)),
+        Some(why) => Reply::refused(Answer::json(401, r#"{"error_msg":"Unauthorized"}"#), why),
     }
 }
 
 /// `GET /files/<name>/<file name>`
-pub(crate) fn file(bytes: &[u8]) -> Judgement {
-    Judgement::ok(Answer::new(200, "application/octet-stream", bytes))
+pub(crate) fn file(bytes: &[u8]) -> Reply {
+    Reply::ok(Answer::new(200, "application/octet-stream", bytes))
 }

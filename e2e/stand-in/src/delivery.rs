@@ -1,4 +1,4 @@
-//! An answer on its way out, well or badly.
+//! Sends answers, well or badly.
 
 use std::io::{self, Write as _};
 
@@ -39,7 +39,7 @@ impl Wire {
                 Ok(After::Close)
             }
             Behaviour::ResetMidBody => {
-                // Half of nothing would be the whole: promise one byte at least.
+                // Half of an empty body is the whole body: announce at least one byte.
                 let start = answer.head(Length::Known(length.max(1)), keep);
                 self.write(&[&start, first].concat())?;
                 Ok(After::Reset)

@@ -1,8 +1,8 @@
-//! Requests and answers of HTTP/1.1, apart from how they are carried.
+//! Requests and answers of HTTP/1.1, without their transport.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::Behaviour;
+use crate::{Annotation, Behaviour};
 
 const MOST_HEADERS: usize = 128;
 
@@ -17,7 +17,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The values of all headers of this name, in whatever case.
+    /// The values of all headers of this name, ignoring case.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
@@ -33,7 +33,7 @@ impl Head {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
-    /// Whether more than a head was sent.
+    /// Whether the request has a body.
     pub(crate) fn has_body(&self) -> bool {
         self.values("Transfer-Encoding").next().is_some()
             || self.values("Content-Length").any(|length| length != "0")
@@ -45,14 +45,14 @@ impl Head {
     }
 }
 
-/// An answer before anything goes wrong with it.
+/// An answer before a behaviour changes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub status: u16,
     pub content_type: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// By the service's own clock.
+    /// The time in its `Date` header.
     pub unix_seconds: i64,
 }
 
@@ -76,7 +76,7 @@ impl Answer {
         self
     }
 
-    /// What a behaviour makes of a good answer, as far as that is another answer.
+    /// Applies a behaviour that replaces the answer.
     pub(crate) fn replaced_by(mut self, behaviour: &Behaviour) -> Self {
         match behaviour {
             Behaviour::Status { code, headers, body } => {
@@ -89,7 +89,7 @@ impl Answer {
                 self.headers = vec![("Location".to_owned(), to.clone())];
                 self.body.clear();
             }
-            // A portal's page, not the service's.
+            // The page of a captive portal has none of the service's headers.
             Behaviour::Html => {
                 self.headers.clear();
                 "text/html; charset=utf-8".clone_into(&mut self.content_type);
@@ -107,21 +107,23 @@ impl Answer {
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\
     <body><h1>Sign in to the network</h1></body></html>\n";
 
-/// What a service makes of a request.
+/// A service's answer to a request.
 #[derive(Debug)]
-pub(crate) struct Judgement {
+pub(crate) struct Reply {
     pub answer: Answer,
     /// Why the service refuses the request.
     pub refusal: Option<String>,
+    /// The annotation that the service stores.
+    pub annotation: Option<Annotation>,
 }
 
-impl Judgement {
+impl Reply {
     pub(crate) fn ok(answer: Answer) -> Self {
-        Self { answer, refusal: None }
+        Self { answer, refusal: None, annotation: None }
     }
 
     pub(crate) fn refused(answer: Answer, why: impl Into<String>) -> Self {
-        Self { answer, refusal: Some(why.into()) }
+        Self { answer, refusal: Some(why.into()), annotation: None }
     }
 }
 
@@ -131,7 +133,7 @@ pub(crate) fn unix_seconds() -> i64 {
     since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// What a head says of the body that follows.
+/// The length of a body, as announced in the head.
 #[derive(Clone, Copy)]
 pub(crate) enum Length {
     Known(usize),
@@ -194,7 +196,7 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A whole head and its length, `None` when more bytes are needed.
+/// A complete head and its length; `None` when more bytes are needed.
 pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

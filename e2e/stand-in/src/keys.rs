@@ -1,4 +1,4 @@
-//! New private keys for tests: the kind that Apple issues, and kinds that must be refused.
+//! Generates private keys for tests: the kind that Apple issues, and kinds the Step must refuse.
 
 use std::fmt;
 use std::io;

@@ -1,10 +1,9 @@
-//! Plays, on loopback, the web services that the Step talks to: Bitrise's connected credential
-//! with a host of .p8 files, its build annotations, and Apple's App Store Connect API with the
-//! session check of its website.
+//! A server on loopback that stands in for the web services the Step uses: Bitrise's connected
+//! credential and build annotations, a file server for .p8 files, Apple's App Store Connect API, and the
+//! session check of Apple's website.
 //!
-//! It checks what it is sent as strictly as the real services do, records every request with
-//! what it made of it, and misbehaves when a scenario says so. Every scenario has a name, so one
-//! server serves many tests at once:
+//! It checks requests as strictly as the real services do, records every request with its verdict, and
+//! misbehaves on demand. Every scenario has a name, so one server serves many tests at once:
 //!
 //! | path | scenario | refuses |
 //! |---|---|---|
@@ -12,11 +11,10 @@
 //! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
 //! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), another path, `apps` for enterprise (404), a parameter (400), one request too many (429) |
 //! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 or 403 |
-//! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; what is no annotation: 400, 411, 415 |
+//! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; an invalid annotation: 400, 411, 415 |
 //!
-//! Everywhere: 405 for any method but GET (PUT for annotations); 404 for a name that no scenario
-//! has; 400, and a [violation](Request::violations), for a credential header on a path that it is
-//! not for, for a wrong or repeated `Host`, and for a GET with a body. A connection is kept alive
+//! Everywhere: 405 for any method but GET (PUT for annotations); 404 for an unknown
+//! scenario; 400, and a [violation](Request::violations), for a credential header sent to the wrong service, for a wrong or repeated `Host`, and for a GET with a body. A connection is kept alive
 //! until its client closes it, and each has its [number](Request::connection).
 //!
 //! ```
@@ -46,8 +44,8 @@ mod delivery;
 mod http;
 pub mod keys;
 mod olympus;
-mod place;
 mod request;
+mod route;
 mod scenario;
 mod server;
 mod tls;
@@ -73,7 +71,7 @@ use tls::Tls;
 
 /// A server with scenarios that can be added, and replaced by name, while it runs.
 ///
-/// Dropping it ends it: open connections are closed, stalls are cut short.
+/// Dropping it stops it, closes open connections and cuts stalls short.
 pub struct StandIn {
     running: Running,
     scenarios: Arc<Memory>,
@@ -85,7 +83,7 @@ impl StandIn {
     ///
     /// # Errors
     ///
-    /// When no port or no thread is to be had.
+    /// If no port or thread is available.
     pub fn start() -> io::Result<Self> {
         Self::start_with(None)
     }
@@ -95,7 +93,7 @@ impl StandIn {
     ///
     /// # Errors
     ///
-    /// When no port or no thread is to be had, or no certificate can be made.
+    /// If no port or thread is available, or no certificate can be made.
     pub fn start_tls(certificate: Certificate) -> io::Result<Self> {
         Tls::new(certificate).and_then(|tls| Self::start_with(Some(tls)))
     }
@@ -113,7 +111,7 @@ impl StandIn {
         &self.running.shared.origin
     }
 
-    /// The certificate of the test CA that issues all certificates but
+    /// The certificate of the test CA, which issues all certificates except
     /// [`Certificate::SelfSigned`]; `None` with http.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
@@ -121,7 +119,7 @@ impl StandIn {
     }
 
     /// Adds a build and returns its build URL.
-    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn connection(&self, name: &str, connection: Connection) -> String {
         let Connection { token, body, behaviours } = connection;
         let body = body.into_bytes();
@@ -140,18 +138,18 @@ impl StandIn {
     ) -> String {
         let scenario = Scenario::File(bytes.into());
         self.scenarios.put(Service::File, name, file_name, scenario, behaviours);
-        format!("{}/{}", self.url("files", name), place::encode(file_name))
+        format!("{}/{}", self.url("files", name), route::encode(file_name))
     }
 
     /// Adds an App Store Connect account whose [`Team`] has nothing in it, and returns the base URL
     /// of its API, to which `/v1/apps?limit=1` and the like is appended.
-    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn app_store_connect(&self, name: &str, account: Account) -> String {
         self.app_store_connect_team(name, account, Team::default())
     }
 
-    /// The same with this team.
-    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    /// Like [`StandIn::app_store_connect`], with this team.
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn app_store_connect_team(&self, name: &str, mut account: Account, team: Team) -> String {
         let behaviours = std::mem::take(&mut account.behaviours);
         let scenario = Scenario::Account(account, team);
@@ -161,7 +159,7 @@ impl StandIn {
 
     /// Adds a session and returns the base URL of its website, to which `/olympus/v1/session` is
     /// appended.
-    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn apple_session(&self, name: &str, mut session: Session) -> String {
         let behaviours = std::mem::take(&mut session.behaviours);
         let scenario = Scenario::Session(session);
@@ -171,7 +169,7 @@ impl StandIn {
 
     /// Adds a build's page, with nothing on it, and returns the base URL of the service, to which
     /// `/v1/builds/<slug>/annotations/` is appended.
-    #[expect(clippy::must_use_candidate, reason = "who replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn build_page(&self, name: &str, mut page: BuildPage) -> String {
         let behaviours = std::mem::take(&mut page.behaviours);
         self.scenarios.put(Service::Annotations, name, "", Scenario::BuildPage(page), behaviours);
@@ -179,19 +177,19 @@ impl StandIn {
         self.url("annotations", name)
     }
 
-    /// What stands on the build's page of this name, in the order in which the contexts came.
+    /// The annotations on the build's page of this name, in the order of their first appearance.
     #[must_use]
     pub fn annotations_of(&self, name: &str) -> Vec<Annotation> {
         self.running.shared.annotations_of(name)
     }
 
-    /// How many connections have been made to the server so far, those without a request too.
+    /// The number of connections to the server so far, including those without a request.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.running.shared.connections()
     }
 
-    /// On how many connections the requests to all scenarios of this name came.
+    /// The number of connections that carried requests to scenarios of this name.
     #[must_use]
     pub fn connections_for(&self, name: &str) -> usize {
         self.requests_for(name).iter().map(|request| request.connection).collect::<HashSet<_>>().len()
@@ -206,13 +204,11 @@ impl StandIn {
     /// The requests so far to all scenarios of this name.
     #[must_use]
     pub fn requests_for(&self, name: &str) -> Vec<Request> {
-        let mut requests = self.requests();
-        requests.retain(|request| request.name == name);
-        requests
+        self.running.shared.requests_for(name)
     }
 
     fn url(&self, service: &str, name: &str) -> String {
-        format!("{}/{service}/{}", self.origin(), place::encode(name))
+        format!("{}/{service}/{}", self.origin(), route::encode(name))
     }
 }
 
@@ -223,12 +219,12 @@ pub struct FolderStandIn {
 }
 
 impl FolderStandIn {
-    /// Starts on a free port of 127.0.0.1, with http. Files are read anew at every request, and
+    /// Starts on a free port of 127.0.0.1, with http. Files are read at every request, and
     /// every request is appended to `requests.jsonl` in the folder.
     ///
     /// # Errors
     ///
-    /// When no port or no thread is to be had.
+    /// If no port or thread is available.
     pub fn start(root: PathBuf, token: String) -> io::Result<Self> {
         Self::start_with(root, token, None)
     }

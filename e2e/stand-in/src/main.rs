@@ -11,8 +11,8 @@ use std::thread;
 use stand_in::FolderStandIn;
 use stand_in::keys::P256;
 
-const HELP: &str = r#"Plays, on 127.0.0.1, Bitrise's connected credential and build annotations, and Apple's App Store
-Connect.
+const HELP: &str = r#"Stands in, on 127.0.0.1, for Bitrise's connected credential and build annotations, and for Apple's App
+Store Connect.
 
     stand-in --root DIR --token TOKEN [--https] [--no-stdin]
     stand-in new-key PRIVATE_PEM PUBLIC_PEM
@@ -23,7 +23,7 @@ standard input does, unless --no-stdin. With --https, the origin is https://loca
 the certificate of its CA is in DIR/ca.pem. new-key writes a new P-256 key as App Store Connect
 issues it, and its public half.
 
-These files are read anew at every request:
+It reads these files at every request:
 
     DIR/connections/NAME.json   the answer of  ORIGIN/build/NAME/apple_developer_portal_data.json
                                 to a BUILD_API_TOKEN that is TOKEN
@@ -49,18 +49,17 @@ These files are read anew at every request:
                                 PUT ORIGIN/annotations/NAME/v1/builds/SLUG/annotations/
         {"token": "...", "build_slug": "SLUG"}
 
-Beside any of them, <the same path>.behaviours.json (so NAME.json.behaviours.json) is a list of
-what goes wrong, one per request, in order; after its end, nothing does. It begins anew when its
-text changes. Times are milliseconds.
+Next to any of them, <the same path>.behaviours.json (so NAME.json.behaviours.json) lists faults, one
+per request, in order. It starts again when its text changes. Times are in milliseconds.
 
     "ok"                                      nothing goes wrong
     {"status": {"code": 503, "headers": [["Retry-After", "1"]], "body": "busy"}}
     {"redirect": {"code": 302, "to": "URL"}}
     "reset_before_answer", "close_before_answer", "reset_mid_body"
-    {"stall_before_header": 250}              nothing for so long, then the answer
-    {"stall_in_body": 250}                    half the body, nothing for so long, then the rest
+    {"stall_before_header": 250}              a pause, then the answer
+    {"stall_in_body": 250}                    half the body, a pause, then the rest
     {"drip": {"bytes": 1, "every": 10}}       the body in small pieces
-    "wrong_content_length", "chunked_cut"     less comes than was promised
+    "wrong_content_length", "chunked_cut"     less comes than announced
     {"oversize": 1048576}                     a JSON object of so many bytes
     "gzip", "html", "empty_body", "invalid_utf8"
     {"body": "text"}, {"raw": "text"}         another body; another answer, without HTTP
@@ -114,7 +113,7 @@ fn serve(root: &Path, token: String, https: bool, watch_stdin: bool) -> io::Resu
     let start = if https { FolderStandIn::start_tls } else { FolderStandIn::start };
     let server = start(root.to_owned(), token)?;
 
-    // A reader never sees half an origin.
+    // Renamed into route, so that no reader sees half of it.
     let unfinished = root.join(".origin.new");
     fs::write(&unfinished, format!("{}\n", server.origin()))?;
     fs::rename(&unfinished, root.join("origin"))?;

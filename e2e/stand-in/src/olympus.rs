@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Behaviour;
 use crate::app_store_connect::request_id;
-use crate::http::{Answer, Head, Judgement};
+use crate::http::{Answer, Head, Reply};
 
 /// The session check, below the website's origin.
 pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
@@ -16,15 +16,15 @@ pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Session {
-    /// The cookies that must come, no more, no fewer.
+    /// The expected cookies: all of them and no others.
     pub cookies: BTreeMap<String, String>,
     /// The e-mail address in the answer.
     pub email_address: String,
-    /// The team that is selected; `None` leaves it out of the answer.
+    /// The selected team; `None` leaves it out of the answer.
     pub provider: Option<Provider>,
     /// All teams of the user.
     pub available_providers: Vec<Provider>,
-    /// What other cookies are answered.
+    /// The answer to other cookies.
     pub refusal: SessionRefusal,
     /// One per request, in order.
     #[serde(skip)]
@@ -56,25 +56,25 @@ pub struct Provider {
     pub name: String,
 }
 
-/// How the website refuses a session. Nothing of this is documented by Apple.
+/// How the website refuses a session. Apple documents none of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionRefusal {
-    /// 401 with the plain text `Unauthenticated` and a request ID: what fastlane's log in its issue
-    /// 19338 holds, from 2021.
+    /// 401 with the plain text `Unauthenticated` and a request ID: from the log in fastlane's
+    /// issue 19338 (2021).
     #[default]
     Unauthenticated,
     /// 401 with an error in the form of the App Store Connect API.
     UnauthorizedJson,
     /// 403 with an error in the form of the App Store Connect API, as the website's other services
-    /// answer (fastlane's issue 16688, from 2020).
+    /// answer (fastlane's issue 16688, 2020).
     ForbiddenJson,
 }
 
 /// `GET /olympus/v1/session`
-pub(crate) fn session(session: &Session, head: &Head) -> Judgement {
+pub(crate) fn session(session: &Session, head: &Head) -> Reply {
     if let Err(why) = check_cookies(&session.cookies, head) {
-        return Judgement::refused(refuse(session.refusal), why);
+        return Reply::refused(refuse(session.refusal), why);
     }
     let user = json!({"fullName": "Jane Doe", "emailAddress": session.email_address});
     let available: Vec<_> = session.available_providers.iter().map(provider).collect();
@@ -83,10 +83,10 @@ pub(crate) fn session(session: &Session, head: &Head) -> Judgement {
     if let Some(selected) = &session.provider {
         answer.insert("provider".to_owned(), provider(selected));
     }
-    Judgement::ok(Answer::json(200, Value::Object(answer).to_string()))
+    Reply::ok(Answer::json(200, Value::Object(answer).to_string()))
 }
 
-/// fastlane's `olympus_session.json` has these three.
+/// The fields in fastlane's fixture `olympus_session.json`.
 fn provider(provider: &Provider) -> Value {
     json!({
         "providerId": provider.provider_id,

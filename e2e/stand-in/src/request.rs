@@ -1,17 +1,15 @@
-//! What was asked, and what was thought of it.
+//! Recorded requests.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Behaviour;
 
-/// One request, recorded before its answer was sent.
-///
-/// Secrets are recorded as they came: this is a test log.
+/// A request, recorded before its answer was sent, with the secrets in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Milliseconds since the server was started.
     pub at_millis: u64,
-    /// A number for the connection it came on; requests that share one came on one connection.
+    /// The number of its connection; requests with the same number shared a connection.
     pub connection: u64,
     /// `GET`; empty when the request could not be read.
     pub method: String,
@@ -19,23 +17,23 @@ pub struct Request {
     pub target: String,
     /// All headers in order, names as sent.
     pub headers: Vec<(String, String)>,
-    /// The body, as far as it is text.
+    /// The body, with bytes that are not UTF-8 replaced.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
     /// The service that the path belongs to.
     pub service: Service,
     /// The scenario's name in the path; empty when there is none.
     pub name: String,
-    /// What the scenario had the server do.
+    /// The behaviour of the server.
     pub behaviour: Behaviour,
-    /// What the service made of the request, whatever the behaviour then did to the answer.
+    /// The service's verdict, whatever the behaviour then did to the answer.
     pub verdict: Verdict,
-    /// What no client may ever do, such as a credential sent to a place that it is not for.
+    /// What no client must ever do, such as sending a credential to a service that it is not for.
     pub violations: Vec<String>,
 }
 
 impl Request {
-    /// The first header of this name, in whatever case.
+    /// The first header of this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -45,13 +43,13 @@ impl Request {
     }
 }
 
-/// The services that the server plays.
+/// The services that the server stands in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     /// Bitrise's connected credential, under `/build/<name>/`.
     Connection,
-    /// The host of .p8 files, under `/files/<name>/`.
+    /// The file server for .p8 files, under `/files/<name>/`.
     File,
     /// The App Store Connect API, under `/asc/<name>/`.
     AppStoreConnect,
@@ -63,18 +61,18 @@ pub enum Service {
     Unknown,
 }
 
-/// What a service made of a request. In JSON: `"ok"`, or `{"refused": "why"}`.
+/// Whether the service accepts a request. In JSON: `"ok"`, or `{"refused": "why"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As the real service wants it.
+    /// The real service would accept it.
     Ok,
     /// The real service would refuse it, for this reason.
     Refused(String),
 }
 
 impl Verdict {
-    /// Whether the request was as the real service wants it.
+    /// Whether the real service would accept the request.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         *self == Self::Ok

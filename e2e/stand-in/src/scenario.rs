@@ -1,4 +1,4 @@
-//! What the server knows: scenarios given by a test, or files in a folder.
+//! Scenarios: added by a test, or read from files in a folder.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
@@ -13,8 +13,8 @@ use crate::annotations::{BuildPage, BuildPageFile};
 use crate::app_store_connect::{Account, Team};
 use crate::keys::PublicKey;
 use crate::olympus::Session;
-use crate::place::Place;
 use crate::request::Service;
+use crate::route::Route;
 use crate::{Behaviour, bitrise};
 
 /// A scenario without its behaviours.
@@ -28,7 +28,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    /// What replaces the answer at this path in any case.
+    /// The behaviour of every answer at this path.
     pub(crate) fn answer_at(&self, path: &str) -> Behaviour {
         match self {
             Self::Account(_, team) => team.answers.get(path).cloned().unwrap_or(Behaviour::Ok),
@@ -37,37 +37,36 @@ impl Scenario {
     }
 }
 
-/// Where scenarios come from.
+/// The source of scenarios.
 pub(crate) enum Scenarios {
     Memory(Arc<Memory>),
     Folder(Folder),
 }
 
 impl Scenarios {
-    /// The scenario of a place and what to do with this request; `None` when there is no such
-    /// scenario.
-    pub(crate) fn next(&self, place: &Place) -> io::Result<Option<(Arc<Scenario>, Behaviour)>> {
-        if place.service == Service::Connection && place.rest != bitrise::CONNECTION_FILE
-            || place.service == Service::Unknown
+    /// The scenario of a route and the behaviour for this request; `None` if there is no such scenario.
+    pub(crate) fn next(&self, route: &Route) -> io::Result<Option<(Arc<Scenario>, Behaviour)>> {
+        if route.service == Service::Connection && route.rest != bitrise::CONNECTION_FILE
+            || route.service == Service::Unknown
         {
             return Ok(None);
         }
         match self {
-            Self::Memory(memory) => Ok(memory.next(place)),
-            Self::Folder(folder) => folder.next(place),
+            Self::Memory(memory) => Ok(memory.next(route)),
+            Self::Folder(folder) => folder.next(route),
         }
     }
 }
 
-/// Scenarios that a test has added, by service, name, and, for files, file name.
+/// Scenarios added by a test, by service, name and (for files) file name.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<HashMap<(Service, String, String), Known>>);
 
-/// A scenario, and what is left of its behaviours.
+/// A scenario and its remaining behaviours.
 type Known = (Arc<Scenario>, VecDeque<Behaviour>);
 
 impl Memory {
-    /// Adds a scenario, or replaces the one of the same name. `file` is empty but for files.
+    /// Adds a scenario, or replaces the one of the same name. `file` is empty except for files.
     pub(crate) fn put(
         &self,
         service: Service,
@@ -82,24 +81,24 @@ impl Memory {
         known.insert(key, value);
     }
 
-    fn next(&self, place: &Place) -> Option<(Arc<Scenario>, Behaviour)> {
-        let file = match place.service {
-            Service::File => place.rest.clone(),
+    fn next(&self, route: &Route) -> Option<(Arc<Scenario>, Behaviour)> {
+        let file = match route.service {
+            Service::File => route.rest.clone(),
             _ => String::new(),
         };
-        let key = (place.service, place.name.clone(), file);
+        let key = (route.service, route.name.clone(), file);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (scenario, behaviours) = known.get_mut(&key)?;
         Some((Arc::clone(scenario), Behaviour::next_of(behaviours)))
     }
 }
 
-/// Scenarios that are files, read anew at every request.
+/// Scenarios in files, read at every request.
 pub(crate) struct Folder {
     pub root: PathBuf,
     /// The token of every connection in the folder.
     pub token: String,
-    /// For each behaviours file: its text when it was first read, and what is left of it.
+    /// For each behaviours file: its text when it was first read, and the remaining behaviours.
     behaviours: Mutex<HashMap<PathBuf, (String, VecDeque<Behaviour>)>>,
 }
 
@@ -124,8 +123,8 @@ impl Folder {
         Self { root, token, behaviours: Mutex::default() }
     }
 
-    fn next(&self, place: &Place) -> io::Result<Option<(Arc<Scenario>, Behaviour)>> {
-        let Place { service, name, rest } = place;
+    fn next(&self, route: &Route) -> io::Result<Option<(Arc<Scenario>, Behaviour)>> {
+        let Route { service, name, rest } = route;
         if !is_file_name(name) || *service == Service::File && !is_file_name(rest) {
             return Ok(None);
         }
@@ -171,7 +170,7 @@ impl Folder {
         Ok(Scenario::Account(account, file.team))
     }
 
-    /// The next behaviour in `<path>.behaviours.json`. A file whose text has changed begins anew.
+    /// The next behaviour in `<path>.behaviours.json`. A file whose text has changed starts again.
     fn behaviour(&self, path: &Path) -> io::Result<Behaviour> {
         let mut file = path.as_os_str().to_owned();
         file.push(".behaviours.json");
@@ -193,7 +192,7 @@ impl Folder {
     }
 }
 
-/// Whether the text names a file in a folder, and not another folder.
+/// Whether the text is a plain file name that can't lead out of the folder.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
 }

@@ -1,4 +1,4 @@
-//! Connections, and the way of a request through the server.
+//! Accepts connections and answers their requests.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 
 use crate::annotations::Annotation;
-use crate::http::{Answer, Head, Judgement, unix_seconds};
-use crate::place::Place;
+use crate::http::{Answer, Head, Reply, unix_seconds};
 use crate::request::{Request, Service, Verdict};
+use crate::route::Route;
 use crate::scenario::{Scenario, Scenarios};
 use crate::wire::{After, Body, Incoming, Wire};
 use crate::{Behaviour, annotations, app_store_connect, bitrise, olympus};
@@ -23,38 +23,26 @@ use crate::{Behaviour, annotations, app_store_connect, bitrise, olympus};
 const BAD_REQUEST: &str = r#"{"error":"Bad Request"}"#;
 const NOT_FOUND: &str = r#"{"error":"Not Found"}"#;
 
-/// What all connections share.
+/// The state that all connections share.
 pub(crate) struct Shared {
     pub scenarios: Scenarios,
     pub origin: String,
-    /// What the `Host` header can be.
+    /// The allowed values of the `Host` header.
     authorities: [String; 2],
     tls: Option<Arc<ServerConfig>>,
     started: Instant,
     requests: Mutex<Vec<Request>>,
     /// By the scenario's name.
     annotations: Mutex<HashMap<String, Vec<Annotation>>>,
-    /// A file that gets each request as a line of JSON.
+    /// The file to which each request is appended as a line of JSON.
     log: Option<PathBuf>,
     stopping: AtomicBool,
-    /// A second handle of each open connection, to shut it down by.
+    /// A second handle of each open connection, to shut it down.
     open: Mutex<HashMap<u64, TcpStream>>,
     last_connection: AtomicU64,
 }
 
-/// What a service makes of a request, and what it is to keep.
-struct Judged {
-    judgement: Judgement,
-    annotation: Option<Annotation>,
-}
-
-impl From<Judgement> for Judged {
-    fn from(judgement: Judgement) -> Self {
-        Self { judgement, annotation: None }
-    }
-}
-
-/// The thread that accepts connections; dropping this ends it and all connections.
+/// The thread that accepts connections. Dropping it ends the thread and all connections.
 pub(crate) struct Running {
     pub shared: Arc<Shared>,
     address: SocketAddr,
@@ -100,11 +88,11 @@ impl Drop for Running {
         // Wakes the thread that accepts, so that it sees the flag and closes the listener.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
-            // It does not panic; and if it did, it would have ended all the same.
+            // It does not panic; even if it did, it would have ended.
             let _ended = accepting.join();
         }
         for connection in lock(&self.shared.open).values() {
-            // Its thread wakes from whatever it waits for, and ends.
+            // This wakes its thread, which ends.
             let _closed_already = connection.shutdown(Shutdown::Both);
         }
     }
@@ -115,6 +103,11 @@ impl Shared {
         lock(&self.requests).clone()
     }
 
+    /// The requests to scenarios of this name, without copying the others: a test process has thousands.
+    pub(crate) fn requests_for(&self, name: &str) -> Vec<Request> {
+        lock(&self.requests).iter().filter(|request| request.name == name).cloned().collect()
+    }
+
     pub(crate) fn annotations_of(&self, name: &str) -> Vec<Annotation> {
         lock(&self.annotations).get(name).cloned().unwrap_or_default()
     }
@@ -123,7 +116,7 @@ impl Shared {
         lock(&self.annotations).remove(name);
     }
 
-    /// How many connections have been made so far, those without a request too.
+    /// The number of connections so far, including those without a request.
     pub(crate) fn connections(&self) -> u64 {
         self.last_connection.load(Ordering::SeqCst)
     }
@@ -135,9 +128,9 @@ impl Shared {
                 return;
             }
             match accepted {
-                // A connection that cannot be served is closed: its client will say so.
+                // A connection that cannot be served is closed.
                 Ok((tcp, _)) => drop(self.begin(tcp)),
-                // Out of file descriptors, at most: that passes.
+                // Most likely out of file descriptors, which passes.
                 Err(_) => thread::sleep(Duration::from_millis(5)),
             }
         }
@@ -165,7 +158,7 @@ impl Shared {
             match self.serve_one(number, &mut wire) {
                 Ok(After::Next) => {}
                 Ok(after) => break after,
-                // The peer is gone, or did not like our certificate.
+                // The peer is gone, or rejected the certificate.
                 Err(_) => break After::Close,
             }
         };
@@ -179,16 +172,16 @@ impl Shared {
             Incoming::Malformed(why) => (Head::default(), Body::Unread, Some(why)),
             Incoming::End => return Ok(After::Close),
         };
-        let place = Place::of(head.path());
+        let route = Route::of(head.path());
         let violations = match malformed {
-            None => self.violations(&head, place.service),
+            None => self.violations(&head, route.service),
             Some(_) => Vec::new(),
         };
-        let (judged, behaviour) = match malformed {
-            None => self.judge(&head, &body, &place, &violations),
-            Some(why) => (Judgement::refused(Answer::json(400, BAD_REQUEST), why).into(), Behaviour::Ok),
+        let (reply, behaviour) = match malformed {
+            None => self.answer_request(&head, &body, &route, &violations),
+            Some(why) => (Reply::refused(Answer::json(400, BAD_REQUEST), why), Behaviour::Ok),
         };
-        let Judged { judgement: Judgement { answer, refusal }, annotation } = judged;
+        let Reply { answer, refusal, annotation } = reply;
         let refused = refusal.is_some();
         let recorded = self.record(Request {
             at_millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -200,8 +193,8 @@ impl Shared {
                 Body::Read(bytes) => String::from_utf8_lossy(bytes).into_owned(),
                 Body::Unread => String::new(),
             },
-            service: place.service,
-            name: place.name.clone(),
+            service: route.service,
+            name: route.name.clone(),
             behaviour: behaviour.clone(),
             verdict: refusal.map_or(Verdict::Ok, Verdict::Refused),
             violations,
@@ -211,7 +204,7 @@ impl Shared {
             return wire.send(&head, &answer, &Behaviour::Ok);
         }
         if let Some(annotation) = annotation.filter(|_| behaviour.lets_the_service_act()) {
-            annotations::keep(lock(&self.annotations).entry(place.name).or_default(), annotation);
+            annotations::keep(lock(&self.annotations).entry(route.name).or_default(), annotation);
         }
         if refused && behaviour.replaces_the_answer() {
             return wire.send(&head, &answer, &Behaviour::Ok);
@@ -219,57 +212,57 @@ impl Shared {
         wire.send(&head, &answer.replaced_by(&behaviour), &behaviour)
     }
 
-    fn judge(&self, head: &Head, body: &Body, place: &Place, violations: &[String]) -> (Judged, Behaviour) {
-        let (scenario, behaviour) = match self.scenarios.next(place) {
+    fn answer_request(
+        &self,
+        head: &Head,
+        body: &Body,
+        route: &Route,
+        violations: &[String],
+    ) -> (Reply, Behaviour) {
+        let (scenario, behaviour) = match self.scenarios.next(route) {
             Ok(Some((scenario, behaviour))) => (Ok(Some(scenario)), behaviour),
             Ok(None) => (Ok(None), Behaviour::Ok),
             Err(error) => (Err(error), Behaviour::Ok),
         };
         let behaviour = match (behaviour, &scenario) {
-            (Behaviour::Ok, Ok(Some(scenario))) => scenario.answer_at(&place.rest),
+            (Behaviour::Ok, Ok(Some(scenario))) => scenario.answer_at(&route.rest),
             (behaviour, _) => behaviour,
         };
-        let judged = match (violations, scenario) {
-            ([], Ok(Some(scenario))) => self.judge_scenario(&scenario, head, body, place),
-            ([], Ok(None)) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found").into(),
+        let reply = match (violations, scenario) {
+            ([], Ok(Some(scenario))) => self.answer_scenario(&scenario, head, body, route),
+            ([], Ok(None)) => Reply::refused(Answer::json(404, NOT_FOUND), "not found"),
             ([], Err(error)) => {
                 let answer = Answer::new(500, "text/plain", format!("{error}\n"));
-                Judgement::refused(answer, error.to_string()).into()
+                Reply::refused(answer, error.to_string())
             }
-            (violations, _) => {
-                Judgement::refused(Answer::json(400, BAD_REQUEST), violations.join("; ")).into()
-            }
+            (violations, _) => Reply::refused(Answer::json(400, BAD_REQUEST), violations.join("; ")),
         };
-        (judged, behaviour)
+        (reply, behaviour)
     }
 
-    fn judge_scenario(&self, scenario: &Scenario, head: &Head, body: &Body, place: &Place) -> Judged {
+    fn answer_scenario(&self, scenario: &Scenario, head: &Head, body: &Body, route: &Route) -> Reply {
         let method = if matches!(scenario, Scenario::BuildPage(_)) { "PUT" } else { "GET" };
         if head.method != method {
             let answer = Answer::json(405, r#"{"error":"Method Not Allowed"}"#);
             let why = format!("the method is {}", head.method);
-            return Judgement::refused(answer.with("Allow", method), why).into();
+            return Reply::refused(answer.with("Allow", method), why);
         }
-        let judgement = match scenario {
+        match scenario {
             Scenario::Connection { token, body } => bitrise::connection(token, body, head),
             Scenario::File(bytes) => bitrise::file(bytes),
             Scenario::Account(account, team) => {
                 let now = unix_seconds().saturating_add(account.clock_skew_seconds);
-                app_store_connect::api(account, team, head, &place.rest, &self.origin, now)
+                app_store_connect::api(account, team, head, &route.rest, &self.origin, now)
             }
-            Scenario::Session(session) if place.rest == olympus::SESSION_PATH => {
+            Scenario::Session(session) if route.rest == olympus::SESSION_PATH => {
                 olympus::session(session, head)
             }
-            Scenario::Session(_) => Judgement::refused(Answer::json(404, NOT_FOUND), "not found"),
-            Scenario::BuildPage(page) => {
-                let (judgement, annotation) = annotations::put(page, head, &place.rest, body);
-                return Judged { judgement, annotation };
-            }
-        };
-        judgement.into()
+            Scenario::Session(_) => Reply::refused(Answer::json(404, NOT_FOUND), "not found"),
+            Scenario::BuildPage(page) => annotations::put(page, head, &route.rest, body),
+        }
     }
 
-    /// What no client may ever do.
+    /// What no client must ever do.
     fn violations(&self, head: &Head, service: Service) -> Vec<String> {
         const CREDENTIALS: [&str; 4] = ["BUILD_API_TOKEN", "Authorization", "Cookie", "Proxy-Authorization"];
         let meant = match service {
@@ -281,7 +274,7 @@ impl Shared {
         let mut violations: Vec<_> = CREDENTIALS
             .into_iter()
             .filter(|name| Some(*name) != meant && head.values(name).next().is_some())
-            .map(|name| format!("the header {name} is not for this place"))
+            .map(|name| format!("the header {name} is not for this service"))
             .collect();
 
         let hosts: Vec<_> = head.values("Host").collect();
@@ -311,7 +304,7 @@ impl Shared {
     }
 }
 
-/// No lock here guards more than one step, so a panic elsewhere leaves nothing half done.
+/// Ignores poisoning: each lock guards a single operation, so a panic can't leave it half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

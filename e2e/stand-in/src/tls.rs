@@ -1,4 +1,4 @@
-//! https with a test certificate authority that lives as long as the server.
+//! https with a test certificate authority of its own for each server.
 
 use std::io;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// The certificate that an https server shows.
+/// The certificate of an https server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
     /// For `localhost` and `127.0.0.1`, valid, issued by the test CA.
     Good,
     /// For `localhost` and `127.0.0.1`, valid, signed by itself.
     SelfSigned,
-    /// As `Good`, but it ended years ago.
+    /// Like `Good`, but expired years ago.
     Expired,
-    /// As `Good`, but for `other.example`.
+    /// Like `Good`, but for `other.example`.
     WrongHost,
 }
 
@@ -59,7 +59,7 @@ fn ca_params() -> io::Result<CertificateParams> {
     params.distinguished_name.push(DnType::CommonName, "stand-in test CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // Older than any certificate below it, so that `Expired` is about that certificate alone.
+    // Older than any certificate it issues, so that `Expired` is only about that certificate.
     params.not_before = date_time_ymd(2000, 1, 1);
     params.not_after = (SystemTime::now() + DAY * 30).into();
     Ok(params)

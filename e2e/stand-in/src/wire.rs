@@ -14,7 +14,7 @@ use crate::http::{Head, parse_head};
 const LONGEST_HEAD: usize = 64 * 1024;
 const LONGEST_BODY: u64 = 1024 * 1024;
 
-/// What came in on a connection.
+/// The next thing received on a connection.
 pub(crate) enum Incoming {
     Request(Head, Body),
     /// Not HTTP, for this reason.
@@ -23,14 +23,14 @@ pub(crate) enum Incoming {
     End,
 }
 
-/// What was sent beside a head.
+/// The body of a request.
 pub(crate) enum Body {
     Read(Vec<u8>),
     /// Of unknown length, or too long.
     Unread,
 }
 
-/// What becomes of a connection after an answer.
+/// What happens to a connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     Next,
@@ -41,7 +41,7 @@ pub(crate) enum After {
 /// One connection.
 pub(crate) struct Wire {
     stream: Stream,
-    /// What has been read and not yet been used.
+    /// Bytes read but not yet used.
     unread: Vec<u8>,
     /// A part of the current request was left unread.
     request_left: bool,
@@ -54,7 +54,7 @@ enum Stream {
 
 impl Wire {
     pub(crate) fn new(tcp: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
-        // Each piece of a drip is to leave at once.
+        // Sends each piece of a drip at once.
         tcp.set_nodelay(true)?;
         let stream = match tls {
             None => Stream::Plain(tcp),
@@ -98,7 +98,7 @@ impl Wire {
         Ok(length)
     }
 
-    /// The body, empty where there is none; [`Body::Unread`] without one good `Content-Length`.
+    /// The body, empty if there is none; [`Body::Unread`] without one valid `Content-Length`.
     fn read_body(&mut self, head: &Head) -> io::Result<Body> {
         if !head.has_body() {
             return Ok(Body::Read(Vec::new()));
@@ -131,12 +131,12 @@ impl Wire {
         self.stream.flush()
     }
 
-    /// Waits so long, or until the peer or the server's end closes the connection; `false` then.
+    /// Waits this long. Returns `false` if the peer or the end of the server closes the connection first.
     ///
-    /// Reads from the socket to notice that, and drops what comes: a client that waits for an
-    /// answer sends nothing.
+    /// It reads from the socket to notice that, and drops what it reads: a client that waits for an answer
+    /// sends nothing.
     pub(crate) fn wait(&mut self, how_long: Duration) -> bool {
-        // A read's timeout is only as fine as the kernel's ticks; the last bit is slept.
+        // A read timeout has the precision of the kernel's ticks; the rest is slept.
         const TICKS: Duration = Duration::from_millis(10);
 
         let Some(end) = Instant::now().checked_add(how_long) else {
@@ -164,9 +164,9 @@ impl Wire {
         }
     }
 
-    /// Ends the connection, as soon as the socket's other handle is dropped too.
+    /// Closes the connection, as soon as the socket's other handle is dropped too.
     pub(crate) fn end(mut self, after: After) {
-        // Nothing is left to do about a connection that is broken already.
+        // A connection that is broken already needs no closing.
         let _broken = match after {
             After::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
             After::Next | After::Close => self.close(),
@@ -179,7 +179,7 @@ impl Wire {
             stream.flush()?;
         }
         if self.request_left {
-            // Unread bytes would turn the closing into a reset.
+            // Unread bytes would turn the close into a reset.
             self.stream.tcp().shutdown(Shutdown::Write)?;
             self.wait(Duration::from_millis(200));
         }

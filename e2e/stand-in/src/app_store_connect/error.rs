@@ -1,16 +1,16 @@
-//! Apple's refusals, in Apple's words.
+//! Apple's error answers, in Apple's words.
 //!
 //! The form is Apple's `ErrorResponse`: `id`, `status`, `code`, `title`, `detail`, and `source` for a
-//! query parameter. The words stand in public reports of real answers, named at each.
+//! query parameter. The texts are from public reports of real answers, cited at each.
 //!
 //! <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 
 use aws_lc_rs::rand;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Answer, Judgement};
+use crate::http::{Answer, Reply};
 
-/// A refusal, and why the stand-in gives it.
+/// An error answer, and why the stand-in gives it.
 pub(super) struct Refusal {
     status: u16,
     code: &'static str,
@@ -45,8 +45,8 @@ impl Refusal {
         )
     }
 
-    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124: every request, on every endpoint, until the
-    /// Account Holder has signed.
+    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124: every request to every endpoint, until the
+    /// Account Holder accepts it.
     pub(super) fn agreement_missing() -> Self {
         Self::new(
             403,
@@ -57,7 +57,7 @@ impl Refusal {
         )
     }
 
-    /// What an invented resource is answered.
+    /// The answer for a resource that does not exist.
     pub(super) fn not_found(path: &str) -> Self {
         Self::new(
             404,
@@ -69,7 +69,7 @@ impl Refusal {
     }
 
     /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. Neither they nor
-    /// `bitrise-io/go-xcode`'s pull request 256 count on a `Retry-After`, so there is none here.
+    /// `bitrise-io/go-xcode`'s pull request 256 expect a `Retry-After`, so there is none.
     pub(super) fn rate_limit_exceeded() -> Self {
         Self::new(
             429,
@@ -92,7 +92,7 @@ impl Refusal {
         }
     }
 
-    /// A value that the parameter does not take. `'x' is not a valid filter type`, `… field name` and
+    /// An invalid value of a parameter. `'x' is not a valid filter type`, `… field name` and
     /// `… cursor for this request` are Apple's details; those for `limit` are in their style.
     pub(super) fn invalid_parameter(name: &str, detail: &str) -> Self {
         let title = "A parameter has an invalid value";
@@ -103,12 +103,12 @@ impl Refusal {
         }
     }
 
-    /// Plain text where `Accept` leaves no room for JSON.
+    /// Plain text if `Accept` excludes JSON.
     ///
     /// <https://developer.apple.com/documentation/appstoreconnectapi/about-the-http-status-code>
-    pub(super) fn not_acceptable(accept: &str) -> Judgement {
+    pub(super) fn not_acceptable(accept: &str) -> Reply {
         let answer = Answer::new(406, "text/plain", "Not Acceptable");
-        Judgement::refused(answer, format!("the header Accept is {accept:?}"))
+        Reply::refused(answer, format!("the header Accept is {accept:?}"))
     }
 
     fn new(status: u16, code: &'static str, title: &'static str, detail: &str, why: String) -> Self {
@@ -116,7 +116,7 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Judgement {
+impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let Refusal { status, code, title, detail, parameter, why } = refusal;
         let mut error = Map::from_iter([
@@ -137,7 +137,7 @@ impl From<Refusal> for Judgement {
 /// A random UUID, as each of Apple's errors has one.
 pub(crate) fn request_id() -> String {
     let mut bytes = [0_u8; 16];
-    // It need not be random: no caller looks at more than its form.
+    // If the random source fails, zeros do: callers only look at the form.
     let _left_as_zeros = rand::fill(&mut bytes);
     let hex = format!("{:032x}", u128::from_be_bytes(bytes));
     let mut parts = Vec::new();

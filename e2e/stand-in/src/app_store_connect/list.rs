@@ -1,8 +1,7 @@
 //! A list of resources: its filters, its fields and its pages.
 //!
-//! Of the parameters that Apple's documentation names for each list, these are known here: one
-//! `fields[…]`, `filter[…]`, `limit` and `cursor`. All others are refused, as Apple refuses what a list
-//! does not have.
+//! Of the parameters in Apple's documentation of each list, these are supported: one `fields[…]`,
+//! `filter[…]`, `limit` and `cursor`. All others are refused, as Apple refuses unknown parameters.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -10,22 +9,22 @@ use serde_json::{Map, Value, json};
 
 use super::error::Refusal;
 use super::team::Resource;
-use crate::place::{decode, encode};
+use crate::route::{decode, encode};
 
 /// The largest `limit`, and the one without the parameter.
 const MOST: usize = 200;
 const USUAL: usize = 50;
 
-/// A filter with a fixed set of values, which are compared as they are.
+/// A filter with a fixed set of values, which must match exactly.
 const CERTIFICATE_TYPE: &str = "certificateType";
 
-/// What can be asked of a list.
+/// A list and its query parameters.
 pub(super) struct List {
     /// The resources' type, which is also in the parameter `fields[<type>]`.
     pub kind: &'static str,
     /// The names in `filter[<name>]`, each that of an attribute.
     pub filters: &'static [&'static str],
-    /// What `fields` may name: attributes, and relationships, which are in no answer here.
+    /// The values of `fields`: attributes, and relationships, which no answer here contains.
     pub fields: &'static [&'static str],
 }
 
@@ -109,12 +108,12 @@ pub(super) const USERS: List = List {
     ],
 };
 
-/// What one request asks of a list.
+/// The parsed query of one request.
 struct Question {
     filters: Vec<(String, Vec<String>)>,
     fields: Option<Vec<String>>,
     limit: usize,
-    /// How many entries come before this page.
+    /// The number of entries before this page.
     skipped: usize,
 }
 
@@ -208,7 +207,7 @@ impl List {
 }
 
 impl Question {
-    /// Apple's filter for bundle IDs finds more than the one that was asked for: those too that hold it
+    /// Apple's filter for bundle IDs is a substring match
     /// (`ittybittyapps/appstoreconnect-cli`'s issue 249; fastlane's `App.find` compares what it gets).
     /// Several values are alternatives.
     fn matches(&self, resource: &Resource) -> bool {
@@ -227,7 +226,7 @@ impl Question {
         })
     }
 
-    /// The next page: the same question, further on.
+    /// The URL of the next page: the same query with a cursor.
     fn next(&self, list: &List, url: &str, reached: usize) -> String {
         let mut pairs = vec![("cursor".to_owned(), cursor(reached))];
         for (name, values) in &self.filters {
@@ -243,7 +242,7 @@ impl Question {
     }
 }
 
-/// Apple's cursors say nothing to who reads them, and neither do these.
+/// Cursors are opaque, as Apple's are.
 fn cursor(skipped: usize) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("after {skipped}"))
 }

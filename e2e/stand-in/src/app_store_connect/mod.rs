@@ -1,4 +1,4 @@
-//! The App Store Connect API, and the Enterprise Program API beside it.
+//! The App Store Connect API and the Enterprise Program API.
 
 mod error;
 mod list;
@@ -10,13 +10,13 @@ pub use team::{App, BundleId, Role, SigningCertificate, Team, User};
 pub(crate) use error::request_id;
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Judgement};
+use crate::http::{Answer, Head, Reply};
 use crate::keys::PublicKey;
 use error::Refusal;
 use list::List;
 use team::Resource;
 
-/// An account as its one API key shows it: who may ask, and when. What is found is its [`Team`].
+/// The API key of an account, and how the service treats it. Its content is a [`Team`].
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The API key's public half.
@@ -25,9 +25,9 @@ pub struct Account {
     pub key_id: String,
     /// The token's `iss`; `None` for an individual key, whose tokens have `sub` instead.
     pub issuer_id: Option<String>,
-    /// In the Apple Developer Enterprise Program: another audience, no `/v1/apps`.
+    /// In the Apple Developer Enterprise Program: another audience, and `/v1/apps` does not exist.
     pub enterprise: bool,
-    /// How far the service's clock is ahead of this computer's; negative when it is behind.
+    /// How far the service's clock is ahead of this computer's; negative if it is behind.
     pub clock_skew_seconds: i64,
     /// One per request, in order.
     pub behaviours: Vec<Behaviour>,
@@ -36,33 +36,26 @@ pub struct Account {
 /// `GET /v1/apps`, `/v1/bundleIds`, `/v1/certificates`, `/v1/users`
 ///
 /// `path` is what follows the base URL, `now` is the service's own clock in Unix seconds.
-pub(crate) fn api(
-    account: &Account,
-    team: &Team,
-    head: &Head,
-    path: &str,
-    origin: &str,
-    now: i64,
-) -> Judgement {
-    let mut judgement = match accepts_json(head) {
+pub(crate) fn api(account: &Account, team: &Team, head: &Head, path: &str, origin: &str, now: i64) -> Reply {
+    let mut reply = match accepts_json(head) {
         Err(accept) => Refusal::not_acceptable(accept),
-        Ok(()) => judge(account, team, head, path, origin, now).unwrap_or_else(Judgement::from),
+        Ok(()) => answer_request(account, team, head, path, origin, now).unwrap_or_else(Reply::from),
     };
-    judgement.answer.unix_seconds = now;
-    // On every answer, says Apple: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
+    reply.answer.unix_seconds = now;
+    // On every answer: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
     let limits = format!("user-hour-lim:{};user-hour-rem:{};", Team::HOURLY_LIMIT, team.requests_left);
-    judgement.answer = judgement.answer.with("X-Rate-Limit", &limits);
-    judgement
+    reply.answer = reply.answer.with("X-Rate-Limit", &limits);
+    reply
 }
 
-fn judge(
+fn answer_request(
     account: &Account,
     team: &Team,
     head: &Head,
     path: &str,
     origin: &str,
     now: i64,
-) -> Result<Judgement, Refusal> {
+) -> Result<Reply, Refusal> {
     token::check_authorization(account, head, now).map_err(Refusal::not_authorized)?;
     let (list, resources) = found_at(account, team, path).ok_or_else(|| Refusal::not_found(path))?;
     if team.requests_left == 0 {
@@ -71,20 +64,20 @@ fn judge(
     if team.agreement_missing {
         return Err(Refusal::agreement_missing());
     }
-    if !may_see(account, team, &list) {
+    if !can_see(account, team, &list) {
         let who = if account.issuer_id.is_some() { "a key" } else { "an individual key" };
-        let why = format!("{who} with the role {:?} may not see {}", team.role, list.kind);
+        let why = format!("{who} with the role {:?} can't see {}", team.role, list.kind);
         return Err(Refusal::forbidden(why));
     }
     let url = format!("{origin}{}", head.path());
     let page = list.page(&resources, &url, head.query().unwrap_or_default())?;
-    Ok(Judgement::ok(Answer::json(200, page.to_string())))
+    Ok(Reply::ok(Answer::json(200, page.to_string())))
 }
 
-/// The list at a path, as the account's key sees it; `None` where there is none.
+/// The list at a path, as the account's key sees it; `None` if there is none.
 fn found_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Resource>)> {
     match path {
-        // The Enterprise Program API has no apps: nothing there goes to the App Store.
+        // The Enterprise Program API has no apps: enterprise apps never go to the App Store.
         "v1/apps" if account.enterprise => None,
         "v1/apps" => {
             // "Team: access to all apps … Individual: access and roles of the associated user."
@@ -103,15 +96,15 @@ fn found_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Res
     }
 }
 
-/// Whether the key's role reaches so far.
+/// Whether the key's role can see the list.
 ///
-/// Apple documents that individual keys reach no provisioning, and that access to it comes with a role
-/// or apart from it (`provisioningAllowed`). What a role for reports alone is answered it does not, nor
-/// that only an admin sees the users, and one public report has a key that may not write see them.
+/// Apple documents that individual keys have no access to provisioning, and that access to it comes with a
+/// role or separately (`provisioningAllowed`). That roles for reports see nothing, and that only admins see
+/// users, is an assumption: one public report has a key without write access that sees them.
 ///
 /// <https://developer.apple.com/documentation/appstoreconnectapi/creating-api-keys-for-app-store-connect-api>
 /// <https://developer.apple.com/documentation/appstoreconnectapi/user/attributes>
-fn may_see(account: &Account, team: &Team, list: &List) -> bool {
+fn can_see(account: &Account, team: &Team, list: &List) -> bool {
     match list.kind {
         "users" => team.role == Role::Admin,
         "bundleIds" | "certificates" => {
@@ -126,7 +119,7 @@ fn may_see(account: &Account, team: &Team, list: &List) -> bool {
     }
 }
 
-/// `Err` with the header `Accept` where it has no room for JSON.
+/// `Err` with the header `Accept` if it excludes JSON.
 fn accepts_json(head: &Head) -> Result<(), &str> {
     let mut all_refused = None;
     for accept in head.values("Accept") {

@@ -1,4 +1,4 @@
-//! What a team has, and what its key may see of it.
+//! The content of a team, and what its key can see of it.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,25 @@ use serde_json::{Value, json};
 
 use crate::Behaviour;
 
-/// A team on App Store Connect, or in the Enterprise Program, and what the account's key may do in it.
+/// A team on App Store Connect or in the Enterprise Program, and what the account's key can see in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Team {
-    /// The role that was given to the key, or that the owner of an individual key has.
+    /// The role of the key, or of the owner of an individual key.
     pub role: Role,
-    /// Whether that role comes with access to certificates, identifiers and profiles; an admin has it
-    /// in any case, an individual key in none.
+    /// Whether that role includes access to certificates, identifiers and profiles. An admin always has it, an
+    /// individual key never.
     pub provisioning: bool,
-    /// Whether the Account Holder has still to sign an agreement.
+    /// Whether the Account Holder has an agreement to accept: every list answers 403.
     pub agreement_missing: bool,
-    /// How many requests are left in this hour, out of [`Team::HOURLY_LIMIT`]. With 0, each is one too
-    /// many: 429.
+    /// The requests left in this hour, out of [`Team::HOURLY_LIMIT`]. With 0, every request gets 429.
     pub requests_left: u32,
     /// The apps.
     pub apps: Vec<App>,
-    /// The bundle IDs of the apps that the owner of an individual key has access to; `None` for all.
-    /// A team key sees all apps.
+    /// The bundle IDs of the apps that the owner of an individual key can see; `None` for all. A team key
+    /// sees all apps.
     pub owner_apps: Option<Vec<String>>,
-    /// The bundle IDs, registered ones without an app too.
+    /// The bundle IDs, with or without an app.
     pub bundle_ids: Vec<BundleId>,
     /// The certificates.
     pub certificates: Vec<SigningCertificate>,
@@ -98,17 +97,17 @@ impl Default for Team {
     }
 }
 
-/// A role that a key can have. Four of Apple's, which differ in what can be asked here.
+/// A role of a key. Apple has more; these four differ in the lists they see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// May see everything, the users too.
+    /// Sees every list.
     Admin,
-    /// May see apps.
+    /// Sees apps.
     AppManager,
-    /// May see apps.
+    /// Sees apps.
     Developer,
-    /// May see reports, and nothing that is asked here.
+    /// Sees no list.
     AccessToReports,
 }
 
@@ -146,7 +145,7 @@ pub struct SigningCertificate {
     pub name: String,
     /// One of [`CERTIFICATE_TYPES`](super::list::CERTIFICATE_TYPES).
     pub certificate_type: String,
-    /// Sent as it is. Recorded answers of Apple have `2020-02-12T13:17:50.000+0000`, which is not RFC 3339
+    /// Sent unchanged. Recorded answers of Apple have `2020-02-12T13:17:50.000+0000`, which is not RFC 3339
     /// (`certificate.json` in `codemagic-ci-cd/cli-tools`, `certificates.json` in fastlane's spaceship).
     pub expiration_date: Option<String>,
 }

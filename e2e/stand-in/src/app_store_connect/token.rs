@@ -1,4 +1,4 @@
-//! Who asks: the token, as Apple checks it.
+//! Checks tokens as Apple does.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::http::Head;
 /// Apple's limit for `exp - iat`, in seconds.
 const LONGEST_LIFE: i64 = 20 * 60;
 
-/// A token's header. Names that Apple does not look at may be there.
+/// A token's header. It can have other fields, which Apple ignores.
 #[derive(Deserialize)]
 struct TokenHeader {
     alg: String,
@@ -26,7 +26,7 @@ struct Claims {
     #[serde(default, deserialize_with = "not_null")]
     sub: Option<String>,
     aud: String,
-    /// Codemagic's tools, which are in daily use, send none.
+    /// Optional: Codemagic's tools, which are in daily use, send none.
     #[serde(default, deserialize_with = "not_null")]
     iat: Option<i64>,
     exp: i64,
@@ -36,7 +36,7 @@ fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<O
     T::deserialize(from).map(Some)
 }
 
-/// Why Apple refuses the request's `Authorization`, if it does.
+/// Checks the request's `Authorization`; the error says why Apple refuses it.
 ///
 /// `now` is Apple's own clock in Unix seconds. The token is a JWT of at most 20 minutes, signed with
 /// ES256; a team key's names the issuer, an individual key's has `sub: user` instead.

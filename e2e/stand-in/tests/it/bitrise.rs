@@ -1,47 +1,25 @@
-use stand_in::{Connection, Request, Service, StandIn, Verdict};
+//! Bitrise's two services, and the host of .p8 files.
 
-use crate::client::{ask, get};
+use stand_in::{Annotation, Behaviour, BuildPage, Connection, StandIn, Style};
+
+use crate::client::{Received, ask, get, parts, send};
 
 const TOKEN: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
 
 fn build(server: &StandIn) -> String {
-    let connection = Connection {
-        token: "t0ken".to_owned(),
-        body: r#"{"key_id":"ABCDE12345"}"#.to_owned(),
-        behaviours: Vec::new(),
-    };
+    let connection = Connection { token: "t0ken".to_owned(), body: "{}".to_owned(), behaviours: Vec::new() };
     server.connection("b", connection) + "/apple_developer_portal_data.json"
 }
 
-fn last(server: &StandIn) -> Request {
-    server.requests().pop().unwrap()
+fn violations(server: &StandIn) -> usize {
+    server.requests().pop().unwrap().violations.len()
 }
 
 #[test]
-fn the_connection_is_served_to_the_build_token() {
+fn the_connection_is_only_served_to_one_right_token_on_the_right_path() {
     let server = StandIn::start().unwrap();
     let url = build(&server);
-    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
-
-    let received = get(&url, &[TOKEN]);
-
-    assert_eq!(received.status(), 200);
-    assert_eq!(received.header("Content-Type"), Some("application/json"));
-    assert_eq!(received.body(), br#"{"key_id":"ABCDE12345"}"#);
-    let request = last(&server);
-    assert_eq!(request.method, "GET");
-    assert_eq!(request.target, "/build/b/apple_developer_portal_data.json");
-    assert_eq!(request.service, Service::Connection);
-    assert_eq!(request.name, "b");
-    assert_eq!(request.header("build_api_token"), Some("t0ken"));
-    assert_eq!(request.verdict, Verdict::Ok);
-    assert!(request.violations.is_empty());
-}
-
-#[test]
-fn a_build_token_that_is_absent_wrong_or_repeated_is_401() {
-    let server = StandIn::start().unwrap();
-    let url = build(&server);
+    assert_eq!((get(&url, &[TOKEN]).status(), violations(&server)), (200, 0));
     for headers in [
         &[][..],
         &[("BUILD_API_TOKEN", "")],
@@ -49,90 +27,110 @@ fn a_build_token_that_is_absent_wrong_or_repeated_is_401() {
         &[("BUILD-API-TOKEN", "t0ken")],
         &[TOKEN, TOKEN],
     ] {
-        let received = get(&url, headers);
-        assert_eq!(received.status(), 401, "{headers:?}");
-        assert!(received.json().is_object());
-        assert!(!last(&server).verdict.is_ok());
-        assert!(last(&server).violations.is_empty());
+        assert_eq!(get(&url, headers).status(), 401, "{headers:?}");
+        assert!(!server.requests().pop().unwrap().verdict.is_ok());
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        assert_eq!(ask(method, &url, &[TOKEN], "").status(), 405, "{method}");
+    }
+    for path in
+        ["/build/b/", "/build/b/other.json", "//build/b/x", "/build/c/apple_developer_portal_data.json"]
+    {
+        assert_eq!(get(&format!("{}{path}", server.origin()), &[]).status(), 404, "{path}");
     }
 }
 
 #[test]
-fn other_methods_are_405() {
+fn a_credential_that_reaches_a_service_it_is_not_for_is_a_violation() {
     let server = StandIn::start().unwrap();
-    let url = build(&server);
-    for method in ["POST", "PUT", "HEAD", "DELETE", "OPTIONS"] {
-        let received = ask(method, &url, &[TOKEN, ("Content-Length", "0")]);
-        assert_eq!(received.status(), 405, "{method}");
-        assert_eq!(received.header("Allow"), Some("GET"));
-        assert_eq!(received.body().is_empty(), method == "HEAD");
-        assert!(!last(&server).verdict.is_ok());
-    }
-}
-
-#[test]
-fn other_credentials_on_the_build_url_are_violations() {
-    let server = StandIn::start().unwrap();
-    let url = build(&server);
-    for header in ["Authorization", "cookie", "Proxy-Authorization"] {
-        let received = get(&url, &[TOKEN, (header, "x")]);
-        assert_eq!(received.status(), 400, "{header}");
-        assert_eq!(last(&server).violations.len(), 1);
-    }
-}
-
-#[test]
-fn a_query_on_the_build_url_is_a_violation() {
-    let server = StandIn::start().unwrap();
-    let url = build(&server) + "?build_api_token=t0ken";
-    assert_eq!(get(&url, &[TOKEN]).status(), 400);
-    assert_eq!(last(&server).violations, ["the build URL has no query".to_owned()]);
-}
-
-#[test]
-fn other_paths_are_404() {
-    let server = StandIn::start().unwrap();
-    build(&server);
-    for path in [
-        "/",
-        "/build",
-        "/build/b",
-        "/build/b/",
-        "/build/b/other.json",
-        "/build/c/apple_developer_portal_data.json",
-        "/build/b/apple_developer_portal_data.json/",
-        "//build/b/apple_developer_portal_data.json",
-        "/files/b/apple_developer_portal_data.json",
-        "/elsewhere/b/apple_developer_portal_data.json",
-    ] {
-        let received = get(&format!("{}{path}", server.origin()), &[]);
-        assert_eq!(received.status(), 404, "{path}");
-    }
-}
-
-#[test]
-fn a_file_is_served_and_its_query_ignored() {
-    let server = StandIn::start().unwrap();
-    let url = server.file("f", "AuthKey_X (1).p8", b"key\n".as_slice(), Vec::new());
-    assert!(url.ends_with("/files/f/AuthKey_X%20%281%29.p8"), "{url}");
-
-    let received = get(&(url + "?X-Amz-Signature=abc"), &[]);
-
-    assert_eq!(received.status(), 200);
-    assert_eq!(received.body(), b"key\n");
-    assert!(last(&server).verdict.is_ok());
-}
-
-#[test]
-fn a_credential_that_reaches_the_file_host_is_a_violation() {
-    let server = StandIn::start().unwrap();
-    let url = server.file("f", "AuthKey_X.p8", b"key\n".as_slice(), Vec::new());
-    for header in ["BUILD_API_TOKEN", "build_api_token", "Authorization"] {
-        assert_eq!(get(&url, &[(header, "x")]).status(), 400, "{header}");
-        assert_eq!(last(&server).violations.len(), 1);
-    }
-    // Also where nothing is served.
+    let (build, file) = (build(&server), server.file("f", "AuthKey_X.p8", "key", Vec::new()));
+    assert_eq!(get(&format!("{file}?X-Amz-Signature=abc"), &[]).body, b"key");
     let nowhere = format!("{}/nowhere", server.origin());
-    assert_eq!(get(&nowhere, &[TOKEN]).status(), 400);
-    assert_eq!(last(&server).violations.len(), 1);
+    let rows = [(&build, "Authorization"), (&build, "cookie"), (&build, "Proxy-Authorization")];
+    let rows = rows.into_iter().chain([(&file, "build_api_token"), (&file, "Cookie"), (&nowhere, "Cookie")]);
+    for (url, header) in rows {
+        let received = get(url, &[TOKEN, (header, "x")]);
+        assert_eq!(received.status(), 400, "{header}");
+        assert!(violations(&server) >= 1, "{header}");
+    }
+    assert_eq!(get(&format!("{build}?build_api_token=t0ken"), &[TOKEN]).status(), 400, "a query");
+}
+
+#[test]
+fn a_wrong_host_and_a_get_with_a_body_are_violations() {
+    let server = StandIn::start().unwrap();
+    let url = server.file("f", "x", "12345", Vec::new());
+    let right = format!("Host: {}\r\n", parts(&url).0);
+    for headers in [
+        String::new(),
+        "Host: example.com\r\n".to_owned(),
+        format!("{right}{right}"),
+        format!("{right}Content-Length: 2\r\n"),
+        format!("{right}Transfer-Encoding: chunked\r\n"),
+    ] {
+        let request = format!("GET /files/f/x HTTP/1.1\r\n{headers}Connection: close\r\n\r\n{{}}");
+        assert_eq!((send(&url, &request).status(), violations(&server)), (400, 1), "{headers}");
+    }
+}
+
+const BODY: &str = r##"{"context":"c","markdown":"# Hello","style":"warning"}"##;
+const BEARER: (&str, &str) = ("Authorization", "Bearer t0ken");
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+fn page(behaviours: Vec<Behaviour>) -> (StandIn, String) {
+    let server = StandIn::start().unwrap();
+    let page = BuildPage { token: "t0ken".to_owned(), build_slug: "5lug".to_owned(), behaviours };
+    let url = server.build_page("p", page) + "/v1/builds/5lug/annotations/";
+    (server, url)
+}
+
+fn put(url: &str, headers: &[(&str, &str)], body: &str) -> Received {
+    let length = body.len().to_string();
+    ask("PUT", url, &[headers, &[("Content-Length", &length)]].concat(), body)
+}
+
+#[test]
+fn an_annotation_replaces_the_one_of_its_context_as_long_as_the_service_works() {
+    let unavailable = Behaviour::Status { code: 503, headers: Vec::new(), body: "busy".to_owned() };
+    let (server, url) = page(vec![unavailable, Behaviour::ResetBeforeAnswer, Behaviour::Html]);
+    for _ in 0..3 {
+        put(&url, &[BEARER, JSON], BODY);
+        assert!(server.annotations_of("p").is_empty());
+    }
+    for markdown in ["# A \\u003cdetails\\u003e", "# Hello"] {
+        let status = put(&url, &[BEARER, JSON], &BODY.replace("# Hello", markdown)).status();
+        assert_eq!(status, 200);
+        let markdown = markdown.replace("\\u003c", "<").replace("\\u003e", ">");
+        let kept = Annotation { context: "c".to_owned(), markdown, style: Style::Warning };
+        assert_eq!(server.annotations_of("p"), [kept]);
+    }
+}
+
+#[test]
+fn an_annotation_that_bitrises_plugin_would_not_send_is_refused() {
+    let (server, url) = page(Vec::new());
+    for body in [
+        r#"{"markdown":"x","style":"info"}"#,
+        r#"{"context":"","markdown":"x","style":"info"}"#,
+        r#"{"context":"c","markdown":"","style":"info"}"#,
+        r#"{"context":"c","markdown":"x"}"#,
+        r#"{"context":"c","markdown":"x","style":"Info"}"#,
+        r#"{"context":"c","markdown":"x","style":"info","id":1}"#,
+        "",
+    ] {
+        assert_eq!(put(&url, &[BEARER, JSON], body).status(), 400, "{body}");
+    }
+    for (status, url, headers) in [
+        (401, url.clone(), &[JSON][..]),
+        (401, url.clone(), &[JSON, ("Authorization", "t0ken")]),
+        (401, url.clone(), &[JSON, BEARER, BEARER]),
+        (415, url.clone(), &[BEARER]),
+        (400, format!("{url}?x=1"), &[BEARER, JSON]),
+        (404, url.replace("5lug", "other"), &[BEARER, JSON]),
+        (404, url.trim_end_matches('/').to_owned(), &[BEARER, JSON]),
+    ] {
+        assert_eq!(put(&url, headers, BODY).status(), status, "{url} {headers:?}");
+    }
+    assert_eq!(ask("POST", &url, &[BEARER, JSON], "").status(), 405);
+    assert!(server.annotations_of("p").is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a connection ended, seen from the client.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,107 +14,56 @@ pub(crate) enum End {
 
 #[derive(Debug)]
 pub(crate) struct Received {
-    pub bytes: Vec<u8>,
+    head: String,
+    pub body: Vec<u8>,
     pub end: End,
-    /// When each read returned something, since the request was sent.
-    pub reads: Vec<Duration>,
-    pub took: Duration,
 }
 
 impl Received {
-    fn split(&self) -> (&str, &[u8]) {
-        let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("no head in {:?}", self.text()));
-        let head = std::str::from_utf8(&self.bytes[..end]).unwrap();
-        (head, &self.bytes[end + 4..])
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-
+    /// 0 when no answer came.
     pub(crate) fn status(&self) -> u16 {
-        self.split().0[9..12].parse().unwrap()
+        self.head.get(9..12).map_or(0, |status| status.parse().unwrap())
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.split().0.lines().skip(1);
-        let mut found = lines
-            .map(|line| line.split_once(": ").unwrap())
-            .filter(|(sent, _)| sent.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value);
-        let first = found.next();
-        assert!(found.next().is_none(), "{name} came twice");
-        first
-    }
-
-    pub(crate) fn body(&self) -> &[u8] {
-        self.split().1
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(sent, _)| sent.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(self.body()).unwrap()
+        serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-pub(crate) fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").unwrap().1;
-    rest.split_once('/').map_or(rest, |(authority, _)| authority)
-}
-
-pub(crate) fn path(url: &str) -> &str {
-    let rest = url.split_once("://").unwrap().1;
-    &rest[authority(url).len()..]
-}
-
-/// Sends these bytes and reads to the end, for at most so long.
-pub(crate) fn send(url: &str, request: &[u8], patience: Duration) -> Received {
-    let mut tcp = TcpStream::connect(authority(url)).unwrap();
-    tcp.write_all(request).unwrap();
-    read_to_end(&mut tcp, patience)
-}
-
-pub(crate) fn read_to_end(tcp: &mut TcpStream, patience: Duration) -> Received {
-    let began = Instant::now();
-    tcp.set_read_timeout(Some(patience)).unwrap();
-    let mut bytes = Vec::new();
-    let mut reads = Vec::new();
-    let mut piece = vec![0; 64 * 1024];
-    let end = loop {
-        match tcp.read(&mut piece) {
-            Ok(0) => break End::Closed,
-            Ok(length) => {
-                bytes.extend_from_slice(&piece[..length]);
-                reads.push(began.elapsed());
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break End::Reset,
-            Err(error) => {
-                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-                break End::TimedOut;
-            }
-        }
-    };
-    let took = began.elapsed();
-    Received { bytes, end, reads, took }
-}
-
-/// A request head with a right `Host`.
-pub(crate) fn head(method: &str, url: &str, headers: &[(&str, &str)]) -> String {
-    let start = format!("{method} {} HTTP/1.1", path(url));
-    let host = format!("Host: {}", authority(url));
-    let mut lines = vec![start, host];
-    lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    lines.push("\r\n".to_owned());
-    lines.join("\r\n")
-}
-
-/// One request on a connection of its own.
-pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Received {
-    let headers = [headers, &[("Connection", "close")]].concat();
-    let request = head(method, url, &headers);
-    send(url, request.as_bytes(), Duration::from_secs(5))
+/// Sends a request with a right `Host`, and reads until the connection ends.
+pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Received {
+    let (authority, path) = parts(url);
+    let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{}", lines.concat());
+    send(url, &format!("{request}Connection: close\r\n\r\n{body}"))
 }
 
 pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> Received {
-    ask("GET", url, headers)
+    ask("GET", url, headers, "")
+}
+
+pub(crate) fn send(url: &str, request: &str) -> Received {
+    let mut tcp = TcpStream::connect(parts(url).0).unwrap();
+    tcp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    tcp.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    let end = match tcp.read_to_end(&mut bytes) {
+        Ok(_) => End::Closed,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => End::Reset,
+        Err(_) => End::TimedOut,
+    };
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
+    let body = bytes.get(head + 4..).unwrap_or_default().to_vec();
+    Received { head: String::from_utf8_lossy(&bytes[..head]).into_owned(), body, end }
+}
+
+/// Authority and path.
+pub(crate) fn parts(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").unwrap().1;
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }

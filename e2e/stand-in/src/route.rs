@@ -1,20 +1,20 @@
-//! The server's map: which path belongs to which service and scenario.
+//! Maps a path to its service and scenario.
 
 use std::fmt::Write as _;
 
 use crate::request::Service;
 
-/// Where a request goes. Name and rest are percent-decoded.
+/// The target of a request. Name and rest are percent-decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Route {
     pub service: Service,
     /// The scenario's name.
     pub name: String,
-    /// What follows the name, without the slash between them.
+    /// The rest of the path, without the slash after the name.
     pub rest: String,
 }
 
-impl Place {
+impl Route {
     pub(crate) fn unknown() -> Self {
         Self { service: Service::Unknown, name: String::new(), rest: String::new() }
     }
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// One segment of a path, or one part of a query, percent-encoded.
+/// Percent-encodes a segment of a path or a part of a query.
 pub(crate) fn encode(segment: &str) -> String {
     let mut encoded = String::new();
     for byte in segment.bytes() {
@@ -50,7 +50,7 @@ pub(crate) fn encode(segment: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            // Writing to a string does not fail.
+            // Writing to a string can't fail.
             let _infallible = write!(encoded, "%{byte:02X}");
         }
     }
