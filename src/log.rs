@@ -162,7 +162,9 @@ impl RunLog {
     }
 }
 
-fn line(record: &Record<'_>) -> String {
+/// A record as the log shows it.
+#[must_use]
+pub fn line(record: &Record<'_>) -> String {
     let text = record.args().to_string();
     let text = redact::plain(&text);
     match (record.level(), record.target()) {

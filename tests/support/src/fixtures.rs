@@ -1,4 +1,4 @@
-//! The credentials that runs are about, and the answers of servers.
+//! Credentials, and answers of servers.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -120,7 +120,7 @@ pub fn pasted_session() -> String {
         .replace("secure: true", "secure: false")
 }
 
-/// What Apple's website knows of these two, whose account is the connected one.
+/// The session of Apple's website for these two, of the connected account.
 pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
     let cookies = BTreeMap::from([("myacinfo".to_owned(), "canary-session".to_owned())]);
     let email_address = CONNECTED_APPLE_ID.to_owned();
@@ -133,7 +133,7 @@ pub fn all(parts: impl IntoIterator<Item = Value>) -> Value {
     Value::Object(fields.collect())
 }
 
-/// An answer that asks to be asked again at once, for every request from here on.
+/// For all requests: a status that asks to retry at once.
 pub fn always_busy(code: u16) -> Vec<Behaviour> {
     vec![busy(code).forever()]
 }

@@ -1,12 +1,11 @@
-//! Runs the Step as a build does, seen from outside: the real binary, with real files, sockets
-//! and signals, against the stand-in for Bitrise and Apple.
+//! Runs the Step as a build does: the binary, with real files, sockets and signals, against the stand-in for
+//! Bitrise and Apple.
 //!
-//! [`Step`] builds a run, [`Outcome`] is what it did. Whatever a run is about, this is checked:
-//! nothing secret is in the log; a run that fails ends with one whole red sentence, exports
-//! nothing and leaves no file behind; a run that succeeds quotes, marks and never expands each
-//! of its outputs.
+//! [`Step`] builds a run and [`Outcome`] is its result. Every run is checked: the log has no secret. A failed
+//! run ends with one red sentence, exports nothing and leaves no file behind. A successful run quotes its
+//! outputs, marks the secret ones and never expands them.
 //!
-//! What users read is compared with files in `tests/snapshots`, see [`snapshots`].
+//! [`snapshots`] compares what users read with files in `tests/snapshots`.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,11 +14,12 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
-    reason = "a panic is how a test says that it failed"
+    reason = "a panic is how a test fails"
 )]
 
 pub mod demo;
 mod fixtures;
+mod in_process;
 mod outcome;
 pub mod pictures;
 pub mod snapshots;

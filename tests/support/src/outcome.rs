@@ -1,4 +1,4 @@
-//! What a run did, and what must hold for every run.
+//! The outcome of a run, and the checks of every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,12 +10,13 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use regex::Regex;
 use stand_in::{Annotation, Request};
 use tempfile::TempDir;
 
 use crate::step::content;
 
-/// Outputs that the Bitrise CLI must redact, and no others: those that `step.yml` calls sensitive.
+/// The outputs that the Bitrise CLI must redact: those that `step.yml` marks as sensitive.
 static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let step_yml: serde_yaml::Value = serde_yaml::from_str(include_str!("../../../step.yml")).unwrap();
     let outputs = step_yml["outputs"].as_sequence().unwrap().iter();
@@ -24,6 +25,8 @@ static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         secret.flat_map(|output| output.as_mapping().unwrap().keys()).filter_map(|name| name.as_str());
     names.filter(|name| *name != "opts").map(str::to_owned).collect()
 });
+
+static COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
 
 /// A value in the envstore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Entry {
     pub is_expand: Option<bool>,
 }
 
-/// What a run did.
+/// The outcome of a run.
 pub struct Outcome {
     pub code: Option<i32>,
     pub took: std::time::Duration,
@@ -42,25 +45,24 @@ pub struct Outcome {
     pub stderr: String,
     pub envstore: PathBuf,
     pub envstore_text: Option<String>,
-    /// The names of what is in the temporary folder afterwards.
+    /// The names of the files and folders left in the temporary folder.
     pub leftovers: BTreeSet<String>,
     /// The requests to the connection, and to files of the same scenario.
     pub requests: Vec<Request>,
-    /// What stands on the build's page.
+    /// The annotations on the build's page.
     pub page: Vec<Annotation>,
     /// The requests to the page.
     pub page_requests: Vec<Request>,
     pub(crate) before: Option<Vec<u8>>,
     pub(crate) store_before: BTreeSet<String>,
-    /// Keeps what the run wrote until the test has looked at it.
+    /// Keeps the files of the run until the test is done with them.
     pub root: TempDir,
 }
 
-/// The form in which a secret has slipped into a text: each of its lines, the whole of it as
-/// base64 at any offset, hexadecimal, percent-encoded, escaped as JSON or by `Debug`, and any
-/// aligned 16 characters of it.
+/// The form in which a text contains a secret: one of its lines, the whole secret as base64 at any offset,
+/// in hexadecimal, percent-encoded, escaped as JSON or by `Debug`, or any aligned 16 characters of it.
 pub fn find_leak(text: &str, secret: &str) -> Option<String> {
-    /// What is longer is only looked for line by line.
+    /// Longer secrets are only searched line by line.
     const LONG: usize = 16 * 1024;
     let unescaped = text.replace("\\n", "\n");
     let secret_lines = secret.replace("\\n", "\n");
@@ -83,16 +85,16 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
     ];
     for offset in 0..3 {
         let encoded = STANDARD.encode(format!("{}{secret}", " ".repeat(offset)));
-        // Without the letters that its neighbours change.
+        // Without the characters that depend on the text around it.
         forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
     }
-    // Most of a session's text is the same in all of them; its values are secrets of their own.
+    // Sessions have most of their text in common; their values are listed as secrets of their own.
     let is_session = secret.contains("HTTP::Cookie");
     let characters: Vec<_> = secret.chars().filter(|_| !is_session).collect();
     forms.extend(characters.chunks_exact(16).map(|chunk| chunk.iter().collect()));
-    // Every key has the same header, and some errors say what it is.
+    // Every key has the same header, and some errors show it.
     let text = text.replace("-----BEGIN PRIVATE KEY-----", "").replace("-----END PRIVATE KEY-----", "");
-    // What is pasted may begin with the name of the variable, which is also the name of an output.
+    // A pasted session can begin with the name of the variable, which is also the name of an output.
     let text = text.replace("FASTLANE_SESSION", "");
     forms.into_iter().find(|form| form.len() >= 12 && text.contains(form.as_str()))
 }
@@ -121,6 +123,17 @@ impl Outcome {
         self.blocks("32;1")
     }
 
+    /// The lines of the section whose title contains this, without colours.
+    #[track_caller]
+    pub fn section(&self, title: &str) -> String {
+        let sections = self.stdout.split("\x1b[34;1m").skip(1);
+        let mut sections =
+            sections.filter(|section| section.lines().next().unwrap_or_default().contains(title));
+        let section = sections.next().unwrap_or_else(|| panic!("no section {title:?} in:\n{}", self.stdout));
+        let lines = section.lines().skip(1).filter(|line| !line.is_empty());
+        COLOUR.replace_all(&lines.collect::<Vec<_>>().join("\n"), "").into_owned()
+    }
+
     /// All texts between the colour code and the next one.
     pub fn blocks(&self, colour: &str) -> Vec<String> {
         let blocks =
@@ -128,12 +141,12 @@ impl Outcome {
         blocks.map(str::to_owned).collect()
     }
 
-    /// What the run wrote for the build's page, as Markdown.
+    /// The summary on the build's page, as Markdown.
     pub fn summary(&self) -> Option<String> {
         self.page.last().map(|annotation| annotation.markdown.clone())
     }
 
-    /// What the run added or replaced, in order, as a YAML parser reads it.
+    /// The entries of the envstore, in order, as a YAML parser reads them.
     pub fn entries(&self) -> Vec<Entry> {
         self.envstore_text.as_deref().map(parse_envstore).unwrap_or_default()
     }
@@ -180,7 +193,7 @@ impl Outcome {
             let secret = SECRET_OUTPUTS.contains(&entry.key);
             assert_eq!(entry.is_expand, Some(false), "{entry:?}");
             assert_eq!(entry.is_sensitive.unwrap_or(false), secret, "{entry:?}");
-            // YAML 1.1 would make something else of `no`, `0123` or `1_000`.
+            // YAML 1.1 reads an unquoted `no`, `0123` or `1_000` as another value.
             assert!(text.contains(&format!("- {}: \"", entry.key)), "{} is quoted in:\n{text}", entry.key);
         }
         read_back_with_envman(&self.envstore, &entries, &kept);
@@ -201,7 +214,7 @@ impl Outcome {
         assert_eq!(last_line, format!("\x1b[31;1m{error}\x1b[0m"), "the last line is the error, whole");
         let ends_as_sentence = error.trim_end_matches(')').ends_with(['.', '?']) && !error.ends_with("..");
         assert!(ends_as_sentence, "a sentence: {error}");
-        assert!(error.split_whitespace().count() <= 45, "short enough for a person at night: {error}");
+        assert!(error.split_whitespace().count() <= 45, "at most 45 words: {error}");
         assert!(error.split_whitespace().count() >= 8, "what is wrong, then what to do: {error}");
     }
 
@@ -249,7 +262,7 @@ fn parse_envstore(text: &str) -> Vec<Entry> {
     envs.into_iter().map(entry).collect()
 }
 
-/// The real envman, where it is on the PATH.
+/// The real envman, if it is on the PATH.
 pub fn envman() -> Option<&'static Path> {
     static ENVMAN: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
         let path = std::env::var_os("PATH")?;
@@ -258,7 +271,7 @@ pub fn envman() -> Option<&'static Path> {
     ENVMAN.as_deref()
 }
 
-/// Has the real envman read our entries, as the Bitrise CLI does after the Step.
+/// Reads the entries with the real envman, as the Bitrise CLI does after the Step.
 fn read_back_with_envman(envstore: &Path, entries: &[Entry], kept: &[Entry]) {
     let Some(envman) = envman() else { return };
     let print = |more: &[&str]| -> BTreeMap<String, String> {

@@ -1,8 +1,7 @@
-//! What users read, as files that a change in wording shows in: `tests/snapshots`.
+//! Compares what users read with the files in `tests/snapshots`.
 //!
-//! `SNAPSHOTS=overwrite cargo test` writes them anew; the diff is what to review. What differs
-//! from run to run stands in them as a named mark, such as `[ROOT]` or `[PORT]`. Nothing else
-//! does: no part of a text is left out, and no wildcard is taken.
+//! `SNAPSHOTS=overwrite cargo test` rewrites them. Values that differ between runs are replaced by marks such
+//! as `[ROOT]` or `[PORT]`; everything else is compared exactly.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -23,8 +22,8 @@ pub fn assert_run(name: &str, outcome: &Outcome) {
     assert_same(&format!("runs/{name}.md"), &summary);
 }
 
-/// Compares what is said in each of several cases with `sentences/<name>.txt`: the cases'
-/// names, and indented below them what is said in all of them.
+/// Compares the messages of several cases with `sentences/<name>.txt`. Cases in a row with the same message
+/// share it: their names come first, the message below them, indented.
 #[track_caller]
 pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display, impl Into<String>)>) {
     let mut text = String::new();
@@ -58,11 +57,11 @@ fn assert_same(file: &str, text: &str) {
     Assert::new().action_env("SNAPSHOTS").eq(marked(text).into_data(), expected);
 }
 
-/// The text with a mark for each part that differs from run to run.
+/// The text with marks for the values that differ between runs.
 fn marked(text: &str) -> String {
     static MARKS: LazyLock<Redactions> = LazyLock::new(|| {
         let temporary = regex::escape(std::env::temp_dir().to_str().unwrap().trim_end_matches('/'));
-        // What a fixture dates in so many days from now.
+        // Fixtures have dates a number of days from now.
         let today = OffsetDateTime::now_utc().date();
         let near: Vec<_> = (-100..=100).map(|days| (today + Duration::days(days)).to_string()).collect();
         let marks = [

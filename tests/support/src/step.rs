@@ -19,9 +19,10 @@ use crate::fixtures::{
     BUILD_SLUG, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, PAGE_TOKEN, SERVER, TOKEN, pem,
     unique_name,
 };
+use crate::in_process;
 use crate::outcome::{Outcome, names_in};
 
-/// The binary under test. Newer versions of cargo say where it is; older ones put it into the
+/// The binary under test. Newer versions of cargo name its path in a variable; older ones put it into the
 /// folder above the test's.
 fn binary() -> PathBuf {
     const NAME: &str = "apple-services-connection";
@@ -32,7 +33,7 @@ fn binary() -> PathBuf {
     test.ancestors().nth(2).unwrap().join(NAME)
 }
 
-/// What is in a regular file, unless it is of a length that nobody can hold.
+/// The content of a regular file, unless it is too long for memory.
 pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
     const MOST: u64 = 1 << 30;
     fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MOST)?;
@@ -44,10 +45,10 @@ pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
 pub struct Step {
     root: TempDir,
     env: BTreeMap<OsString, OsString>,
-    /// Never to be seen in the log.
+    /// Never shown in the log.
     secrets: Vec<String>,
     scenario: String,
-    /// What the user of the run is, when it must not be root.
+    /// The user of the run, if it must not be root.
     uid: Option<u32>,
     umask: Option<&'static str>,
     /// A program that runs it, with its arguments.
@@ -84,11 +85,11 @@ impl Step {
         let (home, tmp, store) = (step.path("home"), step.path("tmp"), step.envstore_path());
         let step = step.set("HOME", home).set("TMPDIR", tmp).set("ENVMAN_ENVSTORE_PATH", store);
         let step = step.with_page(Vec::new()).set("build_annotation", "always");
-        // No test asks Apple: not by default, and not by mistake.
+        // No test contacts Apple, not even by mistake.
         step.set("verify", "no").asks_at(SERVER.origin())
     }
 
-    /// With a page of the build, which answers so. There is one in any case.
+    /// With these behaviours of the build's page, which every run has.
     pub fn with_page(self, behaviours: Vec<Behaviour>) -> Self {
         let page = BuildPage { token: PAGE_TOKEN.to_owned(), build_slug: BUILD_SLUG.to_owned(), behaviours };
         let url = SERVER.build_page(&self.page_name(), page);
@@ -98,7 +99,7 @@ impl Step {
             .secret(PAGE_TOKEN)
     }
 
-    /// The page's scenario, beside that of all else: few tests are about it.
+    /// The scenario of the page, separate because few tests are about it.
     pub fn page_name(&self) -> String {
         format!("page of {}", self.scenario)
     }
@@ -151,33 +152,33 @@ impl Step {
         self
     }
 
-    /// Sets an input to what is no secret, whatever the input is for.
+    /// Sets an input without treating its value as a secret.
     pub fn set_as_plain(mut self, name: &str, value: &str) -> Self {
         self.secrets.retain(|secret| secret != value);
         self.env.insert(name.into(), value.into());
         self
     }
 
-    /// Puts this in the place of all of Apple's services.
+    /// Uses this URL for all of Apple's services.
     pub fn asks_at(self, url: &str) -> Self {
         self.set("app_store_connect_url", url)
             .set("app_store_connect_enterprise_url", url)
             .set("apple_session_url", url)
     }
 
-    /// Has this account answer for the API key, with `verify` at its default.
+    /// Verifies the API key with this account, with `verify` at its default.
     pub fn verified_by(self, account: Account) -> Self {
         let url = SERVER.app_store_connect(&self.scenario, account);
         self.asks_at(&url).unset("verify")
     }
 
-    /// The same with this team.
+    /// Like [`Step::verified_by`], with this team.
     pub fn verified_by_team(self, account: Account, team: Team) -> Self {
         let url = SERVER.app_store_connect_team(&self.scenario, account, team);
         self.asks_at(&url).unset("verify")
     }
 
-    /// Has this session be the one that Apple's website knows, with `verify` at its default.
+    /// Verifies the session with this one of Apple's website, with `verify` at its default.
     pub fn verified_by_session(self, session: Session) -> Self {
         let url = SERVER.apple_session(&self.scenario, session);
         self.asks_at(&url).unset("verify")
@@ -192,7 +193,7 @@ impl Step {
         self
     }
 
-    /// What must not show in the log, beyond what is secret by its name.
+    /// Adds a text that the log must not contain. Secret inputs are added by [`Step::set`].
     pub fn secret(mut self, text: impl Into<String>) -> Self {
         self.secrets.push(text.into());
         self
@@ -228,7 +229,7 @@ impl Step {
         self
     }
 
-    /// Runs as an ordinary user where the tests run as root, so that modes mean something.
+    /// Runs as an ordinary user if the tests run as root, who ignores file modes.
     pub fn not_as_root(mut self) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         if fs::metadata(self.root.path()).unwrap().uid() == 0 {
@@ -237,7 +238,7 @@ impl Step {
             for folder in ["", "home", "tmp", "work", "store"] {
                 std::os::unix::fs::chown(self.path(folder), Some(NOBODY), Some(NOBODY)).unwrap();
             }
-            // Where cargo builds, another user may not look.
+            // Another user can't read the folder in which cargo builds.
             let copy = self.path("work/step");
             let binary = binary();
             fs::hard_link(&binary, &copy).or_else(|_: io::Error| fs::copy(binary, &copy).map(drop)).unwrap();
@@ -245,7 +246,7 @@ impl Step {
         self
     }
 
-    /// Has this program run it, such as `strace`.
+    /// Runs it with this program, such as `strace`.
     pub fn under(mut self, program: &str, arguments: &[&str]) -> Self {
         self.under = Some((program.into(), arguments.iter().map(Into::into).collect()));
         self
@@ -268,23 +269,46 @@ impl Step {
         self.run_while(|_| {})
     }
 
-    /// Runs it, does something meanwhile, and checks what must hold for every run.
+    /// Runs it, calls `meanwhile` with the process, and checks what must hold for every run.
     pub fn run_while(self, meanwhile: impl FnOnce(&Child)) -> Outcome {
+        self.observe(|step| {
+            let child = step.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            meanwhile(&child);
+            let output = child.wait_with_output().unwrap();
+            let stdout = String::from_utf8(output.stdout).expect("the log is UTF-8");
+            (output.status.code(), stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+        })
+    }
+
+    /// Runs it inside the test's process, with pauses skipped, and checks what must hold for every run.
+    ///
+    /// It has the working folder, umask, limits and signals of the test: a run that depends on its own needs
+    /// [`Step::run`].
+    pub fn run_in_process(self) -> Outcome {
+        assert!(self.uid.is_none() && self.umask.is_none() && self.under.is_none(), "this needs a process");
+        self.check_page();
+        self.observe(|step| {
+            let (code, log) = in_process::run(&step.env);
+            (Some(code), log, String::new())
+        })
+    }
+
+    /// Whether the run depends on its process. Files in the working folder can have relative paths.
+    fn needs_process(&self) -> bool {
+        let has_files = !names_in(&self.path("work")).is_empty();
+        has_files || self.uid.is_some() || self.umask.is_some() || self.under.is_some()
+    }
+
+    /// Runs it by `run`, which returns exit status, standard output and standard error.
+    fn observe(self, run: impl FnOnce(&Self) -> (Option<i32>, String, String)) -> Outcome {
         let envstore = self.env.get(OsStr::new("ENVMAN_ENVSTORE_PATH")).map(PathBuf::from);
         let envstore = envstore.unwrap_or_else(|| self.envstore_path());
         let before = content(&envstore);
         let store_before = names_in(&self.path("store"));
         let began = Instant::now();
-        let child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        meanwhile(&child);
-        let output = child.wait_with_output().unwrap();
-        let stdout = String::from_utf8(output.stdout).expect("the log is UTF-8");
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let requests = SERVER.requests_for(&self.scenario);
-        let page = SERVER.annotations_of(&self.page_name());
-        let page_requests = SERVER.requests_for(&self.page_name());
+        let (code, stdout, stderr) = run(&self);
         let outcome = Outcome {
-            code: output.status.code(),
+            code,
             took: began.elapsed(),
             envstore_text: content(&envstore).and_then(|text| String::from_utf8(text).ok()),
             leftovers: names_in(&self.path("tmp")),
@@ -293,9 +317,9 @@ impl Step {
             before,
             stdout,
             stderr,
-            requests,
-            page,
-            page_requests,
+            requests: SERVER.requests_for(&self.scenario),
+            page: SERVER.annotations_of(&self.page_name()),
+            page_requests: SERVER.requests_for(&self.page_name()),
             root: self.root,
         };
         outcome.check_secrets(&self.secrets);
@@ -325,27 +349,27 @@ impl Step {
         command
     }
 
-    /// No run may write on a page that is not the stand-in's.
+    /// No run must write to a page that is not the stand-in's.
     fn check_page(&self) {
         let value = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str());
         let has_page = value("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN").is_some()
             && value("BITRISE_BUILD_SLUG").is_some();
         let service = value("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL").unwrap_or_default();
-        // What the Step refuses by itself.
+        // The Step refuses these.
         let is_refused = service.starts_with("http://") || !service.contains("://");
         let is_here =
             ["http://127.0.0.1:", "https://localhost:"].iter().any(|here| service.starts_with(here));
         assert!(!has_page || is_here || is_refused, "the summary would go to {service:?}");
     }
 
-    /// Runs it, expects that it succeeds, and checks what must hold then.
+    /// Runs it, and checks that it succeeds as every run must.
     pub fn passes(self) -> Outcome {
         let outcome = self.run();
         outcome.check_success();
         outcome
     }
 
-    /// Runs it, expects that it fails, and checks what must hold then. Gives the last red line.
+    /// Runs it, checks that it fails as every run must, and returns the last red line.
     #[track_caller]
     pub fn fails(self) -> String {
         let outcome = self.run();
@@ -354,7 +378,7 @@ impl Step {
     }
 }
 
-/// Does this with all of them at once: most of a run's time is a pause.
+/// Checks all rows at the same time: runs mostly wait.
 pub fn at_once<T: Send, R: Send>(rows: impl IntoIterator<Item = T>, check: impl Fn(T) -> R + Sync) -> Vec<R> {
     let check = &check;
     thread::scope(|scope| {
@@ -364,7 +388,13 @@ pub fn at_once<T: Send, R: Send>(rows: impl IntoIterator<Item = T>, check: impl 
     })
 }
 
-/// Runs all of them at once, and gives what each says in its last red line.
+/// Runs all rows and returns the last red line of each: one row in eight with the binary, the others in
+/// process.
 pub fn all_fail<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
-    at_once(rows, |(case, step)| (case, step.fails()))
+    at_once(rows.into_iter().enumerate(), |(number, (case, step))| {
+        let is_sample = number.is_multiple_of(8);
+        let outcome = if is_sample || step.needs_process() { step.run() } else { step.run_in_process() };
+        outcome.check_failure();
+        (case, outcome.error())
+    })
 }

@@ -1,4 +1,4 @@
-//! What the properties are tried on: strings that some reader takes for something else.
+//! Generated inputs: strings that some reader mistakes for something else.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -81,7 +81,7 @@ const PIECES: &[&str] = &[
 const LINES: &[&str] =
     &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
 
-/// Any string, most often made of pieces that are something to somebody.
+/// Any string, most often made of pieces with a meaning in some format.
 pub fn text() -> impl Strategy<Value = String> {
     let pieces = || prop_oneof![4 => select(PIECES), 1 => select(LINES)];
     prop_oneof![
@@ -93,7 +93,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A cookie as the connection spells it, and what the `http-cookie` gem is to make of it.
+/// A cookie of the connection, and the expected result of the `http-cookie` gem.
 #[derive(Debug, Clone)]
 pub struct Cookie {
     pub name: String,
@@ -103,7 +103,7 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub httponly: bool,
-    /// Seconds from now on, long enough to outlive any run.
+    /// Seconds from now, longer than any run.
     pub max_age: Option<u32>,
 }
 
@@ -117,7 +117,7 @@ impl Cookie {
     }
 }
 
-/// Up to a dozen cookies, each with a name of its own: of two alike, a jar keeps one.
+/// Up to a dozen cookies with different names: a jar keeps one of two that are alike.
 pub fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
     prop::collection::vec(cookie(), 1..12).prop_map(|mut cookies| {
         for (number, cookie) in cookies.iter_mut().enumerate() {
@@ -131,7 +131,7 @@ fn cookie() -> impl Strategy<Value = Cookie> {
     let without = |refused: fn(char) -> bool| text().prop_map(move |text| text.replace(refused, ""));
     let value = without(|c| c < ' ' || c == '\u{7f}');
     let name = without(|c| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c));
-    // Names of hosts, some of which YAML reads as numbers.
+    // Host names, some of which YAML reads as numbers.
     let domain = prop_oneof![
         3 => select(&["idmsa.apple.com", "apple.com", "appstoreconnect.apple.com"][..]).prop_map(str::to_owned),
         1 => "[a-z][a-z0-9]{0,8}(\\.[a-z0-9]{1,5}){0,2}\\.(com|org)",

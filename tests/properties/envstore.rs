@@ -1,6 +1,4 @@
-//! Any outputs into any envstore.
-//!
-//! That envman reads the same is proven by `tests/round_trip`, where envman is.
+//! Generated outputs and envstores. `tests/round_trip` reads them with envman.
 
 use std::fs;
 
@@ -37,7 +35,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
-/// Pieces of envstores, and of what is like one to some readers and unlike to others.
+/// Pieces of envstores, and of texts that some readers take for one.
 const PIECES: &[&str] = &[
     "envs:\n",
     "envs: []\n",
@@ -96,7 +94,7 @@ proptest! {
     #![proptest_config(super::config())]
 
     #[test]
-    fn any_strings_come_back_from_the_envstore_as_they_were(entries in entries()) {
+    fn any_outputs_are_read_back_from_the_envstore_unchanged(entries in entries()) {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         envstore::write(&path, &entries, NO_LIMITS).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
@@ -105,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn a_store_that_takes_outputs_keeps_what_it_held_and_any_other_is_left_alone(
+    fn an_envstore_keeps_its_other_entries_or_is_left_unchanged(
         pieces in prop::collection::vec(select(PIECES), 0..12),
         begins in any::<bool>(),
         entries in entries(),
@@ -132,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_envstore_are_left_alone_or_merged(bytes in prop::collection::vec(any::<u8>(), 0..200), entries in entries()) {
+    fn an_envstore_of_any_bytes_is_merged_or_left_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..200), entries in entries()) {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         fs::write(&path, &bytes)?;
@@ -142,7 +140,7 @@ proptest! {
     }
 }
 
-/// The entries, as a reader sees them that is not the Step's.
+/// The entries, as another reader sees them.
 fn read(text: &str) -> Option<Vec<Value>> {
     let store: Option<Store> = serde_yaml::from_str(text).ok()?;
     Some(store.and_then(|store| store.envs).unwrap_or_default())

@@ -1,6 +1,5 @@
-//! Any cookies on their way through `FASTLANE_SESSION`, and any text pasted as a session.
-//!
-//! That Ruby reads the same is proven by `tests/round_trip`, where Ruby is.
+//! Generated cookies exported as `FASTLANE_SESSION`, and texts pasted as a session. `tests/round_trip` reads
+//! them with Ruby.
 
 use apple_services_connection::apple::cookie::CookieRecord;
 use apple_services_connection::apple::session::Session;
@@ -36,7 +35,7 @@ fn found(session: &Session) -> Vec<Parts<'_>> {
         .collect()
 }
 
-/// Pieces of what people paste, in an order that they do not.
+/// Pieces of pasted sessions, combined in any order.
 const PASTED: &[&str] = &[
     "---\\n",
     "---\n",
@@ -78,7 +77,7 @@ proptest! {
     #![proptest_config(super::config())]
 
     #[test]
-    fn any_cookies_come_back_from_fastlanes_variable_as_they_were(cookies in cookies()) {
+    fn any_cookies_are_read_back_from_fastlane_session_unchanged(cookies in cookies()) {
         let session = session(&cookies);
         let wanted: Vec<_> = cookies.iter().map(expected).collect();
         prop_assert_eq!(found(&session), wanted.clone());
@@ -117,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_session_or_refused(
+    fn any_text_is_read_as_a_session_or_refused(
         pieces in prop::collection::vec(prop_oneof![4 => select(PASTED).prop_map(str::to_owned), 1 => text()], 0..40),
     ) {
         if let Err(error) = from_pasted(&SecretString::from(pieces.concat())) {

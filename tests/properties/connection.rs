@@ -1,4 +1,4 @@
-//! Any JSON as the connection.
+//! Generated connections.
 
 use apple_services_connection::apple::device;
 use apple_services_connection::bitrise::connection::Connection;
@@ -51,7 +51,7 @@ const VALUES: &[&str] = &[
     "0000-00-00T00:00:00+99:99",
 ];
 
-/// Any JSON, most often with names and values that the Step looks at.
+/// Any JSON, most often with names and values that the Step reads.
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -71,7 +71,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A connection whose fields have their types, and any content.
+/// A connection whose fields have the right types and any content.
 fn connection() -> impl Strategy<Value = Value> {
     let text = || prop_oneof![1 => Just(Value::Null), 2 => select(VALUES).prop_map(Value::from), 3 => text().prop_map(Value::from)];
     let number = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from)];
@@ -103,7 +103,7 @@ fn connection() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Reads a document as a run does. That nothing panics is what is proven.
+/// Reads a document as a run does: it must not panic.
 fn read(document: &[u8]) -> Result<(), TestCaseError> {
     let mut connection = match Connection::from_json(document) {
         Ok(connection) => connection,
@@ -129,24 +129,24 @@ proptest! {
     #![proptest_config(super::config())]
 
     #[test]
-    fn any_json_is_a_connection_or_refused(json in json()) {
+    fn any_json_is_read_as_a_connection_or_refused(json in json()) {
         read(json.to_string().as_bytes())?;
     }
 
     #[test]
-    fn any_connection_is_a_credential_or_refused(json in connection()) {
+    fn any_well_typed_connection_gives_a_credential_or_an_error(json in connection()) {
         let document = json.to_string();
         prop_assert!(Connection::from_json(document.as_bytes()).is_ok(), "{document}");
         read(document.as_bytes())?;
     }
 
     #[test]
-    fn any_bytes_are_a_connection_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_read_as_a_connection_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         read(&bytes)?;
     }
 
     #[test]
-    fn a_connection_cut_short_is_refused(json in connection(), at in any::<prop::sample::Index>()) {
+    fn a_truncated_connection_is_refused(json in connection(), at in any::<prop::sample::Index>()) {
         let document = json.to_string();
         let cut = &document.as_bytes()[..at.index(document.len())];
         prop_assert!(Connection::from_json(cut).is_err());

@@ -1,8 +1,7 @@
-//! Every secret in every input, right or wrong, whole, in part or encoded once more: none of it
-//! reaches the log, an error or the summary.
+//! Puts secrets into every input: whole, in part, encoded again. None reaches the log, an error or the summary.
 //!
-//! Not among the forms is what cannot be told from something harmless: a secret that is written as
-//! a path is one to this program, and a UUID in `api_issuer` is an issuer ID.
+//! Secrets that look harmless are left out: one that is written as a path is a path, and a UUID in
+//! `api_issuer` is an issuer ID.
 
 use std::sync::{LazyLock, Mutex};
 use std::thread;
@@ -22,7 +21,7 @@ const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJjYW5hcnkifQ.Q2FuYXJ5U2lnbmF0d
 const PASSWORD: &str = "canary-Passw0rd!";
 const SIGNATURE: &str = "c0ffee1234567890abcdefc0ffee1234567890abcdefc0ffee1234567890abcd";
 
-/// The names of all inputs, from where they are declared.
+/// The names of all inputs in `step.yml`.
 static INPUTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     #[derive(Deserialize)]
     struct StepYml {
@@ -33,7 +32,7 @@ static INPUTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     names.filter(|name| *name != "opts").map(str::to_owned).collect()
 });
 
-/// What people have in their clipboard, and what in it is secret.
+/// What people have in their clipboard, with its secret parts.
 fn forms() -> Vec<(&'static str, String, Vec<String>)> {
     let key = pem().to_owned();
     let body = pem_body(pem());
@@ -111,7 +110,7 @@ fn forms() -> Vec<(&'static str, String, Vec<String>)> {
     ]
 }
 
-/// A run that is complete but for this input, and says as much as it can.
+/// A run with this input, all others it needs, and debug lines.
 fn with(input: &str, value: &str) -> Step {
     let step = match input {
         "apple_id" | "password" | "app_password" | "fastlane_session" | "sms_default_phone_number" => {
@@ -121,13 +120,11 @@ fn with(input: &str, value: &str) -> Step {
         "token_lifetime_seconds" => Step::new().with_key_inputs().set("export_token", "yes"),
         _ => Step::new().with_key_inputs(),
     };
-    // No URL of a form is reached: the proxy is not there, and that is told at once.
-    let step = step.set("HTTPS_PROXY", "http://127.0.0.1:1").set("verbose_log", "yes");
-    // Past the runner's own search, so that all leaks are found, and not only the first.
-    step.set_as_plain(input, value)
+    // Not as a secret: `leak` searches for it, to find all leaks and not only the first.
+    step.set("verbose_log", "yes").set_as_plain(input, value)
 }
 
-/// What is an input's own business to show: its form is checked, and no secret's.
+/// Whether the input shows values of this form on purpose, such as a number of seconds.
 fn is_shown_on_purpose(input: &str, form: &str) -> bool {
     matches!(
         (input, form),
@@ -135,21 +132,24 @@ fn is_shown_on_purpose(input: &str, form: &str) -> bool {
     )
 }
 
-/// What of these secrets shows in the log or the summary of a run.
-fn leaks(step: Step, secrets: &[String]) -> Option<String> {
-    let outcome = step.run();
-    assert!(!outcome.stdout.contains("The Step has a defect"), "{}", outcome.stdout);
+/// The part of these secrets that shows in the log or the summary of a run. A sample runs the binary.
+fn leak(step: Step, value: &str, secrets: &[String]) -> Option<String> {
+    // The proxy, which does not exist, keeps requests on this machine.
+    let step = step.set("HTTPS_PROXY", "http://127.0.0.1:1");
+    let is_sample = value.len().is_multiple_of(16);
+    let outcome = if is_sample { step.run() } else { step.run_in_process() };
+    assert!(!outcome.stdout.contains("Please report this"), "{}", outcome.stdout);
     let shown = format!("{}\n{}", outcome.stdout, outcome.summary().unwrap_or_default());
     secrets.iter().find_map(|secret| find_leak(&shown, secret))
 }
 
 #[test]
-fn no_secret_in_any_input_shows() {
+fn a_secret_in_any_input_stays_out_of_the_log_and_the_summary() {
     let forms = forms();
     let check = |input: &str| {
         let forms = forms.iter().filter(|(form, ..)| !is_shown_on_purpose(input, form));
         let shows = forms.filter_map(|(form, value, secrets)| {
-            leaks(with(input, value), secrets).map(|leak| format!("{form} in {input}: {leak}"))
+            leak(with(input, value), value, secrets).map(|leak| format!("{form} in {input}: {leak}"))
         });
         shows.collect()
     };
@@ -157,7 +157,7 @@ fn no_secret_in_any_input_shows() {
 }
 
 #[test]
-fn no_secret_in_any_field_of_the_connection_shows() {
+fn a_secret_in_any_field_of_the_connection_stays_out_of_the_log_and_the_summary() {
     const FIELDS: [&str; 8] = [
         "key_id",
         "issuer_id",
@@ -181,14 +181,14 @@ fn no_secret_in_any_field_of_the_connection_shows() {
             let step =
                 Step::new().connected_as_text(all([api_key(), apple_id(), changed]).to_string(), vec![]);
             let step = step.set("connection", toggle).set("verbose_log", "yes");
-            leaks(step, secrets).map(|leak| format!("{form} in {field}: {leak}"))
+            leak(step, value, secrets).map(|leak| format!("{form} in {field}: {leak}"))
         });
         shows.collect()
     };
     assert_eq!(in_parallel(&FIELDS, check), Vec::<String>::new());
 }
 
-/// What is found for each, on a few threads: what is waited for are other processes.
+/// The results of all, on a few threads.
 fn in_parallel<T: AsRef<str> + Sync>(all: &[T], check: impl Fn(&str) -> Vec<String> + Sync) -> Vec<String> {
     const THREADS: usize = 8;
     let (check, found) = (&check, Mutex::new(Vec::new()));
@@ -206,10 +206,12 @@ fn in_parallel<T: AsRef<str> + Sync>(all: &[T], check: impl Fn(&str) -> Vec<Stri
     found.into_inner().expect("a lock")
 }
 
-/// What a secret is in the middle of.
+/// The text around a secret.
 const AROUND: &[(&str, &str)] = &[
     ("", ""),
     ("key=", ""),
+    ("AuthKey_FROMINPUT1.p8: ", ""),
+    ("data:application/x-pem-file;base64,", ""),
     ("api_key: ", "\n"),
     ("\"", "\""),
     ("{\"key\": \"", "\"}"),
@@ -244,11 +246,10 @@ fn encoded(how: u8, part: &str) -> String {
 }
 
 proptest! {
-    // Each case is a process.
-    #![proptest_config(ProptestConfig { cases: super::config().cases / 10, ..super::config() })]
+    #![proptest_config(super::config())]
 
     #[test]
-    fn no_part_of_a_key_shows_wherever_it_stands(
+    fn a_part_of_a_key_in_any_context_stays_out_of_the_log_and_the_summary(
         start in any::<Index>(),
         length in 64_usize..150,
         how in 0_u8..6,
@@ -260,7 +261,8 @@ proptest! {
         let start = start.index(body.len() - 64);
         let part = &body[start..(start + length).min(body.len())];
         let written = encoded(how, part);
-        let step = with(&INPUTS[input.index(INPUTS.len())], &format!("{before}{written}{after}"));
-        prop_assert_eq!(leaks(step, &[part.to_owned(), written]), None);
+        let value = format!("{before}{written}{after}");
+        let step = with(&INPUTS[input.index(INPUTS.len())], &value);
+        prop_assert_eq!(leak(step, &value, &[part.to_owned(), written]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Any damage to a key, and any wrapping of it.
+//! Damaged and wrapped keys.
 
 use std::sync::LazyLock;
 
@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use stand_in::keys;
 
-/// As App Store Connect hands it out.
+/// A key as App Store Connect issues it.
 static PEM: LazyLock<String> = LazyLock::new(|| keys::P256::generate().expect("a random source").private_pem);
 
 static CANONICAL: LazyLock<String> =
     LazyLock::new(|| PrivateKey::from_bytes(PEM.as_bytes()).expect("a key").expose_pem().to_owned());
 
-/// What storage, terminals and web forms do to a key without losing anything of it.
+/// Changes that storage, terminals and web forms make to a key without losing information.
 #[derive(Debug, Clone)]
 enum Wrapping {
     LineEnds(&'static str),
@@ -147,7 +147,7 @@ proptest! {
     #![proptest_config(super::config())]
 
     #[test]
-    fn any_wrapping_of_a_key_yields_the_same_canonical_key(wrappings in prop::collection::vec(wrapping(), 0..5)) {
+    fn any_harmless_wrapping_of_a_key_yields_the_same_key(wrappings in prop::collection::vec(wrapping(), 0..5)) {
         let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.of(&text));
         let key = PrivateKey::from_bytes(text.as_bytes());
         let refusal = key.as_ref().err();
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn any_damage_to_a_key_yields_the_same_canonical_key_or_a_refusal(
+    fn a_damaged_key_yields_the_same_key_or_an_error(
         wrappings in prop::collection::vec(wrapping(), 0..3),
         damages in prop::collection::vec(damage(), 1..4),
     ) {
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn any_damage_inside_the_encoding_yields_the_same_canonical_key_or_a_refusal(
+    fn a_key_damaged_inside_its_base64_yields_the_same_key_or_an_error(
         damages in prop::collection::vec(damage(), 1..4),
     ) {
         let body: String = PEM.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -176,17 +176,17 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_key_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_not_a_key(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(PrivateKey::from_bytes(&bytes).is_err());
     }
 
     #[test]
-    fn any_text_is_a_key_or_refused(text in test_support::strategies::text()) {
+    fn random_text_is_not_a_key(text in test_support::strategies::text()) {
         prop_assert!(PrivateKey::from_bytes(text.as_bytes()).is_err());
     }
 }
 
-/// Damage can be none, and it can, by chance of one in 2¹²⁸, make another key that is whole.
+/// Damage can leave the key as it was; that it makes another valid key has a chance of one in 2¹²⁸.
 fn same_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
     match PrivateKey::from_bytes(bytes) {
         Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL.as_str()),
@@ -196,6 +196,6 @@ fn same_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn bytes_over_the_limit_are_refused_unread() {
+fn a_key_larger_than_64_kib_is_refused() {
     assert_eq!(PrivateKey::from_bytes(&vec![b'A'; 64 * 1024 + 1]).err(), Some(Refusal::TooLarge));
 }
