@@ -1,7 +1,4 @@
-//! One fault a row: what goes wrong, how the run must end, by when, and what it says.
-//!
-//! What must hold for every run is in [`test_support`]: exit status, one whole last red line,
-//! the envstore as before or complete, no file left behind, no secret shown.
+//! One fault per row, with how the run must end, by when, and its error.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,17 +8,17 @@ use test_support::snapshots::assert_sentences;
 
 use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, at_once, status, unique_name};
 
-/// A fault, and what it leads to.
+/// A fault and its effect.
 struct Fault {
     what: &'static str,
     step: Step,
     passes: bool,
-    /// How often the stand-in is asked.
+    /// The number of requests to the stand-in.
     requests: usize,
     within: Duration,
 }
 
-/// Three pauses of at most 1, 2 and 4 seconds, on a busy machine.
+/// Three pauses of at most 1, 2 and 4 seconds, with time to spare on a busy machine.
 const AFTER_PAUSES: Duration = Duration::from_secs(25);
 
 fn fails(what: &'static str, step: Step, requests: usize) -> Fault {
@@ -39,8 +36,7 @@ fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
     fails(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
 }
 
-/// Runs all rows at once, since most of their time is waiting, and compares what is said in
-/// those that fail with the file of this name.
+/// Runs all rows at the same time, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
     let said = at_once(faults, check_one).into_iter().flatten();
     assert_sentences(name, said);
@@ -65,7 +61,7 @@ fn closed_port() -> u16 {
 }
 
 #[test]
-fn a_connection_that_breaks_is_tried_again_and_fails_after_four_tries() {
+fn a_broken_connection_is_retried_and_fails_after_four_tries() {
     use Behaviour::{ChunkedCut, CloseBeforeAnswer, ResetBeforeAnswer, ResetMidBody, WrongContentLength};
     let no_http = Behaviour::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let refused = Step::new().set("build_url", format!("http://127.0.0.1:{}/build/x", closed_port()));
@@ -100,14 +96,14 @@ fn a_connection_that_breaks_is_tried_again_and_fails_after_four_tries() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_host_name_that_cannot_be_looked_up() {
+fn a_host_name_that_cannot_be_resolved_fails_the_run_at_once() {
     // With no attempts allowed, glibc's resolver gives up before it sends anything.
     let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
     check("faults/no_dns", vec![fails("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
 }
 
 #[test]
-fn the_first_pause_is_half_a_second_and_some_jitter() {
+fn the_first_retry_waits_at_least_half_a_second() {
     let step = Step::new().connected_with(&api_key(), vec![Behaviour::ResetBeforeAnswer, Behaviour::Ok]);
     let requests = step.passes().requests;
     let pause = requests[1].at_millis - requests[0].at_millis;
@@ -145,7 +141,7 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
 
 #[test]
 #[ignore = "waits for the real time limit, 20 seconds"]
-fn a_stall_of_apple_ends_after_20_seconds_and_the_build_goes_on() {
+fn a_stalled_answer_from_apple_ends_after_20_seconds_and_the_build_continues() {
     let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60)).forever();
     let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).passes();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
@@ -197,7 +193,7 @@ fn on_a_full_disk(step: Step, folder: &str) -> Step {
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "mounts a small tmpfs in a namespace of its own"]
-fn a_full_disk_leaves_the_envstore_as_it_was_and_no_file() {
+fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
     let said = ["tmp", "store"].map(|folder| {
         let step = on_a_full_disk(Step::new().connected(&api_key()), folder);
         let outcome = step.run();

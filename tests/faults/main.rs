@@ -1,7 +1,7 @@
-//! Faults of network and disk, signals, and a search for leaks.
+//! Faults of network and disk, signals, and leaks of secrets.
 //!
-//! What waits for real time limits, or needs a mount or `strace`, is marked `ignored`:
-//! `cargo test --test faults -- --ignored` runs it, and so does `.ci/run`, always.
+//! Tests that wait for real time limits, or need a mount or `strace`, are ignored. `.ci/run` runs them with
+//! `cargo test --test faults -- --ignored`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a panic is how a test says that it failed"
+    reason = "a panic is how a test fails"
 )]
 
 mod faults;

@@ -1,4 +1,4 @@
-//! A run ends in time, whatever the network does, and says what it waited for.
+//! A run ends in time, whatever the network does.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use test_support::{
 
 const LONG: Duration = Duration::from_secs(600);
 const STALL: Behaviour = Behaviour::StallBeforeHeader(LONG);
-/// What a run of these tests may wait for servers.
+/// The network time limit of these runs.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// A run inside this process, on a machine of less patience. How long it took, and how it failed.
+/// Runs inside this process with a shorter time limit. Returns how long it took and the error.
 fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("envstore.yml");
@@ -57,8 +57,8 @@ fn key(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn whatever_the_network_does_a_run_ends_at_its_limit_and_says_what_it_waited_for() {
-    // Connections are made, and nobody answers.
+fn a_run_ends_at_its_network_time_limit_and_names_what_it_waited_for() {
+    // Accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().port();
     let drip = Behaviour::Drip { bytes: 1, every: Duration::from_millis(100) };
@@ -91,7 +91,7 @@ fn whatever_the_network_does_a_run_ends_at_its_limit_and_says_what_it_waited_for
 }
 
 #[test]
-fn what_is_left_of_the_limit_is_all_that_verification_has() {
+fn verification_gets_only_the_rest_of_the_network_time_limit() {
     let scenario = unique_name();
     let url = SERVER.app_store_connect(&scenario, account(vec![STALL.forever()]));
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
@@ -105,7 +105,7 @@ fn what_is_left_of_the_limit_is_all_that_verification_has() {
 
 #[test]
 #[ignore = "waits for the real time limit, 70 seconds"]
-fn no_run_takes_90_seconds() {
+fn every_run_ends_within_90_seconds() {
     let long_pauses = || {
         let silence = Behaviour::StallBeforeHeader(Duration::from_secs(29));
         let busy = status(503, &[("Retry-After", "3600")]);
