@@ -1,7 +1,7 @@
 //! Whether the credential is the one that the user means, and its team has the app of the build.
 
 use stand_in::{Account, App, Provider, Service, Session, Team};
-use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::snapshots::assert_sentences;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
     logged_in, pasted_session, pem, status,
@@ -71,7 +71,7 @@ fn bundle_id_takes_no_extra_request_and_exports_the_apps_number() {
         requests(&outcome),
         ["apps?filter[bundleId]=com.example.app&fields[apps]=bundleId,name&limit=200"]
     );
-    assert_run("app_found", &outcome);
+    assert_sentences("account/app_found", [("an app", outcome.section("Verifying"))]);
 }
 
 #[test]

@@ -289,13 +289,9 @@ fn a_value_in_the_wrong_api_key_input_is_recognised() {
     let rows = [
         ("api_key_id", "a key", key),
         ("api_key_id", "the text between a key's header and footer", &body),
-        ("api_key_id", "an issuer ID", issuer),
-        ("api_key_id", "a file name", "AuthKey_FROMINPUT1.p8"),
-        ("api_key_id", "a path", "../../etc/x"),
         ("api_key_id", "too short, and not ASCII", "KÄY"),
         ("api_issuer", "a key", key),
         ("api_issuer", "the text between a key's header and footer", &body),
-        ("api_issuer", "a key ID", INPUT_KEY_ID),
         ("api_issuer", "half an issuer ID", "57246542-96fe-1a63-e053"),
         ("api_key_path", "an issuer ID", issuer),
         ("api_key_path", "a key ID", INPUT_KEY_ID),

@@ -1,7 +1,6 @@
-//! The real binary, seen from outside: run against the stand-in, with temporary envstores.
+//! Runs the Step against the stand-in, with temporary envstores.
 //!
-//! A test's name is the sentence that it proves. What must hold for every run, whatever it is
-//! about, is checked in [`test_support`]; what is said is compared with `tests/snapshots`.
+//! [`test_support`] checks what holds for every run, and compares messages with `tests/snapshots`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +8,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a panic is how a test says that it failed"
+    reason = "a panic is how a test fails"
 )]
 
 mod account;

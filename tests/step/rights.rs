@@ -1,7 +1,7 @@
 //! What the key can do, what keeps it from being verified, and `verify: strict`.
 
 use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
-use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::snapshots::assert_sentences;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, api_key, busy, connected_session,
     in_days, logged_in, pem, status,
@@ -69,7 +69,7 @@ fn each_required_access_takes_one_request() {
     let outcome = with_team(team).set("required_access", "admin,\n provisioning").passes();
     assert_eq!(verified(&outcome), "yes");
     assert_eq!(paths(&outcome), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
-    assert_run("access", &outcome);
+    assert_sentences("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
 fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
     let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).passes();
     assert_eq!(verified(&outcome), "yes");
-    assert_run("role_too_low", &outcome);
+    assert_sentences("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use stand_in::Account;
 use apple_services_connection::apple::api_key::KeyKind;
 use apple_services_connection::credential::CredentialKind;
 use apple_services_connection::tools::{TOOLS, Tool};
-use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY,
     INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, mode, names_in, pem,
@@ -515,7 +515,7 @@ fn an_individual_key_is_verified() {
     let step = individual().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
     let outcome = step.passes();
     assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
-    assert_run("individual_key", &outcome);
+    assert_sentences("tools/individual_key", [("api_key_type: individual", outcome.section("credential"))]);
 }
 
 #[test]

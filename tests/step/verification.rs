@@ -240,7 +240,8 @@ fn with_one_team_there_is_no_warning_to_choose_one() {
     let team = Provider { provider_id: 7, name: "Example Ltd".to_owned() };
     let providers = vec![team.clone()];
     let session = Session { provider: Some(team), available_providers: providers, ..logged_in(vec![]) };
-    assert_run("one_team", &with_session(session).passes());
+    let outcome = with_session(session).passes();
+    assert_sentences("verification/one_team", [("one team", outcome.section("Verifying"))]);
 }
 
 /// Apple's website without the session.

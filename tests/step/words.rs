@@ -376,15 +376,6 @@ fn a_session_in_two_pairs_of_quotes_is_accepted() {
 }
 
 #[test]
-fn the_connected_kind_of_credential_is_named_if_the_toggle_asks_for_the_other() {
-    let errors = [
-        ("api_key", Step::new().connected(&apple_id()).set("connection", "api_key").fails()),
-        ("apple_id", Step::new().connected(&api_key()).set("connection", "apple_id").fails()),
-    ];
-    assert_sentences("words/other_kind", errors);
-}
-
-#[test]
 fn the_error_for_a_rejected_key_depends_on_its_source() {
     let refuse = |step: Step, issuer| {
         let other = P256::generate().unwrap();

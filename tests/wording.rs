@@ -1,0 +1,43 @@
+//! Collects every sentence in the snapshots into `tests/snapshots/errors.md`, for proofreading.
+//!
+//! cargo runs this file after `faults` and `step`, so `SNAPSHOTS=overwrite cargo test` writes it last.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use test_support::snapshots::assert_document;
+
+#[test]
+fn errors_md_has_every_sentence_of_the_snapshots() {
+    let mut page = "\
+<!-- Made from tests/snapshots/sentences: SNAPSHOTS=overwrite cargo test --test wording -->
+
+# Errors and warnings
+
+"
+    .to_owned();
+    let sentences: BTreeSet<_> =
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/sentences"))
+            .iter()
+            .flat_map(|file| sentences(&fs::read_to_string(file).unwrap()))
+            .collect();
+    for sentence in sentences {
+        page.extend(["- ", &sentence, "\n"]);
+    }
+    assert_document("tests/snapshots/errors.md", &page);
+}
+
+/// The indented lines that are sentences: tables of names and values aren't.
+fn sentences(snapshot: &str) -> Vec<String> {
+    let lines = snapshot.lines().filter_map(|line| line.strip_prefix("    "));
+    let lines = lines.filter(|line| line.trim_end_matches(')').ends_with(['.', '?']) && line.contains(' '));
+    lines.map(str::to_owned).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
