@@ -18,7 +18,7 @@ use crate::yaml;
 
 /// What to do about a pasted session that can't be used. Completes a sentence.
 pub(crate) const NEW_SESSION: &str =
-    "make a new one with `fastlane spaceauth --copy_to_clipboard -u <Apple ID>` and paste it";
+    "make a new one with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
 
 sentences! {
     /// Why a text is not a session. `Display` completes a sentence that begins with the input;
@@ -52,10 +52,10 @@ impl SessionError {
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
             Self::Code => {
-                "run `fastlane spaceauth --copy_to_clipboard -u <Apple ID>`, enter the code there, and paste the session"
+                "run `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true`, enter the code there, and paste the session"
             }
             Self::Path => {
-                "paste the session itself, which `fastlane spaceauth --copy_to_clipboard -u <Apple ID>` copies"
+                "paste the session itself, which `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` copies"
             }
             Self::ApiKey => "put it into `api_key_path`, and clear `fastlane_session`",
             _ => NEW_SESSION,
