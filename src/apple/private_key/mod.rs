@@ -108,80 +108,29 @@ mod tests {
         read(bytes).err()
     }
 
+    /// Line ends, quotes, base64 and blanks in any combination: `any_wrapping_of_a_key_yields_the_same_canonical_key`
+    /// in the property tests.
     #[test]
-    fn every_accepted_form_yields_the_same_canonical_pem() -> Result {
+    fn a_key_is_found_in_every_form_that_copying_makes_of_it() -> Result {
         let pem = pkcs8()?;
-        let body = body(&pem);
-        let wrapped = |width: usize| {
-            let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
-            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", lines.join("\n"))
-        };
-        let forms = [
-            ("PKCS#8 with LF", pem.clone()),
-            ("with CRLF", pem.replace('\n', "\r\n")),
-            ("with CR", pem.replace('\n', "\r")),
-            ("without the last newline", pem.trim_end().to_owned()),
-            ("body on one line", wrapped(1000)),
-            ("body in lines of 20", wrapped(20)),
-            ("body in lines of 76", wrapped(76)),
-            ("all on one line", pem.replace('\n', " ")),
-            ("literal \\n", pem.replace('\n', "\\n")),
-            ("literal \\r\\n", pem.replace('\n', "\\r\\n")),
-            ("in double quotes", format!("\"{pem}\"")),
-            ("in single quotes, literal \\n", format!("'{}'", pem.replace('\n', "\\n"))),
-            ("quotes between literal \\n, without header", format!("\\n\"\\n{body}\\n\"\\n")),
-            ("blanks around it", format!("  \n\t{pem}\n\n ")),
-            ("blanks in its lines", pem.replace('\n', "  \n    ")),
-            ("a byte-order mark", format!("\u{feff}{pem}")),
-            ("without header and footer", body.clone()),
-            (
-                "without them, in lines",
-                body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n"),
-            ),
-            ("base64 of the whole file", STANDARD.encode(&pem)),
-            ("base64 of the file with CRLF", STANDARD.encode(pem.replace('\n', "\r\n"))),
-            ("base64 of the body alone", STANDARD.encode(&body)),
-            (
-                "base64 in lines of 76",
-                STANDARD
-                    .encode(&pem)
-                    .as_bytes()
-                    .chunks(76)
-                    .map(String::from_utf8_lossy)
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-            ),
-            (
-                "base64 without padding",
-                STANDARD.encode(format!("{pem}\n\n")).trim_end_matches('=').to_owned(),
-            ),
-            ("SEC1 with the curve", sec1(&pem, true)?),
-            ("SEC1 without the curve", sec1(&pem, false)?),
-            (
-                "SEC1 after an EC PARAMETERS block",
-                format!(
-                    "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}",
-                    sec1(&pem, true)?
-                ),
-            ),
-            ("SEC1 without header and footer", self::body(&sec1(&pem, true)?)),
-        ];
-        for (form, text) in forms {
-            assert_eq!(read(&text), Ok(pem.clone()), "{form}: {text}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_key_is_found_in_what_copying_makes_of_it() -> Result {
-        let pem = pkcs8()?;
+        assert!(pem.lines().all(|line| line.len() <= 64) && pem.ends_with("-----END PRIVATE KEY-----\n"));
         let body = body(&pem);
         let base64 = STANDARD.encode(&pem);
+        let (sec1, sec1_without_curve) = (sec1(&pem, true)?, sec1(&pem, false)?);
+        let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         let percent = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
         };
         let html = |text: &str| text.replace('+', "&#43;").replace('/', "&#x2F;").replace('\n', "<br>\n");
         let forms = [
+            ("as downloaded", pem.clone()),
+            ("quotes between literal \\n, without header", format!("\\n\"\\n{body}\\n\"\\n")),
+            ("base64 of the body alone", STANDARD.encode(&body)),
+            ("SEC1 after an EC PARAMETERS block", format!("{parameters}{sec1}")),
+            ("SEC1 without header and footer", self::body(&sec1)),
+            ("SEC1 without the curve", sec1_without_curve),
+            ("the same key as PKCS#8 and SEC1", format!("{pem}{sec1}")),
+            ("the same key twice", format!("{pem}{pem}")),
             ("certutil -encode", certutil(&base64)),
             ("the label of an RSA key", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY")),
             ("labels that differ", pem.replacen("PRIVATE KEY", "EC PRIVATE KEY", 1)),
@@ -212,8 +161,6 @@ mod tests {
             ("a folded block scalar", format!(">-\n  {base64}\n")),
             ("a backslash at each line's end", pem.replace('\n', "\\\n")),
             ("a mail's quote", format!("> > {}", pem.replace('\n', "\n> > "))),
-            ("the same key twice", format!("{pem}{pem}")),
-            ("the same key as PKCS#8 and SEC1", format!("{pem}{}", sec1(&pem, true)?)),
             ("HTML around PEM", format!("<html><body><pre>{pem}</pre></body></html>")),
             ("HTML's line breaks and entities", format!("<p>{}</p>", html(&pem))),
             ("JSON around PEM", format!("{{\"private_key\": \"{}\"}}", pem.replace('\n', "\\n"))),
@@ -245,25 +192,50 @@ mod tests {
         Ok(())
     }
 
+    /// Whole files are in `tests/step/key_locations.rs`.
     #[test]
-    fn a_wrapper_is_named_only_around_no_key() -> Result {
+    fn other_content_is_named_in_every_form() -> Result {
+        let pem = pkcs8()?;
         let rsa = keys::rsa_2048_private_pem()?;
+        let (_, document) = SecretDocument::from_pem(&rsa)?;
+        let pkcs1 = PrivateKeyInfoRef::try_from(document.as_bytes())?.private_key.as_bytes();
+        let certificate = include_str!("../../../tests/fixtures/certificate.pem");
+        let request = include_str!("../../../tests/fixtures/certificate_request.pem");
+        let encrypted = include_str!("../../../tests/fixtures/encrypted_pkcs8.pem");
+        let p12 = include_bytes!("../../../tests/fixtures/identity.p12");
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 257\n";
-        let pgp = "-----BEGIN PGP MESSAGE-----\n\nhQEMA1\n=Ab1d\n-----END PGP MESSAGE-----";
-        let age = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5\n-----END AGE ENCRYPTED FILE-----";
+        let xhtml = "<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\">";
+        let block =
+            |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----");
         for (expected, text) in [
+            (Refusal::Empty, String::new()),
+            (Refusal::Empty, "\u{feff}".to_owned()),
+            (Refusal::Empty, "''".to_owned()),
+            (Refusal::Empty, " ".repeat(MAX_BYTES)),
+            (Refusal::Rsa, body(&rsa)),
+            (Refusal::Rsa, STANDARD.encode(pkcs1)),
+            (Refusal::Rsa, block("RSA PRIVATE KEY", "MIIB")),
             (Refusal::Rsa, certutil(&STANDARD.encode(&rsa))),
             (Refusal::Rsa, format!("<pre>{rsa}</pre>")),
             (Refusal::Rsa, format!("{{\"private_key\": \"{}\"}}", rsa.replace('\n', "\\n"))),
-            (Refusal::GitLfs, pointer.to_owned()),
-            (Refusal::GitLfs, STANDARD.encode(pointer)),
-            (Refusal::Pgp, pgp.to_owned()),
-            (Refusal::EncryptedFile("Ansible Vault"), "$ANSIBLE_VAULT;1.1;AES256\n62313365\n".to_owned()),
-            (Refusal::EncryptedFile("age"), age.to_owned()),
+            (Refusal::OtherCurve, body(&keys::p384_private_pem()?)),
+            (Refusal::OtherAlgorithm, block("OPENSSH PRIVATE KEY", "b3Blbg==")),
+            (Refusal::Encrypted, body(encrypted)),
+            (Refusal::EncryptedFile("age"), block("AGE ENCRYPTED FILE", "YWdlLWVuY3J5")),
             (Refusal::EncryptedFile("OpenSSL"), STANDARD.encode(b"Salted__\xff\xfe\x01\x02")),
+            (Refusal::PublicKey, body(&keys::P256::generate()?.public_pem)),
+            (Refusal::Certificate, body(certificate)),
+            (Refusal::Certificate, format!("{pem}{certificate}")),
+            (Refusal::CertificateRequest, body(request)),
+            (Refusal::CertificateRequest, request.replace("CERTIFICATE", "NEW CERTIFICATE")),
+            (Refusal::Pkcs12, STANDARD.encode(p12)),
+            (Refusal::GitLfs, STANDARD.encode(pointer)),
             (Refusal::Rtf, "{\\rtf1\\ansi See the key in the vault.\\par}".to_owned()),
             (Refusal::Html, "<pre>no key</pre>".to_owned()),
+            (Refusal::Html, "\n<html lang=en>".to_owned()),
+            (Refusal::Html, xhtml.to_owned()),
             (Refusal::Json, format!("{{\"key\":\"{}\"}}", "MIGH")),
+            (Refusal::SeveralKeys, format!("{pem}{rsa}")),
         ] {
             assert_eq!(refusal(&text), Some(expected), "{text}");
         }
@@ -302,126 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_pem_has_64_columns_lf_and_one_newline_at_the_end() -> Result {
-        let key = PrivateKey::from_bytes(pkcs8()?.replace('\n', "\r\n").as_bytes())?;
-        let lines: Vec<_> = key.expose_pem().split('\n').collect();
-        assert_eq!(lines.first(), Some(&"-----BEGIN PRIVATE KEY-----"));
-        assert_eq!(lines.get(1).map(|line| line.len()), Some(64));
-        assert_eq!(lines.iter().rev().take(2).collect::<Vec<_>>(), [&"", &"-----END PRIVATE KEY-----"]);
-        assert!(!key.expose_pem().contains('\r'));
-        Ok(())
-    }
-
-    #[test]
     fn debug_output_hides_the_key() -> Result {
         let pem = pkcs8()?;
         let shown = format!("{:?}", PrivateKey::from_bytes(pem.as_bytes())?);
         assert_eq!(shown, "PrivateKey([REDACTED])");
-        Ok(())
-    }
-
-    #[test]
-    fn an_empty_key_is_rejected() {
-        for text in ["", "  \n", "\u{feff}", "''"] {
-            assert_eq!(refusal(text), Some(Refusal::Empty), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn an_rsa_key_is_rejected() -> Result {
-        let pem = keys::rsa_2048_private_pem()?;
-        assert_eq!(refusal(&pem), Some(Refusal::Rsa));
-        assert_eq!(refusal(body(&pem)), Some(Refusal::Rsa));
-        let (_, document) = SecretDocument::from_pem(&pem)?;
-        let pkcs1 = PrivateKeyInfoRef::try_from(document.as_bytes())?.private_key.as_bytes();
-        assert_eq!(refusal(STANDARD.encode(pkcs1)), Some(Refusal::Rsa));
-        assert_eq!(
-            refusal("-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----"),
-            Some(Refusal::Rsa)
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn an_ec_key_on_another_curve_is_rejected() -> Result {
-        let p384 = keys::p384_private_pem()?;
-        assert_eq!(refusal(&p384), Some(Refusal::OtherCurve));
-        assert_eq!(refusal(body(&p384)), Some(Refusal::OtherCurve));
-        assert_eq!(
-            refusal(include_str!("../../../tests/fixtures/explicit_curve.pem")),
-            Some(Refusal::OtherCurve)
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn an_ed25519_key_is_rejected() -> Result {
-        assert_eq!(refusal(keys::ed25519_private_pem()?), Some(Refusal::Ed25519));
-        Ok(())
-    }
-
-    #[test]
-    fn an_encrypted_key_is_rejected() {
-        let pkcs8 = include_str!("../../../tests/fixtures/encrypted_pkcs8.pem");
-        assert_eq!(refusal(pkcs8), Some(Refusal::Encrypted));
-        assert_eq!(refusal(body(pkcs8)), Some(Refusal::Encrypted));
-        let sec1 = include_str!("../../../tests/fixtures/encrypted_sec1.pem");
-        assert_eq!(refusal(sec1), Some(Refusal::Encrypted));
-    }
-
-    #[test]
-    fn a_public_key_is_rejected() -> Result {
-        let pem = keys::P256::generate()?.public_pem;
-        assert_eq!(refusal(&pem), Some(Refusal::PublicKey));
-        assert_eq!(refusal(body(&pem)), Some(Refusal::PublicKey));
-        Ok(())
-    }
-
-    #[test]
-    fn a_certificate_is_rejected() -> Result {
-        let pem = include_str!("../../../tests/fixtures/certificate.pem");
-        assert_eq!(refusal(pem), Some(Refusal::Certificate));
-        assert_eq!(refusal(body(pem)), Some(Refusal::Certificate));
-        assert_eq!(refusal(format!("{}{pem}", pkcs8()?)), Some(Refusal::Certificate));
-        Ok(())
-    }
-
-    #[test]
-    fn a_certificate_signing_request_is_rejected() {
-        let pem = include_str!("../../../tests/fixtures/certificate_request.pem");
-        assert_eq!(refusal(pem), Some(Refusal::CertificateRequest));
-        assert_eq!(refusal(body(pem)), Some(Refusal::CertificateRequest));
-        assert_eq!(refusal(pem.replace("CERTIFICATE", "NEW CERTIFICATE")), Some(Refusal::CertificateRequest));
-    }
-
-    #[test]
-    fn a_p12_file_is_rejected() {
-        let p12 = include_bytes!("../../../tests/fixtures/identity.p12");
-        assert_eq!(refusal(p12), Some(Refusal::Pkcs12));
-        assert_eq!(refusal(STANDARD.encode(p12)), Some(Refusal::Pkcs12));
-    }
-
-    #[test]
-    fn an_html_page_is_rejected() {
-        for page in ["<!DOCTYPE html><html><body>Sign in</body></html>", "\n<html lang=en>", "<HTML>"] {
-            assert_eq!(refusal(page), Some(Refusal::Html), "{page}");
-        }
-        let xhtml = "<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\">";
-        assert_eq!(refusal(xhtml), Some(Refusal::Html));
-    }
-
-    #[test]
-    fn an_xml_error_of_a_storage_service_is_rejected() {
-        let error = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code></Error>";
-        assert_eq!(refusal(error), Some(Refusal::XmlError));
-        assert_eq!(refusal("<Error><Code>AccessDenied</Code></Error>"), Some(Refusal::XmlError));
-    }
-
-    #[test]
-    fn two_keys_in_one_file_are_rejected() -> Result {
-        assert_eq!(refusal(format!("{}{}", pkcs8()?, pkcs8()?)), Some(Refusal::SeveralKeys));
-        let rsa = keys::rsa_2048_private_pem()?;
-        assert_eq!(refusal(format!("{}{rsa}", pkcs8()?)), Some(Refusal::SeveralKeys));
         Ok(())
     }
 
@@ -441,22 +297,5 @@ mod tests {
             assert_eq!(refusal(damaged), Some(Refusal::Damaged), "{damaged}");
         }
         Ok(())
-    }
-
-    #[test]
-    fn bytes_that_are_not_text_are_rejected() {
-        assert_eq!(refusal([0x30, 0xff, 0xfe]), Some(Refusal::NotText));
-    }
-
-    #[test]
-    fn more_than_64_kib_are_rejected() {
-        assert_eq!(refusal("A".repeat(MAX_BYTES + 1)), Some(Refusal::TooLarge));
-        assert_eq!(refusal(" ".repeat(MAX_BYTES)), Some(Refusal::Empty));
-    }
-
-    #[test]
-    fn other_kinds_of_keys_are_rejected() {
-        let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbg==\n-----END OPENSSH PRIVATE KEY-----";
-        assert_eq!(refusal(openssh), Some(Refusal::OtherAlgorithm));
     }
 }
