@@ -423,36 +423,6 @@ mod tests {
     }
 
     #[test]
-    fn transient_failures_are_retried() -> Result {
-        let transient = [
-            status(500, &[]),
-            status(429, &[]),
-            Behaviour::ResetBeforeAnswer,
-            Behaviour::CloseBeforeAnswer,
-            Behaviour::ResetMidBody,
-            Behaviour::WrongContentLength,
-            Behaviour::ChunkedCut,
-        ];
-        for behaviour in transient {
-            let (result, pauses, requests) = fetch(vec![behaviour.clone(), behaviour.clone()])?;
-            assert_eq!((result, pauses.len(), requests), (Ok(10), 2, 3), "{behaviour:?}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn lasting_failures_are_not_retried() -> Result {
-        for code in [400, 401, 403, 404, 410] {
-            let (result, pauses, requests) = fetch(vec![status(code, &[]).forever()])?;
-            assert!(matches!(result, Err(Failure::Status { .. })), "{code}");
-            assert_eq!((pauses.len(), requests), (0, 1), "{code}");
-        }
-        let (result, _, requests) = fetch(vec![Behaviour::Oversize(100).forever()])?;
-        assert_eq!((result, requests), (Err(Failure::TooLarge { max_bytes: 64 }), 1));
-        Ok(())
-    }
-
-    #[test]
     fn retry_after_is_respected_up_to_30_seconds() -> Result {
         let pause_for = |value: &str| -> Result<Vec<Duration>> {
             Ok(fetch(vec![status(429, &[("Retry-After", value)])])?.1)
@@ -493,34 +463,6 @@ mod tests {
         assert_eq!(pauses.len(), 0);
         let (result, pauses, _) = fetch_by(until(60), vec![behaviour()])?;
         assert_eq!((result, pauses), (Ok(10), vec![Duration::from_secs(20)]));
-        Ok(())
-    }
-
-    #[test]
-    fn an_attempt_ends_at_the_deadline() -> Result {
-        let limit = Duration::from_secs(1);
-        let policy = RetryPolicy { deadline: Some(Deadline::after(limit)), ..RetryPolicy::DOCUMENT };
-        let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60));
-        let (result, _, requests) = fetch_by(policy, vec![stall.forever()])?;
-        // On a busy machine, the deadline can pass before the request arrives.
-        assert!(
-            result == Err(Failure::Timeout(limit)) && requests <= 1,
-            "{result:?} after {requests} requests"
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn requests_to_one_server_share_a_connection() -> Result {
-        let server = StandIn::start()?;
-        let urls = ["a", "b"].map(|name| server.file(name, "AuthKey.p8", *b"0123456789", vec![]));
-        let http = http(Arc::new(|_| Box::pin(std::future::ready(()))));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for url in urls {
-            runtime.block_on(http.get(&request(&url)?, RetryPolicy::DOCUMENT))?;
-        }
-        let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
-        assert!(matches!(connections.as_slice(), [first, second] if first == second), "{connections:?}");
         Ok(())
     }
 }
