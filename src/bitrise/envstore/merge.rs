@@ -269,7 +269,6 @@ fn is_plain_key(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bitrise::limits::TooLarge;
 
     type Result = std::result::Result<(), EnvstoreError>;
 
@@ -281,76 +280,6 @@ mod tests {
 
     fn merged(text: &str, entries: &[Entry]) -> std::result::Result<String, EnvstoreError> {
         Ok(merge(text, entries, NO_LIMITS)?.to_string())
-    }
-
-    #[test]
-    fn an_entry_is_quoted_unexpanded_and_sensitive_only_when_secret() -> Result {
-        let secret = Entry { key: "B".into(), value: Some("p\"w".into()), is_sensitive: true };
-        assert_eq!(
-            merged("", &[entry("A", "no"), secret])?,
-            concat!(
-                "envs:\n",
-                "- A: \"no\"\n  opts:\n    is_expand: false\n",
-                "- B: \"p\\x22w\"\n  opts:\n    is_expand: false\n    is_sensitive: true\n",
-            )
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn an_entry_without_a_value_unsets_the_variable() -> Result {
-        let new = merged("envs:\n- A: old\n", &[Entry::unset("A"), Entry::unset("B")])?;
-        assert_eq!(new, "envs:\n- A: \"\"\n  opts:\n    unset: true\n- B: \"\"\n  opts:\n    unset: true\n");
-        Ok(())
-    }
-
-    #[test]
-    fn an_empty_store_in_any_spelling_takes_entries() -> Result {
-        let expected = merged("", &[entry("A", "1")])?;
-        for text in ["envs: []\n", "envs:\n", "envs: []", "{}\n", "---\n", "\n"] {
-            assert_eq!(merged(text, &[entry("A", "1")])?, expected, "{text:?}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn existing_entries_are_kept_byte_for_byte_and_in_order() -> Result {
-        // Values that YAML 1.1 and 1.2 read differently, block scalars, comments, other indents.
-        let old = concat!(
-            "# written by others\n",
-            "envs:\n",
-            "# and this\n",
-            "- NO: no\n",
-            "- OCTAL: 0123\n  opts:\n    is_expand: true\n",
-            "- opts: {is_sensitive: true}\n  BLOCK: |\n    - not an entry\n\n    envs:\n",
-            "- \"QUOTED\": 'it''s'   # comment\n",
-            "- NOTHING:\n",
-        );
-        let new = merged(old, &[entry("A", "1")])?;
-        assert_eq!(new.strip_prefix(old), Some("- A: \"1\"\n  opts:\n    is_expand: false\n"));
-        Ok(())
-    }
-
-    #[test]
-    fn an_indented_list_stays_indented() -> Result {
-        let old = "envs:\n  - OLD: x\n    opts:\n      is_expand: false\n";
-        let new = merged(old, &[entry("A", "1")])?;
-        assert_eq!(new, format!("{old}  - A: \"1\"\n    opts:\n      is_expand: false\n"));
-        Ok(())
-    }
-
-    #[test]
-    fn an_existing_key_is_replaced_in_place_and_only_once() -> Result {
-        let old = "envs:\n- A: old\n- B: kept\n- A: older\n- C: kept";
-        let new = merged(old, &[entry("A", "new"), entry("D", "4")])?;
-        assert_eq!(
-            new,
-            concat!(
-                "envs:\n- A: \"new\"\n  opts:\n    is_expand: false\n- B: kept\n- C: kept\n",
-                "- D: \"4\"\n  opts:\n    is_expand: false\n",
-            )
-        );
-        Ok(())
     }
 
     #[test]
@@ -421,21 +350,5 @@ mod tests {
             assert_eq!(new, format!("envs:\n{old}- A: \"1\"\n{option}"));
         }
         Ok(())
-    }
-
-    #[test]
-    fn the_limits_count_kept_values_and_name_the_output() {
-        let limits = Limits { env_bytes_limit_in_kb: 1, env_list_bytes_limit_in_kb: 2 };
-        let old = format!("envs:\n- OLD: {}\n- A: {}\n", "x".repeat(1024), "x".repeat(1024));
-        let fits = [entry("A", &"y".repeat(1024))];
-        assert!(merge(&old, &fits, limits).is_ok(), "the old value of A does not count");
-        let long = [entry("A", &"y".repeat(1025))];
-        let over = |entries: &[Entry]| match merge(&old, entries, limits) {
-            Err(EnvstoreError::TooLarge(error)) => Some(error),
-            _ => None,
-        };
-        assert_eq!(over(&long), Some(TooLarge::Value { key: crate::text!("A"), kib: 2, limit: 1 }));
-        let many = [entry("A", &"y".repeat(1024)), entry("B", "z")];
-        assert_eq!(over(&many), Some(TooLarge::List { key: crate::text!("B"), kib: 3, limit: 2 }));
     }
 }
