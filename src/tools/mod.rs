@@ -156,38 +156,6 @@ mod tests {
     }
 
     #[test]
-    fn the_credentials_that_a_tool_can_use_follow_from_its_variables() {
-        let takes = |name| called(name).map(|tool| CredentialKind::ALL.map(|kind| tool.takes(kind)));
-        assert_eq!(takes("codemagic"), Some([true, false, false]), "rejects two of three variables");
-        assert_eq!(takes("asc"), Some([true, true, false]));
-        assert_eq!(takes("electron"), Some([true, false, true]), "with other variables");
-        assert_eq!(takes("fastlane"), Some([true, true, true]));
-    }
-
-    #[test]
-    fn only_tauri_and_electron_read_different_values_from_one_variable_and_only_with_a_key() {
-        for kind in CredentialKind::ALL {
-            let exists = |value: OutputValue| value.kinds().contains(&kind);
-            let mut differing = Vec::new();
-            for (at, one) in TOOLS.iter().enumerate() {
-                for other in TOOLS.iter().skip(at + 1) {
-                    let exported = |tool: &'static Tool| {
-                        tool.names.iter().flat_map(move |names| names.exported(exists).collect::<Vec<_>>())
-                    };
-                    let others: Vec<_> = exported(other).collect();
-                    differing.extend(exported(one).filter_map(|(name, value)| {
-                        let differs = others.iter().any(|(of, other)| *of == name && *other != value);
-                        differs.then_some((name, one.name, other.name))
-                    }));
-                }
-            }
-            let expected = [("APPLE_API_KEY", "tauri", "electron")];
-            let is_team_key = kind == CredentialKind::ApiKey(KeyKind::Team);
-            assert_eq!(differing, if is_team_key { &expected[..] } else { &[] }, "{kind:?}");
-        }
-    }
-
-    #[test]
     fn no_variable_of_one_kind_of_credential_is_exported_with_another_kind() {
         let names = |kind: CredentialKind| -> Vec<_> {
             let exists = move |value: OutputValue| value.kinds().contains(&kind);
@@ -202,15 +170,5 @@ mod tests {
             let of_the_connection = ["APPLE_CONNECTION_URL", "BITRISE_PORTAL_DATA_JSON"];
             assert_eq!(both, if key == KeyKind::Team { &of_the_connection[..] } else { &[] });
         }
-    }
-
-    #[test]
-    fn a_list_names_tools_by_name_or_alias_in_any_case() {
-        let list = "asc,Expo;TAURI\ncargo-packager notarytool, altool";
-        let found: Vec<_> = split_list(list).map(|name| called(name).map(|tool| tool.name)).collect();
-        let expected = ["asc", "expo", "tauri", "tauri", "bitrise", "xcode"];
-        assert_eq!(found, expected.map(Some));
-        assert_eq!(called("fastlan"), None);
-        assert_eq!(split_list(" , ;\n").count(), 0);
     }
 }
