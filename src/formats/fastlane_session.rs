@@ -518,7 +518,6 @@ mod tests {
 
     #[test]
     fn a_session_that_is_cut_inside_a_cookie_is_rejected_at_every_character() {
-        let one_line = SPACEAUTH.replace('\n', "\\n");
         let second = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: myacinfo").unwrap_or_default();
         let third = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: dqsid").unwrap_or_default();
         // Before the last line, which has nothing that is used.
@@ -530,10 +529,10 @@ mod tests {
             }
             let text = SPACEAUTH.get(..at).unwrap_or_default();
             let number = if at < third { 2 } else { 3 };
-            assert_eq!(pasted(text).err(), Some(SessionError::CutOff { number }), "{text}");
+            for text in [text, &text.replace('\n', "\\n")] {
+                assert_eq!(pasted(text).err(), Some(SessionError::CutOff { number }), "{text}");
+            }
         }
-        let written = one_line.get(..one_line.rfind("secure").unwrap_or_default() + "secure: true".len());
-        assert_eq!(written.and_then(|text| pasted(text).err()), Some(SessionError::CutOff { number: 3 }));
         let without_path = SPACEAUTH.replacen("  path: \"/\"\n", "", 1);
         let error = pasted(&without_path).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("number 1: it lacks fields"), "{error}");

@@ -30,12 +30,14 @@ const OLD_METHOD: &str = "- APPLE_AUTH_METHOD: old
 const AFTER: &str = "- MULTI: |-
     line 1
     - line 2
+    envs:
 
     line 4
   opts:
     unset: true
     skip_if_empty: false
 - NUMBER: 0123
+- NO: no
 - EMPTY:
 - LAST: \"\\u00fc\"
 ";
@@ -76,7 +78,9 @@ fn a_second_run_replaces_the_outputs_of_the_first() {
 
 #[test]
 fn every_form_of_an_empty_envstore_is_accepted() {
-    for new in ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "{}", "envs: null\n"] {
+    for new in
+        ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "---\n", "\n", "{}", "envs: null\n"]
+    {
         let outcome = Step::new().connected(&api_key()).envstore(new).passes();
         assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key", "{new:?}");
     }

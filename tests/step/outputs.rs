@@ -184,7 +184,8 @@ fn an_apple_id_exports_only_what_it_has() {
 
 #[test]
 fn cookies_of_other_origins_are_not_a_session() {
-    let elsewhere = json!({"session_cookies": {"https://olympus.apple.com": [cookie("x", "canary-y")]}});
+    let cookies = json!({"https://olympus.apple.com": [cookie("x", "canary-y")], "a": 1, "b": [{"name": 1}]});
+    let elsewhere = json!({"session_cookies": cookies});
     let outcome = Step::new().connected(&all([apple_id(), elsewhere])).passes();
     assert_eq!(outcome.output("FASTLANE_SESSION"), None);
 }

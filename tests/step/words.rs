@@ -299,13 +299,6 @@ fn a_value_other_than_an_id_is_named() {
 }
 
 #[test]
-fn a_certificate_signing_request_is_named() {
-    let request = include_str!("../fixtures/certificate_request.pem");
-    let step = with_file("AuthKey_FROMINPUT1.p8").file("work/AuthKey_FROMINPUT1.p8", request);
-    assert_sentences("words/certificate_request", [("a request", step.fails())]);
-}
-
-#[test]
 fn a_password_in_the_field_of_the_other_kind_is_named() {
     let errors = [
         ("password is an app-specific one", with_apple_id().set("password", INPUT_APP_PASSWORD).fails()),
@@ -359,20 +352,6 @@ fn a_text_other_than_a_session_is_named() {
         (what, step.fails())
     });
     assert_sentences("words/session", errors);
-}
-
-#[test]
-fn a_session_in_two_pairs_of_quotes_is_accepted() {
-    let session = spaceauth(&[("myacinfo", "canary-value")]);
-    for quoted in [
-        format!("\"'{session}'\""),
-        format!("'\"{session}\"'"),
-        format!("'\"{}\"'", session.replace('"', "\\\"")),
-        format!("export FASTLANE_SESSION=\"'{session}'\""),
-    ] {
-        let outcome = with_apple_id().set("fastlane_session", quoted).secret("canary-value").passes();
-        assert!(outcome.expect("FASTLANE_SESSION").contains("\"canary-value\""), "one cookie");
-    }
 }
 
 #[test]

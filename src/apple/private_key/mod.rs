@@ -108,8 +108,8 @@ mod tests {
         read(bytes).err()
     }
 
-    /// Line ends, quotes, base64 and blanks in any combination: `any_wrapping_of_a_key_yields_the_same_canonical_key`
-    /// in the property tests.
+    /// Line ends, quotes and base64 are in `tests/step/key_locations.rs`, and in any combination in
+    /// `tests/properties/key.rs`.
     #[test]
     fn a_key_is_found_in_every_form_that_copying_makes_of_it() -> Result {
         let pem = pkcs8()?;
