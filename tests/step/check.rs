@@ -165,16 +165,19 @@ fn at_a_desk_the_connection_is_read_only_if_it_is_asked_for() {
 
 #[test]
 fn at_a_desk_an_argument_that_is_not_an_input_or_is_secret_is_an_error() {
+    // The start of every key on P-256, without the key.
+    const KEY: &str = "api_key_path=MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
     let rows = [
         "api_key_path",
         "api_key_pth=key.p8",
         "colour=blue",
         "password=canary-password",
+        KEY,
         "action=export",
         "verify=no",
     ];
     let errors = rows.map(|argument| {
-        let outcome = at_desk(Step::new().secret("canary-password"), &[argument]);
+        let outcome = at_desk(Step::new().secret("canary-password").secret("MIGHAgEA"), &[argument]);
         outcome.check_failure();
         (argument, outcome.error())
     });
