@@ -132,19 +132,3 @@ impl fmt::Display for Toggle {
         f.write_str(self.as_str())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Method::{ApiKey, AppleId};
-    use super::Source::{Connection, Inputs};
-    use super::*;
-
-    #[test]
-    fn the_order_of_each_toggle_is_that_of_the_documentation() {
-        let automatic = [(Connection, ApiKey), (Connection, AppleId), (Inputs, ApiKey), (Inputs, AppleId)];
-        assert_eq!(Toggle::Automatic.order(), automatic);
-        assert_eq!(Toggle::ApiKey.order(), [(Connection, ApiKey)]);
-        assert_eq!(Toggle::AppleId.order(), [(Connection, AppleId)]);
-        assert_eq!(Toggle::Off.order(), [(Inputs, ApiKey), (Inputs, AppleId)]);
-    }
-}
