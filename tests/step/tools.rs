@@ -347,8 +347,8 @@ fn test_devices_are_exported_with_every_credential() {
     let devices = json!({"test_devices": [
         {"id": 1, "user_id": 2, "device_identifier": " 00008030-001A2B3C4D5E6F70 ", "title": "Jane's\tiPhone", "device_type": "ios"},
         {"device_identifier": "00008030001a2b3c4d5e6f70", "title": "Copy", "device_type": "ios"},
-        {"device_identifier": "F00D", "title": "Mini", "device_type": "mac"},
-        {"device_identifier": "BEEF", "title": "Other", "device_type": "toaster"},
+        {"device_identifier": "F00D", "title": "Jo's 12.9\" iPad", "device_type": "mac"},
+        {"device_identifier": "BEEF", "title": "", "device_type": "toaster"},
     ]});
     let mut said = Vec::new();
     for credential in [api_key(), apple_id()] {
@@ -361,7 +361,7 @@ fn test_devices_are_exported_with_every_credential() {
         };
         assert_eq!(
             read("APPLE_TEST_DEVICES_PATH"),
-            "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\tMini\tmac\nBEEF\tOther\tios\n"
+            "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\t\"Jo's 12.9\"\" iPad\"\tmac\nBEEF\t\tios\n"
         );
         assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF");
         said.push((outcome.chosen().0, outcome.warnings().join("\n")));
