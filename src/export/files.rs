@@ -38,7 +38,7 @@ pub(crate) enum FileKind {
     Connection,
     /// fastlane's `register_devices` file.
     Devices,
-    /// UDIDs separated by commas.
+    /// UDIDs separated by commas, for Bitrise's input `test_device_list_path`.
     DeviceList,
 }
 
@@ -115,7 +115,8 @@ impl Files {
 
     fn make(&mut self, path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
         self.made.push(path.to_owned());
-        write_private(path, temp_dir, bytes)
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        file.and_then(|mut file| file.write_all(bytes)).map_err(|error| FilesError::new(temp_dir, &error))
     }
 
     /// The run's folder, if a file was written.
@@ -182,7 +183,8 @@ fn content(
             Some(("devices.txt".to_owned(), plain(device_list::text(devices))))
         }
         (FileKind::DeviceList, _) if !devices.is_empty() => {
-            Some(("device_list.txt".to_owned(), plain(udid_list(devices))))
+            let udids: Vec<_> = devices.iter().map(|device| device.udid.as_str()).collect();
+            Some(("device_list.txt".to_owned(), plain(udids.join(","))))
         }
         _ => None,
     }
@@ -233,19 +235,6 @@ impl FilesError {
         };
         Self::NotWritten { folder, why: redact::os(error), remedy }
     }
-}
-
-fn write_private(path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(bytes)
-    };
-    write().map_err(|error| FilesError::new(temp_dir, &error))
-}
-
-/// The file of Bitrise's input `test_device_list_path`: UDIDs separated by commas.
-fn udid_list(devices: &[Device]) -> String {
-    devices.iter().map(|device| device.udid.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn text(path: &Path) -> Result<String, FilesError> {
