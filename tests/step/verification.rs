@@ -115,45 +115,26 @@ fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
     assert_sentences("verification/not_verified", messages);
 }
 
-/// Answers in JSON that a proxy or a captive portal could send, for every status that Apple uses.
-fn foreign_json() -> Vec<(String, Behaviour)> {
-    let app = json!({"type": "apps", "id": "1", "attributes": {}});
-    let links = json!({"self": "x"});
-    let blocked = json!({"errors": [{"code": "BLOCKED"}]});
-    let ok = [
-        json!({"message": "Blocked by policy"}),
-        json!({"status": "maintenance"}),
-        json!({}),
-        json!([null, null, null]),
-        json!({"data": []}),
-        json!({"data": ["please log in"], "links": links}),
-        json!({"data": [{"type": "login"}], "links": links}),
-        json!({"data": [app], "links": links, "errors": []}),
-        json!({"user": {"emailAddress": "jane@example.com"}}),
-        blocked.clone(),
-    ];
-    let ok = ok.map(|body| (200, body)).to_vec();
-    let refused = [401, 403].map(|code| (code, blocked.clone()));
-    let rows = ok.into_iter().chain(refused);
-    rows.map(|(code, body)| (format!("{code} {body}"), Behaviour::json(code, &body).forever())).collect()
-}
-
+/// `apple::app_store_connect` and `apple::olympus` have tests of every form.
 #[test]
 fn foreign_json_neither_verifies_nor_refuses_a_credential() {
+    let blocked = json!({"errors": [{"code": "BLOCKED"}]});
     let list = json!({"data": [], "links": {"self": "x"}}).to_string();
     let session = json!({"provider": {"providerId": 7, "name": "x"}}).to_string();
-    let html = [list, session].map(|body| (body.clone(), Behaviour::answer(200, "text/html", body)));
-    let rows: Vec<_> = foreign_json().into_iter().chain(html).collect();
-    let unverified = at_once(rows, |(what, answer)| {
-        for step in [with_answers(vec![answer.clone()]), with_session(logged_in(vec![answer]))] {
+    let answers = [
+        Behaviour::json(200, &json!({"message": "Blocked by policy"})),
+        Behaviour::json(401, &blocked),
+        Behaviour::json(403, &blocked),
+        Behaviour::answer(200, "text/html", list),
+        Behaviour::answer(200, "text/html", session),
+    ];
+    for answer in answers.map(Behaviour::forever) {
+        for step in [with_answers(vec![answer.clone()]), with_session(logged_in(vec![answer.clone()]))] {
             let line = warning(&step.passes());
-            assert!(line.contains("is not in Apple's format"), "{what}: {line}");
+            assert!(line.contains("is not in Apple's format"), "{answer:?}: {line}");
         }
-        what
-    });
-    assert_eq!(unverified.len(), 14);
-    let strict =
-        with_session(logged_in(vec![Behaviour::json(401, &json!({"errors": [{"code": "BLOCKED"}]}))]));
+    }
+    let strict = with_session(logged_in(vec![Behaviour::json(401, &blocked)]));
     assert_sentences("verification/foreign_strict", [("401", strict.set("verify", "strict").fails())]);
 }
 
