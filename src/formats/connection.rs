@@ -9,7 +9,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::apple::api_key::IssuerId;
-use crate::apple::cookie::{Cookie, Lifetime};
+use crate::apple::cookie::Cookie;
 use crate::apple::device::Device;
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Credential;
@@ -107,13 +107,7 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
 }
 
 fn record(cookie: &Cookie) -> CookieRecord<'_> {
-    let (expires, max_age, created_at) = match cookie.lifetime {
-        Lifetime::Session => (None, None, None),
-        Lifetime::Until(instant) => (rfc3339_exact(instant), None, None),
-        Lifetime::Seconds { max_age, created_at } => {
-            (None, Some(max_age), created_at.and_then(rfc3339_exact))
-        }
-    };
+    let (expires, max_age, created_at) = cookie.lifetime.fields(rfc3339_exact);
     CookieRecord {
         name: &cookie.name,
         value: cookie.value.expose_secret(),

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::apple::cookie::{
-    Cookie, CookieRecord, CookieRecords, DamagedCookie, Defaults, Lifetime, MAX_BYTES, cookies_from, cut_off,
+    Cookie, CookieRecord, CookieRecords, DamagedCookie, Defaults, MAX_BYTES, cookies_from, cut_off,
 };
 use crate::apple::private_key::{PrivateKey, decode_base64, decode_text};
 use crate::apple::session::Session;
@@ -154,11 +154,7 @@ fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
     push(format!("  path: {}", yaml::quoted(&cookie.path)));
     push(format!("  secure: {}", cookie.secure));
     push(format!("  httponly: {}", cookie.httponly));
-    let (expires, max_age, created_at) = match cookie.lifetime {
-        Lifetime::Session => (None, None, None),
-        Lifetime::Until(instant) => (ruby_time(instant), None, None),
-        Lifetime::Seconds { max_age, created_at } => (None, Some(max_age), created_at.and_then(ruby_time)),
-    };
+    let (expires, max_age, created_at) = cookie.lifetime.fields(ruby_time);
     if let Some(expires) = expires {
         push(format!("  expires: {expires}"));
     }
