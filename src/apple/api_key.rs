@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::apple::private_key::PrivateKey;
-use crate::redact::{self, Show, Text, is_path_like, may_hold_secret, sentences};
+use crate::redact::{self, Show, Text, is_path_like, is_usual_key_id, may_hold_secret, sentences};
 
 /// A complete API key.
 #[derive(Debug, Clone)]
@@ -267,12 +267,6 @@ fn is_copy_mark(text: &str) -> bool {
     let number = text.strip_prefix(" copy").unwrap_or(text).trim_start_matches([' ', '-']);
     let number = number.strip_prefix('(').and_then(|number| number.strip_suffix(')')).unwrap_or(number);
     number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Whether a value has the form that all of Apple's key IDs have.
-#[must_use]
-pub(crate) fn is_usual_key_id(value: &str) -> bool {
-    value.len() == 10 && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 /// Whether a value is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits.

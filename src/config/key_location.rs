@@ -6,13 +6,13 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::values::{InputValue, expand_home, parse_url, path_of_file_url};
-use crate::apple::api_key::{KeyFileName, is_usual_key_id, is_uuid};
+use crate::apple::api_key::{KeyFileName, is_uuid};
 use crate::apple::private_key::{PrivateKey, strip_wrapping};
 use crate::env::Env;
 use crate::formats::key_json;
 use crate::http::is_loopback;
 use crate::redact::text;
-use crate::redact::{self, Text, is_path_like, may_hold_secret};
+use crate::redact::{self, Text, is_path_like, is_usual_key_id, may_hold_secret};
 
 /// The private key, or its location.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use detect::is_app_password;
 pub use detect::{is_path_like, may_hold_secret};
+pub(crate) use outside::is_usual_key_id;
 pub use outside::{cause, checked, email, os, own_path, path, service_text, site, source_file, url};
 
 /// Where users report a bug in the Step.

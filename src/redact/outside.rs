@@ -154,7 +154,8 @@ fn names_unusual_key(path: &str) -> bool {
 }
 
 /// Whether a value has the form of all key IDs: 10 upper-case letters and digits.
-fn is_usual_key_id(id: &str) -> bool {
+#[must_use]
+pub(crate) fn is_usual_key_id(id: &str) -> bool {
     id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 

@@ -1,10 +1,10 @@
 //! The values that outputs can have.
 
-use crate::apple::api_key::{KeyKind, is_usual_key_id, is_uuid};
+use crate::apple::api_key::{KeyKind, is_uuid};
 use crate::apple::bundle_id::is_app_id;
 use crate::apple::team::{is_team_id, is_usual_provider_id};
 use crate::credential::CredentialKind;
-use crate::redact::{self, Text};
+use crate::redact::{self, Text, is_usual_key_id};
 
 use OutputValue::{
     ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
