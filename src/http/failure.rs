@@ -1,4 +1,4 @@
-//! Why a server gave no answer, from the types of the libraries below, never from their texts.
+//! Why a request failed, read from the types of the libraries' errors, never from their messages.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 sentences! {
-    /// Why there is no document. `Display` completes a sentence that begins with the server's name.
+    /// Why a request failed. `Display` completes a sentence that begins with the server's name.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Failure {
         #[error("could not be reached ({0})")]
@@ -24,33 +24,33 @@ sentences! {
         Timeout(Duration),
         #[error("did not answer within the {} seconds that a run waits for all servers together", .0.as_secs())]
         RunTimeout(Duration),
-        #[error("refused the token (HTTP 401)")]
-        TokenRefused,
-        #[error("could not be asked, since the variable {name} {problem}")]
+        #[error("rejected the token (HTTP 401)")]
+        TokenRejected,
+        #[error("was not contacted, because the variable {name} {problem}")]
         Variable { name: &'static str, problem: Text },
-        #[error("did not finish its answer ({0})")]
+        #[error("did not send a complete response ({0})")]
         Interrupted(Text),
         #[error("did not answer with TLS (it may use plain http, or a proxy answered)")]
         NotTls,
         #[error("has a certificate that this machine does not trust ({0})")]
-        Untrusted(Distrust),
+        Untrusted(CertificateProblem),
         #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
         #[error("sent more than {} KiB", max_bytes / 1024)]
         TooLarge { max_bytes: usize },
         #[error("redirects more than {MAX_REDIRECTS} times")]
         TooManyRedirects,
-        #[error("redirects from {from} to http, which would send the answer unencrypted")]
+        #[error("redirects from {from} to http, which would send the response unencrypted")]
         RedirectToHttp { from: &'static str },
-        #[error("could not be asked ({0})")]
+        #[error("could not be contacted ({0})")]
         Other(Text),
     }
 }
 
 sentences! {
-    /// Why a server's certificate is not trusted.
+    /// Why this machine does not trust a server's certificate.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-    pub enum Distrust {
+    pub enum CertificateProblem {
         #[error("its issuer is unknown")]
         UnknownIssuer,
         #[error("it has expired")]
@@ -67,7 +67,7 @@ sentences! {
     }
 }
 
-impl From<&CertificateError> for Distrust {
+impl From<&CertificateError> for CertificateProblem {
     fn from(error: &CertificateError) -> Self {
         match error {
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
@@ -88,7 +88,7 @@ fn meaning(status: StatusCode) -> &'static str {
         401 | 403 => " (no access)",
         404 | 410 => " (not found)",
         429 => " (too many requests)",
-        500..=599 => " (an error of that server)",
+        500..=599 => " (a server error)",
         _ => "",
     }
 }
@@ -99,34 +99,36 @@ pub(crate) enum FailureKind {
     /// Correct an environment variable.
     Variable,
     /// Try again later.
-    Passing,
+    Transient,
     /// Get access: the server refused the request.
     Access,
     /// Install the certificate of the server's issuer on the machine.
     Trust,
     /// Trying again does not help.
-    Lasting,
+    Permanent,
 }
 
 impl Failure {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Variable { .. } => FailureKind::Variable,
-            Self::RunTimeout(_) => FailureKind::Passing,
-            failure if failure.is_transient() => FailureKind::Passing,
+            Self::RunTimeout(_) => FailureKind::Transient,
+            failure if failure.is_transient() => FailureKind::Transient,
             Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
                 FailureKind::Access
             }
-            Self::Untrusted(Distrust::UnknownIssuer | Distrust::Invalid) => FailureKind::Trust,
-            _ => FailureKind::Lasting,
+            Self::Untrusted(CertificateProblem::UnknownIssuer | CertificateProblem::Invalid) => {
+                FailureKind::Trust
+            }
+            _ => FailureKind::Permanent,
         }
     }
 
-    /// Completes a sentence about the request, with what to do; for [`FailureKind::Variable`].
+    /// Completes a sentence about the request and says how to fix it, for [`FailureKind::Variable`].
     pub(crate) fn variable_sentence(&self) -> Text {
         match self {
             Self::Variable { name, problem } => {
-                text!(", since the variable {} {}: correct that variable, or clear it.", *name, problem)
+                text!(", because the variable {} {}: correct that variable, or clear it.", *name, problem)
             }
             other => text!(": {}.", other),
         }
@@ -135,7 +137,7 @@ impl Failure {
     /// Whether the same request can succeed a moment later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Interrupted(_) | Self::TokenRefused => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Interrupted(_) | Self::TokenRejected => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -152,7 +154,7 @@ impl Failure {
     }
 
     pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
-        // The URL can hold a signature.
+        // The URL can contain a signature.
         let error = error.without_url();
         if error.is_timeout() {
             return Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout });
@@ -178,7 +180,7 @@ impl Failure {
     }
 }
 
-/// The reason in plain English, or in the library's words if its type is not among these.
+/// The reason in plain English, or the library's message if its type is not one of these.
 fn reason(error: &reqwest::Error) -> Text {
     const CLOSED: &str = "it closed the connection";
     if find::<NameNotFound>(error).is_some() {
@@ -186,7 +188,7 @@ fn reason(error: &reqwest::Error) -> Text {
     }
     if let Some(error) = find::<hyper::Error>(error) {
         if error.is_parse() {
-            return text!("its answer is not HTTP");
+            return text!("its response is not HTTP");
         }
         if error.is_incomplete_message() {
             return text!("{}", CLOSED);
@@ -199,7 +201,7 @@ fn reason(error: &reqwest::Error) -> Text {
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe,
         ) => CLOSED,
         Some(io::ErrorKind::UnexpectedEof) if error.is_connect() => CLOSED,
-        Some(io::ErrorKind::UnexpectedEof) => "only a part of it arrived",
+        Some(io::ErrorKind::UnexpectedEof) => "only part of it arrived",
         Some(io::ErrorKind::NetworkUnreachable) => "there is no network",
         Some(io::ErrorKind::HostUnreachable) => "there is no route to it",
         Some(io::ErrorKind::TimedOut) => "it took too long",

@@ -6,8 +6,8 @@ use std::thread;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
-/// The system's resolver. If no thread can be started for it, that is an ordinary error; the HTTP
-/// library's own resolver would panic.
+/// The system's resolver. If it can't start a thread, it returns an error; the HTTP library's own resolver
+/// would panic.
 pub(super) struct Resolver;
 
 #[derive(Debug, thiserror::Error)]

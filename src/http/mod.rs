@@ -39,7 +39,7 @@ pub(crate) use retry::{Deadline, OnLongerPause, RetryPolicy};
 /// The time limit for a document from Bitrise or a file host.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether redirects are followed.
+/// Whether to follow redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Redirects {
     /// For requests that carry a secret.
@@ -72,7 +72,7 @@ pub(crate) struct Put {
     pub(crate) timeout: Duration,
 }
 
-/// A whole response, whatever its status.
+/// A complete response, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -84,13 +84,15 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// The response, unless its status is transient.
+    ///
     /// # Errors
-    /// The status, if the same request can get another one a moment later.
+    /// [`Failure::Status`] if the same request can get another status a moment later.
     pub(crate) fn require_final(self) -> Result<Self, Failure> {
         if self.failure().is_transient() { Err(self.failure()) } else { Ok(self) }
     }
 
-    /// Whether the server says that the body is JSON.
+    /// Whether the header `Content-Type` declares JSON.
     pub(crate) fn is_json(&self) -> bool {
         let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -106,11 +108,11 @@ impl Response {
     }
 }
 
-/// Requests that agree in these share a client, and with it open connections.
+/// Requests with equal keys share a client and its open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct ClientKey {
     redirects: Redirects,
-    /// Such requests bypass any proxy, which would take them, and their token, off this machine.
+    /// Such requests bypass any proxy, which would send them, and their token, off this machine.
     is_loopback: bool,
     /// Such a client needs no TLS, and reading the system's trust store takes longer than the rest of a run.
     is_plain: bool,
@@ -156,7 +158,7 @@ impl ClientKey {
 /// Makes the requests of a run.
 pub struct Http {
     clients: Mutex<HashMap<ClientKey, reqwest::Client>>,
-    /// Read at the first use.
+    /// Read when first used.
     tls: OnceLock<rustls::ClientConfig>,
     now: fn() -> OffsetDateTime,
     sleep: Sleep,
@@ -200,11 +202,11 @@ impl Http {
         self.retry(&request.url, policy, || async { self.send(request).await?.ok() }).await
     }
 
-    /// Repeats a request until it succeeds or fails for good, or the policy or the run's time limit ends the
-    /// attempts.
+    /// Repeats a request until it succeeds or fails permanently, or until the policy or the run's time limit
+    /// ends the attempts.
     ///
     /// # Errors
-    /// The one of the last attempt.
+    /// The [`Failure`] of the last attempt.
     pub(crate) async fn retry<T>(
         &self,
         url: &Url,
@@ -233,7 +235,7 @@ impl Http {
     /// Makes a request once.
     ///
     /// # Errors
-    /// [`Failure`] if there is no whole response. Its status can be any.
+    /// [`Failure`] if no complete response arrives. A response with an error status is not a failure.
     pub(crate) async fn send(&self, request: &Get) -> Result<Response, Failure> {
         self.check_proxy(&request.url)?;
         let client = self.client(ClientKey::of(&request.url, request.redirects), request.timeout)?;
@@ -244,7 +246,7 @@ impl Http {
     /// Sends a document once.
     ///
     /// # Errors
-    /// [`Failure`] if there is no whole response, or its status is an error.
+    /// [`Failure`] if no complete response arrives, or if its status is an error.
     pub(crate) async fn put(&self, request: Put) -> Result<(), Failure> {
         /// No one reads the response.
         const MAX_BYTES: usize = 64 * 1024;
@@ -282,7 +284,7 @@ impl Http {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => {
                     body.extend_from_slice(&chunk);
                 }
-                // Of an error page, the status is enough.
+                // For an error page, the status is enough.
                 _ if status != StatusCode::OK => break,
                 Ok(Some(_)) => return Err(Failure::TooLarge { max_bytes }),
                 Err(error) => return Err(failure(error)),
@@ -318,14 +320,14 @@ impl Http {
     }
 }
 
-/// A header value that debug output hides; `None` if it has characters that no header can have.
+/// A header value that debug output hides. `None` if it contains characters that headers don't allow.
 pub(crate) fn secret_header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Appends path segments to a base URL, which can have a path itself.
+/// Appends path segments to a base URL, which can itself have a path.
 pub(crate) fn endpoint(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     // Every http and https URL has a path.

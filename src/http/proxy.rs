@@ -1,11 +1,12 @@
 //! Chooses the proxy for a request.
 //!
-//! The HTTP library would bypass a proxy without a word: if `REQUEST_METHOD` is set (a rule for CGI
-//! scripts), if the first spelling of a variable is empty and the second is not, and if the value isn't the
-//! address of a proxy. None of these is a reason here.
+//! On its own, the HTTP library would silently bypass a proxy if `REQUEST_METHOD` is set (a rule for CGI
+//! scripts), if the upper-case variable is empty but the lower-case one isn't, or if the value isn't the address
+//! of a proxy. The Step uses the proxy in the first two cases and fails in the third.
 //!
-//! `NO_PROXY` comes first, then `HTTPS_PROXY`, then `ALL_PROXY`, each in capitals first, as Go and the HTTP
-//! library read them, then in small letters. `HTTP_PROXY` never applies: only https leaves this machine.
+//! `NO_PROXY` takes precedence over `HTTPS_PROXY`, and that over `ALL_PROXY`; each upper-case name takes
+//! precedence over the lower-case one, as in Go and the HTTP library. `HTTP_PROXY` never applies: only https
+//! leaves this machine.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -23,13 +24,13 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The proxy that the environment names.
 pub(super) struct Proxy {
     variable: &'static str,
-    /// `None` if the value isn't the address of an HTTP proxy. It can hold a password.
+    /// `None` if the value isn't the address of an HTTP proxy. It can contain a password.
     address: Option<Url>,
     exempt: String,
 }
 
 impl Proxy {
-    /// `None` if no variable is set; the system's own settings, as on a Mac, apply then.
+    /// `None` if no variable is set. The system's own settings then apply, as on a Mac.
     pub(super) fn from_env(env: &Env) -> Option<Self> {
         let is_set = |name: &&&str| env.var(name).is_some() || env.is_not_utf8(name);
         let variable = PROXY.iter().find(is_set)?;
@@ -38,13 +39,13 @@ impl Proxy {
     }
 
     /// # Errors
-    /// If requests to this URL need the proxy, and its address is invalid.
+    /// [`Failure::Variable`] if requests to this URL need the proxy, but its address is invalid.
     pub(super) fn check(&self, url: &Url) -> Result<(), Failure> {
-        // The HTTP library's own reading of NO_PROXY, which it doesn't expose.
+        // Interprets NO_PROXY as the HTTP library does, which doesn't expose this.
         let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();
         let is_needed = || url.as_str().parse::<Uri>().is_ok_and(|uri| any_proxy.intercept(&uri).is_some());
         if self.address.is_none() && is_needed() {
-            let problem = text!("does not hold the address of an HTTP proxy");
+            let problem = text!("is not the address of an HTTP proxy");
             return Err(Failure::Variable { name: self.variable, problem });
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Which redirects are followed.
+//! Which redirects to follow.
 
 use reqwest::redirect::{Action, Attempt};
 
@@ -14,7 +14,7 @@ pub(super) enum RefusedRedirect {
     ToHttp { from: &'static str },
 }
 
-/// Follows up to five redirects. Plain http is followed only from http to this machine.
+/// Follows up to five redirects, and one to plain http only from http and only to this machine.
 pub(super) fn follow(attempt: Attempt<'_>) -> Action {
     let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");
     let is_http = attempt.url().scheme() != "https";

@@ -1,4 +1,4 @@
-//! When a request is tried again.
+//! When to retry a request.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use super::failure::Failure;
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long to keep trying after transient failures: up to four attempts, with pauses of 0.5, 1 and 2 seconds
-/// that jitter up to doubles, or with the pauses that the server asks for.
+/// How long to keep trying after transient failures: up to four attempts, with the pauses that the server asks
+/// for, or of 0.5, 1 and 2 seconds, each up to twice as long at random.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// The longest pause that a server can ask for.
@@ -39,17 +39,17 @@ pub(crate) struct Deadline {
 }
 
 impl RetryPolicy {
-    /// For a document that the build can't go on without.
+    /// For a document that the build can't continue without.
     pub(crate) const DOCUMENT: Self = Self {
         longest_pause: Duration::from_secs(30),
         on_longer_pause: OnLongerPause::Shorten,
         deadline: None,
     };
 
-    /// The pause before the next attempt, or `None` to give up. `asked` is the server's, `planned` the
-    /// backoff's, which is `None` after the last attempt.
-    pub(super) fn pause(&self, asked: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
-        let pause = match (asked.unwrap_or(planned?), self.on_longer_pause) {
+    /// The pause before the next attempt, or `None` to give up. The server asks for `requested`; the backoff
+    /// plans `planned`, which is `None` after the last attempt.
+    pub(super) fn pause(&self, requested: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
+        let pause = match (requested.unwrap_or(planned?), self.on_longer_pause) {
             (pause, _) if pause <= self.longest_pause => pause,
             (_, OnLongerPause::Shorten) => self.longest_pause,
             (_, OnLongerPause::GiveUp) => return None,

@@ -20,20 +20,20 @@ const FILE: &str = "SSL_CERT_FILE";
 /// Folders of such files, separated by colons.
 const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// The limit for all of these files together; Debian's have a quarter of a megabyte.
+/// The limit for all of these files together. Debian's total a quarter of a megabyte.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The certificates that the environment names, in place of the system's.
+/// The certificates in environment variables, which replace the system's.
 #[derive(Default)]
 pub(super) struct TrustStore {
     file: Option<PathBuf>,
     folders: Vec<PathBuf>,
-    /// The library would read its value all the same.
+    /// The variable whose value is not UTF-8, if any. The library would read it anyway.
     not_utf8: Option<&'static str>,
 }
 
 impl TrustStore {
-    /// On a Mac, the system verifies certificates, and the variables mean nothing.
+    /// On a Mac, the system verifies certificates, and the variables have no effect.
     pub(super) fn from_env(env: &Env) -> Self {
         if cfg!(target_os = "macos") {
             return Self::default();
@@ -45,7 +45,7 @@ impl TrustStore {
         }
     }
 
-    /// Refuses what rustls would wait for, such as a FIFO, or read without end.
+    /// Rejects files that would block rustls, such as a FIFO, and files that are too large or endless.
     fn check(&self) -> Result<(), Failure> {
         let wrong = |name, problem| Failure::Variable { name, problem };
         if let Some(name) = self.not_utf8 {
@@ -81,7 +81,7 @@ impl TrustStore {
 /// which take longer to read than the rest of a run.
 ///
 /// # Errors
-/// Why the trust store can't be read.
+/// [`Failure`] if the trust store can't be read.
 pub(super) fn config(trust_store: &TrustStore) -> Result<ClientConfig, Failure> {
     trust_store.check()?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_16_mib_of_certificates_in_all_are_refused_unread() -> std::io::Result<()> {
+    fn more_than_16_mib_of_certificates_in_total_are_rejected_unread() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let paths = ["a.pem", "b.pem", "c/d.pem"].map(|name| folder.path().join(name));
         fs::create_dir(folder.path().join("c"))?;
@@ -125,11 +125,11 @@ mod tests {
         let folder = folder.path().to_str().unwrap_or_default();
         assert_eq!(problem(&[(FOLDERS, folder)]), None);
         assert_eq!(problem(&[(FOLDERS, "/nowhere")]), None);
-        let in_all = problem(&[(FILE, other), (FOLDERS, folder)]);
+        let in_total = problem(&[(FILE, other), (FOLDERS, folder)]);
         assert_eq!(
-            in_all.as_deref(),
+            in_total.as_deref(),
             Some(
-                "could not be asked, since the variable SSL_CERT_DIR names more than 16 MiB of certificates"
+                "was not contacted, because the variable SSL_CERT_DIR names more than 16 MiB of certificates"
             )
         );
         let two_folders = format!("{folder}:{folder}/c");

@@ -59,7 +59,7 @@ fn verified(verification: &Verification) -> String {
     if verification.is_verified() {
         return "✅ yes, Apple accepted it".to_owned();
     }
-    if !verification.is_asked() {
+    if !verification.is_attempted() {
         return "⚪ no: `verify` is no".to_owned();
     }
     let reasons: Vec<_> = verification.reasons().iter().map(|reason| markdown(&Text::of(reason))).collect();

@@ -71,7 +71,7 @@ sentences! {
 fn not_fetched(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
         FailureKind::Variable => failure.variable_sentence(),
-        FailureKind::Passing => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
+        FailureKind::Transient => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
         FailureKind::Trust => {
             text!(
                 ": {} {}. Install that issuer's certificate on the machine, or {}.",
@@ -80,7 +80,7 @@ fn not_fetched(site: &Text, failure: &Failure) -> Text {
                 USE_INPUTS
             )
         }
-        FailureKind::Access | FailureKind::Lasting => text!(
+        FailureKind::Access | FailureKind::Permanent => text!(
             ": {} {}. Leave `build_url` and `build_api_token` at their defaults, or {}.",
             site,
             failure,

@@ -61,7 +61,7 @@ sentences! {
 fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
         FailureKind::Variable => failure.variable_sentence(),
-        FailureKind::Passing => {
+        FailureKind::Transient => {
             text!(": {} {}. Run the build again, or put the key's text into `api_key_path`.", site, failure)
         }
         FailureKind::Access => text!(
@@ -69,7 +69,7 @@ fn not_downloaded(site: &Text, failure: &Failure) -> Text {
             site,
             failure
         ),
-        FailureKind::Trust | FailureKind::Lasting => {
+        FailureKind::Trust | FailureKind::Permanent => {
             text!(": {} {}. Check the link in `api_key_path`, or put the key's text there.", site, failure)
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use time::{Duration, OffsetDateTime};
 
-use super::client::{Client, NoList};
+use super::client::{Client, ListError};
 use super::{Verification, VerifyError, shown, with_words};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, ErrorResponse, USERS};
@@ -25,7 +25,7 @@ sentences! {
     /// The key lacks what `required_access` asks for.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum AccessDenied {
-        #[error("The API key {key_id} is an individual key, which cannot provision, and `required_access` asks for provisioning: use a team's key, or take provisioning out of `required_access`.")]
+        #[error("The API key {key_id} is an individual key, which has no access to provisioning, but `required_access` asks for it: use a team's key, or remove provisioning from `required_access`.")]
         Individual { key_id: Text },
         #[error("{0}")]
         Role(Text),
@@ -56,7 +56,7 @@ fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateT
     run_log.detail("Distribution certificates", state);
 }
 
-/// Checks what needs no request.
+/// Rejects access that this kind of key never has. Needs no request.
 ///
 /// # Errors
 /// [`AccessDenied::Individual`]
@@ -70,7 +70,7 @@ pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<()
 /// Reads a list that only a key with this access can read.
 ///
 /// # Errors
-/// [`AccessDenied::Role`] if Apple says that the key can't.
+/// [`AccessDenied::Role`] if Apple denies the key access.
 pub(super) async fn check(
     client: &Client<'_>,
     access: Access,
@@ -95,11 +95,11 @@ pub(super) async fn check(
     };
     match result {
         Ok(()) => Ok(()),
-        Err(NoList::Errors(_, errors)) if errors.is_right_missing() => {
+        Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
             Err(AccessDenied::Role(denied(access, &client.key.id.shown(), &errors)).into())
         }
-        Err(no_list) => {
-            verification.unverified.push(no_list.into());
+        Err(error) => {
+            verification.unverified.push(error.into());
             Ok(())
         }
     }
@@ -112,7 +112,7 @@ fn denied(access: Access, key_id: &Text, errors: &ErrorResponse) -> Text {
             "Use a key with the role Developer, or Admin if Xcode manages signing (Users and Access > Integrations)",
         ),
         Access::Admin => {
-            ("does not have the role Admin", "Use a key that has it, from Users and Access > Integrations")
+            ("does not have the role Admin", "Create a key with that role in Users and Access > Integrations")
         }
     };
     let before = text!(

@@ -1,6 +1,6 @@
 //! Does Apple accept the API key?
 
-use super::client::{Client, NoList};
+use super::client::{Client, ListError};
 use super::{Verification, VerifyError, shown};
 use crate::apple::app_store_connect::{APPS, BUNDLE_IDS};
 use crate::log::RunLog;
@@ -19,11 +19,11 @@ pub(super) async fn check(
     match client.probe(list).await? {
         Ok(()) => {}
         // Apple accepted the token, or it would have answered 401.
-        Err(NoList::Errors(_, errors)) if errors.is_right_missing() => {
+        Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
             let (code, words) = shown(&errors);
             run_log.warn(text!("Apple knows the key, but it can't list apps ({}: {}).", code, words));
         }
-        Err(no_list) => verification.unverified.push(no_list.into()),
+        Err(error) => verification.unverified.push(error.into()),
     }
     Ok(())
 }

@@ -6,11 +6,11 @@ use crate::apple::bundle_id::BundleId;
 use crate::log::RunLog;
 use crate::redact::{self, Text, sentences, text};
 
-use super::client::{Client, NoList, Search};
+use super::client::{Client, ListError, Search};
 use super::{Unverified, Verification, VerifyError, shown};
 
-/// How many of the team's apps an error names.
-const NAMED: usize = 5;
+/// How many of the team's apps an error lists.
+const MAX_LISTED: usize = 5;
 
 /// Apple's bundle IDs have at most 155 characters. Longer ones would slow the comparison down.
 const MAX_BUNDLE_ID: usize = 255;
@@ -21,7 +21,7 @@ sentences! {
     pub(crate) enum NoSuchApp {
         #[error("The API key {key_id} is valid, but its team has no app {bundle_id}.{others} {mistake}.")]
         App { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
-        #[error("The individual API key {key_id} does not see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team's key.")]
+        #[error("The individual API key {key_id} cannot see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team's key.")]
         OwnersApp { key_id: Text, bundle_id: Text, others: Text },
         #[error("The API key {key_id} is valid, but its team has not registered {bundle_id}.{others} {mistake}.")]
         BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
@@ -32,20 +32,21 @@ sentences! {
     /// The likely mistake, and what to do about it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum Mistake {
-        #[error("This looks like another team's key: use one of the team that owns the app")]
+        #[error("This looks like another team's key: use a key of the team that owns the app")]
         OtherTeam,
-        #[error("This looks like an app without a record: create it in App Store Connect > Apps")]
+        #[error("The app seems to have no record yet: create it in App Store Connect > Apps")]
         NoRecord,
         #[error("Register it in developer.apple.com > Account > Identifiers")]
         NotRegistered,
         #[error("`bundle_id` looks misspelled: correct it")]
         Typo,
-        #[error("Either the app was never registered there, or this is another team's key: create the app, or use another key")]
+        #[error("Either the app does not exist yet, or this is another team's key: create the app, or use another key")]
         Unclear,
     }
 }
 
-/// Looks for the app by its bundle ID, in the Enterprise Program for the bundle ID itself.
+/// Looks for the app with this bundle ID. In the Enterprise Program, which has no apps, looks for the bundle ID
+/// itself.
 ///
 /// # Errors
 /// [`NoSuchApp`], or if Apple rejects the key.
@@ -63,13 +64,13 @@ pub(super) async fn check(
     let app = match search(client, Some((filter, bundle_id.as_str())), is_match).await? {
         Ok(Search { found: Some(app), .. }) => app,
         Ok(Search { found: None, .. }) => return Err(missing(client, bundle_id).await?.into()),
-        Err(NoList::Errors(_, errors)) if errors.is_right_missing() => {
+        Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
             let (code, words) = shown(&errors);
             verification.unverified.push(Unverified::AppsHidden { code, words });
             return Ok(());
         }
-        Err(no_list) => {
-            verification.unverified.push(no_list.into());
+        Err(error) => {
+            verification.unverified.push(error.into());
             return Ok(());
         }
     };
@@ -85,12 +86,12 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Searches the team's apps. Apple's filter also finds bundle IDs that contain the one to find.
+/// Searches the team's apps. Apple's filter also matches longer bundle IDs that contain the given one.
 async fn search(
     client: &Client<'_>,
     filter: Option<(&str, &str)>,
     is_match: impl Fn(&App) -> bool,
-) -> Result<Result<Search<AppAttributes>, NoList>, VerifyError> {
+) -> Result<Result<Search<AppAttributes>, ListError>, VerifyError> {
     let (list, fields) = if client.key.enterprise {
         (BUNDLE_IDS, ("fields[bundleIds]", "identifier,name"))
     } else {
@@ -100,7 +101,7 @@ async fn search(
     client.search(list, &query, is_match).await
 }
 
-/// The error for an app that the team does not have, with the apps that it has.
+/// The error for an app that the team does not have. It lists the apps that the team has.
 async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp, VerifyError> {
     let mut apps = match search(client, None, |_| false).await? {
         Ok(search) => search.others,
@@ -112,12 +113,15 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
     apps.sort_by_cached_key(|app| {
         (distance(&wanted, &app.attributes.bundle_id), app.attributes.bundle_id.clone())
     });
-    let named: Vec<_> =
-        apps.iter().take(NAMED).map(|app| redact::service_text(&app.attributes.bundle_id, 100)).collect();
+    let named: Vec<_> = apps
+        .iter()
+        .take(MAX_LISTED)
+        .map(|app| redact::service_text(&app.attributes.bundle_id, 100))
+        .collect();
     let others = others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
-    let nearest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
-    let mistake = |if_new| mistake(&wanted, nearest.as_deref(), if_new);
+    let closest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
+    let mistake = |if_new| mistake(&wanted, closest.as_deref(), if_new);
     Ok(match client.key.owner {
         KeyOwner::Individual => NoSuchApp::OwnersApp { key_id, bundle_id, others },
         KeyOwner::Team(_) if client.key.enterprise => {
@@ -129,7 +133,7 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
     })
 }
 
-/// The team's apps, as the end of the sentence for this kind of key.
+/// Lists the team's apps. Completes the sentence for this kind of key.
 fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
@@ -139,16 +143,16 @@ fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
         (KeyOwner::Individual, _) => text!(", only (of {}): {}", total, list),
         (KeyOwner::Team(_), 1) => text!(" Its only {}: {}.", one, list),
         (KeyOwner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, list),
-        (KeyOwner::Team(_), _) => text!(" The nearest of its {} {}: {}.", total, several, list),
+        (KeyOwner::Team(_), _) => text!(" The closest of its {} {}: {}.", total, several, list),
     }
 }
 
-/// `if_new`: the mistake if the team has other apps of the same vendor.
-fn mistake(wanted: &str, nearest: Option<&str>, if_new: Mistake) -> Mistake {
-    match nearest {
+/// The likely mistake. Returns `if_new` if the team has other apps of the same vendor.
+fn mistake(wanted: &str, closest: Option<&str>, if_new: Mistake) -> Mistake {
+    match closest {
         None => Mistake::Unclear,
-        Some(nearest) if distance(wanted, nearest) <= 1 => Mistake::Typo,
-        Some(nearest) if vendor(wanted) == vendor(nearest) => if_new,
+        Some(closest) if distance(wanted, closest) <= 1 => Mistake::Typo,
+        Some(closest) if vendor(wanted) == vendor(closest) => if_new,
         Some(_) => Mistake::OtherTeam,
     }
 }

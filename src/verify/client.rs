@@ -23,30 +23,30 @@ use crate::redact::{self, Text, sentences, text};
 /// Enough for a slow answer and a clock that is slightly off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// Apple accepts tokens from clocks that differ by less.
+/// Apple accepts tokens if the clocks differ by less.
 const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 
-/// How many pages of a list are read: many times those of a large team.
+/// The maximum number of pages that are read of a list: many times more than a large team has.
 const MAX_PAGES: usize = 25;
 
 sentences! {
     /// Apple does not accept the key's tokens.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub(crate) enum KeyRefused {
+    pub(crate) enum KeyRejected {
         #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple rejects its tokens: set the clock, or run the build on another machine.")]
         WrongClock { seconds: i64, direction: &'static str },
-        #[error("Apple refused the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
+        #[error("Apple rejected the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
         Team { key_id: Text },
-        #[error("Apple refused the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team's key: then set `api_key_type` to team, and `api_issuer`.")]
+        #[error("Apple rejected the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team's key: in that case, set `api_key_type` to team, and `api_issuer`.")]
         Individual { key_id: Text },
-        #[error("Apple refused the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not match.")]
+        #[error("Apple rejected the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not match.")]
         OtherName { key_id: Text, in_name: Text },
-        #[error("Apple refused the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise (Workspace settings > Integrations), and select it in Project settings.")]
+        #[error("Apple rejected the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise (Workspace settings > Integrations), and select it in Project settings.")]
         Connected { key_id: Text },
     }
 }
 
-impl KeyRefused {
+impl KeyRejected {
     /// `skew`: how far this machine's clock is ahead of Apple's, if it is off.
     fn new(key: &ApiKey, source: Source, skew: Option<time::Duration>) -> Self {
         let key_id = key.id.shown();
@@ -63,19 +63,19 @@ impl KeyRefused {
     }
 }
 
-/// Why there is no list.
-pub(super) enum NoList {
+/// Why a list could not be read.
+pub(super) enum ListError {
     /// Apple answered with errors, and this status.
     Errors(StatusCode, ErrorResponse),
-    /// There is no answer, or not one of Apple's.
-    NotAnswered(Unverified),
+    /// No response arrived, or not one of Apple's.
+    NoAnswer(Unverified),
 }
 
-impl From<NoList> for Unverified {
-    fn from(no_list: NoList) -> Self {
-        match no_list {
-            NoList::Errors(status, errors) => Self::new(status, &errors),
-            NoList::NotAnswered(reason) => reason,
+impl From<ListError> for Unverified {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Errors(status, errors) => Self::new(status, &errors),
+            ListError::NoAnswer(reason) => reason,
         }
     }
 }
@@ -83,7 +83,7 @@ impl From<NoList> for Unverified {
 /// The result of a search through a list.
 pub(super) struct Search<A> {
     pub(super) found: Option<Resource<A>>,
-    /// The entries before it, or all.
+    /// The entries before it, or all entries if it was not found.
     pub(super) others: Vec<Resource<A>>,
 }
 
@@ -122,11 +122,11 @@ impl<'a> Client<'a> {
         self.rate_limit.get()
     }
 
-    /// Requests one entry of a list, to see whether the key can read it.
+    /// Requests one entry of a list to find out whether the key can read the list.
     ///
     /// # Errors
     /// See [`Client::page`].
-    pub(super) async fn probe(&self, list: &str) -> Result<Result<(), NoList>, VerifyError> {
+    pub(super) async fn probe(&self, list: &str) -> Result<Result<(), ListError>, VerifyError> {
         Ok(self.page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
     }
 
@@ -139,7 +139,7 @@ impl<'a> Client<'a> {
         list: &str,
         query: &[(&str, &str)],
         is_match: impl Fn(&Resource<A>) -> bool,
-    ) -> Result<Result<Search<A>, NoList>, VerifyError> {
+    ) -> Result<Result<Search<A>, ListError>, VerifyError> {
         let mut others = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -147,7 +147,7 @@ impl<'a> Client<'a> {
             let query: Vec<_> = query.iter().copied().chain([("limit", PAGE)]).chain(next).collect();
             let page = match self.page::<A>(list, &query).await? {
                 Ok(page) => page,
-                Err(no_list) => return Ok(Err(no_list)),
+                Err(error) => return Ok(Err(error)),
             };
             cursor = page.cursor();
             for resource in page.into_resources() {
@@ -166,12 +166,13 @@ impl<'a> Client<'a> {
     /// Requests a page of a list.
     ///
     /// # Errors
-    /// [`KeyRefused`] if Apple answers 401 to every fresh token. It also answers 401 at random.
+    /// [`KeyRejected`] if Apple answers 401 to several new tokens in a row. Apple sometimes answers 401 to valid
+    /// keys.
     async fn page<A: DeserializeOwned>(
         &self,
         list: &str,
         query: &[(&str, &str)],
-    ) -> Result<Result<Page<A>, NoList>, VerifyError> {
+    ) -> Result<Result<Page<A>, ListError>, VerifyError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
         // The query is not secret, so the error can name the site.
@@ -179,10 +180,10 @@ impl<'a> Client<'a> {
         let response = match self.http.retry(self.base, self.policy, async || self.attempt(&url).await).await
         {
             Ok(response) => response?,
-            Err(Failure::TokenRefused) => {
-                return Err(KeyRefused::new(self.key, self.source, self.clock_skew.get()).into());
+            Err(Failure::TokenRejected) => {
+                return Err(KeyRejected::new(self.key, self.source, self.clock_skew.get()).into());
             }
-            Err(failure) => return Ok(Err(NoList::NotAnswered(Unverified::NotAnswered { site, failure }))),
+            Err(failure) => return Ok(Err(ListError::NoAnswer(Unverified::RequestFailed { site, failure }))),
         };
         if response.status == StatusCode::OK
             && response.is_json()
@@ -192,8 +193,8 @@ impl<'a> Client<'a> {
         }
         let status = response.status;
         Ok(Err(match api_errors(&response).filter(|_| status.is_client_error()) {
-            Some(errors) => NoList::Errors(status, errors),
-            None => NoList::NotAnswered(Unverified::NotAppleFormat { site, status: status.as_u16() }),
+            Some(errors) => ListError::Errors(status, errors),
+            None => ListError::NoAnswer(Unverified::NotAppleFormat { site, status: status.as_u16() }),
         }))
     }
 
@@ -218,19 +219,19 @@ impl<'a> Client<'a> {
         if response.status == StatusCode::UNAUTHORIZED && api_errors(&response).is_some() {
             let skew = response.date.map(|date| self.http.now() - date);
             self.clock_skew.set(skew.filter(|skew| skew.abs() > TOLERATED_SKEW));
-            return Err(Failure::TokenRefused);
+            return Err(Failure::TokenRejected);
         }
         Ok(Ok(response.require_final()?))
     }
 
-    /// Logs how many requests are left, and warns if an upload could run out of them.
+    /// Logs how many requests are left, and warns if they might not be enough for an upload.
     pub(super) fn report_rate_limit(&self, run_log: &mut RunLog) {
         let Some(rate_limit) = self.rate_limit.get() else { return };
         let RateLimit { limit, remaining } = rate_limit;
         log::debug(&text!("Requests left for this API key in this hour: {} of {}.", remaining, limit));
         if rate_limit.is_nearly_used_up() {
             run_log.warn(text!(
-                "Of the {} requests that Apple allows this API key in an hour, only {} are left, and an upload needs some: let fewer builds use it at once, or give them keys of their own.",
+                "Of the {} requests per hour that Apple allows this API key, only {} are left, and an upload needs some: run fewer builds with this key at the same time, or use separate keys.",
                 limit,
                 remaining
             ));

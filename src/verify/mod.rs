@@ -1,8 +1,8 @@
 //! Verifies the credential with Apple, before the build spends minutes on it.
 //!
-//! One file for each question: does Apple accept the key, does its team have the app, can it do what the build
-//! needs, is the session logged in. If Apple rejects the credential, the build fails. Without an answer, the
-//! credential stays unverified, and the build goes on unless `verify` is strict: an outage at Apple must not
+//! Each file answers one question: does Apple accept the key, does its team have the app, does it have the
+//! access that the build needs, is the session logged in? If Apple rejects the credential, the build fails. Without an answer, the
+//! credential stays unverified, and the build continues unless `verify` is strict: an outage at Apple must not
 //! stop a build that could succeed.
 
 mod access;
@@ -27,23 +27,23 @@ use client::Client;
 
 use access::AccessDenied;
 use app::NoSuchApp;
-use client::KeyRefused;
-use session::{NoSuchTeam, SessionRefused};
+use client::KeyRejected;
+use session::{NoSuchTeam, SessionRejected};
 
-/// For all requests together, with their pauses.
+/// For all requests and pauses together.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// For one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest pause that a server can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A page of 200 apps has about a hundred kilobytes.
+/// A page of 200 apps is about 100 KB.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The result of the checks, unless Apple rejected the credential.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verification {
-    /// `false` without a credential, and with `verify: no`.
-    is_asked: bool,
+    /// `false` without a credential, or with `verify: no`.
+    is_attempted: bool,
     unverified: Vec<Unverified>,
     app_id: Option<String>,
     rate_limit: Option<RateLimit>,
@@ -54,7 +54,7 @@ sentences! {
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum Unverified {
         #[error("{site} {failure}")]
-        NotAnswered { site: Text, failure: Failure },
+        RequestFailed { site: Text, failure: Failure },
         #[error("{site} answered HTTP {status} with a response that is not in Apple's format (a proxy or captive portal?)")]
         NotAppleFormat { site: Text, status: u16 },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
@@ -67,10 +67,10 @@ sentences! {
         NeedsApiKey { inputs: Text },
         #[error("an Apple ID can only be checked with a session")]
         WithoutSession,
-        #[error("the session holds no cookie for {site}, so Apple cannot be asked about it")]
+        #[error("the session has no cookies for {site}, so it can't be verified")]
         MissingCookie { site: Text },
         #[error("{}", .0.what)]
-        SessionRefused(SessionRefused),
+        SessionRejected(SessionRejected),
         #[error("the session belongs to another account ({of_session}) than the Apple ID ({of_credential}), and fastlane uses both: use a session and an Apple ID of one account")]
         OtherAccount { of_session: Text, of_credential: Text },
         #[error("Apple accepts the session, but does not say which account it belongs to")]
@@ -79,7 +79,7 @@ sentences! {
 }
 
 impl Unverified {
-    /// For an answer of Apple's with errors.
+    /// For a response with Apple's errors.
     fn new(status: StatusCode, errors: &ErrorResponse) -> Self {
         if errors.is_agreement_missing() {
             return Self::AgreementMissing;
@@ -88,15 +88,15 @@ impl Unverified {
         Self::AppleError { status: status.as_u16(), code, words }
     }
 
-    /// Whether further requests would get the same answer, or none.
-    fn ends_questions(&self) -> bool {
-        matches!(self, Self::NotAnswered { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
+    /// Whether further requests would fail in the same way.
+    fn stops_checks(&self) -> bool {
+        matches!(self, Self::RequestFailed { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
     }
 
-    /// What to do if it is an error; `None` if the reason says it.
+    /// How to fix it; `None` if the reason already says how.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::NotAnswered { failure, .. } => Some(match (failure.kind(), failure) {
+            Self::RequestFailed { failure, .. } => Some(match (failure.kind(), failure) {
                 (FailureKind::Variable, _) => "Correct that variable, or clear it",
                 (FailureKind::Trust, _) => {
                     "Install that issuer's certificate on the machine, or set `verify` to yes"
@@ -119,7 +119,7 @@ impl Unverified {
             Self::MissingCookie { .. } | Self::UnknownAccount => {
                 Some("Renew the session, or set `verify` to yes")
             }
-            Self::SessionRefused(refusal) => Some(refusal.remedy),
+            Self::SessionRejected(refusal) => Some(refusal.remedy),
         }
     }
 
@@ -133,7 +133,7 @@ impl Unverified {
                 let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's answer";
                 with_words(&text!("{}: {}", before, what), words, remedy)
             }
-            (Self::SessionRefused(refusal), _) => text!("{}: {}", before, refusal),
+            (Self::SessionRejected(refusal), _) => text!("{}: {}", before, refusal),
             (_, Some(remedy)) => text!("{}: {}. {}.", before, self, remedy),
             (_, None) => text!("{}: {}.", before, self),
         }
@@ -146,7 +146,7 @@ fn shown(errors: &ErrorResponse) -> (Text, Text) {
     (redact::service_text(code, 100), redact::service_text(words, 300))
 }
 
-/// A red line with Apple's words. If it is too long, it lacks our advice; if it still is, the words are cut.
+/// A red line with Apple's words. If it is too long, omits the advice; if it is still too long, cuts the words.
 fn with_words(before: &Text, words: &Text, advice: &'static str) -> Text {
     let whole = text!("{}: {}. {}.", before, words, advice);
     let words = words.plain();
@@ -163,7 +163,7 @@ fn with_words(before: &Text, words: &Text, advice: &'static str) -> Text {
         .unwrap_or_else(|| cut(0))
 }
 
-/// Apple's errors, if the response has some.
+/// Apple's errors, if the response contains any.
 fn api_errors(response: &Response) -> Option<ErrorResponse> {
     ErrorResponse::read(response.status.as_u16(), &response.body).filter(|_| response.is_json())
 }
@@ -171,19 +171,19 @@ fn api_errors(response: &Response) -> Option<ErrorResponse> {
 impl Verification {
     /// Before the first request.
     fn begun() -> Self {
-        Self { is_asked: true, ..Self::default() }
+        Self { is_attempted: true, ..Self::default() }
     }
 
     /// Whether the Step tried to verify the credential.
     #[must_use]
-    pub(crate) fn is_asked(&self) -> bool {
-        self.is_asked
+    pub(crate) fn is_attempted(&self) -> bool {
+        self.is_attempted
     }
 
-    /// Whether Apple accepted the credential and answered every question.
+    /// Whether Apple accepted the credential and every check passed.
     #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
-        self.is_asked && self.unverified.is_empty()
+        self.is_attempted && self.unverified.is_empty()
     }
 
     /// Why the credential is not verified.
@@ -192,13 +192,13 @@ impl Verification {
         &self.unverified
     }
 
-    /// The Apple ID of the app in `bundle_id`.
+    /// The number in App Store Connect of the app in `bundle_id`.
     #[must_use]
     pub(crate) fn app_id(&self) -> Option<&str> {
         self.app_id.as_deref()
     }
 
-    /// How many requests Apple still allows the API key in this hour, if the responses say so.
+    /// How many requests Apple still allows the API key in this hour, if a response reported it.
     #[must_use]
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
@@ -207,7 +207,7 @@ impl Verification {
     /// For `verify: strict`.
     ///
     /// # Errors
-    /// With every reason for not being verified.
+    /// Lists every reason why the credential is not verified.
     pub(crate) fn require_verified(&self) -> Result<(), Failed> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let above = others.iter().map(|reason| reason.red_line("Not verified")).collect();
@@ -226,13 +226,13 @@ sentences! {
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum VerifyError {
         #[error(transparent)]
-        Key(#[from] KeyRefused),
+        Key(#[from] KeyRejected),
         #[error(transparent)]
         App(#[from] NoSuchApp),
         #[error(transparent)]
         Access(#[from] AccessDenied),
         #[error(transparent)]
-        Session(#[from] SessionRefused),
+        Session(#[from] SessionRejected),
         #[error(transparent)]
         Team(#[from] NoSuchTeam),
         #[error(transparent)]
@@ -245,7 +245,7 @@ sentences! {
 /// # Errors
 /// [`VerifyError`] if Apple rejects the credential, or if it lacks what the inputs require.
 pub(crate) async fn verify(
-    found: &ResolvedCredential,
+    resolved: &ResolvedCredential,
     checks: &Checks,
     inputs: &Config,
     http: &Http,
@@ -257,16 +257,16 @@ pub(crate) async fn verify(
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
     let mut verification = Verification::begun();
-    match &found.credential {
+    match &resolved.credential {
         Credential::ApiKey(key) => {
             access::check_kind(key, &checks.required_access)?;
-            let client = Client::new(key, found.source, &checks.services, http, policy);
+            let client = Client::new(key, resolved.source, &checks.services, http, policy);
             match &checks.bundle_id {
                 Some(bundle_id) => app::check(&client, bundle_id, &mut verification, run_log).await?,
                 None => api_key::check(&client, &mut verification, run_log).await?,
             }
             for access in &checks.required_access {
-                if !verification.unverified.iter().any(Unverified::ends_questions) {
+                if !verification.unverified.iter().any(Unverified::stops_checks) {
                     access::check(&client, *access, &mut verification, run_log).await?;
                 }
             }
@@ -274,7 +274,7 @@ pub(crate) async fn verify(
             verification.rate_limit = client.rate_limit();
         }
         Credential::AppleId(apple_id) => {
-            let session = check_session(found, apple_id, checks, inputs, http, policy, run_log).await;
+            let session = check_session(resolved, apple_id, checks, inputs, http, policy, run_log).await;
             verification.unverified.extend(session?);
             verification.unverified.extend(needs_api_key(checks));
         }
@@ -283,7 +283,7 @@ pub(crate) async fn verify(
 }
 
 async fn check_session(
-    found: &ResolvedCredential,
+    resolved: &ResolvedCredential,
     apple_id: &AppleId,
     checks: &Checks,
     inputs: &Config,
@@ -292,21 +292,25 @@ async fn check_session(
     run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
     let Some(session) = &apple_id.session else { return Ok(Some(Unverified::WithoutSession)) };
-    let question =
-        session::Question { session, email: &apple_id.email, source: found.source, team: inputs.itc_team_id };
-    match session::check(question, &checks.services, http, policy, run_log).await {
-        // No tool needs the session, and an app-specific password still uploads.
+    let expected = session::SessionCheck {
+        session,
+        email: &apple_id.email,
+        source: resolved.source,
+        team: inputs.itc_team_id,
+    };
+    match session::check(expected, &checks.services, http, policy, run_log).await {
+        // No tool needs the session, and an upload with an app-specific password still works.
         Err(VerifyError::Session(refusal)) if !inputs.needs_session() => {
-            Ok(Some(Unverified::SessionRefused(refusal)))
+            Ok(Some(Unverified::SessionRejected(refusal)))
         }
         answer => answer,
     }
 }
 
-/// The checks that only an API key allows.
+/// The requested checks that need an API key.
 fn needs_api_key(checks: &Checks) -> Option<Unverified> {
-    let asked =
+    let requested =
         [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];
-    let inputs: Vec<_> = asked.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
+    let inputs: Vec<_> = requested.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
     (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::config::names(&inputs) })
 }

@@ -21,18 +21,18 @@ use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolic
 use crate::log::RunLog;
 use crate::redact::{self, Show, Text, sentences, text};
 
-/// How many teams a sentence names.
-const NAMED: usize = 5;
+/// How many teams a message lists.
+const MAX_LISTED: usize = 5;
 
 /// The session is no longer logged in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {remedy}.")]
-pub(crate) struct SessionRefused {
+pub(crate) struct SessionRejected {
     pub(super) what: Text,
     pub(super) remedy: &'static str,
 }
 
-impl Show for SessionRefused {}
+impl Show for SessionRejected {}
 
 sentences! {
     /// The session is valid, but not for the team in `itc_team_id`.
@@ -43,8 +43,8 @@ sentences! {
     }
 }
 
-/// The session, and what it should be for.
-pub(super) struct Question<'a> {
+/// A session, and the account and team that it should be for.
+pub(super) struct SessionCheck<'a> {
     pub(super) session: &'a Session,
     pub(super) email: &'a SecretString,
     pub(super) source: Source,
@@ -55,9 +55,9 @@ pub(super) struct Question<'a> {
 /// Makes the request that fastlane makes, with the cookies for its host. `None` if the session is verified.
 ///
 /// # Errors
-/// [`SessionRefused`] if Apple says that it is not logged in, [`NoSuchTeam`] if the account is in other teams.
+/// [`SessionRejected`] if the session is not logged in, [`NoSuchTeam`] if its account is not in the team.
 pub(super) async fn check(
-    question: Question<'_>,
+    expected: SessionCheck<'_>,
     services: &Services,
     http: &Http,
     policy: RetryPolicy,
@@ -65,13 +65,13 @@ pub(super) async fn check(
 ) -> Result<Option<Unverified>, VerifyError> {
     let url = endpoint(&services.apple_session, SESSION);
     let site = redact::site(&url);
-    let cookies = cookie_header(question.session, &url, http.now());
+    let cookies = cookie_header(expected.session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
         return Ok(Some(Unverified::MissingCookie { site }));
     };
     match http.retry(&url, policy, async || attempt(&url, &cookies, http).await).await {
-        Ok(response) => evaluate(&response, &question, site, run_log),
-        Err(failure) => Ok(Some(Unverified::NotAnswered { site, failure })),
+        Ok(response) => evaluate(&response, &expected, site, run_log),
+        Err(failure) => Ok(Some(Unverified::RequestFailed { site, failure })),
     }
 }
 
@@ -88,26 +88,26 @@ async fn attempt(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Respon
 
 fn evaluate(
     response: &Response,
-    question: &Question<'_>,
+    expected: &SessionCheck<'_>,
     site: Text,
     run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
-    let refused = |why: &'static str| {
-        let (session, remedy) = match question.source {
+    let rejected = |why: &'static str| {
+        let (session, remedy) = match expected.source {
             Source::Connection => ("of the connected Apple ID", RE_AUTHENTICATE),
             Source::Inputs => ("in `fastlane_session`", NEW_SESSION),
         };
-        SessionRefused { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
+        SessionRejected { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
     };
     let errors = api_errors(response);
     let status = match response.status {
         StatusCode::UNAUTHORIZED if errors.is_some() || is_unauthenticated(&response.body) => {
-            return Err(refused("HTTP 401").into());
+            return Err(rejected("HTTP 401").into());
         }
         StatusCode::FORBIDDEN if errors.as_ref().is_some_and(ErrorResponse::is_agreement_missing) => {
             return Ok(Some(Unverified::AgreementMissing));
         }
-        StatusCode::FORBIDDEN if errors.is_some() => return Err(refused("HTTP 403").into()),
+        StatusCode::FORBIDDEN if errors.is_some() => return Err(rejected("HTTP 403").into()),
         StatusCode::OK if response.is_json() => SessionStatus::read(&response.body),
         _ => None,
     };
@@ -115,10 +115,10 @@ fn evaluate(
         return Ok(Some(Unverified::NotAppleFormat { site, status: response.status.as_u16() }));
     };
     let Some(selected) = status.provider() else {
-        return Err(refused("it is logged in to no team").into());
+        return Err(rejected("it is not logged in to a team").into());
     };
-    choose_team(selected, &status.providers(), question.team, run_log)?;
-    Ok(compare_accounts(status.email_address(), question.email.expose_secret()))
+    choose_team(selected, &status.providers(), expected.team, run_log)?;
+    Ok(compare_accounts(status.email_address(), expected.email.expose_secret()))
 }
 
 /// Apple ignores the case of addresses.
@@ -146,7 +146,7 @@ fn choose_team(
     run_log.detail("Team", named(selected));
     if teams.len() > 1 {
         run_log.warn(text!(
-            "The Apple ID belongs to {} teams, and in a build fastlane cannot ask which to use: set `itc_team_id` to the number of one. They are {}.",
+            "The Apple ID belongs to {} teams, and fastlane cannot ask which one to use in a build. Set `itc_team_id` to the number of one of them: {}.",
             teams.len(),
             list(teams)
         ));
@@ -156,8 +156,8 @@ fn choose_team(
 
 /// `Example Ltd (7), Other Inc (8)`
 fn list(teams: &[&Provider]) -> Text {
-    let named: Vec<_> = teams.iter().take(NAMED).map(|team| named(team)).collect();
-    match teams.len().saturating_sub(NAMED) {
+    let named: Vec<_> = teams.iter().take(MAX_LISTED).map(|team| named(team)).collect();
+    match teams.len().saturating_sub(MAX_LISTED) {
         0 => Text::join(&named, ", "),
         more => text!("{} and {} more", Text::join(&named, ", "), more),
     }
@@ -179,8 +179,8 @@ fn named(provider: &Provider) -> Text {
 /// `secure` and expiry (RFC 6265). `None` if there are none.
 fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Zeroizing<String>> {
     let mut store = CookieStore::default();
-    let alive = |cookie: &&Cookie| cookie.lifetime.ends_at().is_none_or(|end| end > now);
-    for cookie in session.cookies.iter().filter(alive) {
+    let is_unexpired = |cookie: &&Cookie| cookie.lifetime.ends_at().is_none_or(|end| end > now);
+    for cookie in session.cookies.iter().filter(is_unexpired) {
         // The store accepts a cookie only from the site that it is for.
         let Ok(origin) = Url::parse(&format!("https://{}/", cookie.domain)) else { continue };
         let mut raw = RawCookie::build((cookie.name.as_str(), cookie.value.expose_secret()))
@@ -190,7 +190,7 @@ fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Ze
         if cookie.for_domain {
             raw = raw.domain(cookie.domain.as_str());
         }
-        // A cookie that the store rejects is for no host.
+        // A cookie that the store rejects can't be sent anywhere.
         drop(store.insert_raw(&raw.build(), &origin));
     }
     let pairs: Vec<_> = store.get_request_values(url).collect();
