@@ -32,8 +32,8 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    /// The beginning of a key's file name, before the underscore and the ID: altool looks for both, and
-    /// App Store Connect names its downloads so.
+    /// The prefix of a key's file name, before the underscore and the ID. App Store Connect uses it for
+    /// downloads, and altool looks for both prefixes.
     fn file_prefix(self) -> &'static str {
         match self {
             Self::Team => "AuthKey",
@@ -91,11 +91,11 @@ sentences! {
     /// field's name. It never repeats the value, which can be a secret in the wrong field.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum WrongField {
-        #[error("holds {found}")]
+        #[error("contains {found}")]
         OtherThanKeyId { found: &'static str },
         #[error("has {found}, instead of 10 upper-case letters and digits")]
         NotAKeyId { found: Shape },
-        #[error("holds {found}")]
+        #[error("contains {found}")]
         OtherThanIssuerId { found: &'static str },
         #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a")]
         NotAnIssuerId { found: Shape },
@@ -103,13 +103,13 @@ sentences! {
 }
 
 impl WrongField {
-    /// What to do. Completes "…: put it there".
+    /// How to fix it. Completes "…: set it to …".
     #[must_use]
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
-            Self::OtherThanKeyId { .. } => "put the key ID there, 10 upper-case letters and digits",
+            Self::OtherThanKeyId { .. } => "set it to the key ID, 10 upper-case letters and digits",
             Self::OtherThanIssuerId { .. } => {
-                "put the issuer ID there, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"
+                "set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"
             }
             Self::NotAKeyId { .. } | Self::NotAnIssuerId { .. } => {
                 "copy it from App Store Connect > Users and Access > Integrations"
@@ -141,14 +141,14 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Names a value that people often put into the field of an ID.
+/// Describes a value that people often paste into the field of an ID by mistake.
 pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
     let is_email = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     match value {
         _ if may_hold_secret(value) => Some("a private key"),
         _ if value.contains("://") => Some("a URL"),
         _ if is_email => Some("an e-mail address"),
-        _ if value.to_ascii_lowercase().ends_with(".p8") => Some("a file's name"),
+        _ if value.to_ascii_lowercase().ends_with(".p8") => Some("a file name"),
         _ if is_path_like(value) => Some("a path"),
         _ => None,
     }
@@ -156,8 +156,8 @@ pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
 
 impl KeyId {
     /// # Errors
-    /// [`WrongField`] if the value has other characters than letters and digits, or is something
-    /// else that people confuse with a key ID.
+    /// [`WrongField`] if the value contains characters other than letters and digits, or if it is
+    /// something that people confuse with a key ID.
     pub fn parse(value: &str) -> Result<Self, WrongField> {
         if let Some(found) = misplaced(value) {
             return Err(WrongField::OtherThanKeyId { found });
@@ -174,7 +174,7 @@ impl KeyId {
         Ok(Self(value.to_owned()))
     }
 
-    /// Whether the ID has the form of every key ID seen so far: 10 upper-case letters and digits.
+    /// Whether the ID has the format of all known key IDs: 10 upper-case letters and digits.
     #[must_use]
     pub(crate) fn is_usual(&self) -> bool {
         is_usual_key_id(&self.0)
@@ -185,7 +185,8 @@ impl KeyId {
         &self.0
     }
 
-    /// For log and errors. An ID of an unusual form is hidden: people paste secrets into the wrong field.
+    /// For the log and errors. Hides an ID in an unusual format, because people paste secrets into the wrong
+    /// field.
     #[must_use]
     pub fn shown(&self) -> Text {
         redact::checked(&self.0, is_usual_key_id)
@@ -215,14 +216,14 @@ impl IssuerId {
         &self.0
     }
 
-    /// For log and errors.
+    /// For the log and errors.
     #[must_use]
     pub fn shown(&self) -> Text {
         redact::checked(&self.0, is_uuid)
     }
 }
 
-/// The name of a key's file, as App Store Connect and altool form it.
+/// The name of a key's file, in the format of App Store Connect and altool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyFileName {
     /// `AuthKey_<ID>.p8`, also the name of keys for push notifications, or `ApiKey_<ID>.p8`.
@@ -232,8 +233,8 @@ pub(crate) enum KeyFileName {
 }
 
 impl KeyFileName {
-    /// Parses a file name. Accepts the additions of browsers and Finder to a second copy, ` (1)`,
-    /// `-2` or ` copy`, and the `.txt` of editors.
+    /// Parses a file name. Accepts suffixes that browsers and Finder add to a second copy, such as ` (1)`, `-2`
+    /// or ` copy`, and the `.txt` that editors add.
     #[must_use]
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let name = name.strip_suffix(".txt").unwrap_or(name).strip_suffix(".p8")?;
@@ -262,7 +263,7 @@ impl KeyFileName {
     }
 }
 
-/// Whether a text is empty, or distinguishes one copy of a file from another.
+/// Whether a text is empty, or a suffix that distinguishes copies of a file.
 fn is_copy_mark(text: &str) -> bool {
     let number = text.strip_prefix(" copy").unwrap_or(text).trim_start_matches([' ', '-']);
     let number = number.strip_prefix('(').and_then(|number| number.strip_suffix(')')).unwrap_or(number);

@@ -31,19 +31,19 @@ pub(crate) const PAGE: &str = "200";
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
 pub(crate) const RATE_LIMIT: &str = "x-rate-limit";
 
-/// What a build needs a key to be able to do. No request returns a key's role, but Apple answers 403 without it.
+/// Access that a build needs. No request returns a key's role, but Apple answers 403 if the role is too low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Reads certificates, identifiers and profiles. Whether the key can create them stays unknown.
+    /// To read certificates, identifiers and profiles. This doesn't show whether the key can create them.
     Provisioning,
-    /// Does what only an Admin's key can do.
+    /// To do what needs the role Admin.
     Admin,
 }
 
 impl Access {
     pub(crate) const ALL: [Self; 2] = [Self::Provisioning, Self::Admin];
 
-    /// As the user types it.
+    /// As users type it.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -101,7 +101,7 @@ struct PagedDocumentLinks {
 }
 
 impl<A: for<'de> Deserialize<'de>> Page<A> {
-    /// Reads a page of the list of this type. `None` if it isn't one of Apple's.
+    /// Reads a page of this list. Returns `None` if it isn't in Apple's format.
     #[must_use]
     pub(crate) fn read(body: &[u8], list: &str) -> Option<Self> {
         let Object(page): Object<Self> = serde_json::from_slice(body).ok()?;
@@ -109,7 +109,7 @@ impl<A: for<'de> Deserialize<'de>> Page<A> {
         Some(page).filter(|page| page.errors.is_none() && is_of_list)
     }
 
-    /// What leads to the next page. The rest of the link is ignored: a token is only sent to the address
+    /// The cursor of the next page. Ignores the rest of the link, so that the token is only sent to the address
     /// that the Step knows.
     #[must_use]
     pub(crate) fn cursor(&self) -> Option<String> {
@@ -163,10 +163,10 @@ impl CertificateAttributes {
     }
 }
 
-/// The first levels of Apple's error codes, which dots divide into levels.
+/// The first levels of Apple's error codes, whose levels are separated by dots.
 ///
 /// From <https://developer.apple.com/documentation/appstoreconnectapi/parsing-the-error-response-code>, and
-/// from answers in public reports: `egodigital/node-appstore-connect` issue 3 (`NOT_AUTHORIZED`),
+/// from responses in public reports: `egodigital/node-appstore-connect` issue 3 (`NOT_AUTHORIZED`),
 /// `AvdLee/appstoreconnect-swift-sdk` issues 101 (`FORBIDDEN`), 182 (`FORBIDDEN_ERROR`) and 239
 /// (`RATE_LIMIT_EXCEEDED`), `MortenGregersen/Bagbutik` issue 181 (`PARAMETER_ERROR`).
 const CODES: [&str; 7] = [
@@ -179,17 +179,17 @@ const CODES: [&str; 7] = [
     "RATE_LIMIT_EXCEEDED",
 ];
 
-/// The beginnings of codes for an agreement that is missing, as of 2026.
+/// The prefixes of codes for a missing agreement, as of 2026.
 const AGREEMENT_CODES: [&str; 2] = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
 
-/// Answers with other codes name this agreement, such as `AvdLee/appstoreconnect-swift-sdk` issue 101.
+/// Responses with other codes name this agreement, such as `AvdLee/appstoreconnect-swift-sdk` issue 101.
 const AGREEMENT_NAME: &str = "Program License Agreement";
 
-/// What Apple answers if the key's role doesn't include the request. `FORBIDDEN_ERROR` with other words means
+/// Apple's code and words if the key's role doesn't allow the request. `FORBIDDEN_ERROR` with other words means
 /// something else, such as an expired membership.
 const MISSING_RIGHT: (&str, &str) = ("FORBIDDEN_ERROR", "does not allow this request");
 
-/// The errors of an answer, one or more.
+/// The errors in a response, one or more.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 #[derive(Debug, Deserialize)]
 pub(crate) struct ErrorResponse {
@@ -205,8 +205,8 @@ struct ApiError {
 }
 
 impl ErrorResponse {
-    /// Reads the body of an answer with this status. `None` if it isn't Apple's: proxies send errors in JSON,
-    /// too.
+    /// Reads the body of a response with this status. Returns `None` if it isn't Apple's: proxies also send
+    /// errors in JSON.
     #[must_use]
     pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
         let Object(response): Object<Self> = serde_json::from_slice(body).ok()?;
@@ -231,13 +231,13 @@ impl ErrorResponse {
         })
     }
 
-    /// Whether the only reason is that the key's role doesn't include the request.
+    /// Whether the only reason is that the key's role doesn't allow the request.
     #[must_use]
     pub(crate) fn is_right_missing(&self) -> bool {
         self.iter().all(ApiError::is_right_missing)
     }
 
-    /// Code and words of the error that says the most.
+    /// Code and words of the most specific error.
     #[must_use]
     pub(crate) fn main(&self) -> (&str, &str) {
         let main = self.iter().find(|error| !error.is_right_missing()).or_else(|| self.iter().next());
@@ -258,7 +258,7 @@ impl ApiError {
     }
 }
 
-/// How many requests a key can make in an hour, and how many of them are left.
+/// How many requests a key can make per hour, and how many of them are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit {
     pub(crate) limit: u32,
@@ -276,7 +276,7 @@ impl RateLimit {
         Some(Self { limit: value("user-hour-lim")?, remaining: value("user-hour-rem")? })
     }
 
-    /// Whether less than a twentieth is left.
+    /// Whether less than 5% is left.
     #[must_use]
     pub(crate) fn is_nearly_used_up(self) -> bool {
         u64::from(self.remaining) * 20 < u64::from(self.limit)
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_limit_is_nearly_used_up_below_a_twentieth() {
+    fn a_rate_limit_is_nearly_used_up_below_5_percent() {
         let limit = |header| RateLimit::read(header).map(RateLimit::is_nearly_used_up);
         assert_eq!(limit("user-hour-lim:3500;user-hour-rem:175;"), Some(false));
         assert_eq!(limit("user-hour-lim:3500;user-hour-rem:174;"), Some(true));

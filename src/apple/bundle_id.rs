@@ -2,8 +2,8 @@
 
 use crate::redact::{self, Text, may_hold_secret, sentences};
 
-/// Apple accepts no longer ones.
-const MAX_LENGTH: usize = 255;
+/// Apple allows 155 characters. Comparing much longer ones would be slow.
+pub(crate) const MAX_LENGTH: usize = 255;
 
 /// A bundle ID, such as `com.example.app`.
 ///
@@ -47,7 +47,7 @@ impl BundleId {
     }
 }
 
-/// Old apps have underscores too.
+/// The bundle IDs of old apps can also contain underscores.
 fn is_bundle_id(value: &str) -> bool {
     value.len() <= MAX_LENGTH
         && value.contains('.')

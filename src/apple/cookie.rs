@@ -1,4 +1,4 @@
-//! A cookie of Apple's log-in, in the terms of Ruby's `http-cookie` gem, with which fastlane loads it.
+//! A cookie of an Apple login, with the fields of Ruby's `http-cookie` gem, with which fastlane loads it.
 //! The gem's `lib/http/cookie.rb` defines which names and values are valid.
 
 use std::fmt;
@@ -11,13 +11,13 @@ use time::{Duration, OffsetDateTime};
 use crate::redact::sentences;
 use crate::timestamp;
 
-/// Sessions are a few kilobytes; the environment store has room for 256 KiB in all.
+/// Sessions are a few kilobytes; envman accepts 256 KiB in total by default.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
-/// A log-in sets a dozen.
+/// A login sets about a dozen.
 pub(crate) const MAX_COOKIES: usize = 1000;
 
-/// One cookie, in the terms of the `http-cookie` gem.
+/// One cookie, with the fields of the `http-cookie` gem.
 #[derive(Debug, Clone)]
 pub struct Cookie {
     pub name: String,
@@ -93,8 +93,8 @@ sentences! {
     }
 }
 
-/// A cookie in the connection, or in the output of `fastlane spaceauth`. Both leave fields out, and
-/// write `null`.
+/// A cookie in the connection, or in the output of `fastlane spaceauth`. In both, fields can be missing or
+/// `null`.
 #[derive(Debug, Deserialize)]
 pub struct CookieRecord {
     name: Option<String>,
@@ -107,12 +107,12 @@ pub struct CookieRecord {
     expires: Option<String>,
     max_age: Option<i64>,
     created_at: Option<String>,
-    /// Not used. Ruby writes it last, so a cookie that has it is whole.
+    /// Only shows that a cookie is complete: Ruby writes it last.
     accessed_at: Option<String>,
 }
 
-/// A list of cookies, rejected while it is read if it is larger than any session: with aliases of YAML or
-/// empty records, a small document describes a huge list.
+/// A list of cookies. A list larger than any session is rejected while reading: with YAML aliases or empty
+/// records, a small document can describe a huge list.
 #[derive(Debug)]
 pub(crate) struct CookieRecords(pub Vec<CookieRecord>);
 
@@ -137,7 +137,7 @@ impl<'de> Visitor<'de> for CookieRecordsVisitor {
         while let Some(record) = list.next_element::<CookieRecord>()? {
             bytes += record.bytes();
             if records.len() == MAX_COOKIES || bytes > MAX_BYTES {
-                return Err(A::Error::custom("more than a session can be"));
+                return Err(A::Error::custom("larger than any session"));
             }
             records.push(record);
         }
@@ -146,7 +146,7 @@ impl<'de> Visitor<'de> for CookieRecordsVisitor {
 }
 
 impl CookieRecord {
-    /// The size of its texts.
+    /// The size of its strings.
     fn bytes(&self) -> usize {
         let texts =
             [&self.name, &self.domain, &self.path, &self.expires, &self.created_at, &self.accessed_at];
@@ -155,8 +155,8 @@ impl CookieRecord {
         texts.map(String::len).sum::<usize>() + value
     }
 
-    /// Which of the fields are there that one writer gives either all or none of its cookies.
-    fn fields(&self) -> [bool; 6] {
+    /// Which fields are present, of those that a tool writes either for all cookies or for none.
+    fn present_fields(&self) -> [bool; 6] {
         [
             self.domain.is_some(),
             self.for_domain.is_some(),
@@ -173,11 +173,11 @@ impl CookieRecord {
         // The characters that `HTTP::Cookie#name=` raises on.
         let bad_in_name = |c: char| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c);
         if name.is_empty() || name.contains(bad_in_name) {
-            return Err(damaged("its name is missing or has characters that cookies cannot have"));
+            return Err(damaged("its name is missing or contains invalid characters"));
         }
         let value = self.value.ok_or(damaged("it has no value"))?;
         if value.expose_secret().contains(|c: char| c < ' ' || c == '\u{7f}') {
-            return Err(damaged("its value has control characters"));
+            return Err(damaged("its value contains control characters"));
         }
         let domain = self.domain.unwrap_or_default();
         let (domain, dotted) = match domain.strip_prefix('.') {
@@ -210,7 +210,7 @@ impl CookieRecord {
 }
 
 impl Cookie {
-    /// `myacinfo` is the log-in itself.
+    /// `myacinfo` is the login itself.
     pub(crate) fn is_account_token(&self) -> bool {
         self.name == "myacinfo"
     }
@@ -230,7 +230,7 @@ pub(crate) struct Defaults {
     pub(crate) is_restricted: bool,
 }
 
-/// Makes cookies of records.
+/// Converts records to cookies.
 ///
 /// # Errors
 /// [`DamagedCookie`], for the first cookie that fastlane can't load.
@@ -242,11 +242,11 @@ pub(crate) fn cookies_from(
     numbered.map(|(record, number)| record.into_cookie(number, defaults)).collect()
 }
 
-/// Finds the first record that lacks a field that another record has, so was cut off. Returns its number.
+/// Returns the number of the first record that lacks a field that another record has: the text was cut off in it.
 pub(crate) fn cut_off(records: &[CookieRecord]) -> Option<usize> {
     let all = records.iter().fold([false; 6], |all, record| {
-        let mut fields = record.fields().into_iter();
+        let mut fields = record.present_fields().into_iter();
         all.map(|present| fields.next().unwrap_or_default() || present)
     });
-    records.iter().position(|record| record.fields() != all).map(|index| index + 1)
+    records.iter().position(|record| record.present_fields() != all).map(|index| index + 1)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 
-/// A registered device in the connection. A field of another type counts as missing: one device must not
+/// A registered device in the connection. A field of another type counts as missing, so that one device can't
 /// make the whole connection unusable.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct DeviceRecord {
@@ -67,7 +67,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// Unknown types run iOS or a system derived from it.
+    /// Devices of unknown types run iOS or a system derived from it.
     fn of(device_type: &str) -> Self {
         match device_type.trim().to_ascii_lowercase().as_str() {
             "mac" | "macos" | "mac_os" => Self::Mac,
@@ -84,8 +84,8 @@ impl Platform {
     }
 }
 
-/// Removes stray characters from UDIDs, and tabs and newlines from titles. Of devices whose UDIDs differ
-/// only in dashes and case, the first is kept.
+/// Removes stray characters from UDIDs, and tabs and newlines from titles. If UDIDs differ only in dashes and
+/// case, keeps the first device.
 #[must_use]
 pub fn usable(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
     let mut devices: Vec<Device> = Vec::new();
@@ -111,7 +111,7 @@ pub fn usable(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
     (devices, skipped)
 }
 
-/// Replaces control characters by blanks, and runs of blanks by one.
+/// Replaces control characters and runs of whitespace with one space.
 fn one_line(title: &str) -> String {
     let spaced: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")

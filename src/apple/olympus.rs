@@ -1,4 +1,4 @@
-//! The session check of App Store Connect's website, which fastlane makes, too.
+//! The session check of App Store Connect's website, which fastlane also uses.
 //!
 //! Source: `olympus/v1/session` in <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/client.rb>
 
@@ -32,8 +32,8 @@ struct User {
 }
 
 impl SessionStatus {
-    /// Reads the body of a 200. `None` if it isn't Apple's, which has a team, or an account and the list of
-    /// its teams.
+    /// Reads the body of a response with status 200. Returns `None` if it isn't Apple's: Apple's contains a team,
+    /// or an account and its teams.
     #[must_use]
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let Object(status): Object<Self> = serde_json::from_slice(body).ok()?;

@@ -1,10 +1,10 @@
-//! A two-factor Apple ID session: the cookies of Apple's log-in.
+//! A two-factor Apple ID session: the cookies of an Apple login.
 
 use time::OffsetDateTime;
 
 use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, Defaults, cookies_from};
 
-/// The origin of the cookies with which fastlane logs in: Apple's identity service.
+/// Apple's identity service, the origin of the cookies with which fastlane logs in.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
 const IDMSA_HOST: &str = "idmsa.apple.com";
 
@@ -17,7 +17,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes a session of a connected Apple ID's cookies, which Bitrise keeps under the origin of
+    /// Creates a session from the cookies of a connected Apple ID, which Bitrise stores under the origin of
     /// idmsa.apple.com.
     ///
     /// # Errors

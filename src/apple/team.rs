@@ -59,9 +59,8 @@ impl ProviderId {
     /// [`WrongTeam`]
     pub fn parse(value: &str) -> Result<Self, WrongTeam> {
         let number = value.parse().ok().filter(|_| is_number(value));
-        let otherwise =
-            if is_team_id(value) { WrongTeam::TeamAsProviderId } else { WrongTeam::NotAProviderId };
-        number.map(Self).ok_or(otherwise)
+        let error = if is_team_id(value) { WrongTeam::TeamAsProviderId } else { WrongTeam::NotAProviderId };
+        number.map(Self).ok_or(error)
     }
 
     #[must_use]
@@ -69,8 +68,8 @@ impl ProviderId {
         self.0
     }
 
-    /// For log and errors. A number of an unusual length is hidden: people paste six-digit codes and passwords
-    /// into the wrong field.
+    /// For the log and errors. Hides a number of an unusual length, because people paste six-digit codes and
+    /// passwords into the wrong field.
     #[must_use]
     pub(crate) fn shown(self) -> Text {
         redact::checked(&self.0.to_string(), is_usual_provider_id)
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_in_the_field_of_the_other_id_is_recognised() {
+    fn a_value_in_the_field_of_the_other_id_is_recognized() {
         assert_eq!(TeamId::parse("ABCDE12345"), Ok(TeamId("ABCDE12345".to_owned())));
         // Only digits, but as long as an ID of the portal, so it can be one.
         assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));

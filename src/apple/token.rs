@@ -12,10 +12,9 @@ use time::OffsetDateTime;
 use zeroize::Zeroize as _;
 
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::redact::ISSUES;
-use crate::redact::sentences;
+use crate::redact::{ISSUES, sentences};
 
-/// Apple rejects a token that was issued in the future. Clocks differ by seconds.
+/// Apple rejects a token that was issued in the future, and clocks differ by seconds.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
 
 /// Apple accepts at most 20 minutes from issue to expiry.
@@ -73,7 +72,7 @@ pub(crate) fn sign(
     Ok(secret)
 }
 
-/// When a token that is signed now expires.
+/// When a token that is signed now will expire.
 #[must_use]
 pub(crate) fn expiry(now: OffsetDateTime, lifetime: Duration) -> OffsetDateTime {
     now + lifetime.min(MAX_LIFETIME)

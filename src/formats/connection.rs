@@ -43,7 +43,7 @@ struct CookieRecord<'a> {
     name: &'a str,
     value: &'a str,
     domain: &'a str,
-    /// Left out if true, as Bitrise does: ios-auto-provision treats it as text, and fails on `true`
+    /// Omitted if true, as on Bitrise: ios-auto-provision treats it as text, and fails on `true`
     /// (`lib/autoprovision/auth_helper.rb`).
     #[serde(skip_serializing_if = "Option::is_none")]
     for_domain: Option<bool>,
@@ -54,7 +54,7 @@ struct CookieRecord<'a> {
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<i64>,
-    // Bitrise leaves it out. `max_age` counts from it.
+    // Bitrise omits it. `max_age` counts from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
 }

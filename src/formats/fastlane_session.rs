@@ -1,6 +1,6 @@
 //! A session as `fastlane spaceauth` prints it, and as fastlane loads it from `FASTLANE_SESSION`.
 //!
-//! fastlane replaces every backslash-n in `FASTLANE_SESSION` by a line break, and loads the result with
+//! fastlane replaces every `\n` in `FASTLANE_SESSION` with a line break, and loads the result with
 //! Ruby's `http-cookie` gem: a YAML list of `!ruby/object:HTTP::Cookie`.
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,18 +16,18 @@ use crate::redact::{is_path_like, sentences};
 use crate::timestamp;
 use crate::yaml;
 
-/// What to do about a pasted session that can't be used. Completes a sentence.
+/// How to replace a pasted session that can't be used. Completes a sentence.
 pub(crate) const NEW_SESSION: &str =
-    "make a new one with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
+    "create a new one with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
 
 sentences! {
     /// Why a text is not a session. `Display` completes a sentence that begins with the input;
-    /// [`SessionError::remedy`] says what to do.
+    /// [`SessionError::remedy`] says how to fix it.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum SessionError {
         #[error("is not a list of cookies as `fastlane spaceauth` prints it")]
         NotASession,
-        #[error("has cookies, but damaged line breaks or quotes")]
+        #[error("contains cookies, but its line breaks or quotes are damaged")]
         Damaged,
         #[error("ends in the middle of cookie {number}")]
         CutOff { number: usize },
@@ -57,12 +57,12 @@ impl SessionError {
             Self::Path => {
                 "paste the session itself, which `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` copies"
             }
-            Self::ApiKey => "put it into `api_key_path`, and clear `fastlane_session`",
+            Self::ApiKey => "move it to `api_key_path`, and clear `fastlane_session`",
             _ => NEW_SESSION,
         }
     }
 
-    /// Names what people paste by mistake.
+    /// Recognizes text that people paste by mistake.
     fn of_other_text(text: &str) -> Self {
         match text.trim() {
             text if text.contains(COOKIE) => Self::Damaged,
@@ -76,8 +76,8 @@ impl SessionError {
     }
 }
 
-/// Reads a session that a person pasted: the output of `fastlane spaceauth`, whole or in part, and what
-/// shells, terminals, editors and web forms make of it.
+/// Reads a session that a person pasted: all or part of the output of `fastlane spaceauth`, also in the forms
+/// that shells, terminals, editors and web forms turn it into.
 ///
 /// # Errors
 /// [`SessionError`] if the text is not a whole list of cookies, or lacks those that log in.
@@ -91,7 +91,7 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
         let cut = readings.iter().find_map(|reading| cut_in_last_line(reading));
         return Err(cut.unwrap_or_else(|| SessionError::of_other_text(&text)));
     };
-    // A list in brackets, as of JSON, can't be read without its end.
+    // A list in brackets, as in JSON, can't be read without its end.
     if let Some(number) = cut_off(&records).filter(|_| !text.starts_with('[')) {
         const WHAT: &str = "it lacks fields that the other cookies have";
         let is_last = number == records.len();
@@ -119,7 +119,7 @@ fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
     Some(records.map_or_else(Vec::new, |records| records.0))
 }
 
-/// Recognises a list that breaks off within a line.
+/// Recognizes a list that is cut off within a line.
 fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
     let (whole, line) = yaml.trim_end().rsplit_once('\n')?;
     let number = parse(whole)?.len() + usize::from(line.starts_with('-'));
@@ -127,7 +127,7 @@ fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
 }
 
 /// Returns the value of `FASTLANE_SESSION`: one line with `\n` for line breaks, as `spaceauth` prints it.
-/// In a value of several lines, the Bitrise CLI redacts each line, `path: "/"` among them, everywhere.
+/// If the value had several lines, the Bitrise CLI would redact each line everywhere, even `path: "/"`.
 #[must_use]
 pub fn to_variable(session: &Session) -> SecretString {
     let mut lines = vec![Zeroizing::new("---".to_owned())];
@@ -180,22 +180,22 @@ const ITEM: &str = "- !ruby/object:HTTP::Cookie";
 const FIELDS: &str =
     "name: value: domain: for_domain: path: secure: httponly: expires: max_age: created_at: accessed_at:";
 
-/// Base64 of base64, and percent-encoding.
+/// The maximum number of encodings, such as base64 and percent-encoding.
 const MAX_DEPTH: u8 = 3;
 
-/// Takes the list out of whatever surrounds and encodes it. Its line breaks stay as they are.
+/// Extracts the list from surrounding text and encodings. Keeps its line breaks as they are.
 fn unwrap(pasted: &str, depth: u8) -> Zeroizing<String> {
     let text = clean(pasted);
     let text = unwrap_shell(&text);
     let decoded = if depth == 0 { None } else { decoded(&text) };
-    // Other texts can be valid base64, too.
+    // Other text can also be valid base64.
     let list = decoded.map(|decoded| unwrap(&decoded, depth - 1)).filter(|list| list.contains("name"));
     list.unwrap_or(text)
 }
 
-/// Makes ASCII of typographic quotes, dashes and blanks. Cookies consist of ASCII.
+/// Converts typographic quotes, dashes and spaces to ASCII. Cookies consist of ASCII.
 fn clean(text: &str) -> Zeroizing<String> {
-    // No character here gets longer.
+    // The result is never longer.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     out.extend(text.chars().filter_map(|c| match c {
         '\u{201c}'..='\u{201f}' => Some('"'),
@@ -218,8 +218,8 @@ fn decoded(text: &str) -> Option<Zeroizing<String>> {
     is_encoded.then(decode)?.map(|text| Zeroizing::new(text.into_owned()))
 }
 
-/// Takes the value out of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever that stands
-/// in the output of `fastlane spaceauth`, and removes up to two pairs of quotes.
+/// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever it is in the
+/// output of `fastlane spaceauth`, and removes up to two pairs of quotes.
 fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
     let assigned = pasted.rmatch_indices(VARIABLE).find_map(|(at, name)| {
         let rest = pasted.get(at + name.len()..)?.trim_start_matches([' ', '"', '\'']);
@@ -250,7 +250,7 @@ fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
     unquoted(inner.trim()).unwrap_or(inner)
 }
 
-/// Whether a line is the head of a block scalar, such as `KEY: |` or `>-`.
+/// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
 fn is_block_scalar(line: &str) -> bool {
     let line = line.trim_end().trim_end_matches(['-', '+']);
     line.ends_with(['|', '>']) && !line.contains(COOKIE)
@@ -279,7 +279,7 @@ fn unquoted(text: &str) -> Option<Zeroizing<String>> {
 
 /// The ways to read the line breaks of a list, the most likely first.
 fn readings(text: &str) -> Vec<Zeroizing<String>> {
-    // Where line breaks are written as `\n`, a real one comes from the edge of a terminal.
+    // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
     let is_wrapped = text.contains("\\n") && text.trim().contains('\n');
     let unwrapped = is_wrapped.then(|| Zeroizing::new(text.replace('\n', "")));
     let mut readings: Vec<_> = unwrapped.iter().map(|text| with_line_breaks(text)).collect();
@@ -289,9 +289,9 @@ fn readings(text: &str) -> Vec<Zeroizing<String>> {
     readings
 }
 
-/// Replaces written line breaks by real ones, and undoes the escapes of Travis CI and of JSON.
+/// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
 fn with_line_breaks(text: &str) -> Zeroizing<String> {
-    // `travis encrypt` escapes every blank.
+    // `travis encrypt` escapes every space.
     let is_shell_escaped = text.contains("-\\ ");
     let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
@@ -315,13 +315,13 @@ fn with_line_breaks(text: &str) -> Zeroizing<String> {
         };
     }
     out.push_str(rest);
-    // `---`, of which an editor may have made one dash.
+    // An editor may have turned `---` into one dash.
     let without_head = out.trim_start().trim_start_matches('-').strip_prefix('\n');
     without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
 }
 
-/// Restores the line breaks of Ruby's cookies from the names of their fields. `None`: another text, or
-/// one where a name is broken.
+/// Restores the line breaks of Ruby's cookies at the names of their fields. Returns `None` for other text, or
+/// if a line break is inside a name.
 fn reflowed(text: &str) -> Option<Zeroizing<String>> {
     let text = Zeroizing::new(text.replace('\n', " "));
     let mut items = text.split(ITEM);
@@ -338,10 +338,10 @@ fn reflowed(text: &str) -> Option<Zeroizing<String>> {
                 field = Some(word);
             } else if field.is_none() || word.ends_with(':') {
                 return None;
-            } else if out.ends_with(':') || field.is_some_and(is_instant) {
+            } else if out.ends_with(':') || field.is_some_and(is_timestamp) {
                 out.push(' ');
             }
-            // Apart from instants, no value has blanks: what looks like one was a terminal's edge.
+            // Only timestamps contain spaces; elsewhere, a terminal wrapped the line.
             out.push_str(word);
         }
         out.push('\n');
@@ -349,13 +349,13 @@ fn reflowed(text: &str) -> Option<Zeroizing<String>> {
     Some(out)
 }
 
-fn is_instant(field: &str) -> bool {
+fn is_timestamp(field: &str) -> bool {
     field.ends_with("_at:") || field == "expires:"
 }
 
-/// Formats an instant for YAML 1.1 and Ruby's `Time`. `None`: the year is out of their range.
-fn ruby_time(instant: OffsetDateTime) -> Option<String> {
-    let t = timestamp::to_utc(instant)?;
+/// Formats a timestamp for YAML 1.1 and Ruby's `Time`. Returns `None` if the year is out of their range.
+fn ruby_time(timestamp: OffsetDateTime) -> Option<String> {
+    let t = timestamp::to_utc(timestamp)?;
     let (date, hour, minute, second) = (t.date(), t.hour(), t.minute(), t.second());
     Some(format!("{date} {hour:02}:{minute:02}:{second:02}.{:09} Z", t.nanosecond()))
 }
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_accepted_in_the_forms_that_copying_makes_of_it() -> Result {
+    fn a_session_is_accepted_in_the_forms_that_copying_turns_it_into() -> Result {
         let one_line = SPACEAUTH.replace('\n', "\\n");
         let wrapped = |text: &str, columns: usize| {
             let lines: Vec<_> = text.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect();

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::apple::private_key::{decode_base64, decode_text, strip_wrapping};
 use crate::redact::{self, Text, may_hold_secret, sentences};
 
-/// The content of such a file. People put other things into any of the fields.
+/// The content of such a file. Any field can contain a secret by mistake.
 #[derive(Debug, Deserialize)]
 pub(crate) struct KeyJson {
     pub(crate) key_id: SecretString,
@@ -40,10 +40,10 @@ sentences! {
     }
 }
 
-/// Base64 of base64 is as deep as a real document was ever encoded.
+/// Real documents are encoded at most twice.
 const MAX_DEPTH: u8 = 3;
 
-/// Reads the JSON of an API key, or base64 of it. `None`: the bytes are something else.
+/// Reads the JSON of an API key, or base64 of it. Returns `None` if the bytes are something else.
 pub(crate) fn read(bytes: &[u8]) -> Option<Result<KeyJson, KeyJsonError>> {
     read_encoded(bytes, MAX_DEPTH)
 }
@@ -69,8 +69,8 @@ fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
     Ok(key)
 }
 
-/// For errors whose message repeats nothing of the document: those about syntax, and about a field
-/// that is missing or there twice.
+/// For errors whose message contains nothing from the document: errors in the syntax, and missing or duplicate
+/// fields.
 fn not_a_key(error: &serde_json::Error) -> KeyJsonError {
     let message = error.to_string();
     let problem = message.split(" at line ").next().unwrap_or_default();
@@ -97,19 +97,19 @@ fn wrong_type(field: &str) -> Option<KeyJsonError> {
     Some(KeyJsonError::WrongType { field, expected })
 }
 
-/// Makes strict JSON of what people write by hand: comments, trailing commas, typographic quotes and
-/// line breaks inside strings.
+/// Converts hand-written JSON to strict JSON: removes comments and trailing commas, and replaces typographic
+/// quotes and line breaks inside strings.
 ///
-/// No field of a key needs its line breaks. Without escapes in its strings, `serde_json` copies each
-/// straight into its secret, not into a buffer that nothing wipes.
+/// No field of a key needs its line breaks. If a string has no escapes, `serde_json` copies it straight into the
+/// secret, not into a buffer that is never wiped.
 fn relaxed(text: &str) -> Zeroizing<String> {
     // Never longer than the original.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.chars().peekable();
     let mut in_string = false;
-    // Line breaks of a string follow it, so that errors name the right line.
+    // The line breaks of a string are moved behind it, so that errors name the right line.
     let mut line_breaks = 0;
-    // A comma with only blanks after it.
+    // The last comma, if only whitespace follows it.
     let mut comma = None;
     while let Some(c) = chars.next() {
         match c {

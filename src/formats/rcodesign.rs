@@ -16,7 +16,7 @@ struct Document<'a> {
     private_key: &'a str,
 }
 
-/// Returns the key as one line of JSON. `None`: rcodesign can't use a key without an issuer.
+/// Returns the key as one line of JSON. Returns `None` for a key without an issuer, which rcodesign can't use.
 pub(crate) fn json(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
     let pem = key.private_key.expose_pem();
     // The lines of PEM between header and footer.

@@ -1,4 +1,4 @@
-//! Recognises text that may hold a secret.
+//! Recognizes text that may contain a secret.
 
 use zeroize::Zeroizing;
 
@@ -8,7 +8,7 @@ pub fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
 }
 
-/// Whether text may hold a key or a session, whole, damaged or encoded again. When in doubt, it does.
+/// Whether text may contain a key or a session, even a damaged or encoded one. When in doubt, returns `true`.
 #[must_use]
 pub fn may_hold_secret(text: &str) -> bool {
     if ["PRIVATE KEY", "-----BEGIN", "FASTLANE_SESSION", "HTTP::Cookie", "myacinfo", "\"kty\""]
@@ -17,25 +17,25 @@ pub fn may_hold_secret(text: &str) -> bool {
     {
         return true;
     }
-    // Base64 that was wrapped is one run.
+    // Joins the lines of wrapped base64.
     let joined = Zeroizing::new(text.replace("\\r", "").replace("\\n", ""));
     let mut compact = Zeroizing::new(String::with_capacity(joined.len()));
     compact.extend(joined.chars().filter(|c| !c.is_whitespace()));
-    // Paths and base64 both have slashes: in a path, each name is checked on its own.
+    // Paths and base64 both contain slashes. In a path, each name is checked separately.
     let is_path = is_path_like(text);
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '=') || (c == '/' && !is_path);
-    // Dashes and underscores are URL-safe base64, and separate words in names.
+    // Dashes and underscores are part of URL-safe base64, but also separate words in names.
     let is_url_safe_base64 = |c: char| is_base64(c) || matches!(c, '-' | '_');
     let mut runs = compact.split(|c| !is_base64(c));
     runs.any(|run| is_random(run) || begins_like_key(run) || is_long_hex(run))
         || compact.split(|c| !is_url_safe_base64(c)).any(|run| run.len() >= 64 && is_random(run))
 }
 
-/// Whether text may hold a short secret that people and services write in a fixed form: an app-specific
-/// password, a token in hexadecimal, a URL with a user.
+/// Whether text may contain a short secret in a known format: an app-specific password, a hexadecimal token, or
+/// a URL with a user.
 #[must_use]
 pub(super) fn may_hold_token(text: &str) -> bool {
-    /// An MD5 sum is as long, and so are many tokens.
+    /// The length of an MD5 sum and of many tokens.
     const HEX_TOKEN: usize = 32;
     let has_user = |url: &str| {
         let authority = url.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or_default();
@@ -46,7 +46,7 @@ pub(super) fn may_hold_token(text: &str) -> bool {
         || text.split("://").skip(1).any(has_user)
 }
 
-/// Whether a value has the form of an app-specific password: four groups of four lower-case letters.
+/// Whether a value has the format of an app-specific password: four groups of four lower-case letters.
 ///
 /// Source: <https://support.apple.com/102654>
 #[must_use]
@@ -55,8 +55,8 @@ pub(crate) fn is_app_password(value: &str) -> bool {
         && value.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase()))
 }
 
-/// Whether a run of base64 is too long and too mixed to be a name. Names in camel case change between upper
-/// case, lower case and digits once a word; random characters change every other time.
+/// Whether a run of base64 is too long and too mixed to be a name. Camel case changes between upper case, lower
+/// case and digits once per word; random characters change at every other character.
 fn is_random(run: &str) -> bool {
     const MIN_LENGTH: usize = 24;
     if run.len() < MIN_LENGTH {
@@ -70,7 +70,7 @@ fn is_random(run: &str) -> bool {
     let pairs = run.bytes().zip(run.bytes().skip(1));
     let changes = pairs.filter(|&(one, next)| class(one) != class(next) && !begins_word(one, next)).count();
     let is_mixed = upper >= 2 && lower >= 2 && digits >= 2 && changes * 5 >= run.len();
-    // Words have few capitals.
+    // Words have few capital letters.
     is_mixed || (upper * 4 >= run.len() && lower * 4 >= run.len())
 }
 

@@ -1,11 +1,11 @@
-//! What can be shown: the only way for text into a log line, an error or the summary.
+//! Keeps secrets out of the log, errors and the summary.
 //!
 //! All three accept only [`Text`]. A [`Text`] is built from this program's own string literals and from
-//! values whose types implement [`Show`]. `String` does not, so whatever a user, a file or a service wrote
-//! has to pass one of the functions of this module first. Each of them says what it lets through.
+//! values whose types implement [`Show`]. `String` does not, so text from users, files and services must first
+//! pass through a function of this module. Each function documents what it shows.
 //!
-//! A value from outside is shown whole or as [`HIDDEN`], never in part: the Bitrise CLI redacts the Secrets
-//! it knows as whole values and does not recognise a part of one.
+//! Such a value is shown whole or as [`HIDDEN`], never in part: the Bitrise CLI redacts only whole Secrets and
+//! does not recognize a part of one.
 //!
 //! ```compile_fail
 //! let from_outside = String::from("-----BEGIN PRIVATE KEY-----");
@@ -42,8 +42,8 @@ impl Text {
         Self::from_shown(format_args!("{shown}"))
     }
 
-    /// For [`text!`], which has checked every part. Replaces control characters, so that no part can pass
-    /// for a colour code or a second line.
+    /// For [`text!`], which has checked every part. Replaces control characters, so that no part can imitate
+    /// a color code or a second line.
     #[doc(hidden)]
     #[must_use]
     pub fn from_shown(text: fmt::Arguments<'_>) -> Self {
@@ -61,7 +61,7 @@ impl Text {
         &self.0
     }
 
-    /// Whether it is short enough for the last red line of a run. Longer lines get skipped.
+    /// Whether it is short enough for the last red line of a run. Readers skip longer lines.
     #[must_use]
     pub(crate) fn is_short(&self) -> bool {
         const MAX_WORDS: usize = 45;
@@ -74,7 +74,7 @@ impl Text {
         Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(separator))
     }
 
-    /// The same text with each part from outside hidden that contains one of the run's own secrets.
+    /// The same text. Each part from outside that contains one of the run's own secrets is hidden.
     #[must_use]
     pub(crate) fn masked(self, secrets: &Secrets) -> Self {
         let mut masked = String::with_capacity(self.0.len());
@@ -102,7 +102,7 @@ impl fmt::Display for Text {
     }
 }
 
-/// Marks a backtick that came from outside: a pair of the Step's own backticks is code in the summary.
+/// Marks a backtick in text from outside: in the summary, only the Step's own backticks format code.
 /// This character and the next two are Unicode noncharacters, reserved for such internal use.
 pub(crate) const OUTSIDE_BACKTICK: char = '\u{fdd0}';
 /// Marks where a part from outside begins and where it ends, for [`Text::masked`].
@@ -119,7 +119,8 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// This much of a secret at the end of a text that was cut is recognised. Less can be the start of a word.
+/// The minimum length to recognize the start of a secret at the end of a truncated text. Fewer bytes can be the
+/// start of an ordinary word.
 const MIN_CUT_BYTES: usize = 4;
 
 /// The secrets of a run, which a service may repeat in the text it sends.
@@ -127,7 +128,7 @@ const MIN_CUT_BYTES: usize = 4;
 pub(crate) struct Secrets(Vec<SecretString>);
 
 impl Secrets {
-    /// Adds a secret. Shorter ones are ignored: they would hide ordinary words.
+    /// Adds a secret, unless it is so short that hiding it would hide ordinary words.
     pub(crate) fn add(&mut self, secret: &SecretString) {
         const MIN_BYTES: usize = 6;
         if secret.expose_secret().len() >= MIN_BYTES {
@@ -135,7 +136,7 @@ impl Secrets {
         }
     }
 
-    /// Whether a secret is in the text, or the start of one where the text was cut.
+    /// Whether the text contains a secret, or ends with the start of one where it was truncated.
     fn are_in(&self, text: &str) -> bool {
         let text = plain(text);
         let cut = text.strip_suffix('…');
@@ -162,8 +163,8 @@ impl<T: Show> Show for Option<T> {}
 impl<T: Show> Show for Vec<T> {}
 impl<T: Show> Show for &T {}
 
-/// Builds a [`Text`] from a format string and values that are [`Show`]. Values follow the format string and
-/// never stand inside it, so that the compiler checks each of them.
+/// Builds a [`Text`] from a format string and values that are [`Show`]. The format string can't capture
+/// variables, so that the compiler checks each value.
 #[macro_export]
 macro_rules! text {
     ($format:literal $(, $value:expr)* $(,)?) => {
@@ -174,7 +175,7 @@ macro_rules! text {
     };
 }
 
-// `macro_export` puts it at the crate's root; readers look for it here.
+// `macro_export` puts it at the crate's root, but readers look for it here.
 pub use crate::text;
 
 /// For [`text!`]: accepts only values that can be shown.
@@ -227,7 +228,7 @@ impl Failed {
         Self { text, details: Vec::new() }
     }
 
-    /// With red lines of their own above the last one.
+    /// With additional red lines above the last one.
     #[must_use]
     pub fn with_details(details: Vec<Text>, text: Text) -> Self {
         Self { text, details }

@@ -1,4 +1,4 @@
-//! Turns values from outside into [`Text`]: whole, or hidden.
+//! Turns values from outside the program into [`Text`]: shown whole, or hidden.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -8,8 +8,8 @@ use reqwest::Url;
 use super::detect::{is_path_like, may_hold_secret, may_hold_token};
 use super::{HIDDEN, OUTSIDE_BACKTICK, OUTSIDE_END, OUTSIDE_START, Text, one_line, text};
 
-/// A path as a user typed it: shown if it is written as a path and no part of it looks like a secret. Of a
-/// path whose folder looks like one, the name of a key file is still shown.
+/// A path as a user typed it: shown if it looks like a path and no part of it looks like a secret. If only a
+/// folder in it looks like a secret, the name of a key file is still shown.
 #[must_use]
 pub fn path(path: &Path) -> Text {
     let Some(text) = path.to_str() else { return Text::hidden() };
@@ -22,8 +22,8 @@ pub fn path(path: &Path) -> Text {
     }
 }
 
-/// The path or the URL of a file that the Step itself made, in a folder that the machine chose. Hidden if the
-/// file is named after a key ID that is not in the usual form, which can be a secret in the wrong field.
+/// The path or URL of a file that the Step created in the temporary folder. Hidden if the file name contains a
+/// key ID in an unusual format, which can be a secret in the wrong field.
 #[must_use]
 pub fn own_path(path: &str) -> Text {
     if names_unusual_key(path) { Text::hidden() } else { verbatim(path) }
@@ -35,8 +35,8 @@ pub fn url(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(url.as_str()) } else { Text::hidden() }
 }
 
-/// The scheme, host and port of a URL. Not shown for a URL that is hidden: the Bitrise CLI does not redact
-/// a part of a Secret.
+/// The scheme, host and port of a URL; "its server" for a URL that is hidden, because the Bitrise CLI does not
+/// redact parts of a Secret.
 #[must_use]
 pub fn site(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(&url.origin().ascii_serialization()) } else { text!("its server") }
@@ -60,7 +60,7 @@ pub fn email(address: &str) -> Text {
     }
 }
 
-/// A value in a form that no secret has, such as a UUID or a number.
+/// A value in a format that rules out a secret, such as a UUID or a number. Hidden if it has another format.
 #[must_use]
 pub fn checked(value: &str, has_form: fn(&str) -> bool) -> Text {
     if has_form(value) { verbatim(value) } else { Text::hidden() }
@@ -81,14 +81,14 @@ pub fn service_text(text: &str, max: usize) -> Text {
     marked(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// A library's description of a failure. The libraries used here never repeat the values they were given.
+/// A library's description of a failure. The libraries used here never include the values they received.
 #[must_use]
 pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
     let text = error.to_string();
     if may_hold_secret(&text) { Text::hidden() } else { marked(&text) }
 }
 
-/// The source file that a panic names.
+/// The source file in which a panic happened.
 #[must_use]
 pub fn source_file(location: &std::panic::Location<'_>) -> Text {
     Text(one_line(location.file()))
@@ -104,10 +104,10 @@ pub fn os(error: &io::Error) -> Text {
         ErrorKind::ReadOnlyFilesystem => text!("the disk is read-only"),
         ErrorKind::NotADirectory => text!("a part of its path is not a folder"),
         ErrorKind::IsADirectory => text!("it is a folder"),
-        // Only an error with a code has the system's own message; others can hold any text.
+        // Only an error with a code has the system's own message; others can contain any text.
         kind => Text(error.raw_os_error().map_or(kind.to_string(), |code| {
             let message = io::Error::from_raw_os_error(code).to_string();
-            // `File too large (os error 27)`: the number helps nobody.
+            // Removes the number in `File too large (os error 27)`.
             message.split(" (os error").next().unwrap_or_default().to_lowercase()
         })),
     }
@@ -134,7 +134,7 @@ fn is_plain_url(url: &Url) -> bool {
         && !names_unusual_key(path)
 }
 
-/// Whether a path has the parts of a URL in which secrets stand: a user and a password, or parameters.
+/// Whether a path contains parts of a URL that can be secrets: a user and password, or parameters.
 fn holds_credentials(path: &str) -> bool {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     decoded.contains(['@', ';', '=', '?', '&'])
@@ -147,8 +147,8 @@ fn key_ids(path: &str) -> impl Iterator<Item = &str> {
         .map(|id| id.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
 }
 
-/// Whether a file in a path is named after a key whose ID is not in the usual form: people paste passwords
-/// into the key ID's field, so such an ID is hidden.
+/// Whether a file name in a path contains a key ID in an unusual format. Such an ID is hidden, because people
+/// paste passwords into the key ID's field.
 fn names_unusual_key(path: &str) -> bool {
     key_ids(path).any(|id| !is_usual_key_id(id))
 }
@@ -159,7 +159,7 @@ pub(crate) fn is_usual_key_id(id: &str) -> bool {
     id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
-/// The last name in a path, if it is exactly that of a key file.
+/// The file name in a path, if it is exactly that of a key file.
 fn key_file_name(path: &str) -> Option<Text> {
     let name = path.rsplit('/').next()?;
     let id = key_ids(name).next()?;
@@ -172,7 +172,7 @@ fn verbatim(value: &str) -> Text {
     Text(one_line(&value.replace('`', OUTSIDE_BACKTICK.encode_utf8(&mut [0; 4]))))
 }
 
-/// The same for text that somebody else wrote, which may repeat a secret of the run.
+/// The same for text from others, which may repeat a secret of the run.
 fn marked(text: &str) -> Text {
     Text(format!("{OUTSIDE_START}{}{OUTSIDE_END}", verbatim(text).0))
 }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_service_is_hidden_when_it_has_the_form_of_a_secret() {
+    fn the_text_of_a_service_is_hidden_when_it_looks_like_a_secret() {
         for secret in [
             "abcd-efgh-ijkl-mnop",
             "use (abcd-efgh-ijkl-mnop).",

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::SessionUse;
 use crate::apple::api_key::{ApiKey, IssuerId, KeyId, KeyOwner, WrongField};
 use crate::apple::cookie::DamagedCookie;
-use crate::apple::private_key::{PrivateKey, Refusal};
+use crate::apple::private_key::{PrivateKey, PrivateKeyError};
 use crate::apple::session::Session;
 use crate::bitrise::connection::{
     Connection, FILE_NAME, MAX_BYTES, Malformed, RE_AUTHENTICATE, RECONNECT, non_empty,
@@ -27,7 +27,7 @@ use crate::timestamp;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
-/// The alternative to the connection. Completes a sentence.
+/// How to continue without the connection. Completes a sentence.
 const USE_INPUTS: &str = "set `connection` to off and provide the credential in the inputs";
 
 sentences! {
@@ -38,7 +38,7 @@ sentences! {
         Unauthorized,
         #[error("`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
         MissingToken,
-        #[error("`build_api_token` has characters that tokens cannot have: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
+        #[error("`build_api_token` contains characters that are not allowed in a token: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
         BadToken,
         #[error("The connection cannot be read{}", not_fetched(.site, .failure))]
         Fetch { site: Text, failure: Failure },
@@ -46,23 +46,23 @@ sentences! {
         File { path: Text, why: Text },
         #[error("The file in `build_url` ({path}) is larger than 4 MiB, so it is not a connection: correct `build_url`.")]
         FileTooLarge { path: Text },
-        #[error("The connection cannot be read: Bitrise answered {0}. Run the build again, or {USE_INPUTS}.")]
+        #[error("The connection cannot be read: Bitrise sent {0}. Run the build again, or {USE_INPUTS}.")]
         Malformed(Malformed),
-        #[error("The connection cannot be read from the file in `build_url` ({path}): it holds {error}. Correct `build_url`, or the file.")]
+        #[error("The connection cannot be read from the file in `build_url` ({path}): it contains {error}. Correct `build_url`, or the file.")]
         MalformedFile { path: Text, error: Malformed },
         #[error("The connected API key is incomplete: {0} is empty. {RECONNECT}.")]
         Incomplete(&'static str),
         #[error("The connected API key's {field} {problem}. {RECONNECT}.")]
         WrongField { field: &'static str, problem: WrongField },
         #[error("The connected private key {0}. {RECONNECT}.")]
-        Refused(#[from] Refusal),
+        PrivateKey(#[from] PrivateKeyError),
         #[error("The session of the connected Apple ID {0}. To fix it, {RE_AUTHENTICATE}.")]
         Session(#[from] DamagedCookie),
         #[error("The session of the connected Apple ID expired on {on} ({ago}): {RE_AUTHENTICATE}.")]
         Expired { on: Text, ago: Text },
         #[error("The expiry date of the session of the connected Apple ID cannot be read. To fix it, {RE_AUTHENTICATE}.")]
         UnreadableDate,
-        #[error("The connected Apple ID has neither password nor session nor app-specific password. To fix it, {RE_AUTHENTICATE}.")]
+        #[error("The connected Apple ID has no password, session or app-specific password. To fix it, {RE_AUTHENTICATE}.")]
         MissingSecret,
     }
 }
@@ -161,10 +161,10 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
 
 /// Returns the connected Apple ID, if there is one, and takes its session out of the connection.
 ///
-/// Without `needs_session`, an expired session is skipped with a warning.
+/// Unless `needs_session`, skips an expired session with a warning.
 ///
 /// # Errors
-/// [`ConnectionError`] if the session has expired or can't be loaded, or if nothing can log in.
+/// [`ConnectionError`] if the session has expired or can't be loaded, or if there is no password or session.
 pub fn apple_id(
     connection: &mut Connection,
     app_password_input: Option<&SecretString>,
@@ -178,7 +178,7 @@ pub fn apple_id(
         None | Some("") => None,
         Some(date) => Some(timestamp::parse(date).ok_or(ConnectionError::UnreadableDate)?),
     };
-    // Blanks can be part of a password, but not all of it.
+    // A password can contain spaces, but can't consist of them.
     let secret = |field: &Option<SecretString>| non_empty(field.as_ref()).and(field.clone());
     let password = secret(&connection.password);
     let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());
@@ -188,7 +188,7 @@ pub fn apple_id(
     let session_use = SessionUse { is_needed: needs_session, has_password, now };
     let expired =
         |at| ConnectionError::Expired { on: timestamp::format(at), ago: timestamp::days_ago(at, now) };
-    if !session_use.admits(expires_at, expired, run_log)? {
+    if !session_use.allows(expires_at, expired, run_log)? {
         records = None;
     }
     let session = match records {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::SessionUse;
 use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner, WrongField};
-use crate::apple::private_key::{self, PrivateKey, Refusal};
+use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
 use crate::config::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
 use crate::credential::{AppleId, Credential};
@@ -23,16 +23,16 @@ use crate::regular_file::{self, ReadError};
 use crate::timestamp;
 
 sentences! {
-    /// Why the inputs do not yield a credential.
+    /// Why the inputs do not contain a usable credential.
     #[derive(Debug, thiserror::Error)]
     pub enum InputsError {
         #[error("The private key in `api_key_path` {}: {}.", .0, .0.remedy())]
-        Refused(#[from] Refusal),
-        #[error("`api_key_path` is a file that does not exist ({path}): correct the path, or create the file in an earlier step.")]
-        NoFile { path: Text },
-        #[error("`api_key_path` is a folder ({path}) without a file AuthKey_<ID>.p8 in it: provide the path of that file.")]
+        PrivateKey(#[from] PrivateKeyError),
+        #[error("The file in `api_key_path` does not exist ({path}): correct the path, or create the file in an earlier step.")]
+        FileNotFound { path: Text },
+        #[error("`api_key_path` is a folder ({path}) that contains no file AuthKey_<ID>.p8: provide the path of that file.")]
         NoKeyInFolder { path: Text },
-        #[error("`api_key_path` is a folder with {count} keys in it ({names}): provide the path of the one to use, or set `api_key_id` to its ID.")]
+        #[error("`api_key_path` is a folder that contains {count} keys ({names}): provide the path of one of them, or set `api_key_id` to its ID.")]
         SeveralInFolder { count: usize, names: Text },
         #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` contains it: set `api_key_id` to the key ID.")]
         MissingKeyId,
@@ -62,22 +62,22 @@ fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
         FailureKind::Variable => failure.variable_sentence(),
         FailureKind::Transient => {
-            text!(": {} {}. Run the build again, or put the key's text into `api_key_path`.", site, failure)
+            text!(": {} {}. Run the build again, or paste the key's text into `api_key_path`.", site, failure)
         }
         FailureKind::Access => text!(
-            ": {} {}. The link may have expired: put a new one, or the key's text, into `api_key_path`.",
+            ": {} {}. The link may have expired: set `api_key_path` to a new one, or to the key's text.",
             site,
             failure
         ),
         FailureKind::Trust | FailureKind::Permanent => {
-            text!(": {} {}. Check the link in `api_key_path`, or put the key's text there.", site, failure)
+            text!(": {} {}. Check the link in `api_key_path`, or set it to the key's text.", site, failure)
         }
     }
 }
 
-/// Reads the credential in the inputs: reads or downloads the key, parses the session.
+/// Reads or downloads the key in the inputs, or parses the session in them.
 ///
-/// Without `needs_session`, an expired session is skipped with a warning.
+/// Unless `needs_session`, skips an expired session with a warning.
 ///
 /// # Errors
 /// [`InputsError`]
@@ -148,7 +148,11 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
     }
     match (&inputs.issuer, &issuer) {
         (Some(typed), None) => {
-            return disagrees("api_issuer", typed.shown(), text!("has none, like those of individual keys"));
+            return disagrees(
+                "api_issuer",
+                typed.shown(),
+                text!("has none, like the JSON of an individual key"),
+            );
         }
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
             return disagrees("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
@@ -157,7 +161,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
             return disagrees(
                 "api_key_type",
                 text!("individual"),
-                text!("has an issuer, like those of team keys"),
+                text!("has an issuer, like the JSON of a team's key"),
             );
         }
         _ => {}
@@ -183,15 +187,15 @@ async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsEr
         timeout: http::DOCUMENT_TIMEOUT,
     };
     http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
-        Failure::TooLarge { .. } => Refusal::TooLarge.into(),
+        Failure::TooLarge { .. } => PrivateKeyError::TooLarge.into(),
         failure => InputsError::Download { site: redact::site(url), failure },
     })
 }
 
-/// Finds the only key file in a folder, or that of the wanted key. Returns its path and the ID in its name.
+/// Finds the file of the wanted key in a folder, or the only key file. Returns its path and the ID in its name.
 fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), InputsError> {
-    /// With more names, the error is too long.
-    const NAMED: usize = 4;
+    /// With more names, the error would be too long.
+    const MAX_LISTED: usize = 4;
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let mut keys: Vec<(PathBuf, KeyId)> = entries
         .filter_map(|entry| {
@@ -207,8 +211,9 @@ fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), 
         (None, 0 | 1) => keys.pop().ok_or(InputsError::NoKeyInFolder { path: redact::path(folder) }),
         (None, count) => {
             let names = keys.iter().filter_map(|(path, _)| path.file_name());
-            let mut names: Vec<_> = names.map(|name| redact::path(Path::new(name))).take(NAMED).collect();
-            if count > NAMED {
+            let mut names: Vec<_> =
+                names.map(|name| redact::path(Path::new(name))).take(MAX_LISTED).collect();
+            if count > MAX_LISTED {
                 names.push(text!("…"));
             }
             Err(InputsError::SeveralInFolder { count, names: Text::join(&names, ", ") })
@@ -218,7 +223,9 @@ fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), 
 
 fn unreadable(path: &Path, error: &io::Error) -> InputsError {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::NoFile { path: redact::path(path) },
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            InputsError::FileNotFound { path: redact::path(path) }
+        }
         _ => InputsError::Unreadable { path: redact::path(path), why: redact::os(error) },
     }
 }
@@ -227,7 +234,7 @@ fn unreadable(path: &Path, error: &io::Error) -> InputsError {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
     let shown = redact::path(path);
     regular_file::read(path, private_key::MAX_BYTES).map_err(|error| match error {
-        ReadError::TooLarge => Refusal::TooLarge.into(),
+        ReadError::TooLarge => PrivateKeyError::TooLarge.into(),
         ReadError::NotRegular => InputsError::NotARegularFile { path: shown },
         ReadError::Io(error) => unreadable(path, &error),
     })
@@ -244,7 +251,7 @@ fn apple_id(
     let session_use = SessionUse { is_needed: needs_session, has_password, now: http.now() };
     let expired = |at| InputsError::Expired { expired_on: timestamp::format(at) };
     let expires_at = session.as_ref().and_then(|session| session.expires_at);
-    if !session_use.admits(expires_at, expired, run_log)? {
+    if !session_use.allows(expires_at, expired, run_log)? {
         session = None;
     }
     Ok(AppleId {

@@ -1,7 +1,7 @@
 //! The sources of a credential, one file each, and the order in which they are tried.
 //!
-//! A source returns `Ok(None)` if nothing is set up, and the search continues. It returns an error if a
-//! credential is set up but can't be used.
+//! A source returns `Ok(None)` if nothing is set up, so that the search continues, and an error if a credential
+//! is set up but can't be used.
 
 pub mod connection;
 pub mod inputs;
@@ -154,12 +154,12 @@ pub(crate) struct SessionUse {
 }
 
 impl SessionUse {
-    /// Whether to use a session that ends at `expires_at`. An expired one that the run does not need is
-    /// skipped with a warning.
+    /// Whether to use a session that ends at `expires_at`. Skips an expired session with a warning if the run
+    /// does not need it.
     ///
     /// # Errors
-    /// The error that `expired` makes from the expiry, if the run needs the session.
-    pub(crate) fn admits<E: Show + fmt::Display>(
+    /// The error that `expired` returns for the expiry date, if the run needs the session.
+    pub(crate) fn allows<E: Show + fmt::Display>(
         self,
         expires_at: Option<OffsetDateTime>,
         expired: impl FnOnce(OffsetDateTime) -> E,
@@ -183,20 +183,20 @@ mod tests {
     fn an_expired_session_is_an_error_only_if_the_run_needs_it() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let second = time::Duration::SECOND;
-        let admits = |is_needed, has_password, expires_at| {
+        let allows = |is_needed, has_password, expires_at| {
             let mut warnings = RunLog::default();
             let session_use = SessionUse { is_needed, has_password, now };
-            let admitted = session_use.admits(expires_at, |_| text!("ended"), &mut warnings);
-            (admitted.ok(), warnings.warnings().len())
+            let allowed = session_use.allows(expires_at, |_| text!("ended"), &mut warnings);
+            (allowed.ok(), warnings.warnings().len())
         };
         for end in [now, now - second] {
-            assert_eq!(admits(false, true, Some(end)), (Some(false), 1), "skipped with a warning");
+            assert_eq!(allows(false, true, Some(end)), (Some(false), 1), "skipped with a warning");
             for (is_needed, has_password) in [(true, true), (true, false), (false, false)] {
-                assert_eq!(admits(is_needed, has_password, Some(end)), (None, 0));
+                assert_eq!(allows(is_needed, has_password, Some(end)), (None, 0));
             }
         }
         for end in [None, Some(now + second)] {
-            assert_eq!(admits(true, false, end), (Some(true), 0));
+            assert_eq!(allows(true, false, end), (Some(true), 0));
         }
     }
 }

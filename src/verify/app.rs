@@ -2,7 +2,7 @@
 
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, AppAttributes, BUNDLE_IDS};
-use crate::apple::bundle_id::BundleId;
+use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
 use crate::log::RunLog;
 use crate::redact::{self, Text, sentences, text};
 
@@ -11,9 +11,6 @@ use super::{Unverified, Verification, VerifyError, shown};
 
 /// How many of the team's apps an error lists.
 const MAX_LISTED: usize = 5;
-
-/// Apple's bundle IDs have at most 155 characters. Longer ones would slow the comparison down.
-const MAX_BUNDLE_ID: usize = 255;
 
 sentences! {
     /// The key is valid, but its team does not have the app.
@@ -78,7 +75,7 @@ pub(super) async fn check(
     match app.app_id().filter(|_| !is_enterprise) {
         Some(id) => {
             verification.app_id = Some(id.to_owned());
-            let id = redact::checked(id, crate::apple::bundle_id::is_app_id);
+            let id = redact::checked(id, bundle_id::is_app_id);
             run_log.detail("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
         }
         None => run_log.detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
@@ -108,7 +105,7 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
         Err(_) => Vec::new(),
     };
     let total = apps.len();
-    apps.retain(|app| app.attributes.bundle_id.len() <= MAX_BUNDLE_ID);
+    apps.retain(|app| app.attributes.bundle_id.len() <= MAX_LENGTH);
     let wanted = bundle_id.as_str().to_lowercase();
     apps.sort_by_cached_key(|app| {
         (distance(&wanted, &app.attributes.bundle_id), app.attributes.bundle_id.clone())

@@ -1,4 +1,4 @@
-//! The ASN.1 structures of keys, and of what people mistake for keys.
+//! The ASN.1 structures of keys, and of files that people mistake for keys.
 
 use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -9,7 +9,7 @@ use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{PrivateKeyInfoRef, SecretDocument};
 use secrecy::SecretString;
 
-use super::refusal::Refusal;
+use super::error::PrivateKeyError;
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -18,8 +18,8 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const PKCS7_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
-/// Checks a P-256 key and writes it in its canonical form. `None`: the parts of the key do not belong
-/// together.
+/// Checks a P-256 key and writes it in its canonical form. Returns `None` if the parts of the key do not
+/// belong together.
 pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
     // Checks that the number lies on the curve and that the public key, if there is one, belongs to it.
     canonical_pem(&EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?)
@@ -45,34 +45,34 @@ fn canonical_pem(pair: &EcdsaKeyPair) -> Option<SecretString> {
     Some(SecretString::from(pem.as_str()))
 }
 
-/// A recognised structure.
+/// A recognized structure.
 pub(super) enum Der {
     P256Key,
-    Refused(Refusal),
+    Unusable(PrivateKeyError),
 }
 
-/// Recognises a structure by its first elements, which its standard defines. `None`: another
-/// structure, or not a whole one.
+/// Recognizes a structure by its first elements, which its standard defines. Returns `None` if the structure
+/// is unknown or incomplete.
 pub(super) fn identify(der: &[u8]) -> Option<Der> {
     if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
         let algorithm = &info.algorithm;
         return Some(match algorithm.oid {
             EC_PUBLIC_KEY if algorithm.parameters_oid() == Ok(P256) => Der::P256Key,
-            EC_PUBLIC_KEY => Der::Refused(Refusal::OtherCurve),
-            RSA => Der::Refused(Refusal::Rsa),
-            ED25519 => Der::Refused(Refusal::Ed25519),
-            _ => Der::Refused(Refusal::OtherAlgorithm),
+            EC_PUBLIC_KEY => Der::Unusable(PrivateKeyError::OtherCurve),
+            RSA => Der::Unusable(PrivateKeyError::Rsa),
+            ED25519 => Der::Unusable(PrivateKeyError::Ed25519),
+            _ => Der::Unusable(PrivateKeyError::OtherAlgorithm),
         });
     }
     if let Ok(key) = sec1::EcPrivateKey::from_der(der) {
         let curve = key.parameters.and_then(sec1::EcParameters::named_curve);
         let is_p256 = curve.map_or(key.private_key.len() == 32, |curve| curve == P256);
-        return Some(if is_p256 { Der::P256Key } else { Der::Refused(Refusal::OtherCurve) });
+        return Some(if is_p256 { Der::P256Key } else { Der::Unusable(PrivateKeyError::OtherCurve) });
     }
-    identify_other(der).map(Der::Refused)
+    identify_other(der).map(Der::Unusable)
 }
 
-fn identify_other(der: &[u8]) -> Option<Refusal> {
+fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
     let whole = AnyRef::from_der(der).ok()?;
     if whole.tag() != Tag::Sequence {
         return None;
@@ -85,18 +85,18 @@ fn identify_other(der: &[u8]) -> Option<Refusal> {
         (Tag::Integer, Tag::Sequence)
             if matches!(first_oid(second), Some(PKCS7_DATA | PKCS7_SIGNED_DATA)) =>
         {
-            Some(Refusal::Pkcs12)
+            Some(PrivateKeyError::Pkcs12)
         }
         // RSAPrivateKey ::= SEQUENCE { version INTEGER, modulus INTEGER, … } (RFC 8017)
-        (Tag::Integer, Tag::Integer) => Some(Refusal::Rsa),
+        (Tag::Integer, Tag::Integer) => Some(PrivateKeyError::Rsa),
         // EncryptedPrivateKeyInfo ::= SEQUENCE { AlgorithmIdentifier, OCTET STRING } (RFC 5958)
-        (Tag::Sequence, Tag::OctetString) => Some(Refusal::Encrypted),
+        (Tag::Sequence, Tag::OctetString) => Some(PrivateKeyError::Encrypted),
         // SubjectPublicKeyInfo ::= SEQUENCE { AlgorithmIdentifier, BIT STRING } (RFC 5280)
-        (Tag::Sequence, Tag::BitString) => Some(Refusal::PublicKey),
+        (Tag::Sequence, Tag::BitString) => Some(PrivateKeyError::PublicKey),
         // CertificationRequest ::= SEQUENCE { CertificationRequestInfo, AlgorithmIdentifier, … } (RFC 2986)
-        (Tag::Sequence, Tag::Sequence) if is_request_info(first) => Some(Refusal::CertificateRequest),
+        (Tag::Sequence, Tag::Sequence) if is_request_info(first) => Some(PrivateKeyError::CertificateRequest),
         // Certificate ::= SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING } (RFC 5280)
-        (Tag::Sequence, Tag::Sequence) => Some(Refusal::Certificate),
+        (Tag::Sequence, Tag::Sequence) => Some(PrivateKeyError::Certificate),
         _ => None,
     }
 }

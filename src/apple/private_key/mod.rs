@@ -3,29 +3,29 @@
 //! Apple offers the key for download once, as `AuthKey_<ID>.p8`: PKCS#8 ([RFC 5958]) in PEM
 //! ([RFC 7468]), an elliptic-curve key on P-256. On its way through secret stores, terminals and
 //! web forms it loses newlines, gains quotes, or is encoded again. The Step accepts everything
-//! that still holds exactly one such key, and writes it in one canonical form. It rejects
-//! everything else with the name of what was found.
+//! that still contains exactly one such key, and writes it in one canonical form. It rejects
+//! everything else, and the error names what it found.
 //!
 //! [RFC 5958]: https://www.rfc-editor.org/rfc/rfc5958
 //! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
 
 mod der;
-mod refusal;
+mod error;
 mod search;
 
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use refusal::Refusal;
+pub use error::PrivateKeyError;
 pub(crate) use search::{decode_base64, decode_text, strip_wrapping};
 
-/// Larger than any key file, however often it was encoded.
+/// Larger than any key file, even if it was encoded several times.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// A private key for ES256: on P-256, its parts consistent.
+/// A valid private key for ES256, on the curve P-256.
 ///
-/// Holds the canonical PKCS#8 PEM: 64 columns, LF, one newline at the end. Wiped from memory
+/// Contains the canonical PKCS#8 PEM: 64 columns, LF, one newline at the end. Wiped from memory
 /// on drop, and redacted in `Debug`.
 #[derive(Clone)]
 pub struct PrivateKey {
@@ -42,10 +42,10 @@ impl PrivateKey {
     /// Reads a key from the bytes of a file, a response or an input.
     ///
     /// # Errors
-    /// A [`Refusal`] that names what the bytes are instead.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+    /// [`PrivateKeyError`], which names what the bytes are instead.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PrivateKeyError> {
         if bytes.len() > MAX_BYTES {
-            return Err(Refusal::TooLarge);
+            return Err(PrivateKeyError::TooLarge);
         }
         Ok(Self { pem: search::find(bytes)? })
     }
@@ -100,11 +100,11 @@ mod tests {
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
-    fn read(bytes: impl AsRef<[u8]>) -> std::result::Result<String, Refusal> {
+    fn read(bytes: impl AsRef<[u8]>) -> std::result::Result<String, PrivateKeyError> {
         PrivateKey::from_bytes(bytes.as_ref()).map(|key| key.expose_pem().to_owned())
     }
 
-    fn refusal(bytes: impl AsRef<[u8]>) -> Option<Refusal> {
+    fn error(bytes: impl AsRef<[u8]>) -> Option<PrivateKeyError> {
         read(bytes).err()
     }
 
@@ -208,36 +208,36 @@ mod tests {
         let block =
             |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----");
         for (expected, text) in [
-            (Refusal::Empty, String::new()),
-            (Refusal::Empty, "\u{feff}".to_owned()),
-            (Refusal::Empty, "''".to_owned()),
-            (Refusal::Empty, " ".repeat(MAX_BYTES)),
-            (Refusal::Rsa, body(&rsa)),
-            (Refusal::Rsa, STANDARD.encode(pkcs1)),
-            (Refusal::Rsa, block("RSA PRIVATE KEY", "MIIB")),
-            (Refusal::Rsa, certutil(&STANDARD.encode(&rsa))),
-            (Refusal::Rsa, format!("<pre>{rsa}</pre>")),
-            (Refusal::Rsa, format!("{{\"private_key\": \"{}\"}}", rsa.replace('\n', "\\n"))),
-            (Refusal::OtherCurve, body(&keys::p384_private_pem()?)),
-            (Refusal::OtherAlgorithm, block("OPENSSH PRIVATE KEY", "b3Blbg==")),
-            (Refusal::Encrypted, body(encrypted)),
-            (Refusal::EncryptedFile("age"), block("AGE ENCRYPTED FILE", "YWdlLWVuY3J5")),
-            (Refusal::EncryptedFile("OpenSSL"), STANDARD.encode(b"Salted__\xff\xfe\x01\x02")),
-            (Refusal::PublicKey, body(&keys::P256::generate()?.public_pem)),
-            (Refusal::Certificate, body(certificate)),
-            (Refusal::Certificate, format!("{pem}{certificate}")),
-            (Refusal::CertificateRequest, body(request)),
-            (Refusal::CertificateRequest, request.replace("CERTIFICATE", "NEW CERTIFICATE")),
-            (Refusal::Pkcs12, STANDARD.encode(p12)),
-            (Refusal::GitLfs, STANDARD.encode(pointer)),
-            (Refusal::Rtf, "{\\rtf1\\ansi See the key in the vault.\\par}".to_owned()),
-            (Refusal::Html, "<pre>no key</pre>".to_owned()),
-            (Refusal::Html, "\n<html lang=en>".to_owned()),
-            (Refusal::Html, xhtml.to_owned()),
-            (Refusal::Json, format!("{{\"key\":\"{}\"}}", "MIGH")),
-            (Refusal::SeveralKeys, format!("{pem}{rsa}")),
+            (PrivateKeyError::Empty, String::new()),
+            (PrivateKeyError::Empty, "\u{feff}".to_owned()),
+            (PrivateKeyError::Empty, "''".to_owned()),
+            (PrivateKeyError::Empty, " ".repeat(MAX_BYTES)),
+            (PrivateKeyError::Rsa, body(&rsa)),
+            (PrivateKeyError::Rsa, STANDARD.encode(pkcs1)),
+            (PrivateKeyError::Rsa, block("RSA PRIVATE KEY", "MIIB")),
+            (PrivateKeyError::Rsa, certutil(&STANDARD.encode(&rsa))),
+            (PrivateKeyError::Rsa, format!("<pre>{rsa}</pre>")),
+            (PrivateKeyError::Rsa, format!("{{\"private_key\": \"{}\"}}", rsa.replace('\n', "\\n"))),
+            (PrivateKeyError::OtherCurve, body(&keys::p384_private_pem()?)),
+            (PrivateKeyError::OtherAlgorithm, block("OPENSSH PRIVATE KEY", "b3Blbg==")),
+            (PrivateKeyError::Encrypted, body(encrypted)),
+            (PrivateKeyError::EncryptedFile("age"), block("AGE ENCRYPTED FILE", "YWdlLWVuY3J5")),
+            (PrivateKeyError::EncryptedFile("OpenSSL"), STANDARD.encode(b"Salted__\xff\xfe\x01\x02")),
+            (PrivateKeyError::PublicKey, body(&keys::P256::generate()?.public_pem)),
+            (PrivateKeyError::Certificate, body(certificate)),
+            (PrivateKeyError::Certificate, format!("{pem}{certificate}")),
+            (PrivateKeyError::CertificateRequest, body(request)),
+            (PrivateKeyError::CertificateRequest, request.replace("CERTIFICATE", "NEW CERTIFICATE")),
+            (PrivateKeyError::Pkcs12, STANDARD.encode(p12)),
+            (PrivateKeyError::GitLfs, STANDARD.encode(pointer)),
+            (PrivateKeyError::Rtf, "{\\rtf1\\ansi See the key in the vault.\\par}".to_owned()),
+            (PrivateKeyError::Html, "<pre>no key</pre>".to_owned()),
+            (PrivateKeyError::Html, "\n<html lang=en>".to_owned()),
+            (PrivateKeyError::Html, xhtml.to_owned()),
+            (PrivateKeyError::Json, format!("{{\"key\":\"{}\"}}", "MIGH")),
+            (PrivateKeyError::SeveralKeys, format!("{pem}{rsa}")),
         ] {
-            assert_eq!(refusal(&text), Some(expected), "{text}");
+            assert_eq!(error(&text), Some(expected), "{text}");
         }
         Ok(())
     }
@@ -294,7 +294,7 @@ mod tests {
         }
         let flipped: String = flipped.into_iter().collect();
         for damaged in [cut, &stray, &flipped, "MIGH", "no key at all", "-----BEGIN PRIVATE KEY-----"] {
-            assert_eq!(refusal(damaged), Some(Refusal::Damaged), "{damaged}");
+            assert_eq!(error(damaged), Some(PrivateKeyError::Damaged), "{damaged}");
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Finds the key in text: PEM, base64 of either, and what secret stores, terminals, editors and web
-//! forms make of them.
+//! Finds the key in DER, PEM and base64, and in the forms that secret stores, terminals, editors and web forms
+//! turn them into.
 //!
-//! The content decides. Labels and the kind of document are consulted only where no ASN.1 structure
-//! was recognised. Each level of encoding is at most as long as the one around it and the depth is
+//! The content decides. Labels and the kind of document matter only if the content has no known ASN.1
+//! structure. Each level of encoding is at most as long as the one around it and the depth is
 //! limited, so the work grows linearly with the input.
 
 use base64::Engine as _;
@@ -11,37 +11,43 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::der::{self, Der};
-use super::refusal::Refusal;
+use super::error::PrivateKeyError;
 
-/// People lose or double the padding when they copy; it carries no information.
+/// Ignores the padding, which people lose or double when they copy.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Encodings around a key: base64 in PEM in base64 in percent-encoding, and one to spare.
+/// The maximum number of encodings around a key, more than PEM in base64 in percent-encoding needs.
 const MAX_DEPTH: u8 = 6;
 
 /// Returns the one key in `bytes` as canonical PEM.
 ///
 /// # Errors
-/// A [`Refusal`] that names what was found instead.
-pub(super) fn find(bytes: &[u8]) -> Result<SecretString, Refusal> {
+/// [`PrivateKeyError`], which names what was found instead.
+pub(super) fn find(bytes: &[u8]) -> Result<SecretString, PrivateKeyError> {
     let mut search = Search::default();
     search.bytes(bytes, MAX_DEPTH);
-    match (search.key, search.refusal) {
-        (Some(_), _) if search.has_several => Err(Refusal::SeveralKeys),
-        (Some(_), Some(Refusal::Rsa | Refusal::OtherCurve | Refusal::Ed25519 | Refusal::Encrypted)) => {
-            Err(Refusal::SeveralKeys)
-        }
+    match (search.key, search.error) {
+        (Some(_), _) if search.has_several => Err(PrivateKeyError::SeveralKeys),
+        (
+            Some(_),
+            Some(
+                PrivateKeyError::Rsa
+                | PrivateKeyError::OtherCurve
+                | PrivateKeyError::Ed25519
+                | PrivateKeyError::Encrypted,
+            ),
+        ) => Err(PrivateKeyError::SeveralKeys),
         // A key next to a certificate is a signing identity.
-        (Some(_), Some(Refusal::Certificate)) => Err(Refusal::Certificate),
+        (Some(_), Some(PrivateKeyError::Certificate)) => Err(PrivateKeyError::Certificate),
         (Some(key), _) => Ok(key),
-        (None, Some(refusal)) => Err(refusal),
+        (None, Some(error)) => Err(error),
         (None, None) => Err(match decode_text(bytes) {
-            None => Refusal::NotText,
-            Some(text) if strip_wrapping(&text).is_empty() => Refusal::Empty,
-            Some(_) => Refusal::Damaged,
+            None => PrivateKeyError::NotText,
+            Some(text) if strip_wrapping(&text).is_empty() => PrivateKeyError::Empty,
+            Some(_) => PrivateKeyError::Damaged,
         }),
     }
 }
@@ -50,15 +56,15 @@ pub(super) fn find(bytes: &[u8]) -> Result<SecretString, Refusal> {
 struct Search {
     key: Option<SecretString>,
     has_several: bool,
-    /// The first thing that was recognised and is not a usable key.
-    refusal: Option<Refusal>,
+    /// The first recognized content that is not a usable key.
+    error: Option<PrivateKeyError>,
 }
 
-/// Each method returns whether it recognised something.
+/// Each method returns whether it recognized something.
 impl Search {
-    fn refuse(&mut self, refusal: Option<Refusal>) -> bool {
-        self.refusal = self.refusal.or(refusal);
-        refusal.is_some()
+    fn note(&mut self, error: Option<PrivateKeyError>) -> bool {
+        self.error = self.error.or(error);
+        error.is_some()
     }
 
     fn bytes(&mut self, bytes: &[u8], depth: u8) -> bool {
@@ -69,9 +75,9 @@ impl Search {
                 self.key = Some(pem);
                 true
             }),
-            Some(Der::Refused(refusal)) => self.refuse(Some(refusal)),
+            Some(Der::Unusable(error)) => self.note(Some(error)),
             None => {
-                self.refuse(encrypted_file(bytes))
+                self.note(encrypted_file(bytes))
                     || decode_text(bytes).is_some_and(|text| self.text(&text, depth))
             }
         }
@@ -84,19 +90,19 @@ impl Search {
         let plain = plain(text);
         let blocks = pem_blocks(&plain);
         if blocks.is_empty() {
-            return self.base64(without_name(&plain), depth) || self.refuse(document(strip_wrapping(text)));
+            return self.base64(without_name(&plain), depth) || self.note(document(strip_wrapping(text)));
         }
         // All of them: there can be a second key.
         let found = blocks.iter().filter(|block| self.block(block, depth)).count();
-        found > 0 || self.refuse(document(strip_wrapping(text)))
+        found > 0 || self.note(document(strip_wrapping(text)))
     }
 
     fn block(&mut self, block: &Block<'_>, depth: u8) -> bool {
         // `Proc-Type: 4,ENCRYPTED` (RFC 1421).
         if block.body.contains("ENCRYPTED") {
-            return self.refuse(Some(Refusal::Encrypted));
+            return self.note(Some(PrivateKeyError::Encrypted));
         }
-        self.base64(block.body, depth) || self.refuse(by_label(block.label))
+        self.base64(block.body, depth) || self.note(by_label(block.label))
     }
 
     fn base64(&mut self, text: &str, depth: u8) -> bool {
@@ -104,7 +110,7 @@ impl Search {
     }
 }
 
-/// Takes off byte-order mark, blanks and quotes around the text, however often they were put on.
+/// Removes all byte-order marks, whitespace and quotes around the text.
 pub(crate) fn strip_wrapping(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_quote(c) || matches!(c, '\u{feff}' | '\0'))
 }
@@ -127,7 +133,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// Decodes UTF-8, and UTF-16 with or without a byte-order mark. `None`: binary.
+/// Decodes UTF-8, and UTF-16 with or without a byte-order mark. Returns `None` for binary data.
 pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let zeros = |offset| bytes.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
     let are_most = |zeros: usize| bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4;
@@ -144,8 +150,8 @@ pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// Decodes percent-encoding. `None`: nothing is encoded so; a single `%` is zsh's mark for a missing
-/// line break.
+/// Decodes percent-encoding. Returns `None` if there is none. A single `%` is how zsh marks a missing line
+/// break.
 fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let is_escape = |window: &&[u8]| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     text.as_bytes().windows(3).find(is_escape)?;
@@ -155,11 +161,11 @@ fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// Removes everything that is neither base64 nor part of a PEM marker: escapes, quotes, marks of a
-/// quoted mail, tags and entities of HTML, control words of RTF, invisible characters. Dashes that an
-/// editor made typographic are ASCII again.
+/// quoted mail, tags and entities of HTML, control words of RTF, invisible characters. Converts typographic
+/// dashes to ASCII.
 fn plain(text: &str) -> Zeroizing<String> {
     let is_rtf = text.trim_start().starts_with("{\\rtf");
-    // No character here gets longer.
+    // The result is never longer.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -171,7 +177,7 @@ fn plain(text: &str) -> Zeroizing<String> {
                 out.extend(letter);
                 chars = after.chars();
             }
-            // Up to the next bracket of either kind, so that nothing is scanned twice.
+            // Stops at the next bracket of either kind, so that no character is scanned twice.
             '<' => match rest.split_once(['<', '>']) {
                 Some((tag, after)) if rest.as_bytes().get(tag.len()) == Some(&b'>') => {
                     out.push('\n');
@@ -189,7 +195,7 @@ fn plain(text: &str) -> Zeroizing<String> {
             '>' | '|' => {}
             c if is_quote(c) => {}
             c if c.is_whitespace() => out.push(if c == '\n' { '\n' } else { ' ' }),
-            // Autocorrection makes one dash of two.
+            // Autocorrection turns two dashes into one.
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => out.push_str("--"),
             '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {}
             c if c.is_control() || c == '\u{feff}' => {}
@@ -226,36 +232,36 @@ fn rtf_control(rest: &str) -> (Option<char>, &str) {
 
 /// Reads what follows the ampersand of an HTML entity.
 fn entity(rest: &str) -> Option<(char, &str)> {
-    const LONGEST: usize = 6;
-    let end = rest.bytes().take(LONGEST + 1).position(|byte| byte == b';')?;
+    const MAX_LENGTH: usize = 6;
+    let end = rest.bytes().take(MAX_LENGTH + 1).position(|byte| byte == b';')?;
     let (name, after) = (rest.get(..end)?, rest.get(end + 1..)?);
     let number = name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => number.parse().ok(),
     });
-    // Names stand for blanks, quotes and brackets, which mean nothing here.
+    // Named entities are spaces, quotes and brackets, which have no meaning here.
     Some((number.and_then(char::from_u32).unwrap_or(' '), after))
 }
 
-/// Takes `NAME=`, `export NAME=`, `NAME: |` and the like off the front of base64, and zsh's `%` off its end.
+/// Removes `NAME=`, `export NAME=`, `NAME: |` and similar text before base64, and zsh's `%` after it.
 fn without_name(text: &str) -> &str {
-    const LONGEST_NAME: usize = 80;
-    const SHORTEST_KEY: usize = 16;
+    const MAX_NAME: usize = 80;
+    const MIN_KEY: usize = 16;
     let mut text = text;
     while let Some((name, value)) = text.split_once(['=', ':']) {
-        if name.len() > LONGEST_NAME || value.trim().len() < SHORTEST_KEY {
+        if name.len() > MAX_NAME || value.trim().len() < MIN_KEY {
             break;
         }
         text = value;
     }
-    // A block scalar of YAML can have a dash or a plus after its `|`, which is gone.
+    // In YAML, a block scalar can have a dash or a plus after its `|`, which is already removed.
     text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'))
         .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '%' | ';' | ','))
 }
 
 /// A PEM block.
 struct Block<'a> {
-    /// As written, blanks included.
+    /// As written, including spaces.
     label: &'a str,
     body: &'a str,
 }
@@ -311,25 +317,25 @@ fn next_marker(text: &str) -> Option<Marker<'_>> {
     None
 }
 
-/// Names a block by its label, where its body did not tell.
-fn by_label(label: &str) -> Option<Refusal> {
+/// Identifies a block by its label, if its body was not recognized.
+fn by_label(label: &str) -> Option<PrivateKeyError> {
     let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
     match label.as_str() {
         "PRIVATEKEY" | "ECPRIVATEKEY" => None,
-        "ENCRYPTEDPRIVATEKEY" => Some(Refusal::Encrypted),
-        "RSAPRIVATEKEY" => Some(Refusal::Rsa),
-        "AGEENCRYPTEDFILE" => Some(Refusal::EncryptedFile("age")),
-        label if label.starts_with("PGP") => Some(Refusal::Pgp),
-        label if label.ends_with("CERTIFICATEREQUEST") => Some(Refusal::CertificateRequest),
-        label if label.ends_with("CERTIFICATE") => Some(Refusal::Certificate),
-        label if label.ends_with("PUBLICKEY") => Some(Refusal::PublicKey),
-        label if label.ends_with("PRIVATEKEY") => Some(Refusal::OtherAlgorithm),
+        "ENCRYPTEDPRIVATEKEY" => Some(PrivateKeyError::Encrypted),
+        "RSAPRIVATEKEY" => Some(PrivateKeyError::Rsa),
+        "AGEENCRYPTEDFILE" => Some(PrivateKeyError::EncryptedFile("age")),
+        label if label.starts_with("PGP") => Some(PrivateKeyError::Pgp),
+        label if label.ends_with("CERTIFICATEREQUEST") => Some(PrivateKeyError::CertificateRequest),
+        label if label.ends_with("CERTIFICATE") => Some(PrivateKeyError::Certificate),
+        label if label.ends_with("PUBLICKEY") => Some(PrivateKeyError::PublicKey),
+        label if label.ends_with("PRIVATEKEY") => Some(PrivateKeyError::OtherAlgorithm),
         _ => None,
     }
 }
 
-/// Names what encrypted a whole file, by how such files begin.
-fn encrypted_file(bytes: &[u8]) -> Option<Refusal> {
+/// Recognizes a file that a tool encrypted as a whole, by its first bytes.
+fn encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
     const BEGINNINGS: [(&[u8], &str); 4] = [
         (b"$ANSIBLE_VAULT;", "Ansible Vault"),
         (b"Salted__", "OpenSSL"),
@@ -338,25 +344,25 @@ fn encrypted_file(bytes: &[u8]) -> Option<Refusal> {
     ];
     let bytes = bytes.trim_ascii_start();
     let (_, tool) = BEGINNINGS.into_iter().find(|(beginning, _)| bytes.starts_with(beginning))?;
-    Some(Refusal::EncryptedFile(tool))
+    Some(PrivateKeyError::EncryptedFile(tool))
 }
 
-/// Names a document without a key in it.
-fn document(text: &str) -> Option<Refusal> {
+/// Recognizes a document that contains no key.
+fn document(text: &str) -> Option<PrivateKeyError> {
     if text.starts_with("{\\rtf") {
-        return Some(Refusal::Rtf);
+        return Some(PrivateKeyError::Rtf);
     }
     if text.starts_with('{') {
-        return Some(Refusal::Json);
+        return Some(PrivateKeyError::Json);
     }
     if text.starts_with("version https://git-lfs.github.com/") {
-        return Some(Refusal::GitLfs);
+        return Some(PrivateKeyError::GitLfs);
     }
     if text.starts_with('<') {
         let start: String = text.chars().take(512).collect::<String>().to_ascii_lowercase();
         let is_html = start.contains("<html") || start.starts_with("<!doctype html");
         let is_xml = start.starts_with("<?xml") || start.starts_with("<error");
-        return Some(if is_xml && !is_html { Refusal::XmlError } else { Refusal::Html });
+        return Some(if is_xml && !is_html { PrivateKeyError::XmlError } else { PrivateKeyError::Html });
     }
     None
 }

@@ -1,12 +1,12 @@
-//! Why something is not a usable private key.
+//! Why bytes are not a usable private key.
 
 use crate::redact::sentences;
 
 sentences! {
-    /// Why something is not a usable private key. `Display` completes the sentence "The private key
-    /// in … "; [`Refusal::remedy`] says what to do.
+    /// Why bytes are not a usable private key. `Display` completes the sentence "The private key
+    /// in … "; [`PrivateKeyError::remedy`] says how to fix it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-    pub enum Refusal {
+    pub enum PrivateKeyError {
         #[error("is empty")]
         Empty,
         #[error("is larger than 64 KiB, so it is not a key")]
@@ -19,7 +19,7 @@ sentences! {
         OtherCurve,
         #[error("is an Ed25519 key, but API keys of App Store Connect are EC keys on P-256")]
         Ed25519,
-        #[error("is a key of a kind that App Store Connect does not use")]
+        #[error("is a type of key that App Store Connect does not use")]
         OtherAlgorithm,
         #[error("is encrypted with a passphrase")]
         Encrypted,
@@ -37,34 +37,34 @@ sentences! {
         Pkcs12,
         #[error("is a Git LFS pointer, not the file itself")]
         GitLfs,
-        #[error("is an HTML page, most likely a log-in or error page")]
+        #[error("is an HTML page, most likely a login or error page")]
         Html,
-        #[error("is an XML error of a storage service, most likely of an expired link")]
+        #[error("is an XML error of a storage service, most likely because the link has expired")]
         XmlError,
-        #[error("is a rich-text document (RTF) without a whole key in it")]
+        #[error("is a rich-text document (RTF) without a complete key")]
         Rtf,
-        #[error("is a JSON document without a whole key in it")]
+        #[error("is a JSON document without a complete key")]
         Json,
-        #[error("holds more than one key")]
+        #[error("contains more than one key")]
         SeveralKeys,
         #[error("is truncated or damaged")]
         Damaged,
     }
 }
 
-impl Refusal {
+impl PrivateKeyError {
     /// What to provide instead. Completes "…: provide …".
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Empty => "provide the text or the path of AuthKey_<ID>.p8",
-            Self::TooLarge => "provide AuthKey_<ID>.p8, which has about 250 bytes",
+            Self::TooLarge => "provide AuthKey_<ID>.p8, which is about 250 bytes long",
             Self::NotText => "provide AuthKey_<ID>.p8 as downloaded",
             Self::Encrypted => {
                 "provide it decrypted, as App Store Connect offers it (openssl pkcs8 -in key.p8 -out AuthKey_<ID>.p8)"
             }
             Self::EncryptedFile(_) | Self::Pgp => {
-                "decrypt it in an earlier step, and provide the AuthKey_<ID>.p8 in it"
+                "decrypt it in an earlier step, and provide the decrypted AuthKey_<ID>.p8"
             }
             Self::PublicKey => {
                 "provide the private key AuthKey_<ID>.p8; if it is lost, create a new key in App Store Connect"
@@ -76,7 +76,7 @@ impl Refusal {
             Self::GitLfs => "run `git lfs pull` in an earlier step",
             Self::Html => "provide a URL that downloads the .p8 file itself",
             Self::XmlError => "create a new download link",
-            Self::SeveralKeys => "provide a file with the one key that belongs to the key ID",
+            Self::SeveralKeys => "provide a file that contains only the key with this key ID",
             Self::Damaged => {
                 "provide AuthKey_<ID>.p8 as downloaded, or the output of `base64 < AuthKey_<ID>.p8`"
             }
