@@ -1,6 +1,6 @@
-//! Everything a run takes from the machine: environment variables, clock, sleep, temporary folder.
+//! Everything that a run needs from the machine: environment variables, clock, sleep, temporary folder.
 //!
-//! Callers pass it in, so tests run in one process and never sleep.
+//! Callers pass it in, so that tests can run in one process without sleeping.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,15 +56,15 @@ pub struct Env {
     pub non_utf8_vars: Vec<String>,
     /// The current time, in UTC.
     pub now: fn() -> OffsetDateTime,
-    /// The folder in which a run creates its private folder.
+    /// Where a run creates its private folder.
     pub temp_dir: PathBuf,
     pub sleep: Sleep,
-    /// The time limit for all requests of a run together, pauses included.
-    pub network_time: Duration,
+    /// The time limit for all requests of a run together, including pauses.
+    pub network_time_limit: Duration,
     /// The time limit for all calls of `envman add` together.
-    pub envman_time: Duration,
-    /// Spreads the pauses between tries, so that builds that failed at the same time don't retry at the
-    /// same time.
+    pub envman_time_limit: Duration,
+    /// Varies the pauses between attempts, so that builds that fail at the same time don't retry at the same
+    /// time.
     pub jitter_seed: u64,
 }
 
@@ -91,9 +91,9 @@ impl Env {
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .unwrap_or_else(|| PathBuf::from("/tmp")),
             sleep: Arc::new(|span| Box::pin(tokio::time::sleep(span))),
-            // With the time limit of the summary, a run takes less than 90 seconds.
-            network_time: Duration::from_secs(70),
-            envman_time: Duration::from_secs(12),
+            // Together with the time limit of the summary, a run takes less than 90 seconds.
+            network_time_limit: Duration::from_secs(70),
+            envman_time_limit: Duration::from_secs(12),
             jitter_seed: u64::from(now.nanosecond()) ^ u64::from(std::process::id()),
         }
     }
@@ -107,8 +107,8 @@ impl Env {
             now: || time::macros::datetime!(2026-11-20 09:00 UTC),
             temp_dir: PathBuf::from("/tmp"),
             sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
-            network_time: Duration::from_secs(600),
-            envman_time: Duration::from_secs(1),
+            network_time_limit: Duration::from_secs(600),
+            envman_time_limit: Duration::from_secs(1),
             jitter_seed: 1,
         }
     }

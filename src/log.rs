@@ -1,9 +1,9 @@
-//! The build log, in the colours of Bitrise's own Steps, and the run log that the summary repeats.
+//! The build log, in the colors of Bitrise's own Steps, and the run log that the summary repeats.
 //!
-//! The Bitrise CLI shows the last block between `ESC[31;1m` and the next colour code as the Step's error
-//! message, so the log has colour codes even if the output is not a terminal.
+//! The Bitrise CLI shows the last block between `ESC[31;1m` and the next color code as the Step's error
+//! message, so the log has color codes even if the output is not a terminal.
 //!
-//! Lines are [`Text`], so everything in the log has passed [`crate::redact`].
+//! Lines are [`Text`], so everything in the log has passed through [`crate::redact`].
 
 use std::io::{self, ErrorKind, Write};
 
@@ -18,7 +18,7 @@ const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
 const DONE: &str = "apple_services_connection::done";
 
-/// The Bitrise CLI's colours (`log/corelog/console_logger.go`).
+/// The Bitrise CLI's colors (`log/corelog/console_logger.go`).
 const RED: &str = "\x1b[31;1m";
 const GREEN: &str = "\x1b[32;1m";
 const YELLOW: &str = "\x1b[33;1m";
@@ -28,7 +28,8 @@ const RESET: &str = "\x1b[0m";
 
 /// Starts the log on standard output, without debug lines; see [`set_verbose`].
 ///
-/// Shows only this crate's lines, whatever `RUST_LOG` says: HTTP and TLS libraries could log what they send.
+/// Shows only this crate's lines, whatever `RUST_LOG` is set to: HTTP and TLS libraries could log the data that
+/// they send.
 pub fn init() {
     let started = env_logger::Builder::new()
         .filter_level(LevelFilter::Off)
@@ -36,13 +37,13 @@ pub fn init() {
         .target(env_logger::Target::Pipe(Box::new(StandardOutput { is_stalled: false })))
         .format(|out, record| out.write_all(line(record).as_bytes()))
         .try_init();
-    // If a process starts it twice, as tests do, the first log stays.
+    // If a process starts it twice, as tests do, the first log remains.
     if started.is_ok() {
         set_verbose(false);
     }
 }
 
-/// Standard output. If its reader stalls, the log ends and the run goes on.
+/// Standard output. If its reader stalls, the log ends and the run continues.
 struct StandardOutput {
     is_stalled: bool,
 }
@@ -50,14 +51,14 @@ struct StandardOutput {
 impl StandardOutput {
     /// A pipe that is ready takes this many bytes without blocking (`PIPE_BUF` of POSIX).
     const MAX_WRITE: usize = 512;
-    const LONGEST_WAIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+    const MAX_WAIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 }
 
 impl Write for StandardOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let out = io::stdout();
         while !self.is_stalled {
-            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&Self::LONGEST_WAIT)) {
+            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&Self::MAX_WAIT)) {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => self.is_stalled = true,
                 Ok(_) => {
@@ -82,7 +83,7 @@ pub(crate) fn set_verbose(verbose: bool) {
     log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
 }
 
-/// Begins a section.
+/// Logs the title of a section.
 pub(crate) fn title(text: &'static str) {
     log::info!(target: TITLE, "{text}");
 }
@@ -100,7 +101,7 @@ pub(crate) fn warn(text: &Text) {
     log::warn!("{text}");
 }
 
-/// Shown with `verbose_log: yes`.
+/// Logs a line that only `verbose_log: yes` shows.
 pub(crate) fn debug(text: &Text) {
     log::debug!("{text}");
 }
@@ -119,7 +120,7 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Hides a secret of this run in text from outside, should a service repeat it.
+    /// Hides a secret of this run in text from outside, in case a service repeats it.
     pub(crate) fn hide(&mut self, secret: &SecretString) {
         self.secrets.add(secret);
     }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 
 fn run_step(env: impl FnOnce() -> Result<Env, Failed>) -> ExitCode {
     make_private();
-    // Before the run writes files: an uncaught signal would leave them behind.
+    // Before the run writes files, which an uncaught signal would leave behind.
     let stop = Stop::catch();
     log::init();
     std::panic::set_hook(Box::new(log_bug));
@@ -66,11 +66,11 @@ fn run_step(env: impl FnOnce() -> Result<Env, Failed>) -> ExitCode {
     status
 }
 
-/// Keeps the credential from core dumps and from files that others can read, also in child processes.
+/// Keeps the credential out of core dumps, and its files private, including in child processes.
 fn make_private() {
-    // Fails only if the limit is 0 already.
+    // Fails only if the limit is already 0.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // Replaces the umask: some machines set one that takes rights from the user too.
+    // Replaces the umask, because some machines set one that also restricts the user.
     umask(Mode::RWXG | Mode::RWXO);
 }
 
@@ -95,7 +95,7 @@ fn let_the_cli_read_the_log() {
     }
 }
 
-/// `release/build` sets the commit; other builds may have no git.
+/// Set by `release/build`. Other builds may not have git.
 const COMMIT: &str = match option_env!("APPLE_SERVICES_CONNECTION_COMMIT") {
     Some(commit) => commit,
     None => "not a release",

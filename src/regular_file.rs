@@ -1,4 +1,4 @@
-//! Reads regular files only. A FIFO that nobody writes to would block, and a device may have no end.
+//! Reads regular files only. Reading a FIFO that nobody writes to would block, and a device can be endless.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -75,7 +75,7 @@ pub(crate) fn read_open(file: &File, max_bytes: usize) -> Result<Zeroizing<Vec<u
     if length > max_bytes {
         return Err(ReadError::TooLarge);
     }
-    // Never reallocated, which would leave copies; one byte more shows that the file has grown.
+    // Reallocating would leave copies. The additional byte shows that the file has grown.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes { Err(ReadError::TooLarge) } else { Ok(bytes) }

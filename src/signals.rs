@@ -1,4 +1,4 @@
-//! The signals that ask the process to end. The run notices them and deletes its files first.
+//! The signals that ask the process to end. A run that receives one deletes its files first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,11 +8,11 @@ use rustix::process::Signal;
 use signal_hook::flag;
 use tokio::signal::unix::{SignalKind, signal};
 
-const ENDING: [(&str, Signal); 4] =
+const SIGNALS: [(&str, Signal); 4] =
     [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP), ("SIGQUIT", Signal::QUIT)];
 
-/// Knows whether one of the signals has arrived. Unlike tokio's streams, it knows at once, so a run notices a
-/// signal at its next await.
+/// Records whether one of the signals has arrived. Unlike with tokio's streams, the record is up to date
+/// immediately, so that a run notices a signal at its next await.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     /// The number of the last signal, or 0.
@@ -24,7 +24,7 @@ impl Stop {
     #[must_use]
     pub fn catch() -> Self {
         let stop = Self::default();
-        for (_, signal) in ENDING {
+        for (_, signal) in SIGNALS {
             let number = signal.as_raw();
             let value = usize::try_from(number).unwrap_or_default();
             drop(flag::register_usize(number, Arc::clone(&stop.received), value));
@@ -34,14 +34,14 @@ impl Stop {
 
     fn received(&self) -> Option<&'static str> {
         let number = i32::try_from(self.received.load(Ordering::Relaxed)).ok()?;
-        ENDING.iter().find(|(_, signal)| signal.as_raw() == number).map(|(name, _)| *name)
+        SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number).map(|(name, _)| *name)
     }
 
     /// Waits for a signal and returns its name. Call it inside a tokio runtime.
     pub fn wait(&self) -> impl Future<Output = &'static str> + use<> {
         let stop = self.clone();
-        // These only wake the task.
-        let mut signals = ENDING.map(|(_, ending)| signal(SignalKind::from_raw(ending.as_raw())).ok());
+        // They only wake the task.
+        let mut signals = SIGNALS.map(|(_, ending)| signal(SignalKind::from_raw(ending.as_raw())).ok());
         std::future::poll_fn(move |context| {
             for signal in signals.iter_mut().flatten() {
                 while let Poll::Ready(Some(())) = signal.poll_recv(context) {}

@@ -6,8 +6,7 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::redact::{Text, text};
 
 /// Parses RFC 3339, the format of Ruby (`2026-12-01 12:00:00.000000000 +01:00`), and the date of an HTTP
-/// header. Returns `None` for anything else, and for years outside 0 to 9999 in UTC, which could not be
-/// written again.
+/// header. Returns `None` for anything else, and for years outside 0 to 9999 in UTC, which can't be formatted.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
@@ -19,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(&format!("{date}T{}", time.replace("UTC", "Z")), &Rfc3339).ok().and_then(to_utc)
 }
 
-/// Converts to UTC. `None` if the year has no four digits there.
+/// Converts to UTC. Returns `None` if the year in UTC doesn't have four digits.
 pub(crate) fn to_utc(timestamp: OffsetDateTime) -> Option<OffsetDateTime> {
     timestamp.checked_to_offset(UtcOffset::UTC).filter(|timestamp| timestamp.year() >= 0)
 }
@@ -55,13 +54,13 @@ pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     }
 }
 
-/// RFC 3339 in UTC with fractions of a second. `None` for years that it cannot express.
+/// RFC 3339 in UTC with fractions of a second. Returns `None` for years that it can't express.
 #[must_use]
 pub(crate) fn rfc3339_exact(timestamp: OffsetDateTime) -> Option<String> {
     to_utc(timestamp)?.format(&Rfc3339).ok()
 }
 
-/// RFC 3339 in UTC, truncated to whole seconds. `None` for years that it cannot express.
+/// RFC 3339 in UTC, truncated to whole seconds. Returns `None` for years that it can't express.
 #[must_use]
 pub(crate) fn rfc3339(timestamp: OffsetDateTime) -> Option<String> {
     to_utc(timestamp)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()

@@ -1,4 +1,4 @@
-//! Quotes strings for YAML that others read, and recognizes YAML that would take too long to read.
+//! Quotes strings for YAML that other tools read, and recognizes YAML that would take too long to read.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// with a newline before it reads a session as YAML.
 #[must_use]
 pub(crate) fn quoted(text: &str) -> String {
-    // The exact capacity: the text may be secret, and reallocating would leave copies.
+    // The exact capacity: the text can be secret, and reallocating would leave copies.
     let mut out = String::with_capacity(2 + text.chars().map(escaped_len).sum::<usize>());
     out.push('"');
     push_escaped(&mut out, text);
@@ -40,10 +40,10 @@ fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
-/// Deeper than anything people or tools write, and than the YAML library's own limit.
+/// Deeper than any YAML that people or tools write, and than the YAML library's own limit.
 const MAX_DEPTH: usize = 500;
 
-/// Whether brackets may be nested so deep that the YAML library takes quadratic time before it rejects them.
+/// Whether brackets are nested so deeply that the YAML library takes quadratic time to reject them.
 #[must_use]
 pub(crate) fn is_too_deep(text: &str) -> bool {
     let mut depth = 0_usize;
@@ -57,10 +57,10 @@ pub(crate) fn is_too_deep(text: &str) -> bool {
     })
 }
 
-/// Ruby writes an instant that several cookies share once, and an alias per cookie.
+/// If several cookies have the same timestamp, Ruby writes it once, and an alias for each other cookie.
 const MAX_ALIASES: usize = 500;
 
-/// Whether YAML has more aliases than any session. A reader reads the target again for each alias.
+/// Whether YAML has more aliases than any session. Readers expand each alias to a copy of its target.
 #[must_use]
 pub(crate) fn has_many_aliases(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_nested_too_deep_are_recognized() {
+    fn brackets_nested_too_deeply_are_recognized() {
         let nested = |depth| format!("{}x{}", "[{a: ".repeat(depth / 2), "}]".repeat(depth / 2));
         assert!(!is_too_deep(&nested(MAX_DEPTH)) && !is_too_deep(&nested(4).repeat(1000)));
         assert!(is_too_deep(&nested(MAX_DEPTH + 2)));

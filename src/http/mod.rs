@@ -178,7 +178,7 @@ impl Http {
             now: env.now,
             sleep: env.sleep.clone(),
             jitter_seed: env.jitter_seed,
-            deadline: Deadline::of_run(env.network_time),
+            deadline: Deadline::of_run(env.network_time_limit),
             proxy: Proxy::from_env(env),
             trust_store: TrustStore::from_env(env),
         }

@@ -31,7 +31,8 @@ fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
     let began = Instant::now();
     let result = runtime.block_on(async {
         let temp_dir = folder.path().to_owned();
-        let host = Env { vars, non_utf8_vars: Vec::new(), temp_dir, network_time: LIMIT, ..Env::system() };
+        let host =
+            Env { vars, non_utf8_vars: Vec::new(), temp_dir, network_time_limit: LIMIT, ..Env::system() };
         apple_services_connection::run(&host, std::future::pending()).await
     });
     (began.elapsed(), result.err().map(|failed| failed.text().to_string()))
