@@ -49,15 +49,15 @@ sentences! {
     pub(crate) enum NotWritten {
         #[error("Cannot write the summary on the build's page: {SERVICE_VARIABLE} is not an https URL. Clear that variable, or set `build_annotation` to never.")]
         InvalidServiceUrl,
-        #[error("Cannot write the summary on the build's page: {TOKEN_VARIABLE} contains characters that no token has. Clear that variable, or set `build_annotation` to never.")]
+        #[error("Cannot write the summary on the build's page: {TOKEN_VARIABLE} contains characters that are not allowed in a token. Clear that variable, or set `build_annotation` to never.")]
         BadToken,
         #[error("Cannot write the summary on the build's page: {site} {failure}.")]
-        Refused { site: Text, failure: Failure },
+        RequestFailed { site: Text, failure: Failure },
     }
 }
 
-/// Writes the summary on the build's page, replacing an earlier one. Returns whether the build has a page:
-/// outside Bitrise, it has none.
+/// Writes the summary on the build's page, replacing an earlier one. Returns `false` outside Bitrise, where
+/// builds have no page.
 ///
 /// # Errors
 /// [`NotWritten`], which must not fail the build.
@@ -85,7 +85,7 @@ pub(crate) async fn write(
     };
     match http.put(request).await {
         Ok(()) => Ok(true),
-        Err(failure) => Err(NotWritten::Refused { site, failure }),
+        Err(failure) => Err(NotWritten::RequestFailed { site, failure }),
     }
 }
 

@@ -16,27 +16,27 @@ use crate::credential::Method;
 use crate::redact::text;
 use crate::redact::{self, Text, sentences};
 
-/// Larger than any team's connection. Larger documents are not read.
+/// Larger than any team's connection. The Step does not read larger documents.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Apple allows a team 100 a year of each kind.
+/// Apple allows a team 100 devices of each kind per year.
 const MAX_DEVICES: usize = 10_000;
 
 /// The file name after the build URL.
 pub(crate) const FILE_NAME: &str = "apple_developer_portal_data.json";
 
-/// What to do about a connected API key that can't be used, as a sentence without its full stop. A key that
-/// is added again is another key, which has to be assigned to the project again.
+/// How to replace a connected API key that can't be used, as a sentence without its period. A key that is added
+/// again counts as a new key, which must also be assigned to the project again.
 pub(crate) const RECONNECT: &str = "Add the right key in Workspace settings > Integrations > App Store Connect, then select it in Project settings > Integrations > Stores";
 
-/// What to do about a connected Apple ID whose session can't be used. Completes a sentence.
+/// How to fix a connected Apple ID whose session can't be used. Completes a sentence.
 pub(crate) const RE_AUTHENTICATE: &str =
     "re-authenticate the Apple ID on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
 /// The connection as Bitrise serves it.
 #[derive(Debug, Deserialize)]
 pub struct Connection {
-    // People have pasted the private key into the key ID, so it is a secret until validated.
+    // People have pasted the private key into this field, so it is a secret until it is validated.
     pub key_id: Option<SecretString>,
     pub issuer_id: Option<SecretString>,
     pub private_key: Option<SecretString>,
@@ -87,8 +87,8 @@ impl<'de> Visitor<'de> for SessionCookiesVisitor {
     }
 }
 
-/// Reads a list of devices, and rejects it while reading if it is longer than any team's: an empty record is
-/// two characters of the document, and many times that in memory. An item that is not a device becomes an
+/// Reads a list of devices. Rejects it while reading if it is longer than any team's, because an empty record
+/// takes two characters in the document, but many times that in memory. An item that is not a device becomes an
 /// empty record, which the Step skips with a warning.
 fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
     struct Devices(Vec<DeviceRecord>);
@@ -136,8 +136,8 @@ fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Devi
 }
 
 sentences! {
-    /// Where a document is not a connection, without its text, which can be a secret. `Display` completes
-    /// "Bitrise answered …".
+    /// Why a document is not a connection, without any of its text, which can be a secret. `Display` completes
+    /// "Bitrise sent …".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Malformed {
         #[error("invalid JSON (line {line}, column {column})")]
@@ -181,7 +181,7 @@ impl Connection {
     }
 }
 
-/// The top-level field of a path. Deeper keys can be data.
+/// The top-level field in a path. Keys below it can be data.
 fn field_of(path: &serde_path_to_error::Path) -> Text {
     let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match path.iter().next() {

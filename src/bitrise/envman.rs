@@ -25,7 +25,7 @@ sentences! {
         NotFound,
         #[error("envman add failed on {key} ({why})")]
         Failed { key: Text, why: Text },
-        #[error("envman's store {path} cannot be read ({why})")]
+        #[error("the envstore {path} cannot be read ({why})")]
         Unreadable { path: Text, why: Text },
     }
 }
@@ -36,7 +36,7 @@ sentences! {
 /// restored. `limit` is for all calls together.
 ///
 /// # Errors
-/// [`AddError`]; the envstore is as before then, if it can be written.
+/// [`AddError`]. The envstore is then unchanged, if it could be restored.
 pub(crate) async fn add_all(
     store: Option<&Path>,
     entries: &[Entry],
@@ -59,7 +59,7 @@ pub(crate) async fn add_all(
 /// Restores a file on drop, unless `path` is cleared.
 struct Rollback {
     path: Option<PathBuf>,
-    /// `None` if there was no file.
+    /// `None` if the file did not exist.
     before: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -79,11 +79,11 @@ impl Rollback {
 impl Drop for Rollback {
     fn drop(&mut self) {
         let Some(path) = &self.path else { return };
-        // Writing can fail half-way, so an unchanged file is left alone.
+        // Writing can fail halfway, so it leaves an unchanged file alone.
         if regular_file::read(path, MAX_BYTES).ok() == self.before {
             return;
         }
-        // Best effort: the error that led here is reported.
+        // Best effort: the caller reports the error that led here.
         drop(match &self.before {
             Some(bytes) => fs::write(path, bytes),
             None => fs::remove_file(path),
@@ -129,11 +129,11 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        /// The system ends it at once, unless it hangs in a system call.
-        const LONGEST: Duration = Duration::from_secs(2);
+        /// The system ends it immediately, unless it hangs in a system call.
+        const MAX_WAIT: Duration = Duration::from_secs(2);
         let began = Instant::now();
         if self.0.start_kill().is_ok() {
-            while matches!(self.0.try_wait(), Ok(None)) && began.elapsed() < LONGEST {
+            while matches!(self.0.try_wait(), Ok(None)) && began.elapsed() < MAX_WAIT {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

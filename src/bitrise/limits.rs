@@ -63,7 +63,7 @@ impl Limits {
     /// Reads `~/.envman/configs.json`. Without that file, envman's defaults apply.
     ///
     /// # Errors
-    /// When the file exists and envman could not read it.
+    /// [`SettingsError`] if the file exists and envman could not read it.
     pub fn of_user(home: Option<&str>) -> Result<Self, SettingsError> {
         let Some(home) = home else { return Ok(Self::default()) };
         let bytes = match regular_file::read(&Path::new(home).join(".envman/configs.json"), MAX_BYTES) {
@@ -86,8 +86,8 @@ impl Limits {
         })
     }
 
-    /// Checks the entries with a value, beside other values of `kept_bytes` in total. envman checks none
-    /// when it unsets a variable.
+    /// Checks the entries that have a value. `kept_bytes` is the size of the other values in the envstore. envman
+    /// checks nothing when it unsets a variable.
     ///
     /// # Errors
     /// [`TooLarge`] for the first output that exceeds a limit.

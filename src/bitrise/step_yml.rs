@@ -1,6 +1,6 @@
 //! The parts of `step.yml` that a run needs: names, defaults, allowed values.
 //!
-//! The file is embedded, so nothing repeats them. Its format:
+//! The file is embedded, so that the code doesn't repeat them. Its format:
 //! <https://github.com/bitrise-io/bitrise/blob/master/_docs/step-development-guideline.md>
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ impl StepYml {
     /// The `step.yml` that this binary was built with.
     ///
     /// # Errors
-    /// If the file is invalid, which a test prevents.
+    /// If the file is invalid, which a test rules out.
     pub fn embedded() -> Result<Self, serde_yaml::Error> {
         serde_yaml::from_str(STEP_YML)
     }

@@ -1,4 +1,4 @@
-//! Makes two runs of this Step on one envstore wait for each other, and deletes what killed runs left there.
+//! Makes two runs of this Step on one envstore wait for each other, and deletes the files of killed runs.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -13,15 +13,15 @@ use rustix::process::geteuid;
 use super::{TEMPORARY_PREFIX, folder, target};
 use crate::env::Env;
 
-/// How often to ask for the lock. A run holds it for milliseconds, or for seconds while envman runs.
+/// How often to try to take the lock. A run holds it for milliseconds, or for seconds while envman runs.
 const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Locks the folder of the envstore at `path`, since a rename would replace a locked file.
 ///
 /// Returns `None` if the folder can't be locked, or if another process still holds the lock after 5 seconds:
-/// a lock that anybody can take must not fail a build. envman takes no lock, so an `envman add` that runs at
-/// the same moment can still lose outputs.
+/// a lock that anyone can take must not fail a build. envman takes no lock, so outputs can still be lost if
+/// `envman add` runs at the same time.
 pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     let target = target(path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -1,7 +1,7 @@
 //! Merges outputs into the text of an envstore.
 //!
-//! Other Steps' entries are copied as text, never parsed and printed again: envman reads YAML 1.1, where a
-//! reprinted `no` or `0123` would change its meaning.
+//! Other Steps' entries are copied as text, not parsed and written again: envman reads YAML 1.1, where a
+//! rewritten `no` or `0123` would change its meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,14 +16,14 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::Limits;
 use crate::yaml;
 
-/// Longer than an envstore without entries, in any spelling.
+/// Longer than an envstore without entries, in any notation.
 const MAX_EMPTY_BYTES: usize = 4096;
 
 /// Line ends of YAML 1.1.
 const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Returns `text` with `entries` in it. An entry replaces the first one with the same key where it stands;
-/// the others with that key go.
+/// Returns `text` with `entries` in it. An entry replaces the first one with the same key in place. Other
+/// entries with that key are removed.
 ///
 /// # Errors
 /// [`EnvstoreError::UnknownForm`] or [`EnvstoreError::TooLarge`].
@@ -90,7 +90,7 @@ struct Item<'a> {
     text: &'a str,
 }
 
-/// An envstore without entries, in any spelling. Other keys are not accepted: yaml.v2 of envman would merge
+/// An envstore without entries, in any notation. Other keys are not accepted: yaml.v2 of envman would merge
 /// `<<` into `envs`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +99,7 @@ struct Empty {
 }
 
 impl<'a> Store<'a> {
-    /// Returns `None` if `text` is not in the form that envman writes; envman may still read it.
+    /// Returns `None` if `text` is not in the form that envman writes. envman may still be able to read it.
     fn parse(text: &'a str) -> Option<Self> {
         if let Some(store) = Self::cut(text) {
             return Some(store);
@@ -114,7 +114,7 @@ impl<'a> Store<'a> {
 
     /// Cuts at the lines that begin an entry: `- ` at the indent of the first one.
     ///
-    /// YAML cuts there too if each part is a whole document on its own. Parsing the parts one by one takes
+    /// YAML cuts there too if each part is a complete document. Parsing the parts one by one takes
     /// linear time, and no alias can point from one into another.
     fn cut(text: &'a str) -> Option<Self> {
         let mut lines = Lines { rest: text, at: 0 };
@@ -126,8 +126,8 @@ impl<'a> Store<'a> {
         .filter(|line| *line == "envs:")?;
         let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
         let (head, list) = text.split_at_checked(first_at)?;
-        // An entry could hide behind a line end of YAML 1.1 that is not one here, and envman rejects other
-        // control characters.
+        // YAML 1.1 has more line ends than this parser, so that an entry could hide behind one. envman rejects
+        // other control characters.
         let is_odd = |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
         if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_odd)) {
             return None;
@@ -160,7 +160,7 @@ fn is_blank(line: &str) -> bool {
     matches!(line.trim_start_matches(' ').chars().next(), None | Some('#' | '\n' | '\r'))
 }
 
-/// Other blanks, such as a no-break space, are content to YAML.
+/// To YAML, other whitespace, such as a no-break space, is content.
 fn trim_end(line: &str) -> &str {
     line.trim_end_matches([' ', '\n', '\r'])
 }
@@ -199,14 +199,14 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Whether a value or key may have a tag such as `!!binary`, which can turn it into another one.
+/// Whether a value or key seems to have a tag such as `!!binary`, which can change its meaning.
 fn has_tag(text: &str) -> bool {
     let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
     text.as_bytes().windows(3).any(begins_tag)
 }
 
-/// An entry, checked as envman checks it (`models/models_methods.go`). Entries that only envman's more
-/// lenient reader accepts are left to it.
+/// An entry that has passed envman's own checks (`models/models_methods.go`). The Step leaves entries that only
+/// envman's more lenient reader accepts to envman.
 struct Env {
     key: String,
     value_bytes: usize,
@@ -259,7 +259,7 @@ impl<'de> Visitor<'de> for EnvVisitor {
     }
 }
 
-/// Whether every YAML reader takes a key as this text: not as null, not as a merge (`<<`).
+/// Whether every YAML reader reads a key as this text, not as null or a merge (`<<`).
 fn is_plain_key(key: &str) -> bool {
     !key.is_empty()
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))

@@ -24,16 +24,16 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::{Limits, TooLarge};
 use crate::regular_file::{self, ReadError};
 
-/// Larger files are not read: the outputs of a build are never that large.
+/// The outputs of a build are never that large. The Step does not read larger files.
 pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// How the name of the new envstore begins until it replaces the old one.
+/// The prefix of the new envstore's name until it replaces the old one.
 const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
 
 /// Why outputs were not written.
 #[derive(Debug)]
 pub enum EnvstoreError {
-    /// The file is not in the form that envman writes; envman itself may still read it.
+    /// The file is not in the form that envman writes. envman itself may still be able to read it.
     UnknownForm,
     /// The outputs would exceed a limit of envman.
     TooLarge(TooLarge),
@@ -56,10 +56,10 @@ impl From<ReadError> for EnvstoreError {
 /// Writes all entries into the file at `path` in one atomic replacement.
 ///
 /// Existing entries stay as they are, in order; an entry with an existing key replaces it in place. The file
-/// keeps its owner, group and mode; a new one gets 0600. Call it with [`lock::lock`] held.
+/// keeps its owner, group and mode; a new one gets 0600. Hold [`lock::lock`] when you call it.
 ///
 /// # Errors
-/// [`EnvstoreError`]; the file is unchanged then.
+/// [`EnvstoreError`]. The file is then unchanged.
 pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
     let target = target(path);
     let old = match regular_file::open(&target, OpenOptions::new().read(true)) {
@@ -98,12 +98,12 @@ fn replace(target: &Path, new: &[u8], old: Option<&Old>) -> io::Result<()> {
     match (replace_by_rename(target, new, old.map(|old| &old.metadata)), old) {
         // A bind-mounted file is busy; the folder can be read-only although the file is not; only root can
         // create a file for another owner.
-        (Err(error), Some(old)) if is_refusal(&error) => overwrite(target, new, &old.bytes),
+        (Err(error), Some(old)) if needs_overwrite(&error) => overwrite(target, new, &old.bytes),
         (result, _) => result,
     }
 }
 
-fn is_refusal(error: &io::Error) -> bool {
+fn needs_overwrite(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ResourceBusy
@@ -125,8 +125,8 @@ fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::R
     }
     let file = file.persist(target).map_err(|error| error.error)?;
     if let Some(old) = old {
-        // Only now, so that a run killed before the rename leaves nothing that others can read. The outputs
-        // are exported, so a failure changes nothing: the owner can read the file in any case.
+        // Only now, so that a run that is killed before the rename leaves no file that others can read. A failure
+        // doesn't matter: the outputs are exported, and the owner can read the file in any case.
         drop(file.set_permissions(fs::Permissions::from_mode(old.permissions().mode() & 0o7777)));
     }
     Ok(())
