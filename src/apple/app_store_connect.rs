@@ -25,9 +25,9 @@ pub(crate) const CERTIFICATES: &str = "certificates";
 pub(crate) const USERS: &str = "users";
 
 /// The maximum for the parameter `limit`.
-pub(crate) const PAGE: &str = "200";
+pub(crate) const MAX_PAGE_SIZE: &str = "200";
 
-/// The header for the number of requests left, in every response.
+/// The header of every response that says how many requests are left.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
 pub(crate) const RATE_LIMIT: &str = "x-rate-limit";
 
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn only_apples_lists_are_lists() {
+    fn a_response_in_another_format_is_not_a_page() {
         let links = r#""links": {"self": "x"}"#;
         assert!(page(&format!(r#"{{"data": [{APP}], {links}}}"#)).is_some());
         for foreign in [
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn only_apples_errors_are_errors() {
+    fn errors_in_another_format_are_not_apples() {
         let apples = r#"[{"status": "403", "code": "FORBIDDEN_ERROR.NEW", "title": "t"}]"#;
         assert!(errors(apples).is_some());
         for foreign in [

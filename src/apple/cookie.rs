@@ -221,12 +221,12 @@ impl Cookie {
     }
 }
 
-/// The values of fields that a document leaves out.
+/// The values of fields that are missing in a document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Defaults {
     /// The host that a cookie without a domain belongs to.
     pub(crate) domain: Option<&'static str>,
-    /// Of `secure` and `httponly`.
+    /// The default of `secure` and `httponly`.
     pub(crate) is_restricted: bool,
 }
 

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_apples_answers_are_answers_about_a_session() {
+    fn a_response_in_another_format_is_not_a_session_status() {
         let provider = r#""provider": {"providerId": 7, "name": "Example Ltd"}"#;
         let user = r#""user": {"emailAddress": "jane@example.com"}"#;
         for apples in [

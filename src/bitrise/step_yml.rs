@@ -49,7 +49,7 @@ impl StepYml {
     /// The `step.yml` that this binary was built with.
     ///
     /// # Errors
-    /// If the file is invalid, which a test rules out.
+    /// If the file is invalid. A test ensures that it isn't.
     pub fn embedded() -> Result<Self, serde_yaml::Error> {
         serde_yaml::from_str(STEP_YML)
     }

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::to_json;
 use crate::apple::api_key::IssuerId;
 use crate::apple::cookie::Cookie;
 use crate::apple::device::Device;
@@ -99,11 +100,7 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
             device_type: device.platform.as_str(),
         })
         .collect();
-    // A buffer that grows leaves copies behind. Few documents are larger.
-    let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    // Strings, numbers and bools in memory serialize without errors.
-    drop(serde_json::to_writer(&mut *json, &document));
-    json
+    to_json(&document)
 }
 
 fn record(cookie: &Cookie) -> CookieRecord<'_> {

@@ -5,6 +5,7 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::to_json;
 use crate::apple::api_key::{ApiKey, IssuerId};
 
 #[derive(Serialize)]
@@ -18,15 +19,10 @@ struct Document<'a> {
 
 /// Returns the key as one line of JSON.
 pub(crate) fn json(key: &ApiKey) -> Zeroizing<Vec<u8>> {
-    let document = Document {
+    to_json(&Document {
         key_id: key.id.as_str(),
         issuer_id: key.issuer().map(IssuerId::as_str),
         key: key.private_key.expose_pem(),
         in_house: key.enterprise,
-    };
-    // A buffer that grows leaves copies behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(1024));
-    // Strings and a bool in memory serialize without errors.
-    drop(serde_json::to_writer(&mut *json, &document));
-    json
+    })
 }

@@ -516,7 +516,7 @@ mod tests {
     fn a_session_that_is_cut_inside_a_cookie_is_rejected_at_every_character() {
         let second = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: myacinfo").unwrap_or_default();
         let third = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: dqsid").unwrap_or_default();
-        // Before the last line, which has nothing that is used.
+        // Before the last line, which the Step doesn't need.
         let end = SPACEAUTH.rfind("  accessed_at").unwrap_or_default();
         for at in second + 2..end {
             // Between two cookies, a cut can't be seen.

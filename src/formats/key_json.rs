@@ -17,8 +17,8 @@ pub(crate) struct KeyJson {
     pub(crate) key_id: SecretString,
     /// An individual key has none.
     pub(crate) issuer_id: Option<SecretString>,
-    /// The private key in any form that [`crate::apple::private_key`] accepts. The other field is
-    /// that of rcodesign and Bitrise.
+    /// The private key in any form that [`crate::apple::private_key`] accepts. rcodesign and
+    /// Bitrise call it `private_key`.
     #[serde(alias = "private_key")]
     pub(crate) key: SecretString,
     /// Whether the key belongs to the Apple Developer Enterprise Program.

@@ -7,3 +7,15 @@ pub(crate) mod fastlane_key;
 pub mod fastlane_session;
 pub(crate) mod key_json;
 pub(crate) mod rcodesign;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+/// Writes a document that contains secrets as one line of JSON.
+fn to_json(document: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    // A buffer that grows leaves copies behind. Few documents are larger.
+    let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    // Strings, numbers and bools in memory serialize without errors.
+    drop(serde_json::to_writer(&mut *json, document));
+    json
+}

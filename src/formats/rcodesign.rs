@@ -6,6 +6,7 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::to_json;
 use crate::apple::api_key::{ApiKey, IssuerId};
 
 #[derive(Serialize)]
@@ -22,14 +23,6 @@ pub(crate) fn json(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
     // The lines of PEM between header and footer.
     let mut body = Zeroizing::new(String::with_capacity(pem.len()));
     body.extend(pem.lines().filter(|line| !line.starts_with("-----")));
-    let document = Document {
-        issuer_id: key.issuer().map(IssuerId::as_str)?,
-        key_id: key.id.as_str(),
-        private_key: body.as_str(),
-    };
-    // A buffer that grows leaves copies behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(1024));
-    // Strings in memory serialize without errors.
-    drop(serde_json::to_writer(&mut *json, &document));
-    Some(json)
+    let issuer_id = key.issuer().map(IssuerId::as_str)?;
+    Some(to_json(&Document { issuer_id, key_id: key.id.as_str(), private_key: body.as_str() }))
 }

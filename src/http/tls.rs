@@ -77,7 +77,7 @@ impl TrustStore {
     }
 }
 
-/// The configuration that all clients of a run share: on Linux, the system's trust store is some 150 files,
+/// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
 /// which take longer to read than the rest of a run.
 ///
 /// # Errors

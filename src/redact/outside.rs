@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_service_is_one_line_without_colour_codes() {
+    fn the_text_of_a_service_is_one_line_without_color_codes() {
         assert_eq!(service_text("a\x1b[31;1mb\nc\u{202e}d", 60).plain(), "a [31;1mb c d");
         assert_eq!(service_text("abcdef", 3).plain(), "abc…");
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::apple::app_store_connect::{ErrorResponse, PAGE, Page, RATE_LIMIT, RateLimit, Resource};
+use crate::apple::app_store_connect::{ErrorResponse, MAX_PAGE_SIZE, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
 use crate::config::Services;
 use crate::credential::Source;
@@ -144,7 +144,7 @@ impl<'a> Client<'a> {
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let next = cursor.as_deref().map(|cursor| ("cursor", cursor));
-            let query: Vec<_> = query.iter().copied().chain([("limit", PAGE)]).chain(next).collect();
+            let query: Vec<_> = query.iter().copied().chain([("limit", MAX_PAGE_SIZE)]).chain(next).collect();
             let page = match self.page::<A>(list, &query).await? {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),

@@ -336,14 +336,14 @@ fn by_label(label: &str) -> Option<PrivateKeyError> {
 
 /// Recognizes a file that a tool encrypted as a whole, by its first bytes.
 fn encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
-    const BEGINNINGS: [(&[u8], &str); 4] = [
+    const PREFIXES: [(&[u8], &str); 4] = [
         (b"$ANSIBLE_VAULT;", "Ansible Vault"),
         (b"Salted__", "OpenSSL"),
         (b"\0GITCRYPT\0", "git-crypt"),
         (b"age-encryption.org/", "age"),
     ];
     let bytes = bytes.trim_ascii_start();
-    let (_, tool) = BEGINNINGS.into_iter().find(|(beginning, _)| bytes.starts_with(beginning))?;
+    let (_, tool) = PREFIXES.into_iter().find(|(prefix, _)| bytes.starts_with(prefix))?;
     Some(PrivateKeyError::EncryptedFile(tool))
 }
 

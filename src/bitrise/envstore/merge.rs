@@ -212,7 +212,7 @@ struct Env {
     value_bytes: usize,
 }
 
-/// The options that `envman add` and `envman unset` write, each of the type that envman demands.
+/// The options that `envman add` and `envman unset` write, with the types that envman requires.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "they are envman's")]
