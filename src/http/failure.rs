@@ -188,7 +188,7 @@ fn reason(error: &reqwest::Error) -> Text {
     }
     if let Some(error) = find::<hyper::Error>(error) {
         if error.is_parse() {
-            return text!("its response is not HTTP");
+            return text!("it does not respond with HTTP");
         }
         if error.is_incomplete_message() {
             return text!("{}", CLOSED);

@@ -45,7 +45,7 @@ impl Proxy {
         let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();
         let is_needed = || url.as_str().parse::<Uri>().is_ok_and(|uri| any_proxy.intercept(&uri).is_some());
         if self.address.is_none() && is_needed() {
-            let problem = text!("is not the address of an HTTP proxy");
+            let problem = text!("does not contain the address of an HTTP proxy");
             return Err(Failure::Variable { name: self.variable, problem });
         }
         Ok(())
