@@ -270,7 +270,7 @@ fn is_copy_mark(text: &str) -> bool {
     number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether a value is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits.
+/// Whether a value is a UUID in its usual format, 8-4-4-4-12 hexadecimal digits.
 #[must_use]
 pub(crate) fn is_uuid(value: &str) -> bool {
     let groups: Vec<_> = value.split('-').collect();

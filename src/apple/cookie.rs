@@ -59,14 +59,14 @@ impl Lifetime {
         }
     }
 
-    /// The fields `expires`, `max_age` and `created_at`, with instants in this format.
+    /// The fields `expires`, `max_age` and `created_at`, with timestamps in this format.
     pub(crate) fn fields(
         self,
         format: fn(OffsetDateTime) -> Option<String>,
     ) -> (Option<String>, Option<i64>, Option<String>) {
         match self {
             Self::Session => (None, None, None),
-            Self::Until(instant) => (format(instant), None, None),
+            Self::Until(expires) => (format(expires), None, None),
             Self::Seconds { max_age, created_at } => (None, Some(max_age), created_at.and_then(format)),
         }
     }

@@ -111,7 +111,7 @@ mod tests {
     /// Line ends, quotes and base64 are in `tests/step/key_locations.rs`, and in any combination in
     /// `tests/properties/key.rs`.
     #[test]
-    fn a_key_is_found_in_every_form_that_copying_makes_of_it() -> Result {
+    fn a_key_is_found_in_every_form_that_copying_turns_it_into() -> Result {
         let pem = pkcs8()?;
         assert!(pem.lines().all(|line| line.len() <= 64) && pem.ends_with("-----END PRIVATE KEY-----\n"));
         let body = body(&pem);
