@@ -131,9 +131,15 @@ impl RunLog {
         failed.masked(&self.secrets)
     }
 
+    /// The same text without the secrets of this run.
+    #[must_use]
+    pub(crate) fn masked_text(&self, text: &Text) -> Text {
+        text.clone().masked(&self.secrets)
+    }
+
     /// Logs a line.
     pub fn info(&self, text: &Text) {
-        info(&text.clone().masked(&self.secrets));
+        info(&self.masked_text(text));
     }
 
     /// Logs a detail of the credential, such as its team, under a label.

@@ -197,8 +197,8 @@ mod tests {
                 "needs true or false, without quotes, in `in_house`",
             ),
         ] {
-            let error = read(text.as_bytes()).and_then(Result::err).map(|error| error.to_string());
-            let error = error.unwrap_or_default().replace(redact::OUTSIDE_BACKTICK, "`");
+            let error = read(text.as_bytes()).and_then(Result::err).map(|error| Text::of(&error).plain());
+            let error = error.unwrap_or_default();
             assert!(error.contains(expected) && !error.contains("s3cret"), "{text}: {error}");
         }
     }

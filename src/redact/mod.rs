@@ -131,14 +131,15 @@ impl Secrets {
     /// Adds a secret, unless it is so short that hiding it would hide ordinary words.
     pub(crate) fn add(&mut self, secret: &SecretString) {
         const MIN_BYTES: usize = 6;
-        if secret.expose_secret().len() >= MIN_BYTES {
-            self.0.push(secret.clone());
+        let secret = words(secret.expose_secret());
+        if secret.len() >= MIN_BYTES {
+            self.0.push(secret.into());
         }
     }
 
     /// Whether the text contains a secret, or ends with the start of one where it was truncated.
     fn are_in(&self, text: &str) -> bool {
-        let text = plain(text);
+        let text = words(&plain(text));
         let cut = text.strip_suffix('…');
         self.0.iter().map(ExposeSecret::expose_secret).any(|secret| {
             let starts = || (MIN_CUT_BYTES..secret.len()).filter_map(|end| secret.get(..end));
@@ -276,6 +277,13 @@ impl<E: Show + fmt::Display> From<E> for Failed {
     }
 }
 
+/// The words of a text, separated by one space: a text from outside is compared with secrets in this form,
+/// because it loses other blanks before it is shown.
+fn words(text: &str) -> String {
+    let text = one_line(&text.replace([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END], " "));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
@@ -307,5 +315,20 @@ mod tests {
         let harmless = masked("Apple `Jam`");
         assert_eq!(harmless.plain(), "The team \"Apple `Jam`\" of Apple has hunter2-Summer.");
         assert!(!harmless.as_str().contains([OUTSIDE_START, OUTSIDE_END]));
+    }
+
+    #[test]
+    fn a_secret_is_recognised_whatever_its_blanks_become_in_the_text_of_a_service() {
+        for (secret, text) in [
+            ("two  blanks", "x two  blanks y"),
+            (" at the ends ", "x at the ends"),
+            ("a\ttab1", "a\ttab1"),
+            ("of\u{2028}Unicode", "of\u{2028}Unicode"),
+            ("a\u{fdd1}mark", "a\u{fdd1}mark"),
+        ] {
+            let mut secrets = Secrets::default();
+            secrets.add(&secret.into());
+            assert_eq!(text!("{}", service_text(text, 60)).masked(&secrets).as_str(), HIDDEN, "{secret:?}");
+        }
     }
 }

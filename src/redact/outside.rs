@@ -78,14 +78,14 @@ pub fn service_text(text: &str, max: usize) -> Text {
     if rest.next().is_some() {
         start.push('…');
     }
-    marked(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
+    verbatim(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// A library's description of a failure. The libraries used here never include the values they received.
 #[must_use]
 pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
     let text = error.to_string();
-    if may_hold_secret(&text) { Text::hidden() } else { marked(&text) }
+    if may_hold_secret(&text) { Text::hidden() } else { verbatim(&text) }
 }
 
 /// The source file in which a panic happened.
@@ -166,15 +166,11 @@ fn key_file_name(path: &str) -> Option<Text> {
     ["AuthKey", "ApiKey"].iter().any(|kind| name == format!("{kind}_{id}.p8")).then(|| verbatim(name))
 }
 
-/// A value that can be shown, with its backticks marked.
+/// A value that can be shown, with its backticks and its ends marked: it can still be a secret of the run.
 fn verbatim(value: &str) -> Text {
     let value = value.replace([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END], " ");
-    Text(one_line(&value.replace('`', OUTSIDE_BACKTICK.encode_utf8(&mut [0; 4]))))
-}
-
-/// The same for text from others, which may repeat a secret of the run.
-fn marked(text: &str) -> Text {
-    Text(format!("{OUTSIDE_START}{}{OUTSIDE_END}", verbatim(text).0))
+    let value = one_line(&value.replace('`', OUTSIDE_BACKTICK.encode_utf8(&mut [0; 4])));
+    Text(format!("{OUTSIDE_START}{value}{OUTSIDE_END}"))
 }
 
 #[cfg(test)]

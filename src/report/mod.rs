@@ -88,7 +88,7 @@ impl Report {
         if lines.is_empty() {
             info(&text!("All inputs are at their defaults."));
         }
-        lines.iter().for_each(info);
+        lines.iter().for_each(|line| self.run_log.info(line));
     }
 
     /// Warns about inputs that look like mistakes, and about inputs that the toggle excludes.
@@ -270,7 +270,7 @@ impl Report {
     /// Logs the outputs.
     pub(crate) fn outputs(&mut self, outputs: Outputs) {
         for (name, value) in &outputs.shown {
-            info(&text!("- {}: {}", name, value));
+            self.run_log.info(&text!("- {}: {}", name, value));
         }
         self.outputs = outputs.shown;
     }

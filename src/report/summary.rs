@@ -14,6 +14,7 @@ impl Report {
     /// The summary: Markdown, without secrets.
     #[must_use]
     pub(crate) fn summary(&self, failed: Option<&Failed>) -> String {
+        let markdown = |text: &Text| markdown(&self.run_log.masked_text(text));
         let mut page = "### Apple services connection\n\n".to_owned();
         let mut line = |text: &str| page.extend([text, "\n"]);
         if let Some(failed) = failed {
@@ -29,7 +30,7 @@ impl Report {
                 line(&format!("- **{label}:** {}", markdown(value)));
             }
             if let Some(verification) = &self.verification {
-                line(&format!("- **Verified:** {}", verified(verification)));
+                line(&format!("- **Verified:** {}", verified(verification, markdown)));
             }
             if let Some(days) = self.days_left {
                 line(&format!("- **Days left:** {}", bar(days)));
@@ -55,7 +56,7 @@ impl Report {
     }
 }
 
-fn verified(verification: &Verification) -> String {
+fn verified(verification: &Verification, markdown: impl Fn(&Text) -> String) -> String {
     if verification.is_verified() {
         return "✅ yes, Apple accepted it".to_owned();
     }

@@ -56,3 +56,12 @@ fn help_and_version_are_the_only_options() {
     }
     assert_eq!(run("now").status.code(), Some(1));
 }
+
+#[test]
+fn a_password_that_is_also_in_another_input_is_hidden_there() {
+    // In the form of a team ID, which the log shows otherwise.
+    let step = Step::new().with_apple_id_inputs().set("password", "TR0UB4DOR9").set("team_id", "TR0UB4DOR9");
+    let outcome = step.set("verbose_log", "yes").passes();
+    assert!(outcome.stdout.contains("- team_id: *****"), "{}", outcome.stdout);
+    assert_eq!(outcome.expect("FASTLANE_TEAM_ID"), "TR0UB4DOR9");
+}

@@ -1,10 +1,11 @@
 //! What the key can do, what keeps it from being verified, and `verify: strict`.
 
+use serde_json::json;
 use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, api_key, busy, connected_session,
-    in_days, logged_in, pem, status,
+    INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, busy,
+    connected_session, in_days, logged_in, pem, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -272,6 +273,20 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
     assert_sentences("rights/forbidden", messages);
     let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).passes();
     assert!(other_status.warnings().concat().contains("Apple answered HTTP 400, PARAMETER_ERROR.INVALID"));
+}
+
+#[test]
+fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
+    // The key of the connection is used. The Step also knows the password of the Apple ID beside it.
+    let password = "Tr0ub4dor  zebra9";
+    let both = all([api_key(), json!({"apple_id": "jane@example.com", "password": password})]);
+    let answer = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));
+    let outcome = Step::new()
+        .connected(&both)
+        .verified_by_team(account(vec![answer]), Team::default())
+        .secret("Tr0ub4dor zebra9")
+        .passes();
+    assert!(outcome.summary().unwrap().contains("FORBIDDEN: \\*\\*\\*\\*\\*"), "{:?}", outcome.summary());
 }
 
 // --- verify: strict
