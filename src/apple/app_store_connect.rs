@@ -248,7 +248,7 @@ impl ErrorResponse {
 impl ApiError {
     fn is_right_missing(&self) -> bool {
         let (code, words) = MISSING_RIGHT;
-        self.code == code && self.words().contains(words)
+        self.status == "403" && self.code == code && self.words().contains(words)
     }
 
     /// Apple's own words, without the full stop.
@@ -356,6 +356,16 @@ mod tests {
             assert!(errors(foreign).is_none(), "{foreign}");
         }
         assert!(ErrorResponse::read(403, format!("[{apples}]").as_bytes()).is_none());
+    }
+
+    #[test]
+    fn only_a_403_is_about_a_missing_right() {
+        for (status, is_missing) in [(403, true), (404, false), (409, false)] {
+            let title = "The API key in use does not allow this request";
+            let error = format!(r#"{{"status": "{status}", "code": "FORBIDDEN_ERROR", "title": "{title}"}}"#);
+            let errors = ErrorResponse::read(status, format!(r#"{{"errors": [{error}]}}"#).as_bytes());
+            assert_eq!(errors.map(|errors| errors.is_right_missing()), Some(is_missing), "{status}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Source: `olympus/v1/session` in <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/client.rb>
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::app_store_connect::Object;
 
@@ -15,6 +16,7 @@ pub(crate) struct SessionStatus {
     provider: Option<Object<Provider>>,
     available_providers: Option<Vec<Object<Provider>>>,
     user: Option<Object<User>>,
+    errors: Option<IgnoredAny>,
 }
 
 /// A team in App Store Connect.
@@ -38,7 +40,7 @@ impl SessionStatus {
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let Object(status): Object<Self> = serde_json::from_slice(body).ok()?;
         let has_account = status.email_address().is_some() && status.available_providers.is_some();
-        (status.provider.is_some() || has_account).then_some(status)
+        Some(status).filter(|status| status.errors.is_none() && (status.provider.is_some() || has_account))
     }
 
     /// The account that is logged in.
@@ -88,6 +90,7 @@ mod tests {
             r#"{"provider": [7, "Example Ltd"]}"#.to_owned(),
             format!(r#"{{{provider}, "user": ["jane@example.com"]}}"#),
             format!(r"[{{{provider}}}]"),
+            format!(r#"{{{provider}, {user}, "errors": []}}"#),
         ] {
             assert!(SessionStatus::read(foreign.as_bytes()).is_none(), "{foreign}");
         }
