@@ -243,8 +243,10 @@ pub(crate) fn cookies_from(
 }
 
 /// Returns the number of the first record that lacks a field that another record has: the text was cut off in it.
-pub(crate) fn cut_off(records: &[CookieRecord]) -> Option<usize> {
-    let all = records.iter().fold([false; 6], |all, record| {
+/// A record of Ruby's class also has a domain, `for_domain` and a path, whichever program wrote it.
+pub(crate) fn cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
+    let least = [is_ruby, is_ruby, is_ruby, false, false, false];
+    let all = records.iter().fold(least, |all, record| {
         let mut fields = record.present_fields().into_iter();
         all.map(|present| fields.next().unwrap_or_default() || present)
     });

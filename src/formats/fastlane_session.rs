@@ -92,7 +92,7 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
         return Err(cut.unwrap_or_else(|| SessionError::of_other_text(&text)));
     };
     // A list in brackets, as in JSON, can't be read without its end.
-    if let Some(number) = cut_off(&records).filter(|_| !text.starts_with('[')) {
+    if let Some(number) = cut_off(&records, text.contains(ITEM)).filter(|_| !text.starts_with('[')) {
         const WHAT: &str = "it lacks fields that the other cookies have";
         let is_last = number == records.len();
         let damaged = || DamagedCookie::Cookie { number, what: WHAT }.into();
@@ -532,6 +532,23 @@ mod tests {
         let without_path = SPACEAUTH.replacen("  path: \"/\"\n", "", 1);
         let error = pasted(&without_path).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("number 1: it lacks fields"), "{error}");
+    }
+
+    #[test]
+    fn a_session_that_is_cut_inside_its_first_cookie_keeps_that_cookie_whole_or_is_rejected() -> Result {
+        let start = SPACEAUTH.find("- !ruby/object:HTTP::Cookie\n  name: myacinfo").unwrap_or_default();
+        let first = SPACEAUTH.get(start..).unwrap_or_default();
+        let whole =
+            |session: Session| session.cookies.into_iter().next().map(|c| (c.domain, c.for_domain, c.path));
+        let expected = whole(pasted(first)?);
+        let end = first.find("  secure").unwrap_or_default();
+        for at in 0..end {
+            let text = first.get(..at).unwrap_or_default();
+            if let Ok(session) = pasted(text) {
+                assert_eq!(whole(session), expected, "{text}");
+            }
+        }
+        Ok(())
     }
 
     #[test]
