@@ -16,8 +16,8 @@ sentences! {
     pub enum WrongPrefix {
         #[error("is not a prefix for variables: use capitals, digits and underscores, without a digit first and with an underscore last, like CUSTOMER_")]
         Form,
-        #[error("is {prefix}, which makes {output}, another output of this Step: use another prefix, like CUSTOMER_")]
-        OtherOutput { prefix: Text, output: &'static str },
+        #[error("ends in {end}, which turns {from} into {to}, another output of this Step: use another prefix, like CUSTOMER_")]
+        OtherOutput { end: &'static str, from: &'static str, to: &'static str },
     }
 }
 
@@ -28,14 +28,17 @@ impl OutputPrefix {
         if !is_prefix(value) {
             return Err(WrongPrefix::Form);
         }
+        // CUSTOMER_EXPO_ would make a name that CUSTOMER_ makes, too.
         let names = output_names();
-        let is_made = |output: &&str| output.strip_prefix(value).is_some_and(|rest| names.contains(&rest));
-        match names.iter().find(|output| is_made(output)) {
-            Some(output) => {
-                Err(WrongPrefix::OtherOutput { prefix: redact::checked(value, is_prefix), output })
+        for (from, to) in names.iter().flat_map(|from| names.iter().map(move |to| (*from, *to))) {
+            match to.strip_suffix(from) {
+                Some(end) if !end.is_empty() && value.ends_with(end) => {
+                    return Err(WrongPrefix::OtherOutput { end, from, to });
+                }
+                _ => {}
             }
-            None => Ok(Self(value.to_owned())),
         }
+        Ok(Self(value.to_owned()))
     }
 
     #[must_use]
@@ -88,6 +91,8 @@ mod tests {
             assert_eq!(parsed.is_ok(), wrong == "APPLE_SERVICES_", "{wrong}");
         }
         // EXPO_APPLE_ID is the variable of EAS CLI.
-        assert!(matches!(OutputPrefix::parse("EXPO_"), Err(WrongPrefix::OtherOutput { .. })));
+        for wrong in ["EXPO_", "CUSTOMER_EXPO_"] {
+            assert!(matches!(OutputPrefix::parse(wrong), Err(WrongPrefix::OtherOutput { .. })), "{wrong}");
+        }
     }
 }
