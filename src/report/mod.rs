@@ -88,7 +88,9 @@ impl Report {
         if lines.is_empty() {
             info(&text!("All inputs are at their defaults."));
         }
-        lines.iter().for_each(|line| self.run_log.info(line));
+        for line in &lines {
+            self.run_log.info(line);
+        }
     }
 
     /// Warns about inputs that look like mistakes, and about inputs that the toggle excludes.
