@@ -10,7 +10,7 @@ use super::key_location::KeyLocation;
 use super::problems::Problems;
 use super::values::{
     AccountName, AppPassword, BaseUrl, Field, Password, PhoneNumber, TokenLifetime, WarningDays, choice,
-    is_word, unknown_choice,
+    is_shown_variable, is_word, unknown_choice,
 };
 use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
 use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
@@ -171,7 +171,8 @@ impl RawInputs {
                 None => default.clone(),
             };
             let is_changed = value.expose_secret() != default.expose_secret();
-            if input.is_sensitive {
+            // The error about a variable that was never filled in names it. A password can look like one.
+            if input.is_sensitive && (name == "password" || !is_shown_variable(value.expose_secret())) {
                 secrets.push(value.clone());
             }
             let (value, shown) = if input.value_options.is_empty() {

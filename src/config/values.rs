@@ -110,7 +110,7 @@ fn unfilled_variable(value: &str) -> Option<Text> {
     Some(if is_conventional(name) {
         text!(
             "is `{}`: a variable that was never filled in. Is it spelled right, and is it set in this workflow?",
-            redact::checked(value, |value| variable_name(value).is_some_and(is_conventional))
+            redact::checked(value, is_shown_variable)
         )
     } else {
         text!(
@@ -128,6 +128,11 @@ pub(super) fn variable_name(value: &str) -> Option<&str> {
     let name = within('{', '}').or_else(|| within('(', ')')).unwrap_or(rest);
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     (begins && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
+}
+
+/// Whether a value refers to a variable whose name can be shown.
+pub(super) fn is_shown_variable(value: &str) -> bool {
+    variable_name(value).is_some_and(is_conventional)
 }
 
 /// Whether a name is in capitals, like most variables and unlike most passwords.
