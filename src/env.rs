@@ -30,6 +30,11 @@ impl Vars {
         self.0.contains_key(name)
     }
 
+    /// The names and values, for a process that the run starts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub fn insert(&mut self, name: String, value: String) {
         self.0.insert(name, value.into());
     }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
 use crate::bitrise::envstore::MAX_BYTES;
+use crate::env::Env;
 use crate::redact::text;
 use crate::redact::{self, Text, sentences};
 use crate::regular_file::{self, ReadError};
@@ -33,20 +34,17 @@ sentences! {
 /// Runs `envman add` or `envman unset` once per entry, with the value on standard input.
 ///
 /// Several calls are not atomic: if one fails, or the run is interrupted between them, the envstore is
-/// restored. `limit` is for all calls together.
+/// restored.
 ///
 /// # Errors
 /// [`AddError`]. The envstore is then unchanged, if it could be restored.
-pub(crate) async fn add_all(
-    store: Option<&Path>,
-    entries: &[Entry],
-    limit: Duration,
-) -> Result<(), AddError> {
+pub(crate) async fn add_all(store: Option<&Path>, entries: &[Entry], env: &Env) -> Result<(), AddError> {
     // envman's default (`cli/cli.go`).
     let mut rollback = Rollback::new(store.unwrap_or(Path::new(".envstore.yml")))?;
+    let limit = env.envman_time_limit;
     let deadline = Instant::now() + limit;
     for entry in entries {
-        let in_time = tokio::time::timeout_at(deadline.into(), add(entry)).await;
+        let in_time = tokio::time::timeout_at(deadline.into(), add(entry, env)).await;
         in_time.unwrap_or_else(|_| {
             let why = text!("it did not finish within {} seconds", limit.as_secs());
             Err(AddError::Failed { key: entry.name(), why })
@@ -91,9 +89,11 @@ impl Drop for Rollback {
     }
 }
 
-async fn add(entry: &Entry) -> Result<(), AddError> {
+async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
     let failed = |why: Text| AddError::Failed { key: entry.name(), why };
     let mut command = Command::new("envman");
+    // The environment of the run, which is not that of the process in tests.
+    command.env_clear().envs(env.vars.iter());
     match entry.value {
         Some(_) => command.args(["add", "--key", &entry.key, "--no-expand"]),
         None => command.args(["unset", "--key", &entry.key]),

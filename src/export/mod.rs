@@ -50,7 +50,7 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
     let limits = Limits::of_user(env.var("HOME"))?;
     let Some(path) = env.var(STORE_VARIABLE).map(Path::new) else {
         limits.check(0, entries)?;
-        return envman::add_all(None, entries, env.envman_time_limit).await.map_err(|error| match error {
+        return envman::add_all(None, entries, env).await.map_err(|error| match error {
             AddError::NotFound => ExportError::NoEnvstore,
             error => ExportError::Envman(error),
         });
@@ -70,7 +70,7 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
                 "The envstore is not in the form that envman writes. Running envman add instead."
             ));
             limits.check(0, entries)?;
-            envman::add_all(Some(path), entries, env.envman_time_limit)
+            envman::add_all(Some(path), entries, env)
                 .await
                 .map_err(|error| ExportError::UnknownForm { path: shown, error })
         }
