@@ -102,7 +102,7 @@ fn any_value_comes_back_from_envman_as_it_was() {
     for (batch, values) in values.chunks(keys.len()).enumerate() {
         fs::write(&path, "envs: []\n").expect("an envstore");
         // The output of an earlier Step stays as envman wrote it. Variables can't contain NUL. A store with
-        // text that looks like a YAML tag goes through `envman add`, which tests/step/export.rs covers.
+        // text that looks like a YAML tag goes through `envman add`; see `has_tag` in the Step.
         let theirs = values.first().map(|value| value.replace('\0', ""));
         let theirs =
             theirs.filter(|value| !value.is_empty() && !value.contains("!!") && !value.contains("!<"));
