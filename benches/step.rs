@@ -164,7 +164,11 @@ fn contenders(server: &StandIn, place: &Path) -> Vec<Contender> {
         clock_skew_seconds: 0,
         behaviours: vec![],
     };
-    let account = server.app_store_connect_team("account", account, Team::with_apps([BUNDLE_ID]));
+    let account = server.app_store_connect_team(
+        "account",
+        account,
+        Team::with_apps([BUNDLE_ID]).with_distribution_certificates(["2099-12-01T08:00:00.000+0000"]),
+    );
     let url = format!("{connection}/apple_developer_portal_data.json");
     let answer = place.join("answer.json").display().to_string();
     let header = format!("BUILD_API_TOKEN: {TOKEN}");
