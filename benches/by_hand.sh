@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a team would write in a script step: the connected API key, for the same tools and under
-# the same names as the Step. It checks nothing, and a run that fails half-way exports half.
+# Does in a Script Step what this Step does: exports the connected API key for the same tools, under the same
+# names. It verifies nothing, and if it fails midway, only some outputs are exported.
 set -euo pipefail
 umask 077
 
