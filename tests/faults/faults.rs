@@ -124,7 +124,7 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
         // The HTTP library's rule for CGI scripts.
         &[("HTTPS_PROXY", proxy), ("REQUEST_METHOD", "GET")],
     ];
-    for environment in environments {
+    at_once(environments, |environment| {
         // Bitrise is behind the proxy, which is the stand-in, and refuses to connect.
         let host = format!("{}.invalid", unique_name().replace(' ', "-"));
         let step = Step::new().set("build_url", format!("https://{host}/build/1"));
@@ -136,7 +136,17 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
             "{environment:?}"
         );
         assert!(seen.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{seen:?}");
-    }
+    });
+}
+
+#[test]
+#[ignore = "waits for the real time limit, 20 seconds"]
+fn all_requests_to_apple_together_end_within_20_seconds() {
+    let slow = Behaviour::StallBeforeHeader(Duration::from_secs(9)).forever();
+    let step = Step::new().connected(&api_key()).verified_by(account(vec![slow]));
+    let outcome = step.set("required_access", "provisioning,admin").passes();
+    assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
+    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
 }
 
 #[test]

@@ -137,7 +137,8 @@ fn full_pipe(path: &Path) -> std::fs::File {
 fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
     let script = "\"$0\" > pipe & step=$!; echo $step > pid; wait $step; status=$?; echo $status > status; exit $status";
     let connected = || Step::new().connected(&api_key());
-    for (is_interrupted, step) in [(true, connected()), (true, from_inputs()), (false, from_inputs())] {
+    let rows = [(true, connected()), (true, from_inputs()), (false, from_inputs())];
+    at_once(rows, |(is_interrupted, step)| {
         let step = step.set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
         let (pid_file, status) = (step.path("work/pid"), step.path("work/status"));
         let _pipe = full_pipe(&step.path("work/pipe"));
@@ -158,7 +159,7 @@ fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
         assert_eq!(outcome.leftovers.is_empty(), is_interrupted, "{:?}", outcome.leftovers);
         assert_eq!(outcome.envstore_text.is_none(), is_interrupted, "it exports unless it is interrupted");
         assert!(took < Duration::from_secs(10), "{took:?}");
-    }
+    });
 }
 
 #[test]

@@ -8,7 +8,8 @@ use stand_in::keys::P256;
 use test_support::snapshots::assert_sentences;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, Outcome,
-    SERVER, Step, account_of, all, api_key, apple_id, pasted_session, pem, pem_body, spaceauth, unique_name,
+    SERVER, Step, account_of, all, all_fail, api_key, apple_id, pasted_session, pem, pem_body, spaceauth,
+    unique_name,
 };
 
 /// With a key file of this name, and no `api_key_id`.
@@ -357,17 +358,17 @@ fn a_text_other_than_a_session_is_named() {
 fn the_error_for_a_rejected_key_depends_on_its_source() {
     let refuse = |step: Step, issuer| {
         let other = P256::generate().unwrap();
-        step.verified_by(account_of(&other, INPUT_KEY_ID, issuer, vec![])).fails()
+        step.verified_by(account_of(&other, INPUT_KEY_ID, issuer, vec![]))
     };
     let individual =
         Step::off_bitrise().with_key_inputs().unset("api_issuer").set("api_key_type", "individual");
     let other_name = with_file("AuthKey_OTHERKEY12.p8").set("api_key_id", INPUT_KEY_ID);
-    let errors = [
+    let errors = all_fail([
         ("in the inputs", refuse(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),
         ("an individual key", refuse(individual, None)),
         ("a file that is named for another key", refuse(other_name, Some(INPUT_ISSUER))),
         ("a connected key", refuse(Step::new().connected(&api_key()), Some(INPUT_ISSUER))),
-    ];
+    ]);
     assert_sentences("words/refused_key", errors);
     let same_name = with_file("AuthKey_FROMINPUT1.p8").set("api_key_id", INPUT_KEY_ID);
     same_name.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![])).passes();
