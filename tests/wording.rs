@@ -33,6 +33,7 @@ fn errors_md_has_every_sentence_of_the_snapshots() {
 /// The indented lines that are sentences: tables of names and values aren't.
 fn sentences(snapshot: &str) -> Vec<String> {
     let lines = snapshot.lines().filter_map(|line| line.strip_prefix("    "));
+    let lines = lines.map(|line| line.trim_start_matches("- "));
     let lines = lines.filter(|line| line.trim_end_matches(')').ends_with(['.', '?']) && line.contains(' '));
     lines.map(str::to_owned).collect()
 }
