@@ -1,14 +1,15 @@
-# Makes what the scenarios need, on the spot: ruby fixtures.rb ROOT
+# Generates the files of the scenarios: ruby fixtures.rb ROOT
 #
-#   ROOT/connections/<name>.json   what Bitrise answers (served by the stand-in)
-#   ROOT/files/<name>/<file>       what a file host holds (served too, and read from disk)
-#   ROOT/apple/<name>.json         an App Store Connect account, which knows one key
+#   ROOT/connections/<name>.json   a connection, as Bitrise serves it
+#   ROOT/files/<name>/<file>       a file on a file host, also read from disk
+#   ROOT/apple/<name>.json         an App Store Connect account with one key
 #   ROOT/sessions/<name>.json      a session of App Store Connect's website
-#   ROOT/annotations/page.json    the build's page
+#   ROOT/annotations/page.json     the build's page
+#   ROOT/token                     the build's API token
 #   ROOT/secrets.yml               the project's secrets, for `bitrise run --inventory`
-#   ROOT/manifest.json             what the scenarios may expect of each credential
+#   ROOT/manifest.json             the credentials, for e2e/assert and verify_run.rb
 #
-# Nothing here is real, and the private keys live as long as one run of run.sh.
+# The stand-in serves the first five. All credentials are fake, and run.sh deletes them at the end.
 
 require 'fileutils'
 require 'http-cookie'
@@ -28,7 +29,7 @@ end
 
 # --- API keys ---------------------------------------------------------------------
 
-# The key IDs are ones that an unquoted YAML scalar would turn into a number.
+# YAML would read these key IDs as numbers if they were not quoted.
 def api_key(key_id, issuer_id, enterprise: false)
   key = OpenSSL::PKey::EC.generate('prime256v1')
   { kind: 'api_key', key_id: key_id, issuer_id: issuer_id, enterprise: enterprise,
@@ -40,15 +41,14 @@ enterprise_key = api_key('2345670123', '57246542-96fe-1a63-e053-0824d011072a', e
 input_key      = api_key('0123456701', 'c055ca8c-e5a8-4836-b61d-aa5794eeb3f4')
 individual_key = api_key('456789E012', nil)
 
-# As Bitrise sends it at times: the base64 body alone.
+# Bitrise sometimes sends only the base64 body.
 def pem_body(pem)
   pem.lines[1..-2].join.delete("\n")
 end
 
 # --- Sessions ---------------------------------------------------------------------
 
-# Values that are something else than this text to a YAML reader, to the reader of
-# fastlane's literal \n, or to a shell.
+# Values that a YAML parser, a shell, or fastlane's replacement of a literal \n could change.
 HOSTILE_VALUES = [
   'a: b', ': ', 'a #b', '# comment', '"quoted', "'single", '"', "'", '""', "''",
   '{flow', '[flow', '}', ']', ',', '{}', '[]',
@@ -62,8 +62,8 @@ HOSTILE_VALUES = [
   'word ' * 60
 ].freeze
 
-# The three cookies that fastlane cannot do without, long enough to be searched for in logs;
-# and the only one that belongs to the host that plays App Store Connect's website.
+# The three cookies that fastlane requires, long enough to search for in logs, and one for 127.0.0.1, where the
+# stand-in simulates App Store Connect's website.
 def essential_cookies(tag)
   [
     { name: 'myacinfo', value: "DAWTKN-#{tag}-#{SecureRandom.alphanumeric(60)}", domain: 'apple.com', path: '/',
@@ -84,16 +84,16 @@ def hostile_cookies
   end
 end
 
-# Bitrise leaves `for_domain` out where it is true.
-def as_connection_cookies(cookies)
+# Bitrise omits `for_domain` if it is true.
+def connection_cookies(cookies)
   cookies.map { |cookie| cookie[:for_domain] ? cookie.reject { |name, _| name == :for_domain } : cookie }
 end
 
-# As `fastlane spaceauth` makes it, with the same library. `lines` as a file has it,
-# otherwise as it is printed: one line, with literal \n.
-def as_spaceauth(cookies, lines: false)
+# The output of `fastlane spaceauth`, created with the same library: the content of its file if `multiline`,
+# otherwise the line that it prints, with literal \n.
+def spaceauth(cookies, multiline: false)
   yaml = cookies.map { |cookie| HTTP::Cookie.new(**cookie) }.to_yaml
-  lines ? yaml : "export FASTLANE_SESSION='#{yaml.gsub("\n", '\\n')}'"
+  multiline ? yaml : "export FASTLANE_SESSION='#{yaml.gsub("\n", '\\n')}'"
 end
 
 # --- Apple IDs --------------------------------------------------------------------
@@ -123,7 +123,7 @@ input_app_password = 'inpu-tapp-pass-word'
 
 # --- Test devices -----------------------------------------------------------------
 
-# As people have registered them: a stray blank, a tab or a quote in a title, a device twice.
+# As users register them: with stray spaces, a tab or a quote in the title, and one device twice.
 connected_devices = [
   { id: 1, user_id: 7, device_identifier: " 00008030-001A2B3C4D5E6F70\n", title: "Jane's\tiPhone", device_type: 'ios' },
   { id: 2, user_id: 7, device_identifier: '00008030001a2b3c4d5e6f70', title: 'The same again', device_type: 'ios' },
@@ -150,9 +150,9 @@ def apple_id_fields(apple_id, expiry:)
   return fields unless apple_id[:session]
 
   fields.merge(session_cookies: {
-                 'https://idmsa.apple.com' => as_connection_cookies(apple_id[:session]),
+                 'https://idmsa.apple.com' => connection_cookies(apple_id[:session]),
                  'https://olympus.itunes.apple.com' => [
-                   { name: 'elsewhere', value: 'of-no-use-to-fastlane', domain: 'olympus.itunes.apple.com', path: '/' }
+                   { name: 'elsewhere', value: 'unused-by-fastlane', domain: 'olympus.itunes.apple.com', path: '/' }
                  ]
                })
 end
@@ -172,7 +172,7 @@ without_app_password = connected_apple_id.reject { |name, _| name == :app_passwo
 
 # --- Apple ------------------------------------------------------------------------
 
-# An account that knows this key; `behaviours` are what goes wrong, one for each request.
+# An account with this key. `behaviours` has one failure per request.
 def account(name, key, behaviours: nil, **more)
   write("apple/#{name}.pem", key[:public_pem])
   write("apple/#{name}.json", JSON.generate({ public_key_path: "apple/#{name}.pem", key_id: key[:key_id],
@@ -187,7 +187,7 @@ account('individual_key', individual_key)
 account('enterprise_key', enterprise_key)
 account('input_key_of_an_enterprise', input_key_of_an_enterprise)
 account('no_agreement', connected_key, team: { agreement_missing: true })
-account('odd_403', connected_key, behaviours: [{ status: {
+account('unknown_403', connected_key, behaviours: [{ status: {
           code: 403, body: JSON.generate(errors: [{ status: '403', code: 'FORBIDDEN.SOMETHING', title: 'No.', detail: 'This is forbidden for now.' }])
         } }])
 account('with_app', connected_key, team: {
@@ -197,7 +197,7 @@ account('with_app', connected_key, team: {
 account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
 account('captive_portal', connected_key, behaviours: ['html'])
 
-# The website is asked with exactly these cookies, or refuses.
+# The website accepts exactly the cookies for its own host, and rejects all others.
 def session(name, apple_id, **more)
   cookies = apple_id[:session]
   more = { email_address: apple_id[:user] }.merge(more)
@@ -230,11 +230,11 @@ secrets = {
   TEAM_APPLE_ID: input_apple_id[:user],
   TEAM_PASSWORD: input_apple_id[:password],
   TEAM_APP_PASSWORD: input_app_password,
-  TEAM_FASTLANE_SESSION: as_spaceauth(pasted_session),
-  TEAM_FASTLANE_SESSION_FILE: as_spaceauth(pasted_session, lines: true)
+  TEAM_FASTLANE_SESSION: spaceauth(pasted_session),
+  TEAM_FASTLANE_SESSION_FILE: spaceauth(pasted_session, multiline: true)
 }
-# JSON strings are YAML, and the same to every reader of it. `is_expand: false` is the
-# box "Replace variables in input" unticked: a `$` in a secret stays one.
+# JSON strings are valid YAML that every parser reads the same way. `is_expand: false` corresponds to the
+# unchecked box "Replace variables in input": the CLI doesn't expand a `$` in a secret.
 write('secrets.yml', "envs:\n" + secrets.map { |name, value|
   "- #{name}: #{value.to_json}\n  opts: { is_expand: false }\n"
 }.join)
@@ -247,10 +247,10 @@ keys = { connected_key: connected_key, enterprise_key: enterprise_key, input_key
 apple_ids = { connected_apple_id: connected_apple_id,
               sessionless_apple_id: sessionless_apple_id, input_apple_id: input_apple_id }
 
-# What no log may hold, by name. Short values would be found everywhere.
+# Values that must not appear in any log, by name. Short values are left out, because they could appear by chance.
 never_logged = { 'the build token' => token, 'the token of the page' => page_token, 'TEAM_APP_PASSWORD' => input_app_password }
 keys.each do |name, key|
-  # Each line of the key's body: 64 columns, so that also a part of the key is found.
+  # Each line of the key separately, to also find parts of it.
   (key[:pem].lines + key[:sec1].lines).reject { |line| line.start_with?('-----') }.each_with_index do |line, i|
     never_logged["#{name}, part #{i}"] = line.chomp
   end

@@ -1,34 +1,34 @@
-# Has the Bitrise CLI validate every YAML snippet of the documentation, as a user would paste it.
+# Validates every YAML snippet in the documentation with the Bitrise CLI.
 #
 #   ruby e2e/snippets.rb FILE...
 #
-# A snippet is a whole bitrise.yml, or the part that begins with `workflows:` or with a list of steps.
-# Prints one line for each that the CLI refuses, and how many there were; exits with 1 if any was.
+# A snippet is a complete bitrise.yml, a part that starts with `workflows:`, or a list of Steps. Prints each
+# snippet that the CLI rejects, and a total. Exits with status 1 if the CLI rejects a snippet or if there are none.
 
 require "open3"
 require "tempfile"
 require "yaml"
 
-# So that the CLI asks nobody.
+# Keeps the CLI from prompting and from sending analytics.
 OFFLINE = { "CI" => "true", "BITRISE_OFFLINE_MODE" => "true" }.freeze
 
 HEAD = { "format_version" => "23", "project_type" => "ios" }.freeze
 
-def whole(snippet)
+def complete(snippet)
   return snippet if snippet.key?("format_version")
   return HEAD.merge(snippet) if snippet.key?("workflows")
 
-  raise "a map that is neither a bitrise.yml nor its workflows"
+  raise "the snippet has neither `format_version` nor `workflows`"
 end
 
 def config(text)
   parsed = YAML.safe_load(text)
   return HEAD.merge("workflows" => { "snippet" => { "steps" => parsed } }) if parsed.is_a?(Array)
 
-  whole(parsed)
+  complete(parsed)
 end
 
-def refusal(text)
+def validation_error(text)
   Tempfile.create(["snippet", ".yml"]) do |file|
     file.write(YAML.dump(config(text)))
     file.close
@@ -40,13 +40,13 @@ rescue Psych::SyntaxError, RuntimeError => e
 end
 
 count = 0
-refused = ARGV.sum do |path|
+rejected = ARGV.sum do |path|
   File.read(path).scan(/^( *)```ya?ml\n(.*?)^ *```$/m).count do |indent, text|
     count += 1
-    why = refusal(text.gsub(/^#{indent}/, ""))
-    warn "#{path}: a snippet is refused:\n#{text}\n#{why}" if why
-    why
+    error = validation_error(text.gsub(/^#{indent}/, ""))
+    warn "#{path}: the Bitrise CLI rejects this snippet:\n#{text}\n#{error}" if error
+    error
   end
 end
-puts "#{count} snippets of the documentation, #{refused} refused by the Bitrise CLI"
-exit 1 if refused.positive? || count.zero?
+puts "#{count} snippets in the documentation, #{rejected} rejected by the Bitrise CLI"
+exit 1 if rejected.positive? || count.zero?

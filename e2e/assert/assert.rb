@@ -1,8 +1,7 @@
-# Compares what a later step sees with the input `expect` (described in step.yml).
+# Compares what a later Step sees with the input `expect` (described in step.yml).
 #
-# Ends with status 1 when anything differs, and leaves what it expected and what it found
-# in a file for ../judge.rb, which looks at the log of the whole run. Problems never quote
-# a secret.
+# Exits with status 1 if anything differs. Writes its results to a file for ../verify_run.rb, which checks the
+# log of the whole run. Problems never contain a secret.
 
 require 'csv'
 require 'http-cookie'
@@ -14,7 +13,7 @@ require 'yaml'
 
 MANIFEST = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'manifest.json')))
 
-# What is exported, by the tool that it is for. A value of nil is an output that is absent.
+# The outputs by tool. nil means that the output is absent.
 
 ALWAYS = {
   'APPLE_AUTH_METHOD' => ->(c, _) { c['kind'] },
@@ -24,9 +23,9 @@ ALWAYS = {
   'APPLE_SESSION_EXPIRES_AT' => ->(c, _) { c['expires_at'] },
   'APPLE_TEST_DEVICES_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICES_PATH') if run.devices? },
   'APPLE_TEST_DEVICE_LIST_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICE_LIST_PATH') if run.devices? },
-  # Any text here, and in FASTLANE_SESSION: check_token and check_session read it.
+  # Accepts any value for this output and FASTLANE_SESSION: check_token and check_session verify them.
   'APP_STORE_CONNECT_TOKEN' => ->(_, run) { run.actual('APP_STORE_CONNECT_TOKEN') || '' if run.token_lifetime },
-  'APP_STORE_CONNECT_TOKEN_EXPIRES_AT' => ->(_, run) { run.token_end if run.token_lifetime },
+  'APP_STORE_CONNECT_TOKEN_EXPIRES_AT' => ->(_, run) { run.token_expiry if run.token_lifetime },
   'APPLE_CREDENTIALS_DIR' => ->(_, run) { run.folder if run.folder? }
 }.freeze
 
@@ -105,22 +104,21 @@ RESULT = %w[APPLE_AUTH_METHOD APPLE_AUTH_SOURCE APPLE_AUTH_VERIFIED APPLE_SESSIO
 SECRET = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD
             BITRISE_PORTAL_DATA_JSON APP_STORE_CONNECT_TOKEN].freeze
 
-# Outputs that lead to a file. Those with only an enclosing folder or an ID do not.
-TO_FILES = /(?:_PATH|_FILEPATH|_URL|\AAPP_STORE_CONNECT_PRIVATE_KEY)\z/.freeze
+# Outputs that contain the path of a file.
+FILE_OUTPUTS = /(?:_PATH|_FILEPATH|_URL|\AAPP_STORE_CONNECT_PRIVATE_KEY)\z/.freeze
 
 OUTPUTS = [ALWAYS, *TOOLS.values].reduce(:merge).freeze
 
 MARKER = '.apple-services-connection'.freeze
 
-# What is in the environment without the Step: the machine's, the CLI's, the project's
-# variables and secrets, and this step's own.
+# Variables that do not come from the Step: those of the machine, the CLI, the project and this Step.
 NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|HTTPS?_PROXY|expect
                  |E2E_.*|BITRISE.*|ENVMAN_.*|STEPLIB_BUILD_STATUS|TEAM_.*)\z/x.freeze
 
 KEYS = %w[credential source check verified export_for devices token outputs kept removed prefix folders error
           error_of_another_step uploaded report log not_in_log requests].freeze
 
-# One run of the Step, as it is expected and as it is found.
+# One run of the Step: the expected outputs and files, and the actual ones.
 class Run
   attr_reader :expected, :credential, :problems
 
@@ -139,8 +137,8 @@ class Run
     @expected.fetch('prefix', '')
   end
 
-  # The CLI hands an output that is unset on as an empty one (2.30.6: `EnvmanAddEnvs` knows
-  # no `unset`), so after a removal that is what is left of it.
+  # The CLI passes on an output that was unset as an empty one (in 2.30.6, `EnvmanAddEnvs` ignores `unset`),
+  # so removed outputs are empty.
   def actual(name)
     value = ENV.fetch(prefix + name, nil)
     value unless value == '' && @expected['removed'] == 'yes'
@@ -154,13 +152,13 @@ class Run
     api_key? && @credential['issuer_id'].nil?
   end
 
-  # With an Apple ID, where there is a session to ask about.
+  # An Apple ID can only be verified with a session.
   def verified
-    asked = api_key? || (@credential['session'] && !@expected.fetch('outputs', {}).key?('FASTLANE_SESSION'))
-    @expected.fetch('verified', asked ? 'yes' : 'no')
+    verifiable = api_key? || (@credential['session'] && !@expected.fetch('outputs', {}).key?('FASTLANE_SESSION'))
+    @expected.fetch('verified', verifiable ? 'yes' : 'no')
   end
 
-  # `action: check` exports its result only.
+  # `action: check` exports only its result.
   def check?
     @expected['check'] == 'yes'
   end
@@ -175,18 +173,17 @@ class Run
     @expected['devices'] == 'yes'
   end
 
-  # In seconds; nil without a token.
+  # In seconds; nil if no token is exported.
   def token_lifetime
     @expected['token']&.to_i
   end
 
-  # Files are written only when a chosen output leads to them.
+  # The Step writes files only for the outputs of the selected tools.
   def folder?
     !check? && (devices? || tools.include?('connection') || api_key?)
   end
 
-  # The folder has a random name, so where it is comes from one output, and from
-  # there on everything is exact.
+  # The folder has a random name, so its path is read from one output. All other paths are compared with it.
   def folder
     actual('APPLE_CREDENTIALS_DIR').to_s
   end
@@ -195,15 +192,15 @@ class Run
     File.join(folder, "#{individual_key? ? 'ApiKey' : 'AuthKey'}_#{@credential['key_id']}.p8")
   end
 
-  # Named as the Step likes, but in the folder.
+  # The file can have any name, but must be in the folder.
   def file(output)
     path = actual(output).to_s
-    File.dirname(path) == folder && File.file?(path) ? path : File.join(folder, '<a file>')
+    File.dirname(path) == folder && File.file?(path) ? path : File.join(folder, '<file>')
   end
 
   def connection_path
     path = actual('APPLE_CONNECTION_URL').to_s.delete_prefix('file://')
-    File.dirname(path) == folder ? path : File.join(folder, '<a file>')
+    File.dirname(path) == folder ? path : File.join(folder, '<file>')
   end
 
   def connection_text
@@ -212,15 +209,15 @@ class Run
     ''
   end
 
-  # From the token itself, where it can be read.
-  def token_end
+  # The expiry in the token itself.
+  def token_expiry
     exp = JWT.decode(actual('APP_STORE_CONNECT_TOKEN'), nil, false)[0]['exp']
     Time.at(exp).utc.strftime('%Y-%m-%dT%H:%M:%SZ')
   rescue JWT::DecodeError
     ''
   end
 
-  # The names and values that a later step must see.
+  # The outputs that a later Step must see.
   def outputs
     return {} unless @credential
 
@@ -249,26 +246,26 @@ class Run
 
   def check_outputs
     (OUTPUTS.keys | outputs.keys).each do |name|
-      wanted = outputs[name]
+      expected = outputs[name]
       found = actual(name)
-      next if found == wanted
+      next if found == expected
 
       if found.nil? then problem("#{prefix}#{name} is absent")
-      elsif wanted.nil? then problem("#{prefix}#{name} is set")
-      elsif SECRET.include?(name) then problem("#{prefix}#{name} is another secret")
-      else problem("#{prefix}#{name} is #{found.inspect}, not #{wanted.inspect}")
+      elsif expected.nil? then problem("#{prefix}#{name} is set")
+      elsif SECRET.include?(name) then problem("#{prefix}#{name} has another value")
+      else problem("#{prefix}#{name} is #{found.inspect}, not #{expected.inspect}")
       end
     end
   end
 
-  # The CLI tells each step which of its variables are secret.
+  # The CLI lists the secret variables in BITRISE_SECRET_ENV_KEY_LIST.
   def check_secrecy
     secret = ENV.fetch('BITRISE_SECRET_ENV_KEY_LIST').split(',')
     outputs.each_key do |name|
-      wanted = SECRET.include?(name)
-      next if secret.include?(prefix + name) == wanted
+      sensitive = SECRET.include?(name)
+      next if secret.include?(prefix + name) == sensitive
 
-      problem("#{prefix}#{name} is #{wanted ? 'not ' : ''}marked as sensitive")
+      problem("#{prefix}#{name} is #{sensitive ? 'not ' : ''}marked as sensitive")
     end
   end
 
@@ -276,7 +273,7 @@ class Run
     temporary = File.realpath(ENV.fetch('TMPDIR'))
     unless File.realpath(folder) == File.join(temporary, File.basename(folder)) &&
            File.basename(folder).start_with?('apple-services-connection-')
-      problem("#{folder} is not a folder of the Step's under #{temporary}")
+      problem("#{folder} is not a folder that the Step creates in #{temporary}")
     end
     check_mode(folder, 0o40700)
     Dir.children(folder).each { |name| check_mode(File.join(folder, name), 0o100600) }
@@ -287,19 +284,20 @@ class Run
     check_devices if devices?
   end
 
-  # What outputs lead to, and the mark by which the Step knows its own folder again.
+  # The folder must contain only the files in the outputs, and the marker by which the Step recognizes its folder.
   def check_children
-    paths = outputs.select { |name, _| TO_FILES.match?(name) }.values.map { |value| value[%r{/.*}] }
+    paths = outputs.select { |name, _| FILE_OUTPUTS.match?(name) }.values.map { |value| value[%r{/.*}] }
     paths << key_path if outputs['API_PRIVATE_KEYS_DIR'] || outputs['APPLE_API_KEY'] == key_path
-    wanted = [MARKER, *paths.map { |path| File.basename(path) }].uniq.sort
+    expected = [MARKER, *paths.map { |path| File.basename(path) }].uniq.sort
     found = Dir.children(folder).sort
-    problem("#{folder} holds #{found}, not #{wanted}") if found != wanted
+    problem("#{folder} contains #{found}, not #{expected}") if found != expected
   end
 
-  def check_mode(path, wanted)
+  def check_mode(path, expected)
     stat = File.lstat(path)
-    problem(format('%<path>s has the mode %<mode>o, not %<wanted>o', path: path, mode: stat.mode, wanted: wanted)) if stat.mode != wanted
-    problem("#{path} belongs to someone else") unless stat.owned?
+    mode = stat.mode
+    problem(format('%<path>s has mode %<mode>o, not %<expected>o', path: path, mode: mode, expected: expected)) if mode != expected
+    problem("#{path} belongs to another user") unless stat.owned?
   end
 
   def check_key
@@ -308,17 +306,17 @@ class Run
     check_signature(key_path, pem)
   end
 
-  # As fastlane signs: Spaceship::ConnectAPI::Token.
+  # Signs like fastlane's Spaceship::ConnectAPI::Token.
   def check_signature(path, pem)
     claims = { 'iss' => @credential['issuer_id'], 'exp' => Time.now.to_i + 500, 'aud' => 'appstoreconnect-v1' }
     token = JWT.encode(claims, OpenSSL::PKey::EC.new(pem), 'ES256', { kid: @credential['key_id'], typ: 'JWT' })
     public_key = OpenSSL::PKey::EC.new(@credential['public_pem'])
-    problem("a token signed with #{path} is another one") if JWT.decode(token, public_key, true, algorithm: 'ES256')[0] != claims
+    problem("the claims of a token signed with #{path} differ") if JWT.decode(token, public_key, true, algorithm: 'ES256')[0] != claims
   rescue OpenSSL::PKey::PKeyError, JWT::DecodeError => e
-    problem("#{path} cannot sign for this key: #{e.class}")
+    problem("#{path} does not contain this key: #{e.class}")
   end
 
-  # As fastlane reads it: Spaceship::ConnectAPI::Token.from_json_file.
+  # Reads like fastlane's Spaceship::ConnectAPI::Token.from_json_file.
   def check_json
     json_path = file('APP_STORE_CONNECT_API_KEY_PATH')
     json = JSON.parse(File.read(json_path), { symbolize_names: true })
@@ -327,65 +325,66 @@ class Run
     check_signature(json_path, key.to_s)
     duration = json.delete(:duration)
     problem("#{json_path} has a duration of #{duration}") unless duration.nil? || (1..1200).cover?(duration)
-    wanted = { key_id: @credential['key_id'], issuer_id: @credential['issuer_id'], in_house: @credential['enterprise'] }.compact
-    problem("#{json_path} has #{json} and a key, not #{wanted} and a key") if json != wanted
+    expected = { key_id: @credential['key_id'], issuer_id: @credential['issuer_id'], in_house: @credential['enterprise'] }.compact
+    problem("#{json_path} contains #{json} besides the key, not #{expected}") if json != expected
   rescue JSON::ParserError
     problem("#{json_path} is not JSON")
   end
 
-  # As Bitrise would serve it, and with nothing else.
+  # The file must contain exactly what Bitrise serves.
   def check_connection
     found = JSON.parse(connection_text)
     found.fetch('session_cookies', {}).each_value { |cookies| cookies.sort_by! { |cookie| cookie['name'] } }
-    wanted = {
+    expected = {
       'key_id' => 'key_id', 'issuer_id' => 'issuer_id', 'private_key' => 'pem', 'is_enterprise_account' => 'enterprise',
       'apple_id' => 'user', 'password' => 'password', 'app_specific_password' => 'app_password',
       'connection_expiry_date' => 'expires_at'
     }.transform_values { |name| @credential[name] }.compact
     session = @credential['session']
-    wanted['session_cookies'] = { 'https://idmsa.apple.com' => as_bitrise_has_them(session) } if session
-    wanted['test_devices'] = (devices? ? MANIFEST['devices'] : []).map do |udid, title, platform|
+    expected['session_cookies'] = { 'https://idmsa.apple.com' => connection_cookies(session) } if session
+    expected['test_devices'] = (devices? ? MANIFEST['devices'] : []).map do |udid, title, platform|
       { 'device_identifier' => udid, 'title' => title, 'device_type' => platform }
     end
-    different = (found.keys | wanted.keys).reject { |name| found[name] == wanted[name] }
+    different = (found.keys | expected.keys).reject { |name| found[name] == expected[name] }
     problem("the connection file differs in #{different.join(', ')}") if different.any?
   rescue JSON::ParserError
     problem("#{connection_path} is not JSON")
   end
 
-  # Bitrise leaves `for_domain` out where it is true, and ios-auto-provision fails on `true`.
-  def as_bitrise_has_them(session)
+  # Bitrise omits `for_domain` if it is true, and ios-auto-provision fails if the file has `true`.
+  def connection_cookies(session)
     cookies = session.map { |cookie| cookie['for_domain'] ? cookie.except('for_domain') : cookie }
     cookies.sort_by { |cookie| cookie['name'] }
   end
 
-  # As fastlane's register_devices reads it, and as Bitrise's test_device_list_path.
+  # Reads the first file like fastlane's register_devices. The second has the format of Bitrise's
+  # test_device_list_path.
   def check_devices
     rows = CSV.read(file('APPLE_TEST_DEVICES_PATH'), col_sep: "\t")
-    wanted = [['Device ID', 'Device Name', 'Device Platform'], *MANIFEST['devices']]
-    problem("the devices are #{rows}, not #{wanted}") if rows != wanted
+    expected = [['Device ID', 'Device Name', 'Device Platform'], *MANIFEST['devices']]
+    problem("the devices are #{rows}, not #{expected}") if rows != expected
     list = File.read(file('APPLE_TEST_DEVICE_LIST_PATH'))
-    wanted = MANIFEST['devices'].map(&:first).join(',')
-    problem("the list of devices is #{list.inspect}, not #{wanted.inspect}") if list != wanted
+    expected = MANIFEST['devices'].map(&:first).join(',')
+    problem("the list of devices is #{list.inspect}, not #{expected.inspect}") if list != expected
   end
 
-  # Signed just now by the key, for as long as was asked.
+  # The token must be signed by this key, in the last minute, with the requested lifetime.
   def check_token
     public_key = OpenSSL::PKey::EC.new(@credential['public_pem'])
     claims, header = JWT.decode(actual('APP_STORE_CONNECT_TOKEN'), public_key, true, algorithm: 'ES256', verify_iat: true)
-    who = @credential['issuer_id'] ? { 'iss' => @credential['issuer_id'] } : { 'sub' => 'user' }
+    subject = @credential['issuer_id'] ? { 'iss' => @credential['issuer_id'] } : { 'sub' => 'user' }
     audience = @credential['enterprise'] ? 'apple-developer-enterprise-v1' : 'appstoreconnect-v1'
     rest = claims.reject { |name, _| %w[iat exp].include?(name) }
-    problem("the token claims #{rest}") if rest != who.merge('aud' => audience)
+    problem("the token has the claims #{rest}") if rest != subject.merge('aud' => audience)
     problem("the token has the header #{header}") if header != { 'typ' => 'JWT', 'alg' => 'ES256', 'kid' => @credential['key_id'] }
     left = claims['exp'] - Time.now.to_i
-    problem("the token lasts #{left} s from now on") unless (token_lifetime - 60..token_lifetime).cover?(left)
-    problem("the token lasts #{claims['exp'] - claims['iat']} s in all") if claims['exp'] - claims['iat'] != token_lifetime + 60
+    problem("the token expires in #{left} s") unless (token_lifetime - 60..token_lifetime).cover?(left)
+    problem("the token is valid for #{claims['exp'] - claims['iat']} s") if claims['exp'] - claims['iat'] != token_lifetime + 60
   rescue JWT::DecodeError => e
-    problem("APP_STORE_CONNECT_TOKEN is not this key's: #{e.class}")
+    problem("APP_STORE_CONNECT_TOKEN is not signed by this key: #{e.class}")
   end
 
-  # As fastlane loads it: Spaceship::Client#load_session_from_env.
+  # Loads like fastlane's Spaceship::Client#load_session_from_env.
   def check_session
     jar = HTTP::CookieJar.new
     Tempfile.create('cookie.yml') do |file|
@@ -395,7 +394,7 @@ class Run
     end
     compare_cookies(jar.map { |cookie| properties(cookie) }, @credential['session'])
   rescue ArgumentError, TypeError, Psych::Exception => e
-    problem("#{prefix}FASTLANE_SESSION does not load: #{e.class}")
+    problem("#{prefix}FASTLANE_SESSION cannot be loaded: #{e.class}")
   end
 
   def properties(cookie)
@@ -403,56 +402,56 @@ class Run
       'path' => cookie.path, 'secure' => cookie.secure?, 'httponly' => cookie.httponly? }
   end
 
-  def compare_cookies(found, wanted)
+  def compare_cookies(found, expected)
     found = found.to_h { |cookie| [cookie['name'], cookie] }
-    wanted = wanted.to_h { |cookie| [cookie['name'], cookie] }
-    (found.keys | wanted.keys).sort.each do |name|
+    expected = expected.to_h { |cookie| [cookie['name'], cookie] }
+    (found.keys | expected.keys).sort.each do |name|
       if !found.key?(name) then problem("the session lacks the cookie #{name}")
-      elsif !wanted.key?(name) then problem("the session has a cookie #{name}")
+      elsif !expected.key?(name) then problem("the session has an unexpected cookie #{name}")
       else
-        different = wanted[name].reject { |property, value| found[name][property] == value }.keys
+        different = expected[name].reject { |property, value| found[name][property] == value }.keys
         problem("the session's cookie #{name} differs in #{different.join(', ')}") if different.any?
       end
     end
   end
 end
 
-# YAML in which only `null` is not a string.
+# Converts YAML. All scalars are strings, except `null`.
 def load_strings(node)
   case node
   when Psych::Nodes::Document then load_strings(node.root)
   when Psych::Nodes::Mapping then node.children.each_slice(2).to_h { |key, value| [load_strings(key), load_strings(value)] }
   when Psych::Nodes::Sequence then node.children.map { |child| load_strings(child) }
   when Psych::Nodes::Scalar then node.value unless node.value == 'null' && !node.quoted
-  else raise ArgumentError, "`expect` holds a #{node.class}"
+  else raise ArgumentError, "`expect` contains a #{node.class}"
   end
 end
 
-# What is true of all runs of the Step together.
+# Checks that all runs together left no unexpected variable or folder, and whether the upload ran.
 def check_leftovers(runs)
   known = runs.flat_map { |run| (OUTPUTS.keys | run.outputs.keys).map { |name| run.prefix + name } }
-  surplus = ENV.keys.grep_v(NOT_OUTPUTS) - known
-  wanted = runs.sum { |run| run.expected.fetch('folders', run.credential && run.folder? ? 1 : 0).to_i }
+  unexpected = ENV.keys.grep_v(NOT_OUTPUTS) - known
+  expected = runs.sum { |run| run.expected.fetch('folders', run.credential && run.folder? ? 1 : 0).to_i }
   found = Dir.glob(File.join(ENV.fetch('TMPDIR'), '{,.}apple-services-connection-*')).length
   upload = runs.map { |run| run.expected['uploaded'] }.include?('yes')
   uploaded = File.exist?(File.join(ENV.fetch('TMPDIR'), 'uploaded'))
   [
-    *surplus.map { |name| "#{name} is set, which nobody expects" },
-    *("there are #{found} folders of the Step's, not #{wanted}" if found != wanted),
-    *("the upload has #{'not ' unless uploaded}run" if uploaded != upload)
+    *unexpected.map { |name| "#{name} is set unexpectedly" },
+    *("the Step left #{found} folders, not #{expected}" if found != expected),
+    *(uploaded ? 'the upload ran' : 'the upload did not run' if uploaded != upload)
   ]
 end
 
-# What the Step wrote last on the build's page, as the stand-in took it.
+# The last annotation on the build's page that the stand-in accepted.
 def annotation
-  lines = File.readlines(File.join(ENV.fetch('E2E_ROOT'), 'requests.jsonl')).drop(ENV.fetch('E2E_ASKED').to_i)
+  lines = File.readlines(File.join(ENV.fetch('E2E_ROOT'), 'requests.jsonl')).drop(ENV.fetch('E2E_EARLIER_REQUESTS').to_i)
   written = lines.map { |line| JSON.parse(line) }.select { |request| request['service'] == 'annotations' && request['verdict'] == 'ok' }
   JSON.parse(written.last['body']) if written.any?
 end
 
 def check_report(run)
   written = annotation
-  return ['the Step wrote nothing on the build\'s page'] unless written
+  return ['the Step wrote no report on the build\'s page'] unless written
 
   page = written['markdown']
   error = ENV.fetch('BITRISE_FAILED_STEP_ERROR_MESSAGE', nil) if run.expected['error']
@@ -464,18 +463,18 @@ def check_report(run)
   rows = (run.outputs.keys - Array(run.expected['kept'])).map { |name| "\n- `#{name}`: " }
   mark = { 'yes' => '- **Verified:** ✅ ', 'no' => /- \*\*Verified:\*\* (?:⚠️|⚪) / }[run.verified] if run.credential&.key?('kind')
   mark = nil if run.credential == { 'kind' => 'none' }
-  # Without what keeps Markdown from making something of it.
+  # Without the characters that escape Markdown.
   shown = page.gsub(/\\([[:punct:]])/, '\1').delete("\u2060")
   [
     *('the report has no heading' unless page.match?(/\A### \S/)),
     *("the report has the context #{written['context']}" if written['context'] != 'apple-services-connection'),
     *("the report has the style #{written['style']}, not #{style}" if written['style'] != style),
-    *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the report holds #{name}" },
+    *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the report contains #{name}" },
     *rows.reject { |row| page.include?(row) }.map { |row| "the report has no row #{row.strip}" },
-    *('the report does not fold its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
+    *('the report does not collapse its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
     *('the report does not say whether it is verified' if mark && !page.index(mark)),
     *('the report does not show the error' if error && !shown.include?("\n❌ **#{error}**\n")),
-    *Array(run.expected['report']).reject { |regex| shown.match?(/#{regex}/i) }.map { |regex| "the report does not say /#{regex}/" }
+    *Array(run.expected['report']).reject { |regex| shown.match?(/#{regex}/i) }.map { |regex| "the report does not match /#{regex}/" }
   ]
 end
 
@@ -486,9 +485,9 @@ def check_error(expected)
   return ['no step failed'] unless message
 
   [
-    *Array(expected).reject { |regex| message.match?(/#{regex}/i) }.map { |regex| "the CLI's error does not say /#{regex}/: #{message}" },
-    *("the CLI's error is not one line: #{message.inspect}" if message.match?(/[\n\r\e]/)),
-    *("the CLI cuts an error of #{message.bytesize} bytes" if message.bytesize >= 1024)
+    *Array(expected).reject { |regex| message.match?(/#{regex}/i) }.map { |regex| "the CLI's error does not match /#{regex}/: #{message}" },
+    *("the CLI's error has several lines: #{message.inspect}" if message.match?(/[\n\r\e]/)),
+    *("the CLI truncates this error of #{message.bytesize} bytes" if message.bytesize >= 1024)
   ]
 end
 
@@ -502,7 +501,7 @@ rescue StandardError => e
   problems = ["the assertion itself failed: #{e.class} at #{e.backtrace.first}"]
 end
 
-# The log is what a careless later step would print. judge.rb reads it.
+# Prints the outputs like a careless later Step would. verify_run.rb checks that the CLI redacts the secret ones.
 printed = runs.flat_map { |run| run.outputs.keys.map { |name| [run.prefix + name, SECRET.include?(name)] } }
               .select { |name, _| ENV.key?(name) }
 printed.each { |name, _| puts "<<<#{name}", ENV.fetch(name), ">>>#{name}" }

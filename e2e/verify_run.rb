@@ -1,13 +1,12 @@
-# Judges one run of the CLI: ruby judge.rb SCENARIO RUN
+# Verifies one run of a workflow: ruby verify_run.rb SCENARIO RUN
 #
-#   SCENARIO            a workflow of bitrise.yml
-#   RUN/log             what the CLI printed
-#   RUN/status          its exit status
-#   RUN/results/*.json  what each assertion in the workflow expected and found
-#   RUN/requests.jsonl  what the stand-in was asked meanwhile
+#   SCENARIO            a workflow in bitrise.yml
+#   RUN/log             the output of the CLI
+#   RUN/status          the CLI's exit status
+#   RUN/results/*.json  the results of each assertion in the workflow (e2e/assert)
+#   RUN/requests.jsonl  the requests to the stand-in during the run
 #
-# Prints each problem on a line of its own, without quoting a secret, and ends with
-# status 1 when there is one.
+# Prints one line per problem, without secrets, and exits with status 1 if there are any.
 
 require 'json'
 require 'jwt'
@@ -24,16 +23,16 @@ results = Dir.glob(File.join(run, 'results', '*.json')).sort_by { |path| File.ba
 requests = File.readlines(File.join(run, 'requests.jsonl')).map { |line| JSON.parse(line) }
 steps = YAML.safe_load(File.read(File.join(__dir__, 'bitrise.yml')), aliases: true).dig('workflows', scenario, 'steps')
 
-# --- The parts of the CLI's log ---------------------------------------------------
+# --- Parsing the CLI's log --------------------------------------------------------
 
-# What each step printed, in order: from the end of its heading to the box at its end.
+# The output of each Step, in order: the lines between its header and the box with its result.
 def sections
   bar = Regexp.escape("+#{'-' * 78}+")
   heading = /^(?:\e\[0m)?#{bar}\n\| \(\d+\) .*\n#{bar}\n(?:\| (?:id|version|collection|toolkit|time): .*\n)+#{bar}\n/
   LOG.split(heading).drop(1).map { |section| section.split(/^\+-{3}\+-{63}\+-{10}\+$/, 2).first }
 end
 
-# The error with which the CLI sums up a failed step: the red line above that box.
+# The CLI's error summary of a failed Step: the red line above that box.
 def error_summary(section)
   section[/\e\[31;1m([^\e]*)\e\[0m\n(?:\e\[34;1m[^\e]*\e\[0m\n)?\| {78}\|\n\z/, 1]
 end
@@ -42,7 +41,7 @@ def plain(text)
   text.gsub(/\e\[[\d;]*m/, '')
 end
 
-# --- The judgement ----------------------------------------------------------------
+# --- Checks -----------------------------------------------------------------------
 
 problems = []
 
@@ -53,58 +52,58 @@ problems.concat(results.flat_map { |result| result['problems'] })
 
 expected = results.flat_map { |result| result['expected'] }
 failure = expected.any? { |expectation| expectation.key?('error') || expectation.key?('error_of_another_step') }
-problems << "the CLI ended with the status #{STATUS}" if STATUS.zero? == failure
+problems << "the CLI exited with status #{STATUS}" if STATUS.zero? == failure
 
 by_step = kinds.zip(sections)
 step_logs = by_step.select { |kind, _| kind == 'path::./' }.map { |_, section| section.to_s }
 assert_logs = by_step.select { |kind, _| kind == 'path::./e2e/assert' }.map { |_, section| section.to_s }
 
-# The message that the CLI gave to the later step, and the one that it shows.
+# BITRISE_FAILED_STEP_ERROR_MESSAGE, which later Steps see, and the error summary in the log must be the same.
 if failure
   summaries = by_step.reject { |kind, _| kind == 'path::./e2e/assert' }.map { |_, section| error_summary(section.to_s) }.compact
-  problems << 'the CLI shows another error than it tells later steps' if summaries != results.map { |result| result['error'] }.compact.uniq
+  problems << 'the error in the log differs from the one that later Steps see' if summaries != results.map { |result| result['error'] }.compact.uniq
 end
 
-said = plain(step_logs.join)
+step_text = plain(step_logs.join)
 expected.each do |expectation|
-  Array(expectation['log']).each { |regex| problems << "the Step's log does not say /#{regex}/" unless said.match?(/#{regex}/i) }
-  Array(expectation['not_in_log']).each { |regex| problems << "the Step's log says /#{regex}/" if said.match?(/#{regex}/i) }
+  Array(expectation['log']).each { |regex| problems << "the Step's log does not match /#{regex}/" unless step_text.match?(/#{regex}/i) }
+  Array(expectation['not_in_log']).each { |regex| problems << "the Step's log matches /#{regex}/" if step_text.match?(/#{regex}/i) }
   next unless expectation.key?('requests')
 
-  asked = requests.reject { |request| request['service'] == 'annotations' }.map { |request| "#{request['method']} #{request['target']}" }
-  problems << "the stand-in was asked #{asked}, not #{expectation['requests']}" if asked != expectation['requests']
+  received = requests.reject { |request| request['service'] == 'annotations' }.map { |request| "#{request['method']} #{request['target']}" }
+  problems << "the stand-in received #{received}, not #{expectation['requests']}" if received != expectation['requests']
 end
 requests.each { |request| request['violations'].each { |text| problems << "#{request['target']}: #{text}" } }
 
-# Whatever would leave this machine goes to the stand-in as its proxy, and is none of its
-# places. And no log names Apple's own hosts, which the inputs have as their defaults.
+# The stand-in is also the proxy, so requests to other machines arrive there, for an unknown service. The log
+# must not name Apple's hosts either, which are the defaults of the inputs.
 requests.select { |request| request['service'] == 'unknown' }.each do |request|
-  problems << "something asked for #{request['method']} #{request['target']}"
+  problems << "unexpected request: #{request['method']} #{request['target']}"
 end
 %w[appstoreconnect.apple.com enterprise.developer.apple.com].each do |host|
-  problems << "the Step's log names the host #{host}" if said.match?(%r{://[\w.]*#{Regexp.escape(host)}})
+  problems << "the Step's log names the host #{host}" if step_text.match?(%r{://[\w.]*#{Regexp.escape(host)}})
 end
 
-# Every token that the stand-in took is one to Ruby's library, too.
+# Ruby's jwt library must accept every token that the stand-in accepts.
 requests.select { |request| request['service'] == 'app_store_connect' && request['verdict'] == 'ok' }.each do |request|
   token = request['headers'].to_h.transform_keys(&:downcase).fetch('authorization').delete_prefix('Bearer ')
   account = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'apple', "#{request['name']}.json")))
   public_key = OpenSSL::PKey::EC.new(File.read(File.join(ENV.fetch('E2E_ROOT'), account['public_key_path'])))
   audience = account['enterprise'] ? 'apple-developer-enterprise-v1' : 'appstoreconnect-v1'
   claims, header = JWT.decode(token, public_key, true, algorithm: 'ES256', verify_iat: true, aud: audience, verify_aud: true)
-  who = account['issuer_id'] ? { 'iss' => account['issuer_id'] } : { 'sub' => 'user' }
-  problems << "a token is by #{claims.slice('iss', 'sub')}, not #{who}" if claims.slice('iss', 'sub') != who
+  subject = account['issuer_id'] ? { 'iss' => account['issuer_id'] } : { 'sub' => 'user' }
+  problems << "a token has #{claims.slice('iss', 'sub')}, not #{subject}" if claims.slice('iss', 'sub') != subject
   problems << "a token has the header #{header}" if header.slice('kid', 'typ') != { 'kid' => account['key_id'], 'typ' => 'JWT' }
-  problems << "a token lives #{claims['exp'] - claims['iat']} s" unless (1..1200).cover?(claims['exp'] - claims['iat'])
+  problems << "a token is valid for #{claims['exp'] - claims['iat']} s" unless (1..1200).cover?(claims['exp'] - claims['iat'])
 rescue JWT::DecodeError => e
-  problems << "#{request['target']}: Ruby's jwt refuses the token: #{e.class}"
+  problems << "#{request['target']}: Ruby's jwt rejects the token: #{e.class}"
 end
 
-# Where the CLI had to redact, the Step said something that it must keep to itself.
-problems << 'the CLI had to redact the log of the Step' if step_logs.any? { |log| log.include?('[REDACTED]') }
+# The Step must never log a secret, so the CLI must find nothing to redact in its log.
+problems << 'the CLI redacted the log of the Step' if step_logs.any? { |log| log.include?('[REDACTED]') }
 
-# A later step printed every output: the secret ones must be redacted, and only these
-# (and those that are one of the project's secrets anyway).
+# e2e/assert prints every output. The CLI must redact the secret ones, and no others except those whose value
+# is also one of the project's secrets.
 results.zip(assert_logs).each do |result, log|
   result['printed'].each do |name, output|
     shown = log.to_s[/^<<<#{name}\n(.*?)\n>>>#{name}$/m, 1]
@@ -117,7 +116,7 @@ results.zip(assert_logs).each do |result, log|
   end
 end
 
-MANIFEST['never_logged'].each { |what, value| problems << "the log holds #{what}" if LOG.include?(value) }
+MANIFEST['never_logged'].each { |what, value| problems << "the log contains #{what}" if LOG.include?(value) }
 
 puts problems
 exit 1 if problems.any?
