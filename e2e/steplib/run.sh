@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Adds the Step as a user does, by its ID from a StepLib: e2e/steplib/run.sh BINARY
+# Runs the Step by its ID from a StepLib, like users do: e2e/steplib/run.sh BINARY
 #
-# The script creates the StepLib and the Step's own repository as git repositories, and nothing leaves
-# the machine. It needs bitrise, envman and stepman on the PATH: e2e/run.sh calls it.
+# Creates the StepLib and the Step's repository as local git repositories, and contacts no other machine. Needs
+# bitrise, envman and stepman on the PATH, so e2e/run.sh calls it.
 #
-# Prints one line for each scenario, and `N passed, N failed` at the end.
+# Prints one line per scenario, and `N passed, N failed` at the end.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 repo=$(cd "$here/../.." && pwd -P)
-binary=${1:?the binary of the Step}
+binary=${1:?BINARY}
 name=apple-services-connection
 work=
 
@@ -25,7 +25,7 @@ for tool in bitrise envman stepman git ruby cargo openssl; do
   command -v "$tool" >/dev/null || die "$tool is not on the PATH"
 done
 
-# Git as on any machine: nobody's own settings.
+# Without this machine's git configuration.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 export GIT_AUTHOR_NAME=Test GIT_AUTHOR_EMAIL=test@example.com GIT_COMMITTER_NAME=Test GIT_COMMITTER_EMAIL=test@example.com
 commit() { git -C "$1" add --all && git -C "$1" commit --quiet -m "$2"; }
@@ -34,9 +34,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/apple-steplib.XXXXXX")
 work=$(cd "$work" && pwd -P)
 mkdir -p "$work"/{step,steplib,assert,runs,binaries}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repo/Cargo.toml" | head -n 1)
-# The sources, and a release without execute permissions.
-before=0.0.0
-unpermitted=0.0.1
+# The version that contains the sources, and a release whose binaries are not executable.
+source=0.0.0
+not_executable=0.0.1
 
 # --- The Step's repository, with a tag for each version ---------------------------
 
@@ -45,10 +45,10 @@ git -C "$repo" ls-files -z --cached --others --exclude-standard |
     [[ ! -e $repo/$file ]] || printf '%s\0' "$file"
   done | (cd "$repo" && xargs -0 tar -cf -) | tar -xf - -C "$work/step"
 git init --quiet --initial-branch main "$work/step"
-commit "$work/step" 'The Step as it is here'
-git -C "$work/step" tag "$before"
+commit "$work/step" 'Sources'
+git -C "$work/step" tag "$source"
 
-# Of a release, this machine runs one binary of the four.
+# This machine runs only one of a release's four binaries, so all of them can be the same.
 for target in darwin-arm64 darwin-amd64 linux-amd64 linux-arm64; do
   cp "$binary" "$work/binaries/$name-$target"
 done
@@ -56,7 +56,7 @@ done
 git -C "$work/step" checkout --quiet "$version"
 chmod -x "$work/step/$name"-*
 commit "$work/step" 'A release without execute permissions'
-git -C "$work/step" tag "$unpermitted"
+git -C "$work/step" tag "$not_executable"
 
 # --- The StepLib --------------------------------------------------------------------
 
@@ -77,14 +77,14 @@ publish() {
       "$home" "$(git -C "$work/step" rev-parse "$1")"
   } >"$folder/step.yml"
 }
-# A StepLib takes nothing but https for a step's repository: git is told that its home is here.
+# A StepLib accepts only https URLs of Step repositories, so git replaces them with local folders.
 home=$(sed -n 's/^source_code_url: //p' "$repo/step.yml")
 printf '[url "%s"]\n  insteadOf = %s.git\n' "$work/step" "$home" >"$work/gitconfig"
-for published in "$before" "$unpermitted" "$version"; do publish "$published"; done
+for published in "$source" "$not_executable" "$version"; do publish "$published"; done
 git init --quiet "$work/steplib"
 commit "$work/steplib" 'A StepLib with the Step'
 
-# Bitrise's own StepLib, as far as the README's quick start uses it: the Script Step.
+# A copy of Bitrise's StepLib with only the Script Step, which the README's quick start uses.
 official=https://github.com/bitrise-io/bitrise-steplib.git
 script=https://github.com/bitrise-steplib/bitrise-step-script.git
 cp -R "$repo/e2e/script" "$work/script"
@@ -110,7 +110,7 @@ inputs=(
   verify=no
   api_key_path="$work/AuthKey_0123456701.p8"
   api_issuer=c055ca8c-e5a8-4836-b61d-aa5794eeb3f4
-  # Were any of these asked for: nobody is there.
+  # Nothing listens on this port, so a request would fail.
   app_store_connect_url=https://localhost:9 app_store_connect_enterprise_url=https://localhost:9
   apple_session_url=https://localhost:9 build_url=
 )
@@ -119,16 +119,16 @@ workflow() {
     "$work/steplib" "$name" "$1"
   local input
   for input in "${inputs[@]}"; do printf '        - %s: "%s"\n' "${input%%=*}" "${input#*=}"; done
-  # shellcheck disable=SC2016 # a later step expands it
+  # shellcheck disable=SC2016 # the later Step expands it
   printf '    - path::%s: {}\n' "$work/assert"
 }
 printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$work/assert/step.yml"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
 
-# The CLI, with nothing of this machine's environment, and no way off it: what is not loopback
-# goes to a proxy that is not there.
-alone() {
+# Runs a command without this machine's environment. All requests except to loopback go to a proxy that doesn't
+# exist.
+isolated() {
   env -i PATH="$PATH" LANG=C.UTF-8 CI=true TMPDIR="$run/tmp" HOME="$run/home" LATER="$run/later" \
     GIT_CONFIG_GLOBAL="$work/gitconfig" GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 \
     BITRISE_OFFLINE_MODE=true BITRISE_ANALYTICS_DISABLED=true \
@@ -137,14 +137,14 @@ alone() {
     "$@" </dev/null
 }
 
-# Runs the workflow with the Bitrise CLI. $1: a version. The rest: more of the environment.
-under_the_cli() {
-  alone bitrise setup --minimal
-  # Offline, the CLI takes from its cache what its stepman has put there.
-  alone stepman setup --collection "$work/steplib"
-  alone stepman download --collection "$work/steplib" --id "$name" --version "$1"
+# Runs the workflow with the Bitrise CLI. $1: the Step's version. The rest: environment variables.
+run_workflow() {
+  isolated bitrise setup --minimal
+  # The CLI is offline, so it runs the Step from stepman's cache.
+  isolated stepman setup --collection "$work/steplib"
+  isolated stepman download --collection "$work/steplib" --id "$name" --version "$1"
   workflow "$1" >"$run/bitrise.yml"
-  (cd "$run" && alone "${@:2}" bitrise run --config "$run/bitrise.yml" w)
+  (cd "$run" && isolated "${@:2}" bitrise run --config "$run/bitrise.yml" w)
 }
 
 # --- Scenarios ----------------------------------------------------------------------
@@ -152,77 +152,76 @@ under_the_cli() {
 expect() {
   "${@:2}" || { printf '%s\n' "$1" >>"$run/problems"; }
 }
-has_line() { grep -Fqx -- "$2" "$1"; }
-says() { grep -Fq -- "$1" "$run/log"; }
-a_later_step_has_the_key() { [[ -e $run/later && $(<"$run/later") == 'api_key 0123456701' ]]; }
+log_contains() { grep -Fq -- "$1" "$run/log"; }
+later_step_has_key() { [[ -e $run/later && $(<"$run/later") == 'api_key 0123456701' ]]; }
 cached() { compgen -G "$run/home/.cache/$name/$name-*" >/dev/null; }
 not_cached() { ! cached; }
 
-from_source_built_with_cargo() {
-  # Cargo of this machine, but offline: the build of BINARY has downloaded the dependencies.
+source_version_is_built_with_cargo() {
+  # Uses this machine's cargo and its registry offline: building BINARY downloaded the dependencies.
   mkdir "$run/cargo"
   ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
-  under_the_cli "$before" \
+  run_workflow "$source" \
     CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_NET_OFFLINE=true
-  expect 'a later step lacks the key' a_later_step_has_the_key
-  expect 'the log does not say that the Step is built' says 'Building the Step from source'
+  expect 'a later Step does not see the key' later_step_has_key
+  expect 'the log does not contain "Building the Step from source"' log_contains 'Building the Step from source'
   expect 'the binary is not in the cache' cached
 }
 
-released_with_the_binary_beside() {
-  under_the_cli "$version"
-  expect 'a later step lacks the key' a_later_step_has_the_key
+release_runs_its_own_binary() {
+  run_workflow "$version"
+  expect 'a later Step does not see the key' later_step_has_key
   expect 'the binary was copied' not_cached
 }
 
-released_without_execute_permission() {
-  under_the_cli "$unpermitted"
-  expect 'a later step lacks the key' a_later_step_has_the_key
+release_without_execute_permission_runs() {
+  run_workflow "$not_executable"
+  expect 'a later Step does not see the key' later_step_has_key
   expect 'the binary is not in the cache' cached
 }
 
-audited_as_it_is_and_as_it_is_shared() {
-  alone stepman audit --step-yml "$repo/step.yml"
-  alone stepman audit --before-pr --step-yml "$work/steplib/steps/$name/$version/step.yml"
-  alone stepman setup --collection "$work/steplib"
-  alone stepman audit --collection "$work/steplib"
-  expect 'a version was not audited' says "Success audit ($name) ($before)"
-  expect 'a version was not audited' says "Success audit ($name) ($version)"
+stepman_audit_accepts_every_version() {
+  isolated stepman audit --step-yml "$repo/step.yml"
+  isolated stepman audit --before-pr --step-yml "$work/steplib/steps/$name/$version/step.yml"
+  isolated stepman setup --collection "$work/steplib"
+  isolated stepman audit --collection "$work/steplib"
+  expect "version $source was not audited" log_contains "Success audit ($name) ($source)"
+  expect "version $version was not audited" log_contains "Success audit ($name) ($version)"
 }
 
-# The first snippet of the README, word for word, with a connected key. Bitrise's connection is a file, Apple
-# cannot be reached, and fastlane is a program that looks for the key where fastlane does.
-the_quick_start_of_the_readme() {
+# Runs the first snippet in the README unchanged, with a connected API key. Bitrise's connection is a file, Apple is
+# unreachable, and a script that reads the key from the same variable replaces fastlane.
+quick_start_in_the_readme_runs() {
   # shellcheck disable=SC2016 # the backticks are Markdown's
   ruby -e 'print File.read(ARGV[0])[/^```yaml\n(.*?)^```$/m, 1]' "$repo/README.md" >"$run/bitrise.yml"
   ruby -rjson -e 'print JSON.generate(key_id: "0123456701", issuer_id: "c055ca8c-e5a8-4836-b61d-aa5794eeb3f4", private_key: File.read(ARGV[0]))' \
     "$work/AuthKey_0123456701.p8" >"$run/connection.json"
   mkdir "$run/bin" "$run/cargo"
-  # shellcheck disable=SC2016 # the program expands it
+  # shellcheck disable=SC2016 # the script expands it
   printf '%s\n' '#!/usr/bin/env ruby' 'require "json"' \
     'key = JSON.parse(File.read(ENV.fetch("APP_STORE_CONNECT_API_KEY_PATH")))' \
     'File.write(ENV.fetch("LATER"), "#{ENV["APPLE_AUTH_METHOD"]} #{key.fetch("key_id")}") if ARGV[0, 2] == %w[pilot builds]' \
     >"$run/bin/fastlane"
   chmod +x "$run/bin/fastlane"
   ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
-  alone bitrise setup --minimal
-  alone stepman setup --collection "$official"
-  alone stepman download --collection "$official" --id script --version 1.0.0
-  (cd "$run" && alone PATH="$run/bin:$PATH" CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" \
+  isolated bitrise setup --minimal
+  isolated stepman setup --collection "$official"
+  isolated stepman download --collection "$official" --id script --version 1.0.0
+  (cd "$run" && isolated PATH="$run/bin:$PATH" CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" \
     CARGO_NET_OFFLINE=true BITRISE_BUILD_URL="file://$run/connection.json" BITRISE_BUILD_API_TOKEN=token \
     bitrise run --config "$run/bitrise.yml" builds)
-  expect 'the last step lacks the key' a_later_step_has_the_key
+  expect 'the last Step does not see the key' later_step_has_key
 }
 
 passed=0
 failed=0
-for scenario in audited_as_it_is_and_as_it_is_shared released_with_the_binary_beside \
-  released_without_execute_permission from_source_built_with_cargo \
-  the_quick_start_of_the_readme; do
+for scenario in stepman_audit_accepts_every_version release_runs_its_own_binary \
+  release_without_execute_permission_runs source_version_is_built_with_cargo \
+  quick_start_in_the_readme_runs; do
   run=$work/runs/$scenario
   mkdir -p "$run/tmp" "$run/home"
   : >"$run/problems"
-  # Its own shell, in which -e holds: here, in a condition, it would not.
+  # In its own shell, because bash ignores `set -e` in a function that is part of a condition.
   set +e
   (
     set -e
@@ -230,7 +229,7 @@ for scenario in audited_as_it_is_and_as_it_is_shared released_with_the_binary_be
   ) >"$run/log" 2>&1
   status=$?
   set -e
-  [[ $status == 0 ]] || printf 'it ended with status %s\n' "$status" >>"$run/problems"
+  [[ $status == 0 ]] || printf 'the scenario failed with status %s\n' "$status" >>"$run/problems"
   if [[ ! -s $run/problems ]]; then
     printf 'ok      steplib: %s\n' "${scenario//_/ }"
     passed=$((passed + 1))
