@@ -1,12 +1,10 @@
-// The Bitrise CLI and its two helpers, at the versions that e2e/run.sh runs.
+// Pins the Bitrise CLI, envman and stepman. e2e/run.sh runs `go install tool` in this folder.
 //
-// They are tools of a module of their own, because `go install <path>@<version>`
-// can neither pin what they depend on nor work where a module proxy serves no
-// version lists. e2e/run.sh calls `go install tool` in this folder.
+// `go install <path>@<version>` would not pin their dependencies, and fails if the module proxy serves no version
+// lists.
 //
-// stepman carries its version in the source. One that reads `dev` is refused by the
-// CLI: should an update bring that back, add
-// -ldflags "-X github.com/bitrise-io/stepman/version.Version=<version>".
+// The version of stepman is in its source. The CLI rejects a stepman with the version `dev`. If an update of stepman
+// has that version, build with -ldflags "-X github.com/bitrise-io/stepman/version.Version=<version>".
 module tools
 
 go 1.26.0

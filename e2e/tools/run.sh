@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Holds what the Step exports against the code of the tools that read it, on this machine alone:
+# Checks that the tools' own code reads the outputs of the Step:
 #
-#   e2e/tools/run.sh             all of cases.rb
-#   e2e/tools/run.sh READER...   the cases of these
+#   e2e/tools/run.sh             runs all cases in cases.rb
+#   e2e/tools/run.sh READER...   runs only the cases of these readers
 #
-# Prints one line for each case, and `N passed, N failed` at the end; a tool that cannot be had
-# fails. It installs what it needs: what e2e/run.sh needs, and the tools, at the versions that the
-# lock files in readers/ pin. They stay in a folder of the user's cache.
+# Prints one line per case, and `N passed, N failed` at the end. The cases of a tool that cannot be installed
+# fail. Installs the dependencies of e2e/run.sh, and the tools at the versions that the lock files in readers/
+# pin, into a cache folder. Contacts only package registries.
 #
-# Not here: asc (App Store Connect CLI), whose module no Go proxy serves (its releases have no
-# version that Go knows), and fastlane, which is published as a gem only; e2e/run.sh has the
-# libraries that fastlane reads a session and a key with.
+# Two tools are missing. asc (App Store Connect CLI) is on no Go module proxy, because the tags of its releases are
+# not Go versions. fastlane is published only as a gem; e2e/run.sh uses the libraries that fastlane reads a
+# session and a key with.
 set -euo pipefail
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -33,109 +33,110 @@ trap 'exit 130' INT TERM HUP
 
 # --- The tools --------------------------------------------------------------------
 
-# A folder of the cache that what these files say belongs into.
-place_for() {
+# Prints a cache folder. $1: its name. The rest: files; if one changes, the folder changes too.
+cache_folder() {
   local name=$1
   shift
   cat "$@" | ruby -rdigest -e 'print "#{ARGV[0]}-#{Digest::SHA256.hexdigest(STDIN.read)[0, 16]}"' "$cache/$name"
 }
 
-# Under its name, for cases.rb.
+# Creates the program that runs a reader. $1: its name in cases.rb. $2: the shell commands.
 program() {
   printf '#!/bin/sh\n%s\n' "$2" >"$work/bin/$1.new"
   chmod +x "$work/bin/$1.new"
   mv "$work/bin/$1.new" "$work/bin/$1"
 }
 
-# Packages run no scripts of their own when they are installed.
+# Install scripts of packages don't run.
 install_npm() {
   command -v npm >/dev/null || { echo 'npm is not on the PATH'; return 1; }
-  local place
-  place=$(place_for npm "$readers/npm/package-lock.json")
-  if [[ ! -e $place/done ]]; then
-    rm -rf "$place"
-    mkdir -p "$place"
-    cp "$readers/npm/package.json" "$readers/npm/package-lock.json" "$place/"
-    (cd "$place" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || return
-    touch "$place/done"
+  local out
+  out=$(cache_folder npm "$readers/npm/package-lock.json")
+  if [[ ! -e $out/done ]]; then
+    rm -rf "$out"
+    mkdir -p "$out"
+    cp "$readers/npm/package.json" "$readers/npm/package-lock.json" "$out/"
+    (cd "$out" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || return
+    touch "$out/done"
   fi
-  # Found by their place, not by the place they run in.
-  program eas "NODE_PATH='$place/node_modules' exec node '$readers/npm/eas.js' \"\$@\""
-  program electron-builder "NODE_PATH='$place/node_modules' exec node '$readers/npm/electron-builder.js' \"\$@\""
+  # The readers run in another folder, so NODE_PATH tells node where the packages are.
+  program eas "NODE_PATH='$out/node_modules' exec node '$readers/npm/eas.js' \"\$@\""
+  program electron-builder "NODE_PATH='$out/node_modules' exec node '$readers/npm/electron-builder.js' \"\$@\""
 }
 
 install_pypi() {
-  local place
-  place=$(place_for pypi "$readers/pypi/requirements.txt")
-  if [[ ! -e $place/done ]]; then
-    rm -rf "$place"
-    { python3 -m venv "$place" &&
-      "$place/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+  local out
+  out=$(cache_folder pypi "$readers/pypi/requirements.txt")
+  if [[ ! -e $out/done ]]; then
+    rm -rf "$out"
+    { python3 -m venv "$out" &&
+      "$out/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         --requirement "$readers/pypi/requirements.txt"; } || return
-    touch "$place/done"
+    touch "$out/done"
   fi
-  program codemagic "exec '$place/bin/python' -B '$readers/pypi/app-store-connect.py' \"\$@\""
+  program codemagic "exec '$out/bin/python' -B '$readers/pypi/app-store-connect.py' \"\$@\""
 }
 
 install_quill() {
   command -v go >/dev/null || { echo 'go is not on the PATH'; return 1; }
-  local place
-  place=$(place_for quill "$readers"/quill/go.mod "$readers"/quill/go.sum "$readers"/quill/main.go)
-  if [[ ! -e $place/reader ]]; then
-    mkdir -p "$place"
-    (cd "$readers/quill" && go build -mod=readonly -trimpath -o "$place/reader.new" .) || return
-    mv "$place/reader.new" "$place/reader"
+  local out
+  out=$(cache_folder quill "$readers"/quill/go.mod "$readers"/quill/go.sum "$readers"/quill/main.go)
+  if [[ ! -e $out/reader ]]; then
+    mkdir -p "$out"
+    (cd "$readers/quill" && go build -mod=readonly -trimpath -o "$out/reader.new" .) || return
+    mv "$out/reader.new" "$out/reader"
   fi
-  program quill "exec '$place/reader' \"\$@\""
+  program quill "exec '$out/reader' \"\$@\""
 }
 
-# What signs and notarizes is internal to its module: the reader is built inside a copy of that.
+# GoReleaser signs and notarizes in internal packages, so the reader is built inside a copy of its module.
 install_goreleaser() {
   command -v go >/dev/null || { echo 'go is not on the PATH'; return 1; }
-  local place module=github.com/goreleaser/goreleaser/v2 folder version
-  place=$(place_for goreleaser "$readers"/goreleaser/go.mod "$readers"/goreleaser/go.sum "$readers"/goreleaser/main.go)
+  local out module=github.com/goreleaser/goreleaser/v2 folder version
+  out=$(cache_folder goreleaser "$readers"/goreleaser/go.mod "$readers"/goreleaser/go.sum "$readers"/goreleaser/main.go)
   version=$(cd "$readers/goreleaser" && go list -mod=readonly -m -f '{{.Version}}' "$module") || return
-  if [[ ! -e $place/hello ]]; then
-    rm -rf "$place" "$place.module"
-    mkdir -p "$place"
+  if [[ ! -e $out/hello ]]; then
+    rm -rf "$out" "$out.module"
+    mkdir -p "$out"
     (cd "$readers/goreleaser" && go mod download "$module") || return
     folder=$(cd "$readers/goreleaser" && go list -mod=readonly -m -f '{{.Dir}}' "$module") || return
-    cp -R "$folder" "$place.module" || return
-    chmod -R u+w "$place.module"
-    mkdir "$place.module/internal/reader"
-    cp "$readers/goreleaser/main.go" "$place.module/internal/reader/"
-    (cd "$place.module" && go build -mod=readonly -trimpath -o "$place/reader" internal/reader/main.go) || return
-    rm -rf "$place.module"
+    cp -R "$folder" "$out.module" || return
+    chmod -R u+w "$out.module"
+    mkdir "$out.module/internal/reader"
+    cp "$readers/goreleaser/main.go" "$out.module/internal/reader/"
+    (cd "$out.module" && go build -mod=readonly -trimpath -o "$out/reader" internal/reader/main.go) || return
+    rm -rf "$out.module"
     # A program for macOS to sign.
-    printf 'package main\n\nfunc main() {}\n' >"$place/hello.go"
-    GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o "$place/hello.new" "$place/hello.go" || return
-    mv "$place/hello.new" "$place/hello"
+    printf 'package main\n\nfunc main() {}\n' >"$out/hello.go"
+    GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o "$out/hello.new" "$out/hello.go" || return
+    mv "$out/hello.new" "$out/hello"
   fi
   program goreleaser "[ \"\$1\" != --version ] || { echo $version; exit; }
-exec '$place/reader' '$readers/goreleaser/config.yaml' '$place/hello'"
+exec '$out/reader' '$readers/goreleaser/config.yaml' '$out/hello'"
 }
 
 install_crates() {
-  local place name
-  place=$(place_for crates "$readers/crates/Cargo.lock")
+  local out name
+  out=$(cache_folder crates "$readers/crates/Cargo.lock")
   (cd "$readers/crates" && cargo fetch --quiet --locked &&
-    CARGO_TARGET_DIR=$place cargo build --quiet --locked) || return
+    CARGO_TARGET_DIR=$out cargo build --quiet --locked) || return
   for name in tauri cargo-packager rcodesign; do
-    program "$name" "exec '$place/debug/$name' \"\$@\""
+    program "$name" "exec '$out/debug/$name' \"\$@\""
   done
 }
 
-# In the background, each with a log; what fails is told by cases.rb's run, with the reason.
-had() {
+# Runs an installer with a log. If it fails, read.rb reports the reason for each of its readers. $1: the installer.
+# The rest: its readers.
+install_readers() {
   local name=$1 reader
   shift
   if "install_$name" >"$work/$name.log" 2>&1; then return; fi
   {
-    printf '%s cannot be had:\n' "$name"
+    printf 'cannot install %s:\n' "$name"
     tail -n 20 "$work/$name.log" | sed 's/^/    /'
   } >&2
   for reader in "$@"; do
-    printf '%s\t%s\n' "$reader" "$(tail -n 1 "$work/$name.log")" >>"$work/cannot"
+    printf '%s\t%s\n' "$reader" "$(tail -n 1 "$work/$name.log")" >>"$work/not-installed"
   done
 }
 
@@ -144,26 +145,26 @@ had() {
 work=$(mktemp -d "${TMPDIR:-/tmp}/apple-readers.XXXXXX")
 work=$(cd "$work" && pwd -P)
 mkdir "$work/bin"
-touch "$work/cannot"
+touch "$work/not-installed"
 
-# envman, and Ruby with its gem jwt.
+# Installs Ruby with the gem jwt, and envman.
 PATH=$("$repo/e2e/run.sh" --tools):$PATH
 export PATH
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/apple-services-connection-e2e/readers
 mkdir -p "$cache"
 
-# What waits for a registry beside what keeps the processor busy.
+# npm and pip mostly wait for the registry, so they run in parallel with the builds.
 {
-  had npm eas electron-builder
-  had pypi codemagic
+  install_readers npm eas electron-builder
+  install_readers pypi codemagic
 } &
-had quill quill
-had goreleaser goreleaser
-had crates tauri cargo-packager rcodesign
+install_readers quill quill
+install_readers goreleaser goreleaser
+install_readers crates tauri cargo-packager rcodesign
 target=${CARGO_TARGET_DIR:-$repo/target}
 [[ $target == /* ]] || target=$PWD/$target
 CARGO_TARGET_DIR=$target cargo build --quiet --release --locked --workspace --bins --manifest-path "$repo/Cargo.toml" ||
-  die 'the Step could not be built'
+  die 'cannot build the Step'
 wait
 
 cp "$target/release/apple-services-connection" "$target/release/stand-in" "$work/bin/"

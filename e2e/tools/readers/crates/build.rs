@@ -1,5 +1,5 @@
-//! Takes what notarizes from the sources of tools that compile it for macOS only: the items
-//! below, as they are, except that an enum of errors keeps only the variants that they use.
+//! Extracts the code for notarization from tools that compile it only on macOS. The items below stay unchanged,
+//! except that an enum `Error` keeps only the variants that they use.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +12,7 @@ use syn::Item;
 
 /// One source file of a crate.
 struct Source {
-    krate: &'static str,
+    package: &'static str,
     file: &'static str,
     /// Functions, types and traits (with their implementations), by name.
     items: &'static [&'static str],
@@ -20,19 +20,19 @@ struct Source {
     errors: &'static [&'static str],
 }
 
-/// Into which file it goes, and what from where.
+/// The sources of each generated file.
 const TOOLS: &[(&str, &[Source])] = &[
     (
         "tauri.rs",
         &[
             Source {
-                krate: "tauri-bundler",
+                package: "tauri-bundler",
                 file: "src/bundle/macos/sign.rs",
                 items: &["notarize_auth", "find_api_key"],
                 errors: &[],
             },
             Source {
-                krate: "tauri-bundler",
+                package: "tauri-bundler",
                 file: "src/error.rs",
                 items: &["NotarizeAuthError"],
                 errors: &[],
@@ -42,7 +42,7 @@ const TOOLS: &[(&str, &[Source])] = &[
     (
         "tauri_macos_sign.rs",
         &[Source {
-            krate: "tauri-macos-sign",
+            package: "tauri-macos-sign",
             file: "src/lib.rs",
             items: &["ApiKey", "AppleNotarizationCredentials", "NotarytoolCmdExt", "Error", "Result"],
             errors: &["Fs"],
@@ -52,19 +52,19 @@ const TOOLS: &[(&str, &[Source])] = &[
         "cargo_packager.rs",
         &[
             Source {
-                krate: "cargo-packager",
+                package: "cargo-packager",
                 file: "src/codesign/macos.rs",
                 items: &["notarize_auth", "find_api_key", "NotarytoolCmdExt"],
                 errors: &[],
             },
             Source {
-                krate: "cargo-packager",
+                package: "cargo-packager",
                 file: "src/config/mod.rs",
                 items: &["MacOsNotarizationCredentials"],
                 errors: &[],
             },
             Source {
-                krate: "cargo-packager",
+                package: "cargo-packager",
                 file: "src/error.rs",
                 items: &["Error", "Result"],
                 errors: &["ApiKeyMissing", "MissingNotarizeAuthVars"],
@@ -81,14 +81,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (to, sources) in TOOLS {
         let mut text = String::new();
         for source in *sources {
-            let package =
-                packages.get(source.krate).ok_or_else(|| format!("{} is not there", source.krate))?;
-            text.push_str(&source.take(&package.folder)?);
+            let package = packages
+                .get(source.package)
+                .ok_or_else(|| format!("Cargo.lock has no package {}", source.package))?;
+            text.push_str(&source.extract(&package.folder)?);
         }
         fs::write(out.join(to), text)?;
     }
     for (name, package) in packages {
-        if TOOLS.iter().any(|(_, sources)| sources.iter().any(|source| source.krate == name))
+        if TOOLS.iter().any(|(_, sources)| sources.iter().any(|source| source.package == name))
             || name == "app-store-connect"
         {
             let name = name.to_uppercase().replace('-', "_");
@@ -103,7 +104,7 @@ struct Package {
     version: String,
 }
 
-/// Those of Cargo.lock, where Cargo has put them.
+/// The packages in Cargo.lock, with the folders that Cargo extracted them to.
 fn packages() -> Result<BTreeMap<String, Package>, Box<dyn Error>> {
     let cargo = env::var_os("CARGO").ok_or("CARGO is not set")?;
     let metadata =
@@ -123,9 +124,9 @@ fn packages() -> Result<BTreeMap<String, Package>, Box<dyn Error>> {
 }
 
 impl Source {
-    fn take(&self, folder: &Path) -> Result<String, Box<dyn Error>> {
+    fn extract(&self, folder: &Path) -> Result<String, Box<dyn Error>> {
         let file = syn::parse_file(&fs::read_to_string(folder.join(self.file))?)?;
-        let mut taken = Vec::new();
+        let mut extracted = Vec::new();
         let mut text = String::new();
         for mut item in file.items {
             let name = match &item {
@@ -144,7 +145,7 @@ impl Source {
             }
             match &mut item {
                 Item::Enum(item) => {
-                    // Compiled here, whatever the system.
+                    // Without the condition that limits it to macOS.
                     item.attrs.retain(|attribute| !attribute.path().is_ident("cfg"));
                     if name == "Error" {
                         item.variants = std::mem::take(&mut item.variants)
@@ -159,11 +160,11 @@ impl Source {
             }
             text.push_str(&quote!(#item).to_string());
             text.push('\n');
-            taken.push(name);
+            extracted.push(name);
         }
         for name in self.items {
-            if !taken.iter().any(|taken| taken == name) {
-                return Err(format!("{} has no {name} in {}", self.krate, self.file).into());
+            if !extracted.contains(&(*name).to_owned()) {
+                return Err(format!("{} has no {name} in {}", self.package, self.file).into());
             }
         }
         Ok(text)

@@ -1,5 +1,5 @@
-// Only pins GoReleaser. main.go is built inside a copy of its module, whose packages are internal
-// and whose own go.sum pins the rest.
+// Only pins GoReleaser. main.go is built inside a copy of GoReleaser's module, because it uses internal packages.
+// The go.sum in the copy pins all other modules.
 module reader
 
 go 1.26.0

@@ -1,9 +1,8 @@
 //go:build ignore
 
-// GoReleaser's own code that signs and notarizes, with the configuration of its documentation:
-// reader CONFIG DARWIN_BINARY. It takes the credential from its environment, signs the binary,
-// has it timestamped, signs a token, and asks Apple to notarize. Both requests are caught: the
-// first is answered here, the second's token is printed.
+// Signs and notarizes a binary with GoReleaser's own code and a configuration file: reader CONFIG DARWIN_BINARY.
+// GoReleaser reads the credential from the environment, signs the binary, requests a timestamp, and sends a token to
+// Apple to notarize. Both requests are intercepted: this program answers the first, and prints the token in the second.
 package main
 
 import (
@@ -40,12 +39,13 @@ const (
 	submissions = "https://appstoreconnect.apple.com/notary/v2/submissions"
 )
 
-// A certificate and its key, issued by another, or by itself.
+// A certificate and its private key.
 type identity struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
+// Self-signed if issuer is nil.
 func issue(name string, use x509.ExtKeyUsage, issuer *identity) (*identity, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -72,36 +72,36 @@ func issue(name string, use x509.ExtKeyUsage, issuer *identity) (*identity, erro
 	return &identity{certificate, key}, err
 }
 
-// Stands where requests leave the process. None does.
-type catcher struct{ clock *identity }
+// Replaces the HTTP transport, so no request leaves the process.
+type interceptor struct{ timestamper *identity }
 
-func (c catcher) RoundTrip(request *http.Request) (*http.Response, error) {
+func (i interceptor) RoundTrip(request *http.Request) (*http.Response, error) {
 	switch request.URL.String() {
 	case timestamps:
-		return c.timestamp(request)
+		return i.timestamp(request)
 	case submissions:
 		token, found := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer ")
 		if !found {
-			return nil, errors.New("no token")
+			return nil, errors.New("the request has no token")
 		}
 		if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"token": token}); err != nil {
 			return nil, err
 		}
 		os.Exit(0)
 	}
-	return nil, fmt.Errorf("not a request that was expected: %s", request.URL)
+	return nil, fmt.Errorf("unexpected request: %s", request.URL)
 }
 
-func (c catcher) timestamp(request *http.Request) (*http.Response, error) {
-	asked, err := io.ReadAll(request.Body)
+func (i interceptor) timestamp(request *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(request.Body)
 	if err != nil {
 		return nil, err
 	}
-	query, err := timestamp.ParseRequest(asked)
+	query, err := timestamp.ParseRequest(body)
 	if err != nil {
 		return nil, err
 	}
-	given := timestamp.Timestamp{
+	stamp := timestamp.Timestamp{
 		HashAlgorithm:     query.HashAlgorithm,
 		HashedMessage:     query.HashedMessage,
 		Nonce:             query.Nonce,
@@ -109,7 +109,7 @@ func (c catcher) timestamp(request *http.Request) (*http.Response, error) {
 		Policy:            []int{1, 2, 3},
 		AddTSACertificate: query.Certificates,
 	}
-	answer, err := given.CreateResponseWithOpts(c.clock.certificate, c.clock.key, query.HashAlgorithm)
+	answer, err := stamp.CreateResponseWithOpts(i.timestamper.certificate, i.timestamper.key, query.HashAlgorithm)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +131,13 @@ func run(configuration, binary string) error {
 	if err != nil {
 		return err
 	}
-	clock, err := issue("Clock", x509.ExtKeyUsageTimeStamping, root)
+	timestamper, err := issue("Timestamper", x509.ExtKeyUsageTimeStamping, root)
 	if err != nil {
 		return err
 	}
-	http.DefaultTransport = catcher{clock}
+	http.DefaultTransport = interceptor{timestamper}
 
-	// The certificate is not what this is about, and comes from elsewhere than the Step.
+	// GoReleaser needs a signing certificate, which the Step doesn't export.
 	p12, err := pkcs12.Modern.Encode(signer.key, signer.certificate, []*x509.Certificate{root.certificate}, "p12")
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func run(configuration, binary string) error {
 	}
 	ctx := context.Wrap(stdctx.Background(), project)
 
-	// It is signed in its place.
+	// GoReleaser signs the file in place, so it gets a copy.
 	folder, err := os.MkdirTemp("", "goreleaser")
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func run(configuration, binary string) error {
 	if err := pipe.Run(ctx); err != nil {
 		return err
 	}
-	return errors.New("the binary was signed, and nothing was notarized")
+	return errors.New("GoReleaser signed the binary, but did not notarize it")
 }
 
 func main() {

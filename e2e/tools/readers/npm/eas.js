@@ -1,31 +1,31 @@
-// EAS CLI's own code, up to where it would ask Apple or Expo:
+// Runs EAS CLI's own code, up to the first request to Apple or Expo:
 //
-//   node eas.js login            the log-in of `eas metadata`, `eas credentials` and `eas build`
-//   node eas.js submit PROFILE   what `eas submit` sends along, with eas.json beside this file
+//   node eas.js login            the login of `eas metadata`, `eas credentials` and `eas build`
+//   node eas.js submit PROFILE   the credential that `eas submit` sends, with the eas.json in this folder
 'use strict';
 
-const found = (result) => {
+const printAndExit = (result) => {
   process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
-  return new Promise(() => {}); // nothing after it
+  return new Promise(() => {}); // no code runs after this
 };
 
 async function login() {
   const appleUtils = require('@expo/apple-utils');
-  // The two that ask Apple. There is no earlier session to go on with.
+  // Replaces the two functions that contact Apple. There is no earlier session to restore.
   const Auth = {
     ...appleUtils.Auth,
     tryRestoringAuthStateFromUserCredentialsAsync: async () => null,
     loginWithUserCredentialsAsync: ({ username, password, teamId }) =>
-      found({ apple_id: username, password, team_id: teamId }),
+      printAndExit({ apple_id: username, password, team_id: teamId }),
   };
   const loaded = require.resolve('@expo/apple-utils');
   require.cache[loaded].exports = { ...appleUtils, Auth };
   const AppStoreApi = require('eas-cli/build/credentials/ios/appstore/AppStoreApi').default;
 
-  // `eas metadata` gives no options when the key comes from the environment.
+  // `eas metadata` passes no options if the key comes from the environment.
   const context = await new AppStoreApi().ensureAuthenticatedAsync();
   const { inHouse, id } = context.team;
-  await found({ token: await context.authState.context.token.getToken(), team_id: id, in_house: inHouse });
+  await printAndExit({ token: await context.authState.context.token.getToken(), team_id: id, in_house: inHouse });
 }
 
 async function submit(name) {
@@ -43,10 +43,10 @@ async function submit(name) {
   if (appSpecificPasswordSource) {
     const source = appSpecificPasswordSource.enforceValue();
     const { appleIdUsername, password } = await getAppSpecificPasswordLocallyAsync(context, source);
-    await found({ apple_id: appleIdUsername, app_password: password });
+    await printAndExit({ apple_id: appleIdUsername, app_password: password });
   }
   const { result } = await getAscApiKeyLocallyAsync(context, ascApiKeySource.enforceValue());
-  await found({ key: result.keyP8, key_id: result.keyId, issuer_id: result.issuerId });
+  await printAndExit({ key: result.keyP8, key_id: result.keyId, issuer_id: result.issuerId });
 }
 
 if (process.argv[2] === '--version') {

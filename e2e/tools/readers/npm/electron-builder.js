@@ -1,5 +1,5 @@
-// electron-builder's own step that notarizes, with its own @electron/notarize, up to where it
-// starts Apple's notarytool: its arguments are printed.
+// Runs electron-builder's own code for notarization, with its own @electron/notarize, up to Apple's notarytool.
+// Prints the arguments of notarytool.
 'use strict';
 
 const childProcess = require('node:child_process');
@@ -9,7 +9,7 @@ if (process.argv[2] === '--version') {
   process.exit(0);
 }
 
-// xcrun and ditto are Apple's. What comes before notarytool succeeds, and does nothing.
+// Apple's xcrun and ditto exist only on macOS. All commands before notarytool succeed without doing anything.
 const { spawn } = childProcess;
 childProcess.spawn = (command, args) => {
   if (command === 'xcrun' && args[0] === 'notarytool' && args[1] === 'submit') {
@@ -23,7 +23,7 @@ const helper = Object.create(MacTargetHelper.prototype);
 helper.packager = { platformSpecificBuildOptions: {} };
 helper.notarizeIfProvided('/nowhere/Hello.app').then(
   () => {
-    console.error('nothing was notarized');
+    console.error('electron-builder did not notarize the app');
     process.exit(1);
   },
   (error) => {

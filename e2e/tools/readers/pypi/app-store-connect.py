@@ -1,5 +1,5 @@
-"""Codemagic's `app-store-connect list-apps`, up to where it would ask Apple: it takes the
-credential from its environment, and the token of its first request is printed."""
+"""Runs `app-store-connect apps list` with Codemagic's own code, up to its first request to Apple. It reads
+the credential from the environment. Prints the token in the request."""
 
 import json
 import sys
@@ -12,14 +12,14 @@ if sys.argv[1:] == ["--version"]:
     sys.exit()
 
 
-def caught(self, request, **_):
+def print_token(self, request, **_):
     token = request.headers["Authorization"].removeprefix("Bearer ")
     assert request.url.startswith("https://api.appstoreconnect.apple.com/v1/apps"), request.url
     print(json.dumps({"token": token}), flush=True)
     sys.exit()
 
 
-requests.Session.send = caught
+requests.Session.send = print_token
 
 from codemagic.tools.app_store_connect import AppStoreConnect  # noqa: E402
 

@@ -1,5 +1,5 @@
-// quill itself, `quill submission list`: it takes the credential from its environment, signs a
-// token, and asks Apple for earlier submissions. The request is caught, and its token printed.
+// Runs `quill submission list` with quill's own code. It reads the credential from the environment, signs a token, and
+// requests earlier submissions from Apple. The request is intercepted, and its token printed.
 package main
 
 import (
@@ -16,13 +16,13 @@ import (
 
 const submissions = "https://appstoreconnect.apple.com/notary/v2/submissions"
 
-// Stands where requests leave the process. None does.
-type catcher struct{}
+// Replaces the HTTP transport, so no request leaves the process.
+type interceptor struct{}
 
-func (catcher) RoundTrip(request *http.Request) (*http.Response, error) {
+func (interceptor) RoundTrip(request *http.Request) (*http.Response, error) {
 	token, found := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer ")
 	if request.URL.String() != submissions || !found {
-		return nil, fmt.Errorf("not the request that was expected: %s", request.URL)
+		return nil, fmt.Errorf("unexpected request: %s", request.URL)
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"token": token}); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func main() {
 		fmt.Println(version())
 		return
 	}
-	http.DefaultTransport = catcher{}
+	http.DefaultTransport = interceptor{}
 	os.Args = []string{"quill", "submission", "list"}
 	cli.New(clio.Identification{Name: "quill", Version: version()}).Run()
 }

@@ -1,4 +1,4 @@
-//! What cargo-packager gives to Apple's notarytool.
+//! Prints the arguments with which cargo-packager runs Apple's notarytool.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Reads the API key file with the library of rcodesign, and signs a token as that does.
+//! Reads the API key file and signs a token with rcodesign's library.
 
 use std::error::Error;
 
@@ -9,10 +9,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", env!("APP_STORE_CONNECT_VERSION"));
         return Ok(());
     }
-    // It has no variable of its own: `rcodesign notary-submit --api-key-file "$APPLE_RCODESIGN_API_KEY_PATH"`.
-    let path = std::env::var("APPLE_RCODESIGN_API_KEY_PATH").map_err(|_| "no --api-key-file to give")?;
+    // rcodesign reads no variable. Users run `rcodesign notary-submit --api-key-file "$APPLE_RCODESIGN_API_KEY_PATH"`.
+    let path = std::env::var("APPLE_RCODESIGN_API_KEY_PATH")
+        .map_err(|_| "APPLE_RCODESIGN_API_KEY_PATH is not set")?;
     let key = UnifiedApiKey::from_json_path(path)?;
-    // As long as its client has them live.
+    // The lifetime of its client's tokens.
     let token = ConnectTokenEncoder::try_from(key)?.new_token(300)?;
     println!("{}", serde_json::json!({ "token": token }));
     Ok(())

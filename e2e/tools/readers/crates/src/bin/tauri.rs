@@ -1,4 +1,4 @@
-//! What Tauri's bundler gives to Apple's notarytool.
+//! Prints the arguments with which Tauri's bundler runs Apple's notarytool.
 
 use std::env::{var, var_os};
 use std::error::Error;
