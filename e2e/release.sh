@@ -53,7 +53,7 @@ printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$wo
 # shellcheck disable=SC2016 # the later Step expands it
 printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
 
-alone() {
+isolated() {
   env -i PATH="$path" LANG=C.UTF-8 CI=true TMPDIR="$work/tmp" HOME="$work/home" LATER="$work/later" \
     GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 BITRISE_ANALYTICS_DISABLED=true BITRISE_OFFLINE_MODE=true \
     HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9 NO_PROXY=localhost,127.0.0.1 \
@@ -62,7 +62,7 @@ alone() {
 }
 
 {
-  alone bitrise setup --minimal && (cd "$work" && alone bitrise run --config "$work/bitrise.yml" w)
+  isolated bitrise setup --minimal && (cd "$work" && isolated bitrise run --config "$work/bitrise.yml" w)
 } >"$work/log" 2>&1 || die 'the workflow failed'
 [[ -e $work/later && $(<"$work/later") == 'api_key 0123456701' ]] || die 'the later Step does not see the key'
 if [[ -e $work/home/.cache/apple-services-connection ]]; then die 'the Step downloaded or built something'; fi
