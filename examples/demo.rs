@@ -1,8 +1,7 @@
-//! Runs the Step on this machine alone, and prints what it does: `cargo run --example demo`.
+//! Runs the Step without contacting other machines, and prints what it does: `cargo run --example demo`.
 //!
-//! The real binary runs three times, as the Bitrise CLI would start it. A stand-in on loopback plays
-//! Bitrise and Apple and verifies each request as they do. The private key is generated for the
-//! run. All files are in a temporary folder, which is deleted at the end.
+//! The real binary runs three times, as the Bitrise CLI would start it. A stand-in on loopback simulates
+//! Bitrise and Apple, and verifies each request as they do. Each run generates a new private key. All files are in a temporary folder, which is deleted at the end.
 
 use std::env;
 use std::error::Error;
@@ -35,7 +34,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     let profile_folder = example.ancestors().nth(2).ok_or("this example is not in a target folder")?;
     let target_folder = profile_folder.parent().ok_or("this example is not in a target folder")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // With the example named too, cargo enables the same features as for it, and reuses what it built.
+    // Also names the example, so that cargo enables the same features and reuses its artifacts.
     cargo.args(["build", "--bin", env!("CARGO_PKG_NAME"), "--example", "demo", "--manifest-path"]);
     cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     cargo.arg("--target-dir").arg(target_folder);

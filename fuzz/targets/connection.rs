@@ -1,5 +1,5 @@
-//! Any bytes as the connection are rejected, or yield a credential that reads back unchanged from the Step's
-//! own document in that format.
+//! Any bytes as the connection document are rejected, or yield a credential. The Step's own document with that
+//! credential yields it again.
 #![no_main]
 
 use apple_services_connection::apple::cookie::Cookie;
@@ -48,7 +48,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// At an instant before all others, so that no session has expired.
+/// Uses the Unix epoch as the current time, so that no session has expired.
 fn credential(connection: &mut Connection) -> Option<Credential> {
     let now = OffsetDateTime::UNIX_EPOCH;
     apple_id(connection, None, true, now, &mut RunLog::default()).ok()?.map(Credential::AppleId)

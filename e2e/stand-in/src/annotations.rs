@@ -1,7 +1,7 @@
 //! Bitrise's build annotations.
 //!
 //! The requests are those of Bitrise's plugin (`bitrise-plugins-annotations`, `service/`). Bitrise doesn't
-//! document which requests the service refuses: the stand-in refuses everything the plugin would not send.
+//! document which requests the service refuses, so the stand-in refuses everything that the plugin would not send.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,22 +68,22 @@ fn check(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Result<Annot
     let sent: Vec<_> = head.values("Authorization").collect();
     match sent.as_slice() {
         [one] if one.strip_prefix("Bearer ") == Some(page.token.as_str()) => {}
-        [_] => return Err((401, "the header Authorization has not the build's token".to_owned())),
-        more => return Err((401, format!("{} headers Authorization", more.len()))),
+        [_] => return Err((401, "the header Authorization does not contain the build's token".to_owned())),
+        more => return Err((401, format!("{} Authorization headers", more.len()))),
     }
     let expected = format!("v1/builds/{}/annotations/", page.build_slug);
     if path != expected {
         return Err((404, format!("the path is /{path}, not /{expected}")));
     }
     if let Some(query) = head.query() {
-        return Err((400, format!("there is a query: {query}")));
+        return Err((400, format!("unexpected query: {query}")));
     }
     let types: Vec<_> = head.values("Content-Type").collect();
     if types != ["application/json"] {
         return Err((415, format!("the header Content-Type is {types:?}, not application/json")));
     }
     let Body::Read(body) = body else {
-        return Err((411, "the body is of unknown length, or too long".to_owned()));
+        return Err((411, "the length of the body is unknown or too large".to_owned()));
     };
     let annotation: Annotation = serde_json::from_slice(body).map_err(|error| (400, error.to_string()))?;
     if annotation.context.is_empty() {

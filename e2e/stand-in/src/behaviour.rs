@@ -1,4 +1,4 @@
-//! How an answer can go wrong, as data: in Rust for tests, in JSON for scripts.
+//! Faults of the server as data: in Rust for tests, in JSON for scripts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::app_store_connect::request_id;
 /// - The answer is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
 ///   `Oversize`. The request is checked first, as a real service authenticates first: a request
 ///   that the service refuses gets the refusal instead, and the behaviour is used up.
-/// - The answer, whether good or a refusal, is delivered badly: all others.
+/// - The delivery of the answer fails, whether the service accepts or refuses the request: all others.
 ///
 /// The request is recorded and checked in every case.
 ///
@@ -56,7 +56,7 @@ use crate::app_store_connect::request_id;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Behaviour {
-    /// Nothing goes wrong.
+    /// No fault.
     Ok,
     /// This status with these headers and this body. Without a `Content-Type` among the headers,
     /// the answer has the usual content type of the route.
@@ -95,31 +95,31 @@ pub enum Behaviour {
         #[serde(with = "millis")]
         every: Duration,
     },
-    /// `Content-Length` promises more than comes; then the connection is closed cleanly.
+    /// `Content-Length` announces more than is sent, then the connection is closed cleanly.
     WrongContentLength,
     /// A chunked body that is closed in the middle of a chunk.
     ChunkedCut,
-    /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length
-    /// is not announced.
+    /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length isn't
+    /// announced.
     Oversize(u64),
     /// The answer's body compressed, with `Content-Encoding: gzip`, whether or not the client accepts it.
     Gzip,
-    /// 200 with an HTML page, as a captive portal or a proxy sends it.
+    /// 200 with an HTML page, like that of a captive portal or a proxy.
     Html,
     /// 200 with the route's content type and no body.
     EmptyBody,
-    /// 200 with a JSON object in which a string holds bytes that are not UTF-8.
+    /// 200 with a JSON object in which a string contains bytes that are not UTF-8.
     InvalidUtf8,
     /// 200 with the route's content type and this body. In JSON: a string, or a list of bytes.
     Body(#[serde(with = "text_or_bytes")] Vec<u8>),
     /// These bytes instead of an HTTP answer, then the connection is closed. In JSON as `Body`.
     Raw(#[serde(with = "text_or_bytes")] Vec<u8>),
-    /// The behaviour inside, for this request and all that follow.
+    /// The inner behaviour, for this and all following requests.
     Forever(Box<Behaviour>),
 }
 
 impl Behaviour {
-    /// This behaviour for all requests from here on.
+    /// This behaviour for this and all following requests.
     #[must_use]
     pub fn forever(self) -> Self {
         Self::Forever(Box::new(self))
@@ -151,7 +151,7 @@ impl Behaviour {
         Self::json(code, &json!({"errors": errors.into_iter().map(error).collect::<Vec<_>>()}))
     }
 
-    /// Adds a header to a [`Behaviour::Status`]; others stay as they are.
+    /// Adds a header to a [`Behaviour::Status`]. Doesn't change other behaviours.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         if let Self::Status { headers, .. } = &mut self {
@@ -160,7 +160,7 @@ impl Behaviour {
         self
     }
 
-    /// Whether it replaces a good answer.
+    /// Whether the behaviour replaces the service's answer.
     pub(crate) fn replaces_the_answer(&self) -> bool {
         matches!(
             self,
@@ -174,7 +174,7 @@ impl Behaviour {
         )
     }
 
-    /// Whether the service carries out a good request, however the answer then arrives.
+    /// Whether the service processes a request that it accepts, even if the answer's delivery then fails.
     pub(crate) fn lets_the_service_act(&self) -> bool {
         match self {
             Self::Status { code, .. } => (200..300).contains(code),

@@ -1,4 +1,4 @@
-//! Sends answers, well or badly.
+//! Sends answers, with the faults of a behaviour.
 
 use std::io::{self, Write as _};
 
@@ -10,7 +10,7 @@ use crate::http::{Answer, Head, Length};
 use crate::wire::{After, Wire};
 
 impl Wire {
-    /// Sends the answer as the behaviour says.
+    /// Sends the answer with this behaviour.
     pub(crate) fn send(&mut self, head: &Head, answer: &Answer, behaviour: &Behaviour) -> io::Result<After> {
         let keep = self.keeps(head);
         let body = match head.method.as_str() {
@@ -39,7 +39,7 @@ impl Wire {
                 Ok(After::Close)
             }
             Behaviour::ResetMidBody => {
-                // Half of an empty body is the whole body: announce at least one byte.
+                // Announces at least one byte, because half of an empty body would be the whole body.
                 let start = answer.head(Length::Known(length.max(1)), keep);
                 self.write(&[&start, first].concat())?;
                 Ok(After::Reset)

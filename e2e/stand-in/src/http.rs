@@ -1,4 +1,4 @@
-//! Requests and answers of HTTP/1.1, without their transport.
+//! HTTP/1.1 requests and answers, without transport.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -89,7 +89,7 @@ impl Answer {
                 self.headers = vec![("Location".to_owned(), to.clone())];
                 self.body.clear();
             }
-            // The page of a captive portal has none of the service's headers.
+            // A captive portal's page lacks the service's headers.
             Behaviour::Html => {
                 self.headers.clear();
                 "text/html; charset=utf-8".clone_into(&mut self.content_type);

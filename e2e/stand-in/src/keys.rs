@@ -1,4 +1,4 @@
-//! Generates private keys for tests: the kind that Apple issues, and kinds the Step must refuse.
+//! Generates private keys for tests: the type that Apple issues, and types that the Step must reject.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
     EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, ParsedPublicKey,
 };
 
-/// A P-256 key, the kind that App Store Connect issues as `AuthKey_<ID>.p8`.
+/// A P-256 key, the type that App Store Connect issues as `AuthKey_<ID>.p8`.
 pub struct P256 {
     /// The private key, PKCS#8 PEM.
     pub private_pem: String,
@@ -83,7 +83,7 @@ impl PublicKey {
             .map_err(|_| invalid("this public key is not a P-256 key"))
     }
 
-    /// The public half of a PKCS#8 PEM private key (`BEGIN PRIVATE KEY`).
+    /// The public key of a PKCS#8 PEM private key (`BEGIN PRIVATE KEY`).
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ fn ec_private_pem(algorithm: &'static EcdsaSigningAlgorithm) -> io::Result<Strin
 }
 
 fn to_pem(tag: &str, der: &[u8]) -> String {
-    // 64 columns is the crate's default; Apple's files end their lines with LF.
+    // Apple's files also have 64 columns, which is the crate's default.
     let lf = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new(tag, der), lf)
 }

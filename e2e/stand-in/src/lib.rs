@@ -1,4 +1,4 @@
-//! A server on loopback that stands in for the web services the Step uses: Bitrise's connected
+//! A server on loopback that simulates the web services that the Step uses: Bitrise's connected
 //! credential and build annotations, a file server for .p8 files, Apple's App Store Connect API, and the
 //! session check of Apple's website.
 //!
@@ -9,13 +9,14 @@
 //! |---|---|---|
 //! | `/build/<name>/apple_developer_portal_data.json` | [`Connection`] | a wrong `BUILD_API_TOKEN`: 401 |
 //! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
-//! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), another path, `apps` for enterprise (404), a parameter (400), one request too many (429) |
+//! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), an unknown path, or `apps` of an enterprise account (404), a parameter (400), too many requests (429) |
 //! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 or 403 |
 //! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; an invalid annotation: 400, 411, 415 |
 //!
-//! Everywhere: 405 for any method but GET (PUT for annotations); 404 for an unknown
-//! scenario; 400, and a [violation](Request::violations), for a credential header sent to the wrong service, for a wrong or repeated `Host`, and for a GET with a body. A connection is kept alive
-//! until its client closes it, and each has its [number](Request::connection).
+//! All paths answer 405 for any method except GET (PUT for annotations), and 404 for an unknown scenario. They
+//! answer 400, and record a [violation](Request::violations), for a credential header sent to the wrong service, a
+//! wrong or repeated `Host`, and a GET with a body. Connections are kept alive until the client closes them, and
+//! are [numbered](Request::connection).
 //!
 //! ```
 //! use stand_in::{Behaviour, Connection, StandIn};
@@ -93,7 +94,7 @@ impl StandIn {
     ///
     /// # Errors
     ///
-    /// If no port or thread is available, or no certificate can be made.
+    /// If no port or thread is available, or no certificate can be created.
     pub fn start_tls(certificate: Certificate) -> io::Result<Self> {
         Tls::new(certificate).and_then(|tls| Self::start_with(Some(tls)))
     }
@@ -141,8 +142,8 @@ impl StandIn {
         format!("{}/{}", self.url("files", name), route::encode(file_name))
     }
 
-    /// Adds an App Store Connect account whose [`Team`] has nothing in it, and returns the base URL
-    /// of its API, to which `/v1/apps?limit=1` and the like is appended.
+    /// Adds an App Store Connect account with an empty [`Team`], and returns the base URL
+    /// of its API, to which clients append paths such as `/v1/apps?limit=1`.
     #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn app_store_connect(&self, name: &str, account: Account) -> String {
         self.app_store_connect_team(name, account, Team::default())
@@ -167,7 +168,7 @@ impl StandIn {
         self.url("olympus", name)
     }
 
-    /// Adds a build's page, with nothing on it, and returns the base URL of the service, to which
+    /// Adds an empty build's page and returns the base URL of the service, to which
     /// `/v1/builds/<slug>/annotations/` is appended.
     #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn build_page(&self, name: &str, mut page: BuildPage) -> String {

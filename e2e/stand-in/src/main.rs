@@ -11,62 +11,63 @@ use std::thread;
 use stand_in::FolderStandIn;
 use stand_in::keys::P256;
 
-const HELP: &str = r#"Stands in, on 127.0.0.1, for Bitrise's connected credential and build annotations, and for Apple's App
-Store Connect.
+const HELP: &str = r#"Simulates Bitrise's connected credential and build annotations, a file server, and Apple's App Store
+Connect, on 127.0.0.1.
 
     stand-in --root DIR --token TOKEN [--https] [--no-stdin]
     stand-in new-key PRIVATE_PEM PUBLIC_PEM
 
 Writes its origin (http://127.0.0.1:PORT) to DIR/origin when it is ready, and appends every
-request to DIR/requests.jsonl, one JSON object in a line, secrets included. Ends when its
-standard input does, unless --no-stdin. With --https, the origin is https://localhost:PORT, and
-the certificate of its CA is in DIR/ca.pem. new-key writes a new P-256 key as App Store Connect
-issues it, and its public half.
+request to DIR/requests.jsonl, one JSON object per line, with secrets. Exits when its standard
+input closes, unless --no-stdin is set. With --https, the origin is https://localhost:PORT, and
+the certificate of its CA is in DIR/ca.pem. new-key writes a new P-256 key in the format of App
+Store Connect, and its public key.
 
-It reads these files at every request:
+It reads these files for every request:
 
-    DIR/connections/NAME.json   the answer of  ORIGIN/build/NAME/apple_developer_portal_data.json
-                                to a BUILD_API_TOKEN that is TOKEN
-    DIR/files/NAME/FILE         the answer of  ORIGIN/files/NAME/FILE
+    DIR/connections/NAME.json   a connection, at ORIGIN/build/NAME/apple_developer_portal_data.json,
+                                if the BUILD_API_TOKEN is TOKEN
+    DIR/files/NAME/FILE         a file, at ORIGIN/files/NAME/FILE
     DIR/apple/NAME.json         an account, at ORIGIN/asc/NAME/v1/apps, bundleIds, certificates, users
         {"public_key_path": "in DIR, SPKI PEM", "key_id": "...", "issuer_id": "..." or null,
          "enterprise": false, "clock_skew_seconds": 0,
          "team": {"role": "admin", "app_manager", "developer" or "access_to_reports",
                   "provisioning": true, "agreement_missing": false, "requests_left": 3499,
                   "apps": [{"id": "1600000001", "bundle_id": "...", "name": "..."}],
-                  "owner_apps": ["a bundle ID", ...] or null (an individual key's),
+                  "owner_apps": ["a bundle ID", ...] or null (for an individual key),
                   "bundle_ids": [{"id": "...", "identifier": "...", "name": "..."}],
                   "certificates": [{"id": "...", "name": "...", "certificate_type": "DISTRIBUTION",
                                     "expiration_date": "2027-01-31T10:00:00.000+00:00"}],
                   "users": [{"id": "...", "username": "..."}],
-                  "answers": {"v1/certificates": a behaviour for every answer there}}}
-        (team, and each name in it, can be left out: an admin's, with nothing in it)
-    DIR/sessions/NAME.json      a session, at  ORIGIN/olympus/NAME/olympus/v1/session
+                  "answers": {"v1/certificates": a behaviour for every answer at this path}}}
+        (team and its fields are optional: the default is an admin's key in an empty team)
+    DIR/sessions/NAME.json      a session, at ORIGIN/olympus/NAME/olympus/v1/session
         {"cookies": {"name": "value"}, "email_address": "...",
          "provider": {"provider_id": 1, "name": "..."} or null, "available_providers": [...],
          "refusal": "unauthenticated", "unauthorized_json" or "forbidden_json"}
-    DIR/annotations/NAME.json   a build's page, for
+    DIR/annotations/NAME.json   a build's page, for requests
                                 PUT ORIGIN/annotations/NAME/v1/builds/SLUG/annotations/
         {"token": "...", "build_slug": "SLUG"}
 
-Next to any of them, <the same path>.behaviours.json (so NAME.json.behaviours.json) lists faults, one
-per request, in order. It starts again when its text changes. Times are in milliseconds.
+A file with the same path and .behaviours.json appended (such as NAME.json.behaviours.json) lists
+faults, one per request, in order. The list starts again when the file changes. Times are in
+milliseconds.
 
-    "ok"                                      nothing goes wrong
+    "ok"                                      no fault
     {"status": {"code": 503, "headers": [["Retry-After", "1"]], "body": "busy"}}
     {"redirect": {"code": 302, "to": "URL"}}
     "reset_before_answer", "close_before_answer", "reset_mid_body"
     {"stall_before_header": 250}              a pause, then the answer
     {"stall_in_body": 250}                    half the body, a pause, then the rest
     {"drip": {"bytes": 1, "every": 10}}       the body in small pieces
-    "wrong_content_length", "chunked_cut"     less comes than announced
-    {"oversize": 1048576}                     a JSON object of so many bytes
+    "wrong_content_length", "chunked_cut"     less data than announced
+    {"oversize": 1048576}                     a JSON object with this many bytes
     "gzip", "html", "empty_body", "invalid_utf8"
-    {"body": "text"}, {"raw": "text"}         another body; another answer, without HTTP
-    {"forever": "reset_before_answer"}        for this request and all that follow
+    {"body": "text"}, {"raw": "text"}         this body; these bytes instead of an HTTP answer
+    {"forever": "reset_before_answer"}        for this and all following requests
 "#;
 
-#[expect(clippy::print_stderr, reason = "a program of its own, with no log")]
+#[expect(clippy::print_stderr, reason = "a command-line program without a log")]
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,7 +114,7 @@ fn serve(root: &Path, token: String, https: bool, watch_stdin: bool) -> io::Resu
     let start = if https { FolderStandIn::start_tls } else { FolderStandIn::start };
     let server = start(root.to_owned(), token)?;
 
-    // Renamed into route, so that no reader sees half of it.
+    // Atomic, so that no reader sees a partial file.
     let unfinished = root.join(".origin.new");
     fs::write(&unfinished, format!("{}\n", server.origin()))?;
     fs::rename(&unfinished, root.join("origin"))?;
@@ -147,7 +148,7 @@ fn new_key(private: &Path, public: &Path) -> io::Result<()> {
 }
 
 fn value(arguments: &mut impl Iterator<Item = OsString>, of: &str) -> io::Result<OsString> {
-    arguments.next().ok_or_else(|| usage(&format!("a value is missing: {of}")))
+    arguments.next().ok_or_else(|| usage(&format!("missing value: {of}")))
 }
 
 fn usage(problem: &str) -> io::Error {

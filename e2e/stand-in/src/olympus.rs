@@ -16,7 +16,7 @@ pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Session {
-    /// The expected cookies: all of them and no others.
+    /// The expected cookies. The request must have exactly these.
     pub cookies: BTreeMap<String, String>,
     /// The e-mail address in the answer.
     pub email_address: String,
@@ -24,7 +24,7 @@ pub struct Session {
     pub provider: Option<Provider>,
     /// All teams of the user.
     pub available_providers: Vec<Provider>,
-    /// The answer to other cookies.
+    /// The answer to requests with other cookies.
     pub refusal: SessionRefusal,
     /// One per request, in order.
     #[serde(skip)]
@@ -32,7 +32,7 @@ pub struct Session {
 }
 
 impl Default for Session {
-    /// Jane Doe of Example Ltd, with no cookies.
+    /// Jane Doe of Example Ltd, without cookies.
     fn default() -> Self {
         let example = Provider { provider_id: 118_573_544, name: "Example Ltd".to_owned() };
         Self {
@@ -56,7 +56,7 @@ pub struct Provider {
     pub name: String,
 }
 
-/// How the website refuses a session. Apple documents none of it.
+/// How the website refuses a session, which Apple doesn't document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionRefusal {
@@ -64,10 +64,10 @@ pub enum SessionRefusal {
     /// issue 19338 (2021).
     #[default]
     Unauthenticated,
-    /// 401 with an error in the form of the App Store Connect API.
+    /// 401 with an error in the format of the App Store Connect API.
     UnauthorizedJson,
-    /// 403 with an error in the form of the App Store Connect API, as the website's other services
-    /// answer (fastlane's issue 16688, 2020).
+    /// 403 with an error in the format of the App Store Connect API, like the website's other services
+    /// (fastlane's issue 16688, 2020).
     ForbiddenJson,
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Behaviour;
 
-/// A request, recorded before its answer was sent, with the secrets in it.
+/// A request, recorded with its secrets before the answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Milliseconds since the server was started.
@@ -26,9 +26,9 @@ pub struct Request {
     pub name: String,
     /// The behaviour of the server.
     pub behaviour: Behaviour,
-    /// The service's verdict, whatever the behaviour then did to the answer.
+    /// The service's verdict, regardless of what the behaviour does to the answer.
     pub verdict: Verdict,
-    /// What no client must ever do, such as sending a credential to a service that it is not for.
+    /// Mistakes that no client must ever make, such as sending a credential to the wrong service.
     pub violations: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ impl Request {
     }
 }
 
-/// The services that the server stands in for.
+/// The services that the server simulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {

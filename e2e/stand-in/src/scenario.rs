@@ -170,7 +170,7 @@ impl Folder {
         Ok(Scenario::Account(account, file.team))
     }
 
-    /// The next behaviour in `<path>.behaviours.json`. A file whose text has changed starts again.
+    /// The next behaviour in `<path>.behaviours.json`. The list starts again when the file changes.
     fn behaviour(&self, path: &Path) -> io::Result<Behaviour> {
         let mut file = path.as_os_str().to_owned();
         file.push(".behaviours.json");

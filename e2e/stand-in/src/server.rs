@@ -88,11 +88,11 @@ impl Drop for Running {
         // Wakes the thread that accepts, so that it sees the flag and closes the listener.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
-            // It does not panic; even if it did, it would have ended.
+            // The thread doesn't panic. Even if it did, it would be gone.
             let _ended = accepting.join();
         }
         for connection in lock(&self.shared.open).values() {
-            // This wakes its thread, which ends.
+            // Wakes the connection's thread, which then exits.
             let _closed_already = connection.shutdown(Shutdown::Both);
         }
     }
@@ -130,7 +130,7 @@ impl Shared {
             match accepted {
                 // A connection that cannot be served is closed.
                 Ok((tcp, _)) => drop(self.begin(tcp)),
-                // Most likely out of file descriptors, which passes.
+                // Probably out of file descriptors, which is temporary.
                 Err(_) => thread::sleep(Duration::from_millis(5)),
             }
         }
@@ -200,7 +200,7 @@ impl Shared {
             violations,
         });
         if let Err(error) = recorded {
-            let answer = Answer::new(500, "text/plain", format!("cannot record this: {error}\n"));
+            let answer = Answer::new(500, "text/plain", format!("cannot record the request: {error}\n"));
             return wire.send(&head, &answer, &Behaviour::Ok);
         }
         if let Some(annotation) = annotation.filter(|_| behaviour.lets_the_service_act()) {
@@ -262,10 +262,10 @@ impl Shared {
         }
     }
 
-    /// What no client must ever do.
+    /// Mistakes that no client must ever make.
     fn violations(&self, head: &Head, service: Service) -> Vec<String> {
         const CREDENTIALS: [&str; 4] = ["BUILD_API_TOKEN", "Authorization", "Cookie", "Proxy-Authorization"];
-        let meant = match service {
+        let expected = match service {
             Service::Connection => Some("BUILD_API_TOKEN"),
             Service::AppStoreConnect | Service::Annotations => Some("Authorization"),
             Service::AppleSession => Some("Cookie"),
@@ -273,8 +273,8 @@ impl Shared {
         };
         let mut violations: Vec<_> = CREDENTIALS
             .into_iter()
-            .filter(|name| Some(*name) != meant && head.values(name).next().is_some())
-            .map(|name| format!("the header {name} is not for this service"))
+            .filter(|name| Some(*name) != expected && head.values(name).next().is_some())
+            .map(|name| format!("the header {name} must not be sent to this service"))
             .collect();
 
         let hosts: Vec<_> = head.values("Host").collect();
@@ -283,7 +283,7 @@ impl Shared {
             hosts => violations.push(format!("the Host header is {hosts:?}")),
         }
         if service == Service::Connection && head.query().is_some() {
-            violations.push("the build URL has no query".to_owned());
+            violations.push("a query after the build URL".to_owned());
         }
         if head.method == "GET" && head.has_body() {
             violations.push("GET with a body".to_owned());

@@ -1,4 +1,4 @@
-//! https with a test certificate authority of its own for each server.
+//! https, with a separate test certificate authority for each server.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 pub enum Certificate {
     /// For `localhost` and `127.0.0.1`, valid, issued by the test CA.
     Good,
-    /// For `localhost` and `127.0.0.1`, valid, signed by itself.
+    /// For `localhost` and `127.0.0.1`, valid, self-signed.
     SelfSigned,
     /// Like `Good`, but expired years ago.
     Expired,
@@ -36,7 +36,7 @@ impl Tls {
             .map_err(failed)?;
         let key = KeyPair::generate().map_err(failed)?;
         let params = server_params(certificate)?;
-        let shown = match certificate {
+        let certificate = match certificate {
             Certificate::SelfSigned => params.self_signed(&key),
             Certificate::Good | Certificate::Expired | Certificate::WrongHost => params.signed_by(&key, &ca),
         }
@@ -48,7 +48,7 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .with_no_client_auth()
-            .with_single_cert(vec![shown.der().clone()], key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .map_err(failed)?;
         Ok(Self { config: Arc::new(config), ca_pem: ca.pem() })
     }
@@ -59,7 +59,7 @@ fn ca_params() -> io::Result<CertificateParams> {
     params.distinguished_name.push(DnType::CommonName, "stand-in test CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // Older than any certificate it issues, so that `Expired` is only about that certificate.
+    // Valid for longer than `Expired`, so that only that certificate is expired.
     params.not_before = date_time_ymd(2000, 1, 1);
     params.not_after = (SystemTime::now() + DAY * 30).into();
     Ok(params)

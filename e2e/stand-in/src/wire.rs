@@ -11,13 +11,13 @@ use socket2::SockRef;
 
 use crate::http::{Head, parse_head};
 
-const LONGEST_HEAD: usize = 64 * 1024;
-const LONGEST_BODY: u64 = 1024 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_BODY: u64 = 1024 * 1024;
 
 /// The next thing received on a connection.
 pub(crate) enum Incoming {
     Request(Head, Body),
-    /// Not HTTP, for this reason.
+    /// Not HTTP, with the reason.
     Malformed(String),
     /// The peer has closed the connection.
     End,
@@ -75,7 +75,7 @@ impl Wire {
                     let body = self.read_body(&head)?;
                     return Ok(Incoming::Request(head, body));
                 }
-                Ok(None) if self.unread.len() < LONGEST_HEAD => {}
+                Ok(None) if self.unread.len() < MAX_HEAD => {}
                 Ok(None) => {
                     self.request_left = true;
                     return Ok(Incoming::Malformed("the head is too long".to_owned()));
@@ -98,7 +98,7 @@ impl Wire {
         Ok(length)
     }
 
-    /// The body, empty if there is none; [`Body::Unread`] without one valid `Content-Length`.
+    /// The body, which can be empty. [`Body::Unread`] unless the request has one valid `Content-Length`.
     fn read_body(&mut self, head: &Head) -> io::Result<Body> {
         if !head.has_body() {
             return Ok(Body::Read(Vec::new()));
@@ -108,7 +108,7 @@ impl Wire {
             (Some(length), None, None) => length.parse::<u64>().ok(),
             _ => None,
         };
-        let Some(length) = length.filter(|length| *length <= LONGEST_BODY) else {
+        let Some(length) = length.filter(|length| *length <= MAX_BODY) else {
             self.request_left = true;
             return Ok(Body::Unread);
         };
@@ -131,12 +131,12 @@ impl Wire {
         self.stream.flush()
     }
 
-    /// Waits this long. Returns `false` if the peer or the end of the server closes the connection first.
+    /// Waits this long. Returns `false` if the peer or the stopping server closes the connection first.
     ///
-    /// It reads from the socket to notice that, and drops what it reads: a client that waits for an answer
-    /// sends nothing.
+    /// Reads from the socket to notice that, and discards the data: a client that waits for an answer sends
+    /// none.
     pub(crate) fn wait(&mut self, how_long: Duration) -> bool {
-        // A read timeout has the precision of the kernel's ticks; the rest is slept.
+        // A read timeout is only as precise as the kernel's ticks, so the last part of the wait is a sleep.
         const TICKS: Duration = Duration::from_millis(10);
 
         let Some(end) = Instant::now().checked_add(how_long) else {
@@ -164,9 +164,9 @@ impl Wire {
         }
     }
 
-    /// Closes the connection, as soon as the socket's other handle is dropped too.
+    /// Closes the connection. The socket closes once the server's handle is dropped too.
     pub(crate) fn end(mut self, after: After) {
-        // A connection that is broken already needs no closing.
+        // Errors don't matter: the connection is already broken.
         let _broken = match after {
             After::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
             After::Next | After::Close => self.close(),

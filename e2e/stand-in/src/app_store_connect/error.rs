@@ -1,7 +1,7 @@
-//! Apple's error answers, in Apple's words.
+//! Apple's error responses, with Apple's texts.
 //!
-//! The form is Apple's `ErrorResponse`: `id`, `status`, `code`, `title`, `detail`, and `source` for a
-//! query parameter. The texts are from public reports of real answers, cited at each.
+//! The format is Apple's `ErrorResponse`: `id`, `status`, `code`, `title`, `detail`, and `source` for a
+//! query parameter. The texts are from public reports of real answers, cited for each.
 //!
 //! <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::{Answer, Reply};
 
-/// An error answer, and why the stand-in gives it.
+/// An error response, and the reason for it.
 pub(super) struct Refusal {
     status: u16,
     code: &'static str,
@@ -45,8 +45,8 @@ impl Refusal {
         )
     }
 
-    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124: every request to every endpoint, until the
-    /// Account Holder accepts it.
+    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124: every request fails until the Account
+    /// Holder accepts the agreement.
     pub(super) fn agreement_missing() -> Self {
         Self::new(
             403,
@@ -64,12 +64,12 @@ impl Refusal {
             "NOT_FOUND",
             "The specified resource does not exist",
             &format!("The path provided does not match a defined resource type: /{path}"),
-            format!("this account has no /{path}"),
+            format!("this account has no resource /{path}"),
         )
     }
 
-    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. Neither they nor
-    /// `bitrise-io/go-xcode`'s pull request 256 expect a `Retry-After`, so there is none.
+    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. None of
+    /// them, nor `bitrise-io/go-xcode`'s pull request 256, expects a `Retry-After`, so there is none.
     pub(super) fn rate_limit_exceeded() -> Self {
         Self::new(
             429,
@@ -77,7 +77,7 @@ impl Refusal {
             "The request rate limit has been reached.",
             "We've received too many requests for this API. Please wait and try again or slow down your \
              request rate.",
-            "no request of this hour is left".to_owned(),
+            "no requests are left in this hour".to_owned(),
         )
     }
 
@@ -93,7 +93,7 @@ impl Refusal {
     }
 
     /// An invalid value of a parameter. `'x' is not a valid filter type`, `… field name` and
-    /// `… cursor for this request` are Apple's details; those for `limit` are in their style.
+    /// `… cursor for this request` are Apple's details; the one for `limit` is worded like them.
     pub(super) fn invalid_parameter(name: &str, detail: &str) -> Self {
         let title = "A parameter has an invalid value";
         let why = format!("{name}: {detail}");
@@ -137,8 +137,8 @@ impl From<Refusal> for Reply {
 /// A random UUID, as each of Apple's errors has one.
 pub(crate) fn request_id() -> String {
     let mut bytes = [0_u8; 16];
-    // If the random source fails, zeros do: callers only look at the form.
-    let _left_as_zeros = rand::fill(&mut bytes);
+    // Zeros are fine if the random source fails, because clients check only the format.
+    let _ignored = rand::fill(&mut bytes);
     let hex = format!("{:032x}", u128::from_be_bytes(bytes));
     let mut parts = Vec::new();
     let mut rest = hex.as_str();

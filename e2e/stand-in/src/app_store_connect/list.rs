@@ -1,7 +1,7 @@
-//! A list of resources: its filters, its fields and its pages.
+//! Lists of resources, with filters, fields and pages.
 //!
-//! Of the parameters in Apple's documentation of each list, these are supported: one `fields[…]`,
-//! `filter[…]`, `limit` and `cursor`. All others are refused, as Apple refuses unknown parameters.
+//! Supports these parameters of Apple's lists: one `fields[…]`, `filter[…]`, `limit` and `cursor`. Refuses all
+//! others, as Apple refuses unknown parameters.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,20 +11,20 @@ use super::error::Refusal;
 use super::team::Resource;
 use crate::route::{decode, encode};
 
-/// The largest `limit`, and the one without the parameter.
-const MOST: usize = 200;
-const USUAL: usize = 50;
+/// The largest `limit`, and its default.
+const MAX_LIMIT: usize = 200;
+const DEFAULT_LIMIT: usize = 50;
 
-/// A filter with a fixed set of values, which must match exactly.
+/// The filter that accepts only a fixed set of values and compares exactly.
 const CERTIFICATE_TYPE: &str = "certificateType";
 
 /// A list and its query parameters.
 pub(super) struct List {
     /// The resources' type, which is also in the parameter `fields[<type>]`.
     pub kind: &'static str,
-    /// The names in `filter[<name>]`, each that of an attribute.
+    /// The attributes that `filter[<name>]` accepts.
     pub filters: &'static [&'static str],
-    /// The values of `fields`: attributes, and relationships, which no answer here contains.
+    /// The values of `fields`: attributes and relationships. Answers here never contain relationships.
     pub fields: &'static [&'static str],
 }
 
@@ -118,7 +118,7 @@ struct Question {
 }
 
 impl List {
-    /// The answer's body. `url` is that of the list, without its query.
+    /// The answer's body. `url` is the list's URL without the query.
     pub(super) fn page(&self, resources: &[Resource], url: &str, query: &str) -> Result<Value, Refusal> {
         let question = self.read(query)?;
         let found: Vec<_> = resources.iter().filter(|resource| question.matches(resource)).collect();
@@ -153,7 +153,7 @@ impl List {
     }
 
     fn read(&self, query: &str) -> Result<Question, Refusal> {
-        let mut question = Question { filters: Vec::new(), fields: None, limit: USUAL, skipped: 0 };
+        let mut question = Question { filters: Vec::new(), fields: None, limit: DEFAULT_LIMIT, skipped: 0 };
         let mut seen: Vec<String> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -193,8 +193,8 @@ impl List {
             }
             question.filters.push((filter.to_owned(), values));
         } else if name == "limit" {
-            let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-            let detail = format!("'{value}' is not a valid limit: it must be from 1 to {MOST}");
+            let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+            let detail = format!("'{value}' is not a valid limit: it must be from 1 to {MAX_LIMIT}");
             question.limit = limit.ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
         } else if name == "cursor" {
             let detail = format!("'{value}' is not a valid cursor for this request");

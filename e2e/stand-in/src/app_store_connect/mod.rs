@@ -16,16 +16,17 @@ use error::Refusal;
 use list::List;
 use team::Resource;
 
-/// The API key of an account, and how the service treats it. Its content is a [`Team`].
+/// An account with one API key. A [`Team`] has the account's content.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// The API key's public half.
+    /// The API key's public key.
     pub public_key: PublicKey,
     /// The token's `kid`.
     pub key_id: String,
     /// The token's `iss`; `None` for an individual key, whose tokens have `sub` instead.
     pub issuer_id: Option<String>,
-    /// In the Apple Developer Enterprise Program: another audience, and `/v1/apps` does not exist.
+    /// Whether the account is in the Apple Developer Enterprise Program, where tokens have another audience and
+    /// `/v1/apps` does not exist.
     pub enterprise: bool,
     /// How far the service's clock is ahead of this computer's; negative if it is behind.
     pub clock_skew_seconds: i64,
@@ -35,14 +36,14 @@ pub struct Account {
 
 /// `GET /v1/apps`, `/v1/bundleIds`, `/v1/certificates`, `/v1/users`
 ///
-/// `path` is what follows the base URL, `now` is the service's own clock in Unix seconds.
+/// `path` is what follows the base URL, `now` is the service's time in Unix seconds.
 pub(crate) fn api(account: &Account, team: &Team, head: &Head, path: &str, origin: &str, now: i64) -> Reply {
     let mut reply = match accepts_json(head) {
         Err(accept) => Refusal::not_acceptable(accept),
         Ok(()) => answer_request(account, team, head, path, origin, now).unwrap_or_else(Reply::from),
     };
     reply.answer.unix_seconds = now;
-    // On every answer: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
+    // Every answer has this header: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
     let limits = format!("user-hour-lim:{};user-hour-rem:{};", Team::HOURLY_LIMIT, team.requests_left);
     reply.answer = reply.answer.with("X-Rate-Limit", &limits);
     reply
@@ -100,7 +101,7 @@ fn found_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Res
 ///
 /// Apple documents that individual keys have no access to provisioning, and that access to it comes with a
 /// role or separately (`provisioningAllowed`). That roles for reports see nothing, and that only admins see
-/// users, is an assumption: one public report has a key without write access that sees them.
+/// users, is an assumption. In one public report, a key without write access can see users.
 ///
 /// <https://developer.apple.com/documentation/appstoreconnectapi/creating-api-keys-for-app-store-connect-api>
 /// <https://developer.apple.com/documentation/appstoreconnectapi/user/attributes>

@@ -1,4 +1,4 @@
-//! The content of a team, and what its key can see of it.
+//! The content of a team, and what its key can see.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct Team {
     /// Whether that role includes access to certificates, identifiers and profiles. An admin always has it, an
     /// individual key never.
     pub provisioning: bool,
-    /// Whether the Account Holder has an agreement to accept: every list answers 403.
+    /// Whether the Account Holder must accept an agreement. Every list then answers 403.
     pub agreement_missing: bool,
     /// The requests left in this hour, out of [`Team::HOURLY_LIMIT`]. With 0, every request gets 429.
     pub requests_left: u32,
@@ -31,8 +31,8 @@ pub struct Team {
     pub certificates: Vec<SigningCertificate>,
     /// The users.
     pub users: Vec<User>,
-    /// What replaces every answer of a list, by its path (`v1/certificates`). [`Account::behaviours`] come
-    /// first.
+    /// A behaviour for every answer of a list, by its path (`v1/certificates`). [`Account::behaviours`] take
+    /// precedence.
     ///
     /// [`Account::behaviours`]: crate::Account::behaviours
     pub answers: BTreeMap<String, Behaviour>,
@@ -45,7 +45,7 @@ impl Team {
     pub const HOURLY_LIMIT: u32 = 3500;
 
     /// `apps` of these bundle IDs, named after them and numbered from 1600000001, each with its
-    /// registered bundle ID; for the rest as [`Team::default`].
+    /// registered bundle ID. Otherwise like [`Team::default`].
     #[must_use]
     pub fn with_apps<'a>(bundle_ids: impl IntoIterator<Item = &'a str>) -> Self {
         let mut team = Self::default();
@@ -80,7 +80,7 @@ impl Team {
 }
 
 impl Default for Team {
-    /// An admin's key in a team with nothing in it.
+    /// An admin's key in an empty team.
     fn default() -> Self {
         Self {
             role: Role::Admin,
@@ -97,7 +97,7 @@ impl Default for Team {
     }
 }
 
-/// A role of a key. Apple has more; these four differ in the lists they see.
+/// A role of a key. Apple has more roles; these four can see different lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -127,9 +127,9 @@ pub struct App {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleId {
-    /// Apple's own ID for it.
+    /// Apple's ID for it.
     pub id: String,
-    /// The bundle ID itself, `*` at its end for a wildcard.
+    /// The bundle ID itself. A wildcard ends with `*`.
     pub identifier: String,
     /// Its name.
     pub name: String,
@@ -139,7 +139,7 @@ pub struct BundleId {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigningCertificate {
-    /// Apple's own ID for it.
+    /// Apple's ID for it.
     pub id: String,
     /// Its name.
     pub name: String,
@@ -166,7 +166,7 @@ impl Default for SigningCertificate {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// Apple's own ID for it.
+    /// Apple's ID for it.
     pub id: String,
     /// The e-mail address.
     pub username: String,

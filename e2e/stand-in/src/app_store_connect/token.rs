@@ -9,7 +9,7 @@ use super::Account;
 use crate::http::Head;
 
 /// Apple's limit for `exp - iat`, in seconds.
-const LONGEST_LIFE: i64 = 20 * 60;
+const MAX_LIFETIME_SECONDS: i64 = 20 * 60;
 
 /// A token's header. It can have other fields, which Apple ignores.
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Claims {
     #[serde(default, deserialize_with = "not_null")]
     sub: Option<String>,
     aud: String,
-    /// Optional: Codemagic's tools, which are in daily use, send none.
+    /// Optional, because Codemagic's tools omit it and Apple accepts their tokens.
     #[serde(default, deserialize_with = "not_null")]
     iat: Option<i64>,
     exp: i64,
@@ -36,20 +36,19 @@ fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<O
     T::deserialize(from).map(Some)
 }
 
-/// Checks the request's `Authorization`; the error says why Apple refuses it.
+/// Checks the request's `Authorization`. The error is the reason why Apple refuses it.
 ///
-/// `now` is Apple's own clock in Unix seconds. The token is a JWT of at most 20 minutes, signed with
-/// ES256; a team key's names the issuer, an individual key's has `sub: user` instead.
+/// `now` is Apple's time in Unix seconds. The token is a JWT that is valid for at most 20 minutes and signed with
+/// ES256. Tokens of team keys have the issuer, tokens of individual keys have `sub: user` instead.
 ///
 /// <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
 pub(super) fn check_authorization(account: &Account, head: &Head, now: i64) -> Result<(), String> {
     let sent: Vec<_> = head.values("Authorization").collect();
     let [authorization] = sent.as_slice() else {
-        return Err(format!("{} headers Authorization", sent.len()));
+        return Err(format!("{} Authorization headers", sent.len()));
     };
-    let token = authorization
-        .strip_prefix("Bearer ")
-        .ok_or("Authorization does not begin with Bearer and one space")?;
+    let token =
+        authorization.strip_prefix("Bearer ").ok_or("Authorization does not start with \"Bearer \"")?;
     check_token(account, token, now)
 }
 
@@ -71,7 +70,7 @@ fn check_token(account: &Account, token: &str, now: i64) -> Result<(), String> {
 
     let signature = decode("signature", signature)?;
     if !account.public_key.verifies(signed.as_bytes(), &signature) {
-        return Err("the signature is not by the account's key".to_owned());
+        return Err("the token is not signed by the account's key".to_owned());
     }
 
     let claims: Claims = decode_json("claims", claims)?;
@@ -98,11 +97,11 @@ fn check_claims(account: &Account, claims: &Claims, now: i64) -> Result<(), Stri
     }
     if exp <= now {
         let by = now.saturating_sub(exp);
-        return Err(format!("exp was {by} s ago"));
+        return Err(format!("the token expired {by} s ago"));
     }
-    let life = exp.saturating_sub(iat);
-    if life > LONGEST_LIFE {
-        return Err(format!("exp - iat is {life} s, more than {LONGEST_LIFE}"));
+    let lifetime = exp.saturating_sub(iat);
+    if lifetime > MAX_LIFETIME_SECONDS {
+        return Err(format!("exp - iat is {lifetime} s, more than {MAX_LIFETIME_SECONDS}"));
     }
     Ok(())
 }
