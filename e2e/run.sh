@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the workflows in bitrise.yml with the real Bitrise CLI. Contacts no other machine:
+# Runs the workflows in bitrise.yml with the real Bitrise CLI. The workflows contact no other machine.
 #
 #   e2e/run.sh            runs all workflows, then e2e/steplib/run.sh
 #   e2e/run.sh NAME...    runs only these workflows
