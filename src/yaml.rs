@@ -9,35 +9,20 @@ use std::fmt::Write as _;
 /// with a newline before it reads a session as YAML.
 #[must_use]
 pub(crate) fn quoted(text: &str) -> String {
-    // The exact capacity: the text can be secret, and reallocating would leave copies.
-    let mut out = String::with_capacity(2 + text.chars().map(escaped_len).sum::<usize>());
+    // No byte becomes more than four. The text can be secret, and reallocating would leave copies.
+    let mut out = String::with_capacity(2 + 4 * text.len());
     out.push('"');
-    push_escaped(&mut out, text);
-    out.push('"');
-    out
-}
-
-fn escaped_len(c: char) -> usize {
-    match c {
-        '"' | '\\' => 4,
-        ' '..='~' => 1,
-        '\0'..='\u{ff}' => 4,
-        '\u{100}'..='\u{ffff}' => 6,
-        _ => 10,
-    }
-}
-
-fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
         // Writing to a String can't fail.
         match c {
-            '"' | '\\' => drop(write!(out, "\\x{:02X}", u32::from(c))),
-            ' '..='~' => out.push(c),
+            ' '..='~' if c != '"' && c != '\\' => out.push(c),
             '\0'..='\u{ff}' => drop(write!(out, "\\x{:02X}", u32::from(c))),
             '\u{100}'..='\u{ffff}' => drop(write!(out, "\\u{:04X}", u32::from(c))),
             _ => drop(write!(out, "\\U{:08X}", u32::from(c))),
         }
     }
+    out.push('"');
+    out
 }
 
 /// Deeper than any YAML that people or tools write, and than the YAML library's own limit.
@@ -105,7 +90,12 @@ mod tests {
         let yaml = quoted("\\n \n \\\\n é \" n");
         assert_eq!(yaml, r#""\x5Cn \x0A \x5C\x5Cn \xE9 \x22 n""#);
         assert!(!yaml.contains("\\n"));
-        let every_kind = "\u{0}\"\\a\u{e9}\u{100}\u{1f600}";
-        assert_eq!(quoted(every_kind).len(), quoted(every_kind).capacity(), "no reallocation");
+        for text in ["\u{0}", "\"", "\\", "a", "\u{e9}", "\u{100}", "\u{800}", "\u{1f600}"] {
+            assert_eq!(
+                quoted(text).capacity(),
+                String::with_capacity(2 + 4 * text.len()).capacity(),
+                "no reallocation"
+            );
+        }
     }
 }
