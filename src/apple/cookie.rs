@@ -47,18 +47,6 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    fn new(
-        expires: Option<OffsetDateTime>,
-        max_age: Option<i64>,
-        created_at: Option<OffsetDateTime>,
-    ) -> Self {
-        match (expires, max_age) {
-            (Some(expires), _) => Self::Until(expires),
-            (None, Some(max_age)) => Self::Seconds { max_age, created_at },
-            (None, None) => Self::Session,
-        }
-    }
-
     /// The fields `expires`, `max_age` and `created_at`, with timestamps in this format.
     pub(crate) fn fields(
         self,
@@ -196,6 +184,11 @@ impl CookieRecord {
         let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
         let expires = self.expires.as_deref().and_then(timestamp::parse);
         let created_at = self.created_at.as_deref().and_then(timestamp::parse);
+        let lifetime = match (expires, self.max_age) {
+            (Some(expires), _) => Lifetime::Until(expires),
+            (None, Some(max_age)) => Lifetime::Seconds { max_age, created_at },
+            (None, None) => Lifetime::Session,
+        };
         Ok(Cookie {
             name,
             value,
@@ -204,7 +197,7 @@ impl CookieRecord {
             path,
             secure: self.secure.unwrap_or(defaults.is_restricted),
             httponly: self.httponly.unwrap_or(defaults.is_restricted),
-            lifetime: Lifetime::new(expires, self.max_age, created_at),
+            lifetime,
         })
     }
 }
