@@ -13,8 +13,6 @@ mod der;
 mod error;
 mod search;
 
-use std::fmt;
-
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use error::PrivateKeyError;
@@ -27,15 +25,9 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///
 /// Contains the canonical PKCS#8 PEM: 64 columns, LF, one newline at the end. Wiped from memory
 /// on drop, and redacted in `Debug`.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct PrivateKey {
     pem: SecretString,
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKey([REDACTED])")
-    }
 }
 
 impl PrivateKey {
@@ -277,7 +269,7 @@ mod tests {
     fn debug_output_hides_the_key() -> Result {
         let pem = pkcs8()?;
         let shown = format!("{:?}", PrivateKey::from_bytes(pem.as_bytes())?);
-        assert_eq!(shown, "PrivateKey([REDACTED])");
+        assert_eq!(shown, "PrivateKey { pem: SecretBox<str>([REDACTED]) }");
         Ok(())
     }
 
