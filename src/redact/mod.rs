@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_recognised_whatever_its_blanks_become_in_the_text_of_a_service() {
+    fn a_secret_is_recognized_whatever_whitespace_a_service_changes() {
         for (secret, text) in [
             ("two  blanks", "x two  blanks y"),
             (" at the ends ", "x at the ends"),
