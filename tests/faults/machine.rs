@@ -171,3 +171,23 @@ fn a_trust_store_of_20_gb_is_refused_unread() {
     };
     assert_sentences("faults/large_trust_store", ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(with_store));
 }
+
+#[test]
+fn sockets_and_settings_that_are_too_large_are_rejected() {
+    let connected = || Step::new().connected(&api_key());
+    let settings = format!("{{}}{}", " ".repeat(2 << 20));
+    connected().file("home/.envman/configs.json", settings).fails();
+    for variable in ["ENVMAN_ENVSTORE_PATH", "build_url", "api_key_path"] {
+        let step = if variable == "api_key_path" { Step::off_bitrise() } else { connected() };
+        let path = step.path("home/socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let value = if variable == "build_url" {
+            format!("file://{}", path.display())
+        } else {
+            path.display().to_string()
+        };
+        let step = step.set("api_issuer", INPUT_ISSUER).set("api_key_id", INPUT_KEY_ID);
+        let error = step.set(variable, value).fails();
+        assert!(error.contains("/socket"), "{error}");
+    }
+}

@@ -217,3 +217,13 @@ fn a_signal_during_the_build_ends_everything_and_removes_its_files() {
         launcher.assert_nothing_runs();
     }
 }
+
+#[test]
+fn the_build_uses_the_versions_in_cargo_lock_or_fails() {
+    let launcher = Launcher::sources();
+    let lock = fs::read_to_string(launcher.step.join("Cargo.lock")).unwrap();
+    launcher.write("Cargo.lock", &lock.replace("9.8.7", "9.8.6"));
+    let run = launcher.run_with_cargo();
+    run.assert_error(&["Cannot build the Step from source"]);
+    assert!(run.log.contains("--locked"), "{}", run.log);
+}

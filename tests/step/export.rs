@@ -353,3 +353,18 @@ fn settings_of_envman_that_cannot_be_read_are_an_error_that_names_them() {
     ];
     assert_sentences("export/settings", rows.map(|(what, step)| (what, step.fails())));
 }
+
+#[test]
+fn the_next_run_and_remove_delete_the_new_envstore_of_a_killed_run_and_keep_its_folder() {
+    for action in ["export", "remove"] {
+        let step = Step::new().connected(&api_key()).set("action", action).envstore("envs: []\n");
+        let step = step
+            .file("store/.envstore-apple-services-connection-aB3dE6", "outputs")
+            .file("tmp/apple-services-connection-x7Yz01/AuthKey_X.p8", "key");
+        let outcome = step.run_in_process();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        let store = names_in(outcome.envstore.parent().unwrap());
+        assert_eq!(store.into_iter().collect::<Vec<_>>(), ["envstore.yml"], "{action}");
+        assert!(outcome.leftovers.contains("apple-services-connection-x7Yz01"), "{action}");
+    }
+}

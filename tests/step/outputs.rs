@@ -356,3 +356,17 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
         key().passes().entries().into_iter().fold(apple_id(), |step, entry| step.set(&entry.key, ""));
     assert_eq!(removed.passes().warnings(), [""; 0]);
 }
+
+#[test]
+fn ids_paths_flags_the_apple_id_and_the_phone_number_are_not_redacted() {
+    for (connected, secrets) in [(api_key(), [].as_slice()), (apple_id(), &SECRETS)] {
+        let step =
+            Step::new().connected(&connected).set("team_id", "TEAM123456").set("itc_team_id", "118573544");
+        let outcome = step.set("sms_default_phone_number", "+81-80-1234-5678").run_in_process();
+        let redacted = outcome.entries().into_iter().filter(|entry| entry.is_sensitive == Some(true));
+        assert_eq!(
+            redacted.map(|entry| entry.key).collect::<BTreeSet<_>>(),
+            secrets.iter().map(|&name| name.to_owned()).collect()
+        );
+    }
+}

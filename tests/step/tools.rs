@@ -12,8 +12,8 @@ use apple_services_connection::tools::{TOOLS, Tool};
 use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY,
-    INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, mode, names_in, pem,
-    spaceauth,
+    INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, find_leak, mode,
+    names_in, pem, spaceauth,
 };
 
 /// Exported independent of the tools.
@@ -524,4 +524,15 @@ fn an_individual_key_is_verified() {
 fn an_individual_key_with_an_issuer_is_an_error() {
     let error = individual().set("api_issuer", CONNECTED_ISSUER).fails();
     assert_sentences("tools/individual_key_with_an_issuer", [("api_issuer is set", error)]);
+}
+
+#[test]
+fn only_the_variable_for_connection_contains_the_private_key() {
+    for (tool, expected) in TOOLS.iter().map(|tool| (tool.name, tool.name == "connection")) {
+        let step = Step::new().connected(&api_key()).set("export_for", tool).set("export_token", "yes");
+        let entries = step.run_in_process().entries().into_iter();
+        let with_key = entries.filter(|entry| find_leak(&entry.value, &CONNECTED_KEY.private_pem).is_some());
+        let names: Vec<_> = with_key.map(|entry| entry.key).collect();
+        assert_eq!(names, if expected { vec!["BITRISE_PORTAL_DATA_JSON"] } else { vec![] }, "{tool}");
+    }
 }

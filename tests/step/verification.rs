@@ -1,12 +1,15 @@
 //! The requests to Apple, and what each answer means for the build.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
 
 use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
-    CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, Outcome, SERVER, Step, account, account_of, all,
-    all_fail, api_key, apple_id, at_once, connected_session, in_days, logged_in, pasted_session, status,
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
+    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, all_fail, api_key, apple_id,
+    at_once, connected_session, find_leak, in_days, logged_in, pasted_session, status,
 };
 
 fn with_account(account: Account) -> Step {
@@ -303,4 +306,32 @@ fn a_session_that_ends_soon_is_a_warning() {
         messages.push((format!("session_expiry_warning_days is {wrong:?}"), error));
     }
     assert_sentences("verification/session_ends_soon", messages);
+}
+
+#[test]
+fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_password() {
+    let key = with_answers(vec![]).passes();
+    let session = with_session(logged_in(vec![])).passes();
+    for outcome in [&key, &session] {
+        let sent = format!("{:?}", requests(outcome));
+        for secret in [CONNECTED_KEY.private_pem.as_str(), CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD] {
+            assert_eq!(find_leak(&sent, secret), None, "{sent}");
+        }
+    }
+    assert!(requests(&session)[0].header("authorization").is_none());
+    let bearer = requests(&key)[0].header("authorization").unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(bearer.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let left = claims["exp"].as_i64().unwrap() - time::OffsetDateTime::now_utc().unix_timestamp();
+    assert!((240..=300).contains(&left), "{left} s");
+}
+
+#[test]
+fn a_response_of_apples_that_is_too_large_does_not_verify_a_key() {
+    let page = json!({"data": [], "links": {"self": "x"}}).to_string();
+    for (padding, verified) in [(0, "yes"), (5 << 20, "no")] {
+        let body = format!("{page}{}", " ".repeat(padding));
+        let outcome = with_answers(vec![Behaviour::answer(200, "application/json", body)]).run_in_process();
+        assert_verified(&outcome, verified);
+    }
 }
