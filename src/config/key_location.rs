@@ -87,17 +87,13 @@ impl KeyLocation {
         }
     }
 
-    /// Whether the location can be a folder, where a file in it has the key's name.
-    pub(super) fn may_be_folder(&self) -> bool {
-        matches!(self, Self::File(path) if path.extension().is_none_or(std::ffi::OsStr::is_empty))
-    }
-
-    /// Whether the location can hold an API key JSON, which includes the IDs.
-    pub(super) fn may_be_json(&self) -> bool {
-        let is_json = |path: &Path| path.extension().is_some_and(|extension| extension == "json");
+    /// Whether the content can hold the IDs, as an API key JSON does, or the name of a file in a folder. Only a
+    /// name that ends like that of a private key rules this out.
+    pub(super) fn may_hold_ids(&self) -> bool {
+        let is_key = |path: &Path| path.extension().is_some_and(|name| name == "p8" || name == "pem");
         match self {
-            Self::Url(url) => is_json(Path::new(url.path())),
-            Self::File(path) => is_json(path),
+            Self::Url(url) => !is_key(Path::new(url.path())),
+            Self::File(path) => !is_key(path),
             Self::Text(text) => {
                 let text = text.expose_secret();
                 text.starts_with('{') || key_json::read(text.as_bytes()).is_some()

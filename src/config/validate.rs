@@ -181,12 +181,8 @@ impl Fields {
         if file_name == Some(KeyFileName::InAppPurchase) {
             problems.add("api_key_path", &text!("is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: make a key under Users and Access > Integrations > App Store Connect API"));
         }
-        // The content can hold the ID too.
-        let may_hold_id = |key: &KeyLocation| key.may_be_json() || key.may_be_folder();
-        if key.as_ref().is_some_and(|key| !may_hold_id(key))
-            && file_name.is_none()
-            && !self.api_key_id.is_set()
-        {
+        let may_hold_ids = key.as_ref().is_some_and(KeyLocation::may_hold_ids);
+        if key.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
             problems.add("api_key_id", &text!("is empty, or the variable in it is empty or misspelled, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
         }
         let is_named_individual =
@@ -203,7 +199,7 @@ impl Fields {
                 "api_issuer",
                 &text!("is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team's key"),
             ),
-            (KeyKind::Team, false) if !key.as_ref().is_some_and(KeyLocation::may_be_json) => problems.add(
+            (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",
                 &text!("is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
             ),

@@ -185,6 +185,9 @@ fn the_json_of_an_api_key_needs_no_other_input() {
             .file("work/key.json", STANDARD.encode(&text))
             .set("api_key_path", "key.json")
             .secret(pem()),
+        // Its content decides, not its name.
+        Step::off_bitrise().file("work/key.txt", &text).set("api_key_path", "key.txt").secret(pem()),
+        Step::off_bitrise().set("api_key_path", SERVER.file(&unique_name(), "key", text.as_bytes(), vec![])),
         with_key_json(json!({}))
             .set("api_key_id", INPUT_KEY_ID)
             .set("api_issuer", INPUT_ISSUER.to_uppercase()),
