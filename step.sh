@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the Step's binary: the one beside this file, or one that is built from source once and cached.
+# Runs the Step's binary: the one next to this file, or one that is built from source once and cached.
 # docs/launcher.md describes what the launcher trusts. It must work in bash 3.2, macOS's /bin/bash.
 
-# Runs only in subshells, so the binary gets variables, functions, options and signals as they were.
-# $1: "find" prints the binary's path to descriptor 3, or "build". After "build", "built" prints the path.
+# Runs only in subshells, so the binary inherits variables, functions, options and signal handlers unchanged.
+# $1: "find" prints the binary's path to descriptor 3, or "build" if there is none. After "build", "built" prints it.
 # shellcheck disable=SC2317 # a trap calls clean_up
 apple_services_connection_launcher() {
   set -eu +aCfk -o pipefail
@@ -50,8 +50,8 @@ apple_services_connection_launcher() {
       if [ -L "$folder" ] || [ ! -w "$folder" ]; then continue; fi
       cache=$(cd -P "$folder" && pwd -P) && is_private "$cache" && return
     done
-    fail "Cannot cache the Step's binary: other users can write to $1 and $2 or to folders above them, or this user" \
-      "can't. Set XDG_CACHE_HOME to a private folder."
+    fail "Cannot cache the Step's binary: $1 and $2 must be writable for this user, and they and their parent folders" \
+      "for no other user. Set XDG_CACHE_HOME to a private folder."
   }
 
   # Prints the path of the cached binary for $key, and exits. Its file name ends in its checksum.
@@ -144,9 +144,9 @@ apple_services_connection_launcher() {
     'Linux x86_64') system=linux-amd64 ;;
     'Linux aarch64') system=linux-arm64 ;;
   esac
-  beside=$here/$name-$system
-  if [ -f "$beside" ] && [ -x "$beside" ]; then
-    printf '%s' "$beside" >&3
+  released=$here/$name-$system
+  if [ -f "$released" ] && [ -x "$released" ]; then
+    printf '%s' "$released" >&3
     exit
   fi
 
@@ -155,8 +155,8 @@ apple_services_connection_launcher() {
   for tool in chmod cp env find id mkdir mktemp mv rm sed sleep sort xargs "${hasher[0]}"; do
     command -v "$tool" >/dev/null || fail "The launcher needs $tool, which is not on the PATH. Install it or fix the PATH."
   done
-  if [ -f "$beside" ]; then
-    key=$(sha256 <"$beside") || fail "Cannot read $beside, the Step's binary."
+  if [ -f "$released" ]; then
+    key=$(sha256 <"$released") || fail "Cannot read $released, the Step's binary."
   elif [ -f "$here/Cargo.toml" ]; then
     key=$(sum_sources) || fail "Cannot read the Step's source code in $here: see the message above."
   else
@@ -169,8 +169,8 @@ apple_services_connection_launcher() {
   trap 'exit 143' HUP TERM
   if [ "$1" != build ]; then print_cached; fi
   temporary=$(mktemp -d "$cache/temporary.XXXXXX") || fail "Cannot create a folder in $cache. Is the disk full?"
-  if [ -f "$beside" ]; then # without execute permission, as after an upload that drops it
-    store "$beside"
+  if [ -f "$released" ]; then # without execute permission, as after an upload that drops it
+    store "$released"
     print_cached
   fi
   case $1 in

@@ -29,7 +29,7 @@ fn the_binary_gets_the_environment_as_it_was() {
     let executable = Launcher::released(0o755);
     let not_executable = Launcher::released(0o644);
     for launcher in [&executable, &not_executable] {
-        fs::write(launcher.beside(), fs::read(&program).unwrap()).unwrap();
+        fs::write(launcher.released_binary(), fs::read(&program).unwrap()).unwrap();
     }
     let unbuilt = Launcher::sources();
     unbuilt.replace("cargo", &fake_cargo(&format!("cp '{}' \"$binary\"", program.display())));
@@ -64,7 +64,7 @@ fn the_binary_gets_the_environment_as_it_was() {
         ("CDPATH", "/"),
     ] {
         for (launcher, way) in [
-            (&executable, "beside"),
+            (&executable, "released"),
             (&not_executable, "without execute permission"),
             (&sources, "built earlier"),
             (&unbuilt, "built now"),

@@ -5,8 +5,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is a test")]
 
-mod beside;
 mod build;
 mod cache;
 mod environment;
+mod released;
 mod support;

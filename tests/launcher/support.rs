@@ -86,8 +86,8 @@ impl Launcher {
     /// A release with a binary for this system, which has this mode.
     pub(crate) fn released(mode: u32) -> Self {
         let launcher = Self::in_folder("step");
-        fs::write(launcher.beside(), RELEASED).unwrap();
-        set_mode(&launcher.beside(), mode);
+        fs::write(launcher.released_binary(), RELEASED).unwrap();
+        set_mode(&launcher.released_binary(), mode);
         launcher
     }
 
@@ -128,7 +128,7 @@ impl Launcher {
         self.write("src/main.rs", "fn main() { println!(\"this is the built binary\"); }\n");
     }
 
-    /// Replaces a tool of the machine with a script, until the file is deleted.
+    /// Shadows a system tool with a script, until the file is deleted.
     pub(crate) fn replace(&self, tool: &str, script: &str) {
         let file = self.path("tools").join(tool);
         fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -144,7 +144,7 @@ impl Launcher {
         fs::write(self.step.join(path), text).unwrap();
     }
 
-    pub(crate) fn beside(&self) -> PathBuf {
+    pub(crate) fn released_binary(&self) -> PathBuf {
         self.step.join(format!("{NAME}-{}", system()))
     }
 
@@ -156,7 +156,7 @@ impl Launcher {
     #[track_caller]
     pub(crate) fn cached(&self) -> PathBuf {
         let files = files_below(&self.cache());
-        let [file] = files.as_slice() else { panic!("not one file: {files:?}") };
+        let [file] = files.as_slice() else { panic!("expected exactly one file: {files:?}") };
         file.clone()
     }
 

@@ -1,4 +1,4 @@
-//! The binary beside the launcher.
+//! The binary next to the launcher, as in a release.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use super::support::{Launcher, NAME, RELEASED, Run, mode, set_mode, sha256, which};
 
 #[test]
-fn the_binary_beside_the_launcher_runs_and_nothing_is_cached() {
+fn the_binary_next_to_the_launcher_runs_and_nothing_is_cached() {
     let launcher = Launcher::released(0o755);
     launcher.run().assert_released();
     assert!(!launcher.cache().exists());
 }
 
 #[test]
-fn a_binary_beside_the_sources_runs_instead_of_a_build() {
+fn a_binary_next_to_the_sources_runs_instead_of_a_build() {
     let launcher = Launcher::released(0o755);
     launcher.add_sources();
     launcher.run_with_cargo().assert_released();
@@ -31,7 +31,7 @@ fn a_binary_that_lost_its_execute_permission_is_copied_into_the_private_cache_on
     let copy = launcher.cache().join(format!("{NAME}-{hash}-{hash}"));
     assert_eq!(launcher.cached(), copy);
     assert_eq!((mode(&launcher.cache()), mode(&copy)), (0o700, 0o700));
-    assert_eq!(mode(&launcher.beside()), 0o644);
+    assert_eq!(mode(&launcher.released_binary()), 0o644);
     let inode = fs::metadata(&copy).unwrap().ino();
     launcher.run().assert_released();
     assert_eq!(fs::metadata(&copy).unwrap().ino(), inode);
@@ -42,7 +42,7 @@ fn a_binary_that_lost_its_execute_permission_is_copied_into_the_private_cache_on
 fn another_binary_without_execute_permission_is_copied_again() {
     let launcher = Launcher::released(0o644);
     launcher.run().assert_released();
-    fs::write(launcher.beside(), "#!/bin/sh\necho another\n").unwrap();
+    fs::write(launcher.released_binary(), "#!/bin/sh\necho another\n").unwrap();
     assert_eq!(launcher.run().log, "another\n");
 }
 
@@ -51,8 +51,8 @@ fn the_binary_replaces_the_shell_and_gets_its_signals() {
     let launcher = Launcher::in_folder("step");
     let ready = launcher.path("tmp/ready");
     let script = format!("#!/bin/sh\necho $$ >{}.new; mv {0}.new {0}; exec sleep 60\n", ready.display());
-    fs::write(launcher.beside(), script).unwrap();
-    set_mode(&launcher.beside(), 0o755);
+    fs::write(launcher.released_binary(), script).unwrap();
+    set_mode(&launcher.released_binary(), 0o755);
     let mut child = launcher.command().spawn().unwrap();
     let begun = Instant::now();
     while !ready.exists() {
@@ -67,9 +67,9 @@ fn the_binary_replaces_the_shell_and_gets_its_signals() {
 #[test]
 fn a_binary_that_does_not_start_is_an_error() {
     let launcher = Launcher::in_folder("step");
-    fs::write(launcher.beside(), "\x7fELF\0 not a program").unwrap();
+    fs::write(launcher.released_binary(), "\x7fELF\0 not a program").unwrap();
     for mode in [0o755, 0o644] {
-        set_mode(&launcher.beside(), mode);
+        set_mode(&launcher.released_binary(), mode);
         launcher.run().assert_error(&[NAME, "does not start on this system"]);
     }
 }
@@ -101,9 +101,9 @@ fn the_name_of_the_steps_folder_can_have_any_characters() {
             relative.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
             Run::of(relative).assert_built_earlier();
         }
-        fs::write(launcher.beside(), RELEASED).unwrap();
+        fs::write(launcher.released_binary(), RELEASED).unwrap();
         for mode in [0o755, 0o644] {
-            set_mode(&launcher.beside(), mode);
+            set_mode(&launcher.released_binary(), mode);
             launcher.run().assert_released();
         }
         assert!(Path::new(&launcher.step).is_dir());
