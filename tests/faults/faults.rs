@@ -6,7 +6,7 @@ use std::time::Duration;
 use stand_in::Behaviour;
 use test_support::snapshots::assert_sentences;
 
-use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, at_once, status, unique_name};
+use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, in_parallel, status, unique_name};
 
 /// A fault and its effect.
 struct Fault {
@@ -38,8 +38,8 @@ fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
 
 /// Runs all rows at the same time, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
-    let said = at_once(faults, check_one).into_iter().flatten();
-    assert_sentences(name, said);
+    let messages = in_parallel(faults, check_one).into_iter().flatten();
+    assert_sentences(name, messages);
 }
 
 fn check_one(Fault { what, step, passes, requests, within }: Fault) -> Option<(&'static str, String)> {
@@ -124,7 +124,7 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
         // The HTTP library's rule for CGI scripts.
         &[("HTTPS_PROXY", proxy), ("REQUEST_METHOD", "GET")],
     ];
-    at_once(environments, |environment| {
+    in_parallel(environments, |environment| {
         // Bitrise is behind the proxy, which is the stand-in, and refuses to connect.
         let host = format!("{}.invalid", unique_name().replace(' ', "-"));
         let step = Step::new().set("build_url", format!("https://{host}/build/1"));
@@ -204,7 +204,7 @@ fn on_a_full_disk(step: Step, folder: &str) -> Step {
 #[cfg(target_os = "linux")]
 #[ignore = "mounts a small tmpfs in a namespace of its own"]
 fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
-    let said = ["tmp", "store"].map(|folder| {
+    let messages = ["tmp", "store"].map(|folder| {
         let step = on_a_full_disk(Step::new().connected(&api_key()), folder);
         let outcome = step.run();
         assert_eq!(outcome.code, Some(1), "{folder}: {}", outcome.stdout);
@@ -220,5 +220,5 @@ fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
         assert_eq!(outcome.leftovers.len(), 0, "{folder}: {:?}", outcome.leftovers);
         (folder, outcome.error())
     });
-    assert_sentences("faults/full_disk", said);
+    assert_sentences("faults/full_disk", messages);
 }

@@ -12,7 +12,7 @@ use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
     CONNECTED_KEY, INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, TOKEN, account, all, always_busy,
-    api_key, apple_id, at_once, busy, cookie, find_leak, hex, in_days, pem, redirect, spaceauth, status,
+    api_key, apple_id, busy, cookie, find_leak, hex, in_days, in_parallel, pem, redirect, spaceauth, status,
     unique_name,
 };
 
@@ -61,7 +61,7 @@ fn with_inputs(step: Step) -> Step {
 fn scenarios() -> Vec<(&'static str, Step)> {
     let on = |body: &Value, behaviours: Vec<Behaviour>| Step::new().connected_with(body, behaviours);
     let damaged = |field: &str, value: Value| on(&all([connected(), json!({ field: value })]), vec![]);
-    // With a key, electron needs other values than tauri.
+    // With an API key, electron and tauri need different values in APPLE_API_KEY, so they exclude each other.
     let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
     let every_tool = &tools.join(",");
     let expired = json!({"connection_expiry_date": "2024-02-29T12:00:00Z"});
@@ -114,9 +114,9 @@ fn scenarios() -> Vec<(&'static str, Step)> {
 
 #[test]
 fn no_canary_is_anywhere_but_where_it_belongs() {
-    at_once(scenarios(), |(what, step)| {
+    in_parallel(scenarios(), |(what, step)| {
         // Every run checks the log and the summary.
-        let outcome = canaries().into_iter().fold(loud(step), Step::secret).run();
+        let outcome = canaries().into_iter().fold(with_maximum_logging(step), Step::secret).run();
         for entry in outcome.entries().iter().filter(|entry| entry.is_sensitive != Some(true)) {
             assert_none_in(&format!("{} of {what}", entry.key), &entry.value);
         }
@@ -159,7 +159,7 @@ fn the_search_finds_each_form_of_a_secret() {
 }
 
 /// With everything that makes it log more.
-fn loud(step: Step) -> Step {
+fn with_maximum_logging(step: Step) -> Step {
     step.set_all([
         ("verbose_log", "yes"),
         ("RUST_LOG", "trace"),
@@ -172,7 +172,7 @@ fn loud(step: Step) -> Step {
 fn the_log_does_not_show_error_pages() {
     let echo = Behaviour::Status { code: 403, headers: vec![], body: "canary-echo of the token".to_owned() };
     let step = Step::new().connected_with(&connected(), vec![echo]).secret("canary-echo");
-    loud(step).fails();
+    with_maximum_logging(step).fails();
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
     const QUERY: &str = "X-Amz-Credential=canary-1&X-Amz-Signature=canary-2#canary-3";
     let at = |url: String| {
         let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-        loud(step).secret("canary")
+        with_maximum_logging(step).secret("canary")
     };
     let served = |behaviours| format!("{}?{QUERY}", SERVER.file(&unique_name(), NAME, pem(), behaviours));
     at(served(vec![])).passes();
@@ -209,7 +209,7 @@ fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
 #[test]
 fn the_log_does_not_show_the_query_of_a_build_url() {
     for url in ["http://elsewhere.invalid/?canary-1", "ftp://u:canary-2@elsewhere.invalid/"] {
-        loud(Step::new().set("build_url", url)).secret("canary").fails();
+        with_maximum_logging(Step::new().set("build_url", url)).secret("canary").fails();
     }
 }
 
@@ -218,9 +218,11 @@ fn the_log_does_not_show_the_query_of_an_invalid_url() {
     for url in
         ["https://[/x?canary", "https://host name/x?canary", "https://host:port/x?canary", "https:///?canary"]
     {
-        loud(Step::new().set("build_url", url)).secret("canary").fails();
+        with_maximum_logging(Step::new().set("build_url", url)).secret("canary").fails();
         let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-        loud(step.set("api_key_id", INPUT_KEY_ID).set("if_missing", "x")).secret("canary").fails();
+        with_maximum_logging(step.set("api_key_id", INPUT_KEY_ID).set("if_missing", "x"))
+            .secret("canary")
+            .fails();
     }
 }
 

@@ -69,22 +69,22 @@ fn a_fifo_instead_of_a_file_is_named_and_does_not_block() {
         ("build_url", build_url),
         ("api_key_path", key),
     ];
-    let mut said: Vec<_> = rows.map(|(what, step)| (what, fails_at_once(step))).into();
+    let mut messages: Vec<_> = rows.map(|(what, step)| (what, fails_at_once(step))).into();
     // In the process of the test, this name is another file.
     let pipe = run_or_kill(connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"));
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
-    said.push(("the envstore, as the pipe of standard output", pipe.error()));
+    messages.push(("the envstore, as the pipe of standard output", pipe.error()));
     let (page, path) = with_fifo(connected(), "home/page.md");
     let page = run_or_kill(page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path));
     page.check_success();
-    said.push(("the page of the build", page.warnings().join("\n")));
-    assert_sentences("faults/fifo", said);
+    messages.push(("the page of the build", page.warnings().join("\n")));
+    assert_sentences("faults/fifo", messages);
 }
 
 #[test]
 fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
     // Not as root: a bug would replace the machine's devices.
-    let said = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
+    let messages = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
         let before = fs::metadata(device).unwrap();
         let step = Step::new().connected(&api_key()).not_as_root();
         let error = fails_at_once(step.set("ENVMAN_ENVSTORE_PATH", device));
@@ -92,7 +92,7 @@ fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
         assert_eq!((after.ino(), after.mode(), after.rdev()), (before.ino(), before.mode(), before.rdev()));
         (device, error)
     });
-    assert_sentences("faults/device", said);
+    assert_sentences("faults/device", messages);
 }
 
 #[test]
@@ -147,12 +147,12 @@ fn a_proxy_variable_without_a_proxys_address_is_an_error_that_hides_its_value() 
     let elsewhere =
         || Step::new().set("build_url", "https://bitrise.invalid/build/x").secret("canary-password");
     let wrong = "http://user:canary-password@proxy:99999";
-    let mut said: Vec<_> = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+    let mut messages: Vec<_> = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .map(|variable| (variable, elsewhere().set(variable, wrong).fails()))
         .into();
     let exempt = elsewhere().set("HTTPS_PROXY", wrong).set("NO_PROXY", "example.com,.invalid");
-    said.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails()));
-    assert_sentences("faults/wrong_proxy", said);
+    messages.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails()));
+    assert_sentences("faults/wrong_proxy", messages);
     // Requests to this machine use no proxy, and all requests over http stay here.
     Step::new().connected(&api_key()).set("HTTPS_PROXY", wrong).set("HTTP_PROXY", wrong).passes();
 }

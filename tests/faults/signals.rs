@@ -11,7 +11,8 @@ use stand_in::Behaviour;
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, account, api_key, at_once, mode, names_in, pem, status,
+    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, account, api_key, in_parallel, mode, names_in, pem,
+    status,
 };
 
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
@@ -58,7 +59,7 @@ fn stages() -> Vec<(&'static str, Step, usize)> {
 
 #[test]
 fn a_signal_at_any_stage_fails_the_run_without_outputs_or_files() {
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     let signals = [
         (Signal::TERM, "SIGTERM"),
         (Signal::INT, "SIGINT"),
@@ -70,10 +71,10 @@ fn a_signal_at_any_stage_fails_the_run_without_outputs_or_files() {
             let outcome = interrupted_at(step, requests, signal);
             outcome.check_failure();
             assert!(outcome.took < Duration::from_secs(20), "{stage} took {:?}", outcome.took);
-            said.push((format!("{name} while {stage}"), outcome.error()));
+            messages.push((format!("{name} while {stage}"), outcome.error()));
         }
     }
-    assert_sentences("faults/signals", said);
+    assert_sentences("faults/signals", messages);
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
     let script = "\"$0\" > pipe & step=$!; echo $step > pid; wait $step; status=$?; echo $status > status; exit $status";
     let connected = || Step::new().connected(&api_key());
     let rows = [(true, connected()), (true, from_inputs()), (false, from_inputs())];
-    at_once(rows, |(is_interrupted, step)| {
+    in_parallel(rows, |(is_interrupted, step)| {
         let step = step.set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
         let (pid_file, status) = (step.path("work/pid"), step.path("work/status"));
         let _pipe = full_pipe(&step.path("work/pipe"));
@@ -197,7 +198,7 @@ fn with_slow_envman() -> Step {
 #[test]
 fn a_signal_while_envman_runs_kills_it_and_restores_the_envstore() {
     let signals = [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP)];
-    let said = signals.map(|(name, signal)| {
+    let messages = signals.map(|(name, signal)| {
         let step = with_slow_envman();
         let added = step.path("home/added");
         let outcome = step.run_while(|child| {
@@ -208,7 +209,7 @@ fn a_signal_while_envman_runs_kills_it_and_restores_the_envstore() {
         assert!(outcome.took < Duration::from_secs(20), "{:?}", outcome.took);
         (name, outcome.error())
     });
-    assert_sentences("faults/signals_during_envman", said);
+    assert_sentences("faults/signals_during_envman", messages);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn after_sigkill_at_random_points_the_envstore_is_unchanged_or_complete() {
         }
         is_untouched
     };
-    let four_at_a_time = (0..RUNS / 4).flat_map(|four| at_once(four * 4..four * 4 + 4, kill_after));
+    let four_at_a_time = (0..RUNS / 4).flat_map(|four| in_parallel(four * 4..four * 4 + 4, kill_after));
     let untouched = four_at_a_time.filter(|is_untouched| *is_untouched).count() as u64;
     let completed = RUNS - untouched;
     println!("{RUNS} runs killed: {untouched} with the envstore as before, {completed} with it complete");
@@ -276,7 +277,7 @@ fn a_run_waits_for_another_run_on_the_same_envstore() {
 
 /// The system calls of the export, each with its number among those of the same name.
 #[cfg(target_os = "linux")]
-fn calls_of_the_export(step: Step) -> Vec<(String, usize)> {
+fn export_syscalls(step: Step) -> Vec<(String, usize)> {
     let trace = step.path("home/trace");
     let script = format!("exec strace -o '{}' \"$0\"", trace.display());
     let _outcome = step.under("sh", &["-c", &script]).passes();
@@ -298,11 +299,11 @@ fn calls_of_the_export(step: Step) -> Vec<(String, usize)> {
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "needs strace"]
-fn after_sigkill_at_any_system_call_of_the_export_only_private_files_are_left_until_the_next_run() {
+fn sigkill_during_export_leaves_only_private_files_which_the_next_run_deletes() {
     const BEFORE: &str = "envs:\n- OLD: kept\n";
     let step =
         || from_inputs().set("build_annotation", "never").set("PATH", "/usr/bin:/bin").envstore(BEFORE);
-    let calls = calls_of_the_export(step());
+    let calls = export_syscalls(step());
     let mut left = 0;
     for (call, number) in calls {
         let inject = format!("inject={call}:signal=KILL:when={number}");

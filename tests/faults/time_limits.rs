@@ -78,7 +78,7 @@ fn a_run_ends_at_its_network_time_limit_and_names_what_it_waited_for() {
             [connection_of("{}".to_owned(), vec![slow.clone()]), key(vec![STALL.forever()])].concat(),
         ),
     ];
-    let said: Vec<_> = std::thread::scope(|scope| {
+    let messages: Vec<_> = std::thread::scope(|scope| {
         let runs = rows.map(|(what, env)| (what, scope.spawn(move || run_with_limit(&env))));
         runs.map(|(what, run)| {
             let (took, error) = run.join().unwrap();
@@ -88,7 +88,7 @@ fn a_run_ends_at_its_network_time_limit_and_names_what_it_waited_for() {
         })
         .into()
     });
-    assert_sentences("faults/time_limit", said);
+    assert_sentences("faults/time_limit", messages);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn every_run_ends_within_90_seconds() {
         ),
         ("a stall of Apple, then one of envman", by_envman.verified_by(account(vec![STALL.forever()]))),
     ];
-    let said: Vec<_> = std::thread::scope(|scope| {
+    let messages: Vec<_> = std::thread::scope(|scope| {
         let runs = rows.map(|(what, step)| (what, scope.spawn(move || step.run())));
         runs.map(|(what, run)| {
             let outcome = run.join().unwrap();
@@ -136,7 +136,7 @@ fn every_run_ends_within_90_seconds() {
         })
         .into()
     });
-    assert_sentences("faults/90_seconds", said);
+    assert_sentences("faults/90_seconds", messages);
 }
 
 fn with_endless_envman(step: Step) -> Step {

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, at_once, pem};
+use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, in_parallel, pem};
 
 /// The Step aborts when it needs more. Only Linux limits the address space. The CPU time is that of a build
 /// without optimization.
@@ -38,7 +38,7 @@ fn with_connection(connection: &str) -> Step {
 
 /// Runs all of them at once: a failed run pauses before it ends.
 fn check_all(rows: Vec<(&str, String)>, step: fn(&str) -> Step) {
-    at_once(rows, |(name, text)| check(name, step(&text)));
+    in_parallel(rows, |(name, text)| check(name, step(&text)));
 }
 
 fn check(name: &str, step: Step) {

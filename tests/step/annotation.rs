@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Style, Team};
 use test_support::snapshots::assert_sentences;
-use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, all, api_key, at_once, status};
+use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, all, api_key, in_parallel, status};
 
 const CONTEXT: &str = "apple-services-connection";
 
@@ -138,13 +138,13 @@ fn a_page_that_cannot_be_written_is_a_warning_and_costs_at_most_5_seconds() {
         ("no URL", service("annotations")),
         ("no token", good().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
     ];
-    let said = at_once(rows, |(what, step)| {
+    let messages = in_parallel(rows, |(what, step)| {
         let outcome = step.set("build_annotation", "always").passes();
         assert!(outcome.page_requests.len() <= 1, "it is tried once");
         assert!(outcome.took < Duration::from_secs(8), "{what}: {:?}", outcome.took);
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("annotation/not_written", said);
+    assert_sentences("annotation/not_written", messages);
 }
 
 #[test]

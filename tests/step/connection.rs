@@ -8,7 +8,7 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn};
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, TOKEN, all, all_fail, api_key, apple_id, at_once, busy,
+    CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, TOKEN, all, all_fail, api_key, apple_id, busy, in_parallel,
     pem, redirect, status, unique_name,
 };
 
@@ -62,13 +62,13 @@ fn no_redirect_is_followed() {
         .map(|code| (code.to_string(), Behaviour::Redirect { code, to: other.clone() }))
         .to_vec();
     rows.push(("302 to the same place".to_owned(), redirect("apple_developer_portal_data.json")));
-    let said = at_once(rows, |(what, behaviour)| {
+    let messages = in_parallel(rows, |(what, behaviour)| {
         let outcome = Step::new().connected_with(&api_key(), vec![behaviour]).run();
         outcome.check_failure();
         assert_eq!(outcome.requests.len(), 1);
         (what, outcome.error())
     });
-    assert_sentences("connection/redirects", said);
+    assert_sentences("connection/redirects", messages);
     assert_eq!(elsewhere.requests(), []);
 }
 
@@ -82,8 +82,11 @@ fn what_may_pass_is_tried_again_and_each_retry_is_logged() {
     let url = SERVER.file(&name, "AuthKey_FROMINPUT1.p8", pem(), behaviours);
     let key = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER).passes();
     assert_eq!(SERVER.requests_for(&name).len(), 4);
-    let said = [("the connection", connection), ("the key", key)];
-    assert_sentences("connection/retries", said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))));
+    let messages = [("the connection", connection), ("the key", key)];
+    assert_sentences(
+        "connection/retries",
+        messages.map(|(what, outcome)| (what, outcome.warnings().join("\n"))),
+    );
 }
 
 #[test]
@@ -95,26 +98,26 @@ fn retry_after_can_be_a_date() {
 
 #[test]
 fn four_tries_are_all() {
-    let said = at_once([500, 502, 503, 504, 599, 429], |code| {
+    let messages = in_parallel([500, 502, 503, 504, 599, 429], |code| {
         let outcome = Step::new().connected_with(&api_key(), vec![busy(code).forever()]).run();
         outcome.check_failure();
         assert_eq!(outcome.requests.len(), 4, "HTTP {code}");
         assert_eq!(outcome.warnings().len(), 3, "each retry is logged");
         (code, outcome.error())
     });
-    assert_sentences("connection/four_tries", said);
+    assert_sentences("connection/four_tries", messages);
 }
 
 #[test]
 fn what_will_not_pass_is_not_tried_again() {
-    let said = at_once([400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204], |code| {
+    let messages = in_parallel([400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204], |code| {
         let outcome =
             Step::new().connected_with(&api_key(), vec![status(code, &[("Retry-After", "0")])]).run();
         outcome.check_failure();
         assert_eq!(outcome.requests.len(), 1, "HTTP {code}");
         (code, outcome.error())
     });
-    assert_sentences("connection/one_try", said);
+    assert_sentences("connection/one_try", messages);
 }
 
 #[test]
@@ -160,13 +163,13 @@ fn an_answer_of_4_mib_is_read_and_a_larger_one_is_refused() {
         ("a byte more", padded(LIMIT + 1)),
         ("64 MiB", Behaviour::Oversize(64 << 20)),
     ];
-    let said = over.map(|(what, over)| {
+    let messages = over.map(|(what, over)| {
         let outcome = Step::new().connected_with(&json!({}), vec![over]).set("if_missing", "skip").run();
         outcome.check_failure();
         assert_eq!(outcome.requests.len(), 1);
         (what, outcome.error())
     });
-    assert_sentences("connection/too_large", said);
+    assert_sentences("connection/too_large", messages);
 }
 
 #[test]
@@ -265,13 +268,13 @@ fn what_is_no_json_document_is_said_without_what_it_holds() {
 
 #[test]
 fn a_token_that_no_header_can_carry_is_an_error_that_names_the_input() {
-    let said = ["canary\ntoken", "canary-tökén-\u{7f}"].map(|token| {
+    let messages = ["canary\ntoken", "canary-tökén-\u{7f}"].map(|token| {
         let outcome = Step::new().connected(&api_key()).set("build_api_token", token).secret("canary").run();
         outcome.check_failure();
         assert_eq!(outcome.requests, []);
         (format!("{token:?}"), outcome.error())
     });
-    assert_sentences("connection/token", said);
+    assert_sentences("connection/token", messages);
 }
 
 #[test]
@@ -281,6 +284,6 @@ fn an_empty_token_is_said_as_that_and_not_blamed_on_pull_requests() {
     let outcome = step.passes();
     assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
     assert!(outcome.requests.is_empty(), "nobody is asked without a token");
-    let said = [("nothing else", error), ("a key in the inputs", outcome.warnings().join("\n"))];
-    assert_sentences("connection/empty_token", said);
+    let messages = [("nothing else", error), ("a key in the inputs", outcome.warnings().join("\n"))];
+    assert_sentences("connection/empty_token", messages);
 }

@@ -137,7 +137,7 @@ fn a_symlinked_envstore_stays_a_link() {
     assert!(fs::read_to_string(&real).unwrap().starts_with(BEFORE));
     assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key");
     let work = names_in(real.parent().unwrap());
-    assert_eq!(work.into_iter().collect::<Vec<_>>(), ["real.yml"], "nothing is left beside the file");
+    assert_eq!(work.into_iter().collect::<Vec<_>>(), ["real.yml"], "nothing is left next to the file");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn an_envstore_that_cannot_be_written_is_an_error() {
     outcome.check_failure();
     let unreadable = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
     set_mode(unreadable.envstore_path(), 0o200);
-    let said = [
+    let messages = [
         ("in a folder that is not there", at("nowhere/store.yml")),
         ("a folder", at(".")),
         ("below a file", through_a_file),
@@ -186,7 +186,7 @@ fn an_envstore_that_cannot_be_written_is_an_error() {
         ("a read-only one in a read-only folder", outcome.error()),
         ("one that may not be read", unreadable.fails()),
     ];
-    assert_sentences("export/not_written", said);
+    assert_sentences("export/not_written", messages);
 }
 
 #[test]
@@ -196,8 +196,8 @@ fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
         ("empty", Step::new().set("ENVMAN_ENVSTORE_PATH", "")),
         ("not set, with a PATH", Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere")),
     ];
-    let said = rows.map(|(what, step)| (what, step.connected(&api_key()).fails()));
-    assert_sentences("export/no_envstore", said);
+    let messages = rows.map(|(what, step)| (what, step.connected(&api_key()).fails()));
+    assert_sentences("export/no_envstore", messages);
 }
 
 /// Forms that are not envman's own, and that envman may still read.
@@ -319,14 +319,14 @@ fn values_over_envmans_limits_are_an_error_that_names_the_output() {
     let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
     let with = |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails();
     let by_envman = with_fake_envman(with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]));
-    let said = [
+    let messages = [
         ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails()),
         ("one of more than 256 KiB, for envman add", by_envman.fails()),
-        ("60 KiB beside 200 KiB", with_password(60 * 1024).envstore(&before).fails()),
+        ("60 KiB and 200 KiB", with_password(60 * 1024).envstore(&before).fails()),
         ("300 KiB, with only one limit raised", with(300 * 1024, one_limit)),
         ("2000 bytes, with a limit of 1 KiB", with(2000, smaller)),
     ];
-    assert_sentences("export/limits", said);
+    assert_sentences("export/limits", messages);
 }
 
 #[test]

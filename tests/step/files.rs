@@ -101,7 +101,7 @@ fn two_runs_do_not_share_a_folder() {
 }
 
 #[test]
-fn the_key_id_never_leads_out_of_the_folder() {
+fn a_key_id_cannot_escape_the_folder() {
     let mut rows = Vec::new();
     for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {
         let connected = Step::new().connected(&all([api_key(), json!({"key_id": id})]));
@@ -120,12 +120,12 @@ fn a_temporary_folder_that_cannot_be_written_to_is_an_error_that_names_it() {
     };
     let read_only = Step::new().connected(&api_key()).not_as_root();
     set_mode(read_only.path("tmp"), 0o500);
-    let said = [
+    let messages = [
         ("a folder that is not there", in_folder("tmp/missing")),
         ("a file", in_folder("work/file")),
         ("a folder that is read-only", read_only.fails()),
     ];
-    assert_sentences("files/temporary_folder", said);
+    assert_sentences("files/temporary_folder", messages);
 }
 
 #[test]

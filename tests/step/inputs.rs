@@ -164,12 +164,12 @@ fn each_problem_with_a_build_url_file_has_its_own_error() {
 
 #[test]
 fn the_error_for_a_build_url_file_without_a_connection_names_the_file() {
-    let said = ["{\"key_id\": \"canary", "{\"key_id\": 1}", "canary"].map(|content| {
+    let messages = ["{\"key_id\": \"canary", "{\"key_id\": 1}", "canary"].map(|content| {
         let step = Step::off_bitrise().file("work/connection.json", content).secret("canary");
         let url = format!("file://{}", step.path("work/connection.json").display());
         (content, step.set("build_url", url).fails())
     });
-    assert_sentences("inputs/build_url_file_content", said);
+    assert_sentences("inputs/build_url_file_content", messages);
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
     let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails();
     // Defaults are expanded once.
     let twice = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails();
-    let said = [("a value with a variable", value), ("a variable in what a default expands to", twice)];
-    assert_sentences("inputs/expansion", said);
+    let messages = [("a value with a variable", value), ("a variable in what a default expands to", twice)];
+    assert_sentences("inputs/expansion", messages);
 }
 
 #[test]
@@ -318,12 +318,12 @@ fn a_value_in_the_wrong_field_of_the_connection_is_recognised() {
         ("private_key", "a key ID", INPUT_KEY_ID),
         ("private_key", "an issuer ID", INPUT_ISSUER),
     ];
-    let said = rows.map(|(field, what, value)| {
+    let messages = rows.map(|(field, what, value)| {
         let connected = all([api_key(), json!({field: value})]);
         let step = Step::new().connected(&connected).secret(&other).secret(&body).secret("canary-issuer");
         (format!("{field} is {what}"), step)
     });
-    assert_sentences("inputs/wrong_field_of_the_connection", all_fail(said));
+    assert_sentences("inputs/wrong_field_of_the_connection", all_fail(messages));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn, keys};
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, TOKEN, all_fail, always_busy, api_key, at_once, pem,
-    pem_body, redirect, status, unique_name,
+    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, TOKEN, all_fail, always_busy, api_key, in_parallel,
+    pem, pem_body, redirect, status, unique_name,
 };
 
 const NAME: &str = "AuthKey_FROMINPUT1.p8";
@@ -243,7 +243,7 @@ fn each_failure_of_a_download_has_its_own_error() {
             1,
         ),
     ];
-    let errors = at_once(rows, |(what, behaviours, tries)| {
+    let errors = in_parallel(rows, |(what, behaviours, tries)| {
         let (scenario, url) = served(behaviours);
         let error = at(&format!("{url}?canary-signature")).secret("canary-signature").fails();
         assert_eq!(SERVER.requests_for(&scenario).len(), tries, "{what}");
@@ -375,7 +375,7 @@ fn content_other_than_an_api_key_is_named() {
         ("two keys", two.into()),
         ("half a key", cut.into()),
     ];
-    let errors = at_once(rows, |(what, bytes)| {
+    let errors = in_parallel(rows, |(what, bytes)| {
         let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", &bytes);
         let step = step.set("api_key_path", NAME).set("api_issuer", INPUT_ISSUER);
         (what, step.secret(String::from_utf8_lossy(&bytes)).fails())

@@ -12,7 +12,7 @@ use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account,
-    all, api_key, apple_id, at_once, cookie, load_session, pem, spaceauth,
+    all, api_key, apple_id, cookie, in_parallel, load_session, pem, spaceauth,
 };
 
 const API_KEY_OUTPUTS: [&str; 16] = [
@@ -269,7 +269,7 @@ fn values_that_yaml_or_a_shell_could_change_arrive_unchanged() {
         "C:\\new",
         "\r\n",
     ];
-    at_once(values, |value| {
+    in_parallel(values, |value| {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).passes();

@@ -6,7 +6,7 @@ use stand_in::Behaviour;
 use test_support::snapshots::assert_sentences;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_KEY_ID, Outcome,
-    Step, all, all_fail, always_busy, api_key, apple_id, at_once, in_days, status,
+    Step, all, all_fail, always_busy, api_key, apple_id, in_days, in_parallel, status,
 };
 
 #[track_caller]
@@ -100,20 +100,20 @@ fn a_forced_toggle_ignores_the_other_kind_of_credential() {
 
 #[test]
 fn a_forced_toggle_never_falls_back_to_the_inputs() {
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     for toggle in ["api_key", "apple_id"] {
         let nothing = Step::new().with_key_inputs().set("connection", toggle).fails();
-        said.push((format!("{toggle}, nothing connected"), nothing));
+        messages.push((format!("{toggle}, nothing connected"), nothing));
         let unreadable = Step::new().connected_with(&json!({}), always_busy(500)).with_key_inputs();
-        said.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails()));
+        messages.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails()));
     }
     for (toggle, other, what) in
         [("api_key", apple_id(), "an Apple ID connected"), ("apple_id", api_key(), "an API key connected")]
     {
         let error = Step::new().connected(&other).set("connection", toggle).fails();
-        said.push((format!("{toggle}, {what}"), error));
+        messages.push((format!("{toggle}, {what}"), error));
     }
-    assert_sentences("precedence/forced", said);
+    assert_sentences("precedence/forced", messages);
 }
 
 #[test]
@@ -202,14 +202,14 @@ fn off_without_inputs_is_an_error_that_names_the_inputs_to_set() {
 
 #[test]
 fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_names_both_groups() {
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     for toggle in ["automatic", "off"] {
         let step = Step::new().connected(&api_key()).with_key_inputs().with_apple_id_inputs();
-        said.push((format!("both, {toggle}"), step.set("connection", toggle).fails()));
+        messages.push((format!("both, {toggle}"), step.set("connection", toggle).fails()));
         let step = Step::new().set_all([("api_issuer", "x"), ("app_password", "y"), ("connection", toggle)]);
-        said.push((format!("a part of both, {toggle}"), step.fails()));
+        messages.push((format!("a part of both, {toggle}"), step.fails()));
     }
-    assert_sentences("precedence/both", said);
+    assert_sentences("precedence/both", messages);
 }
 
 /// Unusable connections.
@@ -235,12 +235,12 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
 
 #[test]
 fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
-    let said = at_once(unusable(), |(what, body, behaviours)| {
+    let messages = in_parallel(unusable(), |(what, body, behaviours)| {
         let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().passes();
         assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()), "{what}");
         (what, outcome.warnings().pop().expect("a warning"))
     });
-    assert_sentences("precedence/unusable_connection_and_inputs", said);
+    assert_sentences("precedence/unusable_connection_and_inputs", messages);
     let step = Step::new().connected_with(&json!({}), always_busy(500)).with_apple_id_inputs();
     assert_chosen(&step.passes(), "apple_id", "inputs");
 }
@@ -249,13 +249,13 @@ fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
 fn without_complete_inputs_an_unusable_connection_is_an_error() {
     let rows = unusable().into_iter();
     let rows = rows.map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours)));
-    let mut said = all_fail(rows);
+    let mut messages = all_fail(rows);
     // The stand-in answers a wrong token like Bitrise.
     let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").run();
     outcome.check_failure();
     assert_eq!(outcome.requests.len(), 1, "it is not tried again");
-    said.push(("another build's token", outcome.error()));
-    assert_sentences("precedence/unusable_connection", said);
+    messages.push(("another build's token", outcome.error()));
+    assert_sentences("precedence/unusable_connection", messages);
 }
 
 #[test]
@@ -265,8 +265,8 @@ fn skip_does_not_ignore_an_unusable_connection() {
         ("HTTP 500", Step::new().connected_with(&json!({}), always_busy(500))),
         ("an expired session", Step::new().connected(&expired)),
     ];
-    let said = rows.map(|(what, step)| (what, step.set("if_missing", "skip").fails()));
-    assert_sentences("precedence/skip_and_unusable", said);
+    let messages = rows.map(|(what, step)| (what, step.set("if_missing", "skip").fails()));
+    assert_sentences("precedence/skip_and_unusable", messages);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn without_a_credential_the_error_explains_the_set_up() {
 
 #[test]
 fn without_a_credential_skip_warns_and_exports_none() {
-    let said = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
+    let messages = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
         let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").passes();
         let entries: Vec<_> = outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect();
         let none = |key: &str| (key.to_owned(), "none".to_owned());
@@ -297,7 +297,7 @@ fn without_a_credential_skip_warns_and_exports_none() {
         assert!(outcome.leftovers.is_empty(), "no file is needed");
         (toggle, outcome.warnings().join("\n"))
     });
-    assert_sentences("precedence/nothing_found_and_skip", said);
+    assert_sentences("precedence/nothing_found_and_skip", messages);
 }
 
 #[test]

@@ -69,8 +69,8 @@ fn removing_ignores_the_other_inputs() {
 
 #[test]
 fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
-    type Spoil = fn(&Step, &PathBuf) -> PathBuf;
-    let rows: [(&str, Spoil); 11] = [
+    type Tamper = fn(&Step, &PathBuf) -> PathBuf;
+    let rows: [(&str, Tamper); 11] = [
         ("without the Step's mark", |_, folder| {
             fs::remove_file(folder.join(".apple-services-connection")).unwrap();
             folder.clone()
@@ -121,7 +121,7 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
         }),
         ("by a path that leads out of it", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
     ];
-    let said = rows.map(|(what, spoil)| {
+    let messages = rows.map(|(what, spoil)| {
         let (step, folder) = with_folder();
         let given = spoil(&step, &folder);
         let absolute = step.path("work").join(&given);
@@ -132,7 +132,7 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
         assert_eq!(names_unset(&outcome), all, "the outputs are unset anyway");
         (format!("a folder {what}"), outcome.error())
     });
-    assert_sentences("removal/refused", said);
+    assert_sentences("removal/refused", messages);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the key can do, what keeps it from being verified, and `verify: strict`.
+//! Access checks, reasons that prevent verification, and `verify: strict`.
 
 use serde_json::json;
 use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
@@ -268,7 +268,7 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
 
 #[test]
 fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
-    // The key of the connection is used. The Step also knows the password of the Apple ID beside it.
+    // The key of the connection is used. The Step also knows the password of the connected Apple ID.
     let password = "Tr0ub4dor  zebra9";
     let both = all([api_key(), json!({"apple_id": "jane@example.com", "password": password})]);
     let answer = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));

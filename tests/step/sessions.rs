@@ -7,7 +7,7 @@ use serde_yaml::Value as Yaml;
 
 use test_support::snapshots::assert_sentences;
 use test_support::{
-    INPUT_APPLE_ID, Outcome, Step, all, all_fail, apple_id, at_once, cookie, load_session, spaceauth,
+    INPUT_APPLE_ID, Outcome, Step, all, all_fail, apple_id, cookie, in_parallel, load_session, spaceauth,
 };
 
 const COOKIES: [(&str, &str); 3] = [
@@ -220,7 +220,7 @@ fn a_damaged_cookie_is_named_by_its_number_and_not_shown() {
         ("a blank in its domain", json!({"name": "x", "value": "canary-value", "domain": "canary domain"})),
         ("two dots in its domain", json!({"name": "x", "value": "canary-value", "domain": "a..b"})),
     ];
-    let errors = at_once(rows, |(what, damaged)| {
+    let errors = in_parallel(rows, |(what, damaged)| {
         let step = with_cookies(&json!([cookie("ok", "canary-ok"), damaged])).secret("canary");
         (what, step.fails())
     });

@@ -42,10 +42,10 @@ fn credential_files(outcome: &Outcome) -> Vec<String> {
 
 #[test]
 fn each_tool_gets_its_variables_and_only_their_files() {
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     for tool in TOOLS {
         for (kind, step) in [
-            ("a team's key", Step::new().connected(&api_key())),
+            ("a team key", Step::new().connected(&api_key())),
             ("an individual key", individual()),
             ("an Apple ID", apple_id_of_a_team()),
         ] {
@@ -60,10 +60,10 @@ fn each_tool_gets_its_variables_and_only_their_files() {
             if lines.is_empty() {
                 lines.push("nothing".to_owned());
             }
-            said.push((format!("{}, {kind}", tool.name), lines.join("\n")));
+            messages.push((format!("{}, {kind}", tool.name), lines.join("\n")));
         }
     }
-    assert_sentences("tools/names", said);
+    assert_sentences("tools/names", messages);
 }
 
 /// A mark in place of a secret.
@@ -139,9 +139,9 @@ fn an_empty_list_or_an_unknown_tool_is_an_error_that_lists_or_suggests_tools() {
         "bitrise,canary-secret fastlan",
         "canary-a canary-b canary-c canary-d canary-e",
     ];
-    let said =
+    let messages =
         lists.map(|list| (format!("{list:?}"), Step::new().set("export_for", list).secret("canary").fails()));
-    assert_sentences("tools/unknown", said);
+    assert_sentences("tools/unknown", messages);
 }
 
 #[test]
@@ -166,12 +166,15 @@ fn a_chosen_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names
     let of_an_individual_key = individual().set("export_for", &tools).passes();
     let electron = individual().set("export_for", "electron").passes();
     assert_eq!(of_tool(&electron), BTreeMap::new());
-    let said = [
+    let messages = [
         ("an Apple ID", &of_an_apple_id),
         ("an individual key", &of_an_individual_key),
         ("an individual key, for electron", &electron),
     ];
-    assert_sentences("tools/cannot_use", said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))));
+    assert_sentences(
+        "tools/cannot_use",
+        messages.map(|(what, outcome)| (what, outcome.warnings().join("\n"))),
+    );
     for (outcome, kind) in [
         (&of_an_apple_id, CredentialKind::AppleId),
         (&of_an_individual_key, CredentialKind::ApiKey(KeyKind::Individual)),
@@ -213,7 +216,7 @@ fn every_tool_but_electron() -> String {
 
 #[test]
 fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missing_part() {
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     let without = |field: &str| all([apple_id(), json!({ field: "" })]);
     let neither = all([without("password"), json!({"app_specific_password": ""})]);
     for (what, connection, team) in [
@@ -229,21 +232,21 @@ fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missi
             let warnings = outcome.warnings().join("\n");
             let names: Vec<_> = of_tool(&outcome).into_keys().collect();
             assert_ne!(warnings.is_empty(), names.is_empty(), "{tool}, {what}: {names:?}");
-            said.push((format!("{tool}, {what}"), warnings));
+            messages.push((format!("{tool}, {what}"), warnings));
         }
     }
-    assert_sentences("tools/apple_id_lacks", said);
+    assert_sentences("tools/apple_id_lacks", messages);
 }
 
 #[test]
 fn a_team_id_of_another_form_is_an_error() {
     let wrong = ["team123456", "TEAM12345", "TEAM1234567", "Example Ltd.", "canary-secret"];
-    let said = wrong.map(|wrong| (wrong, Step::new().set("team_id", wrong).secret("canary").fails()));
-    assert_sentences("tools/team_id", said);
+    let messages = wrong.map(|wrong| (wrong, Step::new().set("team_id", wrong).secret("canary").fails()));
+    assert_sentences("tools/team_id", messages);
 }
 
 #[test]
-fn eas_cli_gets_the_team_with_a_key_too() {
+fn eas_cli_also_gets_the_team_if_the_credential_is_an_api_key() {
     for (enterprise, kind) in [(false, "COMPANY_OR_ORGANIZATION"), (true, "IN_HOUSE")] {
         let connected = all([api_key(), json!({"is_enterprise_account": enterprise})]);
         let outcome =
@@ -268,10 +271,10 @@ fn without_fastlane_an_expired_session_is_a_warning() {
         .set("password", "canary-pass")
         .set("fastlane_session", pasted);
     let pasted = step.set("export_for", "connection").passes();
-    let said = [("in the connection", outcome), ("pasted", pasted)];
+    let messages = [("in the connection", outcome), ("pasted", pasted)];
     assert_sentences(
         "tools/expired_session",
-        said.map(|(what, outcome)| (what, outcome.warnings().join("\n"))),
+        messages.map(|(what, outcome)| (what, outcome.warnings().join("\n"))),
     );
 }
 
@@ -283,8 +286,8 @@ fn read_back(first: &Outcome, tools: &str) -> Outcome {
     Step::off_bitrise().set("build_url", url).set("export_for", tools).passes()
 }
 
-/// The outputs, independent of the folder of the run.
-fn lasting(outcome: &Outcome) -> BTreeMap<String, String> {
+/// The outputs, with the folder of the run replaced.
+fn outputs_without_folder(outcome: &Outcome) -> BTreeMap<String, String> {
     let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
     let entries =
         outcome.entries().into_iter().map(|entry| (entry.key, entry.value.replace(&folder, "FOLDER")));
@@ -310,7 +313,7 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
     for step in steps {
         let first = step.set("export_for", TOOLS).passes();
         let second = read_back(&first, TOOLS);
-        assert_eq!(lasting(&first), lasting(&second));
+        assert_eq!(outputs_without_folder(&first), outputs_without_folder(&second));
         let path = first.expect("APPLE_CONNECTION_URL").replacen("file://", "", 1);
         assert_eq!(mode(&path), 0o600);
         assert_eq!(std::fs::read_to_string(path).unwrap(), first.expect("BITRISE_PORTAL_DATA_JSON"));
@@ -350,7 +353,7 @@ fn test_devices_are_exported_with_every_credential() {
         {"device_identifier": "F00D", "title": "Jo's 12.9\" iPad", "device_type": "mac"},
         {"device_identifier": "BEEF", "title": "", "device_type": "toaster"},
     ]});
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     for credential in [api_key(), apple_id()] {
         let outcome = Step::new().connected(&all([credential, devices.clone()])).passes();
         let read = |output| {
@@ -364,9 +367,9 @@ fn test_devices_are_exported_with_every_credential() {
             "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\t\"Jo's 12.9\"\" iPad\"\tmac\nBEEF\t\tios\n"
         );
         assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF");
-        said.push((outcome.chosen().0, outcome.warnings().join("\n")));
+        messages.push((outcome.chosen().0, outcome.warnings().join("\n")));
     }
-    assert_sentences("tools/test_devices", said);
+    assert_sentences("tools/test_devices", messages);
     let with_inputs = Step::new().connected(&devices).with_key_inputs().passes();
     assert_eq!(with_inputs.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
     assert!(with_inputs.output("APPLE_TEST_DEVICES_PATH").is_some());
@@ -433,12 +436,12 @@ fn a_token_with_an_apple_id_is_an_error() {
 
 #[test]
 fn a_lifetime_out_of_range_is_an_error_only_if_a_token_is_exported() {
-    let said = ["59", "1141", "-60", "ten", ""].map(|wrong| {
+    let messages = ["59", "1141", "-60", "ten", ""].map(|wrong| {
         let step = || Step::new().connected(&api_key()).set("token_lifetime_seconds", wrong);
         step().passes();
         (format!("{wrong:?}"), step().set("export_token", "yes").fails())
     });
-    assert_sentences("tools/token_lifetime", said);
+    assert_sentences("tools/token_lifetime", messages);
 }
 
 // --- Individual keys

@@ -9,7 +9,7 @@ use test_support::snapshots::{assert_run, assert_sentences};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
     CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, all_fail, api_key, apple_id,
-    at_once, connected_session, find_leak, in_days, logged_in, pasted_session, status,
+    connected_session, find_leak, in_days, in_parallel, logged_in, pasted_session, status,
 };
 
 fn with_account(account: Account) -> Step {
@@ -114,13 +114,13 @@ fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
         ("a 404", status(404, &[])),
     ];
     let messages =
-        at_once(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
+        in_parallel(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
     assert_sentences("verification/not_verified", messages);
 }
 
-/// `apple::app_store_connect` and `apple::olympus` have tests of every form.
+/// The unit tests of `apple::app_store_connect` and `apple::olympus` cover every response format.
 #[test]
-fn foreign_json_neither_verifies_nor_refuses_a_credential() {
+fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
     let blocked = json!({"errors": [{"code": "BLOCKED"}]});
     let list = json!({"data": [], "links": {"self": "x"}}).to_string();
     let session = json!({"provider": {"providerId": 7, "name": "x"}}).to_string();
@@ -167,7 +167,8 @@ fn an_unreachable_or_untrusted_server_is_a_warning() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
     let rows = [("unreachable", format!("http://{closed}")), ("untrusted", untrusted.origin().to_owned())];
-    let messages = at_once(rows, |(what, url)| (what, warning(&with_answers(vec![]).asks_at(&url).passes())));
+    let messages =
+        in_parallel(rows, |(what, url)| (what, warning(&with_answers(vec![]).with_apple_url(&url).passes())));
     assert_sentences("verification/not_reached", messages);
 }
 
@@ -295,12 +296,13 @@ fn a_session_that_ends_soon_is_a_warning() {
     ] {
         assert_eq!(quiet.passes().warnings(), Vec::<String>::new());
     }
-    let loud = [
+    let with_maximum_logging = [
         ("in 7 days", step(7)),
         ("in 3 days, session_expiry_warning_days is 3", step(3).set("session_expiry_warning_days", "3")),
     ];
-    let mut messages =
-        loud.map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n"))).to_vec();
+    let mut messages = with_maximum_logging
+        .map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n")))
+        .to_vec();
     for wrong in ["-1", "x", "1.5", ""] {
         let error = Step::new().set("session_expiry_warning_days", wrong).fails();
         messages.push((format!("session_expiry_warning_days is {wrong:?}"), error));

@@ -28,4 +28,4 @@ pub mod strategies;
 
 pub use fixtures::*;
 pub use outcome::{Entry, Outcome, envman, find_leak, hex, mode, names_in, set_mode};
-pub use step::{Step, all_fail, at_once};
+pub use step::{Step, all_fail, in_parallel};

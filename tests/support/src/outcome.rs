@@ -225,7 +225,7 @@ impl Outcome {
         if self.envstore.parent() == Some(&folder) && self.envstore.exists() {
             expected.insert(self.envstore.file_name().unwrap().to_string_lossy().into_owned());
         }
-        assert_eq!(names_in(&folder), expected, "no temporary file is left beside the envstore");
+        assert_eq!(names_in(&folder), expected, "no temporary file is left next to the envstore");
     }
 }
 

@@ -86,7 +86,7 @@ impl Step {
         let step = step.set("HOME", home).set("TMPDIR", tmp).set("ENVMAN_ENVSTORE_PATH", store);
         let step = step.with_page(Vec::new()).set("build_annotation", "always");
         // No test contacts Apple, not even by mistake.
-        step.set("verify", "no").asks_at(SERVER.origin())
+        step.set("verify", "no").with_apple_url(SERVER.origin())
     }
 
     /// With these behaviours of the build's page, which every run has.
@@ -160,7 +160,7 @@ impl Step {
     }
 
     /// Uses this URL for all of Apple's services.
-    pub fn asks_at(self, url: &str) -> Self {
+    pub fn with_apple_url(self, url: &str) -> Self {
         self.set("app_store_connect_url", url)
             .set("app_store_connect_enterprise_url", url)
             .set("apple_session_url", url)
@@ -169,19 +169,19 @@ impl Step {
     /// Verifies the API key with this account, with `verify` at its default.
     pub fn verified_by(self, account: Account) -> Self {
         let url = SERVER.app_store_connect(&self.scenario, account);
-        self.asks_at(&url).unset("verify")
+        self.with_apple_url(&url).unset("verify")
     }
 
     /// Like [`Step::verified_by`], with this team.
     pub fn verified_by_team(self, account: Account, team: Team) -> Self {
         let url = SERVER.app_store_connect_team(&self.scenario, account, team);
-        self.asks_at(&url).unset("verify")
+        self.with_apple_url(&url).unset("verify")
     }
 
     /// Verifies the session with this one of Apple's website, with `verify` at its default.
     pub fn verified_by_session(self, session: Session) -> Self {
         let url = SERVER.apple_session(&self.scenario, session);
-        self.asks_at(&url).unset("verify")
+        self.with_apple_url(&url).unset("verify")
     }
 
     pub fn set_all<'a>(self, inputs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
@@ -378,8 +378,11 @@ impl Step {
     }
 }
 
-/// Checks all rows at the same time: runs mostly wait.
-pub fn at_once<T: Send, R: Send>(rows: impl IntoIterator<Item = T>, check: impl Fn(T) -> R + Sync) -> Vec<R> {
+/// Checks all rows in parallel, because runs spend most of their time waiting.
+pub fn in_parallel<T: Send, R: Send>(
+    rows: impl IntoIterator<Item = T>,
+    check: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
     let check = &check;
     thread::scope(|scope| {
         let runs: Vec<_> = rows.into_iter().map(|row| scope.spawn(move || check(row))).collect();
@@ -391,7 +394,7 @@ pub fn at_once<T: Send, R: Send>(rows: impl IntoIterator<Item = T>, check: impl 
 /// Runs all rows and returns the last red line of each: one row in eight with the binary, the others in
 /// process.
 pub fn all_fail<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
-    at_once(rows.into_iter().enumerate(), |(number, (case, step))| {
+    in_parallel(rows.into_iter().enumerate(), |(number, (case, step))| {
         let is_sample = number.is_multiple_of(8);
         let outcome = if is_sample || step.needs_process() { step.run() } else { step.run_in_process() };
         outcome.check_failure();

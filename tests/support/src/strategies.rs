@@ -81,7 +81,7 @@ const PIECES: &[&str] = &[
 const LINES: &[&str] =
     &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
 
-/// Any string, most often made of pieces with a meaning in some format.
+/// Any string, usually built from fragments that are special in YAML, JSON or the shell.
 pub fn text() -> impl Strategy<Value = String> {
     let pieces = || prop_oneof![4 => select(PIECES), 1 => select(LINES)];
     prop_oneof![
@@ -93,7 +93,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A cookie of the connection, and the expected result of the `http-cookie` gem.
+/// A cookie in the connection document, with the values that the `http-cookie` gem should read back.
 #[derive(Debug, Clone)]
 pub struct Cookie {
     pub name: String,
@@ -117,7 +117,7 @@ impl Cookie {
     }
 }
 
-/// Up to a dozen cookies with different names: a jar keeps one of two that are alike.
+/// Up to a dozen cookies. Their names differ, because a cookie jar keeps only one of two with the same name.
 pub fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
     prop::collection::vec(cookie(), 1..12).prop_map(|mut cookies| {
         for (number, cookie) in cookies.iter_mut().enumerate() {
