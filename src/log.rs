@@ -120,7 +120,7 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Hides a secret of this run in text from outside, in case a service repeats it.
+    /// Masks this secret in text from services, in case one of them echoes it.
     pub(crate) fn hide(&mut self, secret: &SecretString) {
         self.secrets.add(secret);
     }

@@ -66,7 +66,7 @@ impl ApiKey {
         format!("{}_{}.p8", self.kind().file_prefix(), self.id.0)
     }
 
-    /// The issuer ID of a team's key.
+    /// The issuer ID of a team key.
     #[must_use]
     pub(crate) fn issuer(&self) -> Option<&IssuerId> {
         match &self.owner {
@@ -93,7 +93,7 @@ sentences! {
     pub enum WrongField {
         #[error("contains {found}")]
         OtherThanKeyId { found: &'static str },
-        #[error("has {found}, instead of 10 upper-case letters and digits")]
+        #[error("has {found}, but a key ID is 10 upper-case letters and digits")]
         NotAKeyId { found: Shape },
         #[error("contains {found}")]
         OtherThanIssuerId { found: &'static str },
@@ -135,9 +135,10 @@ impl Show for Shape {}
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (plural, which) = if self.characters == 1 { ("", "") } else { ("s", "some ") };
+        let (plural, stray) =
+            if self.characters == 1 { ("", "not allowed") } else { ("s", "not all allowed") };
         write!(f, "{} character{plural}", self.characters)?;
-        if self.has_stray { write!(f, ", {which}not allowed") } else { Ok(()) }
+        if self.has_stray { write!(f, ", {stray}") } else { Ok(()) }
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_value_in_the_field_of_the_other_id_is_recognized() {
         assert_eq!(TeamId::parse("ABCDE12345"), Ok(TeamId("ABCDE12345".to_owned())));
-        // Only digits, but as long as an ID of the portal, so it can be one.
+        // All digits, but as long as a team ID, so it can be one.
         assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));
         assert_eq!(TeamId::parse("118573544"), Err(WrongTeam::ProviderAsTeamId));
         for wrong in ["abcde12345", "ABCDE1234", "ABCDE123456", "ABCDE-1234"] {

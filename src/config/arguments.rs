@@ -20,7 +20,7 @@ sentences! {
     enum ArgumentError {
         #[error("Argument {place} is not an input: write inputs as name=value, like api_issuer=<UUID>.")]
         NotAnInput { place: usize },
-        #[error("Unknown input in argument {place}: step.yml and the reference list the inputs.")]
+        #[error("Unknown input in argument {place}: use one of the inputs in step.yml.")]
         Unknown { place: usize },
         #[error("Unknown input \"{typed}\" in argument {place}. Did you mean \"{known}\"?")]
         Typo { place: usize, typed: Text, known: Text },

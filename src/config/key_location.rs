@@ -28,15 +28,15 @@ impl InputValue for KeyLocation {
         let value = strip_wrapping(value);
         if is_uuid(value) {
             return Err(text!(
-                "holds an issuer ID: put the path, URL or text of AuthKey_<ID>.p8 there, and the issuer ID into `api_issuer`"
+                "contains an issuer ID: set it to the path, URL or text of AuthKey_<ID>.p8, and `api_issuer` to the issuer ID"
             ));
         }
         if is_usual_key_id(value) {
             return Err(text!(
-                "holds a key ID: put the path, URL or text of AuthKey_<ID>.p8 there, and the key ID into `api_key_id`"
+                "contains a key ID: set it to the path, URL or text of AuthKey_<ID>.p8, and `api_key_id` to the key ID"
             ));
         }
-        // A variable of this Step for another tool, which takes files so.
+        // The form of this Step's output APP_STORE_CONNECT_PRIVATE_KEY, which Codemagic CLI tools read.
         if let Some(path) = value.strip_prefix("@file:") {
             return Ok(Self::File(expand_home(path, env)));
         }
@@ -50,7 +50,7 @@ impl InputValue for KeyLocation {
             "http" => Err(text!("is an http:// URL, which would send the key unencrypted: use https://")),
             "file" => path_of_file_url(&url, value, env).map(Self::File),
             _ => Err(text!(
-                "is a URL of a kind that is not supported: use an https:// or file:// URL, a path, or the key's text"
+                "has an unsupported URL scheme: use an https:// or file:// URL, a path, or the key's text"
             )),
         }
     }

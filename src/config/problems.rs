@@ -63,14 +63,14 @@ impl From<Problems> for Failed {
         let first = sentences.remove(0);
         let note = match sentences.len() {
             0 => return Self::new(first),
-            1 => text!("(One more problem is in the red line above.)"),
-            more => text!("({} more problems are in the red lines above.)", more),
+            1 => text!("(The log lists one more problem.)"),
+            more => text!("(The log lists {} more problems.)", more),
         };
         Self::with_details(sentences, first).mention(&note)
     }
 }
 
-/// ``"`a`, `b`"``
+/// A list of quoted names: ``"`a`, `b`"``.
 #[must_use]
 pub(crate) fn names(inputs: &[&'static str]) -> Text {
     let quoted: Vec<_> = inputs.iter().map(|name| text!("`{}`", *name)).collect();

@@ -197,7 +197,7 @@ impl Fields {
             )),
             (KeyKind::Team, false) if is_named_individual => problems.add(
                 "api_issuer",
-                &text!("is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team's key"),
+                &text!("is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key"),
             ),
             (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",
@@ -239,7 +239,7 @@ impl Fields {
         let email = self.apple_id.take(problems);
         let password = self.password.take(problems).map(|password| password.0);
         if password.as_ref().is_some_and(|password| variable_name(password.expose_secret()).is_some()) {
-            warnings.push(text!("`password` begins with $, like a variable that was never filled in. If it is one: is it spelled right, and is it set in this workflow?"));
+            warnings.push(text!("`password` begins with $, like a variable that was never filled in. If it is meant to be one, check that it is spelled right and set in this workflow."));
         }
         let app_password = self.app_password.take(problems).map(|password| password.0);
         let fastlane_session = self.fastlane_session.take(problems);
@@ -248,7 +248,7 @@ impl Fields {
 
     fn build(&mut self, problems: &mut Problems) -> Option<Build> {
         if !self.build_url.is_set() && self.connection != Toggle::Automatic {
-            problems.add("build_url", &text!("is empty, and `connection: {}` reads the connection there: run on Bitrise, or set `connection` to off and give the credential in the inputs", self.connection));
+            problems.add("build_url", &text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection));
         }
         let location = self.build_url.take(problems)?;
         Some(Build { location, api_token: self.build_api_token.take(problems) })
@@ -263,7 +263,7 @@ impl Fields {
             for input in asks.into_iter().flatten() {
                 problems.add(
                     input,
-                    &text!("asks for a check, but `verify` is no: set `verify` to yes, or clear `{}`", input),
+                    &text!("is set, but `verify` is no, which turns the check off: set `verify` to yes, or clear `{}`", input),
                 );
             }
             if self.action == Action::Check {

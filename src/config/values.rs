@@ -97,7 +97,7 @@ impl<T> Field<T> {
     /// Like [`Field::take`], but an empty input is a problem too.
     pub(super) fn require(&mut self, problems: &mut Problems) -> Option<T> {
         if !self.is_set() {
-            problems.add(self.name, &text!("is empty: leave it at its default"));
+            problems.add(self.name, &text!("is empty: remove it from the workflow to use its default"));
         }
         self.take(problems)
     }
@@ -255,7 +255,7 @@ impl InputValue for BuildLocation {
                 Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", EXPECTED))
             }
             "file" => path_of_file_url(&url, value, env).map(Self::File),
-            _ => Err(text!("is a URL of an unsupported kind: {}", EXPECTED)),
+            _ => Err(text!("has an unsupported URL scheme: {}", EXPECTED)),
         }
     }
 
@@ -284,10 +284,10 @@ impl InputValue for AccountName {
         if is_email(value) || is_phone_number(value) {
             Ok(Self(value.into()))
         } else if may_hold_secret(value) {
-            Err(text!("holds a key or a session: put the e-mail address of the Apple ID there"))
+            Err(text!("contains a key or a session: set it to the e-mail address of the Apple ID"))
         } else {
             Err(text!(
-                "is not an e-mail address: put that of the Apple ID there, or its phone number with the country code, like +81-80-1234-5678"
+                "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678"
             ))
         }
     }
@@ -395,7 +395,7 @@ impl InputValue for TeamId {
         Self::parse(value).map_err(|wrong| match (wrong, misplaced(value)) {
             (WrongTeam::NotATeamId, _) if is_yaml_number(value) => yaml_number(),
             (WrongTeam::NotATeamId, Some(found)) => {
-                text!("holds {}: put the team ID there, 10 upper-case letters and digits", found)
+                text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
             }
             (wrong, _) => Text::of(&wrong),
         })
@@ -427,7 +427,7 @@ impl InputValue for BundleId {
 }
 
 fn yaml_number() -> Text {
-    text!("is a number, which YAML makes of an ID like 1234567E12 or 0123456701: write the ID in quotes")
+    text!("is a number, because YAML reads an ID like 1234567E12 or 0123456701 as one: put the ID in quotes")
 }
 
 /// Whether a value is what the Bitrise CLI makes of an unquoted ID that YAML reads as a number: `1234567E12`
@@ -488,7 +488,7 @@ impl InputValue for BTreeSet<Access> {
         let access = words.zip(1_usize..).map(|(word, place)| {
             let known = Access::ALL.into_iter().find(|access| access.name() == word);
             known.ok_or_else(|| {
-                text!("has an unknown word (word {}): use a list of {}", place, access_names(&Access::ALL))
+                text!("has an unknown value (item {}): use a list of {}", place, access_names(&Access::ALL))
             })
         });
         access.collect()
@@ -531,7 +531,7 @@ impl InputValue for Vec<&'static Tool> {
                 // The word can be a secret in the wrong field.
                 None => {
                     text!(
-                        "Unknown tool in `export_for` (word {}): use a list of {}.",
+                        "Unknown tool in `export_for` (item {}): use a list of {}.",
                         place,
                         tool_names(TOOLS)
                     )

@@ -231,7 +231,7 @@ impl FilesError {
             ErrorKind::NotFound => return Self::MissingTempDir { folder },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
             ErrorKind::PermissionDenied => "let this build's user write there",
-            _ => "make it writable",
+            _ => "correct that",
         };
         Self::NotWritten { folder, why: redact::os(error), remedy }
     }

@@ -28,7 +28,7 @@ sentences! {
         TooLarge(#[from] TooLarge),
         #[error("Cannot export outputs: {0}.")]
         Settings(#[from] SettingsError),
-        #[error("Cannot export outputs to {path} ({why}). Make the file in {STORE_VARIABLE} writable.")]
+        #[error("Cannot export outputs to {path} ({why}). Set {STORE_VARIABLE} to the path of a file on a disk with free space, in a folder that this user can write to.")]
         Envstore { path: Text, why: Text },
         #[error("Cannot export outputs: the file in {STORE_VARIABLE} ({path}) is larger than {} MiB, so it is not an envstore. Delete it.", envstore::MAX_BYTES / 1024 / 1024)]
         Oversize { path: Text },

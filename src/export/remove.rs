@@ -77,7 +77,7 @@ impl<'a> OwnFolder<'a> {
             return Err(Refusal::Foreign("its path is not absolute"));
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Refusal::Foreign("its name is different"));
+            return Err(Refusal::Foreign("its name does not begin with apple-services-connection-"));
         };
         let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
         let folder = open_folder(&parent, name).map_err(|error| match error {
@@ -95,7 +95,7 @@ impl<'a> OwnFolder<'a> {
         let mode = Mode::from_raw_mode(own.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
         let name_text = name.to_str().unwrap_or_default();
         let conditions = [
-            (name_text.starts_with(FOLDER_PREFIX), "its name is different"),
+            (name_text.starts_with(FOLDER_PREFIX), "its name does not begin with apple-services-connection-"),
             (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
             (own.st_uid == user(), "it belongs to another user"),
             (mode == Mode::RWXU, "other users can read it"),
@@ -103,14 +103,14 @@ impl<'a> OwnFolder<'a> {
         if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
             return Err(Refusal::Foreign(why));
         }
-        match has_mark(&folder) {
+        match has_marker(&folder) {
             Some(true) => Ok(Self { parent, name, folder }),
-            Some(false) => Err(Refusal::Foreign("the Step's mark in it is wrong")),
-            None => Err(Refusal::Foreign("the Step's mark in it is missing")),
+            Some(false) => Err(Refusal::Foreign("its marker file is wrong")),
+            None => Err(Refusal::Foreign("its marker file is missing")),
         }
     }
 
-    /// Deletes the mark last, so that a failed removal can be repeated.
+    /// Deletes the marker last, so that a failed removal can be repeated.
     fn remove(&self) -> io::Result<()> {
         empty(&self.folder, Some(MARKER_NAME))?;
         unlinkat(&self.folder, MARKER_NAME, AtFlags::empty())?;
@@ -129,16 +129,17 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether the Step's mark in a folder is right; `None` if it is missing.
-fn has_mark(folder: &OwnedFd) -> Option<bool> {
+/// Whether the Step's marker in a folder is right; `None` if it is missing.
+fn has_marker(folder: &OwnedFd) -> Option<bool> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mark = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
-        Ok(mark) => File::from(mark),
+    let marker = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
+        Ok(marker) => File::from(marker),
         Err(Errno::NOENT) => return None,
         Err(_) => return Some(false),
     };
-    let is_own = mark.metadata().is_ok_and(|mark| mark.uid() == user());
-    let text = regular_file::regular(mark).and_then(|mark| regular_file::read_open(&mark, MARKER_TEXT.len()));
+    let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == user());
+    let text =
+        regular_file::regular(marker).and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
     Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
 }
 

@@ -33,7 +33,7 @@ sentences! {
     pub enum KeyJsonError {
         #[error("is not valid JSON (line {line}, column {column}: {problem})")]
         NotJson { line: usize, column: usize, problem: Text },
-        #[error("needs {expected} in `{field}`")]
+        #[error("must have {expected} in `{field}`")]
         WrongType { field: &'static str, expected: &'static str },
         #[error("has a {0}")]
         WrongField(Text),
@@ -191,10 +191,10 @@ mod tests {
             ("{\"key_id\": \"s3cret", "EOF while parsing a string"),
             ("{\"key_id\": \"A\", \"key_id\": \"s3cret\"}", "has a duplicate field `key_id`"),
             ("{\"key_id\": \"s3cret\"}", "has a missing field `key`"),
-            ("{\"key_id\": 53}", "needs text in double quotes in `key_id`"),
+            ("{\"key_id\": 53}", "must have text in double quotes in `key_id`"),
             (
                 "{\"key_id\": \"A\", \"in_house\": \"s3cret\"}",
-                "needs true or false, without quotes, in `in_house`",
+                "must have true or false, without quotes, in `in_house`",
             ),
         ] {
             let error = read(text.as_bytes()).and_then(Result::err).map(|error| Text::of(&error).plain());

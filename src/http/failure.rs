@@ -22,7 +22,7 @@ sentences! {
         Unreachable(Text),
         #[error("did not answer within {} seconds", .0.as_secs())]
         Timeout(Duration),
-        #[error("did not answer within the {} seconds that a run waits for all servers together", .0.as_secs())]
+        #[error("did not answer in time: a run waits at most {} seconds for all servers together", .0.as_secs())]
         RunTimeout(Duration),
         #[error("rejected the token (HTTP 401)")]
         TokenRejected,
@@ -184,7 +184,7 @@ impl Failure {
 fn reason(error: &reqwest::Error) -> Text {
     const CLOSED: &str = "it closed the connection";
     if find::<NameNotFound>(error).is_some() {
-        return text!("its name cannot be looked up");
+        return text!("its host name cannot be resolved");
     }
     if let Some(error) = find::<hyper::Error>(error) {
         if error.is_parse() {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 pub(super) struct Resolver;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the name cannot be looked up")]
+#[error("the host name cannot be resolved")]
 pub(super) struct NameNotFound;
 
 impl Resolve for Resolver {

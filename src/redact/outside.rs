@@ -255,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_service_is_one_line_without_color_codes() {
+    fn text_from_a_service_is_one_line_without_color_codes() {
         assert_eq!(service_text("a\x1b[31;1mb\nc\u{202e}d", 60).plain(), "a [31;1mb c d");
         assert_eq!(service_text("abcdef", 3).plain(), "abc…");
     }
 
     #[test]
-    fn the_text_of_a_service_is_hidden_when_it_looks_like_a_secret() {
+    fn text_from_a_service_is_hidden_when_it_looks_like_a_secret() {
         for secret in [
             "abcd-efgh-ijkl-mnop",
             "use (abcd-efgh-ijkl-mnop).",
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reasons_of_the_operating_system_have_no_numbers() {
+    fn os_errors_are_shown_without_their_error_code() {
         assert_eq!(os(&io::Error::from_raw_os_error(2)).plain(), "it does not exist");
         assert_eq!(os(&io::Error::from_raw_os_error(27)).plain(), "file too large");
     }

@@ -141,7 +141,7 @@ impl Report {
                 }
                 if key.issuer().is_none() {
                     self.run_log.info(&text!(
-                        "- An individual key can't provision (certificates, profiles, devices). Bitrise's own Steps and xcodebuild can't use it, because they need an issuer."
+                        "- An individual key can't manage certificates, profiles or devices. Bitrise's own Steps and xcodebuild can't use it, because they need an issuer."
                     ));
                 }
             }
@@ -190,7 +190,7 @@ impl Report {
         self.days_left = Some((end - now).whole_days());
         if warning_days > 0 && end - now <= Duration::days(warning_days) {
             self.run_log.warn(text!(
-                "The Apple ID's session ends on {}, in {}: renew it before builds fail.",
+                "The Apple ID's session expires on {}, in {}: renew it before builds fail.",
                 timestamp::format(end),
                 timestamp::time_left(end, now)
             ));
@@ -232,10 +232,10 @@ impl Report {
             done(&text!("Apple accepted it."));
         }
         for reason in verification.reasons() {
-            self.run_log.warn(text!("Not verified, and the build goes on: {}.", reason));
+            self.run_log.warn(text!("Not verified, but the build continues: {}.", reason));
         }
         if let Some(RateLimit { limit, remaining }) = verification.rate_limit().filter(|_| config.is_check) {
-            self.run_log.detail("Requests left in this hour", text!("{} of {}", remaining, limit));
+            self.run_log.detail("Requests left this hour", text!("{} of {}", remaining, limit));
         }
         self.verification = Some(verification.clone());
     }
@@ -283,7 +283,7 @@ impl Report {
             info(&text!("- {} is now empty for later Steps.", entry.name()));
         }
         let folder = if folder_deleted {
-            "The credential's folder is deleted."
+            "Deleted the folder with the credential."
         } else {
             "There was no folder to delete."
         };
@@ -307,8 +307,8 @@ fn conditions(values: &[OutputValue]) -> Text {
 fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
     let Some(session) = &apple_id.session else { return text!("none") };
     match session.expires_at {
-        Some(end) => text!("ends on {} ({} left)", timestamp::format(end), timestamp::time_left(end, now)),
-        None => text!("unknown end"),
+        Some(end) => text!("expires on {} ({} left)", timestamp::format(end), timestamp::time_left(end, now)),
+        None => text!("expiry unknown"),
     }
 }
 
@@ -329,7 +329,7 @@ pub(crate) fn missing(config: &Config, other_connected: Option<Method>) -> Text 
     const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !config.notes.without_secrets.is_empty() {
         return text!(
-            "{} set, but no key or password is: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
+            "{} set, but there is no key, session or password: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
             are(&config.notes.without_secrets)
         );
     }
@@ -343,7 +343,7 @@ pub(crate) fn missing(config: &Config, other_connected: Option<Method>) -> Text 
             KEY
         ),
         (Toggle::ApiKey, None) => text!(
-            "No API key is connected to this project: {}, or set `connection` to off and give the key in the inputs.",
+            "No API key is connected to this project: {}, or set `connection` to off and provide the key in the inputs.",
             KEY
         ),
         (Toggle::AppleId, Some(_)) => text!(
@@ -351,7 +351,7 @@ pub(crate) fn missing(config: &Config, other_connected: Option<Method>) -> Text 
             APPLE_ID
         ),
         (Toggle::AppleId, None) => text!(
-            "No Apple ID is connected to this project: {}, or set `connection` to off and give the Apple ID in the inputs.",
+            "No Apple ID is connected to this project: {}, or set `connection` to off and provide the Apple ID in the inputs.",
             APPLE_ID
         ),
         (Toggle::Off, _) => text!(

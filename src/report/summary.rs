@@ -33,7 +33,7 @@ impl Report {
                 line(&format!("- **Verified:** {}", verified(verification, markdown)));
             }
             if let Some(days) = self.days_left {
-                line(&format!("- **Days left:** {}", bar(days)));
+                line(&format!("- **Session days left:** {}", bar(days)));
             }
         } else if let Some(removal) = &self.removal {
             line(&format!("🧹 {}", markdown(removal)));

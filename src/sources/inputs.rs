@@ -92,7 +92,7 @@ pub async fn credential(
             let key = api_key(inputs, http).await?;
             if let Some(in_name) = &key.other_id_in_name {
                 run_log.warn(text!(
-                    "`api_key_id` is {}, but the file in `api_key_path` is named for the key {}. The Step exports this file as the key {}: correct `api_key_id` or `api_key_path` unless the file's name is wrong.",
+                    "`api_key_id` is {}, but the name of the file in `api_key_path` contains {}. The Step uses {}. If the name is right, correct `api_key_id`. If it is the wrong file, correct `api_key_path`.",
                     key.id.shown(),
                     in_name.shown(),
                     key.id.shown()
@@ -151,7 +151,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
             return disagrees(
                 "api_issuer",
                 typed.shown(),
-                text!("has none, like the JSON of an individual key"),
+                text!("has no issuer ID, so it is that of an individual key"),
             );
         }
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
@@ -161,7 +161,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
             return disagrees(
                 "api_key_type",
                 text!("individual"),
-                text!("has an issuer, like the JSON of a team's key"),
+                text!("has an issuer ID, so it is that of a team key"),
             );
         }
         _ => {}

@@ -14,7 +14,7 @@ sentences! {
     /// Why a value is not a prefix. `Display` completes a sentence that begins with the input's name.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum WrongPrefix {
-        #[error("is not a prefix for variables: use capitals, digits and underscores, without a digit first and with an underscore last, like CUSTOMER_")]
+        #[error("is not a prefix for variables: use capital letters, digits and underscores, begin with a letter or an underscore, and end with an underscore, like CUSTOMER_")]
         Form,
         #[error("ends in {end}, which turns {from} into {to}, another output of this Step: use another prefix, like CUSTOMER_")]
         OtherOutput { end: &'static str, from: &'static str, to: &'static str },

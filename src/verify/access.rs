@@ -25,7 +25,7 @@ sentences! {
     /// The key lacks what `required_access` asks for.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum AccessDenied {
-        #[error("The API key {key_id} is an individual key, which has no access to provisioning, but `required_access` asks for it: use a team's key, or remove provisioning from `required_access`.")]
+        #[error("The API key {key_id} is an individual key, which has no access to provisioning, but `required_access` includes provisioning: use a team key, or remove provisioning from `required_access`.")]
         Individual { key_id: Text },
         #[error("{0}")]
         Role(Text),
@@ -47,10 +47,23 @@ fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateT
             timestamp::time_left(at, now)
         ),
     };
-    if valid == 0 || last_expiry.is_some_and(|at| at - now <= EXPIRY_WARNING) {
+    let problem = match last_expiry {
+        None if valid == 0 => Some(text!("The team has no distribution certificate")),
+        Some(at) if valid == 0 => Some(text!(
+            "The team has no valid distribution certificate (the last one expired on {})",
+            timestamp::format(at)
+        )),
+        Some(at) if at - now <= EXPIRY_WARNING => Some(text!(
+            "The team's last distribution certificate expires on {} ({} left)",
+            timestamp::format(at),
+            timestamp::time_left(at, now)
+        )),
+        _ => None,
+    };
+    if let Some(problem) = problem {
         run_log.warn(text!(
-            "The team's distribution certificates: {}. Create one in developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin's key.",
-            state
+            "{}: create one in developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin key.",
+            problem
         ));
     }
     run_log.detail("Distribution certificates", state);
@@ -90,7 +103,7 @@ pub(super) async fn check(
             })
         }
         Access::Admin => client.probe(USERS).await?.map(|()| {
-            run_log.detail("Access", text!("can list the team's users, as an Admin's key can"));
+            run_log.detail("Access", text!("can list the team's users, as an Admin key can"));
         }),
     };
     match result {

@@ -18,7 +18,7 @@ sentences! {
     pub(crate) enum NoSuchApp {
         #[error("The API key {key_id} is valid, but its team has no app {bundle_id}.{others} {mistake}.")]
         App { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
-        #[error("The individual API key {key_id} cannot see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team's key.")]
+        #[error("The individual API key {key_id} cannot see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team key.")]
         OwnersApp { key_id: Text, bundle_id: Text, others: Text },
         #[error("The API key {key_id} is valid, but its team has not registered {bundle_id}.{others} {mistake}.")]
         BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },

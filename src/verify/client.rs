@@ -37,9 +37,9 @@ sentences! {
         WrongClock { seconds: i64, direction: &'static str },
         #[error("Apple rejected the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
         Team { key_id: Text },
-        #[error("Apple rejected the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team's key: in that case, set `api_key_type` to team, and `api_issuer`.")]
+        #[error("Apple rejected the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.")]
         Individual { key_id: Text },
-        #[error("Apple rejected the API key {key_id} (HTTP 401). Its file is named for another key, {in_name}: clear `api_key_id` if that name is right. Otherwise the key was revoked, or key ID, issuer ID and private key do not match.")]
+        #[error("Apple rejected the API key {key_id} (HTTP 401). The name of its file contains {in_name}: if that is right, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.")]
         OtherName { key_id: Text, in_name: Text },
         #[error("Apple rejected the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise (Workspace settings > Integrations), and select it in Project settings.")]
         Connected { key_id: Text },
@@ -231,7 +231,7 @@ impl<'a> Client<'a> {
         log::debug(&text!("Requests left for this API key in this hour: {} of {}.", remaining, limit));
         if rate_limit.is_nearly_used_up() {
             run_log.warn(text!(
-                "Of the {} requests per hour that Apple allows this API key, only {} are left, and an upload needs some: run fewer builds with this key at the same time, or use separate keys.",
+                "Of the {} requests per hour that Apple allows this API key, only {} are left, which can be too few for an upload: run fewer builds with this key at the same time, or use separate keys.",
                 limit,
                 remaining
             ));

@@ -71,7 +71,7 @@ sentences! {
         MissingCookie { site: Text },
         #[error("{}", .0.what)]
         SessionRejected(SessionRejected),
-        #[error("the session belongs to another account ({of_session}) than the Apple ID ({of_credential}), and fastlane uses both: use a session and an Apple ID of one account")]
+        #[error("the account of the session ({of_session}) is not that of the Apple ID ({of_credential}), and fastlane uses both: use a session and an Apple ID of the same account")]
         OtherAccount { of_session: Text, of_credential: Text },
         #[error("Apple accepts the session, but does not say which account it belongs to")]
         UnknownAccount,
@@ -114,7 +114,7 @@ impl Unverified {
             Self::AgreementMissing | Self::OtherAccount { .. } => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
             Self::AppleError { .. } => Some("Do what Apple asks for, or set `verify` to yes"),
-            Self::AppsHidden { .. } => Some("Use a key that can, or clear `bundle_id`"),
+            Self::AppsHidden { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
             Self::MissingCookie { .. } | Self::UnknownAccount => {
                 Some("Renew the session, or set `verify` to yes")
@@ -215,8 +215,8 @@ impl Verification {
         let failed = Failed::with_details(above, last);
         Err(match others.len() {
             0 => failed,
-            1 => failed.mention(&text!("(One more reason is in the red lines above.)")),
-            more => failed.mention(&text!("({} more reasons are in the red lines above.)", more)),
+            1 => failed.mention(&text!("(The log lists one more reason.)")),
+            more => failed.mention(&text!("(The log lists {} more reasons.)", more)),
         })
     }
 }

@@ -15,7 +15,7 @@ sentences! {
         NotText,
         #[error("is an RSA key, but API keys of App Store Connect are EC keys on P-256")]
         Rsa,
-        #[error("is an EC key on another curve than P-256")]
+        #[error("is an EC key on a curve other than P-256")]
         OtherCurve,
         #[error("is an Ed25519 key, but API keys of App Store Connect are EC keys on P-256")]
         Ed25519,

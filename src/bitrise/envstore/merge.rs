@@ -90,7 +90,7 @@ struct Item<'a> {
     text: &'a str,
 }
 
-/// An envstore without entries, in any notation. Other keys are not accepted: yaml.v2 of envman would merge
+/// An envstore without entries, in any YAML style. Rejects other keys, because envman's yaml.v2 would merge
 /// `<<` into `envs`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +101,7 @@ struct Empty {
 impl<'a> Store<'a> {
     /// Returns `None` if `text` is not in the form that envman writes. envman may still be able to read it.
     fn parse(text: &'a str) -> Option<Self> {
-        if let Some(store) = Self::cut(text) {
+        if let Some(store) = Self::split(text) {
             return Some(store);
         }
         if text.len() > MAX_EMPTY_BYTES {
@@ -112,11 +112,11 @@ impl<'a> Store<'a> {
         Some(Store { head: "envs:\n", indent: "", items: Vec::new() })
     }
 
-    /// Cuts at the lines that begin an entry: `- ` at the indent of the first one.
+    /// Splits before each line that begins an entry: `- ` at the indent of the first one.
     ///
-    /// YAML cuts there too if each part is a complete document. Parsing the parts one by one takes
+    /// This is how YAML reads the text if each part is a complete document. Parsing the parts one by one takes
     /// linear time, and no alias can point from one into another.
-    fn cut(text: &'a str) -> Option<Self> {
+    fn split(text: &'a str) -> Option<Self> {
         let mut lines = Lines { rest: text, at: 0 };
         let mut next_filled = || lines.find(|(_, line)| !is_blank(line)).map(|(_, line)| trim_end(line));
         match next_filled()? {

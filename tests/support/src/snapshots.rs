@@ -27,12 +27,12 @@ pub fn assert_run(name: &str, outcome: &Outcome) {
 #[track_caller]
 pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display, impl Into<String>)>) {
     let mut text = String::new();
-    let mut rows = rows.into_iter().map(|(case, said)| (case.to_string(), said.into())).peekable();
-    while let Some((case, said)) = rows.next() {
+    let mut rows = rows.into_iter().map(|(case, messages)| (case.to_string(), messages.into())).peekable();
+    while let Some((case, messages)) = rows.next() {
         text.push_str(&case);
         text.push('\n');
-        if rows.peek().is_none_or(|(_, next)| marked(next) != marked(&said)) {
-            for line in said.lines() {
+        if rows.peek().is_none_or(|(_, next)| marked(next) != marked(&messages)) {
+            for line in messages.lines() {
                 text.push_str("    ");
                 text.push_str(line);
                 text.push('\n');
