@@ -31,13 +31,13 @@ use crate::env::Env;
 use crate::export::files::Files;
 use crate::export::outputs::{self, ExportPlan, OutputContext, SignedToken};
 use crate::http::Http;
-use crate::redact::{Failed, sentences};
+use crate::redact::{FatalError, error_messages};
 use crate::report::Report;
 use crate::verify::Verification;
 
 pub use crate::config::from_arguments;
 
-sentences! {
+error_messages! {
     /// Errors of the run as a whole.
     #[derive(Debug, thiserror::Error)]
     enum RunError {
@@ -53,7 +53,7 @@ sentences! {
 ///
 /// # Errors
 /// The error that fails the build: what is wrong, then what to do. Nothing is exported and no file is left.
-pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> Result<bool, Failed> {
+pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> Result<bool, FatalError> {
     let mut report = Report::new((env.now)());
     let http = Http::new(env);
     let mut time_limit = annotation::TIME_LIMIT;
@@ -71,7 +71,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
     result.map(|()| !report.run_log.warnings().is_empty())
 }
 
-async fn start(env: &Env, http: &Http, report: &mut Report) -> Result<(), Failed> {
+async fn start(env: &Env, http: &Http, report: &mut Report) -> Result<(), FatalError> {
     let inputs = RawInputs::read(env)?;
     report.inputs(&inputs);
     match Job::new(inputs, env)? {
@@ -85,7 +85,7 @@ async fn export_credential(
     env: &Env,
     http: &Http,
     report: &mut Report,
-) -> Result<(), Failed> {
+) -> Result<(), FatalError> {
     report.warn_about_inputs(config);
 
     report.stage("Finding the Apple credential", (env.now)());
@@ -99,7 +99,7 @@ async fn export_credential(
         None if config.if_missing == IfMissing::Skip => {
             report.run_log.warn(report::missing(config, other_connected));
         }
-        None => return Err(Failed::new(report::missing(config, other_connected))),
+        None => return Err(FatalError::new(report::missing(config, other_connected))),
     }
     let token = sign_token(config, resolved.as_ref(), env)?;
     let devices = report.usable_devices(&test_devices);
@@ -150,7 +150,7 @@ fn sign_token(
     config: &Config,
     resolved: Option<&ResolvedCredential>,
     env: &Env,
-) -> Result<Option<SignedToken>, Failed> {
+) -> Result<Option<SignedToken>, FatalError> {
     let (Some(lifetime), Some(resolved)) = (config.outputs.token_lifetime, resolved) else { return Ok(None) };
     let Credential::ApiKey(key) = &resolved.credential else {
         return Err(RunError::TokenNeedsApiKey.into());
@@ -160,7 +160,7 @@ fn sign_token(
     Ok(Some(SignedToken { token, expires_at: token::expiry(now, lifetime) }))
 }
 
-async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), Failed> {
+async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), FatalError> {
     report.stage("Removing the credential", (env.now)());
     let folder = config.credentials_dir.as_deref();
     let removed = folder.map(|folder| export::remove::remove_folder(folder, env));

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use secrecy::SecretString;
 
-use crate::redact::{self, Failed, Secrets, Text, text};
+use crate::redact::{self, FatalError, Secrets, Text, text};
 
 const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
@@ -127,7 +127,7 @@ impl RunLog {
 
     /// The error of this run, without its secrets.
     #[must_use]
-    pub(crate) fn masked(&self, failed: Failed) -> Failed {
+    pub(crate) fn masked(&self, failed: FatalError) -> FatalError {
         failed.masked(&self.secrets)
     }
 

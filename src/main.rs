@@ -11,7 +11,7 @@ use zeroizing_alloc::ZeroAlloc;
 
 use apple_services_connection::env::Env;
 use apple_services_connection::log;
-use apple_services_connection::redact::{self, Failed, ISSUES};
+use apple_services_connection::redact::{self, FatalError, ISSUES};
 use apple_services_connection::signals::Stop;
 use apple_services_connection::text;
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_step(env: impl FnOnce() -> Result<Env, Failed>) -> ExitCode {
+fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     make_private();
     // Before the run writes files, which an uncaught signal would leave behind.
     let stop = Stop::catch();
@@ -47,8 +47,8 @@ fn run_step(env: impl FnOnce() -> Result<Env, Failed>) -> ExitCode {
     std::panic::set_hook(Box::new(log_bug));
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failed::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
+        let runtime = runtime
+            .map_err(|error| FatalError::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
         let env = env()?;
         runtime.block_on(async { apple_services_connection::run(&env, stop.wait()).await })
     }));

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::apple::private_key::PrivateKey;
-use crate::redact::{self, Show, Text, is_path_like, is_usual_key_id, may_hold_secret, sentences};
+use crate::redact::{self, Show, Text, error_messages, is_path_like, is_usual_key_id, may_hold_secret};
 
 /// A complete API key.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ pub struct KeyId(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerId(String);
 
-sentences! {
+error_messages! {
     /// Why a value is not a key ID or an issuer ID. `Display` completes a sentence that begins with the
     /// field's name. It never repeats the value, which can be a secret in the wrong field.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Bundle IDs, which identify apps.
 
-use crate::redact::{self, Text, may_hold_secret, sentences};
+use crate::redact::{self, Text, error_messages, may_hold_secret};
 
 /// Apple allows 155 characters. Comparing much longer ones would be slow.
 pub(crate) const MAX_LENGTH: usize = 255;
@@ -11,7 +11,7 @@ pub(crate) const MAX_LENGTH: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleId(String);
 
-sentences! {
+error_messages! {
     /// Why a value is not a bundle ID. `Display` completes a sentence that begins with the field's
     /// name.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use time::{Duration, OffsetDateTime};
 
-use crate::redact::sentences;
+use crate::redact::error_messages;
 use crate::timestamp;
 
 /// Sessions are a few kilobytes; envman accepts 256 KiB in total by default.
@@ -72,7 +72,7 @@ impl Lifetime {
     }
 }
 
-sentences! {
+error_messages! {
     /// A cookie that fastlane can't load. `Display` completes "The session in … ".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum DamagedCookie {

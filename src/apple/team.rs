@@ -1,6 +1,6 @@
 //! The two IDs of a team: on Apple's developer portal, and in App Store Connect.
 
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 
 /// The ID of a team on the developer portal: 10 upper-case letters and digits.
 ///
@@ -14,7 +14,7 @@ pub struct TeamId(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderId(u64);
 
-sentences! {
+error_messages! {
     /// Why a value is not the ID of a team. `Display` completes a sentence that begins with the
     /// field's name.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroize as _;
 
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::redact::{ISSUES, sentences};
+use crate::redact::{ISSUES, error_messages};
 
 /// Apple rejects a token that was issued in the future, and clocks differ by seconds.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ struct Claims<'a> {
     aud: &'static str,
 }
 
-sentences! {
+error_messages! {
     /// The key can't sign, although it was checked: a bug in the Step or the crypto library.
     #[derive(Debug, Clone, Copy, thiserror::Error)]
     pub(crate) enum CannotSign {

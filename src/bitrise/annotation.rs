@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::env::Env;
 use crate::http::{Failure, Http, Put, endpoint, is_loopback, secret_header};
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 
 const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
 const SLUG_VARIABLE: &str = "BITRISE_BUILD_SLUG";
@@ -43,7 +43,7 @@ pub(crate) enum Style {
     Info,
 }
 
-sentences! {
+error_messages! {
     /// Why the summary was not written.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NotWritten {

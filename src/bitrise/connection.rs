@@ -14,7 +14,7 @@ use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Method;
 use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 
 /// Larger than any team's connection. The Step does not read larger documents.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -135,7 +135,7 @@ fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Devi
     Ok(Option::<Devices>::deserialize(deserializer)?.map(|devices| devices.0))
 }
 
-sentences! {
+error_messages! {
     /// Why a document is not a connection, without any of its text, which can be a secret. `Display` completes
     /// "Bitrise sent …".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,10 +15,10 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::envstore::MAX_BYTES;
 use crate::env::Env;
 use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 use crate::regular_file::{self, ReadError};
 
-sentences! {
+error_messages! {
     /// Why `envman` failed. `Display` completes a sentence.
     #[derive(Debug, thiserror::Error)]
     pub enum AddError {

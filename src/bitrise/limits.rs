@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use crate::bitrise::entry::Entry;
-use crate::redact::{Text, sentences};
+use crate::redact::{Text, error_messages};
 use crate::regular_file::{self, ReadError};
 
 /// Larger than any settings file.
@@ -37,7 +37,7 @@ struct Settings {
     env_list_bytes_limit_in_kb: Option<i64>,
 }
 
-sentences! {
+error_messages! {
     /// Outputs that exceed a limit of envman. `Display` completes "Cannot export outputs: …".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum TooLarge {
@@ -48,7 +48,7 @@ sentences! {
     }
 }
 
-sentences! {
+error_messages! {
     /// Settings that envman itself would reject. `Display` completes "Cannot export outputs: …".
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum SettingsError {

@@ -4,7 +4,7 @@ use super::key_location::KeyLocation;
 use super::values::{InputValue as _, is_typo, is_word};
 use crate::bitrise::step_yml::StepYml;
 use crate::env::Env;
-use crate::redact::{self, Failed, Text, sentences};
+use crate::redact::{self, FatalError, Text, error_messages};
 
 /// The values that differ from those in a build.
 const VALUES: [(&str, &str); 3] = [
@@ -14,7 +14,7 @@ const VALUES: [(&str, &str); 3] = [
     ("build_annotation", "never"),
 ];
 
-sentences! {
+error_messages! {
     /// Why an argument can't be an input.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     enum ArgumentError {
@@ -36,8 +36,8 @@ sentences! {
 ///
 /// # Errors
 /// If an argument is not an input, or is secret: other users of the machine can see arguments.
-pub fn from_arguments(arguments: impl IntoIterator<Item = String>, mut env: Env) -> Result<Env, Failed> {
-    let step_yml = StepYml::embedded().map_err(|_| Failed::from(super::raw::Bug::StepYml))?;
+pub fn from_arguments(arguments: impl IntoIterator<Item = String>, mut env: Env) -> Result<Env, FatalError> {
+    let step_yml = StepYml::embedded().map_err(|_| FatalError::from(super::raw::Bug::StepYml))?;
     let shown = |name: &str| redact::checked(name, is_word);
     for (argument, place) in arguments.into_iter().zip(1_usize..) {
         let (name, value) = argument.split_once('=').ok_or(ArgumentError::NotAnInput { place })?;
@@ -49,7 +49,7 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = String>, mut env: Env)
                 known: shown(known.name),
             })
         })?;
-        let is_key = || matches!(KeyLocation::parse(value, &env), Ok(KeyLocation::Text(_)));
+        let is_key = || matches!(KeyLocation::parse(value, &env), Ok(KeyLocation::Inline(_)));
         if input.is_sensitive || (name == "api_key_path" && is_key()) {
             return Err(ArgumentError::Secret { name: shown(name) }.into());
         }

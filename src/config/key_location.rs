@@ -19,7 +19,7 @@ use crate::redact::{self, Text, is_path_like, is_usual_key_id, may_hold_secret};
 pub enum KeyLocation {
     Url(Url),
     File(PathBuf),
-    Text(SecretString),
+    Inline(SecretString),
 }
 
 impl InputValue for KeyLocation {
@@ -59,7 +59,7 @@ impl InputValue for KeyLocation {
         match self {
             Self::Url(url) => redact::url(url),
             Self::File(path) => redact::path(path),
-            Self::Text(_) => Text::hidden(),
+            Self::Inline(_) => Text::hidden(),
         }
     }
 }
@@ -70,7 +70,7 @@ const MAX_NAME: usize = 255;
 
 impl KeyLocation {
     fn without_scheme(value: &str, env: &Env) -> Self {
-        if is_text(value) { Self::Text(value.into()) } else { Self::File(expand_home(value, env)) }
+        if is_text(value) { Self::Inline(value.into()) } else { Self::File(expand_home(value, env)) }
     }
 
     /// Reads the file's name: percent-decoded, without the query of a URL.
@@ -83,7 +83,7 @@ impl KeyLocation {
                 KeyFileName::parse(name.rsplit('/').next()?)
             }
             Self::File(path) => KeyFileName::parse(path.file_name()?.to_str()?),
-            Self::Text(_) => None,
+            Self::Inline(_) => None,
         }
     }
 
@@ -94,7 +94,7 @@ impl KeyLocation {
         match self {
             Self::Url(url) => !is_key(Path::new(url.path())),
             Self::File(path) => !is_key(path),
-            Self::Text(text) => {
+            Self::Inline(text) => {
                 let text = text.expose_secret();
                 text.starts_with('{') || key_json::read(text.as_bytes()).is_some()
             }

@@ -1,6 +1,6 @@
 //! Problems with the inputs, all reported at once.
 
-use crate::redact::{Failed, Text, text};
+use crate::redact::{FatalError, Text, text};
 
 /// All problems with the inputs, in the order in which they were found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Problems {
     }
 }
 
-impl From<Problems> for Failed {
+impl From<Problems> for FatalError {
     /// All problems in the last red line, if it stays short. Otherwise the last red line is the first
     /// problem, and the others are red lines above it.
     fn from(problems: Problems) -> Self {

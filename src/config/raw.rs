@@ -20,7 +20,7 @@ use crate::apple::team::{ProviderId, TeamId};
 use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::credential::Toggle;
 use crate::env::Env;
-use crate::redact::{self, ISSUES, Text, sentences, text};
+use crate::redact::{self, ISSUES, Text, error_messages, text};
 use crate::tools::{OutputPrefix, Tool};
 
 macro_rules! inputs {
@@ -115,7 +115,7 @@ fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Erro
     Ok(matches!(YesNo::deserialize(deserializer)?, YesNo::Yes))
 }
 
-sentences! {
+error_messages! {
     /// `step.yml` and this module differ.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum Bug {

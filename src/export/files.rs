@@ -16,7 +16,7 @@ use crate::apple::device::Device;
 use crate::credential::Credential;
 use crate::formats::{connection, device_list, fastlane_key, rcodesign};
 use crate::log::RunLog;
-use crate::redact::{self, Text, sentences, text};
+use crate::redact::{self, Text, error_messages, text};
 
 /// The name of the folder, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
@@ -50,7 +50,7 @@ impl FileKind {
     }
 }
 
-sentences! {
+error_messages! {
     /// Why the files are not written.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum FilesError {

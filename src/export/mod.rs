@@ -13,12 +13,12 @@ use crate::bitrise::limits::{Limits, SettingsError, TooLarge};
 use crate::env::Env;
 use crate::log;
 use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 use crate::regular_file::ReadError;
 
 pub(crate) const STORE_VARIABLE: &str = "ENVMAN_ENVSTORE_PATH";
 
-sentences! {
+error_messages! {
     /// Why nothing was exported.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum ExportError {

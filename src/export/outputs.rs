@@ -13,7 +13,7 @@ use crate::credential::{AppleId, Credential, ResolvedCredential, Source};
 use crate::env::Env;
 use crate::export::files::{FileKind, Files, url_of};
 use crate::formats::fastlane_session;
-use crate::redact::{Text, sentences, text};
+use crate::redact::{Text, error_messages, text};
 use crate::timestamp;
 use crate::tools::{Names, Output, OutputValue, RESULT, TOOLS, Tool, WORKFLOW};
 use crate::verify::Verification;
@@ -42,7 +42,7 @@ pub(crate) struct SignedToken {
     pub expires_at: OffsetDateTime,
 }
 
-sentences! {
+error_messages! {
     /// Why there are no outputs.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum OutputsError {

@@ -14,11 +14,11 @@ use rustix::path::Arg;
 
 use crate::env::Env;
 use crate::export::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 use crate::regular_file;
 use crate::tools::{self, OutputPrefix};
 
-sentences! {
+error_messages! {
     /// Why a folder was not deleted.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum RemoveError {

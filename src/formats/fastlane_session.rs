@@ -12,7 +12,7 @@ use crate::apple::cookie::{
 };
 use crate::apple::private_key::{PrivateKey, decode_base64, decode_text};
 use crate::apple::session::Session;
-use crate::redact::{is_path_like, sentences};
+use crate::redact::{error_messages, is_path_like};
 use crate::timestamp;
 use crate::yaml;
 
@@ -20,7 +20,7 @@ use crate::yaml;
 pub(crate) const NEW_SESSION: &str =
     "create a new one with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
 
-sentences! {
+error_messages! {
     /// Why a text is not a session. `Display` completes a sentence that begins with the input;
     /// [`SessionError::remedy`] says how to fix it.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

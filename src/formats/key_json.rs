@@ -9,7 +9,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::apple::private_key::{decode_base64, decode_text, strip_wrapping};
-use crate::redact::{self, Text, may_hold_secret, sentences};
+use crate::redact::{self, Text, error_messages, may_hold_secret};
 
 /// The content of such a file. Any field can contain a secret by mistake.
 #[derive(Debug, Deserialize)]
@@ -26,7 +26,7 @@ pub(crate) struct KeyJson {
     pub(crate) in_house: Option<bool>,
 }
 
-sentences! {
+error_messages! {
     /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with
     /// the document.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,14 +7,14 @@ use std::{io, iter};
 use reqwest::StatusCode;
 use rustls::CertificateError;
 
-use crate::redact::{self, Text, sentences, text};
+use crate::redact::{self, Text, error_messages, text};
 
 use super::host_name::NameNotFound;
 use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-sentences! {
+error_messages! {
     /// Why a request failed. `Display` completes a sentence that begins with the server's name.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Failure {
@@ -47,7 +47,7 @@ sentences! {
     }
 }
 
-sentences! {
+error_messages! {
     /// Why this machine does not trust a server's certificate.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum CertificateProblem {

@@ -13,7 +13,7 @@
 //! ```
 
 mod detect;
-mod outside;
+mod untrusted;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,8 +22,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use detect::is_app_password;
 pub use detect::{is_path_like, may_hold_secret};
-pub(crate) use outside::is_usual_key_id;
-pub use outside::{cause, checked, email, os, own_path, path, service_text, site, source_file, url};
+pub(crate) use untrusted::is_usual_key_id;
+pub use untrusted::{cause, checked, email, os, own_path, path, service_text, site, source_file, url};
 
 /// Where users report a bug in the Step.
 pub const ISSUES: &str = "https://github.com/bitrise-steplib/steps-apple-services-connection/issues";
@@ -79,8 +79,8 @@ impl Text {
     pub(crate) fn masked(self, secrets: &Secrets) -> Self {
         let mut masked = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
-        while let Some((before, after)) = rest.split_once(OUTSIDE_START) {
-            let (outside, after) = after.split_once(OUTSIDE_END).unwrap_or((after, ""));
+        while let Some((before, after)) = rest.split_once(UNTRUSTED_START) {
+            let (outside, after) = after.split_once(UNTRUSTED_END).unwrap_or((after, ""));
             masked.push_str(before);
             masked.push_str(if secrets.are_in(outside) { HIDDEN } else { outside });
             rest = after;
@@ -104,16 +104,16 @@ impl fmt::Display for Text {
 
 /// Marks a backtick in text from outside: in the summary, only the Step's own backticks format code.
 /// This character and the next two are Unicode noncharacters, reserved for such internal use.
-pub(crate) const OUTSIDE_BACKTICK: char = '\u{fdd0}';
+pub(crate) const UNTRUSTED_BACKTICK: char = '\u{fdd0}';
 /// Marks where a part from outside begins and where it ends, for [`Text::masked`].
-pub(crate) const OUTSIDE_START: char = '\u{fdd1}';
-pub(crate) const OUTSIDE_END: char = '\u{fdd2}';
+pub(crate) const UNTRUSTED_START: char = '\u{fdd1}';
+pub(crate) const UNTRUSTED_END: char = '\u{fdd2}';
 
 /// Removes the internal marks from the text of a [`Text`].
 #[must_use]
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END]) {
-        Cow::Owned(text.replace(OUTSIDE_BACKTICK, "`").replace([OUTSIDE_START, OUTSIDE_END], ""))
+    if text.contains([UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END]) {
+        Cow::Owned(text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], ""))
     } else {
         Cow::Borrowed(text)
     }
@@ -186,7 +186,7 @@ pub const fn can_be_shown<T: Show + ?Sized>(value: &T) -> &T {
 }
 
 /// Declares an error enum that derives `thiserror::Error` and is [`Show`]: every field must be [`Show`].
-macro_rules! sentences {
+macro_rules! error_messages {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($body:tt)+ }) => {
         // Passed on unchanged: thiserror depends on the spans of its tokens.
         $(#[$meta])*
@@ -194,7 +194,7 @@ macro_rules! sentences {
 
         impl $crate::redact::Show for $name {}
 
-        $crate::redact::sentences!(@check $name { $($body)+ });
+        $crate::redact::error_messages!(@check $name { $($body)+ });
     };
     (@check $name:ident {
         $(
@@ -214,16 +214,16 @@ macro_rules! sentences {
         };
     };
 }
-pub(crate) use sentences;
+pub(crate) use error_messages;
 
 /// The error of a failed run: its last red line, and the red lines above it.
 #[derive(Debug)]
-pub struct Failed {
+pub struct FatalError {
     text: Text,
     details: Vec<Text>,
 }
 
-impl Failed {
+impl FatalError {
     #[must_use]
     pub fn new(text: Text) -> Self {
         Self { text, details: Vec::new() }
@@ -271,7 +271,7 @@ impl Failed {
 }
 
 /// Lets `?` convert every error that can be shown, and no other.
-impl<E: Show + fmt::Display> From<E> for Failed {
+impl<E: Show + fmt::Display> From<E> for FatalError {
     fn from(error: E) -> Self {
         Self::new(Text::of(&error))
     }
@@ -280,7 +280,7 @@ impl<E: Show + fmt::Display> From<E> for Failed {
 /// The words of a text, separated by one space: a text from outside is compared with secrets in this form,
 /// because it loses other blanks before it is shown.
 fn words(text: &str) -> String {
-    let text = one_line(&text.replace([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END], " "));
+    let text = one_line(&text.replace([UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END], " "));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(cut.as_str(), HIDDEN, "the start of a secret");
         let harmless = masked("Apple `Jam`");
         assert_eq!(harmless.plain(), "The team \"Apple `Jam`\" of Apple has hunter2-Summer.");
-        assert!(!harmless.as_str().contains([OUTSIDE_START, OUTSIDE_END]));
+        assert!(!harmless.as_str().contains([UNTRUSTED_START, UNTRUSTED_END]));
     }
 
     #[test]

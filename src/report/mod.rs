@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::export::outputs::{Outputs, SkippedTool};
 use crate::http::Http;
 use crate::log::{RunLog, debug, done, info, set_verbose, title};
-use crate::redact::{self, Failed, Text, text};
+use crate::redact::{self, FatalError, Text, text};
 use crate::timestamp;
 use crate::tools::OutputValue;
 use crate::verify::Verification;
@@ -244,7 +244,7 @@ impl Report {
     /// build.
     pub(crate) async fn write_summary(
         &mut self,
-        failed: Option<&Failed>,
+        failed: Option<&FatalError>,
         time_limit: std::time::Duration,
         env: &Env,
         http: &Http,

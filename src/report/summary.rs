@@ -4,7 +4,7 @@
 //! HTML.
 
 use super::Report;
-use crate::redact::{Failed, OUTSIDE_BACKTICK, OUTSIDE_END, OUTSIDE_START, Text};
+use crate::redact::{FatalError, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START};
 use crate::verify::Verification;
 
 /// How long Apple's sessions last today.
@@ -13,7 +13,7 @@ const SESSION_DAYS: i64 = 30;
 impl Report {
     /// The summary: Markdown, without secrets.
     #[must_use]
-    pub(crate) fn summary(&self, failed: Option<&Failed>) -> String {
+    pub(crate) fn summary(&self, failed: Option<&FatalError>) -> String {
         let markdown = |text: &Text| markdown(&self.run_log.masked_text(text));
         let mut page = "### Apple services connection\n\n".to_owned();
         let mut line = |text: &str| page.extend([text, "\n"]);
@@ -77,7 +77,7 @@ fn bar(days: i64) -> String {
 /// Markdown that shows a text literally, if something else begins the line. Text between the Step's own
 /// backticks is code.
 fn markdown(text: &Text) -> String {
-    let text = text.as_str().replace([OUTSIDE_START, OUTSIDE_END], "");
+    let text = text.as_str().replace([UNTRUSTED_START, UNTRUSTED_END], "");
     let mut shown = String::with_capacity(text.len() * 2);
     let mut parts = text.split('`').peekable();
     let mut is_code = false;
@@ -99,7 +99,7 @@ fn markdown(text: &Text) -> String {
 
 /// A code span. Only backticks are special in it.
 fn code(text: &str, shown: &mut String) {
-    let text = text.replace(OUTSIDE_BACKTICK, "`");
+    let text = text.replace(UNTRUSTED_BACKTICK, "`");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
     let space = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
@@ -124,7 +124,7 @@ fn literal(text: &str, shown: &mut String) {
         if makes_link {
             shown.push(WORD_JOINER);
         }
-        let c = if c == OUTSIDE_BACKTICK { '`' } else { c };
+        let c = if c == UNTRUSTED_BACKTICK { '`' } else { c };
         if SPECIAL.contains(c) {
             shown.push('\\');
         }

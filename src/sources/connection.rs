@@ -21,7 +21,7 @@ use crate::credential::{AppleId, Method};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
 use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 use crate::regular_file::{self, ReadError};
 use crate::timestamp;
 
@@ -30,7 +30,7 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 /// How to continue without the connection. Completes a sentence.
 const USE_INPUTS: &str = "set `connection` to off and provide the credential in the inputs";
 
-sentences! {
+error_messages! {
     /// Why the credential in the connection can't be used.
     #[derive(Debug, thiserror::Error)]
     pub enum ConnectionError {

@@ -18,11 +18,11 @@ use crate::formats::key_json::{self, KeyJson, KeyJsonError};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
 use crate::log::RunLog;
 use crate::redact::text;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 use crate::regular_file::{self, ReadError};
 use crate::timestamp;
 
-sentences! {
+error_messages! {
     /// Why the inputs do not contain a usable credential.
     #[derive(Debug, thiserror::Error)]
     pub enum InputsError {
@@ -109,7 +109,7 @@ pub async fn credential(
 async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsError> {
     let mut id_in_name = inputs.id_in_name.clone();
     let content = match &inputs.key {
-        KeyLocation::Text(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
+        KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
         KeyLocation::File(path) if path.is_dir() => {
             let (path, id) = in_folder(path, inputs.id.as_ref())?;
             id_in_name = Some(id);

@@ -17,12 +17,12 @@ use crate::credential::{Credential, Method, ResolvedCredential, Source, Toggle};
 use crate::http::Http;
 use crate::log::RunLog;
 use crate::redact::text;
-use crate::redact::{Show, Text, sentences};
+use crate::redact::{Show, Text, error_messages};
 
 use connection::ConnectionError;
 use inputs::InputsError;
 
-sentences! {
+error_messages! {
     /// Why a credential that is set up cannot be used.
     #[derive(Debug, thiserror::Error)]
     pub enum SourceError {

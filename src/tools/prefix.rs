@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use super::output_names;
 use crate::env::Env;
-use crate::redact::{self, Text, sentences};
+use crate::redact::{self, Text, error_messages};
 
 /// Begins the name of every output of a run. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputPrefix(String);
 
-sentences! {
+error_messages! {
     /// Why a value is not a prefix. `Display` completes a sentence that begins with the input's name.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum WrongPrefix {

@@ -9,7 +9,7 @@ use super::{Verification, VerifyError, shown, with_words};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, ErrorResponse, USERS};
 use crate::log::RunLog;
-use crate::redact::{Text, sentences, text};
+use crate::redact::{Text, error_messages, text};
 use crate::timestamp;
 
 /// The certificates that sign for App Store, ad-hoc and enterprise distribution.
@@ -21,7 +21,7 @@ const DISTRIBUTION: [(&str, &str); 2] = [
 /// The Step warns if the last certificate expires within this time.
 const EXPIRY_WARNING: Duration = Duration::days(30);
 
-sentences! {
+error_messages! {
     /// The key lacks what `required_access` asks for.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum AccessDenied {

@@ -4,7 +4,7 @@ use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, AppAttributes, BUNDLE_IDS};
 use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
 use crate::log::RunLog;
-use crate::redact::{self, Text, sentences, text};
+use crate::redact::{self, Text, error_messages, text};
 
 use super::client::{Client, ListError, Search};
 use super::{Unverified, Verification, VerifyError, shown};
@@ -12,7 +12,7 @@ use super::{Unverified, Verification, VerifyError, shown};
 /// How many of the team's apps an error lists.
 const MAX_LISTED: usize = 5;
 
-sentences! {
+error_messages! {
     /// The key is valid, but its team does not have the app.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchApp {
@@ -25,7 +25,7 @@ sentences! {
     }
 }
 
-sentences! {
+error_messages! {
     /// The likely mistake, and what to do about it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum Mistake {

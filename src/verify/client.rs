@@ -18,7 +18,7 @@ use crate::config::Services;
 use crate::credential::Source;
 use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header};
 use crate::log::{self, RunLog};
-use crate::redact::{self, Text, sentences, text};
+use crate::redact::{self, Text, error_messages, text};
 
 /// Enough for a slow answer and a clock that is slightly off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -29,7 +29,7 @@ const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 /// The maximum number of pages that are read of a list: many times more than a large team has.
 const MAX_PAGES: usize = 25;
 
-sentences! {
+error_messages! {
     /// Apple does not accept the key's tokens.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum KeyRejected {

@@ -21,7 +21,7 @@ use crate::config::{Checks, Config};
 use crate::credential::{AppleId, Credential, ResolvedCredential};
 use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, Response, RetryPolicy};
 use crate::log::RunLog;
-use crate::redact::{self, Failed, Text, sentences, text};
+use crate::redact::{self, FatalError, Text, error_messages, text};
 
 use client::Client;
 
@@ -49,7 +49,7 @@ pub(crate) struct Verification {
     rate_limit: Option<RateLimit>,
 }
 
-sentences! {
+error_messages! {
     /// Why a credential is not verified. `Display` completes a sentence, without the full stop.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum Unverified {
@@ -208,11 +208,11 @@ impl Verification {
     ///
     /// # Errors
     /// Lists every reason why the credential is not verified.
-    pub(crate) fn require_verified(&self) -> Result<(), Failed> {
+    pub(crate) fn require_verified(&self) -> Result<(), FatalError> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let above = others.iter().map(|reason| reason.red_line("Not verified")).collect();
         let last = first.red_line("`verify` is strict, and the credential is not verified");
-        let failed = Failed::with_details(above, last);
+        let failed = FatalError::with_details(above, last);
         Err(match others.len() {
             0 => failed,
             1 => failed.mention(&text!("(The log lists one more reason.)")),
@@ -221,7 +221,7 @@ impl Verification {
     }
 }
 
-sentences! {
+error_messages! {
     /// Why the build fails.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum VerifyError {

@@ -19,7 +19,7 @@ use crate::credential::Source;
 use crate::formats::fastlane_session::NEW_SESSION;
 use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
-use crate::redact::{self, Show, Text, sentences, text};
+use crate::redact::{self, Show, Text, error_messages, text};
 
 /// How many teams a message lists.
 const MAX_LISTED: usize = 5;
@@ -34,7 +34,7 @@ pub(crate) struct SessionRejected {
 
 impl Show for SessionRejected {}
 
-sentences! {
+error_messages! {
     /// The session is valid, but not for the team in `itc_team_id`.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchTeam {

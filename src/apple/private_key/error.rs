@@ -1,8 +1,8 @@
 //! Why bytes are not a usable private key.
 
-use crate::redact::sentences;
+use crate::redact::error_messages;
 
-sentences! {
+error_messages! {
     /// Why bytes are not a usable private key. `Display` completes the sentence "The private key
     /// in … "; [`PrivateKeyError::remedy`] says how to fix it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

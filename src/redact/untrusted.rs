@@ -6,7 +6,7 @@ use std::path::Path;
 use reqwest::Url;
 
 use super::detect::{is_path_like, may_hold_secret, may_hold_token};
-use super::{HIDDEN, OUTSIDE_BACKTICK, OUTSIDE_END, OUTSIDE_START, Text, one_line, text};
+use super::{HIDDEN, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START, one_line, text};
 
 /// A path as a user typed it: shown if it looks like a path and no part of it looks like a secret. If only a
 /// folder in it looks like a secret, the name of a key file is still shown.
@@ -168,9 +168,9 @@ fn key_file_name(path: &str) -> Option<Text> {
 
 /// A value that can be shown, with its backticks and its ends marked: it can still be a secret of the run.
 fn verbatim(value: &str) -> Text {
-    let value = value.replace([OUTSIDE_BACKTICK, OUTSIDE_START, OUTSIDE_END], " ");
-    let value = one_line(&value.replace('`', OUTSIDE_BACKTICK.encode_utf8(&mut [0; 4])));
-    Text(format!("{OUTSIDE_START}{value}{OUTSIDE_END}"))
+    let value = value.replace([UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END], " ");
+    let value = one_line(&value.replace('`', UNTRUSTED_BACKTICK.encode_utf8(&mut [0; 4])));
+    Text(format!("{UNTRUSTED_START}{value}{UNTRUSTED_END}"))
 }
 
 #[cfg(test)]
