@@ -127,7 +127,9 @@ The names for `export_for`, in upper or lower case. A tool gets no outputs for a
     let tools = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
         let [team, individual, apple_id] = CredentialKind::ALL.map(|kind| takes(tool, kind));
-        let (names, readers) = tools[tool.name];
+        let Some((names, readers)) = tools.get(tool.name) else {
+            panic!("the description of export_for in step.yml does not list {}", tool.name)
+        };
         writeln!(page, "| {names} | {readers} | {team} | {individual} | {apple_id} |").unwrap();
     }
     page.push_str(
