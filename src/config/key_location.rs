@@ -107,7 +107,8 @@ impl KeyLocation {
 fn is_text(value: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
     let has_long_name = || value.split('/').any(|name| name.len() > MAX_NAME);
-    let has_extension = || Path::new(value).extension().is_some_and(|name| name == "p8" || name == "pem");
+    let extension = Path::new(value).extension();
+    let has_extension = || extension.is_some_and(|name| name == "p8" || name == "pem" || name == "json");
     value.starts_with('{')
         || value.contains("PRIVATE KEY")
         || value.contains("-----BEGIN")
@@ -173,6 +174,7 @@ mod tests {
         ] {
             assert!(!is_text(path) && !may_hold_secret(path), "{path}");
         }
+        assert!(!is_text("Projects/MyApp2024/fastlane/Keys/AscApiKey01.json"), "its extension decides");
         assert!(is_text(&format!("/{}", "x".repeat(MAX_NAME + 1))), "longer than a name can be");
         assert!(is_text(&"/xxx".repeat(MAX_PATH / 4 + 1)), "longer than a path can be");
     }
