@@ -135,10 +135,9 @@ impl Show for Shape {}
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (plural, stray) =
-            if self.characters == 1 { ("", "not allowed") } else { ("s", "not all allowed") };
+        let (plural, stray) = if self.characters == 1 { ("", "invalid") } else { ("s", "some invalid") };
         write!(f, "{} character{plural}", self.characters)?;
-        if self.has_stray { write!(f, ", {stray}") } else { Ok(()) }
+        if self.has_stray { write!(f, " ({stray})") } else { Ok(()) }
     }
 }
 

@@ -16,7 +16,7 @@ error_messages! {
     /// name.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum WrongBundleId {
-        #[error("is not a bundle ID: set it to that of the app, such as com.example.app (letters, digits, hyphens and dots)")]
+        #[error("is not a bundle ID: set it to the app's bundle ID, such as com.example.app (letters, digits, hyphens and dots)")]
         Form,
         #[error("ends in an asterisk, so it matches many apps: use the bundle ID of the app that you build")]
         Wildcard,

@@ -26,7 +26,7 @@ error_messages! {
         Typo { place: usize, typed: Text, known: Text },
         #[error("`{name}` is secret, and other users of this machine can see arguments: set the environment variable {name} instead.")]
         Secret { name: Text },
-        #[error("`{name}` can't be an argument, because check sets it: leave it out.")]
+        #[error("`{name}` can't be an argument, because the check command sets it: leave it out.")]
         Fixed { name: Text },
     }
 }

@@ -54,7 +54,7 @@ error_messages! {
     /// Why the files are not written.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum FilesError {
-        #[error("The temporary folder {folder} does not exist: create it, or set TMPDIR to a folder that does.")]
+        #[error("The temporary folder {folder} does not exist: create it, or set TMPDIR to an existing folder.")]
         MissingTempDir { folder: Text },
         #[error("Cannot write the credential's files in the temporary folder {folder} ({why}): {remedy}, or set TMPDIR to another folder.")]
         NotWritten { folder: Text, why: Text, remedy: &'static str },

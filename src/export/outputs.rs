@@ -195,7 +195,7 @@ pub(crate) fn earlier_credential(
         .collect();
     (!readers.is_empty()).then(|| {
         text!(
-            "An earlier Step or the build has set another credential, and tools in `export_for` may use it instead: {}. To keep both credentials, set `output_prefix` in one of the two runs.",
+            "An earlier Step or the build has set another credential, and tools in `export_for` may use it instead: {}. To keep both credentials, set `output_prefix` for this Step.",
             Text::join(&readers, ", ")
         )
     })

@@ -39,7 +39,7 @@ error_messages! {
         ApiKey,
         #[error("is larger than 256 KiB, so it is not a session")]
         TooLarge,
-        #[error("lacks the cookies that log in (`myacinfo` or `DES…`)")]
+        #[error("lacks the login cookies (`myacinfo` or `DES…`)")]
         MissingLoginCookies,
         #[error(transparent)]
         DamagedCookie(#[from] DamagedCookie),

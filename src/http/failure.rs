@@ -40,7 +40,7 @@ error_messages! {
         TooLarge { max_bytes: usize },
         #[error("redirects more than {MAX_REDIRECTS} times")]
         TooManyRedirects,
-        #[error("redirects from {from} to http, which would send the response unencrypted")]
+        #[error("redirects from {from} to an http:// URL, which would send the response unencrypted")]
         RedirectToHttp { from: &'static str },
         #[error("could not be contacted ({0})")]
         Other(Text),

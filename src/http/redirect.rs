@@ -19,7 +19,7 @@ pub(super) fn follow(attempt: Attempt<'_>) -> Action {
     let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");
     let is_http = attempt.url().scheme() != "https";
     if is_http && (was_https || !is_loopback(attempt.url())) {
-        let from = if was_https { "https" } else { "localhost" };
+        let from = if was_https { "an https:// URL" } else { "localhost" };
         return attempt.error(RefusedRedirect::ToHttp { from });
     }
     // `previous` includes the first request.

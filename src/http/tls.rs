@@ -57,7 +57,7 @@ impl TrustStore {
             if bytes <= MAX_BYTES {
                 return Ok(());
             }
-            Err(wrong(name, text!("names more than {} MiB of certificates", MAX_BYTES / 1024 / 1024)))
+            Err(wrong(name, text!("points to more than {} MiB of certificates", MAX_BYTES / 1024 / 1024)))
         };
         if let Some(file) = &self.file {
             let length = regular_file::open(file, OpenOptions::new().read(true))
@@ -129,14 +129,14 @@ mod tests {
         assert_eq!(
             in_total.as_deref(),
             Some(
-                "was not contacted, because the variable SSL_CERT_DIR names more than 16 MiB of certificates"
+                "was not contacted, because the variable SSL_CERT_DIR points to more than 16 MiB of certificates"
             )
         );
         let two_folders = format!("{folder}:{folder}/c");
         assert!(problem(&[(FOLDERS, &two_folders)]).is_some());
         File::create(file)?.set_len(20 << 30)?;
         let one_file = problem(&[(FILE, file)]);
-        assert!(one_file.is_some_and(|why| why.contains("SSL_CERT_FILE names more than 16 MiB")));
+        assert!(one_file.is_some_and(|why| why.contains("SSL_CERT_FILE points to more than 16 MiB")));
         Ok(())
     }
 }

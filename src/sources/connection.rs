@@ -36,9 +36,9 @@ error_messages! {
     pub enum ConnectionError {
         #[error("Bitrise rejected the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or provide the credential in the inputs with `connection` set to off.")]
         Unauthorized,
-        #[error("`build_api_token` is empty: leave it at its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
+        #[error("`build_api_token` is empty: reset it to its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
         MissingToken,
-        #[error("`build_api_token` contains characters that are not allowed in a token: leave it at its default, the variable BITRISE_BUILD_API_TOKEN.")]
+        #[error("`build_api_token` contains characters that are not allowed in a token: reset it to its default, the variable BITRISE_BUILD_API_TOKEN.")]
         BadToken,
         #[error("The connection cannot be read{}", not_fetched(.site, .failure))]
         Fetch { site: Text, failure: Failure },
@@ -81,7 +81,7 @@ fn not_fetched(site: &Text, failure: &Failure) -> Text {
             )
         }
         FailureKind::Access | FailureKind::Permanent => text!(
-            ": {} {}. Leave `build_url` and `build_api_token` at their defaults, or {}.",
+            ": {} {}. Reset `build_url` and `build_api_token` to their defaults, or {}.",
             site,
             failure,
             USE_INPUTS

@@ -62,15 +62,23 @@ fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
         FailureKind::Variable => failure.variable_sentence(),
         FailureKind::Transient => {
-            text!(": {} {}. Run the build again, or paste the key's text into `api_key_path`.", site, failure)
+            text!(
+                ": {} {}. Run the build again, or set `api_key_path` to a Secret with the key's text.",
+                site,
+                failure
+            )
         }
         FailureKind::Access => text!(
-            ": {} {}. The link may have expired: set `api_key_path` to a new one, or to the key's text.",
+            ": {} {}. The link may have expired: set `api_key_path` to a new one, or to a Secret with the key's text.",
             site,
             failure
         ),
         FailureKind::Trust | FailureKind::Permanent => {
-            text!(": {} {}. Check the link in `api_key_path`, or set it to the key's text.", site, failure)
+            text!(
+                ": {} {}. Check the link in `api_key_path`, or set it to a Secret with the key's text.",
+                site,
+                failure
+            )
         }
     }
 }
@@ -151,7 +159,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
             return disagrees(
                 "api_issuer",
                 typed.shown(),
-                text!("has no issuer ID, so it is that of an individual key"),
+                text!("has no issuer ID, so it belongs to an individual key"),
             );
         }
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
@@ -161,7 +169,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
             return disagrees(
                 "api_key_type",
                 text!("individual"),
-                text!("has an issuer ID, so it is that of a team key"),
+                text!("has an issuer ID, so it belongs to a team key"),
             );
         }
         _ => {}

@@ -62,7 +62,7 @@ fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateT
     };
     if let Some(problem) = problem {
         run_log.warn(text!(
-            "{}: create one in developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin key.",
+            "{}: create a new one at developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin key.",
             problem
         ));
     }

@@ -146,7 +146,7 @@ fn choose_team(
     run_log.detail("Team", named(selected));
     if teams.len() > 1 {
         run_log.warn(text!(
-            "The Apple ID belongs to {} teams, and fastlane cannot ask which one to use in a build. Set `itc_team_id` to the number of one of them: {}.",
+            "The Apple ID belongs to {} teams, and in a build, fastlane cannot ask which one to use. Set `itc_team_id` to the number of one of them: {}.",
             teams.len(),
             list(teams)
         ));

@@ -13,11 +13,11 @@ error_messages! {
         TooLarge,
         #[error("is not text")]
         NotText,
-        #[error("is an RSA key, but API keys of App Store Connect are EC keys on P-256")]
+        #[error("is an RSA key, but App Store Connect API keys are EC keys on P-256")]
         Rsa,
         #[error("is an EC key on a curve other than P-256")]
         OtherCurve,
-        #[error("is an Ed25519 key, but API keys of App Store Connect are EC keys on P-256")]
+        #[error("is an Ed25519 key, but App Store Connect API keys are EC keys on P-256")]
         Ed25519,
         #[error("is a type of key that App Store Connect does not use")]
         OtherAlgorithm,
@@ -39,7 +39,7 @@ error_messages! {
         GitLfs,
         #[error("is an HTML page, most likely a login or error page")]
         Html,
-        #[error("is an XML error of a storage service, most likely because the link has expired")]
+        #[error("is an XML error message from a storage service, most likely because the link has expired")]
         XmlError,
         #[error("is a rich-text document (RTF) without a complete key")]
         Rtf,
