@@ -1,7 +1,7 @@
 //! The signals that ask the process to end. A run that receives one deletes its files first.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use rustix::process::Signal;
@@ -29,6 +29,8 @@ impl Stop {
             let value = usize::try_from(number).unwrap_or_default();
             drop(flag::register_usize(number, Arc::clone(&stop.received), value));
         }
+        // Caught and ignored, so that a write beyond the limit of file sizes fails, and the run can clean up.
+        drop(flag::register(Signal::XFSZ.as_raw(), Arc::new(AtomicBool::new(false))));
         stop
     }
 

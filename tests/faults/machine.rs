@@ -191,3 +191,9 @@ fn sockets_and_settings_that_are_too_large_are_rejected() {
         assert!(error.contains("/socket"), "{error}");
     }
 }
+
+#[test]
+fn a_limit_of_file_sizes_fails_the_run_without_leaving_files() {
+    let step = Step::new().connected(&api_key()).envstore("envs: []\n");
+    step.under("sh", &["-c", "ulimit -f 1; exec \"$0\""]).run().check_failure();
+}
