@@ -90,10 +90,9 @@ impl KeyLocation {
     /// Whether the content can hold the IDs, as an API key JSON does, or the name of a file in a folder. Only a
     /// name that ends like that of a private key rules this out.
     pub(super) fn may_hold_ids(&self) -> bool {
-        let is_key = |path: &Path| path.extension().is_some_and(|name| name == "p8" || name == "pem");
         match self {
-            Self::Url(url) => !is_key(Path::new(url.path())),
-            Self::File(path) => !is_key(path),
+            Self::Url(url) => !is_named_like_a_key(Path::new(url.path())),
+            Self::File(path) => !is_named_like_a_key(path),
             Self::Inline(text) => {
                 let text = text.expose_secret();
                 text.starts_with('{') || key_json::read(text.as_bytes()).is_some()
@@ -102,13 +101,17 @@ impl KeyLocation {
     }
 }
 
+fn is_named_like_a_key(path: &Path) -> bool {
+    path.extension().is_some_and(|name| name == "p8" || name == "pem")
+}
+
 /// Whether a value is a key or some other text, as opposed to a path. Damaged and decorated keys are
 /// text too: they are rejected as keys, without being shown.
 fn is_text(value: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
     let has_long_name = || value.split('/').any(|name| name.len() > MAX_NAME);
-    let extension = Path::new(value).extension();
-    let has_extension = || extension.is_some_and(|name| name == "p8" || name == "pem" || name == "json");
+    let path = Path::new(value);
+    let has_extension = || is_named_like_a_key(path) || path.extension().is_some_and(|name| name == "json");
     value.starts_with('{')
         || value.contains("PRIVATE KEY")
         || value.contains("-----BEGIN")
