@@ -77,7 +77,7 @@ impl<'a> OwnFolder<'a> {
             return Err(Refusal::Foreign("its path is not absolute"));
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Refusal::Foreign("its name does not begin with apple-services-connection-"));
+            return Err(Refusal::Foreign(OTHER_NAME));
         };
         let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
         let folder = open_folder(&parent, name).map_err(|error| match error {
@@ -95,7 +95,7 @@ impl<'a> OwnFolder<'a> {
         let mode = Mode::from_raw_mode(own.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
         let name_text = name.to_str().unwrap_or_default();
         let conditions = [
-            (name_text.starts_with(FOLDER_PREFIX), "its name does not begin with apple-services-connection-"),
+            (name_text.starts_with(FOLDER_PREFIX), OTHER_NAME),
             (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
             (own.st_uid == user(), "it belongs to another user"),
             (mode == Mode::RWXU, "other users can read it"),
@@ -117,6 +117,9 @@ impl<'a> OwnFolder<'a> {
         Ok(unlinkat(&self.parent, self.name, AtFlags::REMOVEDIR)?)
     }
 }
+
+/// Why a folder is rejected if its name does not start with [`FOLDER_PREFIX`].
+const OTHER_NAME: &str = "its name does not begin with apple-services-connection-";
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
