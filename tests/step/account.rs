@@ -263,7 +263,7 @@ fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
         let of_teams = |line: &String| line.contains("teams");
         assert_eq!(outcome.warnings().into_iter().find(of_teams), None);
     }
-    let messages = |step: Step| {
+    let warning = |step: Step| {
         let of_teams = |line: &String| line.contains("teams");
         step.passes().warnings().into_iter().find(of_teams).expect("a warning")
     };
@@ -271,8 +271,8 @@ fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
         ("another team than the two", with_teams(&two).set("itc_team_id", "9").fails()),
         ("another team than the one", with_teams(&two[..1]).set("itc_team_id", "9").fails()),
         ("another team than the twelve", with_teams(&twelve).set("itc_team_id", "99").fails()),
-        ("two teams, no choice", messages(with_teams(&two))),
-        ("twelve teams, no choice", messages(with_teams(&twelve))),
+        ("two teams, no choice", warning(with_teams(&two))),
+        ("twelve teams, no choice", warning(with_teams(&twelve))),
     ];
     assert_sentences("account/teams", rows);
 }

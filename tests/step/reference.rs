@@ -127,9 +127,7 @@ The names for `export_for`, in upper or lower case. A tool gets no outputs for a
     let tools = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
         let [team, individual, apple_id] = CredentialKind::ALL.map(|kind| takes(tool, kind));
-        let Some((names, readers)) = tools.get(tool.name) else {
-            panic!("the description of export_for in step.yml does not list {}", tool.name)
-        };
+        let (names, readers) = tools[tool.name];
         writeln!(page, "| {names} | {readers} | {team} | {individual} | {apple_id} |").unwrap();
     }
     page.push_str(
@@ -224,12 +222,18 @@ fn when(outputs: &[Output]) -> String {
     }
 }
 
-/// For each tool, its names and what it is for, from the description of `export_for`.
+/// For each tool, its names and what it is for, from the description of `export_for`. Panics if one is missing.
 fn tools_in_step_yml(step_yml: &StepYml) -> BTreeMap<&str, (&str, &str)> {
     let input = step_yml.inputs.iter().find(|input| input.name() == "export_for").unwrap();
     let items = input.description().lines().filter_map(|line| line.strip_prefix("- "));
     let items = items.map(|item| item.split_once(": ").unwrap());
-    items.map(|(names, readers)| (names.split('`').nth(1).unwrap(), (names, readers))).collect()
+    let tools: BTreeMap<_, _> =
+        items.map(|(names, readers)| (names.split('`').nth(1).unwrap(), (names, readers))).collect();
+    for tool in TOOLS {
+        let is_listed = tools.contains_key(tool.name);
+        assert!(is_listed, "the description of export_for in step.yml does not list {}", tool.name);
+    }
+    tools
 }
 
 #[test]
@@ -237,7 +241,7 @@ fn step_yml_describes_every_tool_and_alias() {
     let step_yml = step_yml();
     let described = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
-        let (names, _) = described.get(tool.name).unwrap_or_else(|| panic!("{} is missing", tool.name));
+        let (names, _) = described[tool.name];
         for name in tool.called() {
             assert!(names.contains(&format!("`{name}`")), "{name} is missing in: {names}");
         }

@@ -296,13 +296,12 @@ fn a_session_that_ends_soon_is_a_warning() {
     ] {
         assert_eq!(quiet.passes().warnings(), Vec::<String>::new());
     }
-    let with_maximum_logging = [
+    let warned = [
         ("in 7 days", step(7)),
         ("in 3 days, session_expiry_warning_days is 3", step(3).set("session_expiry_warning_days", "3")),
     ];
-    let mut messages = with_maximum_logging
-        .map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n")))
-        .to_vec();
+    let mut messages =
+        warned.map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n"))).to_vec();
     for wrong in ["-1", "x", "1.5", ""] {
         let error = Step::new().set("session_expiry_warning_days", wrong).fails();
         messages.push((format!("session_expiry_warning_days is {wrong:?}"), error));

@@ -192,7 +192,12 @@ impl Outcome {
         for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
             let secret = SECRET_OUTPUTS.contains(&entry.key);
             assert_eq!(entry.is_expand, Some(false), "{entry:?}");
-            assert_eq!(entry.is_sensitive.unwrap_or(false), secret, "{entry:?}");
+            let is_sensitive = entry.is_sensitive.unwrap_or(false);
+            assert_eq!(
+                is_sensitive, secret,
+                "is_sensitive of {} is the same in step.yml: {entry:?}",
+                entry.key
+            );
             // YAML 1.1 reads an unquoted `no`, `0123` or `1_000` as another value.
             assert!(text.contains(&format!("- {}: \"", entry.key)), "{} is quoted in:\n{text}", entry.key);
         }
