@@ -227,13 +227,10 @@ fn is_plain(path: &Path) -> bool {
 impl FilesError {
     fn new(temp_dir: &Path, error: &io::Error) -> Self {
         let folder = redact::path(temp_dir);
-        let remedy = match error.kind() {
-            ErrorKind::NotFound => return Self::MissingTempDir { folder },
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
-            ErrorKind::PermissionDenied => "let this build's user write there",
-            _ => "correct that",
-        };
-        Self::NotWritten { folder, why: redact::os(error), remedy }
+        if error.kind() == ErrorKind::NotFound {
+            return Self::MissingTempDir { folder };
+        }
+        Self::NotWritten { folder, why: redact::os(error), remedy: super::remedy(error) }
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod files;
 pub(crate) mod outputs;
 pub(crate) mod remove;
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::bitrise::entry::Entry;
@@ -28,8 +29,8 @@ error_messages! {
         TooLarge(#[from] TooLarge),
         #[error("Cannot export outputs: {0}.")]
         Settings(#[from] SettingsError),
-        #[error("Cannot export outputs to {path} ({why}). Set {STORE_VARIABLE} to the path of a file on a disk with free space, in a folder that this user can write to.")]
-        Envstore { path: Text, why: Text },
+        #[error("Cannot export outputs to {path} ({why}): {remedy}, or set {STORE_VARIABLE} to the path of another file.")]
+        Envstore { path: Text, why: Text, remedy: &'static str },
         #[error("Cannot export outputs: the file in {STORE_VARIABLE} ({path}) is larger than {} MiB, so it is not an envstore. Delete it.", envstore::MAX_BYTES / 1024 / 1024)]
         Oversize { path: Text },
         #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not a regular file. Set {STORE_VARIABLE} to the path of a file.")]
@@ -38,6 +39,15 @@ error_messages! {
         UnknownForm { path: Text, error: AddError },
         #[error("Cannot export outputs: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
         Envman(AddError),
+    }
+}
+
+/// How to make it possible to write to a file or folder. Completes "… (why): {}, or …".
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
+        ErrorKind::PermissionDenied => "let this build's user write there",
+        _ => "correct that",
     }
 }
 
@@ -63,7 +73,7 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
         Err(EnvstoreError::Read(ReadError::TooLarge)) => Err(ExportError::Oversize { path: shown }),
         Err(EnvstoreError::Read(ReadError::NotRegular)) => Err(ExportError::NotRegular { path: shown }),
         Err(EnvstoreError::Read(ReadError::Io(error)) | EnvstoreError::Write(error)) => {
-            Err(ExportError::Envstore { path: shown, why: redact::os(&error) })
+            Err(ExportError::Envstore { path: shown, why: redact::os(&error), remedy: remedy(&error) })
         }
         Err(EnvstoreError::UnknownForm) => {
             log::debug(&text!(
