@@ -84,7 +84,7 @@ impl From<&CertificateError> for CertificateProblem {
 
 fn meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        300..=399 => " (a redirect that is not followed)",
+        301..=303 | 307 | 308 => " (a redirect that is not followed)",
         401 | 403 => " (no access)",
         404 | 410 => " (not found)",
         429 => " (too many requests)",

@@ -36,33 +36,31 @@ error_messages! {
 fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateTime, run_log: &mut RunLog) {
     let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|at| at > now)).count();
     let last_expiry = expiry_dates.iter().copied().flatten().max();
-    let state = match (valid, last_expiry) {
-        (0, None) => text!("none"),
-        (0, Some(at)) => text!("none, the last one expired on {}", timestamp::format(at)),
-        (_, None) => text!("{}, expiry unknown", valid),
-        (_, Some(at)) => text!(
-            "{}, the last one expires on {} ({} left)",
-            valid,
-            timestamp::format(at),
-            timestamp::time_left(at, now)
+    let (state, problem) = match (valid, last_expiry.map(|at| (at, timestamp::format(at)))) {
+        (0, None) => (text!("none"), Some(text!("The team has no distribution certificate: create one"))),
+        (0, Some((_, date))) => (
+            text!("none, the last one expired on {}", date),
+            Some(text!(
+                "The team has no valid distribution certificate (the last one expired on {}): create a new one",
+                date
+            )),
         ),
-    };
-    let problem = match last_expiry {
-        None if valid == 0 => Some(text!("The team has no distribution certificate")),
-        Some(at) if valid == 0 => Some(text!(
-            "The team has no valid distribution certificate (the last one expired on {})",
-            timestamp::format(at)
-        )),
-        Some(at) if at - now <= EXPIRY_WARNING => Some(text!(
-            "The team's last distribution certificate expires on {} ({} left)",
-            timestamp::format(at),
-            timestamp::time_left(at, now)
-        )),
-        _ => None,
+        (_, None) => (text!("{}, expiry unknown", valid), None),
+        (_, Some((at, date))) => {
+            let left = timestamp::time_left(at, now);
+            let problem = (at - now <= EXPIRY_WARNING).then(|| {
+                text!(
+                    "The team's last distribution certificate expires on {} ({} left): create a new one",
+                    date,
+                    left
+                )
+            });
+            (text!("{}, the last one expires on {} ({} left)", valid, date, left), problem)
+        }
     };
     if let Some(problem) = problem {
         run_log.warn(text!(
-            "{}: create a new one at developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin key.",
+            "{} at developer.apple.com > Account > Certificates, unless Xcode manages signing with an Admin key.",
             problem
         ));
     }
