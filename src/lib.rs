@@ -73,7 +73,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
 
 async fn start(env: &Env, http: &Http, report: &mut Report) -> Result<(), FatalError> {
     let inputs = RawInputs::read(env)?;
-    report.inputs(&inputs);
+    report.log_inputs(&inputs);
     match Job::new(inputs, env)? {
         Job::Export(config) => export_credential(&config, env, http, report).await,
         Job::Remove(config) => remove_credential(&config, env, report).await,
@@ -88,29 +88,29 @@ async fn export_credential(
 ) -> Result<(), FatalError> {
     report.warn_about_inputs(config);
 
-    report.stage("Finding the Apple credential", (env.now)());
+    report.start_stage("Finding the Apple credential", (env.now)());
     let sources::Resolution { resolved, other_connected, test_devices } =
         sources::resolve(config, http, &mut report.run_log).await?;
     match &resolved {
         Some(resolved) => {
             resolved.credential.secrets().for_each(|secret| report.run_log.hide(secret));
-            report.resolved(resolved, config, (env.now)());
+            report.log_credential(resolved, config, (env.now)());
         }
         None if config.if_missing == IfMissing::Skip => {
-            report.run_log.warn(report::missing(config, other_connected));
+            report.run_log.warn(report::missing_credential_message(config, other_connected));
         }
-        None => return Err(FatalError::new(report::missing(config, other_connected))),
+        None => return Err(FatalError::new(report::missing_credential_message(config, other_connected))),
     }
     let token = sign_token(config, resolved.as_ref(), env)?;
-    let devices = report.usable_devices(&test_devices);
+    let devices = report.skip_unusable_devices(&test_devices);
     let context =
         OutputContext { config, resolved: resolved.as_ref(), devices: &devices, token: token.as_ref() };
     let plan = ExportPlan::new(context)?;
-    report.skipped_tools(&plan.skipped_tools, resolved.as_ref(), config);
+    report.warn_about_skipped_tools(&plan.skipped_tools, resolved.as_ref(), config);
 
     let verification = match (&resolved, &config.checks) {
         (Some(resolved), Some(checks)) => {
-            report.stage("Verifying it with Apple", (env.now)());
+            report.start_stage("Verifying it with Apple", (env.now)());
             let verification = verify::verify(resolved, checks, config, http, &mut report.run_log).await?;
             if checks.is_strict {
                 verification.require_verified()?;
@@ -119,11 +119,11 @@ async fn export_credential(
         }
         _ => Verification::default(),
     };
-    report.verification(&verification, config);
+    report.log_verification(&verification, config);
 
     // Until now, a run without requests has not awaited anything, so it has not seen a pending signal.
     tokio::task::yield_now().await;
-    report.stage(if config.is_check { "Result" } else { "Exporting it to later Steps" }, (env.now)());
+    report.start_stage(if config.is_check { "Result" } else { "Exporting it to later Steps" }, (env.now)());
     tokio::task::yield_now().await;
     let credential = resolved.as_ref().map(|resolved| &resolved.credential);
     let files = Files::write(&plan.files(), credential, &devices, &env.temp_dir, &mut report.run_log)?;
@@ -138,11 +138,11 @@ async fn export_credential(
         .as_ref()
         .filter(|_| !config.is_check)
         .and_then(|resolved| outputs::earlier_credential(&config.outputs, resolved, &outputs.entries, env));
-    report.outputs(outputs);
+    report.log_outputs(outputs);
     if let Some(warning) = earlier {
         report.run_log.warn(warning);
     }
-    report.done((env.now)());
+    report.finish((env.now)());
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn sign_token(
 }
 
 async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), FatalError> {
-    report.stage("Removing the credential", (env.now)());
+    report.start_stage("Removing the credential", (env.now)());
     let folder = config.credentials_dir.as_deref();
     let removed = folder.map(|folder| export::remove::remove_folder(folder, env));
     // If the folder can't be deleted, its outputs are unset all the same.
@@ -169,7 +169,7 @@ async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report
     let entries: Vec<_> = keys.into_iter().map(Entry::unset).collect();
     export::export(&entries, env).await?;
     let folder_deleted = removed.transpose()?.unwrap_or(false);
-    report.removal(folder_deleted, &entries);
-    report.done((env.now)());
+    report.log_removal(folder_deleted, &entries);
+    report.finish((env.now)());
     Ok(())
 }

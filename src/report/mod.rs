@@ -25,7 +25,7 @@ use crate::verify::Verification;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub run_log: RunLog,
-    began: OffsetDateTime,
+    started_at: OffsetDateTime,
     /// The kind of credential and its source.
     credential: Option<Text>,
     /// Whole days left of the session.
@@ -37,16 +37,17 @@ pub(crate) struct Report {
     removal: Option<Text>,
     /// Input `build_annotation`, or its default until the inputs are read.
     build_annotation: BuildAnnotation,
+    /// The current stage, and when it started.
     stage: Option<(&'static str, OffsetDateTime)>,
 }
 
 impl Report {
-    /// Of a run that begins now.
+    /// The report of a run that starts now.
     #[must_use]
     pub(crate) fn new(now: OffsetDateTime) -> Self {
         Self {
             run_log: RunLog::default(),
-            began: now,
+            started_at: now,
             credential: None,
             days_left: None,
             verification: None,
@@ -57,28 +58,28 @@ impl Report {
         }
     }
 
-    /// Begins a stage of the run. Logs at debug level how long the previous one took.
-    pub(crate) fn stage(&mut self, name: &'static str, now: OffsetDateTime) {
+    /// Starts a stage of the run. Logs at debug level how long the previous one took.
+    pub(crate) fn start_stage(&mut self, name: &'static str, now: OffsetDateTime) {
         self.end_stage(now);
         title(name);
         self.stage = Some((name, now));
     }
 
     fn end_stage(&mut self, now: OffsetDateTime) {
-        if let Some((name, began)) = self.stage.take() {
-            debug(&text!("{} took {:.1} ms.", name, (now - began).as_seconds_f64() * 1000.0));
+        if let Some((name, started_at)) = self.stage.take() {
+            debug(&text!("{} took {:.1} ms.", name, (now - started_at).as_seconds_f64() * 1000.0));
         }
     }
 
-    /// Ends a run that succeeded.
-    pub(crate) fn done(&mut self, now: OffsetDateTime) {
+    /// Ends a successful run, and logs how long it took.
+    pub(crate) fn finish(&mut self, now: OffsetDateTime) {
         self.end_stage(now);
-        done(&text!("Done in {:.1} s.", (now - self.began).as_seconds_f64()));
+        done(&text!("Done in {:.1} s.", (now - self.started_at).as_seconds_f64()));
     }
 
     /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them, and hides the
     /// secret ones in text from services.
-    pub(crate) fn inputs(&mut self, inputs: &RawInputs) {
+    pub(crate) fn log_inputs(&mut self, inputs: &RawInputs) {
         self.build_annotation = inputs.build_annotation();
         inputs.secrets.iter().for_each(|secret| self.run_log.hide(secret));
         set_verbose(inputs.is_verbose());
@@ -105,7 +106,12 @@ impl Report {
     }
 
     /// Logs the credential with its source and identity, and warns about its limits.
-    pub(crate) fn resolved(&mut self, resolved: &ResolvedCredential, config: &Config, now: OffsetDateTime) {
+    pub(crate) fn log_credential(
+        &mut self,
+        resolved: &ResolvedCredential,
+        config: &Config,
+        now: OffsetDateTime,
+    ) {
         let source = match resolved.source {
             Source::Connection => "connected on Bitrise",
             Source::Inputs => "in the inputs",
@@ -147,15 +153,15 @@ impl Report {
             }
             Credential::AppleId(apple_id) => {
                 self.run_log.detail("Apple ID", redact::email(apple_id.email.expose_secret()));
-                self.run_log.detail("Session", session(apple_id, now));
-                self.session_end(apple_id, config.notes.session_expiry_warning_days, now);
+                self.run_log.detail("Session", describe_session(apple_id, now));
+                self.check_session_expiry(apple_id, config.notes.session_expiry_warning_days, now);
             }
         }
     }
 
     /// Warns about chosen tools that get no credential. The default of `export_for` also lists tools for
     /// other credentials.
-    pub(crate) fn skipped_tools(
+    pub(crate) fn warn_about_skipped_tools(
         &mut self,
         skipped_tools: &[SkippedTool],
         resolved: Option<&ResolvedCredential>,
@@ -176,7 +182,7 @@ impl Report {
             ));
         }
         for SkippedTool { tool, missing } in incomplete {
-            let ways: Vec<_> = missing.iter().map(|values| conditions(values)).collect();
+            let ways: Vec<_> = missing.iter().map(|values| join_conditions(values)).collect();
             self.run_log.warn(text!(
                 "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
                 tool.name,
@@ -185,7 +191,8 @@ impl Report {
         }
     }
 
-    fn session_end(&mut self, apple_id: &AppleId, warning_days: i64, now: OffsetDateTime) {
+    /// Records how many days the session has left, and warns if it expires soon.
+    fn check_session_expiry(&mut self, apple_id: &AppleId, warning_days: i64, now: OffsetDateTime) {
         let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else { return };
         self.days_left = Some((end - now).whole_days());
         if warning_days > 0 && end - now <= Duration::days(warning_days) {
@@ -197,8 +204,9 @@ impl Report {
         }
     }
 
-    /// The test devices with a UDID of their own. Warns about the others: names the first, and counts the rest.
-    pub(crate) fn usable_devices(&mut self, records: &[DeviceRecord]) -> Vec<Device> {
+    /// Returns the devices with a valid UDID that no earlier device has. Warns about the others: names the first
+    /// few, and counts the rest.
+    pub(crate) fn skip_unusable_devices(&mut self, records: &[DeviceRecord]) -> Vec<Device> {
         /// A connection can have thousands of devices.
         const MAX_NAMED: usize = 5;
         /// Enough of a title to tell devices apart.
@@ -227,7 +235,7 @@ impl Report {
     }
 
     /// Logs the result of the verification; of a check, also how many requests Apple still allows.
-    pub(crate) fn verification(&mut self, verification: &Verification, config: &Config) {
+    pub(crate) fn log_verification(&mut self, verification: &Verification, config: &Config) {
         if verification.is_verified() {
             done(&text!("Apple accepted it."));
         }
@@ -270,7 +278,7 @@ impl Report {
     }
 
     /// Logs the outputs.
-    pub(crate) fn outputs(&mut self, outputs: Outputs) {
+    pub(crate) fn log_outputs(&mut self, outputs: Outputs) {
         for (name, value) in &outputs.shown {
             self.run_log.info(&text!("- {}: {}", name, value));
         }
@@ -278,7 +286,7 @@ impl Report {
     }
 
     /// Logs what `action: remove` removed.
-    pub(crate) fn removal(&mut self, folder_deleted: bool, entries: &[Entry]) {
+    pub(crate) fn log_removal(&mut self, folder_deleted: bool, entries: &[Entry]) {
         for entry in entries {
             info(&text!("- {} is now empty for later Steps.", entry.name()));
         }
@@ -298,13 +306,13 @@ impl Report {
 }
 
 /// ``"`team_id` and an app-specific password (`app_password`)"``
-fn conditions(values: &[OutputValue]) -> Text {
+fn join_conditions(values: &[OutputValue]) -> Text {
     let conditions = values.iter().filter_map(|value| value.condition());
     let conditions: Vec<_> = conditions.map(|condition| text!("{}", condition)).collect();
     Text::join(&conditions, " and ")
 }
 
-fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
+fn describe_session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
     let Some(session) = &apple_id.session else { return text!("none") };
     match session.expires_at {
         Some(end) => text!("expires on {} ({} left)", timestamp::format(end), timestamp::time_left(end, now)),
@@ -313,7 +321,7 @@ fn session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
 }
 
 /// ``"`api_key_id` and `api_issuer` are"``
-fn are(inputs: &[&'static str]) -> Text {
+fn names_with_verb(inputs: &[&'static str]) -> Text {
     match inputs.split_last() {
         Some((last, [])) => text!("`{}` is", *last),
         Some((last, others)) => text!("{} and `{}` are", config::names(others), *last),
@@ -321,16 +329,16 @@ fn are(inputs: &[&'static str]) -> Text {
     }
 }
 
-/// What to set up if there is no credential. `other_connected` is a connected credential that the toggle
-/// excludes.
+/// The message if there is no credential: what to set up. `other_connected` is the kind of the connected
+/// credential that `connection` excludes.
 #[must_use]
-pub(crate) fn missing(config: &Config, other_connected: Option<Method>) -> Text {
+pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
     const KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
     const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !config.notes.without_secrets.is_empty() {
         return text!(
             "{} set, but there is no key, session or password: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
-            are(&config.notes.without_secrets)
+            names_with_verb(&config.notes.without_secrets)
         );
     }
     match (config.connection, other_connected) {

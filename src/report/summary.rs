@@ -11,10 +11,10 @@ use crate::verify::Verification;
 const SESSION_DAYS: i64 = 30;
 
 impl Report {
-    /// The summary: Markdown, without secrets.
+    /// Returns the summary as Markdown, without secrets.
     #[must_use]
     pub(crate) fn summary(&self, failed: Option<&FatalError>) -> String {
-        let markdown = |text: &Text| markdown(&self.run_log.masked_text(text));
+        let markdown = |text: &Text| to_markdown(&self.run_log.masked_text(text));
         let mut page = "### Apple services connection\n\n".to_owned();
         let mut line = |text: &str| page.extend([text, "\n"]);
         if let Some(failed) = failed {
@@ -30,10 +30,10 @@ impl Report {
                 line(&format!("- **{label}:** {}", markdown(value)));
             }
             if let Some(verification) = &self.verification {
-                line(&format!("- **Verified:** {}", verified(verification, markdown)));
+                line(&format!("- **Verified:** {}", describe_verification(verification, markdown)));
             }
             if let Some(days) = self.days_left {
-                line(&format!("- **Session days left:** {}", bar(days)));
+                line(&format!("- **Session days left:** {}", days_left_bar(days)));
             }
         } else if let Some(removal) = &self.removal {
             line(&format!("🧹 {}", markdown(removal)));
@@ -56,7 +56,7 @@ impl Report {
     }
 }
 
-fn verified(verification: &Verification, markdown: impl Fn(&Text) -> String) -> String {
+fn describe_verification(verification: &Verification, markdown: impl Fn(&Text) -> String) -> String {
     if verification.is_verified() {
         return "✅ yes, Apple accepted it".to_owned();
     }
@@ -68,7 +68,7 @@ fn verified(verification: &Verification, markdown: impl Fn(&Text) -> String) -> 
 }
 
 /// ▓▓▓▓▓▓░░░░ 18
-fn bar(days: i64) -> String {
+fn days_left_bar(days: i64) -> String {
     const WIDTH: i64 = 10;
     let filled = (days.clamp(0, SESSION_DAYS) * WIDTH + SESSION_DAYS - 1) / SESSION_DAYS;
     (0..WIDTH).map(|at| if at < filled { '▓' } else { '░' }).chain(format!(" {days}").chars()).collect()
@@ -76,7 +76,7 @@ fn bar(days: i64) -> String {
 
 /// Markdown that shows a text literally, if something else begins the line. Text between the Step's own
 /// backticks is code.
-fn markdown(text: &Text) -> String {
+fn to_markdown(text: &Text) -> String {
     let text = text.as_str().replace([UNTRUSTED_START, UNTRUSTED_END], "");
     let mut shown = String::with_capacity(text.len() * 2);
     let mut parts = text.split('`').peekable();
@@ -84,13 +84,13 @@ fn markdown(text: &Text) -> String {
     while let Some(part) = parts.next() {
         // The last backtick of an odd number is literal.
         if is_code && parts.peek().is_some() {
-            code(part, &mut shown);
+            push_code(part, &mut shown);
             is_code = false;
         } else {
             if is_code {
                 shown.push_str("\\`");
             }
-            literal(part, &mut shown);
+            push_literal(part, &mut shown);
             is_code = true;
         }
     }
@@ -98,7 +98,7 @@ fn markdown(text: &Text) -> String {
 }
 
 /// A code span. Only backticks are special in it.
-fn code(text: &str, shown: &mut String) {
+fn push_code(text: &str, shown: &mut String) {
     let text = text.replace(UNTRUSTED_BACKTICK, "`");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
@@ -106,7 +106,7 @@ fn code(text: &str, shown: &mut String) {
     shown.extend([&fence, space, &text, space, &fence]);
 }
 
-fn literal(text: &str, shown: &mut String) {
+fn push_literal(text: &str, shown: &mut String) {
     /// Invisible. Keeps URLs and addresses from becoming links in renderers that look for them in plain text.
     const WORD_JOINER: char = '\u{2060}';
     /// The characters with a meaning within a line.
@@ -199,7 +199,7 @@ mod tests {
             let own = text!("The team `team_id` of {} is known.", name);
             let expected = format!("The team «team_id» of {} is known.", name.plain());
             for options in flavours() {
-                prop_assert_eq!(rendered(&markdown(&own), &options), expected.clone());
+                prop_assert_eq!(rendered(&to_markdown(&own), &options), expected.clone());
             }
         }
     }
@@ -226,7 +226,7 @@ mod tests {
         ] {
             let name = service_text(outside, 200);
             for options in flavours() {
-                assert_eq!(rendered(&markdown(&name), &options), outside);
+                assert_eq!(rendered(&to_markdown(&name), &options), outside);
             }
         }
     }
@@ -236,7 +236,7 @@ mod tests {
         let inside = service_text("a``b`", 20);
         for options in flavours() {
             let own = text!("Set `{}` to `yes`, or ` to no", inside);
-            assert_eq!(rendered(&markdown(&own), &options), "Set «a``b`» to «yes», or ` to no");
+            assert_eq!(rendered(&to_markdown(&own), &options), "Set «a``b`» to «yes», or ` to no");
         }
     }
 }
