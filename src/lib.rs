@@ -60,7 +60,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
     let result = tokio::select! {
         // A run that has exported its outputs is not undone by a late signal.
         biased;
-        result = start(env, &http, &mut report) => result,
+        result = run_job(env, &http, &mut report) => result,
         signal = interrupted => {
             time_limit = annotation::TIME_LIMIT_WHEN_INTERRUPTED;
             Err(RunError::Interrupted(signal).into())
@@ -71,7 +71,8 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
     result.map(|()| !report.run_log.warnings().is_empty())
 }
 
-async fn start(env: &Env, http: &Http, report: &mut Report) -> Result<(), FatalError> {
+/// Reads the inputs and runs the job that `action` selects.
+async fn run_job(env: &Env, http: &Http, report: &mut Report) -> Result<(), FatalError> {
     let inputs = RawInputs::read(env)?;
     report.log_inputs(&inputs);
     match Job::new(inputs, env)? {
@@ -129,17 +130,16 @@ async fn export_credential(
     let files = Files::write(&plan.files(), credential, &devices, &env.temp_dir, &mut report.run_log)?;
     let outputs = plan.outputs(&verification, &files)?;
     tokio::task::yield_now().await;
-    // At a desk, there is no envstore, and a check needs none.
+    // Outside a build there is no envstore, and a check does not need one.
     if !config.is_check || env.var(export::STORE_VARIABLE).is_some() {
         export::export(&outputs.entries, env).await?;
     }
     files.keep();
-    let earlier = resolved
-        .as_ref()
-        .filter(|_| !config.is_check)
-        .and_then(|resolved| outputs::earlier_credential(&config.outputs, resolved, &outputs.entries, env));
+    let warning = resolved.as_ref().filter(|_| !config.is_check).and_then(|resolved| {
+        outputs::earlier_credential_warning(&config.outputs, resolved, &outputs.entries, env)
+    });
     report.log_outputs(outputs);
-    if let Some(warning) = earlier {
+    if let Some(warning) = warning {
         report.run_log.warn(warning);
     }
     report.finish((env.now)());

@@ -165,7 +165,7 @@ fn file_of(value: OutputValue) -> Option<FileKind> {
 /// A warning about variables that still lead to a credential of another kind: an earlier run set them, and
 /// this one does not replace them.
 #[must_use]
-pub(crate) fn earlier_credential(
+pub(crate) fn earlier_credential_warning(
     config: &OutputsConfig,
     resolved: &ResolvedCredential,
     entries: &[Entry],
