@@ -20,7 +20,7 @@ use crate::bitrise::step_yml::Declared;
 use crate::env::Env;
 use crate::http::is_loopback;
 use crate::redact::{self, Text, is_app_password, may_hold_secret, text};
-use crate::tools::{OutputPrefix, TOOLS, Tool, called, split_list};
+use crate::tools::{OutputPrefix, TOOLS, Tool, find_tool, split_list};
 
 /// The type of an input that is not a choice between the values in `step.yml`.
 pub(super) trait InputValue: Sized {
@@ -520,8 +520,10 @@ impl InputValue for Vec<&'static Tool> {
     const ERRORS_ARE_SENTENCES: bool = true;
 
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        if let Some((name, place)) = split_list(value).zip(1_u32..).find(|(name, _)| called(name).is_none()) {
-            let close = TOOLS.iter().flat_map(Tool::called).find(|known| is_typo(name, known));
+        if let Some((name, place)) =
+            split_list(value).zip(1_u32..).find(|(name, _)| find_tool(name).is_none())
+        {
+            let close = TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
             return Err(match close {
                 Some(known) => text!(
                     "Unknown tool \"{}\" in `export_for`. Did you mean \"{}\"?",
@@ -538,7 +540,7 @@ impl InputValue for Vec<&'static Tool> {
                 }
             });
         }
-        let chosen: Vec<_> = split_list(value).filter_map(called).collect();
+        let chosen: Vec<_> = split_list(value).filter_map(find_tool).collect();
         if chosen.is_empty() {
             return Err(text!("`export_for` lists no tool: use a list of {}.", tool_names(TOOLS)));
         }

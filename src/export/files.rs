@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::apple::device::Device;
 use crate::credential::Credential;
-use crate::formats::{connection, device_list, fastlane_key, rcodesign};
+use crate::formats::{connection, fastlane_devices, fastlane_key, rcodesign};
 use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
 
@@ -37,9 +37,9 @@ pub(crate) enum FileKind {
     /// The credential in the connection's format.
     Connection,
     /// fastlane's `register_devices` file.
-    Devices,
+    FastlaneDevices,
     /// UDIDs separated by commas, for Bitrise's input `test_device_list_path`.
-    DeviceList,
+    UdidList,
 }
 
 impl FileKind {
@@ -179,10 +179,10 @@ fn content(
         (FileKind::Connection, Some(credential)) => {
             Some(("connection.json".to_owned(), connection::json(credential, devices)))
         }
-        (FileKind::Devices, _) if !devices.is_empty() => {
-            Some(("devices.txt".to_owned(), plain(device_list::text(devices))))
+        (FileKind::FastlaneDevices, _) if !devices.is_empty() => {
+            Some(("devices.txt".to_owned(), plain(fastlane_devices::to_text(devices))))
         }
-        (FileKind::DeviceList, _) if !devices.is_empty() => {
+        (FileKind::UdidList, _) if !devices.is_empty() => {
             let udids: Vec<_> = devices.iter().map(|device| device.udid.as_str()).collect();
             Some(("device_list.txt".to_owned(), plain(udids.join(","))))
         }

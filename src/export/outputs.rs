@@ -15,18 +15,18 @@ use crate::export::files::{FileKind, Files, url_of};
 use crate::formats::fastlane_session;
 use crate::redact::{Text, error_messages, text};
 use crate::timestamp;
-use crate::tools::{Names, Output, OutputValue, RESULT, TOOLS, Tool, WORKFLOW};
+use crate::tools::{Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW};
 use crate::verify::Verification;
 
 use OutputValue::{
-    ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
-    CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
-    IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
-    Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd,
-    Verified,
+    AppId, AppPassword, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder, Email,
+    EnterpriseTrueFalse, EnterpriseYesNo, FalseForApiKey, FastlaneDevicesPath, FastlaneKeyPath,
+    IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
+    OneForAppleId, Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionExpiry, TeamId, TeamType,
+    Token, TokenExpiry, UdidListPath, Verified,
 };
 
-/// The facts that the outputs are made of, except for the files and the verification.
+/// Everything that determines the outputs, except for the files and the verification.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutputContext<'a> {
     pub config: &'a Config,
@@ -78,17 +78,17 @@ impl<'a> ExportPlan<'a> {
     pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, OutputsError> {
         let config = &context.config.outputs;
         let mut skipped_tools = Vec::new();
-        let mut by_tool: Vec<(&'static str, Output)> = Vec::new();
+        let mut for_tools: Vec<(&'static str, Output)> = Vec::new();
         for tool in &config.tools {
-            if let Some(skipped) = context.skipped(tool) {
+            if let Some(skipped) = context.check_tool(tool) {
                 skipped_tools.push(skipped);
                 continue;
             }
             let has = |value| context.has(value);
-            for (name, value) in tool.names.iter().flat_map(|names| names.exported(has)) {
+            for (name, value) in tool.variables.iter().flat_map(|group| group.to_export(has)) {
                 // Tools can share a variable if they read the same value from it.
-                match by_tool.iter().find(|(_, (of, _))| *of == name) {
-                    None => by_tool.push((tool.name, (name, value))),
+                match for_tools.iter().find(|(_, (of, _))| *of == name) {
+                    None => for_tools.push((tool.name, (name, value))),
                     Some((_, (_, other))) if *other == value => {}
                     Some((one, _)) => {
                         let name = config.prefix.name(name);
@@ -97,11 +97,11 @@ impl<'a> ExportPlan<'a> {
                 }
             }
         }
-        let by_tool = by_tool.into_iter().map(|(_, output)| output);
+        let for_tools = for_tools.into_iter().map(|(_, output)| output);
         let outputs = if context.config.is_check {
             RESULT.to_vec()
         } else {
-            RESULT.iter().chain(WORKFLOW).copied().chain(by_tool).collect()
+            RESULT.iter().chain(WORKFLOW).copied().chain(for_tools).collect()
         };
         Ok(Self { context, outputs, skipped_tools })
     }
@@ -109,7 +109,7 @@ impl<'a> ExportPlan<'a> {
     /// The files that the outputs point to.
     #[must_use]
     pub(crate) fn files(&self) -> BTreeSet<FileKind> {
-        self.outputs.iter().filter_map(|(_, value)| file_of(*value)).collect()
+        self.outputs.iter().filter_map(|(_, value)| file_kind(*value)).collect()
     }
 
     /// The outputs that have a value.
@@ -150,14 +150,14 @@ pub(crate) struct Outputs {
 }
 
 /// The file that a value points to.
-fn file_of(value: OutputValue) -> Option<FileKind> {
+fn file_kind(value: OutputValue) -> Option<FileKind> {
     match value {
         KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
         FastlaneKeyPath => Some(FileKind::FastlaneKey),
         RcodesignKeyPath => Some(FileKind::RcodesignKey),
         ConnectionUrl | ConnectionJson => Some(FileKind::Connection),
-        Devices => Some(FileKind::Devices),
-        DeviceList => Some(FileKind::DeviceList),
+        FastlaneDevicesPath => Some(FileKind::FastlaneDevices),
+        UdidListPath => Some(FileKind::UdidList),
         _ => None,
     }
 }
@@ -204,21 +204,24 @@ pub(crate) fn earlier_credential_warning(
 impl<'a> OutputContext<'a> {
     /// Whether a value exists in this run.
     fn has(self, value: OutputValue) -> bool {
-        match file_of(value) {
+        match file_kind(value) {
             Some(file) => file.has_content(self.credential(), self.devices),
             None => self.value(value, &Files::default()).is_some(),
         }
     }
 
-    fn skipped(self, tool: &'static Tool) -> Option<SkippedTool> {
+    /// Returns the values that a tool lacks to use the credential; `None` if it can use it.
+    fn check_tool(self, tool: &'static Tool) -> Option<SkippedTool> {
         let kind = self.credential()?.kind();
-        if tool.names.iter().any(|names| names.authenticate(|value| self.has(value))) {
+        if tool.variables.iter().any(|group| group.can_authenticate(|value| self.has(value))) {
             return None;
         }
-        let ways =
-            tool.names.iter().filter(|names| names.authenticate(|value| value.kinds().contains(&kind)));
-        let missing = |names: &Names| {
-            names.outputs().iter().map(|(_, value)| *value).filter(|value| !self.has(*value)).collect()
+        let ways = tool
+            .variables
+            .iter()
+            .filter(|group| group.can_authenticate(|value| value.kinds().contains(&kind)));
+        let missing = |group: &VariableGroup| {
+            group.outputs().iter().map(|(_, value)| *value).filter(|value| !self.has(*value)).collect()
         };
         Some(SkippedTool { tool, missing: ways.map(missing).collect() })
     }
@@ -226,7 +229,7 @@ impl<'a> OutputContext<'a> {
     fn value(self, value: OutputValue, files: &Files) -> Option<SecretString> {
         let path = |file| files.path(file);
         let inputs = &self.config.outputs;
-        let key = self.key();
+        let key = self.api_key();
         let apple_id = self.apple_id();
         let session = apple_id.and_then(|apple_id| apple_id.session.as_ref());
         let plain = match value {
@@ -235,8 +238,10 @@ impl<'a> OutputContext<'a> {
             AppPassword => return apple_id?.app_password.clone(),
             ConnectionJson => return files.connection_json.clone(),
             Token => return Some(self.token?.token.clone()),
-            Method => self.credential().map_or("none", method).to_owned(),
-            CredentialSource => self.resolved.map_or("none", |resolved| source(resolved.source)).to_owned(),
+            Method => self.credential().map_or("none", method_name).to_owned(),
+            CredentialSource => {
+                self.resolved.map_or("none", |resolved| source_name(resolved.source)).to_owned()
+            }
             // See `ExportPlan::outputs`.
             Verified | AppId => return None,
             CredentialsFolder => files.folder()?.to_owned(),
@@ -246,23 +251,23 @@ impl<'a> OutputContext<'a> {
             KeyFileReference => format!("@file:{}", path(FileKind::PrivateKey)?),
             KeyId => key?.id.as_str().to_owned(),
             IssuerId => key?.issuer()?.as_str().to_owned(),
-            IndividualWord => key.filter(|key| key.issuer().is_none()).map(|_| "individual".to_owned())?,
+            IndividualKeyType => key.filter(|key| key.issuer().is_none()).map(|_| "individual".to_owned())?,
             EnterpriseYesNo => yes_no(key?.enterprise).to_owned(),
             EnterpriseTrueFalse => key?.enterprise.to_string(),
             TeamType => if key?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned(),
             FastlaneKeyPath => path(FileKind::FastlaneKey)?.to_owned(),
             RcodesignKeyPath => path(FileKind::RcodesignKey)?.to_owned(),
-            ApiKeyFalse => key.map(|_| "false".to_owned())?,
+            FalseForApiKey => key.map(|_| "false".to_owned())?,
             Email => apple_id?.email.expose_secret().to_owned(),
-            AppleIdOne => apple_id.map(|_| "1".to_owned())?,
+            OneForAppleId => apple_id.map(|_| "1".to_owned())?,
             TeamId => inputs.team_id.as_ref()?.as_str().to_owned(),
             ItcTeamId => self.config.itc_team_id?.number().to_string(),
             PhoneNumber => inputs.sms_default_phone_number.clone()?,
-            SessionEnd => timestamp::rfc3339(session?.expires_at?)?,
+            SessionExpiry => timestamp::rfc3339(session?.expires_at?)?,
             ConnectionUrl => url_of(path(FileKind::Connection)?)?,
-            Devices => path(FileKind::Devices)?.to_owned(),
-            DeviceList => path(FileKind::DeviceList)?.to_owned(),
-            TokenEnd => timestamp::rfc3339(self.token?.expires_at)?,
+            FastlaneDevicesPath => path(FileKind::FastlaneDevices)?.to_owned(),
+            UdidListPath => path(FileKind::UdidList)?.to_owned(),
+            TokenExpiry => timestamp::rfc3339(self.token?.expires_at)?,
         };
         Some(plain.into())
     }
@@ -271,7 +276,7 @@ impl<'a> OutputContext<'a> {
         self.resolved.map(|resolved| &resolved.credential)
     }
 
-    fn key(self) -> Option<&'a ApiKey> {
+    fn api_key(self) -> Option<&'a ApiKey> {
         match self.credential()? {
             Credential::ApiKey(key) => Some(key),
             Credential::AppleId(_) => None,
@@ -286,14 +291,14 @@ impl<'a> OutputContext<'a> {
     }
 }
 
-fn method(credential: &Credential) -> &'static str {
+fn method_name(credential: &Credential) -> &'static str {
     match credential {
         Credential::ApiKey(_) => "api_key",
         Credential::AppleId(_) => "apple_id",
     }
 }
 
-fn source(source: Source) -> &'static str {
+fn source_name(source: Source) -> &'static str {
     match source {
         Source::Connection => "connection",
         Source::Inputs => "inputs",
@@ -310,9 +315,9 @@ mod tests {
 
     #[test]
     fn a_value_that_points_to_a_file_with_a_credential_leads_to_a_secret() {
-        let has_credential = |file| !matches!(file, FileKind::Devices | FileKind::DeviceList);
+        let has_credential = |file| !matches!(file, FileKind::FastlaneDevices | FileKind::UdidList);
         for (name, value) in TOOLS.iter().flat_map(Tool::outputs) {
-            if file_of(value).is_some_and(has_credential) {
+            if file_kind(value).is_some_and(has_credential) {
                 assert!(value.leads_to_secret(), "{name}");
             }
         }

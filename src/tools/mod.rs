@@ -11,7 +11,7 @@ pub use prefix::OutputPrefix;
 pub use table::{RESULT, TOOLS, WORKFLOW};
 
 use crate::credential::CredentialKind;
-use Names::{AllOrNone, Any, Extra};
+use VariableGroup::{AllOrNone, Any, Extra};
 
 /// A tool, or several tools that read the same variables.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub struct Tool {
     pub aliases: &'static [&'static str],
     /// The programs that read the variables.
     pub readers: &'static str,
-    pub names: &'static [Names],
+    pub variables: &'static [VariableGroup],
 }
 
 /// An environment variable for later Steps, and its value.
 pub type Output = (&'static str, OutputValue);
 
-/// Variables that a tool reads together.
+/// Variables that belong together when a tool reads them.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum VariableGroup {
     /// A credential that the tool rejects if a part is missing: exported as a whole or not at all.
     AllOrNone(&'static [Output]),
     /// A credential whose variables are exported one by one, if they have a value.
@@ -39,7 +39,7 @@ pub enum Names {
     Extra(&'static [Output]),
 }
 
-impl Names {
+impl VariableGroup {
     #[must_use]
     pub fn outputs(&self) -> &'static [Output] {
         match self {
@@ -49,7 +49,7 @@ impl Names {
 
     /// Whether the tool can authenticate with these variables, if only some values exist.
     #[must_use]
-    pub fn authenticate(&self, exists: impl Fn(OutputValue) -> bool) -> bool {
+    pub fn can_authenticate(&self, exists: impl Fn(OutputValue) -> bool) -> bool {
         match self {
             AllOrNone(outputs) => outputs.iter().all(|(_, value)| exists(*value)),
             Any(outputs) => outputs.iter().any(|(_, value)| exists(*value)),
@@ -58,8 +58,8 @@ impl Names {
     }
 
     /// The variables to export, if only some values exist.
-    pub fn exported(&self, exists: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
-        let is_rejected = matches!(self, AllOrNone(_)) && !self.authenticate(&exists);
+    pub fn to_export(&self, exists: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
+        let is_rejected = matches!(self, AllOrNone(_)) && !self.can_authenticate(&exists);
         let outputs = if is_rejected { &[] } else { self.outputs() };
         outputs.iter().copied().filter(move |(_, value)| exists(*value))
     }
@@ -68,22 +68,22 @@ impl Names {
 impl Tool {
     /// All variables that the tool reads.
     pub fn outputs(&self) -> impl Iterator<Item = Output> {
-        self.names.iter().flat_map(|names| names.outputs().iter().copied())
+        self.variables.iter().flat_map(|group| group.outputs().iter().copied())
     }
 
     /// Whether the tool can use a credential of this kind that has all its parts.
     #[must_use]
-    pub fn takes(&self, kind: CredentialKind) -> bool {
-        self.names.iter().any(|names| names.authenticate(|value| value.kinds().contains(&kind)))
+    pub fn can_use(&self, kind: CredentialKind) -> bool {
+        self.variables.iter().any(|group| group.can_authenticate(|value| value.kinds().contains(&kind)))
     }
 
     /// Its name and its aliases.
-    pub fn called(&self) -> impl Iterator<Item = &'static str> {
+    pub fn all_names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 }
 
-/// The names in a list separated by commas, semicolons, blanks or newlines.
+/// Splits a list of names separated by commas, semicolons, blanks or newlines.
 pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
     let names = list.split(|c: char| c == ',' || c == ';' || c.is_whitespace());
     names.filter(|name| !name.is_empty())
@@ -91,8 +91,8 @@ pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
 
 /// The tool with this name or alias, in any case.
 #[must_use]
-pub fn called(name: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.called().any(|own| own.eq_ignore_ascii_case(name)))
+pub fn find_tool(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.all_names().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// The outputs of all tools and of the workflow. A name occurs once for each tool that reads it.
@@ -137,21 +137,21 @@ mod tests {
 
     #[test]
     fn the_names_of_tools_are_unique() {
-        let mut called: Vec<_> = TOOLS.iter().flat_map(Tool::called).collect();
-        for name in &called {
+        let mut names: Vec<_> = TOOLS.iter().flat_map(Tool::all_names).collect();
+        for name in &names {
             assert_eq!(split_list(name).collect::<Vec<_>>(), [*name]);
             assert_eq!(*name, name.to_ascii_lowercase());
         }
-        let count = called.len();
-        called.sort_unstable();
-        called.dedup();
-        assert_eq!(called.len(), count);
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 
     #[test]
     fn every_tool_can_use_a_team_key() {
         for tool in TOOLS {
-            assert!(tool.takes(CredentialKind::ApiKey(KeyKind::Team)), "{}", tool.name);
+            assert!(tool.can_use(CredentialKind::ApiKey(KeyKind::Team)), "{}", tool.name);
         }
     }
 
@@ -159,8 +159,8 @@ mod tests {
     fn no_variable_of_one_kind_of_credential_is_exported_with_another_kind() {
         let names = |kind: CredentialKind| -> Vec<_> {
             let exists = move |value: OutputValue| value.kinds().contains(&kind);
-            let sets = TOOLS.iter().flat_map(|tool| tool.names.iter());
-            let exported = sets.flat_map(|names| names.exported(exists).collect::<Vec<_>>());
+            let groups = TOOLS.iter().flat_map(|tool| tool.variables.iter());
+            let exported = groups.flat_map(|group| group.to_export(exists).collect::<Vec<_>>());
             exported.filter(|(_, value)| value.kinds() != CredentialKind::ALL).map(|(name, _)| name).collect()
         };
         let of_apple_id = names(CredentialKind::AppleId);

@@ -7,11 +7,11 @@ use crate::credential::CredentialKind;
 use crate::redact::{self, Text, is_usual_key_id};
 
 use OutputValue::{
-    ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
-    CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
-    IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
-    Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd,
-    Verified,
+    AppId, AppPassword, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder, Email,
+    EnterpriseTrueFalse, EnterpriseYesNo, FalseForApiKey, FastlaneDevicesPath, FastlaneKeyPath,
+    IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
+    OneForAppleId, Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionExpiry, TeamId, TeamType,
+    Token, TokenExpiry, UdidListPath, Verified,
 };
 
 /// The value of an output. The credential decides which values exist.
@@ -29,7 +29,7 @@ pub enum OutputValue {
     KeyId,
     IssuerId,
     /// `individual`, for an individual key.
-    IndividualWord,
+    IndividualKeyType,
     EnterpriseYesNo,
     EnterpriseTrueFalse,
     /// `IN_HOUSE` or `COMPANY_OR_ORGANIZATION`: EAS CLI only distinguishes the first from its other team types.
@@ -37,13 +37,13 @@ pub enum OutputValue {
     FastlaneKeyPath,
     RcodesignKeyPath,
     /// For any API key.
-    ApiKeyFalse,
+    FalseForApiKey,
     Email,
     Password,
     SessionCookies,
     AppPassword,
     /// For any Apple ID.
-    AppleIdOne,
+    OneForAppleId,
     /// Input `team_id`.
     TeamId,
     /// Input `itc_team_id`.
@@ -51,13 +51,13 @@ pub enum OutputValue {
     /// The Apple ID of the app that input `bundle_id` names.
     AppId,
     PhoneNumber,
-    SessionEnd,
+    SessionExpiry,
     ConnectionUrl,
     ConnectionJson,
-    Devices,
-    DeviceList,
+    FastlaneDevicesPath,
+    UdidListPath,
     Token,
-    TokenEnd,
+    TokenExpiry,
 }
 
 /// Who can see a value.
@@ -97,14 +97,14 @@ impl OutputValue {
             RcodesignKeyPath => (LeadsToSecret(own_path), TEAM_KEY, None),
             KeyId => (Public(|id| redact::checked(id, is_usual_key_id)), ANY_KEY, None),
             IssuerId => (Public(|id| redact::checked(id, is_uuid)), TEAM_KEY, None),
-            IndividualWord => (verbatim, INDIVIDUAL_KEY, None),
-            EnterpriseYesNo | EnterpriseTrueFalse | TeamType | ApiKeyFalse => (verbatim, ANY_KEY, None),
+            IndividualKeyType => (verbatim, INDIVIDUAL_KEY, None),
+            EnterpriseYesNo | EnterpriseTrueFalse | TeamType | FalseForApiKey => (verbatim, ANY_KEY, None),
             Email => (Public(redact::email), APPLE_ID, None),
             Password => (Secret, APPLE_ID, Some("a password (`password`)")),
             SessionCookies => (Secret, APPLE_ID, Some("a session (`fastlane_session`)")),
             AppPassword => (Secret, APPLE_ID, Some("an app-specific password (`app_password`)")),
-            AppleIdOne => (verbatim, APPLE_ID, None),
-            SessionEnd => (verbatim, APPLE_ID, Some("a session with a known expiry")),
+            OneForAppleId => (verbatim, APPLE_ID, None),
+            SessionExpiry => (verbatim, APPLE_ID, Some("a session with a known expiry")),
             TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY, Some("`team_id`")),
             ItcTeamId => (Public(|id| redact::checked(id, is_usual_provider_id)), ANY, Some("`itc_team_id`")),
             AppId => (
@@ -115,9 +115,11 @@ impl OutputValue {
             PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
             ConnectionUrl => (LeadsToSecret(own_path), CONNECTED, None),
             ConnectionJson => (Secret, CONNECTED, None),
-            Devices | DeviceList => (Public(own_path), ANY, Some("test devices in the connection")),
+            FastlaneDevicesPath | UdidListPath => {
+                (Public(own_path), ANY, Some("test devices in the connection"))
+            }
             Token => (Secret, ANY_KEY, Some("`export_token`")),
-            TokenEnd => (verbatim, ANY_KEY, Some("`export_token`")),
+            TokenExpiry => (verbatim, ANY_KEY, Some("`export_token`")),
         }
     }
 

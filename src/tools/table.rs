@@ -2,13 +2,13 @@
 //!
 //! To add a tool, see `CONTRIBUTING.md`.
 
-use super::Names::{AllOrNone, Any, Extra};
+use super::VariableGroup::{AllOrNone, Any, Extra};
 use super::output_value::OutputValue::{
-    ApiKeyFalse, AppId, AppPassword, AppleIdOne, ConnectionJson, ConnectionUrl, CredentialSource,
-    CredentialsFolder, DeviceList, Devices, Email, EnterpriseTrueFalse, EnterpriseYesNo, FastlaneKeyPath,
-    IndividualWord, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
-    Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionEnd, TeamId, TeamType, Token, TokenEnd,
-    Verified,
+    AppId, AppPassword, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder, Email,
+    EnterpriseTrueFalse, EnterpriseYesNo, FalseForApiKey, FastlaneDevicesPath, FastlaneKeyPath,
+    IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
+    OneForAppleId, Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionExpiry, TeamId, TeamType,
+    Token, TokenExpiry, UdidListPath, Verified,
 };
 use super::{Output, Tool};
 
@@ -18,15 +18,15 @@ pub const RESULT: &[Output] = &[
     ("APPLE_AUTH_SOURCE", CredentialSource),
     ("APPLE_AUTH_VERIFIED", Verified),
     ("APPLE_APP_ID", AppId),
-    ("APPLE_SESSION_EXPIRES_AT", SessionEnd),
+    ("APPLE_SESSION_EXPIRES_AT", SessionExpiry),
 ];
 
 /// For the workflow itself, independent of `export_for`.
 pub const WORKFLOW: &[Output] = &[
-    ("APPLE_TEST_DEVICES_PATH", Devices),
-    ("APPLE_TEST_DEVICE_LIST_PATH", DeviceList),
+    ("APPLE_TEST_DEVICES_PATH", FastlaneDevicesPath),
+    ("APPLE_TEST_DEVICE_LIST_PATH", UdidListPath),
     ("APP_STORE_CONNECT_TOKEN", Token),
-    ("APP_STORE_CONNECT_TOKEN_EXPIRES_AT", TokenEnd),
+    ("APP_STORE_CONNECT_TOKEN_EXPIRES_AT", TokenExpiry),
     ("APPLE_CREDENTIALS_DIR", CredentialsFolder),
 ];
 
@@ -36,7 +36,7 @@ pub const TOOLS: &[Tool] = &[
         name: "bitrise",
         aliases: &["notarytool"],
         readers: "Bitrise Steps with inputs for an API key, notarytool, scripts",
-        names: &[Any(&[
+        variables: &[Any(&[
             ("APPLE_API_KEY_PATH", KeyPath),
             ("APPLE_API_KEY_URL", KeyUrl),
             ("APPLE_API_KEY_ID", KeyId),
@@ -48,7 +48,7 @@ pub const TOOLS: &[Tool] = &[
         name: "xcodebuild",
         aliases: &[],
         readers: "xcodebuild",
-        names: &[AllOrNone(&[
+        variables: &[AllOrNone(&[
             ("APPLE_API_KEY_PATH", KeyPath),
             ("APPLE_API_KEY_ID", KeyId),
             ("APPLE_API_ISSUER", IssuerId),
@@ -58,31 +58,31 @@ pub const TOOLS: &[Tool] = &[
         name: "xcode",
         aliases: &["altool"],
         readers: "altool",
-        names: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
+        variables: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
     },
     // Separate from fastlane, because fastlane rejects it in lanes that pass `api_key`.
     Tool {
         name: "fastlane_api_key_path",
         aliases: &[],
         readers: "fastlane's actions with the option `api_key_path`, in lanes that do not pass `api_key`",
-        names: &[Any(&[("APP_STORE_CONNECT_API_KEY_PATH", FastlaneKeyPath)])],
+        variables: &[Any(&[("APP_STORE_CONNECT_API_KEY_PATH", FastlaneKeyPath)])],
     },
     Tool {
         name: "fastlane",
         aliases: &[],
         readers: "fastlane",
-        names: &[
+        variables: &[
             Any(&[
                 ("APP_STORE_CONNECT_API_KEY_KEY_ID", KeyId),
                 ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", IssuerId),
                 ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", KeyPath),
                 ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", EnterpriseTrueFalse),
-                ("PRECHECK_INCLUDE_IN_APP_PURCHASES", ApiKeyFalse),
+                ("PRECHECK_INCLUDE_IN_APP_PURCHASES", FalseForApiKey),
                 ("FASTLANE_USER", Email),
                 ("FASTLANE_PASSWORD", Password),
                 ("FASTLANE_SESSION", SessionCookies),
                 ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", AppPassword),
-                ("SPACESHIP_SKIP_2FA_UPGRADE", AppleIdOne),
+                ("SPACESHIP_SKIP_2FA_UPGRADE", OneForAppleId),
             ]),
             Extra(&[
                 ("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER", PhoneNumber),
@@ -95,7 +95,7 @@ pub const TOOLS: &[Tool] = &[
         name: "connection",
         aliases: &[],
         readers: "Bitrise Steps that only know the connection",
-        names: &[Any(&[
+        variables: &[Any(&[
             ("APPLE_CONNECTION_URL", ConnectionUrl),
             ("BITRISE_PORTAL_DATA_JSON", ConnectionJson),
         ])],
@@ -104,7 +104,7 @@ pub const TOOLS: &[Tool] = &[
         name: "spaceship",
         aliases: &[],
         readers: "fastlane's library spaceship, without lanes",
-        names: &[Any(&[
+        variables: &[Any(&[
             ("SPACESHIP_CONNECT_API_KEY_ID", KeyId),
             ("SPACESHIP_CONNECT_API_ISSUER_ID", IssuerId),
             ("SPACESHIP_CONNECT_API_KEY_FILEPATH", KeyPath),
@@ -115,18 +115,18 @@ pub const TOOLS: &[Tool] = &[
         name: "asc",
         aliases: &[],
         readers: "asc (App Store Connect CLI)",
-        names: &[Any(&[
+        variables: &[Any(&[
             ("ASC_KEY_ID", KeyId),
             ("ASC_ISSUER_ID", IssuerId),
             ("ASC_PRIVATE_KEY_PATH", KeyPath),
-            ("ASC_KEY_TYPE", IndividualWord),
+            ("ASC_KEY_TYPE", IndividualKeyType),
         ])],
     },
     Tool {
         name: "codemagic",
         aliases: &[],
         readers: "Codemagic CLI tools",
-        names: &[AllOrNone(&[
+        variables: &[AllOrNone(&[
             ("APP_STORE_CONNECT_KEY_IDENTIFIER", KeyId),
             ("APP_STORE_CONNECT_ISSUER_ID", IssuerId),
             ("APP_STORE_CONNECT_PRIVATE_KEY", KeyFileReference),
@@ -138,7 +138,7 @@ pub const TOOLS: &[Tool] = &[
         name: "expo",
         aliases: &["eas"],
         readers: "EAS CLI (Expo)",
-        names: &[
+        variables: &[
             Any(&[
                 ("EXPO_ASC_KEY_ID", KeyId),
                 ("EXPO_ASC_ISSUER_ID", IssuerId),
@@ -153,7 +153,7 @@ pub const TOOLS: &[Tool] = &[
         name: "tauri",
         aliases: &["cargo-packager"],
         readers: "Tauri, cargo-packager",
-        names: &[
+        variables: &[
             AllOrNone(&[
                 ("APPLE_API_KEY", KeyId),
                 ("APPLE_API_ISSUER", IssuerId),
@@ -166,7 +166,7 @@ pub const TOOLS: &[Tool] = &[
         name: "electron",
         aliases: &["electron-builder"],
         readers: "electron-builder",
-        names: &[
+        variables: &[
             AllOrNone(&[
                 ("APPLE_API_KEY", KeyPath),
                 ("APPLE_API_KEY_ID", KeyId),
@@ -184,7 +184,7 @@ pub const TOOLS: &[Tool] = &[
         name: "goreleaser",
         aliases: &[],
         readers: "GoReleaser",
-        names: &[AllOrNone(&[
+        variables: &[AllOrNone(&[
             ("MACOS_NOTARY_KEY", KeyPath),
             ("MACOS_NOTARY_KEY_ID", KeyId),
             ("MACOS_NOTARY_ISSUER_ID", IssuerId),
@@ -195,7 +195,7 @@ pub const TOOLS: &[Tool] = &[
         name: "quill",
         aliases: &[],
         readers: "quill",
-        names: &[AllOrNone(&[
+        variables: &[AllOrNone(&[
             ("QUILL_NOTARY_KEY", KeyPath),
             ("QUILL_NOTARY_KEY_ID", KeyId),
             ("QUILL_NOTARY_ISSUER", IssuerId),
@@ -206,6 +206,6 @@ pub const TOOLS: &[Tool] = &[
         name: "rcodesign",
         aliases: &[],
         readers: "rcodesign",
-        names: &[Any(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
+        variables: &[Any(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
     },
 ];

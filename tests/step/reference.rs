@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use apple_services_connection::apple::api_key::KeyKind;
 use apple_services_connection::credential::CredentialKind;
-use apple_services_connection::tools::{Names, Output, OutputValue, RESULT, TOOLS, Tool, WORKFLOW};
+use apple_services_connection::tools::{Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW};
 use serde::Deserialize;
 use test_support::snapshots::assert_document;
 
@@ -150,9 +150,10 @@ Outputs without a tool don't depend on `export_for`.
 
 /// `no`, `yes`, or what the tool needs besides the credential.
 fn takes(tool: &Tool, kind: CredentialKind) -> String {
-    let ways = tool.names.iter().filter(|names| names.authenticate(|value| value.kinds().contains(&kind)));
+    let ways =
+        tool.variables.iter().filter(|group| group.can_authenticate(|value| value.kinds().contains(&kind)));
     let ways: Vec<_> =
-        ways.map(|names| conditions(names.outputs(), matches!(names, Names::Any(_)))).collect();
+        ways.map(|group| conditions(group.outputs(), matches!(group, VariableGroup::Any(_)))).collect();
     match ways.as_slice() {
         [] => "no".to_owned(),
         [first, ..] if first.is_empty() => "yes".to_owned(),
@@ -174,11 +175,12 @@ fn input_of(condition: &str) -> &str {
 /// The tools that read an output, and when it is exported.
 fn exported(name: &str) -> (String, String) {
     let mut rows: Vec<(&str, String)> = Vec::new();
-    let workflow = [("", &Names::Extra(RESULT)), ("", &Names::Extra(WORKFLOW))];
-    let of_tools = TOOLS.iter().flat_map(|tool| tool.names.iter().map(|names| (tool.name, names)));
-    for (tool, names) in workflow.into_iter().chain(of_tools) {
-        for output in names.outputs().iter().filter(|(of, _)| *of == name) {
-            let together = if matches!(names, Names::AllOrNone(_)) { names.outputs() } else { &[*output] };
+    let workflow = [("", &VariableGroup::Extra(RESULT)), ("", &VariableGroup::Extra(WORKFLOW))];
+    let of_tools = TOOLS.iter().flat_map(|tool| tool.variables.iter().map(|group| (tool.name, group)));
+    for (tool, group) in workflow.into_iter().chain(of_tools) {
+        for output in group.outputs().iter().filter(|(of, _)| *of == name) {
+            let together =
+                if matches!(group, VariableGroup::AllOrNone(_)) { group.outputs() } else { &[*output] };
             rows.push((tool, when(together)));
         }
     }
@@ -242,7 +244,7 @@ fn step_yml_describes_every_tool_and_alias() {
     let described = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
         let (names, _) = described[tool.name];
-        for name in tool.called() {
+        for name in tool.all_names() {
             assert!(names.contains(&format!("`{name}`")), "{name} is missing in: {names}");
         }
     }

@@ -180,10 +180,10 @@ fn a_chosen_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names
         (&of_an_individual_key, CredentialKind::ApiKey(KeyKind::Individual)),
         (&electron, CredentialKind::ApiKey(KeyKind::Individual)),
     ] {
-        for tool in TOOLS.iter().filter(|tool| !tool.takes(kind)) {
+        for tool in TOOLS.iter().filter(|tool| !tool.can_use(kind)) {
             // Another tool that can use the credential can read the same variable.
             let serves = |name: &str| {
-                let others = TOOLS.iter().filter(|other| other.takes(kind));
+                let others = TOOLS.iter().filter(|other| other.can_use(kind));
                 others.flat_map(Tool::outputs).any(|(of, _)| of == name)
             };
             for (name, _) in tool.outputs().filter(|(name, _)| !serves(name)) {
@@ -507,7 +507,7 @@ fn eas_cli_gets_an_individual_key_without_an_issuer() {
 
 #[test]
 fn nothing_is_exported_or_written_for_tools_that_cannot_use_an_individual_key() {
-    for tool in TOOLS.iter().filter(|tool| !tool.takes(CredentialKind::ApiKey(KeyKind::Individual))) {
+    for tool in TOOLS.iter().filter(|tool| !tool.can_use(CredentialKind::ApiKey(KeyKind::Individual))) {
         let outcome = individual().set("export_for", tool.name).passes();
         assert_eq!(of_tool(&outcome), BTreeMap::new(), "{}", tool.name);
         assert!(outcome.leftovers.is_empty(), "{}: {:?}", tool.name, outcome.leftovers);

@@ -6,7 +6,7 @@ use crate::apple::device::Device;
 
 /// Returns tab-separated lines with a header. fastlane reads them as CSV, so a title with quotes
 /// (`12.9" iPad`) is quoted.
-pub(crate) fn text(devices: &[Device]) -> String {
+pub(crate) fn to_text(devices: &[Device]) -> String {
     let mut text = "Device ID\tDevice Name\tDevice Platform\n".to_owned();
     for device in devices {
         let title = if device.title.contains('"') {
