@@ -79,17 +79,17 @@ pub struct ResolvedCredential {
     pub source: Source,
 }
 
-/// Input `connection`.
+/// Input `connection`: whether to use the credential that is connected on Bitrise, and of which kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Toggle {
+pub enum ConnectionMode {
     Automatic,
     ApiKey,
     AppleId,
     Off,
 }
 
-impl Toggle {
+impl ConnectionMode {
     /// The order of the search. It ends at the first credential that exists.
     #[must_use]
     pub fn order(self) -> &'static [(Source, Method)] {
@@ -125,9 +125,9 @@ impl Toggle {
     }
 }
 
-impl crate::redact::Show for Toggle {}
+impl crate::redact::Show for ConnectionMode {}
 
-impl fmt::Display for Toggle {
+impl fmt::Display for ConnectionMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -22,7 +22,7 @@ use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
 use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
 use crate::apple::team::{ProviderId, TeamId};
-use crate::credential::Toggle;
+use crate::credential::ConnectionMode;
 use crate::redact::Text;
 use crate::tools::{OutputPrefix, OutputValue, Tool};
 
@@ -54,11 +54,11 @@ pub(crate) struct RemoveConfig {
 pub struct Config {
     /// Whether to export the result only, and no credential.
     pub is_check: bool,
-    pub connection: Toggle,
+    pub connection: ConnectionMode,
     pub if_missing: IfMissing,
-    /// Where to read the connection; `None` if the toggle is off, and outside of a build.
+    /// Where to read the connection; `None` if `connection` is off, and outside of a build.
     pub build: Option<Build>,
-    /// The complete credential in the inputs, if the toggle allows it.
+    /// The complete credential in the inputs, if `connection` allows it.
     pub credential: Option<InputCredential>,
     /// Fills in for a connected Apple ID that has none.
     pub app_password: Option<SecretString>,
@@ -95,7 +95,7 @@ pub struct OutputsConfig {
 /// Facts about the inputs that only the log and the errors use.
 #[derive(Debug)]
 pub struct Notes {
-    /// Inputs that are set although the toggle excludes them.
+    /// Inputs that are set although `connection` excludes them.
     pub ignored: Vec<&'static str>,
     /// The inputs that make up the credential in the inputs.
     pub source_inputs: Vec<&'static str>,

@@ -18,7 +18,7 @@ use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
 use crate::apple::team::{ProviderId, TeamId};
 use crate::bitrise::step_yml::{Declared, StepYml};
-use crate::credential::Toggle;
+use crate::credential::ConnectionMode;
 use crate::env::Env;
 use crate::redact::{self, ISSUES, Text, error_messages, text};
 use crate::tools::{OutputPrefix, Tool};
@@ -67,7 +67,7 @@ inputs! {
     // The values that `step.yml` lists.
     choices {
         action: Action,
-        connection: Toggle,
+        connection: ConnectionMode,
         if_missing: IfMissing,
         api_key_type: KeyKind,
         #[serde(deserialize_with = "yes_or_no")]

@@ -13,7 +13,7 @@ use super::{
     RemoveConfig, Services, Verify,
 };
 use crate::apple::api_key::{KeyFileName, KeyKind};
-use crate::credential::{Source, Toggle};
+use crate::credential::{ConnectionMode, Source};
 use crate::env::Env;
 use crate::redact::{Text, text};
 
@@ -93,7 +93,7 @@ impl Fields {
             } else {
                 None
             },
-            app_password: if connection == Toggle::AppleId {
+            app_password: if connection == ConnectionMode::AppleId {
                 self.app_password.take(problems).map(|password| password.0)
             } else {
                 None
@@ -142,10 +142,10 @@ impl Fields {
         RemoveConfig { credentials_dir, output_prefix }
     }
 
-    /// The inputs that are set although the toggle excludes them.
+    /// The inputs that are set although `connection` excludes them.
     fn ignored(&self, groups: &Groups, changed: &BTreeSet<&'static str>) -> Vec<&'static str> {
         let choices = ["api_key_type", "api_key_enterprise_account"];
-        let fills_in = |name: &str| self.connection == Toggle::AppleId && name == "app_password";
+        let fills_in = |name: &str| self.connection == ConnectionMode::AppleId && name == "app_password";
         let mut ignored = groups.api_key();
         ignored.extend(choices.into_iter().filter(|name| changed.contains(name)));
         ignored.extend(groups.apple_id().into_iter().filter(|name| !fills_in(name)));
@@ -247,7 +247,7 @@ impl Fields {
     }
 
     fn build(&mut self, problems: &mut Problems) -> Option<Build> {
-        if !self.build_url.is_set() && self.connection != Toggle::Automatic {
+        if !self.build_url.is_set() && self.connection != ConnectionMode::Automatic {
             problems.add("build_url", &text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection));
         }
         let location = self.build_url.take(problems)?;

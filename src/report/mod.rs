@@ -11,7 +11,9 @@ use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
 use crate::config::{self, BuildAnnotation, Config, RawInputs, tool_names};
-use crate::credential::{AppleId, Credential, CredentialKind, Method, ResolvedCredential, Source, Toggle};
+use crate::credential::{
+    AppleId, ConnectionMode, Credential, CredentialKind, Method, ResolvedCredential, Source,
+};
 use crate::env::Env;
 use crate::export::outputs::{Outputs, SkippedTool};
 use crate::http::Http;
@@ -94,7 +96,7 @@ impl Report {
         }
     }
 
-    /// Warns about inputs that look like mistakes, and about inputs that the toggle excludes.
+    /// Warns about inputs that look like mistakes, and about inputs that `connection` excludes.
     pub(crate) fn warn_about_inputs(&mut self, config: &Config) {
         for warning in &config.notes.warnings {
             self.run_log.warn(warning.clone());
@@ -342,27 +344,27 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
         );
     }
     match (config.connection, other_connected) {
-        (Toggle::Automatic, _) => text!(
+        (ConnectionMode::Automatic, _) => text!(
             "No Apple credential was found: {}, or set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`.",
             KEY
         ),
-        (Toggle::ApiKey, Some(_)) => text!(
+        (ConnectionMode::ApiKey, Some(_)) => text!(
             "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use that, set `connection` to apple_id. Otherwise {}.",
             KEY
         ),
-        (Toggle::ApiKey, None) => text!(
+        (ConnectionMode::ApiKey, None) => text!(
             "No API key is connected to this project: {}, or set `connection` to off and provide the key in the inputs.",
             KEY
         ),
-        (Toggle::AppleId, Some(_)) => text!(
+        (ConnectionMode::AppleId, Some(_)) => text!(
             "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use that, set `connection` to api_key. Otherwise {}.",
             APPLE_ID
         ),
-        (Toggle::AppleId, None) => text!(
+        (ConnectionMode::AppleId, None) => text!(
             "No Apple ID is connected to this project: {}, or set `connection` to off and provide the Apple ID in the inputs.",
             APPLE_ID
         ),
-        (Toggle::Off, _) => text!(
+        (ConnectionMode::Off, _) => text!(
             "`connection` is off, and no Apple credential is in the inputs: set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`."
         ),
     }

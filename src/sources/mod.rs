@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::apple::device::DeviceRecord;
 use crate::bitrise::connection::Connection;
 use crate::config::{Config, InputCredential};
-use crate::credential::{Credential, Method, ResolvedCredential, Source, Toggle};
+use crate::credential::{ConnectionMode, Credential, Method, ResolvedCredential, Source};
 use crate::http::Http;
 use crate::log::RunLog;
 use crate::redact::text;
@@ -37,13 +37,13 @@ error_messages! {
 #[derive(Debug)]
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
-    /// The kind that is connected, if the toggle asks for the other one.
+    /// The kind that is connected, if `connection` asks for the other one.
     pub other_connected: Option<Method>,
     /// From the connection, whichever credential is used.
     pub test_devices: Vec<DeviceRecord>,
 }
 
-/// Tries the sources in the toggle's order and returns the first credential.
+/// Tries the sources in the order of the connection mode and returns the first credential.
 ///
 /// With `connection: automatic`, if the connection can't be used but the inputs have a complete
 /// credential, the Step warns and uses the inputs.
@@ -76,8 +76,10 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
         }
     }
     let other_connected = match (inputs.connection, &connection) {
-        (Toggle::ApiKey, Some(connection)) if connection.has(Method::AppleId) => Some(Method::AppleId),
-        (Toggle::AppleId, Some(connection)) if connection.has(Method::ApiKey) => Some(Method::ApiKey),
+        (ConnectionMode::ApiKey, Some(connection)) if connection.has(Method::AppleId) => {
+            Some(Method::AppleId)
+        }
+        (ConnectionMode::AppleId, Some(connection)) if connection.has(Method::ApiKey) => Some(Method::ApiKey),
         _ => None,
     };
     let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
@@ -85,7 +87,7 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
 }
 
 fn has_substitute(inputs: &Config) -> bool {
-    inputs.connection == Toggle::Automatic && inputs.credential.is_some()
+    inputs.connection == ConnectionMode::Automatic && inputs.credential.is_some()
 }
 
 fn absence(source: Source, method: Method, inputs: &Config) -> Text {
