@@ -106,7 +106,7 @@ pub(crate) fn debug(text: &Text) {
     log::debug!("{text}");
 }
 
-/// Logs a red line. The last line of a failed run is red.
+/// Logs an error line, in red. It is the last line of a failed run.
 pub fn error(text: &Text) {
     log::error!("{text}");
 }

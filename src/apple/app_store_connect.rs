@@ -185,8 +185,8 @@ const AGREEMENT_CODES: [&str; 2] = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_
 /// Responses with other codes name this agreement, such as `AvdLee/appstoreconnect-swift-sdk` issue 101.
 const AGREEMENT_NAME: &str = "Program License Agreement";
 
-/// Apple's code and words if the key's role doesn't allow the request. `FORBIDDEN_ERROR` with other words means
-/// something else, such as an expired membership.
+/// Apple's code, and part of the detail, if the key's role doesn't allow the request. With another detail,
+/// `FORBIDDEN_ERROR` means something else, such as an expired membership.
 const MISSING_RIGHT: (&str, &str) = ("FORBIDDEN_ERROR", "does not allow this request");
 
 /// The errors in a response, one or more.
@@ -227,7 +227,7 @@ impl ErrorResponse {
         self.iter().any(|error| {
             AGREEMENT_CODES.iter().any(|code| error.code.starts_with(code))
                 || error.title.contains(AGREEMENT_NAME)
-                || error.words().contains(AGREEMENT_NAME)
+                || error.detail_or_title().contains(AGREEMENT_NAME)
         })
     }
 
@@ -237,22 +237,22 @@ impl ErrorResponse {
         self.iter().all(ApiError::is_right_missing)
     }
 
-    /// Code and words of the most specific error.
+    /// Code and detail of the most specific error.
     #[must_use]
-    pub(crate) fn main(&self) -> (&str, &str) {
-        let main = self.iter().find(|error| !error.is_right_missing()).or_else(|| self.iter().next());
-        main.map_or(("", ""), |error| (&error.code, error.words()))
+    pub(crate) fn code_and_detail(&self) -> (&str, &str) {
+        let error = self.iter().find(|error| !error.is_right_missing()).or_else(|| self.iter().next());
+        error.map_or(("", ""), |error| (&error.code, error.detail_or_title()))
     }
 }
 
 impl ApiError {
     fn is_right_missing(&self) -> bool {
-        let (code, words) = MISSING_RIGHT;
-        self.status == "403" && self.code == code && self.words().contains(words)
+        let (code, detail) = MISSING_RIGHT;
+        self.status == "403" && self.code == code && self.detail_or_title().contains(detail)
     }
 
-    /// Apple's own words, without the full stop.
-    fn words(&self) -> &str {
+    /// What Apple says about the error, without the full stop.
+    fn detail_or_title(&self) -> &str {
         let detail = self.detail.as_deref().filter(|detail| !detail.trim().is_empty());
         detail.unwrap_or(&self.title).trim_end().trim_end_matches('.')
     }

@@ -52,8 +52,8 @@ impl Problems {
 }
 
 impl From<Problems> for FatalError {
-    /// All problems in the last red line, if it stays short. Otherwise the last red line is the first
-    /// problem, and the others are red lines above it.
+    /// Puts all problems in the last error line, if it stays short. Otherwise the last error line has the first
+    /// problem, and the lines above it have the others.
     fn from(problems: Problems) -> Self {
         let mut sentences: Vec<_> = problems.0.into_iter().map(|problem| problem.sentence).collect();
         let together = text!("{} problems with the inputs. {}", sentences.len(), Text::join(&sentences, " "));

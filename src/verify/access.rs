@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use time::{Duration, OffsetDateTime};
 
 use super::client::{Client, ListError};
-use super::{Verification, VerifyError, shown, with_words};
+use super::{Verification, VerifyError, error_line_with_detail, shown_code_and_detail};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, ErrorResponse, USERS};
 use crate::log::RunLog;
@@ -107,7 +107,7 @@ pub(super) async fn check(
     match result {
         Ok(()) => Ok(()),
         Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
-            Err(AccessDenied::Role(denied(access, &client.key.id.shown(), &errors)).into())
+            Err(AccessDenied::Role(access_denied_message(access, &client.key.id.shown(), &errors)).into())
         }
         Err(error) => {
             verification.unverified.push(error.into());
@@ -116,7 +116,7 @@ pub(super) async fn check(
     }
 }
 
-fn denied(access: Access, key_id: &Text, errors: &ErrorResponse) -> Text {
+fn access_denied_message(access: Access, key_id: &Text, errors: &ErrorResponse) -> Text {
     let (what, advice) = match access {
         Access::Provisioning => (
             "can't list certificates",
@@ -132,5 +132,5 @@ fn denied(access: Access, key_id: &Text, errors: &ErrorResponse) -> Text {
         key_id,
         what
     );
-    with_words(&before, &shown(errors).1, advice)
+    error_line_with_detail(&before, &shown_code_and_detail(errors).1, advice)
 }

@@ -1,7 +1,7 @@
 //! Does Apple accept the API key?
 
 use super::client::{Client, ListError};
-use super::{Verification, VerifyError, shown};
+use super::{Verification, VerifyError, shown_code_and_detail};
 use crate::apple::app_store_connect::{APPS, BUNDLE_IDS};
 use crate::log::RunLog;
 use crate::redact::text;
@@ -20,8 +20,8 @@ pub(super) async fn check(
         Ok(()) => {}
         // Apple accepted the token, or it would have answered 401.
         Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
-            let (code, words) = shown(&errors);
-            run_log.warn(text!("Apple knows the key, but it can't list apps ({}: {}).", code, words));
+            let (code, detail) = shown_code_and_detail(&errors);
+            run_log.warn(text!("Apple knows the key, but it can't list apps ({}: {}).", code, detail));
         }
         Err(error) => verification.unverified.push(error.into()),
     }

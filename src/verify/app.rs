@@ -7,7 +7,7 @@ use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
 
 use super::client::{Client, ListError, Search};
-use super::{Unverified, Verification, VerifyError, shown};
+use super::{Unverified, Verification, VerifyError, shown_code_and_detail};
 
 /// How many of the team's apps an error lists.
 const MAX_LISTED: usize = 5;
@@ -60,10 +60,10 @@ pub(super) async fn check(
     let filter = if is_enterprise { "filter[identifier]" } else { "filter[bundleId]" };
     let app = match search(client, Some((filter, bundle_id.as_str())), is_match).await? {
         Ok(Search { found: Some(app), .. }) => app,
-        Ok(Search { found: None, .. }) => return Err(missing(client, bundle_id).await?.into()),
+        Ok(Search { found: None, .. }) => return Err(no_such_app(client, bundle_id).await?.into()),
         Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
-            let (code, words) = shown(&errors);
-            verification.unverified.push(Unverified::AppsHidden { code, words });
+            let (code, detail) = shown_code_and_detail(&errors);
+            verification.unverified.push(Unverified::AppsHidden { code, detail });
             return Ok(());
         }
         Err(error) => {
@@ -99,7 +99,7 @@ async fn search(
 }
 
 /// The error for an app that the team does not have. It lists the apps that the team has.
-async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp, VerifyError> {
+async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp, VerifyError> {
     let mut apps = match search(client, None, |_| false).await? {
         Ok(search) => search.others,
         Err(_) => Vec::new(),
@@ -115,10 +115,10 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
         .take(MAX_LISTED)
         .map(|app| redact::service_text(&app.attributes.bundle_id, 100))
         .collect();
-    let others = others(client.key, &named, total);
+    let others = list_others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let closest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
-    let mistake = |if_new| mistake(&wanted, closest.as_deref(), if_new);
+    let mistake = |if_new| guess_mistake(&wanted, closest.as_deref(), if_new);
     Ok(match client.key.owner {
         KeyOwner::Individual => NoSuchApp::OwnersApp { key_id, bundle_id, others },
         KeyOwner::Team(_) if client.key.enterprise => {
@@ -131,7 +131,7 @@ async fn missing(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp,
 }
 
 /// Lists the team's apps. Completes the sentence for this kind of key.
-fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
+fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match (&key.owner, total) {
@@ -144,8 +144,8 @@ fn others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     }
 }
 
-/// The likely mistake. Returns `if_new` if the team has other apps of the same vendor.
-fn mistake(wanted: &str, closest: Option<&str>, if_new: Mistake) -> Mistake {
+/// Guesses the likely mistake. Returns `if_new` if the team has other apps of the same vendor.
+fn guess_mistake(wanted: &str, closest: Option<&str>, if_new: Mistake) -> Mistake {
     match closest {
         None => Mistake::Unclear,
         Some(closest) if distance(wanted, closest) <= 1 => Mistake::Typo,

@@ -1,9 +1,9 @@
 //! Verifies the credential with Apple, before the build spends minutes on it.
 //!
 //! Each file answers one question: does Apple accept the key, does its team have the app, does it have the
-//! access that the build needs, is the session logged in? If Apple rejects the credential, the build fails. Without an answer, the
-//! credential stays unverified, and the build continues unless `verify` is strict: an outage at Apple must not
-//! stop a build that could succeed.
+//! access that the build needs, is the session logged in? If Apple rejects the credential, the build fails.
+//! Without an answer, the credential stays unverified, and the build continues unless `verify` is strict: an
+//! outage at Apple must not stop a build that could succeed.
 
 mod access;
 mod api_key;
@@ -59,10 +59,10 @@ error_messages! {
         NotAppleFormat { site: Text, status: u16 },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,
-        #[error("Apple answered HTTP {status}, {code}: {words}")]
-        AppleError { status: u16, code: Text, words: Text },
-        #[error("the key can't list apps, so `bundle_id` can't be checked ({code}: {words})")]
-        AppsHidden { code: Text, words: Text },
+        #[error("Apple answered HTTP {status}, {code}: {detail}")]
+        AppleError { status: u16, code: Text, detail: Text },
+        #[error("the key can't list apps, so `bundle_id` can't be checked ({code}: {detail})")]
+        AppsHidden { code: Text, detail: Text },
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
         NeedsApiKey { inputs: Text },
         #[error("an Apple ID can only be checked with a session")]
@@ -84,8 +84,8 @@ impl Unverified {
         if errors.is_agreement_missing() {
             return Self::AgreementMissing;
         }
-        let (code, words) = shown(errors);
-        Self::AppleError { status: status.as_u16(), code, words }
+        let (code, detail) = shown_code_and_detail(errors);
+        Self::AppleError { status: status.as_u16(), code, detail }
     }
 
     /// Whether further requests would fail in the same way.
@@ -119,38 +119,41 @@ impl Unverified {
             Self::MissingCookie { .. } | Self::UnknownAccount => {
                 Some("Renew the session, or set `verify` to yes")
             }
-            Self::SessionRejected(refusal) => Some(refusal.remedy),
+            Self::SessionRejected(rejected) => Some(rejected.remedy),
         }
     }
 
-    /// The reason and its remedy as a red line, after these words.
-    fn red_line(&self, before: &'static str) -> Text {
+    /// The reason and its remedy as an error line that begins with `before`.
+    fn error_line(&self, before: &'static str) -> Text {
         match (self, self.remedy()) {
-            (Self::AppleError { status, code, words }, Some(remedy)) => {
-                with_words(&text!("{}: Apple answered HTTP {}, {}", before, *status, code), words, remedy)
-            }
-            (Self::AppsHidden { words, .. }, Some(remedy)) => {
+            (Self::AppleError { status, code, detail }, Some(remedy)) => error_line_with_detail(
+                &text!("{}: Apple answered HTTP {}, {}", before, *status, code),
+                detail,
+                remedy,
+            ),
+            (Self::AppsHidden { detail, .. }, Some(remedy)) => {
                 let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's answer";
-                with_words(&text!("{}: {}", before, what), words, remedy)
+                error_line_with_detail(&text!("{}: {}", before, what), detail, remedy)
             }
-            (Self::SessionRejected(refusal), _) => text!("{}: {}", before, refusal),
+            (Self::SessionRejected(rejected), _) => text!("{}: {}", before, rejected),
             (_, Some(remedy)) => text!("{}: {}. {}.", before, self, remedy),
             (_, None) => text!("{}: {}.", before, self),
         }
     }
 }
 
-/// Code and words of Apple's main error, as the log and the summary show them.
-fn shown(errors: &ErrorResponse) -> (Text, Text) {
-    let (code, words) = errors.main();
-    (redact::service_text(code, 100), redact::service_text(words, 300))
+/// Code and detail of Apple's main error, as the log and the summary show them.
+fn shown_code_and_detail(errors: &ErrorResponse) -> (Text, Text) {
+    let (code, detail) = errors.code_and_detail();
+    (redact::service_text(code, 100), redact::service_text(detail, 300))
 }
 
-/// A red line with Apple's words. If it is too long, omits the advice; if it is still too long, cuts the words.
-fn with_words(before: &Text, words: &Text, advice: &'static str) -> Text {
-    let whole = text!("{}: {}. {}.", before, words, advice);
-    let words = words.plain();
-    let words: Vec<_> = words.split(' ').collect();
+/// An error line with the detail of Apple's error. If it is too long, omits the advice; if it is still too long, cuts
+/// the detail.
+fn error_line_with_detail(before: &Text, detail: &Text, advice: &'static str) -> Text {
+    let whole = text!("{}: {}. {}.", before, detail, advice);
+    let detail = detail.plain();
+    let words: Vec<_> = detail.split(' ').collect();
     let cut = |count: usize| {
         let start = words.get(..count).unwrap_or_default().join(" ");
         let is_cut = count < words.len();
@@ -170,7 +173,7 @@ fn api_errors(response: &Response) -> Option<ErrorResponse> {
 
 impl Verification {
     /// Before the first request.
-    fn begun() -> Self {
+    fn started() -> Self {
         Self { is_attempted: true, ..Self::default() }
     }
 
@@ -210,9 +213,9 @@ impl Verification {
     /// Lists every reason why the credential is not verified.
     pub(crate) fn require_verified(&self) -> Result<(), FatalError> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
-        let above = others.iter().map(|reason| reason.red_line("Not verified")).collect();
-        let last = first.red_line("`verify` is strict, and the credential is not verified");
-        let failed = FatalError::with_details(above, last);
+        let details = others.iter().map(|reason| reason.error_line("Not verified")).collect();
+        let last = first.error_line("`verify` is strict, and the credential is not verified");
+        let failed = FatalError::with_details(details, last);
         Err(match others.len() {
             0 => failed,
             1 => failed.mention(&text!("(The log lists one more reason.)")),
@@ -256,7 +259,7 @@ pub(crate) async fn verify(
         on_longer_pause: OnLongerPause::GiveUp,
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
-    let mut verification = Verification::begun();
+    let mut verification = Verification::started();
     match &resolved.credential {
         Credential::ApiKey(key) => {
             access::check_kind(key, &checks.required_access)?;
@@ -300,10 +303,10 @@ async fn check_session(
     };
     match session::check(expected, &checks.services, http, policy, run_log).await {
         // No tool needs the session, and an upload with an app-specific password still works.
-        Err(VerifyError::Session(refusal)) if !inputs.needs_session() => {
-            Ok(Some(Unverified::SessionRejected(refusal)))
+        Err(VerifyError::Session(rejected)) if !inputs.needs_session() => {
+            Ok(Some(Unverified::SessionRejected(rejected)))
         }
-        answer => answer,
+        result => result,
     }
 }
 

@@ -139,24 +139,24 @@ fn choose_team(
 ) -> Result<(), NoSuchTeam> {
     if let Some(wanted) = wanted {
         let team = teams.iter().find(|team| team.provider_id == wanted.number());
-        let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list(teams) };
-        run_log.detail("Team", named(team.ok_or_else(not_a_member)?));
+        let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list_teams(teams) };
+        run_log.detail("Team", name_and_id(team.ok_or_else(not_a_member)?));
         return Ok(());
     }
-    run_log.detail("Team", named(selected));
+    run_log.detail("Team", name_and_id(selected));
     if teams.len() > 1 {
         run_log.warn(text!(
             "The Apple ID belongs to {} teams, and in a build, fastlane cannot ask which one to use. Set `itc_team_id` to the number of one of them: {}.",
             teams.len(),
-            list(teams)
+            list_teams(teams)
         ));
     }
     Ok(())
 }
 
 /// `Example Ltd (7), Other Inc (8)`
-fn list(teams: &[&Provider]) -> Text {
-    let named: Vec<_> = teams.iter().take(MAX_LISTED).map(|team| named(team)).collect();
+fn list_teams(teams: &[&Provider]) -> Text {
+    let named: Vec<_> = teams.iter().take(MAX_LISTED).map(|team| name_and_id(team)).collect();
     match teams.len().saturating_sub(MAX_LISTED) {
         0 => Text::join(&named, ", "),
         more => text!("{} and {} more", Text::join(&named, ", "), more),
@@ -170,8 +170,7 @@ fn is_unauthenticated(body: &[u8]) -> bool {
     text.strip_prefix("Unauthenticated").is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
 }
 
-/// A team's name and ID.
-fn named(provider: &Provider) -> Text {
+fn name_and_id(provider: &Provider) -> Text {
     text!("{} ({})", redact::service_text(&provider.name, 40), provider.provider_id)
 }
 
