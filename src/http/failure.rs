@@ -27,14 +27,14 @@ error_messages! {
         #[error("rejected the token (HTTP 401)")]
         TokenRejected,
         #[error("was not contacted, because the variable {name} {problem}")]
-        Variable { name: &'static str, problem: Text },
+        InvalidVariable { name: &'static str, problem: Text },
         #[error("did not send a complete response ({0})")]
         Interrupted(Text),
         #[error("did not answer with TLS (it may use plain http, or a proxy answered)")]
         NotTls,
         #[error("has a certificate that this machine does not trust ({0})")]
-        Untrusted(CertificateProblem),
-        #[error("answered HTTP {}{}", .status.as_u16(), meaning(*status))]
+        UntrustedCertificate(CertificateProblem),
+        #[error("answered HTTP {}{}", .status.as_u16(), status_meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
         #[error("sent more than {} KiB", max_bytes / 1024)]
         TooLarge { max_bytes: usize },
@@ -82,7 +82,7 @@ impl From<&CertificateError> for CertificateProblem {
     }
 }
 
-fn meaning(status: StatusCode) -> &'static str {
+fn status_meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
         301..=303 | 307 | 308 => " (a redirect that is not followed)",
         401 | 403 => " (no access)",
@@ -93,17 +93,17 @@ fn meaning(status: StatusCode) -> &'static str {
     }
 }
 
-/// What the user can do about a failure.
+/// The kinds of failures, by what the user can do about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// Correct an environment variable.
-    Variable,
-    /// Try again later.
+    /// The user must correct an environment variable.
+    InvalidVariable,
+    /// The same request can succeed later.
     Transient,
-    /// Get access: the server refused the request.
-    Access,
-    /// Install the certificate of the server's issuer on the machine.
-    Trust,
+    /// The server denies access.
+    AccessDenied,
+    /// The user can install the certificate of the server's issuer on the machine.
+    UntrustedIssuer,
     /// Trying again does not help.
     Permanent,
 }
@@ -111,23 +111,23 @@ pub(crate) enum FailureKind {
 impl Failure {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Self::Variable { .. } => FailureKind::Variable,
+            Self::InvalidVariable { .. } => FailureKind::InvalidVariable,
             Self::RunTimeout(_) => FailureKind::Transient,
             failure if failure.is_transient() => FailureKind::Transient,
             Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
-                FailureKind::Access
+                FailureKind::AccessDenied
             }
-            Self::Untrusted(CertificateProblem::UnknownIssuer | CertificateProblem::Invalid) => {
-                FailureKind::Trust
+            Self::UntrustedCertificate(CertificateProblem::UnknownIssuer | CertificateProblem::Invalid) => {
+                FailureKind::UntrustedIssuer
             }
             _ => FailureKind::Permanent,
         }
     }
 
-    /// Completes a sentence about the request and says how to fix it, for [`FailureKind::Variable`].
-    pub(crate) fn variable_sentence(&self) -> Text {
+    /// Completes a sentence about the request and says how to fix it, for [`FailureKind::InvalidVariable`].
+    pub(crate) fn invalid_variable_sentence(&self) -> Text {
         match self {
-            Self::Variable { name, problem } => {
+            Self::InvalidVariable { name, problem } => {
                 text!(", because the variable {} {}: correct that variable, or clear it.", *name, problem)
             }
             other => text!(": {}.", other),
@@ -159,17 +159,19 @@ impl Failure {
         if error.is_timeout() {
             return Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout });
         }
-        match find(&error) {
+        match find_cause(&error) {
             Some(RefusedRedirect::TooMany) => return Self::TooManyRedirects,
             Some(RefusedRedirect::ToHttp { from }) => return Self::RedirectToHttp { from },
             None => {}
         }
-        match find(&error) {
-            Some(rustls::Error::InvalidCertificate(error)) => return Self::Untrusted(error.into()),
+        match find_cause(&error) {
+            Some(rustls::Error::InvalidCertificate(error)) => {
+                return Self::UntrustedCertificate(error.into());
+            }
             Some(rustls::Error::InvalidMessage(_)) => return Self::NotTls,
             _ => {}
         }
-        let reason = reason(&error);
+        let reason = describe(&error);
         if error.is_connect() {
             Self::Unreachable(reason)
         } else if error.is_builder() {
@@ -180,13 +182,13 @@ impl Failure {
     }
 }
 
-/// The reason in plain English, or the library's message if its type is not one of these.
-fn reason(error: &reqwest::Error) -> Text {
+/// Describes the reason in plain English, or with the library's message if its type is not one of these.
+fn describe(error: &reqwest::Error) -> Text {
     const CLOSED: &str = "it closed the connection";
-    if find::<NameNotFound>(error).is_some() {
+    if find_cause::<NameNotFound>(error).is_some() {
         return text!("its host name cannot be resolved");
     }
-    if let Some(error) = find::<hyper::Error>(error) {
+    if let Some(error) = find_cause::<hyper::Error>(error) {
         if error.is_parse() {
             return text!("it does not respond with HTTP");
         }
@@ -225,6 +227,6 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 /// The first of these errors that has this type.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     causes(error).find_map(|error| error.downcast_ref())
 }

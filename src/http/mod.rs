@@ -84,7 +84,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The response, unless its status is transient.
+    /// Returns the response, unless its status is transient.
     ///
     /// # Errors
     /// [`Failure::Status`] if the same request can get another status a moment later.
@@ -99,7 +99,7 @@ impl Response {
         media_type == "application/json" || media_type.ends_with("+json")
     }
 
-    fn ok(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    fn into_body_if_ok(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         if self.status == StatusCode::OK { Ok(self.body) } else { Err(self.failure()) }
     }
 
@@ -127,7 +127,7 @@ impl ClientKey {
         }
     }
 
-    fn client(
+    fn build_client(
         self,
         tls: Option<rustls::ClientConfig>,
         proxy: Option<&Proxy>,
@@ -144,7 +144,7 @@ impl ClientKey {
             .referer(false);
         builder = match proxy {
             _ if self.is_loopback => builder.no_proxy(),
-            Some(proxy) => proxy.set(builder)?,
+            Some(proxy) => proxy.apply_to(builder)?,
             None => builder,
         };
         match tls {
@@ -178,7 +178,7 @@ impl Http {
             now: env.now,
             sleep: env.sleep.clone(),
             jitter_seed: env.jitter_seed,
-            deadline: Deadline::of_run(env.network_time_limit),
+            deadline: Deadline::for_run(env.network_time_limit),
             proxy: Proxy::from_env(env),
             trust_store: TrustStore::from_env(env),
         }
@@ -199,7 +199,7 @@ impl Http {
         request: &Get,
         policy: RetryPolicy,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        self.retry(&request.url, policy, || async { self.send(request).await?.ok() }).await
+        self.retry(&request.url, policy, || async { self.send(request).await?.into_body_if_ok() }).await
     }
 
     /// Repeats a request until it succeeds or fails permanently, or until the policy or the run's time limit
@@ -229,7 +229,7 @@ impl Http {
                     pause.as_secs_f64()
                 ));
             });
-        deadline.bound(attempts).await?
+        deadline.timeout(attempts).await?
     }
 
     /// Makes a request once.
@@ -238,7 +238,7 @@ impl Http {
     /// [`Failure`] if no complete response arrives. A response with an error status is not a failure.
     pub(crate) async fn send(&self, request: &Get) -> Result<Response, Failure> {
         self.check_proxy(&request.url)?;
-        let client = self.client(ClientKey::of(&request.url, request.redirects), request.timeout)?;
+        let client = self.shared_client(ClientKey::of(&request.url, request.redirects), request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone());
         self.receive(call, request.max_bytes, request.timeout).await
     }
@@ -251,7 +251,7 @@ impl Http {
         /// No one reads the response.
         const MAX_BYTES: usize = 64 * 1024;
         self.check_proxy(&request.url)?;
-        let client = self.client(ClientKey::of(&request.url, Redirects::Refused), request.timeout)?;
+        let client = self.shared_client(ClientKey::of(&request.url, Redirects::Refused), request.timeout)?;
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let call = client.put(request.url).headers(request.headers).header(json.0, json.1).body(request.json);
         let response = self.receive(call, MAX_BYTES, request.timeout).await?;
@@ -292,26 +292,27 @@ impl Http {
         }
         Ok(Response {
             status,
-            date: header(&response, &DATE).and_then(http_date),
-            retry_after: header(&response, &RETRY_AFTER).and_then(|value| pause(value, self.now())),
+            date: header(&response, &DATE).and_then(parse_http_date),
+            retry_after: header(&response, &RETRY_AFTER)
+                .and_then(|value| parse_retry_after(value, self.now())),
             headers: std::mem::take(response.headers_mut()),
             body,
         })
     }
 
-    fn client(&self, key: ClientKey, timeout: Duration) -> Result<reqwest::Client, Failure> {
+    fn shared_client(&self, key: ClientKey, timeout: Duration) -> Result<reqwest::Client, Failure> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let tls = if key.is_plain { None } else { Some(self.tls()?) };
-        let client = key.client(tls, self.proxy.as_ref());
+        let tls = if key.is_plain { None } else { Some(self.tls_config()?) };
+        let client = key.build_client(tls, self.proxy.as_ref());
         let client = client.map_err(|error| Failure::from_reqwest(error, timeout))?;
         clients.insert(key, client.clone());
         Ok(client)
     }
 
-    fn tls(&self) -> Result<rustls::ClientConfig, Failure> {
+    fn tls_config(&self) -> Result<rustls::ClientConfig, Failure> {
         if let Some(config) = self.tls.get() {
             return Ok(config.clone());
         }
@@ -341,18 +342,18 @@ fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a 
     response.headers().get(name)?.to_str().ok()
 }
 
-fn http_date(value: &str) -> Option<OffsetDateTime> {
+fn parse_http_date(value: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(value, &Rfc2822).ok()
 }
 
-/// Seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
+/// Parses seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
 ///
 /// [RFC 9110 section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-fn pause(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
+fn parse_retry_after(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
     if let Ok(seconds) = retry_after.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    Some((http_date(retry_after)? - now).try_into().unwrap_or(Duration::ZERO))
+    Some((parse_http_date(retry_after)? - now).try_into().unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]

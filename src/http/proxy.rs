@@ -35,23 +35,23 @@ impl Proxy {
         let is_set = |name: &&&str| env.var(name).is_some() || env.is_not_utf8(name);
         let variable = PROXY.iter().find(is_set)?;
         let exempt = NO_PROXY.iter().find_map(|name| env.var(name)).unwrap_or_default().to_owned();
-        Some(Self { variable, address: env.var(variable).and_then(address), exempt })
+        Some(Self { variable, address: env.var(variable).and_then(parse_address), exempt })
     }
 
     /// # Errors
-    /// [`Failure::Variable`] if requests to this URL need the proxy, but its address is invalid.
+    /// [`Failure::InvalidVariable`] if requests to this URL need the proxy, but its address is invalid.
     pub(super) fn check(&self, url: &Url) -> Result<(), Failure> {
         // Interprets NO_PROXY as the HTTP library does, which doesn't expose this.
         let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();
         let is_needed = || url.as_str().parse::<Uri>().is_ok_and(|uri| any_proxy.intercept(&uri).is_some());
         if self.address.is_none() && is_needed() {
             let problem = text!("does not contain the address of an HTTP proxy");
-            return Err(Failure::Variable { name: self.variable, problem });
+            return Err(Failure::InvalidVariable { name: self.variable, problem });
         }
         Ok(())
     }
 
-    pub(super) fn set(&self, builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
+    pub(super) fn apply_to(&self, builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
         // A redirect can lead from a host in NO_PROXY to one that needs the proxy; it fails there.
         let address = self.address.as_ref().map_or("http://proxy.invalid", Url::as_str);
         let no_proxy = NoProxy::from_string(&self.exempt);
@@ -60,7 +60,7 @@ impl Proxy {
 }
 
 /// `host:port`, with or without `http://` or `https://` and a user before it.
-fn address(value: &str) -> Option<Url> {
+fn parse_address(value: &str) -> Option<Url> {
     let url = match Url::parse(value) {
         Ok(url) if url.has_host() => url,
         Ok(_) | Err(ParseError::RelativeUrlWithoutBase) => Url::parse(&format!("http://{value}")).ok()?,
@@ -85,7 +85,7 @@ mod tests {
             "proxy",
             "http://[::1]:3128",
         ] {
-            assert!(address(proxy).is_some(), "{proxy}");
+            assert!(parse_address(proxy).is_some(), "{proxy}");
         }
         for wrong in [
             "http://",
@@ -98,7 +98,7 @@ mod tests {
             "pr oxy:3128",
             "próxy:3128",
         ] {
-            assert!(address(wrong).is_none(), "{wrong}");
+            assert!(parse_address(wrong).is_none(), "{wrong}");
         }
     }
 

@@ -33,7 +33,7 @@ pub(crate) enum OnLongerPause {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     limit: Duration,
-    is_of_run: bool,
+    is_for_run: bool,
     /// `None` if it is too far ahead to be represented.
     at: Option<Instant>,
 }
@@ -54,20 +54,20 @@ impl RetryPolicy {
             (_, OnLongerPause::Shorten) => self.longest_pause,
             (_, OnLongerPause::GiveUp) => return None,
         };
-        self.deadline.is_none_or(|deadline| deadline.is_after(pause)).then_some(pause)
+        self.deadline.is_none_or(|deadline| deadline.allows(pause)).then_some(pause)
     }
 }
 
 impl Deadline {
     #[must_use]
     pub(crate) fn after(limit: Duration) -> Self {
-        Self { limit, is_of_run: false, at: Instant::now().checked_add(limit) }
+        Self { limit, is_for_run: false, at: Instant::now().checked_add(limit) }
     }
 
     /// For all requests of a run together.
     #[must_use]
-    pub(super) fn of_run(limit: Duration) -> Self {
-        Self { is_of_run: true, ..Self::after(limit) }
+    pub(super) fn for_run(limit: Duration) -> Self {
+        Self { is_for_run: true, ..Self::after(limit) }
     }
 
     /// The earlier of the two.
@@ -83,17 +83,17 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Failure::Timeout`] or [`Failure::RunTimeout`]
-    pub(super) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(super) async fn timeout<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
         match self.at {
             Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| {
-                if self.is_of_run { Failure::RunTimeout(self.limit) } else { Failure::Timeout(self.limit) }
+                if self.is_for_run { Failure::RunTimeout(self.limit) } else { Failure::Timeout(self.limit) }
             }),
             None => Ok(future.await),
         }
     }
 
     /// Whether a pause that starts now ends before it.
-    fn is_after(self, pause: Duration) -> bool {
+    fn allows(self, pause: Duration) -> bool {
         self.at.is_none_or(|at| Instant::now().checked_add(pause).is_some_and(|end| end < at))
     }
 }

@@ -47,7 +47,7 @@ impl TrustStore {
 
     /// Rejects files that would block rustls, such as a FIFO, and files that are too large or endless.
     fn check(&self) -> Result<(), Failure> {
-        let wrong = |name, problem| Failure::Variable { name, problem };
+        let wrong = |name, problem| Failure::InvalidVariable { name, problem };
         if let Some(name) = self.not_utf8 {
             return Err(wrong(name, text!("is not UTF-8")));
         }

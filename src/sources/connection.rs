@@ -70,9 +70,9 @@ error_messages! {
 /// Completes a sentence that begins with "The connection cannot be read".
 fn not_fetched(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
-        FailureKind::Variable => failure.variable_sentence(),
+        FailureKind::InvalidVariable => failure.invalid_variable_sentence(),
         FailureKind::Transient => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
-        FailureKind::Trust => {
+        FailureKind::UntrustedIssuer => {
             text!(
                 ": {} {}. Install that issuer's certificate on the machine, or {}.",
                 site,
@@ -80,7 +80,7 @@ fn not_fetched(site: &Text, failure: &Failure) -> Text {
                 USE_INPUTS
             )
         }
-        FailureKind::Access | FailureKind::Permanent => text!(
+        FailureKind::AccessDenied | FailureKind::Permanent => text!(
             ": {} {}. Reset `build_url` and `build_api_token` to their defaults, or {}.",
             site,
             failure,

@@ -60,7 +60,7 @@ error_messages! {
 /// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
 fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
-        FailureKind::Variable => failure.variable_sentence(),
+        FailureKind::InvalidVariable => failure.invalid_variable_sentence(),
         FailureKind::Transient => {
             text!(
                 ": {} {}. Run the build again, or set `api_key_path` to a Secret with the key's text.",
@@ -68,12 +68,12 @@ fn not_downloaded(site: &Text, failure: &Failure) -> Text {
                 failure
             )
         }
-        FailureKind::Access => text!(
+        FailureKind::AccessDenied => text!(
             ": {} {}. The link may have expired: set `api_key_path` to a new one, or to a Secret with the key's text.",
             site,
             failure
         ),
-        FailureKind::Trust | FailureKind::Permanent => {
+        FailureKind::UntrustedIssuer | FailureKind::Permanent => {
             text!(
                 ": {} {}. Check the link in `api_key_path`, or set it to a Secret with the key's text.",
                 site,

@@ -97,11 +97,11 @@ impl Unverified {
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::RequestFailed { failure, .. } => Some(match (failure.kind(), failure) {
-                (FailureKind::Variable, _) => "Correct that variable, or clear it",
-                (FailureKind::Trust, _) => {
+                (FailureKind::InvalidVariable, _) => "Correct that variable, or clear it",
+                (FailureKind::UntrustedIssuer, _) => {
                     "Install that issuer's certificate on the machine, or set `verify` to yes"
                 }
-                (_, Failure::Untrusted(_) | Failure::NotTls) => {
+                (_, Failure::UntrustedCertificate(_) | Failure::NotTls) => {
                     "Check the machine's clock and proxy settings, or set `verify` to yes"
                 }
                 _ => {
