@@ -1,9 +1,8 @@
-//! Finds the key in DER, PEM and base64, and in the forms that secret stores, terminals, editors and web forms
-//! turn them into.
+//! Finds the key in DER, PEM and base64, also if a secret store, terminal, editor or web form has changed it.
 //!
-//! The content decides. Labels and the kind of document matter only if the content has no known ASN.1
-//! structure. Each level of encoding is at most as long as the one around it and the depth is
-//! limited, so the work grows linearly with the input.
+//! The search goes by ASN.1 structure. PEM labels and the kind of document only matter for the error message if
+//! there is no known structure. Decoded data is never longer than its encoding, and the depth is limited, so the
+//! search takes linear time.
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -13,22 +12,22 @@ use zeroize::Zeroizing;
 use super::der::{self, Der};
 use super::error::PrivateKeyError;
 
-/// Ignores the padding, which people lose or double when they copy.
+/// Accepts missing and doubled padding, which are common copying mistakes.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The maximum number of encodings around a key, more than PEM in base64 in percent-encoding needs.
+/// The maximum number of encodings around a key. Percent-encoded base64 of PEM needs fewer.
 const MAX_DEPTH: u8 = 6;
 
-/// Returns the one key in `bytes` as canonical PEM.
+/// Returns the only key in `bytes` as canonical PEM.
 ///
 /// # Errors
-/// [`PrivateKeyError`], which names what was found instead.
+/// [`PrivateKeyError`] says what was found instead.
 pub(super) fn find(bytes: &[u8]) -> Result<SecretString, PrivateKeyError> {
     let mut search = Search::default();
-    search.bytes(bytes, MAX_DEPTH);
+    search.search_bytes(bytes, MAX_DEPTH);
     match (search.key, search.error) {
         (Some(_), _) if search.has_several => Err(PrivateKeyError::SeveralKeys),
         (
@@ -60,14 +59,15 @@ struct Search {
     error: Option<PrivateKeyError>,
 }
 
-/// Each method returns whether it recognized something.
+/// All methods return whether they recognized something.
 impl Search {
-    fn note(&mut self, error: Option<PrivateKeyError>) -> bool {
+    /// Records the error, unless there is an earlier one.
+    fn record_error(&mut self, error: Option<PrivateKeyError>) -> bool {
         self.error = self.error.or(error);
         error.is_some()
     }
 
-    fn bytes(&mut self, bytes: &[u8], depth: u8) -> bool {
+    fn search_bytes(&mut self, bytes: &[u8], depth: u8) -> bool {
         match der::identify(bytes) {
             Some(Der::P256Key) => der::to_canonical_pem(bytes).is_some_and(|pem| {
                 let is_other = |key: &SecretString| key.expose_secret() != pem.expose_secret();
@@ -75,38 +75,39 @@ impl Search {
                 self.key = Some(pem);
                 true
             }),
-            Some(Der::Unusable(error)) => self.note(Some(error)),
+            Some(Der::Unusable(error)) => self.record_error(Some(error)),
             None => {
-                self.note(encrypted_file(bytes))
-                    || decode_text(bytes).is_some_and(|text| self.text(&text, depth))
+                self.record_error(identify_encrypted_file(bytes))
+                    || decode_text(bytes).is_some_and(|text| self.search_text(&text, depth))
             }
         }
     }
 
-    fn text(&mut self, text: &str, depth: u8) -> bool {
-        if let Some(decoded) = percent_decoded(text) {
-            return depth > 0 && self.bytes(&decoded, depth - 1);
+    fn search_text(&mut self, text: &str, depth: u8) -> bool {
+        if let Some(decoded) = decode_percent(text) {
+            return depth > 0 && self.search_bytes(&decoded, depth - 1);
         }
-        let plain = plain(text);
+        let plain = remove_formatting(text);
         let blocks = pem_blocks(&plain);
         if blocks.is_empty() {
-            return self.base64(without_name(&plain), depth) || self.note(document(strip_wrapping(text)));
+            return self.search_base64(strip_name(&plain), depth)
+                || self.record_error(identify_document(strip_wrapping(text)));
         }
-        // All of them: there can be a second key.
-        let found = blocks.iter().filter(|block| self.block(block, depth)).count();
-        found > 0 || self.note(document(strip_wrapping(text)))
+        // Searches every block, to detect a second key.
+        let recognized = blocks.iter().filter(|block| self.search_block(block, depth)).count();
+        recognized > 0 || self.record_error(identify_document(strip_wrapping(text)))
     }
 
-    fn block(&mut self, block: &Block<'_>, depth: u8) -> bool {
+    fn search_block(&mut self, block: &Block<'_>, depth: u8) -> bool {
         // `Proc-Type: 4,ENCRYPTED` (RFC 1421).
         if block.body.contains("ENCRYPTED") {
-            return self.note(Some(PrivateKeyError::Encrypted));
+            return self.record_error(Some(PrivateKeyError::Encrypted));
         }
-        self.base64(block.body, depth) || self.note(by_label(block.label))
+        self.search_base64(block.body, depth) || self.record_error(identify_label(block.label))
     }
 
-    fn base64(&mut self, text: &str, depth: u8) -> bool {
-        depth > 0 && decode_base64(text).is_some_and(|bytes| self.bytes(&bytes, depth - 1))
+    fn search_base64(&mut self, text: &str, depth: u8) -> bool {
+        depth > 0 && decode_base64(text).is_some_and(|bytes| self.search_bytes(&bytes, depth - 1))
     }
 }
 
@@ -135,13 +136,16 @@ pub(crate) fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Decodes UTF-8, and UTF-16 with or without a byte-order mark. Returns `None` for binary data.
 pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    let zeros = |offset| bytes.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
-    let are_most = |zeros: usize| bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4;
+    // In UTF-16, one byte of each ASCII character is zero. At least 80% of the characters must be ASCII.
+    let is_mostly_zero = |offset| {
+        let zeros = bytes.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
+        bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4
+    };
     let to_unit: fn([u8; 2]) -> u16 = match bytes {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
         [0xfe, 0xff, ..] => u16::from_be_bytes,
-        _ if are_most(zeros(1)) => u16::from_le_bytes,
-        _ if are_most(zeros(0)) => u16::from_be_bytes,
+        _ if is_mostly_zero(1) => u16::from_le_bytes,
+        _ if is_mostly_zero(0) => u16::from_be_bytes,
         _ => return Some(Zeroizing::new(std::str::from_utf8(bytes).ok()?.to_owned())),
     };
     let units = bytes.chunks_exact(2).filter_map(|pair| Some(to_unit(pair.try_into().ok()?)));
@@ -150,9 +154,9 @@ pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// Decodes percent-encoding. Returns `None` if there is none. A single `%` is how zsh marks a missing line
-/// break.
-fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+/// Decodes percent-encoding. Returns `None` if the text has no escape such as `%2B`. A `%` alone is zsh's mark for
+/// a missing newline.
+fn decode_percent(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let is_escape = |window: &&[u8]| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     text.as_bytes().windows(3).find(is_escape)?;
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
@@ -160,10 +164,9 @@ fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(decoded)
 }
 
-/// Removes everything that is neither base64 nor part of a PEM marker: escapes, quotes, marks of a
-/// quoted mail, tags and entities of HTML, control words of RTF, invisible characters. Converts typographic
-/// dashes to ASCII.
-fn plain(text: &str) -> Zeroizing<String> {
+/// Removes formatting that is not part of base64 or a PEM marker: escapes, quotes, the quote marks of emails, HTML
+/// tags and entities, RTF control words, and invisible characters. Converts typographic dashes to ASCII.
+fn remove_formatting(text: &str) -> Zeroizing<String> {
     let is_rtf = text.trim_start().starts_with("{\\rtf");
     // The result is never longer.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
@@ -173,8 +176,8 @@ fn plain(text: &str) -> Zeroizing<String> {
         match c {
             '\\' => {
                 let rest = rest.trim_start_matches('\\');
-                let (letter, after) = if is_rtf { rtf_control(rest) } else { escape(rest) };
-                out.extend(letter);
+                let (decoded, after) = if is_rtf { read_rtf_control(rest) } else { read_escape(rest) };
+                out.extend(decoded);
                 chars = after.chars();
             }
             // Stops at the next bracket of either kind, so that no character is scanned twice.
@@ -186,8 +189,8 @@ fn plain(text: &str) -> Zeroizing<String> {
                 _ => {}
             },
             '&' => {
-                if let Some((letter, after)) = entity(rest) {
-                    out.push(letter);
+                if let Some((decoded, after)) = read_entity(rest) {
+                    out.push(decoded);
                     chars = after.chars();
                 }
             }
@@ -195,7 +198,7 @@ fn plain(text: &str) -> Zeroizing<String> {
             '>' | '|' => {}
             c if is_quote(c) => {}
             c if c.is_whitespace() => out.push(if c == '\n' { '\n' } else { ' ' }),
-            // Autocorrection turns two dashes into one.
+            // Autocorrect replaces two hyphens with one dash.
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => out.push_str("--"),
             '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {}
             c if c.is_control() || c == '\u{feff}' => {}
@@ -205,8 +208,8 @@ fn plain(text: &str) -> Zeroizing<String> {
     out
 }
 
-/// Reads what follows a backslash in a string of a shell, JSON or a programming language.
-fn escape(rest: &str) -> (Option<char>, &str) {
+/// Reads an escape after its backslash, as in strings of shells, JSON and programming languages.
+fn read_escape(rest: &str) -> (Option<char>, &str) {
     if let Some(after) = rest.strip_prefix(['n', 'r', 't']) {
         return (Some('\n'), after);
     }
@@ -217,8 +220,8 @@ fn escape(rest: &str) -> (Option<char>, &str) {
     unicode().unwrap_or((None, rest))
 }
 
-/// Reads what follows a backslash in RTF: `\par`, `\f0`, `\'2d`, or a line break.
-fn rtf_control(rest: &str) -> (Option<char>, &str) {
+/// Reads an RTF control word or symbol after its backslash: `\par`, `\f0`, `\'2d`, or a line break.
+fn read_rtf_control(rest: &str) -> (Option<char>, &str) {
     let code = || {
         let (digits, after) = rest.strip_prefix('\'')?.split_at_checked(2)?;
         Some((Some(char::from(u8::from_str_radix(digits, 16).ok()?)), after))
@@ -230,8 +233,8 @@ fn rtf_control(rest: &str) -> (Option<char>, &str) {
     })
 }
 
-/// Reads what follows the ampersand of an HTML entity.
-fn entity(rest: &str) -> Option<(char, &str)> {
+/// Reads an HTML entity after its ampersand.
+fn read_entity(rest: &str) -> Option<(char, &str)> {
     const MAX_LENGTH: usize = 6;
     let end = rest.bytes().take(MAX_LENGTH + 1).position(|byte| byte == b';')?;
     let (name, after) = (rest.get(..end)?, rest.get(end + 1..)?);
@@ -239,12 +242,12 @@ fn entity(rest: &str) -> Option<(char, &str)> {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => number.parse().ok(),
     });
-    // Named entities are spaces, quotes and brackets, which have no meaning here.
+    // Named entities, such as `&nbsp;`, stand for spaces, quotes and brackets, which can be ignored.
     Some((number.and_then(char::from_u32).unwrap_or(' '), after))
 }
 
-/// Removes `NAME=`, `export NAME=`, `NAME: |` and similar text before base64, and zsh's `%` after it.
-fn without_name(text: &str) -> &str {
+/// Removes `NAME=`, `export NAME=`, `NAME: |` and the like before base64, and zsh's `%` after it.
+fn strip_name(text: &str) -> &str {
     const MAX_NAME: usize = 80;
     const MIN_KEY: usize = 16;
     let mut text = text;
@@ -261,7 +264,7 @@ fn without_name(text: &str) -> &str {
 
 /// A PEM block.
 struct Block<'a> {
-    /// As written, including spaces.
+    /// Unchanged, including spaces.
     label: &'a str,
     body: &'a str,
 }
@@ -274,42 +277,42 @@ struct Marker<'a> {
     after: &'a str,
 }
 
-/// Splits text into its PEM blocks. Parsers of [RFC 7468] need lines of 64 columns; this text can be
-/// one line, and can lack one of the two markers.
+/// Splits text into its PEM blocks. Unlike in [RFC 7468], the text can be a single line, and a block can lack one of
+/// its two markers.
 ///
 /// [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
 fn pem_blocks(text: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut rest = text;
-    let mut begun = None;
+    let mut open_label = None;
     while let Some(marker) = next_marker(rest) {
-        match begun.take() {
+        match open_label.take() {
             Some(label) => blocks.push(Block { label, body: marker.before }),
             None if !marker.is_begin => blocks.push(Block { label: marker.label, body: marker.before }),
             None => {}
         }
-        begun = marker.is_begin.then_some(marker.label);
+        open_label = marker.is_begin.then_some(marker.label);
         rest = marker.after;
     }
-    blocks.extend(begun.map(|label| Block { label, body: rest }));
+    blocks.extend(open_label.map(|label| Block { label, body: rest }));
     blocks
 }
 
 fn next_marker(text: &str) -> Option<Marker<'_>> {
-    let is_of_label = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " \n.+_".contains(c);
+    let is_label_char = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " \n.+_".contains(c);
     let is_dash = |c: char| matches!(c, '-' | ' ');
     let mut scanned = 0;
-    for (at, _) in text.match_indices("--") {
-        if at < scanned {
+    for (position, _) in text.match_indices("--") {
+        if position < scanned {
             continue;
         }
-        let (before, dashes) = text.split_at(at);
+        let (before, dashes) = text.split_at(position);
         let word = dashes.trim_start_matches(is_dash);
         scanned = text.len() - word.len();
         let begin = word.strip_prefix("BEGIN");
         let Some(rest) = begin.or_else(|| word.strip_prefix("END")) else { continue };
         let Some((label, after)) = rest.split_once('-') else { continue };
-        if label.chars().all(is_of_label) {
+        if label.chars().all(is_label_char) {
             let after = after.trim_start_matches(is_dash);
             return Some(Marker { is_begin: begin.is_some(), label, before, after });
         }
@@ -317,8 +320,8 @@ fn next_marker(text: &str) -> Option<Marker<'_>> {
     None
 }
 
-/// Identifies a block by its label, if its body was not recognized.
-fn by_label(label: &str) -> Option<PrivateKeyError> {
+/// Identifies a block by its label.
+fn identify_label(label: &str) -> Option<PrivateKeyError> {
     let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
     match label.as_str() {
         "PRIVATEKEY" | "ECPRIVATEKEY" => None,
@@ -335,7 +338,7 @@ fn by_label(label: &str) -> Option<PrivateKeyError> {
 }
 
 /// Recognizes a file that a tool encrypted as a whole, by its first bytes.
-fn encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
+fn identify_encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
     const PREFIXES: [(&[u8], &str); 4] = [
         (b"$ANSIBLE_VAULT;", "Ansible Vault"),
         (b"Salted__", "OpenSSL"),
@@ -348,7 +351,7 @@ fn encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
 }
 
 /// Recognizes a document that contains no key.
-fn document(text: &str) -> Option<PrivateKeyError> {
+fn identify_document(text: &str) -> Option<PrivateKeyError> {
     if text.starts_with("{\\rtf") {
         return Some(PrivateKeyError::Rtf);
     }
