@@ -171,7 +171,7 @@ impl RawInputs {
                 None => default.clone(),
             };
             let is_changed = value.expose_secret() != default.expose_secret();
-            // The error about a variable that was never filled in names it. A password can look like one.
+            // The error about an unexpanded variable names it. A password can look like one.
             if input.is_sensitive && (name == "password" || !is_shown_variable(value.expose_secret())) {
                 secrets.push(value.clone());
             }

@@ -239,7 +239,7 @@ impl Fields {
         let email = self.apple_id.take(problems);
         let password = self.password.take(problems).map(|password| password.0);
         if password.as_ref().is_some_and(|password| variable_name(password.expose_secret()).is_some()) {
-            warnings.push(text!("`password` begins with $, like a variable that was never filled in. If it is meant to be one, check that it is spelled right and set in this workflow."));
+            warnings.push(text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."));
         }
         let app_password = self.app_password.take(problems).map(|password| password.0);
         let fastlane_session = self.fastlane_session.take(problems);

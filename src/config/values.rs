@@ -52,7 +52,7 @@ impl<T: InputValue> Field<T> {
     pub(super) fn parse(name: &'static str, value: &SecretString, env: &Env) -> Self {
         let value = match value.expose_secret() {
             "" => Ok(None),
-            value => match unfilled_variable(value) {
+            value => match describe_unexpanded_variable(value) {
                 Some(problem) if !T::MAY_LOOK_LIKE_A_VARIABLE => Err(Problem::new(name, &problem)),
                 _ => T::parse(value, env).map(Some).map_err(|problem| {
                     if T::ERRORS_ARE_SENTENCES {
@@ -104,17 +104,17 @@ impl<T> Field<T> {
 }
 
 /// Describes a value that consists of `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
-fn unfilled_variable(value: &str) -> Option<Text> {
+fn describe_unexpanded_variable(value: &str) -> Option<Text> {
     let name = variable_name(value)?;
     // Only a name in the form of most variables is shown: others can be passwords.
     Some(if is_conventional(name) {
         text!(
-            "is `{}`: a variable that was never filled in. Is it spelled right, and is it set in this workflow?",
+            "is the unexpanded variable `{}`: check that it is spelled correctly and set in this workflow",
             redact::checked(value, is_shown_variable)
         )
     } else {
         text!(
-            "begins with $, like a variable that was never filled in. Is it spelled right, and is it set in this workflow?"
+            "looks like an unexpanded variable (it begins with $): check that it is spelled correctly and set in this workflow"
         )
     })
 }
@@ -163,7 +163,7 @@ pub(super) fn unknown_choice(value: &str, input: &Declared<'_>) -> Text {
     if value.is_empty() {
         return text!("is empty: use one of {}", expected);
     }
-    if let Some(problem) = unfilled_variable(value) {
+    if let Some(problem) = describe_unexpanded_variable(value) {
         return problem;
     }
     // A value that is not close to an allowed one can be a secret in the wrong field.
@@ -574,16 +574,17 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_set_is_named_only_if_its_name_is_not_a_secret() {
-        let described = |value: &str| unfilled_variable(value).map(|text| text.plain());
+        let described = |value: &str| describe_unexpanded_variable(value).map(|text| text.plain());
         for value in ["$CUSTOMER_API_KEY", "${CUSTOMER_API_KEY}", "$(CUSTOMER_API_KEY)", "$X"] {
             assert!(
-                described(value).is_some_and(|text| text.starts_with(&format!("is `{value}`: "))),
+                described(value)
+                    .is_some_and(|text| text.starts_with(&format!("is the unexpanded variable `{value}`: "))),
                 "{value}"
             );
         }
         for value in ["$ecretWord", "${hunter2}", "$UMMER2026", "$_x"] {
             let text = described(value).unwrap_or_default();
-            assert!(text.starts_with("begins with $") && !text.contains(value), "{text}");
+            assert!(text.starts_with("looks like an unexpanded variable") && !text.contains(value), "{text}");
         }
         for value in ["", "$", "$1", "$A/key.p8", "$A-$B", "a$B", "$A B", "${A", "$$", "$2y$10$abc"] {
             assert_eq!(described(value), None, "{value}");

@@ -35,8 +35,8 @@ error_messages! {
         Oversize { path: Text },
         #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not a regular file. Set {STORE_VARIABLE} to the path of a file.")]
         NotRegular { path: Text },
-        #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not in the form that envman writes, and {error}. An earlier Step may have changed the file. Correct that Step.")]
-        UnknownForm { path: Text, error: AddError },
+        #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not in the format that envman writes, and {error}. An earlier Step may have changed the file. Correct that Step.")]
+        UnknownFormat { path: Text, error: AddError },
         #[error("Cannot export outputs: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
         Envman(AddError),
     }
@@ -75,14 +75,14 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
         Err(EnvstoreError::Read(ReadError::Io(error)) | EnvstoreError::Write(error)) => {
             Err(ExportError::Envstore { path: shown, why: redact::os(&error), remedy: remedy(&error) })
         }
-        Err(EnvstoreError::UnknownForm) => {
+        Err(EnvstoreError::UnknownFormat) => {
             log::debug(&text!(
-                "The envstore is not in the form that envman writes. Running envman add instead."
+                "The envstore is not in the format that envman writes. Running envman add instead."
             ));
             limits.check(0, entries)?;
             envman::add_all(Some(path), entries, env)
                 .await
-                .map_err(|error| ExportError::UnknownForm { path: shown, error })
+                .map_err(|error| ExportError::UnknownFormat { path: shown, error })
         }
     }
 }

@@ -33,7 +33,7 @@ error_messages! {
     pub enum KeyJsonError {
         #[error("is not valid JSON (line {line}, column {column}: {problem})")]
         NotJson { line: usize, column: usize, problem: Text },
-        #[error("must have {expected} in `{field}`")]
+        #[error("has an invalid `{field}` (expected {expected})")]
         WrongType { field: &'static str, expected: &'static str },
         #[error("has a {0}")]
         WrongField(Text),
@@ -84,7 +84,7 @@ fn not_a_key(error: &serde_json::Error) -> KeyJsonError {
 
 fn wrong_type(field: &str) -> Option<KeyJsonError> {
     const TEXT: &str = "text in double quotes";
-    const BOOL: &str = "true or false, without quotes,";
+    const BOOL: &str = "true or false, without quotes";
     let fields = [
         ("key_id", TEXT),
         ("issuer_id", TEXT),
@@ -191,10 +191,10 @@ mod tests {
             ("{\"key_id\": \"s3cret", "EOF while parsing a string"),
             ("{\"key_id\": \"A\", \"key_id\": \"s3cret\"}", "has a duplicate field `key_id`"),
             ("{\"key_id\": \"s3cret\"}", "has a missing field `key`"),
-            ("{\"key_id\": 53}", "must have text in double quotes in `key_id`"),
+            ("{\"key_id\": 53}", "has an invalid `key_id` (expected text in double quotes)"),
             (
                 "{\"key_id\": \"A\", \"in_house\": \"s3cret\"}",
-                "must have true or false, without quotes, in `in_house`",
+                "has an invalid `in_house` (expected true or false, without quotes)",
             ),
         ] {
             let error = read(text.as_bytes()).and_then(Result::err).map(|error| Text::of(&error).plain());

@@ -20,9 +20,9 @@ error_messages! {
     pub enum Failure {
         #[error("could not be reached ({0})")]
         Unreachable(Text),
-        #[error("did not answer within {} seconds", .0.as_secs())]
+        #[error("did not respond within {} seconds", .0.as_secs())]
         Timeout(Duration),
-        #[error("did not answer in time: a run waits at most {} seconds for all servers together", .0.as_secs())]
+        #[error("did not respond in time: a run waits at most {} seconds for all servers together", .0.as_secs())]
         RunTimeout(Duration),
         #[error("rejected the token (HTTP 401)")]
         TokenRejected,
@@ -30,11 +30,11 @@ error_messages! {
         InvalidVariable { name: &'static str, problem: Text },
         #[error("did not send a complete response ({0})")]
         Interrupted(Text),
-        #[error("did not answer with TLS (it may use plain http, or a proxy answered)")]
+        #[error("did not respond with TLS (it may use plain HTTP, or a proxy responded)")]
         NotTls,
         #[error("has a certificate that this machine does not trust ({0})")]
         UntrustedCertificate(CertificateProblem),
-        #[error("answered HTTP {}{}", .status.as_u16(), status_meaning(*status))]
+        #[error("returned HTTP {}{}", .status.as_u16(), status_meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
         #[error("sent more than {} KiB", max_bytes / 1024)]
         TooLarge { max_bytes: usize },

@@ -127,7 +127,7 @@ fn access_denied_message(access: Access, key_id: &Text, errors: &ErrorResponse) 
         }
     };
     let before = text!(
-        "`required_access` asks for {}, but the API key {} {}. Apple's answer",
+        "`required_access` asks for {}, but the API key {} {}. Apple's response",
         access.name(),
         key_id,
         what

@@ -18,10 +18,10 @@ pub(super) async fn check(
     let list = if client.key.enterprise { BUNDLE_IDS } else { APPS };
     match client.probe(list).await? {
         Ok(()) => {}
-        // Apple accepted the token, or it would have answered 401.
+        // Apple accepted the token, or it would have returned 401.
         Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
             let (code, detail) = shown_code_and_detail(&errors);
-            run_log.warn(text!("Apple knows the key, but it can't list apps ({}: {}).", code, detail));
+            run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}).", code, detail));
         }
         Err(error) => verification.unverified.push(error.into()),
     }

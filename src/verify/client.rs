@@ -65,9 +65,9 @@ impl KeyRejected {
 
 /// Why a list could not be read.
 pub(super) enum ListError {
-    /// Apple answered with errors, and this status.
+    /// Apple returned errors, with this status.
     Errors(StatusCode, ErrorResponse),
-    /// No response arrived, or not one of Apple's.
+    /// There was no response, or one that is not from Apple.
     NoAnswer(Unverified),
 }
 

@@ -55,11 +55,11 @@ error_messages! {
     pub(crate) enum Unverified {
         #[error("{site} {failure}")]
         RequestFailed { site: Text, failure: Failure },
-        #[error("{site} answered HTTP {status} with a response that is not in Apple's format (a proxy or captive portal?)")]
+        #[error("{site} returned HTTP {status} with a response that is not in Apple's format (a proxy or captive portal?)")]
         NotAppleFormat { site: Text, status: u16 },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,
-        #[error("Apple answered HTTP {status}, {code}: {detail}")]
+        #[error("Apple returned HTTP {status}, {code}: {detail}")]
         AppleError { status: u16, code: Text, detail: Text },
         #[error("the key can't list apps, so `bundle_id` can't be checked ({code}: {detail})")]
         AppsHidden { code: Text, detail: Text },
@@ -127,12 +127,12 @@ impl Unverified {
     fn error_line(&self, before: &'static str) -> Text {
         match (self, self.remedy()) {
             (Self::AppleError { status, code, detail }, Some(remedy)) => error_line_with_detail(
-                &text!("{}: Apple answered HTTP {}, {}", before, *status, code),
+                &text!("{}: Apple returned HTTP {}, {}", before, *status, code),
                 detail,
                 remedy,
             ),
             (Self::AppsHidden { detail, .. }, Some(remedy)) => {
-                let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's answer";
+                let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
                 error_line_with_detail(&text!("{}: {}", before, what), detail, remedy)
             }
             (Self::SessionRejected(rejected), _) => text!("{}: {}", before, rejected),

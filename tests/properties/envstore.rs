@@ -115,7 +115,7 @@ proptest! {
         let result = envstore::write(&path, &entries, NO_LIMITS);
         let new = fs::read_to_string(&path)?;
         if result.is_err() {
-            prop_assert!(matches!(result, Err(EnvstoreError::UnknownForm)), "{:?}", result);
+            prop_assert!(matches!(result, Err(EnvstoreError::UnknownFormat)), "{:?}", result);
             prop_assert_eq!(new, old);
             return Ok(());
         }

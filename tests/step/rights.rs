@@ -263,7 +263,7 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
     });
     assert_sentences("rights/forbidden", messages);
     let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).passes();
-    assert!(other_status.warnings().concat().contains("Apple answered HTTP 400, PARAMETER_ERROR.INVALID"));
+    assert!(other_status.warnings().concat().contains("Apple returned HTTP 400, PARAMETER_ERROR.INVALID"));
 }
 
 #[test]

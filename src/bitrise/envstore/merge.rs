@@ -26,13 +26,13 @@ const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 /// entries with that key are removed.
 ///
 /// # Errors
-/// [`EnvstoreError::UnknownForm`] or [`EnvstoreError::TooLarge`].
+/// [`EnvstoreError::UnknownFormat`] or [`EnvstoreError::TooLarge`].
 pub(super) fn merge(
     text: &str,
     entries: &[Entry],
     limits: Limits,
 ) -> Result<Zeroizing<String>, EnvstoreError> {
-    let store = Store::parse(text).ok_or(EnvstoreError::UnknownForm)?;
+    let store = Store::parse(text).ok_or(EnvstoreError::UnknownFormat)?;
     let replaced: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_ref()).collect();
     let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
     limits.check(kept.map(|item| item.value_bytes).sum(), entries)?;
@@ -99,7 +99,7 @@ struct Empty {
 }
 
 impl<'a> Store<'a> {
-    /// Returns `None` if `text` is not in the form that envman writes. envman may still be able to read it.
+    /// Returns `None` if `text` is not in the format that envman writes. envman may still be able to read it.
     fn parse(text: &'a str) -> Option<Self> {
         if let Some(store) = Self::split(text) {
             return Some(store);
@@ -335,7 +335,7 @@ mod tests {
         ];
         for text in unknown.into_iter().chain(broken).chain(hidden) {
             let result = merged(text, &[entry("A", "1")]);
-            assert!(matches!(result, Err(EnvstoreError::UnknownForm)), "{text:?}: {result:?}");
+            assert!(matches!(result, Err(EnvstoreError::UnknownFormat)), "{text:?}: {result:?}");
         }
     }
 

@@ -33,8 +33,8 @@ const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
 /// Why outputs were not written.
 #[derive(Debug)]
 pub enum EnvstoreError {
-    /// The file is not in the form that envman writes. envman itself may still be able to read it.
-    UnknownForm,
+    /// The file is not in the format that envman writes. envman itself may still be able to read it.
+    UnknownFormat,
     /// The outputs would exceed a limit of envman.
     TooLarge(TooLarge),
     Read(ReadError),
@@ -71,7 +71,7 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
         Err(error) => return Err(error.into()),
     };
     let text = std::str::from_utf8(old.as_ref().map_or(&[], |old| old.bytes.as_slice()))
-        .map_err(|_| EnvstoreError::UnknownForm)?;
+        .map_err(|_| EnvstoreError::UnknownFormat)?;
     let new = merge::merge(text, entries, limits)?;
     replace(&target, new.as_bytes(), old.as_ref()).map_err(EnvstoreError::Write)
 }
