@@ -165,7 +165,7 @@ async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report
     let folder = config.credentials_dir.as_deref();
     let removed = folder.map(|folder| export::remove::remove_folder(folder, env));
     // If the folder can't be deleted, its outputs are unset all the same.
-    let keys = export::remove::outputs_set(folder, &config.output_prefix, env);
+    let keys = export::remove::outputs_to_unset(folder, &config.output_prefix, env);
     let entries: Vec<_> = keys.into_iter().map(Entry::unset).collect();
     export::export(&entries, env).await?;
     let folder_deleted = removed.transpose()?.unwrap_or(false);

@@ -46,7 +46,7 @@ impl FileKind {
     /// Whether this run can write the file.
     #[must_use]
     pub(crate) fn has_content(self, credential: Option<&Credential>, devices: &[Device]) -> bool {
-        content(self, credential, devices).is_some()
+        name_and_content(self, credential, devices).is_some()
     }
 }
 
@@ -68,7 +68,7 @@ error_messages! {
 pub(crate) struct Files {
     folder: Option<(TempDir, String)>,
     /// Every file in the folder.
-    made: Vec<PathBuf>,
+    created: Vec<PathBuf>,
     paths: BTreeMap<FileKind, String>,
     /// The text of [`FileKind::Connection`].
     pub(crate) connection_json: Option<SecretString>,
@@ -90,10 +90,10 @@ impl Files {
     ) -> Result<Self, FilesError> {
         let mut files = Self::default();
         for &file in wanted {
-            let Some((name, content)) = content(file, credential, devices) else { continue };
-            let path = files.folder_in(temp_dir, run_log)?.join(&name);
-            files.make(&path, temp_dir, &content)?;
-            files.paths.insert(file, text(&path)?);
+            let Some((name, content)) = name_and_content(file, credential, devices) else { continue };
+            let path = files.get_or_create_folder(temp_dir, run_log)?.join(&name);
+            files.create_file(&path, temp_dir, &content)?;
+            files.paths.insert(file, path_to_string(&path)?);
             if file == FileKind::Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
             }
@@ -101,20 +101,20 @@ impl Files {
         Ok(files)
     }
 
-    /// The folder of this run, created before the first file.
-    fn folder_in(&mut self, temp_dir: &Path, run_log: &mut RunLog) -> Result<PathBuf, FilesError> {
+    /// Returns the folder of this run. Creates it before the first file.
+    fn get_or_create_folder(&mut self, temp_dir: &Path, run_log: &mut RunLog) -> Result<PathBuf, FilesError> {
         if let Some((folder, _)) = &self.folder {
             return Ok(folder.path().to_owned());
         }
-        let folder = private_folder(temp_dir, Path::new(PLAIN_TEMP_DIR), run_log)?;
+        let folder = create_private_folder(temp_dir, Path::new(FALLBACK_TEMP_DIR), run_log)?;
         let path = folder.path().to_owned();
-        self.folder = Some((folder, text(&path)?));
-        self.make(&path.join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
+        self.folder = Some((folder, path_to_string(&path)?));
+        self.create_file(&path.join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
         Ok(path)
     }
 
-    fn make(&mut self, path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
-        self.made.push(path.to_owned());
+    fn create_file(&mut self, path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+        self.created.push(path.to_owned());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         file.and_then(|mut file| file.write_all(bytes)).map_err(|error| FilesError::new(temp_dir, &error))
     }
@@ -144,7 +144,7 @@ impl Drop for Files {
     /// Deletes by name. `TempDir` lists the folder, which fails if the process has no file descriptor left.
     fn drop(&mut self) {
         let Some((folder, _)) = &self.folder else { return };
-        for path in &self.made {
+        for path in &self.created {
             drop(std::fs::remove_file(path));
         }
         drop(std::fs::remove_dir(folder.path()));
@@ -153,12 +153,12 @@ impl Drop for Files {
 
 /// The `file://` URL of an absolute path.
 #[must_use]
-pub(crate) fn url_of(path: &str) -> Option<String> {
+pub(crate) fn file_url(path: &str) -> Option<String> {
     Url::from_file_path(path).ok().map(String::from)
 }
 
-/// A file's name and content; `None` if this run has no content for it.
-fn content(
+/// Returns the name and content of a file, or `None` if this run has no content for it.
+fn name_and_content(
     file: FileKind,
     credential: Option<&Credential>,
     devices: &[Device],
@@ -190,23 +190,27 @@ fn content(
     }
 }
 
-fn private_folder(temp_dir: &Path, plain: &Path, run_log: &mut RunLog) -> Result<TempDir, FilesError> {
-    let refused = |error: io::Error| FilesError::new(temp_dir, &error);
-    let make_in = |folder: &Path| {
+fn create_private_folder(
+    temp_dir: &Path,
+    fallback: &Path,
+    run_log: &mut RunLog,
+) -> Result<TempDir, FilesError> {
+    let to_error = |error: io::Error| FilesError::new(temp_dir, &error);
+    let create_in = |folder: &Path| {
         tempfile::Builder::new()
             .prefix(FOLDER_PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(folder)
     };
     // Later Steps run in other folders, and xcodebuild only accepts absolute paths.
-    let absolute: PathBuf = std::path::absolute(temp_dir).map_err(refused)?;
-    if is_plain(&absolute) {
-        return make_in(&absolute).map_err(refused);
+    let absolute: PathBuf = std::path::absolute(temp_dir).map_err(to_error)?;
+    if is_url_safe(&absolute) {
+        return create_in(&absolute).map_err(to_error);
     }
-    if let Ok(folder) = make_in(plain) {
+    if let Ok(folder) = create_in(fallback) {
         return Ok(folder);
     }
-    let folder = make_in(&absolute).map_err(refused)?;
+    let folder = create_in(&absolute).map_err(to_error)?;
     run_log.warn(text!(
         "Bitrise's own Steps can't read files in the temporary folder {}, because they don't decode URLs: for APPLE_API_KEY_URL and APPLE_CONNECTION_URL, set TMPDIR to a path of plain letters and digits.",
         redact::path(&absolute)
@@ -214,14 +218,14 @@ fn private_folder(temp_dir: &Path, plain: &Path, run_log: &mut RunLog) -> Result
     Ok(folder)
 }
 
-/// The parent of the folder if the path of the temporary folder is not plain.
-const PLAIN_TEMP_DIR: &str = "/tmp";
+/// The parent of the folder if the path of the temporary folder is not URL-safe.
+const FALLBACK_TEMP_DIR: &str = "/tmp";
 
 /// Whether a path is the same in a URL, so that readers can skip the decoding: it consists of slashes and the
 /// unreserved characters of RFC 3986.
-fn is_plain(path: &Path) -> bool {
-    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
-    path.as_os_str().as_bytes().iter().all(is_plain)
+fn is_url_safe(path: &Path) -> bool {
+    let is_safe = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
+    path.as_os_str().as_bytes().iter().all(is_safe)
 }
 
 impl FilesError {
@@ -234,7 +238,7 @@ impl FilesError {
     }
 }
 
-fn text(path: &Path) -> Result<String, FilesError> {
+fn path_to_string(path: &Path) -> Result<String, FilesError> {
     path.to_str().map(str::to_owned).ok_or(FilesError::NotUtf8)
 }
 
@@ -248,7 +252,7 @@ mod tests {
         let temp_dir = outer.path().join("with a blank");
         std::fs::create_dir(&temp_dir)?;
         let mut run_log = RunLog::default();
-        let folder = private_folder(&temp_dir, &outer.path().join("missing"), &mut run_log);
+        let folder = create_private_folder(&temp_dir, &outer.path().join("missing"), &mut run_log);
         let folder = folder.map_err(|error| io::Error::other(error.to_string()))?;
         assert_eq!(folder.path().parent(), Some(temp_dir.as_path()));
         assert!(

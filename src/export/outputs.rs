@@ -11,7 +11,7 @@ use crate::bitrise::entry::Entry;
 use crate::config::{Config, OutputsConfig};
 use crate::credential::{AppleId, Credential, ResolvedCredential, Source};
 use crate::env::Env;
-use crate::export::files::{FileKind, Files, url_of};
+use crate::export::files::{FileKind, Files, file_url};
 use crate::formats::fastlane_session;
 use crate::redact::{Text, error_messages, text};
 use crate::timestamp;
@@ -246,7 +246,7 @@ impl<'a> OutputContext<'a> {
             Verified | AppId => return None,
             CredentialsFolder => files.folder()?.to_owned(),
             KeyPath => path(FileKind::PrivateKey)?.to_owned(),
-            KeyUrl => url_of(path(FileKind::PrivateKey)?)?,
+            KeyUrl => file_url(path(FileKind::PrivateKey)?)?,
             KeyFolder => path(FileKind::PrivateKey).and(files.folder())?.to_owned(),
             KeyFileReference => format!("@file:{}", path(FileKind::PrivateKey)?),
             KeyId => key?.id.as_str().to_owned(),
@@ -264,7 +264,7 @@ impl<'a> OutputContext<'a> {
             ItcTeamId => self.config.itc_team_id?.number().to_string(),
             PhoneNumber => inputs.sms_default_phone_number.clone()?,
             SessionExpiry => timestamp::rfc3339(session?.expires_at?)?,
-            ConnectionUrl => url_of(path(FileKind::Connection)?)?,
+            ConnectionUrl => file_url(path(FileKind::Connection)?)?,
             FastlaneDevicesPath => path(FileKind::FastlaneDevices)?.to_owned(),
             UdidListPath => path(FileKind::UdidList)?.to_owned(),
             TokenExpiry => timestamp::rfc3339(self.token?.expires_at)?,

@@ -23,7 +23,7 @@ error_messages! {
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum RemoveError {
         #[error("`credentials_dir` ({folder}) is not a folder that this Step created: {why}. Nothing in it was deleted. Reset the input to its default, the output APPLE_CREDENTIALS_DIR.")]
-        Foreign { folder: Text, why: &'static str },
+        NotOurs { folder: Text, why: &'static str },
         #[error("Cannot delete the folder in `credentials_dir` ({folder}): {why}. Delete it yourself, since it contains credentials.")]
         Failed { folder: Text, why: Text },
     }
@@ -40,23 +40,23 @@ pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, RemoveErro
     let failed = |error: &io::Error| RemoveError::Failed { folder: shown(), why: redact::os(error) };
     match OwnFolder::open(&folder, env) {
         Ok(own) => own.remove().map(|()| true).map_err(|error| failed(&error)),
-        Err(Refusal::Missing) => Ok(false),
-        Err(Refusal::Foreign(why)) => Err(RemoveError::Foreign { folder: shown(), why }),
-        Err(Refusal::Unreadable(error)) => Err(failed(&error)),
+        Err(OpenError::Missing) => Ok(false),
+        Err(OpenError::NotOurs(why)) => Err(RemoveError::NotOurs { folder: shown(), why }),
+        Err(OpenError::Unreadable(error)) => Err(failed(&error)),
     }
 }
 
-enum Refusal {
+enum OpenError {
     Missing,
-    Foreign(&'static str),
+    NotOurs(&'static str),
     Unreadable(io::Error),
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::NotFound => Self::Missing,
-            ErrorKind::NotADirectory => Self::Foreign("a part of its path is not a folder"),
+            ErrorKind::NotADirectory => Self::NotOurs("a part of its path is not a folder"),
             _ => Self::Unreadable(error),
         }
     }
@@ -72,47 +72,48 @@ struct OwnFolder<'a> {
 
 impl<'a> OwnFolder<'a> {
     /// Opens the folder and checks everything that [`crate::export::files`] guarantees.
-    fn open(path: &'a Path, env: &Env) -> Result<Self, Refusal> {
+    fn open(path: &'a Path, env: &Env) -> Result<Self, OpenError> {
         if !path.is_absolute() {
-            return Err(Refusal::Foreign("its path is not absolute"));
+            return Err(OpenError::NotOurs("its path is not absolute"));
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Refusal::Foreign(OTHER_NAME));
+            return Err(OpenError::NotOurs(OTHER_NAME));
         };
         let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
         let folder = open_folder(&parent, name).map_err(|error| match error {
-            Errno::NOENT => Refusal::Missing,
+            Errno::NOENT => OpenError::Missing,
             // The error for a link depends on the system.
-            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Refusal::Foreign("it is a link or a file"),
-            Errno::ACCESS => Refusal::Foreign("this user can't read it"),
-            error => Refusal::Unreadable(error.into()),
+            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => OpenError::NotOurs("it is a link or a file"),
+            Errno::ACCESS => OpenError::NotOurs("this user can't read it"),
+            error => OpenError::Unreadable(error.into()),
         })?;
-        let parent_is = fstat(&parent).map_err(io::Error::from)?;
+        let parent_status = fstat(&parent).map_err(io::Error::from)?;
         let is_parent = |temp_dir: &Path| {
-            stat(temp_dir).is_ok_and(|it| (it.st_dev, it.st_ino) == (parent_is.st_dev, parent_is.st_ino))
+            stat(temp_dir)
+                .is_ok_and(|it| (it.st_dev, it.st_ino) == (parent_status.st_dev, parent_status.st_ino))
         };
-        let own = fstat(&folder).map_err(io::Error::from)?;
-        let mode = Mode::from_raw_mode(own.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        let status = fstat(&folder).map_err(io::Error::from)?;
+        let mode = Mode::from_raw_mode(status.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
         let name_text = name.to_str().unwrap_or_default();
-        let conditions = [
+        let requirements = [
             (name_text.starts_with(FOLDER_PREFIX), OTHER_NAME),
             (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
-            (own.st_uid == user(), "it belongs to another user"),
+            (status.st_uid == effective_user_id(), "it belongs to another user"),
             (mode == Mode::RWXU, "other users can read it"),
         ];
-        if let Some((_, why)) = conditions.into_iter().find(|(holds, _)| !holds) {
-            return Err(Refusal::Foreign(why));
+        if let Some((_, why)) = requirements.into_iter().find(|(is_met, _)| !is_met) {
+            return Err(OpenError::NotOurs(why));
         }
         match has_marker(&folder) {
             Some(true) => Ok(Self { parent, name, folder }),
-            Some(false) => Err(Refusal::Foreign("its marker file is wrong")),
-            None => Err(Refusal::Foreign("its marker file is missing")),
+            Some(false) => Err(OpenError::NotOurs("its marker file is wrong")),
+            None => Err(OpenError::NotOurs("its marker file is missing")),
         }
     }
 
     /// Deletes the marker last, so that a failed removal can be repeated.
     fn remove(&self) -> io::Result<()> {
-        empty(&self.folder, Some(MARKER_NAME))?;
+        empty_folder(&self.folder, Some(MARKER_NAME))?;
         unlinkat(&self.folder, MARKER_NAME, AtFlags::empty())?;
         Ok(unlinkat(&self.parent, self.name, AtFlags::REMOVEDIR)?)
     }
@@ -128,7 +129,7 @@ fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd>
     openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
 }
 
-fn user() -> u32 {
+fn effective_user_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
@@ -140,7 +141,7 @@ fn has_marker(folder: &OwnedFd) -> Option<bool> {
         Err(Errno::NOENT) => return None,
         Err(_) => return Some(false),
     };
-    let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == user());
+    let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == effective_user_id());
     let text =
         regular_file::regular(marker).and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
     Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
@@ -148,7 +149,7 @@ fn has_marker(folder: &OwnedFd) -> Option<bool> {
 
 /// Deletes everything in a folder except `keep`, without following links. Goes on after an error, and returns
 /// the first one.
-fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
+fn empty_folder(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
     let mut first_error = None;
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -157,17 +158,17 @@ fn empty(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
         if is_kept || matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        if let Err(error) = delete(folder, name) {
+        if let Err(error) = delete_entry(folder, name) {
             first_error.get_or_insert(error);
         }
     }
     first_error.map_or(Ok(()), Err)
 }
 
-fn delete(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
+fn delete_entry(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
     let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
-        empty(&open_folder(folder, name)?, None)?;
+        empty_folder(&open_folder(folder, name)?, None)?;
         unlinkat(folder, name, AtFlags::REMOVEDIR)?;
     } else {
         unlinkat(folder, name, AtFlags::empty())?;
@@ -175,10 +176,10 @@ fn delete(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// The variables to unset with a folder: all outputs with this prefix that are set, if the folder is that of the
-/// latest run with the prefix. Otherwise none, since they can belong to the latest run.
+/// Returns the variables to unset with a folder: all outputs with this prefix that are set, if the folder belongs
+/// to the latest run with the prefix. Otherwise none, since they can belong to the latest run.
 #[must_use]
-pub(crate) fn outputs_set(
+pub(crate) fn outputs_to_unset(
     removed: Option<&Path>,
     prefix: &OutputPrefix,
     env: &Env,
