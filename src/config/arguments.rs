@@ -9,7 +9,7 @@ use crate::redact::{self, FatalError, Text, error_messages};
 /// The values that differ from those in a build.
 const VALUES: [(&str, &str); 3] = [
     ("action", "check"),
-    // There is no envstore at a desk, and an inherited one belongs to a build.
+    // Outside a build there is no envstore, and an inherited one belongs to a build.
     ("ENVMAN_ENVSTORE_PATH", ""),
     ("build_annotation", "never"),
 ];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::values::{InputValue, expand_home, parse_url, path_of_file_url};
+use super::values::{InputValue, expand_home, file_url_to_path, parse_url};
 use crate::apple::api_key::{KeyFileName, is_uuid};
 use crate::apple::private_key::{PrivateKey, strip_wrapping};
 use crate::env::Env;
@@ -48,7 +48,7 @@ impl InputValue for KeyLocation {
             "https" => Ok(Self::Url(url)),
             "http" if is_loopback(&url) => Ok(Self::Url(url)),
             "http" => Err(text!("is an http:// URL, which would send the key unencrypted: use https://")),
-            "file" => path_of_file_url(&url, value, env).map(Self::File),
+            "file" => file_url_to_path(&url, value, env).map(Self::File),
             _ => Err(text!(
                 "has an unsupported URL scheme: use an https:// or file:// URL, a path, or the key's text"
             )),

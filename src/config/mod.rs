@@ -28,9 +28,9 @@ use crate::tools::{OutputPrefix, OutputValue, Tool};
 
 pub use arguments::from_arguments;
 pub(crate) use key_location::KeyLocation;
-pub(crate) use problems::names;
+pub(crate) use problems::quote_names;
 pub(crate) use raw::RawInputs;
-pub(crate) use values::tool_names;
+pub(crate) use values::join_tool_names;
 
 /// What the run does, input `action`.
 #[derive(Debug)]

@@ -17,11 +17,11 @@ impl Problem {
     /// A problem with one input. The text completes "`input` …", without a full stop.
     pub(super) fn new(input: &'static str, text: &Text) -> Self {
         let end = if text.as_str().ends_with('?') { "" } else { "." };
-        Self::sentence(input, text!("`{}` {}{}", input, text, end))
+        Self::from_sentence(input, text!("`{}` {}{}", input, text, end))
     }
 
     /// A problem with one input, as a whole sentence.
-    pub(super) fn sentence(input: &'static str, sentence: Text) -> Self {
+    pub(super) fn from_sentence(input: &'static str, sentence: Text) -> Self {
         Self { input: Some(input), sentence }
     }
 }
@@ -56,9 +56,9 @@ impl From<Problems> for FatalError {
     /// problem, and the lines above it have the others.
     fn from(problems: Problems) -> Self {
         let mut sentences: Vec<_> = problems.0.into_iter().map(|problem| problem.sentence).collect();
-        let together = text!("{} problems with the inputs. {}", sentences.len(), Text::join(&sentences, " "));
-        if sentences.len() > 1 && together.is_short() {
-            return Self::new(together);
+        let combined = text!("{} problems with the inputs. {}", sentences.len(), Text::join(&sentences, " "));
+        if sentences.len() > 1 && combined.is_short() {
+            return Self::new(combined);
         }
         let first = sentences.remove(0);
         let note = match sentences.len() {
@@ -70,9 +70,9 @@ impl From<Problems> for FatalError {
     }
 }
 
-/// A list of quoted names: ``"`a`, `b`"``.
+/// Lists names in quotes: ``"`a`, `b`"``.
 #[must_use]
-pub(crate) fn names(inputs: &[&'static str]) -> Text {
+pub(crate) fn quote_names(inputs: &[&'static str]) -> Text {
     let quoted: Vec<_> = inputs.iter().map(|name| text!("`{}`", *name)).collect();
     Text::join(&quoted, ", ")
 }

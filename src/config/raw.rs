@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use super::key_location::KeyLocation;
 use super::problems::Problems;
 use super::values::{
-    AccountName, AppPassword, BaseUrl, Field, Password, PhoneNumber, TokenLifetime, WarningDays, choice,
-    is_shown_variable, is_word, unknown_choice,
+    AccountName, AppPassword, BaseUrl, Field, Password, PhoneNumber, TokenLifetime, WarningDays,
+    describe_unknown_choice, find_choice, is_shown_variable, is_word,
 };
 use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
 use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
@@ -70,13 +70,13 @@ inputs! {
         connection: ConnectionMode,
         if_missing: IfMissing,
         api_key_type: KeyKind,
-        #[serde(deserialize_with = "yes_or_no")]
+        #[serde(deserialize_with = "deserialize_yes_no")]
         api_key_enterprise_account: bool,
-        #[serde(deserialize_with = "yes_or_no")]
+        #[serde(deserialize_with = "deserialize_yes_no")]
         export_token: bool,
         verify: Verify,
         build_annotation: BuildAnnotation,
-        #[serde(deserialize_with = "yes_or_no")]
+        #[serde(deserialize_with = "deserialize_yes_no")]
         verbose_log: bool,
     }
     values {
@@ -105,7 +105,7 @@ inputs! {
     }
 }
 
-fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn deserialize_yes_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum YesNo {
@@ -161,9 +161,9 @@ impl RawInputs {
         for input in step_yml.inputs() {
             let name = Fields::NAMES.iter().copied().find(|name| *name == input.name);
             let name = name.ok_or_else(|| Bug::Fields(text!("one is unknown")))?;
-            let default = expanded(name, &input, env, &mut problems);
+            let default = expand_default(name, &input, env, &mut problems);
             let value = match env.vars.get(name) {
-                Some(value) => trimmed(name, value),
+                Some(value) => trim_value(name, value),
                 None if env.is_not_utf8(name) => {
                     problems.add(name, &text!("is not text in UTF-8: set it again"));
                     String::new().into()
@@ -177,10 +177,10 @@ impl RawInputs {
             }
             let (value, shown) = if input.value_options.is_empty() {
                 (value, None)
-            } else if let Some(option) = choice(value.expose_secret(), &input) {
+            } else if let Some(option) = find_choice(value.expose_secret(), &input) {
                 (option.into(), Some(redact::checked(option, is_word)))
             } else {
-                problems.add(name, &unknown_choice(value.expose_secret(), &input));
+                problems.add(name, &describe_unknown_choice(value.expose_secret(), &input));
                 // Go on, to report the problems with the other inputs too.
                 (default, Some(Text::hidden()))
             };
@@ -215,12 +215,17 @@ impl RawInputs {
     }
 }
 
-/// The default with its variables expanded as the Bitrise CLI expands them: an unknown one is empty
+/// Expands the variables in the default as the Bitrise CLI does: an unknown one is empty
 /// (`os.Expand`).
-fn expanded(name: &'static str, input: &Declared<'_>, env: &Env, problems: &mut Problems) -> SecretString {
-    let is_given = env.vars.contains_key(name);
+fn expand_default(
+    name: &'static str,
+    input: &Declared<'_>,
+    env: &Env,
+    problems: &mut Problems,
+) -> SecretString {
+    let is_set_in_env = env.vars.contains_key(name);
     let value = shellexpand::env_with_context_no_errors(input.default, |variable| {
-        if !is_given && env.is_not_utf8(variable) {
+        if !is_set_in_env && env.is_not_utf8(variable) {
             problems.add(
                 name,
                 &text!("takes its default from a variable that is not text in UTF-8: correct that variable"),
@@ -228,10 +233,10 @@ fn expanded(name: &'static str, input: &Declared<'_>, env: &Env, problems: &mut 
         }
         Some(env.vars.get(variable).map_or("", String::as_str))
     });
-    trimmed(name, &value)
+    trim_value(name, &value)
 }
 
-/// Blanks at the ends of a password can be part of it.
-fn trimmed(name: &str, value: &str) -> SecretString {
+/// Trims a value. Blanks at the ends of a password can be part of it.
+fn trim_value(name: &str, value: &str) -> SecretString {
     if name == "password" { value.trim_end_matches(['\r', '\n']).into() } else { value.trim().into() }
 }

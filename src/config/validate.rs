@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use secrecy::ExposeSecret as _;
 
 use super::key_location::KeyLocation;
-use super::problems::{Problems, names};
+use super::problems::{Problems, quote_names};
 use super::raw::{Fields, RawInputs};
 use super::values::variable_name;
 use super::{
@@ -162,8 +162,8 @@ impl Fields {
         if !of_key.is_empty() && !of_apple_id.is_empty() {
             problems.add_between(text!(
                 "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
-                names(&of_key),
-                names(&of_apple_id)
+                quote_names(&of_key),
+                quote_names(&of_apple_id)
             ));
         }
         let api_key = if of_key.is_empty() { None } else { self.api_key(problems, warnings) };
@@ -223,7 +223,7 @@ impl Fields {
         warnings: &mut Vec<Text>,
     ) -> Option<AppleIdInputs> {
         if !self.apple_id.is_set() {
-            let secrets = names(&groups.apple_id_secrets);
+            let secrets = quote_names(&groups.apple_id_secrets);
             problems.add("apple_id", &if groups.apple_id_secrets == ["app_password"] {
                 text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", secrets)
             } else {

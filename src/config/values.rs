@@ -56,7 +56,7 @@ impl<T: InputValue> Field<T> {
                 Some(problem) if !T::MAY_LOOK_LIKE_A_VARIABLE => Err(Problem::new(name, &problem)),
                 _ => T::parse(value, env).map(Some).map_err(|problem| {
                     if T::ERRORS_ARE_SENTENCES {
-                        Problem::sentence(name, problem)
+                        Problem::from_sentence(name, problem)
                     } else {
                         Problem::new(name, &problem)
                     }
@@ -147,17 +147,17 @@ fn is_conventional(name: &str) -> bool {
 
 /// The allowed value that a text stands for, in any case. YAML turns an unquoted `off`, `no` or `yes` into a
 /// boolean.
-pub(super) fn choice<'a>(value: &str, input: &Declared<'a>) -> Option<&'a str> {
+pub(super) fn find_choice<'a>(value: &str, input: &Declared<'a>) -> Option<&'a str> {
     let value = value.to_ascii_lowercase();
-    let meant: &[&str] = match value.as_str() {
+    let meanings: &[&str] = match value.as_str() {
         "false" => &["no", "off", "false"],
         "true" => &["yes", "on", "true"],
         value => &[value],
     };
-    input.value_options.iter().map(String::as_str).find(|option| meant.contains(option))
+    input.value_options.iter().map(String::as_str).find(|option| meanings.contains(option))
 }
 
-pub(super) fn unknown_choice(value: &str, input: &Declared<'_>) -> Text {
+pub(super) fn describe_unknown_choice(value: &str, input: &Declared<'_>) -> Text {
     let options: Vec<_> = input.value_options.iter().map(|option| redact::checked(option, is_word)).collect();
     let expected = Text::join(&options, ", ");
     if value.is_empty() {
@@ -184,7 +184,7 @@ pub(super) fn is_word(value: &str) -> bool {
     value.len() <= 40 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// A path, with `~` expanded.
+/// Expands `~` at the beginning of a path.
 pub(super) fn expand_home(path: &str, env: &Env) -> PathBuf {
     match (path.strip_prefix('~'), env.var("HOME")) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
@@ -196,7 +196,7 @@ pub(super) fn expand_home(path: &str, env: &Env) -> PathBuf {
 
 /// The path of a `file://` URL, which can begin with `~`. Bitrise's Steps in Go don't decode such URLs, so a
 /// file with the undecoded name is preferred if it exists.
-pub(super) fn path_of_file_url(url: &Url, typed: &str, env: &Env) -> Result<PathBuf, Text> {
+pub(super) fn file_url_to_path(url: &Url, typed: &str, env: &Env) -> Result<PathBuf, Text> {
     let undecoded = typed.split_once("://").map_or("", |(_, path)| path);
     if undecoded.starts_with('~') {
         return Ok(expand_home(undecoded, env));
@@ -254,7 +254,7 @@ impl InputValue for BuildLocation {
             "http" => {
                 Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", EXPECTED))
             }
-            "file" => path_of_file_url(&url, value, env).map(Self::File),
+            "file" => file_url_to_path(&url, value, env).map(Self::File),
             _ => Err(text!("has an unsupported URL scheme: {}", EXPECTED)),
         }
     }
@@ -361,15 +361,15 @@ impl InputValue for PhoneNumber {
 /// Whether a value is a phone number with its country code.
 fn is_phone_number(value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let known = |b: u8| b.is_ascii_digit() || b"+-() .".contains(&b);
-    value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(known)
+    let is_allowed = |b: u8| b.is_ascii_digit() || b"+-() .".contains(&b);
+    value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(is_allowed)
 }
 
 impl InputValue for KeyId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         if is_yaml_number(value) {
-            return Err(yaml_number());
+            return Err(yaml_number_message());
         }
         Self::parse(value).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
     }
@@ -393,7 +393,7 @@ impl InputValue for TeamId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         Self::parse(value).map_err(|wrong| match (wrong, misplaced(value)) {
-            (WrongTeam::NotATeamId, _) if is_yaml_number(value) => yaml_number(),
+            (WrongTeam::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
             (WrongTeam::NotATeamId, Some(found)) => {
                 text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
             }
@@ -426,7 +426,7 @@ impl InputValue for BundleId {
     }
 }
 
-fn yaml_number() -> Text {
+fn yaml_number_message() -> Text {
     text!("is a number, because YAML reads an ID like 1234567E12 or 0123456701 as one: put the ID in quotes")
 }
 
@@ -449,7 +449,8 @@ pub(super) struct TokenLifetime(pub(super) Duration);
 
 impl InputValue for TokenLifetime {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        number(value, 60..=token::MAX_LIFETIME.as_secs()).map(|seconds| Self(Duration::from_secs(seconds)))
+        parse_number(value, 60..=token::MAX_LIFETIME.as_secs())
+            .map(|seconds| Self(Duration::from_secs(seconds)))
     }
 
     fn shown(&self) -> Text {
@@ -463,7 +464,7 @@ pub(super) struct WarningDays(pub(super) i64);
 
 impl InputValue for WarningDays {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        number(value, 0..=36_500).map(|days| Self(i64::try_from(days).unwrap_or_default()))
+        parse_number(value, 0..=36_500).map(|days| Self(i64::try_from(days).unwrap_or_default()))
     }
 
     fn shown(&self) -> Text {
@@ -472,7 +473,7 @@ impl InputValue for WarningDays {
 }
 
 /// A whole number within a range. Errors never repeat the value, which can be a code.
-fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
+fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
     let (least, most) = (*range.start(), *range.end());
     match value.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
@@ -488,19 +489,23 @@ impl InputValue for BTreeSet<Access> {
         let access = words.zip(1_usize..).map(|(word, place)| {
             let known = Access::ALL.into_iter().find(|access| access.name() == word);
             known.ok_or_else(|| {
-                text!("has an unknown value (item {}): use a list of {}", place, access_names(&Access::ALL))
+                text!(
+                    "has an unknown value (item {}): use a list of {}",
+                    place,
+                    join_access_names(&Access::ALL)
+                )
             })
         });
         access.collect()
     }
 
     fn shown(&self) -> Text {
-        access_names(self)
+        join_access_names(self)
     }
 }
 
 /// ``"provisioning, admin"``
-fn access_names<'a>(access: impl IntoIterator<Item = &'a Access>) -> Text {
+fn join_access_names<'a>(access: impl IntoIterator<Item = &'a Access>) -> Text {
     let names: Vec<_> = access.into_iter().map(|access| text!("{}", access.name())).collect();
     Text::join(&names, ", ")
 }
@@ -535,25 +540,25 @@ impl InputValue for Vec<&'static Tool> {
                     text!(
                         "Unknown tool in `export_for` (item {}): use a list of {}.",
                         place,
-                        tool_names(TOOLS)
+                        join_tool_names(TOOLS)
                     )
                 }
             });
         }
         let chosen: Vec<_> = split_list(value).filter_map(find_tool).collect();
         if chosen.is_empty() {
-            return Err(text!("`export_for` lists no tool: use a list of {}.", tool_names(TOOLS)));
+            return Err(text!("`export_for` lists no tool: use a list of {}.", join_tool_names(TOOLS)));
         }
         Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
     }
 
     fn shown(&self) -> Text {
-        tool_names(self.iter().copied())
+        join_tool_names(self.iter().copied())
     }
 }
 
 /// ``"fastlane, asc"``
-pub(crate) fn tool_names<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Text {
+pub(crate) fn join_tool_names<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Text {
     let names: Vec<_> = tools.into_iter().map(|tool| text!("{}", tool.name)).collect();
     Text::join(&names, ", ")
 }

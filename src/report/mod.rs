@@ -10,7 +10,7 @@ use crate::apple::app_store_connect::RateLimit;
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
-use crate::config::{self, BuildAnnotation, Config, RawInputs, tool_names};
+use crate::config::{self, BuildAnnotation, Config, RawInputs, join_tool_names};
 use crate::credential::{
     AppleId, ConnectionMode, Credential, CredentialKind, Method, ResolvedCredential, Source,
 };
@@ -102,7 +102,7 @@ impl Report {
             self.run_log.warn(warning.clone());
         }
         if !config.notes.ignored.is_empty() {
-            let names = config::names(&config.notes.ignored);
+            let names = config::quote_names(&config.notes.ignored);
             self.run_log.warn(text!("Ignored, because `connection` is {}: {}.", config.connection, names));
         }
     }
@@ -129,7 +129,7 @@ impl Report {
             self.run_log.warn(text!(
                 "The {} connected on Bitrise is used, not the credential in the inputs ({}). To use that one, set `connection: \"off\"`.",
                 kind,
-                config::names(&config.notes.source_inputs)
+                config::quote_names(&config.notes.source_inputs)
             ));
         }
         match &resolved.credential {
@@ -180,7 +180,7 @@ impl Report {
                     CredentialKind::ApiKey(KeyKind::Individual) => "an individual API key",
                     CredentialKind::AppleId => "an Apple ID",
                 },
-                tool_names(unusable.iter().map(|skipped| skipped.tool))
+                join_tool_names(unusable.iter().map(|skipped| skipped.tool))
             ));
         }
         for SkippedTool { tool, missing } in incomplete {
@@ -326,7 +326,7 @@ fn describe_session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
 fn names_with_verb(inputs: &[&'static str]) -> Text {
     match inputs.split_last() {
         Some((last, [])) => text!("`{}` is", *last),
-        Some((last, others)) => text!("{} and `{}` are", config::names(others), *last),
+        Some((last, others)) => text!("{} and `{}` are", config::quote_names(others), *last),
         None => text!(""),
     }
 }

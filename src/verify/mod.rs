@@ -315,5 +315,5 @@ fn needs_api_key(checks: &Checks) -> Option<Unverified> {
     let requested =
         [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];
     let inputs: Vec<_> = requested.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
-    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::config::names(&inputs) })
+    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::config::quote_names(&inputs) })
 }
