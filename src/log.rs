@@ -35,7 +35,7 @@ pub fn init() {
         .filter_level(LevelFilter::Off)
         .filter_module(CRATE, LevelFilter::Debug)
         .target(env_logger::Target::Pipe(Box::new(StandardOutput { is_stalled: false })))
-        .format(|out, record| out.write_all(line(record).as_bytes()))
+        .format(|out, record| out.write_all(format_record(record).as_bytes()))
         .try_init();
     // If a process starts it twice, as tests do, the first log remains.
     if started.is_ok() {
@@ -125,25 +125,25 @@ impl RunLog {
         self.secrets.add(secret);
     }
 
-    /// The error of this run, without its secrets.
+    /// Masks the secrets of this run in its error.
     #[must_use]
-    pub(crate) fn masked(&self, failed: FatalError) -> FatalError {
+    pub(crate) fn mask_error(&self, failed: FatalError) -> FatalError {
         failed.masked(&self.secrets)
     }
 
-    /// The same text without the secrets of this run.
+    /// Masks the secrets of this run in a text.
     #[must_use]
-    pub(crate) fn masked_text(&self, text: &Text) -> Text {
+    pub(crate) fn mask_text(&self, text: &Text) -> Text {
         text.clone().masked(&self.secrets)
     }
 
     /// Logs a line.
     pub fn info(&self, text: &Text) {
-        info(&self.masked_text(text));
+        info(&self.mask_text(text));
     }
 
     /// Logs a detail of the credential, such as its team, under a label.
-    pub fn detail(&mut self, label: &'static str, value: Text) {
+    pub fn log_detail(&mut self, label: &'static str, value: Text) {
         let value = value.masked(&self.secrets);
         info(&text!("- {}: {}", label, value));
         self.details.push((label, value));
@@ -169,9 +169,9 @@ impl RunLog {
     }
 }
 
-/// A record as the log shows it.
+/// Formats a record as the log shows it.
 #[must_use]
-pub fn line(record: &Record<'_>) -> String {
+pub fn format_record(record: &Record<'_>) -> String {
     let text = record.args().to_string();
     let text = redact::plain(&text);
     match (record.level(), record.target()) {

@@ -43,14 +43,14 @@ impl ReadError {
 /// [`ReadError::NotRegular`], or the error of the operating system.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, ReadError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    regular(options.custom_flags(flags.bits().cast_signed()).open(path)?)
+    require_regular(options.custom_flags(flags.bits().cast_signed()).open(path)?)
 }
 
 /// Returns the file if it is a regular one.
 ///
 /// # Errors
 /// [`ReadError::NotRegular`], or the error of the operating system.
-pub(crate) fn regular(file: File) -> Result<File, ReadError> {
+pub(crate) fn require_regular(file: File) -> Result<File, ReadError> {
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory).into());

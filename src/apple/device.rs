@@ -10,16 +10,16 @@ use serde::de::{Deserializer, IgnoredAny};
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct DeviceRecord {
     /// The UDID.
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "deserialize_text")]
     pub device_identifier: Option<String>,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "deserialize_text")]
     pub title: Option<String>,
     /// `ios` and others.
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "deserialize_text")]
     pub device_type: Option<String>,
 }
 
-fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
+fn deserialize_text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Field {
@@ -68,7 +68,7 @@ pub enum Platform {
 
 impl Platform {
     /// Devices of unknown types run iOS or a system derived from it.
-    fn of(device_type: &str) -> Self {
+    fn from_device_type(device_type: &str) -> Self {
         match device_type.trim().to_ascii_lowercase().as_str() {
             "mac" | "macos" | "mac_os" => Self::Mac,
             _ => Self::Ios,
@@ -87,14 +87,14 @@ impl Platform {
 /// Removes stray characters from UDIDs, and tabs and newlines from titles. If UDIDs differ only in dashes and
 /// case, keeps the first device.
 #[must_use]
-pub fn usable(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
+pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
     let mut devices: Vec<Device> = Vec::new();
     let mut skipped = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
     for record in records {
         let udid = record.device_identifier.as_deref().unwrap_or_default();
         let udid: String = udid.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '-').collect();
-        let title = one_line(record.title.as_deref().unwrap_or_default());
+        let title = to_one_line(record.title.as_deref().unwrap_or_default());
         if udid.is_empty() {
             skipped.push(SkippedDevice { title, reason: SkipReason::MissingUdid });
             continue;
@@ -105,14 +105,14 @@ pub fn usable(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
             continue;
         }
         seen.insert(normalized, devices.len());
-        let platform = Platform::of(record.device_type.as_deref().unwrap_or_default());
+        let platform = Platform::from_device_type(record.device_type.as_deref().unwrap_or_default());
         devices.push(Device { udid, title, platform });
     }
     (devices, skipped)
 }
 
 /// Replaces control characters and runs of whitespace with one space.
-fn one_line(title: &str) -> String {
+fn to_one_line(title: &str) -> String {
     let spaced: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn devices_are_cleaned_and_duplicates_are_skipped() {
-        let (devices, skipped) = usable(&[
+        let (devices, skipped) = normalize(&[
             record(" 00008030-001A\u{200b}2B3C4D5E6F70\n", "Jane's\tiPhone\n 12", Some("ios")),
             record("00008030001a2b3c4d5e6f70", "Copy", Some("ios")),
             record("A1B2-C3", "Mac", Some("mac")),

@@ -71,7 +71,7 @@ pub(crate) async fn write(
     let (Some(token), Some(build)) = (env.var(TOKEN_VARIABLE), env.var(SLUG_VARIABLE)) else {
         return Ok(false);
     };
-    let service = service(env).ok_or(NotWritten::InvalidServiceUrl)?;
+    let service = service_url(env).ok_or(NotWritten::InvalidServiceUrl)?;
     let site = redact::site(&service);
     let bearer = Zeroizing::new(format!("Bearer {token}"));
     let bearer = secret_header(&bearer).ok_or(NotWritten::BadToken)?;
@@ -90,7 +90,7 @@ pub(crate) async fn write(
 }
 
 /// The service's URL, if it is safe for the token: https, or this machine.
-fn service(env: &Env) -> Option<Url> {
+fn service_url(env: &Env) -> Option<Url> {
     let url = Url::parse(env.var(SERVICE_VARIABLE).unwrap_or(DEFAULT_SERVICE)).ok()?;
     let is_safe = match url.scheme() {
         "https" => url.has_host(),
@@ -106,7 +106,7 @@ mod tests {
 
     fn service_of(variable: Option<&str>) -> Option<String> {
         let vars: Vec<_> = variable.map(|url| (SERVICE_VARIABLE, url)).into_iter().collect();
-        service(&Env::for_tests(&vars)).map(|url| url.to_string())
+        service_url(&Env::for_tests(&vars)).map(|url| url.to_string())
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct Connection {
     pub connection_expiry_date: Option<String>,
     pub session_cookies: Option<SessionCookies>,
 
-    #[serde(default, deserialize_with = "devices")]
+    #[serde(default, deserialize_with = "deserialize_devices")]
     pub test_devices: Option<Vec<DeviceRecord>>,
 }
 
@@ -90,7 +90,9 @@ impl<'de> Visitor<'de> for SessionCookiesVisitor {
 /// Reads a list of devices. Rejects it while reading if it is longer than any team's, because an empty record
 /// takes two characters in the document, but many times that in memory. An item that is not a device becomes an
 /// empty record, which the Step skips with a warning.
-fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
+fn deserialize_devices<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
     struct Devices(Vec<DeviceRecord>);
 
     #[derive(Deserialize)]
@@ -171,7 +173,7 @@ impl Connection {
             let json_error = error.inner();
             match json_error.classify() {
                 serde_json::error::Category::Data => {
-                    Malformed::UnexpectedForm { place: field_of(error.path()) }
+                    Malformed::UnexpectedForm { place: field_name(error.path()) }
                 }
                 _ => Malformed::NotJson { line: json_error.line(), column: json_error.column() },
             }
@@ -182,7 +184,7 @@ impl Connection {
 }
 
 /// The top-level field in a path. Keys below it can be data.
-fn field_of(path: &serde_path_to_error::Path) -> Text {
+fn field_name(path: &serde_path_to_error::Path) -> Text {
     let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match path.iter().next() {
         Some(serde_path_to_error::Segment::Map { key }) => {

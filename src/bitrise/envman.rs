@@ -131,9 +131,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         /// The system ends it immediately, unless it hangs in a system call.
         const MAX_WAIT: Duration = Duration::from_secs(2);
-        let began = Instant::now();
+        let started_at = Instant::now();
         if self.0.start_kill().is_ok() {
-            while matches!(self.0.try_wait(), Ok(None)) && began.elapsed() < MAX_WAIT {
+            while matches!(self.0.try_wait(), Ok(None)) && started_at.elapsed() < MAX_WAIT {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

@@ -60,11 +60,11 @@ error_messages! {
 }
 
 impl Limits {
-    /// Reads `~/.envman/configs.json`. Without that file, envman's defaults apply.
+    /// Reads the settings in `~/.envman/configs.json`. Without that file, envman's defaults apply.
     ///
     /// # Errors
     /// [`SettingsError`] if the file exists and envman could not read it.
-    pub fn of_user(home: Option<&str>) -> Result<Self, SettingsError> {
+    pub fn from_settings(home: Option<&str>) -> Result<Self, SettingsError> {
         let Some(home) = home else { return Ok(Self::default()) };
         let bytes = match regular_file::read(&Path::new(home).join(".envman/configs.json"), MAX_BYTES) {
             Ok(bytes) => bytes,
@@ -99,11 +99,11 @@ impl Limits {
             total += bytes;
             if exceeds(bytes, self.env_bytes_limit_in_kb) {
                 let limit = self.env_bytes_limit_in_kb;
-                return Err(TooLarge::Value { key: entry.name(), kib: kib(bytes), limit });
+                return Err(TooLarge::Value { key: entry.name(), kib: to_kib(bytes), limit });
             }
             if exceeds(total, self.env_list_bytes_limit_in_kb) {
                 let limit = self.env_list_bytes_limit_in_kb;
-                return Err(TooLarge::List { key: entry.name(), kib: kib(total), limit });
+                return Err(TooLarge::List { key: entry.name(), kib: to_kib(total), limit });
             }
         }
         Ok(())
@@ -114,7 +114,7 @@ fn exceeds(bytes: usize, limit_in_kb: i64) -> bool {
     u64::try_from(limit_in_kb).is_ok_and(|kb| kb > 0 && bytes as u64 > kb.saturating_mul(1024))
 }
 
-fn kib(bytes: usize) -> u64 {
+fn to_kib(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(1024)
 }
 
@@ -129,18 +129,21 @@ mod tests {
         let home = tempfile::tempdir()?;
         let home_path = home.path().to_str();
         let defaults = Limits { env_bytes_limit_in_kb: 256, env_list_bytes_limit_in_kb: 256 };
-        assert_eq!(Limits::of_user(home_path), Ok(defaults));
-        assert_eq!(Limits::of_user(None), Ok(defaults));
+        assert_eq!(Limits::from_settings(home_path), Ok(defaults));
+        assert_eq!(Limits::from_settings(None), Ok(defaults));
         fs::create_dir(home.path().join(".envman"))?;
         let settings = home.path().join(".envman/configs.json");
         fs::write(&settings, r#"{"env_bytes_limit_in_kb": 20}"#)?;
-        assert_eq!(Limits::of_user(home_path), Ok(Limits { env_bytes_limit_in_kb: 20, ..defaults }));
+        assert_eq!(Limits::from_settings(home_path), Ok(Limits { env_bytes_limit_in_kb: 20, ..defaults }));
         fs::write(&settings, r#"{"env_bytes_limit_in_kb": null, "env_list_bytes_limit_in_kb": 30}"#)?;
-        assert_eq!(Limits::of_user(home_path), Ok(Limits { env_list_bytes_limit_in_kb: 30, ..defaults }));
+        assert_eq!(
+            Limits::from_settings(home_path),
+            Ok(Limits { env_list_bytes_limit_in_kb: 30, ..defaults })
+        );
         fs::write(&settings, "null")?;
-        assert_eq!(Limits::of_user(home_path), Ok(defaults));
+        assert_eq!(Limits::from_settings(home_path), Ok(defaults));
         fs::write(&settings, "{")?;
-        assert_eq!(Limits::of_user(home_path), Err(SettingsError::NotJson));
+        assert_eq!(Limits::from_settings(home_path), Err(SettingsError::NotJson));
         Ok(())
     }
 

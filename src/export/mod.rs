@@ -57,7 +57,7 @@ fn remedy(error: &io::Error) -> &'static str {
 /// # Errors
 /// [`ExportError`]; nothing is exported then.
 pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportError> {
-    let limits = Limits::of_user(env.var("HOME"))?;
+    let limits = Limits::from_settings(env.var("HOME"))?;
     let Some(path) = env.var(STORE_VARIABLE).map(Path::new) else {
         limits.check(0, entries)?;
         return envman::add_all(None, entries, env).await.map_err(|error| match error {

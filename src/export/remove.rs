@@ -142,8 +142,8 @@ fn has_marker(folder: &OwnedFd) -> Option<bool> {
         Err(_) => return Some(false),
     };
     let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == effective_user_id());
-    let text =
-        regular_file::regular(marker).and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
+    let text = regular_file::require_regular(marker)
+        .and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
     Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
 }
 

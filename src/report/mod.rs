@@ -134,13 +134,13 @@ impl Report {
         }
         match &resolved.credential {
             Credential::ApiKey(key) => {
-                self.run_log.detail("Key ID", key.id.shown());
-                self.run_log.detail(
+                self.run_log.log_detail("Key ID", key.id.shown());
+                self.run_log.log_detail(
                     "Issuer ID",
                     key.issuer().map_or(text!("none, an individual key"), IssuerId::shown),
                 );
                 if key.enterprise {
-                    self.run_log.detail("Apple Developer Enterprise Program", text!("yes"));
+                    self.run_log.log_detail("Apple Developer Enterprise Program", text!("yes"));
                 }
                 if !key.id.is_usual() {
                     self.run_log.warn(text!(
@@ -154,8 +154,8 @@ impl Report {
                 }
             }
             Credential::AppleId(apple_id) => {
-                self.run_log.detail("Apple ID", redact::email(apple_id.email.expose_secret()));
-                self.run_log.detail("Session", describe_session(apple_id, now));
+                self.run_log.log_detail("Apple ID", redact::email(apple_id.email.expose_secret()));
+                self.run_log.log_detail("Session", describe_session(apple_id, now));
                 self.check_session_expiry(apple_id, config.notes.session_expiry_warning_days, now);
             }
         }
@@ -213,7 +213,7 @@ impl Report {
         const MAX_NAMED: usize = 5;
         /// Enough of a title to tell devices apart.
         const MAX_TITLE: usize = 60;
-        let (devices, skipped) = device::usable(records);
+        let (devices, skipped) = device::normalize(records);
         let title = |title: &str| redact::service_text(title, MAX_TITLE);
         for SkippedDevice { title: skipped, reason } in skipped.iter().take(MAX_NAMED) {
             self.run_log.warn(match reason {
@@ -245,7 +245,7 @@ impl Report {
             self.run_log.warn(text!("Not verified, but the build continues: {}.", reason));
         }
         if let Some(RateLimit { limit, remaining }) = verification.rate_limit().filter(|_| config.is_check) {
-            self.run_log.detail("Requests left this hour", text!("{} of {}", remaining, limit));
+            self.run_log.log_detail("Requests left this hour", text!("{} of {}", remaining, limit));
         }
         self.verification = Some(verification.clone());
     }

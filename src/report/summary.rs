@@ -14,7 +14,7 @@ impl Report {
     /// Returns the summary as Markdown, without secrets.
     #[must_use]
     pub(crate) fn summary(&self, failed: Option<&FatalError>) -> String {
-        let markdown = |text: &Text| to_markdown(&self.run_log.masked_text(text));
+        let markdown = |text: &Text| to_markdown(&self.run_log.mask_text(text));
         let mut page = "### Apple services connection\n\n".to_owned();
         let mut line = |text: &str| page.extend([text, "\n"]);
         if let Some(failed) = failed {

@@ -40,7 +40,7 @@ error_messages! {
         MissingToken,
         #[error("`build_api_token` contains characters that are not allowed in a token: reset it to its default, the variable BITRISE_BUILD_API_TOKEN.")]
         BadToken,
-        #[error("The connection cannot be read{}", not_fetched(.site, .failure))]
+        #[error("The connection cannot be read{}", describe_fetch_failure(.site, .failure))]
         Fetch { site: Text, failure: Failure },
         #[error("The connection cannot be read from the file in `build_url` ({path}: {why}): correct `build_url`.")]
         File { path: Text, why: Text },
@@ -68,7 +68,7 @@ error_messages! {
 }
 
 /// Completes a sentence that begins with "The connection cannot be read".
-fn not_fetched(site: &Text, failure: &Failure) -> Text {
+fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
         FailureKind::InvalidVariable => failure.invalid_variable_sentence(),
         FailureKind::Transient => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),

@@ -67,8 +67,8 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
                 resolved = Some(ResolvedCredential { credential, source });
                 break;
             }
-            Ok(None) => run_log.info(&absence(source, method, inputs)),
-            Err(error @ SourceError::Connection(_)) if has_substitute(inputs) => {
+            Ok(None) => run_log.info(&absence_message(source, method, inputs)),
+            Err(error @ SourceError::Connection(_)) if has_fallback(inputs) => {
                 run_log.warn(text!("{} The credential in the inputs is used instead.", error));
                 unusable = Some(source);
             }
@@ -86,11 +86,11 @@ pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Resu
     Ok(Resolution { resolved, other_connected, test_devices })
 }
 
-fn has_substitute(inputs: &Config) -> bool {
+fn has_fallback(inputs: &Config) -> bool {
     inputs.connection == ConnectionMode::Automatic && inputs.credential.is_some()
 }
 
-fn absence(source: Source, method: Method, inputs: &Config) -> Text {
+fn absence_message(source: Source, method: Method, inputs: &Config) -> Text {
     let name = match method {
         Method::ApiKey => "API key",
         Method::AppleId => "Apple ID",

@@ -64,7 +64,7 @@ fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateT
             problem
         ));
     }
-    run_log.detail("Distribution certificates", state);
+    run_log.log_detail("Distribution certificates", state);
 }
 
 /// Rejects access that this kind of key never has. Needs no request.
@@ -92,7 +92,7 @@ pub(super) async fn check(
         Access::Provisioning => {
             let list = client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION, |_| false).await?;
             list.map(|list| {
-                run_log.detail(
+                run_log.log_detail(
                     "Access",
                     text!("can list certificates (Apple does not say whether it can create them)"),
                 );
@@ -101,7 +101,7 @@ pub(super) async fn check(
             })
         }
         Access::Admin => client.probe(USERS).await?.map(|()| {
-            run_log.detail("Access", text!("can list the team's users, as an Admin key can"));
+            run_log.log_detail("Access", text!("can list the team's users, as an Admin key can"));
         }),
     };
     match result {

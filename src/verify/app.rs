@@ -76,9 +76,9 @@ pub(super) async fn check(
         Some(id) => {
             verification.app_id = Some(id.to_owned());
             let id = redact::checked(id, bundle_id::is_app_id);
-            run_log.detail("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
+            run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
         }
-        None => run_log.detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
+        None => run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
     }
     Ok(())
 }

@@ -125,15 +125,15 @@ impl<'a> Client<'a> {
     /// Requests one entry of a list to find out whether the key can read the list.
     ///
     /// # Errors
-    /// See [`Client::page`].
+    /// See [`Client::request_page`].
     pub(super) async fn probe(&self, list: &str) -> Result<Result<(), ListError>, VerifyError> {
-        Ok(self.page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
+        Ok(self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
     }
 
     /// Reads a list up to the first entry that `is_match`.
     ///
     /// # Errors
-    /// See [`Client::page`].
+    /// See [`Client::request_page`].
     pub(super) async fn search<A: DeserializeOwned>(
         &self,
         list: &str,
@@ -145,7 +145,7 @@ impl<'a> Client<'a> {
         for _ in 0..MAX_PAGES {
             let next = cursor.as_deref().map(|cursor| ("cursor", cursor));
             let query: Vec<_> = query.iter().copied().chain([("limit", MAX_PAGE_SIZE)]).chain(next).collect();
-            let page = match self.page::<A>(list, &query).await? {
+            let page = match self.request_page::<A>(list, &query).await? {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),
             };
@@ -168,7 +168,7 @@ impl<'a> Client<'a> {
     /// # Errors
     /// [`KeyRejected`] if Apple answers 401 to several new tokens in a row. Apple sometimes answers 401 to valid
     /// keys.
-    async fn page<A: DeserializeOwned>(
+    async fn request_page<A: DeserializeOwned>(
         &self,
         list: &str,
         query: &[(&str, &str)],

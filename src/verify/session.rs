@@ -140,10 +140,10 @@ fn choose_team(
     if let Some(wanted) = wanted {
         let team = teams.iter().find(|team| team.provider_id == wanted.number());
         let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list_teams(teams) };
-        run_log.detail("Team", name_and_id(team.ok_or_else(not_a_member)?));
+        run_log.log_detail("Team", name_and_id(team.ok_or_else(not_a_member)?));
         return Ok(());
     }
-    run_log.detail("Team", name_and_id(selected));
+    run_log.log_detail("Team", name_and_id(selected));
     if teams.len() > 1 {
         run_log.warn(text!(
             "The Apple ID belongs to {} teams, and in a build, fastlane cannot ask which one to use. Set `itc_team_id` to the number of one of them: {}.",

@@ -113,7 +113,7 @@ fn read(document: &[u8]) -> Result<(), TestCaseError> {
         }
     };
     let mut warnings = RunLog::default();
-    drop(device::usable(connection.test_devices.as_deref().unwrap_or_default()));
+    drop(device::normalize(connection.test_devices.as_deref().unwrap_or_default()));
     if let Err(error) = api_key(&connection) {
         prop_assert!(error.to_string().ends_with('.'), "{error}");
     }

@@ -10,7 +10,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::{TEMPORARY_PREFIX, folder, target};
+use super::{TEMPORARY_PREFIX, parent_folder, resolve_link};
 use crate::env::Env;
 
 /// How often to try to take the lock. A run holds it for milliseconds, or for seconds while envman runs.
@@ -23,9 +23,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// a lock that anyone can take must not fail a build. envman takes no lock, so outputs can still be lost if
 /// `envman add` runs at the same time.
 pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
-    let target = target(path);
+    let target = resolve_link(path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, folder(&target), flags, Mode::empty()).ok()?;
+    let folder = openat(CWD, parent_folder(&target), flags, Mode::empty()).ok()?;
     for _ in 0..TRIES {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {

@@ -42,10 +42,10 @@ pub(super) fn merge(
     let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
     let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
-    let mut unplaced: BTreeMap<&str, &str> =
+    let mut remaining: BTreeMap<&str, &str> =
         rendered.iter().map(|(key, yaml)| (*key, yaml.as_str())).collect();
     for item in &store.items {
-        if let Some(yaml) = unplaced.remove(item.key.as_str()) {
+        if let Some(yaml) = remaining.remove(item.key.as_str()) {
             out.push_str(yaml);
         } else if !replaced.contains(item.key.as_str()) {
             out.push_str(item.text);
@@ -54,7 +54,7 @@ pub(super) fn merge(
             }
         }
     }
-    for (_, yaml) in rendered.iter().filter(|(key, _)| unplaced.contains_key(key)) {
+    for (_, yaml) in rendered.iter().filter(|(key, _)| remaining.contains_key(key)) {
         out.push_str(yaml);
     }
     Ok(out)
@@ -94,7 +94,7 @@ struct Item<'a> {
 /// `<<` into `envs`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Empty {
+struct EmptyStore {
     envs: Option<[IgnoredAny; 0]>,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Store<'a> {
         if text.len() > MAX_EMPTY_BYTES {
             return None;
         }
-        let Empty { envs: None | Some([]) } =
+        let EmptyStore { envs: None | Some([]) } =
             serde_yaml::from_str::<Option<_>>(text).ok()?.unwrap_or_default();
         Some(Store { head: "envs:\n", indent: "", items: Vec::new() })
     }
@@ -118,7 +118,7 @@ impl<'a> Store<'a> {
     /// linear time, and no alias can point from one into another.
     fn split(text: &'a str) -> Option<Self> {
         let mut lines = Lines { rest: text, at: 0 };
-        let mut next_filled = || lines.find(|(_, line)| !is_blank(line)).map(|(_, line)| trim_end(line));
+        let mut next_filled = || lines.find(|(_, line)| !is_blank(line)).map(|(_, line)| trim_line_end(line));
         match next_filled()? {
             "---" => next_filled(),
             other => Some(other),
@@ -128,8 +128,9 @@ impl<'a> Store<'a> {
         let (head, list) = text.split_at_checked(first_at)?;
         // YAML 1.1 has more line ends than this parser, so that an entry could hide behind one. envman rejects
         // other control characters.
-        let is_odd = |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
-        if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_odd)) {
+        let is_forbidden =
+            |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
+        if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_forbidden)) {
             return None;
         }
         let (indent, _) = first.split_once('-')?;
@@ -161,7 +162,7 @@ fn is_blank(line: &str) -> bool {
 }
 
 /// To YAML, other whitespace, such as a no-break space, is content.
-fn trim_end(line: &str) -> &str {
+fn trim_line_end(line: &str) -> &str {
     line.trim_end_matches([' ', '\n', '\r'])
 }
 

@@ -61,11 +61,11 @@ impl From<ReadError> for EnvstoreError {
 /// # Errors
 /// [`EnvstoreError`]. The file is then unchanged.
 pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
-    let target = target(path);
+    let target = resolve_link(path);
     let old = match regular_file::open(&target, OpenOptions::new().read(true)) {
         Ok(file) => {
             let metadata = file.metadata().map_err(ReadError::Io)?;
-            Some(Old { bytes: regular_file::read_open(&file, MAX_BYTES)?, metadata })
+            Some(OldFile { bytes: regular_file::read_open(&file, MAX_BYTES)?, metadata })
         }
         Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
@@ -77,24 +77,24 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
 }
 
 /// The file being replaced.
-struct Old {
+struct OldFile {
     bytes: Zeroizing<Vec<u8>>,
     metadata: Metadata,
 }
 
 /// Follows a link, even to a file that does not exist yet, so that the rename replaces the file.
-fn target(path: &Path) -> PathBuf {
+fn resolve_link(path: &Path) -> PathBuf {
     fs::canonicalize(path)
         .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
         .unwrap_or_else(|_| path.to_owned())
 }
 
-fn folder(target: &Path) -> &Path {
+fn parent_folder(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Replaces the file atomically, or overwrites it where the system doesn't allow that.
-fn replace(target: &Path, new: &[u8], old: Option<&Old>) -> io::Result<()> {
+fn replace(target: &Path, new: &[u8], old: Option<&OldFile>) -> io::Result<()> {
     match (replace_by_rename(target, new, old.map(|old| &old.metadata)), old) {
         // A bind-mounted file is busy; the folder can be read-only although the file is not; only root can
         // create a file for another owner.
@@ -115,7 +115,7 @@ fn needs_overwrite(error: &io::Error) -> bool {
 
 fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     // Created with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder(target))?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent_folder(target))?;
     file.write_all(new)?;
     if let Some(old) = old {
         let own = file.as_file().metadata()?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, Once};
 
 use apple_services_connection::env::{Env, Vars};
-use apple_services_connection::log::{error, line};
+use apple_services_connection::log::{error, format_record};
 use log::{LevelFilter, Log, Metadata, Record};
 
 thread_local! {
@@ -24,7 +24,7 @@ impl Log for LogOfThread {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            LINES.with_borrow_mut(|lines| lines.push_str(&line(record)));
+            LINES.with_borrow_mut(|lines| lines.push_str(&format_record(record)));
         }
     }
 
