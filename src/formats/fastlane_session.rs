@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::apple::cookie::{
     Cookie, CookieRecord, CookieRecords, DamagedCookie, Defaults, MAX_BYTES, cookies_from, cut_off,
 };
-use crate::apple::private_key::{PrivateKey, decode_base64, decode_text};
+use crate::apple::private_key::{PrivateKey, assignment, decode_base64, decode_text, until_next_assignment};
 use crate::apple::session::Session;
 use crate::redact::{error_messages, is_path_like};
 use crate::timestamp;
@@ -27,7 +27,7 @@ error_messages! {
     pub enum SessionError {
         #[error("is not a list of cookies as `fastlane spaceauth` prints it")]
         NotASession,
-        #[error("contains cookies, but its line breaks or quotes are damaged")]
+        #[error("contains cookies, but a character or a line break in them was lost, added or replaced")]
         Damaged,
         #[error("ends in the middle of cookie {number}")]
         CutOff { number: usize },
@@ -87,16 +87,23 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     }
     let text = unwrap(pasted.expose_secret(), MAX_DEPTH);
     let readings = readings(&text);
-    let Some(records) = readings.iter().find_map(|reading| parse(reading)) else {
+    let mut lists: Vec<_> = readings.iter().filter_map(|reading| parse(reading)).collect();
+    if lists.is_empty() {
         let cut = readings.iter().find_map(|reading| cut_in_last_line(reading));
         return Err(cut.unwrap_or_else(|| SessionError::of_other_text(&text)));
-    };
+    }
+    let intact = lists.iter().position(|records| records.iter().all(CookieRecord::has_intact_value));
+    let records = lists.swap_remove(intact.unwrap_or(0));
     // A list in brackets, as in JSON, can't be read without its end.
     if let Some(number) = cut_off(&records, text.contains(ITEM)).filter(|_| !text.starts_with('[')) {
         const WHAT: &str = "it lacks fields that the other cookies have";
         let is_last = number == records.len();
         let damaged = || DamagedCookie::Cookie { number, what: WHAT }.into();
         return Err(if is_last { SessionError::CutOff { number } } else { damaged() });
+    }
+    if let Some(index) = records.iter().position(|record| !record.has_intact_value()) {
+        const WHAT: &str = "its value is shortened, or contains a space or another invalid character";
+        return Err(DamagedCookie::Cookie { number: index + 1, what: WHAT }.into());
     }
     // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
     let cookies = cookies_from(records, Defaults { domain: None, is_restricted: true })?;
@@ -112,11 +119,17 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
 }
 
 fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
-    if yaml::is_too_deep(yaml) || yaml::has_many_aliases(yaml) {
+    if yaml::is_too_deep(yaml) || yaml::has_many_aliases(yaml) || yaml.lines().any(has_comment) {
         return None;
     }
     let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
     Some(records.map_or_else(Vec::new, |records| records.0))
+}
+
+/// Whether a line has a comment after a value. YAML would drop the rest of the value.
+fn has_comment(line: &str) -> bool {
+    let before = line.trim_start().split_once(" #").map(|(before, _)| before);
+    before.is_some_and(|before| before.matches(['"', '\'']).count() % 2 == 0)
 }
 
 /// Recognizes a list that is cut off within a line.
@@ -202,7 +215,7 @@ fn clean(text: &str) -> Zeroizing<String> {
         '\u{2018}'..='\u{201b}' => Some('\''),
         '\u{2010}'..='\u{2015}' => Some('-'),
         '\u{a0}' => Some(' '),
-        '\r' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => None,
+        '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => None,
         c => Some(c),
     }));
     out
@@ -225,14 +238,8 @@ fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
         let rest = pasted.get(at + name.len()..)?.trim_start_matches([' ', '"', '\'']);
         rest.strip_prefix(['=', ':'])
     });
-    let other_variable = || {
-        let (name, value) = pasted.trim().split_once('=')?;
-        let name = name.strip_prefix("export ").unwrap_or(name);
-        let is_variable = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        (is_variable && !value.is_empty()).then_some(value)
-    };
-    let text = match (assigned.or_else(other_variable), pasted.split_once(LIST_INTRODUCTION)) {
-        (Some(value), _) => value,
+    let text = match (assigned.or_else(|| assignment(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
+        (Some(value), _) => until_next_assignment(value),
         // The output without its example, which is the `export` line.
         (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
         (None, None) => pasted,
@@ -323,7 +330,6 @@ fn with_line_breaks(text: &str) -> Zeroizing<String> {
 /// Restores the line breaks of Ruby's cookies at the names of their fields. Returns `None` for other text, or
 /// if a line break is inside a name.
 fn reflowed(text: &str) -> Option<Zeroizing<String>> {
-    let text = Zeroizing::new(text.replace('\n', " "));
     let mut items = text.split(ITEM);
     if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
         return None;
@@ -332,17 +338,19 @@ fn reflowed(text: &str) -> Option<Zeroizing<String>> {
     for item in items {
         out.push_str(ITEM);
         let mut field = None;
-        for word in item.split_whitespace() {
-            if FIELDS.split(' ').any(|field| field == word) {
-                out.push_str("\n  ");
-                field = Some(word);
-            } else if field.is_none() || word.ends_with(':') {
-                return None;
-            } else if out.ends_with(':') || field.is_some_and(is_timestamp) {
-                out.push(' ');
+        for line in item.lines() {
+            for (index, word) in line.split_whitespace().enumerate() {
+                if FIELDS.split(' ').any(|field| field == word) {
+                    out.push_str("\n  ");
+                    field = Some(word);
+                } else if field.is_none() || word.ends_with(':') {
+                    return None;
+                } else if index > 0 || out.ends_with(':') || field.is_some_and(is_timestamp) {
+                    out.push(' ');
+                }
+                // At the start of a line, the word continues a value that was wrapped.
+                out.push_str(word);
             }
-            // Only timestamps contain spaces; elsewhere, a terminal wrapped the line.
-            out.push_str(word);
         }
         out.push('\n');
     }
@@ -482,6 +490,13 @@ mod tests {
             ("one dash", one_line.replacen("---", "—", 1)),
             ("an em dash and a dash", SPACEAUTH.replacen("---", "—-", 1)),
             ("a no-break space", SPACEAUTH.replace("  name", "\u{a0}\u{a0}name")),
+            ("a soft hyphen", SPACEAUTH.replace("HSARM", "HSARM\u{ad}")),
+            ("a value wrapped with an indent", SPACEAUTH.replace("HSARM", "HSARM\n      ")),
+            ("the one line wrapped with an indent", one_line.replace("HSARM", "HSARM\n      ")),
+            (
+                "another variable after it",
+                format!("export FASTLANE_SESSION='{one_line}'\nexport OTHER='x'\n"),
+            ),
             ("$'…'", format!("export FASTLANE_SESSION=$'{one_line}'")),
             ("Travis CI", shell_escaped(&one_line)),
             ("JSON of the one line", json(&one_line)?),
@@ -510,6 +525,28 @@ mod tests {
             );
         }
         Ok(())
+    }
+
+    #[test]
+    fn a_value_that_was_damaged_is_rejected() {
+        for damaged in [
+            "HSARM\u{2026}",
+            "HSARM...",
+            "HSARM TKNS",
+            "HSARM #TKNS",
+            "HSARM\u{a0}TKNS",
+            "\"HSARM  TKNS\"",
+            "HSÄRM",
+            "HSARM\\TKNS",
+            "HSARM;TKNS",
+        ] {
+            let text = SPACEAUTH.replace("HSARMTKNSRVXWFla", damaged);
+            for text in [text.replace('\n', "\\n"), text] {
+                let error = pasted(&text).err();
+                let is_named = matches!(error, Some(SessionError::Damaged | SessionError::DamagedCookie(_)));
+                assert!(is_named, "{damaged}: {error:?}");
+            }
+        }
     }
 
     #[test]

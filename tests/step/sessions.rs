@@ -88,7 +88,7 @@ fn values_as_ruby_quotes_them_are_read() {
     for (yaml, value) in [
         ("'0123'", "0123"),
         ("'no'", "no"),
-        ("\"a: b\"", "a: b"),
+        ("\"a:b\"", "a:b"),
         ("'it''s'", "it's"),
         ("\"\\\"quoted\\\"\"", "\"quoted\""),
         ("! '~'", "~"),

@@ -298,7 +298,7 @@ fn outputs_without_folder(outcome: &Outcome) -> BTreeMap<String, String> {
 fn the_connection_file_reads_back_to_the_same_outputs() {
     const TOOLS: &str = "connection,fastlane,bitrise";
     let devices = json!({"test_devices": [{"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "One\ttwo", "device_type": "ios"}, {"device_identifier": "F00D", "title": "Mac", "device_type": "mac"}]});
-    let pasted = spaceauth(&[("myacinfo", "0123"), ("DES1", "\"a: b\"")])
+    let pasted = spaceauth(&[("myacinfo", "0123"), ("DES1", "\"a:b\"")])
         .replace("max_age: \\n", "max_age: 99999999\\n")
         .replace("12:00:00.000000000", "12:00:00.123456789");
     let steps = [

@@ -16,7 +16,7 @@ mod search;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use error::PrivateKeyError;
-pub(crate) use search::{decode_base64, decode_text, strip_wrapping};
+pub(crate) use search::{assignment, decode_base64, decode_text, strip_wrapping, until_next_assignment};
 
 /// Larger than any key file, even if it was encoded several times.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -147,6 +147,7 @@ mod tests {
             ("smart quotes around base64", format!("“{base64}”")),
             ("quotes around each line", base64.as_bytes().chunks(76).map(quoted).collect()),
             ("NAME=", format!("API_KEY={base64}")),
+            ("several variables", format!("KEY_ID=2X9R4HXF34\nKEY={base64}\nexport ISSUER='x'\n")),
             ("export NAME=", format!("export API_KEY=\"{body}\"")),
             ("PowerShell's $env:NAME =", format!("$env:API_KEY = '{base64}'")),
             ("a block scalar", format!("API_KEY: |\n  {base64}\n")),

@@ -258,8 +258,25 @@ fn strip_name(text: &str) -> &str {
         text = value;
     }
     // In YAML, a block scalar can have a dash or a plus after its `|`, which is already removed.
-    text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'))
+    until_next_assignment(text)
+        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'))
         .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '%' | ';' | ','))
+}
+
+/// The text after `NAME=` or `export NAME=`.
+pub(crate) fn assignment(text: &str) -> Option<&str> {
+    let (name, value) = text.trim().split_once('=')?;
+    let name = name.strip_prefix("export ").unwrap_or(name);
+    let is_variable = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    // Base64 ends with up to two `=`.
+    (is_variable && !value.is_empty() && !value.starts_with('=')).then_some(value)
+}
+
+/// The text up to a line that sets another variable.
+pub(crate) fn until_next_assignment(text: &str) -> &str {
+    let mut breaks = text.match_indices('\n').map(|(at, _)| text.split_at(at));
+    let before = breaks.find(|(_, rest)| rest.lines().nth(1).and_then(assignment).is_some());
+    before.map_or(text, |(before, _)| before)
 }
 
 /// A PEM block.
