@@ -30,6 +30,7 @@ pub use arguments::from_arguments;
 pub(crate) use key_location::KeyLocation;
 pub(crate) use problems::quote_names;
 pub(crate) use raw::RawInputs;
+pub(crate) use validate::{missing_issuer_or_type, named_individual};
 pub(crate) use values::join_tool_names;
 
 /// What the run does, input `action`.

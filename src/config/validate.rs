@@ -76,6 +76,20 @@ impl Groups {
     }
 }
 
+/// Warns about a team key in a file with the name of an individual key.
+pub(crate) fn named_individual() -> Text {
+    text!(
+        "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`."
+    )
+}
+
+/// What is wrong with an empty `api_issuer` if the file has the name of an individual key.
+pub(crate) fn missing_issuer_or_type() -> Text {
+    text!(
+        "is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key"
+    )
+}
+
 impl Fields {
     fn config(mut self, changed: &BTreeSet<&'static str>, problems: &mut Problems) -> Config {
         let connection = self.connection;
@@ -192,13 +206,8 @@ impl Fields {
                 "api_issuer",
                 &text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
             ),
-            (KeyKind::Team, true) if is_named_individual => warnings.push(text!(
-                "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`."
-            )),
-            (KeyKind::Team, false) if is_named_individual => problems.add(
-                "api_issuer",
-                &text!("is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key"),
-            ),
+            (KeyKind::Team, true) if is_named_individual => warnings.push(named_individual()),
+            (KeyKind::Team, false) if is_named_individual => problems.add("api_issuer", &missing_issuer_or_type()),
             (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",
                 &text!("is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),

@@ -14,12 +14,14 @@ use crate::redact::{self, Text, error_messages, may_hold_secret};
 /// The content of such a file. Any field can contain a secret by mistake.
 #[derive(Debug, Deserialize)]
 pub(crate) struct KeyJson {
+    #[serde(alias = "keyId")]
     pub(crate) key_id: SecretString,
     /// An individual key has none.
+    #[serde(alias = "issuerId")]
     pub(crate) issuer_id: Option<SecretString>,
     /// The private key in any form that [`crate::apple::private_key`] accepts. rcodesign and
-    /// Bitrise call it `private_key`.
-    #[serde(alias = "private_key")]
+    /// Bitrise call it `private_key`; libraries for JavaScript and Swift use camel case.
+    #[serde(alias = "private_key", alias = "privateKey")]
     pub(crate) key: SecretString,
     /// Whether the key belongs to the Apple Developer Enterprise Program.
     #[serde(alias = "is_enterprise_account")]
@@ -51,7 +53,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Result<KeyJson, KeyJsonError>> {
 fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>> {
     let text = decode_text(bytes)?;
     let text = strip_wrapping(&text);
-    if text.contains("key_id") {
+    if text.contains("key_id") || text.contains("keyId") {
         let json = relaxed(text);
         return json.trim_start().starts_with('{').then(|| parse(&json));
     }
@@ -90,6 +92,9 @@ fn wrong_type(field: &str) -> Option<KeyJsonError> {
         ("issuer_id", TEXT),
         ("key", TEXT),
         ("private_key", TEXT),
+        ("keyId", TEXT),
+        ("issuerId", TEXT),
+        ("privateKey", TEXT),
         ("in_house", BOOL),
         ("is_enterprise_account", BOOL),
     ];
@@ -174,6 +179,7 @@ mod tests {
             "{\n  \"key_id\": \"A\", # optional\n  \"key\": \"B\", // note, \"key\"\n  \"in_house\": true # , }\n}",
             "# a comment\n{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true, }",
             "{\u{201c}key_id\u{201d}: \u{201c}A\u{201d},\u{a0}\"private_key\": \"B\", \"is_enterprise_account\": true}",
+            r#"{"keyId": "A", "privateKey": "B", "in_house": true}"#,
             r#"'{"key_id": "A", "key": "B", "in_house": true, "issuer_id": null, "test_devices": [1, {}]}'"#,
         ] {
             assert_eq!(values(text), Some(("A".into(), "B".into(), Some(true))), "{text}");

@@ -11,7 +11,9 @@ use super::SessionUse;
 use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner, WrongField};
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
-use crate::config::{ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation};
+use crate::config::{
+    ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation, missing_issuer_or_type, named_individual,
+};
 use crate::credential::{AppleId, Credential};
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
@@ -38,6 +40,8 @@ error_messages! {
         MissingKeyId,
         #[error("`api_issuer` is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
         MissingIssuerId,
+        #[error("`api_issuer` {}.", missing_issuer_or_type())]
+        MissingIssuerOrType,
         #[error("The API key JSON in `api_key_path` {0}: correct it, or provide AuthKey_<ID>.p8.")]
         KeyJson(#[from] KeyJsonError),
         #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
@@ -97,7 +101,7 @@ pub async fn credential(
 ) -> Result<Credential, InputsError> {
     match inputs {
         InputCredential::ApiKey(inputs) => {
-            let key = api_key(inputs, http).await?;
+            let key = api_key(inputs, http, run_log).await?;
             if let Some(in_name) = &key.other_id_in_name {
                 run_log.warn(text!(
                     "`api_key_id` is {}, but the name of the file in `api_key_path` contains {}. The Step uses {}. If the name is right, correct `api_key_id`. If it is the wrong file, correct `api_key_path`.",
@@ -114,20 +118,30 @@ pub async fn credential(
     }
 }
 
-async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsError> {
+async fn api_key(inputs: &ApiKeyInputs, http: &Http, run_log: &mut RunLog) -> Result<ApiKey, InputsError> {
     let mut id_in_name = inputs.id_in_name.clone();
+    let mut is_named_individual = false;
     let content = match &inputs.key {
         KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
         KeyLocation::File(path) if path.is_dir() => {
-            let (path, id) = in_folder(path, inputs.id.as_ref())?;
+            let KeyFile { path, id, kind } = in_folder(path, inputs.id.as_ref())?;
             id_in_name = Some(id);
+            is_named_individual = kind == KeyKind::Individual;
             read(&path)?
         }
         KeyLocation::File(path) => read(path)?,
         KeyLocation::Url(url) => download(url, http).await?,
     };
     if let Some(json) = key_json::read(&content) {
-        return from_json(inputs, &json?);
+        let key = from_json(inputs, &json?)?;
+        if let Some(in_name) = id_in_name.filter(|in_name| *in_name != key.id) {
+            run_log.warn(text!(
+                "The API key JSON in `api_key_path` contains the key {}, which the Step uses, but the name of the file contains {}: check that it is the right file.",
+                key.id.shown(),
+                in_name.shown()
+            ));
+        }
+        return Ok(key);
     }
     let private_key = PrivateKey::from_bytes(&content)?;
     let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(InputsError::MissingKeyId)?.clone();
@@ -135,8 +149,14 @@ async fn api_key(inputs: &ApiKeyInputs, http: &Http) -> Result<ApiKey, InputsErr
         other_id_in_name: id_in_name.filter(|in_name| *in_name != id),
         id,
         owner: match (&inputs.issuer, inputs.kind) {
-            (Some(issuer), _) => KeyOwner::Team(issuer.clone()),
+            (Some(issuer), _) => {
+                if is_named_individual {
+                    run_log.warn(named_individual());
+                }
+                KeyOwner::Team(issuer.clone())
+            }
             (None, KeyKind::Individual) => KeyOwner::Individual,
+            (None, KeyKind::Team) if is_named_individual => return Err(InputsError::MissingIssuerOrType),
             (None, KeyKind::Team) => return Err(InputsError::MissingIssuerId),
         },
         private_key,
@@ -155,13 +175,6 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
         return disagrees("api_key_id", typed.shown(), text!("says {}", id.shown()));
     }
     match (&inputs.issuer, &issuer) {
-        (Some(typed), None) => {
-            return disagrees(
-                "api_issuer",
-                typed.shown(),
-                text!("has no issuer ID, so it belongs to an individual key"),
-            );
-        }
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
             return disagrees("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
         }
@@ -179,7 +192,8 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
     }
     Ok(ApiKey {
         id,
-        owner: issuer.map_or(KeyOwner::Individual, KeyOwner::Team),
+        // Without an issuer, fastlane too takes the key for an individual one.
+        owner: issuer.or(inputs.issuer.clone()).map_or(KeyOwner::Individual, KeyOwner::Team),
         private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
         enterprise: inputs.enterprise || json.in_house == Some(true),
         other_id_in_name: None,
@@ -200,25 +214,34 @@ async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsEr
     })
 }
 
-/// Finds the file of the wanted key in a folder, or the only key file. Returns its path and the ID in its name.
-fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<(PathBuf, KeyId), InputsError> {
+/// A file that is named like a key, in a folder.
+struct KeyFile {
+    path: PathBuf,
+    id: KeyId,
+    kind: KeyKind,
+}
+
+/// Finds the file of the wanted key in a folder, or the only key file.
+fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, InputsError> {
     /// With more names, the error would be too long.
     const MAX_LISTED: usize = 4;
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
-    let mut keys: Vec<(PathBuf, KeyId)> = entries
+    let mut keys: Vec<_> = entries
         .filter_map(|entry| {
             let name = entry.ok()?.file_name();
-            let id = KeyFileName::parse(name.to_str()?)?.key_id()?.clone();
-            Some((folder.join(name), id))
+            match KeyFileName::parse(name.to_str()?)? {
+                KeyFileName::Api { id, kind } => Some(KeyFile { path: folder.join(name), id, kind }),
+                KeyFileName::InAppPurchase => None,
+            }
         })
         .collect();
-    keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let of_wanted = keys.iter().position(|(_, id)| Some(id) == wanted);
+    keys.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    let of_wanted = keys.iter().position(|key| Some(&key.id) == wanted);
     match (of_wanted, keys.len()) {
         (Some(index), _) => Ok(keys.swap_remove(index)),
         (None, 0 | 1) => keys.pop().ok_or(InputsError::NoKeyInFolder { path: redact::path(folder) }),
         (None, count) => {
-            let names = keys.iter().filter_map(|(path, _)| path.file_name());
+            let names = keys.iter().filter_map(|key| key.path.file_name());
             let mut names: Vec<_> =
                 names.map(|name| redact::path(Path::new(name))).take(MAX_LISTED).collect();
             if count > MAX_LISTED {

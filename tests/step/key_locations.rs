@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use stand_in::{Behaviour, Certificate, Connection, StandIn, keys};
 
 use test_support::snapshots::assert_sentences;
@@ -138,9 +139,14 @@ fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
     let name = "AuthKey_OTHERID123.p8";
     let (_, url) = serve(name, pem(), vec![]);
     let in_folder = || at("keys").file(&format!("work/keys/{name}"), pem());
-    let rows = [("a download", at(&url)), ("the only file in a folder", in_folder())];
+    let json = json!({"key_id": INPUT_KEY_ID, "key": pem()}).to_string();
+    let rows = [
+        ("a download", at(&url).set("api_key_id", INPUT_KEY_ID)),
+        ("the only file in a folder", in_folder().set("api_key_id", INPUT_KEY_ID)),
+        ("JSON", at(name).file(&format!("work/{name}"), json)),
+    ];
     let warnings = rows.map(|(what, step)| {
-        let outcome = step.set("api_key_id", INPUT_KEY_ID).set("verify", "no").passes();
+        let outcome = step.set("verify", "no").passes();
         assert_key(&outcome);
         (what, outcome.warnings().join("\n"))
     });

@@ -218,18 +218,18 @@ fn the_json_of_an_api_key_names_its_owner() {
         let individual = with_key_json(json!({"issuer_id": issuer})).passes();
         assert_eq!(individual.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
         assert_eq!(individual.output("APPLE_API_ISSUER"), None);
+        let team = with_key_json(json!({"issuer_id": issuer})).set("api_issuer", INPUT_ISSUER).passes();
+        assert_eq!(team.expect("APPLE_API_ISSUER"), INPUT_ISSUER, "the input completes the JSON");
     }
 }
 
 #[test]
 fn the_inputs_must_not_contradict_the_json_of_an_api_key() {
     let step = || with_key_json(json!({}));
-    let individual = || with_key_json(json!({"issuer_id": null}));
     let other_issuer = "33333333-96fe-1a63-e053-0824d011072a";
     let rows = [
         ("another key ID", step().set("api_key_id", "OTHERKEY12")),
         ("another issuer ID", step().set("api_issuer", other_issuer)),
-        ("an issuer ID for an individual key", individual().set("api_issuer", INPUT_ISSUER)),
         ("individual, with an issuer in the JSON", step().set("api_key_type", "individual")),
         ("enterprise, and not in_house", step().set("api_key_enterprise_account", "yes")),
         ("an e-mail address as key_id", with_key_json(json!({"key_id": "jane@example.com"}))),
@@ -258,6 +258,7 @@ fn a_folder_is_accepted_for_the_only_key_in_it() {
     for path in ["keys", "keys/", "./keys", "~", "~/"] {
         assert_key(&step(path).passes());
     }
+    let individual = || step("./individual").file("work/individual/ApiKey_FROMINPUT1.p8", pem());
     let several = || {
         let others = ["AuthKey_AAAAAAAAA1.p8", "AuthKey_AAAAAAAAA2.p8", "AuthKey_AAAAAAAAA3.p8"];
         others.iter().fold(step("./keys"), |step, name| step.file(&format!("work/keys/{name}"), "x"))
@@ -269,8 +270,11 @@ fn a_folder_is_accepted_for_the_only_key_in_it() {
         ("more keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails()),
         ("several keys, none of them with the wanted ID", several().set("api_key_id", "OTHERKEY12").fails()),
         ("a file without an ID in its name", step("./key").file("work/key", pem()).fails()),
+        ("the name of an individual key", individual().set("api_issuer", "").fails()),
     ];
     assert_sentences("words/folder", errors);
+    let warnings = individual().passes().warnings();
+    assert!(warnings.iter().any(|warning| warning.contains("like individual keys")), "{warnings:?}");
 }
 
 #[test]
