@@ -169,6 +169,9 @@ async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report
     let entries: Vec<_> = keys.into_iter().map(Entry::unset).collect();
     export::export(&entries, env).await?;
     let folder_deleted = removed.transpose()?.unwrap_or(false);
+    if let Some(warning) = export::remove::outputs_left_warning(folder, &config.output_prefix, env) {
+        report.run_log.warn(warning);
+    }
     report.log_removal(folder_deleted, &entries);
     report.finish((env.now)());
     Ok(())

@@ -41,6 +41,12 @@ impl OutputPrefix {
         Ok(Self(value.to_owned()))
     }
 
+    /// The prefix in the name of an output of an earlier run.
+    #[must_use]
+    pub(crate) fn of(variable: &str, output: &str) -> Option<Self> {
+        variable.strip_suffix(output).filter(|prefix| is_prefix(prefix)).map(|prefix| Self(prefix.to_owned()))
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

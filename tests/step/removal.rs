@@ -167,7 +167,17 @@ fn each_of_two_credentials_can_be_removed_alone() {
     assert!(PathBuf::from(second.expect("APP_STORE_CONNECT_API_KEY_PATH")).exists());
     let outcome = later_step().run();
     assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), second.entries().len()));
+    assert_eq!(outcome.warnings(), Vec::<String>::new());
     assert_eq!(test_support::names_in(tmp.path()).len(), 0);
+}
+
+#[test]
+fn outputs_with_another_prefix_that_are_left_cause_a_warning() {
+    let (step, folder) = with_folder();
+    let step = step.set("CUSTOMER_APPLE_CREDENTIALS_DIR", &folder);
+    let warnings = step.set("credentials_dir", &folder).passes().warnings();
+    assert!(warnings.concat().contains("set `output_prefix` to CUSTOMER_"), "{warnings:?}");
+    assert!(!folder.exists());
 }
 
 #[test]
