@@ -131,6 +131,7 @@ fn is_plain_url(url: &Url) -> bool {
         && url.fragment().is_none()
         && !holds_credentials(path)
         && !may_hold_secret(path)
+        && !may_hold_token(path)
         && !names_unusual_key(path)
 }
 
@@ -231,6 +232,8 @@ mod tests {
             "https://example.com/jane:password@x/key.p8",
             "https://example.com/a%3Fsig%3Dpassword/key.p8",
             "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
+            "https://example.com/0123456789abcdef0123456789abcdef/key.p8",
+            "https://example.com/abcd-efgh-ijkl-mnop/key.p8",
             "file:///keys/AuthKey_hunter22.p8",
         ] {
             let secret = Url::parse(secret)?;
