@@ -1,6 +1,7 @@
 //! The process: arguments, logger, panic hook, signals, exit status.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,17 +26,21 @@ fn main() -> ExitCode {
         None => run_step(|| Ok(Env::system())),
         Some("check") => run_step(|| apple_services_connection::from_arguments(arguments, Env::system())),
         Some("--version" | "-V") => {
-            println!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+            print(&format!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
         }
-        Some("--help" | "-h") => {
-            println!("{HELP}");
-            ExitCode::SUCCESS
-        }
+        Some("--help" | "-h") => print(HELP),
         Some(_) => {
-            println!("Unknown argument. The inputs are environment variables; see --help.");
+            print("Unknown argument. The inputs are environment variables; see --help.");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints text. Fails if it can't be written, for example because the disk is full.
+fn print(text: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -46,8 +51,8 @@ fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     log::init();
     std::panic::set_hook(Box::new(log_bug));
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
+        let runtime = can_open_files()
+            .and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build())
             .map_err(|error| FatalError::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
         let env = env()?;
         runtime.block_on(async { apple_services_connection::run(&env, stop.wait()).await })
@@ -64,6 +69,12 @@ fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
         let_the_cli_read_the_log();
     }
     status
+}
+
+/// Fails if the process can't open the files that tokio needs for signals. tokio would panic.
+fn can_open_files() -> std::io::Result<()> {
+    let pairs: Result<Vec<_>, _> = (0..4).map(|_| UnixStream::pair()).collect();
+    pairs.map(drop)
 }
 
 /// Keeps the credential out of core dumps, and its files private, including in child processes.

@@ -137,6 +137,7 @@ fn a_run_with_too_few_open_files_fails_cleanly_or_passes() {
             passed += 1;
         } else {
             outcome.check_failure();
+            assert!(!outcome.stdout.contains("hit a bug"), "{files}: {}", outcome.stdout);
         }
     }
     assert!((1..21).contains(&passed), "{passed}");

@@ -55,6 +55,11 @@ fn help_and_version_are_the_only_options() {
         assert!(String::from_utf8_lossy(&output.stdout).lines().next().is_some());
     }
     assert_eq!(run("now").status.code(), Some(1));
+    let mut help = std::process::Command::new(env!("CARGO_BIN_EXE_apple-services-connection"));
+    if let Ok(full) = std::fs::File::create("/dev/full") {
+        let output = help.env_clear().arg("--help").stdout(full).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(1), vec![]), "a full disk is not a panic");
+    }
 }
 
 #[test]
