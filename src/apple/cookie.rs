@@ -158,7 +158,8 @@ impl CookieRecord {
     /// Whether the value can be what a server sent: the characters of a cookie (RFC 6265, section 4.1.1), and the
     /// comma and quotes, which browsers accept too. Programs mark text that they shortened with three dots.
     pub(crate) fn has_intact_value(&self) -> bool {
-        let Some(value) = self.value.as_ref().map(|value| value.expose_secret()) else { return true };
+        let Some(value) = &self.value else { return true };
+        let value = value.expose_secret();
         value.chars().all(|c| c.is_ascii_graphic() && !matches!(c, ';' | '\\')) && !value.ends_with("...")
     }
 

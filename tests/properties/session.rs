@@ -107,7 +107,9 @@ proptest! {
     fn an_exported_session_can_be_pasted_again(mut cookies in cookies(), wrapped in any::<bool>()) {
         cookies[0].name = "myacinfo".to_owned();
         // A pasted value has only the characters of a cookie.
-        cookies.iter_mut().for_each(|cookie| cookie.value.retain(|c| c.is_ascii_graphic() && !";\\.".contains(c)));
+        for cookie in &mut cookies {
+            cookie.value.retain(|c| c.is_ascii_graphic() && !";\\.".contains(c));
+        }
         let exported = to_variable(&session(&cookies));
         let line = exported.expose_secret();
         // Inside single quotes, a shell takes any but these.
