@@ -61,7 +61,7 @@ impl Text {
         &self.0
     }
 
-    /// Whether it is short enough for the last red line of a run. Readers skip longer lines.
+    /// Whether it is short enough for the last error line of a run. Readers skip longer lines.
     #[must_use]
     pub(crate) fn is_short(&self) -> bool {
         const MAX_WORDS: usize = 45;
@@ -216,7 +216,7 @@ macro_rules! error_messages {
 }
 pub(crate) use error_messages;
 
-/// The error of a failed run: its last red line, and the red lines above it.
+/// The error of a failed run: its last error line, and the error lines above it.
 #[derive(Debug)]
 pub struct FatalError {
     text: Text,
@@ -229,13 +229,13 @@ impl FatalError {
         Self { text, details: Vec::new() }
     }
 
-    /// With additional red lines above the last one.
+    /// With additional error lines above the last one.
     #[must_use]
     pub fn with_details(details: Vec<Text>, text: Text) -> Self {
         Self { text, details }
     }
 
-    /// Adds a note about the lines above to the last red line, if that line stays short.
+    /// Adds a note about the lines above to the last error line, if that line stays short.
     #[must_use]
     pub(crate) fn mention(mut self, note: &Text) -> Self {
         let longer = text!("{} {}", self.text, note);
@@ -245,19 +245,19 @@ impl FatalError {
         self
     }
 
-    /// The last red line.
+    /// The last error line.
     #[must_use]
     pub fn text(&self) -> &Text {
         &self.text
     }
 
-    /// The red lines before the last one.
+    /// The error lines before the last one.
     #[must_use]
     pub fn details(&self) -> &[Text] {
         &self.details
     }
 
-    /// The red lines, in order.
+    /// The error lines, in order.
     pub fn lines(&self) -> impl Iterator<Item = &Text> {
         self.details.iter().chain([&self.text])
     }
