@@ -82,7 +82,7 @@ impl Text {
         while let Some((before, after)) = rest.split_once(UNTRUSTED_START) {
             let (outside, after) = after.split_once(UNTRUSTED_END).unwrap_or((after, ""));
             masked.push_str(before);
-            masked.push_str(if secrets.are_in(outside) { HIDDEN } else { outside });
+            masked.push_str(if secrets.occur_in(outside) { HIDDEN } else { outside });
             rest = after;
         }
         masked.push_str(rest);
@@ -138,7 +138,7 @@ impl Secrets {
     }
 
     /// Whether the text contains a secret, or ends with the start of one where it was truncated.
-    fn are_in(&self, text: &str) -> bool {
+    fn occur_in(&self, text: &str) -> bool {
         let text = words(&plain(text));
         let cut = text.strip_suffix('…');
         self.0.iter().map(ExposeSecret::expose_secret).any(|secret| {
