@@ -13,14 +13,14 @@ use test_support::snapshots::assert_document;
 #[test]
 fn errors_md_has_every_sentence_of_the_snapshots() {
     let mut page = "\
-<!-- Made from tests/snapshots/sentences: SNAPSHOTS=overwrite cargo test --test wording -->
+<!-- Made from tests/snapshots/messages: SNAPSHOTS=overwrite cargo test --test wording -->
 
 # Errors and warnings
 
 "
     .to_owned();
     let sentences: BTreeSet<_> =
-        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/sentences"))
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/messages"))
             .iter()
             .flat_map(|file| sentences(&fs::read_to_string(file).unwrap()))
             .collect();

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use stand_in::Behaviour;
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 
 use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, in_parallel, status, unique_name};
 
@@ -39,7 +39,7 @@ fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
 /// Runs all rows at the same time, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
     let messages = in_parallel(faults, check_one).into_iter().flatten();
-    assert_sentences(name, messages);
+    assert_messages(name, messages);
 }
 
 fn check_one(Fault { what, step, passes, requests, within }: Fault) -> Option<(&'static str, String)> {
@@ -49,10 +49,10 @@ fn check_one(Fault { what, step, passes, requests, within }: Fault) -> Option<(&
     assert!(outcome.took < within, "{what} took {:?}", outcome.took);
     assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
     if passes {
-        outcome.check_success();
+        outcome.assert_success();
         return None;
     }
-    outcome.check_failure();
+    outcome.assert_failure();
     Some((what, outcome.error()))
 }
 
@@ -105,7 +105,7 @@ fn a_host_name_that_cannot_be_resolved_fails_the_run_at_once() {
 #[test]
 fn the_first_retry_waits_at_least_half_a_second() {
     let step = Step::new().connected_with(&api_key(), vec![Behaviour::ResetBeforeAnswer, Behaviour::Ok]);
-    let requests = step.passes().requests;
+    let requests = step.succeeds().requests;
     let pause = requests[1].at_millis - requests[0].at_millis;
     assert!((500..5000).contains(&pause), "{pause} ms");
 }
@@ -144,19 +144,19 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
 fn all_requests_to_apple_together_end_within_20_seconds() {
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(9)).forever();
     let step = Step::new().connected(&api_key()).verified_by(account(vec![slow]));
-    let outcome = step.set("required_access", "provisioning,admin").passes();
+    let outcome = step.set("required_access", "provisioning,admin").succeeds();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
+    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "no");
 }
 
 #[test]
 #[ignore = "waits for the real time limit, 20 seconds"]
 fn a_stalled_answer_from_apple_ends_after_20_seconds_and_the_build_continues() {
     let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60)).forever();
-    let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).passes();
+    let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).succeeds();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
-    assert_sentences("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
+    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "no");
+    assert_messages("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
 }
 
 #[test]
@@ -220,5 +220,5 @@ fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
         assert_eq!(outcome.leftovers.len(), 0, "{folder}: {:?}", outcome.leftovers);
         (folder, outcome.error())
     });
-    assert_sentences("faults/full_disk", messages);
+    assert_messages("faults/full_disk", messages);
 }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
-    CONNECTED_KEY, INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, TOKEN, account, all, always_busy,
-    api_key, apple_id, busy, cookie, find_leak, hex, in_days, in_parallel, pem, redirect, spaceauth, status,
-    unique_name,
+    BUILD_API_TOKEN, CONNECTED_KEY, INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, account, all,
+    always_busy, api_key, apple_id, busy, cookie, find_leak, hex, in_days, in_parallel, pem, redirect,
+    spaceauth, status, unique_name,
 };
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
@@ -24,7 +24,7 @@ const SESSION: &str = "canarySessionValue0123456789";
 /// The lines of a private key's body are canaries too.
 fn canaries() -> Vec<String> {
     let key = |pem: &str| pem.lines().filter(|line| line.len() == 64).map(str::to_owned).collect::<Vec<_>>();
-    let mut all = vec![TOKEN, COOKIE, PASSWORD, APP_PASSWORD, SESSION]
+    let mut all = vec![BUILD_API_TOKEN, COOKIE, PASSWORD, APP_PASSWORD, SESSION]
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
@@ -184,7 +184,7 @@ fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
         with_maximum_logging(step).secret("canary")
     };
     let served = |behaviours| format!("{}?{QUERY}", SERVER.file(&unique_name(), NAME, pem(), behaviours));
-    at(served(vec![])).passes();
+    at(served(vec![])).succeeds();
     for behaviours in [
         vec![status(403, &[])],
         always_busy(500),
@@ -300,8 +300,7 @@ fn files_and_folders_are_private_from_the_start() {
             "umask {umask}; exec strace -f -e trace=open,openat,creat,mkdir,mkdirat,chmod,fchmod,fchmodat -o '{}' \"$0\"",
             trace.display()
         );
-        let outcome = step.under("sh", &["-c", &script]).run();
-        outcome.check_success();
+        let outcome = step.under("sh", &["-c", &script]).succeeds();
         let root = outcome.root.path().to_str().unwrap().to_owned();
         let trace = fs::read_to_string(trace).unwrap();
         let made: Vec<_> = trace

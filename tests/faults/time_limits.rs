@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use apple_services_connection::env::{Env, Vars};
 use stand_in::Behaviour;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_ISSUER, SERVER, Step, TOKEN, account, api_key, busy, pem, redirect, status, unique_name,
+    BUILD_API_TOKEN, INPUT_ISSUER, SERVER, Step, account, api_key, busy, pem, redirect, status, unique_name,
 };
 
 const LONG: Duration = Duration::from_secs(600);
@@ -43,9 +43,11 @@ fn connection(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
 }
 
 fn connection_of(body: String, behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
-    let build_url =
-        SERVER.connection(&unique_name(), stand_in::Connection { token: TOKEN.to_owned(), body, behaviours });
-    vec![("build_url", build_url), ("build_api_token", TOKEN.to_owned())]
+    let build_url = SERVER.connection(
+        &unique_name(),
+        stand_in::Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours },
+    );
+    vec![("build_url", build_url), ("build_api_token", BUILD_API_TOKEN.to_owned())]
 }
 
 fn key_at(url: String) -> Vec<(&'static str, String)> {
@@ -88,7 +90,7 @@ fn a_run_ends_at_its_network_time_limit_and_names_what_it_waited_for() {
         })
         .into()
     });
-    assert_sentences("faults/time_limit", messages);
+    assert_messages("faults/time_limit", messages);
 }
 
 #[test]
@@ -132,12 +134,12 @@ fn every_run_ends_within_90_seconds() {
             let outcome = run.join().unwrap();
             println!("{what}: {:.1} s", outcome.took.as_secs_f64());
             assert!(outcome.took < Duration::from_secs(90), "{what} took {:?}", outcome.took);
-            outcome.check_failure();
+            outcome.assert_failure();
             (what, outcome.error())
         })
         .into()
     });
-    assert_sentences("faults/90_seconds", messages);
+    assert_messages("faults/90_seconds", messages);
 }
 
 fn with_endless_envman(step: Step) -> Step {

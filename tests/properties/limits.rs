@@ -45,7 +45,7 @@ fn check(name: &str, step: Step) {
     let outcome = step.under("sh", &["-c", LIMITED]).run();
     assert!(!outcome.stdout.contains("Please report this"), "{name}: {}", outcome.stdout);
     if outcome.code != Some(0) {
-        outcome.check_failure();
+        outcome.assert_failure();
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Style, Team};
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, all, api_key, in_parallel, status};
 
 const CONTEXT: &str = "apple-services-connection";
@@ -62,8 +62,7 @@ fn the_request_is_the_one_that_bitrises_own_client_sends() {
 
 #[test]
 fn the_error_comes_first_in_the_summary() {
-    let outcome = fails().run();
-    outcome.check_failure();
+    let outcome = fails().fails();
     let summary = outcome.summary().unwrap();
     let first = summary.lines().filter(|line| !line.is_empty()).nth(1).unwrap();
     let shown = first.replace(['\\', '\u{2060}'], "");
@@ -72,8 +71,7 @@ fn the_error_comes_first_in_the_summary() {
 
 #[test]
 fn every_red_line_is_in_the_summary() {
-    let outcome = Step::new().set("verify", "strict").with_apple_id_inputs().set("bundle_id", "a.b").run();
-    outcome.check_failure();
+    let outcome = Step::new().set("verify", "strict").with_apple_id_inputs().set("bundle_id", "a.b").fails();
     let summary = outcome.summary().unwrap().replace(['\\', '\u{2060}'], "");
     for line in outcome.blocks("31;1") {
         assert!(summary.contains(&line), "{line}\n{summary}");
@@ -82,8 +80,7 @@ fn every_red_line_is_in_the_summary() {
 
 #[test]
 fn the_summary_lists_problems_with_the_inputs() {
-    let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").run();
-    outcome.check_failure();
+    let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").fails();
     assert_eq!(style(&outcome), Some(Style::Error), "a wrong choice is taken as the default");
     let never = Step::new().set("team_id", "?").set("build_annotation", "never").run();
     assert_eq!(style(&never), None);
@@ -95,7 +92,7 @@ fn names_from_outside_are_literal_text() {
         "device_identifier": "", "device_type": "ios",
         "title": "<img src=x> [a](https://example.com) `b` www.example.com",
     }]});
-    let outcome = Step::new().connected(&all([api_key(), device])).passes();
+    let outcome = Step::new().connected(&all([api_key(), device])).succeeds();
     let summary = outcome.summary().unwrap();
     assert!(
         outcome.stdout.contains("<img src=x> [a](https://example.com) `b` www.example.com"),
@@ -112,7 +109,7 @@ fn names_from_outside_are_literal_text() {
 fn without_a_build_page_nothing_is_sent_or_logged() {
     for variable in ["BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "BITRISE_BUILD_SLUG"] {
         for step in [good().unset(variable), good().set(variable, "")] {
-            let outcome = step.passes();
+            let outcome = step.succeeds();
             assert!(outcome.page_requests.is_empty());
             assert_eq!(outcome.warnings(), Vec::<String>::new());
         }
@@ -139,17 +136,16 @@ fn a_page_that_cannot_be_written_is_a_warning_and_costs_at_most_5_seconds() {
         ("no token", good().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
     ];
     let messages = in_parallel(rows, |(what, step)| {
-        let outcome = step.set("build_annotation", "always").passes();
+        let outcome = step.set("build_annotation", "always").succeeds();
         assert!(outcome.page_requests.len() <= 1, "it is tried once");
         assert!(outcome.took < Duration::from_secs(8), "{what}: {:?}", outcome.took);
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("annotation/not_written", messages);
+    assert_messages("annotation/not_written", messages);
 }
 
 #[test]
 fn a_run_that_fails_still_ends_with_its_error_when_the_page_cannot_be_written() {
-    let outcome = fails().with_page(vec![status(500, &[])]).run();
-    outcome.check_failure();
+    let outcome = fails().with_page(vec![status(500, &[])]).fails();
     assert!(outcome.error().contains("has no app"), "{}", outcome.error());
 }

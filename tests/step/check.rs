@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 use stand_in::{Service, Team};
 
-use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY,
     INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, all, api_key, connected_session,
@@ -50,8 +50,8 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
         key.set("export_token", "yes").set("bundle_id", BUNDLE_ID).set("required_access", "provisioning");
     let team = Team { requests_left: 3000, ..Team::with_apps([BUNDLE_ID]) };
     let team = team.with_distribution_certificates(["2099-01-31T10:00:00.000+0000"]);
-    let outcome = key.verified_by_team(account(vec![]), team).passes();
-    let app = outcome.expect("APPLE_APP_ID");
+    let outcome = key.verified_by_team(account(vec![]), team).succeeds();
+    let app = outcome.output("APPLE_APP_ID");
     let expected = [
         ("APPLE_AUTH_METHOD", "api_key"),
         ("APPLE_AUTH_SOURCE", "connection"),
@@ -64,7 +64,7 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
     assert_run("check", &outcome);
 
     let session = all([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
-    let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).passes();
+    let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
     let expected = [
         ("APPLE_AUTH_METHOD", "apple_id"),
         ("APPLE_AUTH_SOURCE", "connection"),
@@ -80,7 +80,7 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
 #[test]
 fn the_outputs_of_a_check_have_the_prefix() {
     let outcome =
-        check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).passes();
+        check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).succeeds();
     let names: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
     assert_eq!(names, ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]);
 }
@@ -97,15 +97,15 @@ fn a_check_fails_where_an_export_fails() {
         ),
     ];
     for (what, step) in rows {
-        let error = step.set("action", "check").fails();
+        let error = step.set("action", "check").fails().error();
         assert!(!error.contains("check"), "{what}: the error of an export: {error}");
     }
 }
 
 #[test]
 fn a_check_without_verification_is_a_problem_with_the_inputs() {
-    let error = check().connected(&api_key()).set("verify", "no").fails();
-    assert_sentences("check/verify_is_no", [("verify is no", error)]);
+    let error = check().connected(&api_key()).set("verify", "no").fails().error();
+    assert_messages("check/verify_is_no", [("verify is no", error)]);
 }
 
 // --- At a desk
@@ -178,8 +178,8 @@ fn at_a_desk_an_argument_that_is_not_an_input_or_is_secret_is_an_error() {
     ];
     let errors = rows.map(|argument| {
         let outcome = at_desk(Step::new().secret("canary-password").secret("MIGHAgEA"), &[argument]);
-        outcome.check_failure();
+        outcome.assert_failure();
         (argument, outcome.error())
     });
-    assert_sentences("check/arguments", errors);
+    assert_messages("check/arguments", errors);
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use stand_in::Behaviour;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_KEY_ID, Outcome,
-    Step, all, all_fail, always_busy, api_key, apple_id, in_days, in_parallel, status,
+    Step, all, always_busy, api_key, apple_id, errors_of, in_days, in_parallel, status,
 };
 
 #[track_caller]
@@ -17,46 +17,46 @@ fn assert_chosen(outcome: &Outcome, method: &str, source: &str) {
 #[test]
 fn automatic_takes_the_connected_api_key_before_everything_else() {
     let connected = all([apple_id(), api_key()]);
-    let outcome = Step::new().connected(&connected).with_key_inputs().passes();
+    let outcome = Step::new().connected(&connected).with_key_inputs().succeeds();
     assert_chosen(&outcome, "api_key", "connection");
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), CONNECTED_KEY_ID);
-    assert_eq!(outcome.output("FASTLANE_USER"), None, "of one kind only");
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), CONNECTED_KEY_ID);
+    assert_eq!(outcome.get_output("FASTLANE_USER"), None, "of one kind only");
 }
 
 #[test]
 fn automatic_takes_the_connected_apple_id_before_an_api_key_in_the_inputs() {
-    let outcome = Step::new().connected(&apple_id()).with_key_inputs().passes();
+    let outcome = Step::new().connected(&apple_id()).with_key_inputs().succeeds();
     assert_chosen(&outcome, "apple_id", "connection");
 }
 
 #[test]
 fn automatic_takes_the_connected_apple_id_before_an_apple_id_in_the_inputs() {
-    let outcome = Step::new().connected(&apple_id()).with_apple_id_inputs().passes();
+    let outcome = Step::new().connected(&apple_id()).with_apple_id_inputs().succeeds();
     assert_chosen(&outcome, "apple_id", "connection");
 }
 
 #[test]
 fn automatic_takes_the_api_key_in_the_inputs_when_nothing_is_connected() {
-    let outcome = Step::new().with_key_inputs().passes();
+    let outcome = Step::new().with_key_inputs().succeeds();
     assert_chosen(&outcome, "api_key", "inputs");
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
 }
 
 #[test]
 fn automatic_takes_the_apple_id_in_the_inputs_last() {
-    let outcome = Step::new().with_apple_id_inputs().passes();
+    let outcome = Step::new().with_apple_id_inputs().succeeds();
     assert_chosen(&outcome, "apple_id", "inputs");
-    assert_eq!(outcome.expect("FASTLANE_USER"), INPUT_APPLE_ID);
+    assert_eq!(outcome.output("FASTLANE_USER"), INPUT_APPLE_ID);
     // The log explains why earlier ones were not used.
-    assert_sentences("precedence/last", [("an Apple ID in the inputs", outcome.section("credential"))]);
+    assert_messages("precedence/last", [("an Apple ID in the inputs", outcome.section("credential"))]);
 }
 
 #[test]
 fn automatic_is_the_default() {
     for (connected, method) in [(api_key(), "api_key"), (apple_id(), "apple_id")] {
-        assert_chosen(&Step::new().connected(&connected).passes(), method, "connection");
+        assert_chosen(&Step::new().connected(&connected).succeeds(), method, "connection");
         let explicit = Step::new().connected(&connected).set("connection", "automatic");
-        assert_chosen(&explicit.passes(), method, "connection");
+        assert_chosen(&explicit.succeeds(), method, "connection");
     }
 }
 
@@ -67,34 +67,34 @@ fn empty_fields_of_the_connection_are_ignored() {
         "app_specific_password": "", "connection_expiry_date": null, "session_cookies": null,
         "test_devices": [{"id": 1, "device_identifier": "00008020-0"}], "a_new_field": {"x": [1]},
     });
-    assert_chosen(&Step::new().connected(&empty).with_key_inputs().passes(), "api_key", "inputs");
+    assert_chosen(&Step::new().connected(&empty).with_key_inputs().succeeds(), "api_key", "inputs");
     let outcome =
-        Step::new().connected(&all([apple_id(), json!({"key_id": "", "private_key": ""})])).passes();
+        Step::new().connected(&all([apple_id(), json!({"key_id": "", "private_key": ""})])).succeeds();
     assert_chosen(&outcome, "apple_id", "connection");
 }
 
 #[test]
 fn api_key_takes_the_connected_api_key() {
     let connected = all([apple_id(), api_key()]);
-    let outcome = Step::new().connected(&connected).set("connection", "api_key").passes();
+    let outcome = Step::new().connected(&connected).set("connection", "api_key").succeeds();
     assert_chosen(&outcome, "api_key", "connection");
 }
 
 #[test]
 fn apple_id_takes_the_connected_apple_id_even_if_an_api_key_is_connected() {
     let connected = all([api_key(), apple_id()]);
-    let outcome = Step::new().connected(&connected).set("connection", "apple_id").passes();
+    let outcome = Step::new().connected(&connected).set("connection", "apple_id").succeeds();
     assert_chosen(&outcome, "apple_id", "connection");
-    assert_eq!(outcome.output("APPLE_API_KEY_ID"), None);
+    assert_eq!(outcome.get_output("APPLE_API_KEY_ID"), None);
 }
 
 #[test]
 fn a_forced_toggle_ignores_the_other_kind_of_credential() {
     let broken_key = all([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
-    let outcome = Step::new().connected(&broken_key).set("connection", "apple_id").passes();
+    let outcome = Step::new().connected(&broken_key).set("connection", "apple_id").succeeds();
     assert_chosen(&outcome, "apple_id", "connection");
     let expired = all([apple_id(), api_key(), json!({"connection_expiry_date": in_days(-3)})]);
-    let outcome = Step::new().connected(&expired).set("connection", "api_key").passes();
+    let outcome = Step::new().connected(&expired).set("connection", "api_key").succeeds();
     assert_chosen(&outcome, "api_key", "connection");
 }
 
@@ -102,18 +102,18 @@ fn a_forced_toggle_ignores_the_other_kind_of_credential() {
 fn a_forced_toggle_never_falls_back_to_the_inputs() {
     let mut messages = Vec::new();
     for toggle in ["api_key", "apple_id"] {
-        let nothing = Step::new().with_key_inputs().set("connection", toggle).fails();
+        let nothing = Step::new().with_key_inputs().set("connection", toggle).fails().error();
         messages.push((format!("{toggle}, nothing connected"), nothing));
         let unreadable = Step::new().connected_with(&json!({}), always_busy(500)).with_key_inputs();
-        messages.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails()));
+        messages.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails().error()));
     }
     for (toggle, other, what) in
         [("api_key", apple_id(), "an Apple ID connected"), ("apple_id", api_key(), "an API key connected")]
     {
-        let error = Step::new().connected(&other).set("connection", toggle).fails();
+        let error = Step::new().connected(&other).set("connection", toggle).fails().error();
         messages.push((format!("{toggle}, {what}"), error));
     }
-    assert_sentences("precedence/forced", messages);
+    assert_messages("precedence/forced", messages);
 }
 
 #[test]
@@ -129,10 +129,10 @@ fn a_forced_toggle_ignores_inputs_with_a_warning_that_names_them() {
         ("app_password", "not checked app password"),
         ("fastlane_session", "not checked session"),
     ]);
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_chosen(&outcome, "api_key", "connection");
-    assert_sentences("precedence/ignored", [("all inputs, ignored", outcome.warnings().join("\n"))]);
-    assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "no", "the input is ignored");
+    assert_messages("precedence/ignored", [("all inputs, ignored", outcome.warnings().join("\n"))]);
+    assert_eq!(outcome.output("APPLE_API_KEY_ENTERPRISE"), "no", "the input is ignored");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn inputs_at_their_defaults_cause_no_warning() {
     for (toggle, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
         let connected = all([api_key(), apple_id()]);
         let step = Step::new().connected(&connected).set("connection", toggle).set("export_for", tools);
-        assert_eq!(step.passes().warnings(), Vec::<String>::new());
+        assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
 
@@ -149,9 +149,9 @@ fn app_password_fills_in_where_the_connected_apple_id_has_none() {
     for none in [json!(""), json!(null)] {
         let connected = all([apple_id(), json!({"app_specific_password": none})]);
         let step = Step::new().connected(&connected).set("connection", "apple_id");
-        let outcome = step.set("app_password", INPUT_APP_PASSWORD).passes();
+        let outcome = step.set("app_password", INPUT_APP_PASSWORD).succeeds();
         assert_chosen(&outcome, "apple_id", "connection");
-        assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
+        assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
         assert_eq!(outcome.warnings(), Vec::<String>::new(), "it is used, not ignored");
     }
 }
@@ -159,15 +159,15 @@ fn app_password_fills_in_where_the_connected_apple_id_has_none() {
 #[test]
 fn app_password_gives_way_to_the_one_in_the_connection() {
     let step = Step::new().connected(&apple_id()).set("connection", "apple_id");
-    let outcome = step.set("app_password", INPUT_APP_PASSWORD).passes();
-    assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), CONNECTED_APP_PASSWORD);
+    let outcome = step.set("app_password", INPUT_APP_PASSWORD).succeeds();
+    assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), CONNECTED_APP_PASSWORD);
 }
 
 #[test]
 fn off_takes_the_api_key_in_the_inputs_and_contacts_nobody() {
     let step =
         Step::new().connected(&all([api_key(), apple_id()])).with_key_inputs().set("connection", "off");
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_chosen(&outcome, "api_key", "inputs");
     assert_eq!(outcome.requests, []);
 }
@@ -176,7 +176,7 @@ fn off_takes_the_api_key_in_the_inputs_and_contacts_nobody() {
 fn off_takes_the_apple_id_in_the_inputs_and_contacts_nobody() {
     let step =
         Step::new().connected(&all([api_key(), apple_id()])).with_apple_id_inputs().set("connection", "off");
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_chosen(&outcome, "apple_id", "inputs");
     assert_eq!(outcome.requests, []);
 }
@@ -184,9 +184,9 @@ fn off_takes_the_apple_id_in_the_inputs_and_contacts_nobody() {
 #[test]
 fn off_does_not_validate_build_url() {
     let step = Step::off_bitrise().with_key_inputs().set("connection", "off");
-    assert_chosen(&step.set("build_url", "http://not-loopback.invalid").passes(), "api_key", "inputs");
+    assert_chosen(&step.set("build_url", "http://not-loopback.invalid").succeeds(), "api_key", "inputs");
     assert_chosen(
-        &Step::off_bitrise().with_key_inputs().set("connection", "off").passes(),
+        &Step::off_bitrise().with_key_inputs().set("connection", "off").succeeds(),
         "api_key",
         "inputs",
     );
@@ -194,9 +194,8 @@ fn off_does_not_validate_build_url() {
 
 #[test]
 fn off_without_inputs_is_an_error_that_names_the_inputs_to_set() {
-    let outcome = Step::new().connected(&api_key()).set("connection", "off").run();
-    outcome.check_failure();
-    assert_sentences("precedence/off", [("off without inputs", outcome.error())]);
+    let outcome = Step::new().connected(&api_key()).set("connection", "off").fails();
+    assert_messages("precedence/off", [("off without inputs", outcome.error())]);
     assert_eq!(outcome.requests, []);
 }
 
@@ -205,11 +204,11 @@ fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_names_both_groups(
     let mut messages = Vec::new();
     for toggle in ["automatic", "off"] {
         let step = Step::new().connected(&api_key()).with_key_inputs().with_apple_id_inputs();
-        messages.push((format!("both, {toggle}"), step.set("connection", toggle).fails()));
+        messages.push((format!("both, {toggle}"), step.set("connection", toggle).fails().error()));
         let step = Step::new().set_all([("api_issuer", "x"), ("app_password", "y"), ("connection", toggle)]);
-        messages.push((format!("a part of both, {toggle}"), step.fails()));
+        messages.push((format!("a part of both, {toggle}"), step.fails().error()));
     }
-    assert_sentences("precedence/both", messages);
+    assert_messages("precedence/both", messages);
 }
 
 /// Unusable connections.
@@ -236,26 +235,25 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
 #[test]
 fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
     let messages = in_parallel(unusable(), |(what, body, behaviours)| {
-        let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().passes();
+        let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().succeeds();
         assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()), "{what}");
         (what, outcome.warnings().pop().expect("a warning"))
     });
-    assert_sentences("precedence/unusable_connection_and_inputs", messages);
+    assert_messages("precedence/unusable_connection_and_inputs", messages);
     let step = Step::new().connected_with(&json!({}), always_busy(500)).with_apple_id_inputs();
-    assert_chosen(&step.passes(), "apple_id", "inputs");
+    assert_chosen(&step.succeeds(), "apple_id", "inputs");
 }
 
 #[test]
 fn without_complete_inputs_an_unusable_connection_is_an_error() {
     let rows = unusable().into_iter();
     let rows = rows.map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours)));
-    let mut messages = all_fail(rows);
+    let mut messages = errors_of(rows);
     // The stand-in answers a wrong token like Bitrise.
-    let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").run();
-    outcome.check_failure();
+    let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").fails();
     assert_eq!(outcome.requests.len(), 1, "it is not tried again");
     messages.push(("another build's token", outcome.error()));
-    assert_sentences("precedence/unusable_connection", messages);
+    assert_messages("precedence/unusable_connection", messages);
 }
 
 #[test]
@@ -265,15 +263,15 @@ fn skip_does_not_ignore_an_unusable_connection() {
         ("HTTP 500", Step::new().connected_with(&json!({}), always_busy(500))),
         ("an expired session", Step::new().connected(&expired)),
     ];
-    let messages = rows.map(|(what, step)| (what, step.set("if_missing", "skip").fails()));
-    assert_sentences("precedence/skip_and_unusable", messages);
+    let messages = rows.map(|(what, step)| (what, step.set("if_missing", "skip").fails().error()));
+    assert_messages("precedence/skip_and_unusable", messages);
 }
 
 #[test]
 fn an_expired_session_is_an_error_with_its_date_and_how_to_renew_it() {
     let connected = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56+01:00"})]);
-    let error = |toggle| Step::new().connected(&connected).set("connection", toggle).fails();
-    assert_sentences("precedence/expired", ["automatic", "apple_id"].map(|toggle| (toggle, error(toggle))));
+    let error = |toggle| Step::new().connected(&connected).set("connection", toggle).fails().error();
+    assert_messages("precedence/expired", ["automatic", "apple_id"].map(|toggle| (toggle, error(toggle))));
 }
 
 #[test]
@@ -283,13 +281,13 @@ fn without_a_credential_the_error_explains_the_set_up() {
         ("if_missing is fail", Step::new().set("if_missing", "fail")),
         ("off Bitrise", Step::off_bitrise()),
     ];
-    assert_sentences("precedence/nothing_found", rows.map(|(what, step)| (what, step.fails())));
+    assert_messages("precedence/nothing_found", rows.map(|(what, step)| (what, step.fails().error())));
 }
 
 #[test]
 fn without_a_credential_skip_warns_and_exports_none() {
     let messages = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
-        let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").passes();
+        let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").succeeds();
         let entries: Vec<_> = outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect();
         let none = |key: &str| (key.to_owned(), "none".to_owned());
         let not_verified = ("APPLE_AUTH_VERIFIED".to_owned(), "no".to_owned());
@@ -297,7 +295,7 @@ fn without_a_credential_skip_warns_and_exports_none() {
         assert!(outcome.leftovers.is_empty(), "no file is needed");
         (toggle, outcome.warnings().join("\n"))
     });
-    assert_sentences("precedence/nothing_found_and_skip", messages);
+    assert_messages("precedence/nothing_found_and_skip", messages);
 }
 
 #[test]
@@ -306,5 +304,5 @@ fn the_key_in_the_inputs_is_not_read_if_the_connection_is_used() {
         ("api_key_path", "/nowhere/AuthKey_FROMINPUT1.p8"),
         ("api_issuer", "22222222-96fe-1a63-e053-0824d011072a"),
     ]);
-    assert_chosen(&step.passes(), "api_key", "connection");
+    assert_chosen(&step.succeeds(), "api_key", "connection");
 }

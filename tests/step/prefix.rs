@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use test_support::snapshots::assert_sentences;
-use test_support::{Entry, Outcome, Step, all_fail, api_key, apple_id};
+use test_support::snapshots::assert_messages;
+use test_support::{Entry, Outcome, Step, api_key, apple_id, errors_of};
 
 const PREFIX: &str = "CUSTOMER_";
 
@@ -26,7 +26,7 @@ fn names_unset(outcome: &Outcome) -> BTreeSet<String> {
 #[test]
 fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
     for connected in [api_key(), apple_id()] {
-        let plain = Step::new().connected(&connected).passes();
+        let plain = Step::new().connected(&connected).succeeds();
         let prefixed = with_prefix().connected(&connected).run();
         assert_eq!(prefixed.code, Some(0), "{}", prefixed.stdout);
         let without_prefix = |entry: Entry| Entry {
@@ -43,9 +43,9 @@ fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
 
 #[test]
 fn the_outputs_of_a_run_without_the_prefix_stay_as_they_are() {
-    let first = Step::new().connected(&apple_id()).passes();
+    let first = Step::new().connected(&apple_id()).succeeds();
     let text = first.envstore_text.clone().unwrap();
-    let second = after(first.entries(), with_prefix().connected(&api_key())).envstore(&text).passes();
+    let second = after(first.entries(), with_prefix().connected(&api_key())).envstore(&text).succeeds();
     assert!(second.envstore_text.clone().unwrap().starts_with(&text));
     assert_eq!(second.warnings(), [""; 0], "no credential replaces the other");
 }
@@ -53,30 +53,30 @@ fn the_outputs_of_a_run_without_the_prefix_stay_as_they_are() {
 #[test]
 fn remove_with_a_prefix_removes_the_files_and_the_outputs_with_that_prefix_only() {
     let tmp = tempfile::tempdir().unwrap();
-    let run = |step: Step| step.connected(&api_key()).set("TMPDIR", tmp.path()).passes();
+    let run = |step: Step| step.connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (plain, prefixed) = (run(Step::new()), run(with_prefix()));
     let remove = |step: Step| {
         let entries = plain.entries().into_iter().chain(prefixed.entries());
         // The Bitrise CLI expands the default of `credentials_dir`.
-        let step = after(entries, step).set("credentials_dir", plain.expect("APPLE_CREDENTIALS_DIR"));
+        let step = after(entries, step).set("credentials_dir", plain.output("APPLE_CREDENTIALS_DIR"));
         let outcome = step.set("action", "remove").set("TMPDIR", tmp.path()).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         names_unset(&outcome)
     };
     let names = |outcome: &Outcome| outcome.entries().into_iter().map(|entry| entry.key).collect();
     assert_eq!(remove(with_prefix()), names(&prefixed));
-    assert!(!Path::new(&prefixed.expect("CUSTOMER_APPLE_CREDENTIALS_DIR")).exists());
-    assert!(Path::new(&plain.expect("APPLE_CREDENTIALS_DIR")).is_dir());
+    assert!(!Path::new(&prefixed.output("CUSTOMER_APPLE_CREDENTIALS_DIR")).exists());
+    assert!(Path::new(&plain.output("APPLE_CREDENTIALS_DIR")).is_dir());
     assert_eq!(remove(Step::new()), names(&plain));
-    assert!(!Path::new(&plain.expect("APPLE_CREDENTIALS_DIR")).exists());
+    assert!(!Path::new(&plain.output("APPLE_CREDENTIALS_DIR")).exists());
 }
 
 #[test]
 fn remove_with_a_wrong_prefix_removes_nothing() {
-    let first = Step::new().connected(&api_key()).passes();
+    let first = Step::new().connected(&api_key()).succeeds();
     let remove = after(first.entries(), Step::new()).set("action", "remove").set("output_prefix", "customer");
     remove.fails();
-    assert!(Path::new(&first.expect("APPLE_CREDENTIALS_DIR")).is_dir());
+    assert!(Path::new(&first.output("APPLE_CREDENTIALS_DIR")).is_dir());
 }
 
 #[test]
@@ -85,5 +85,5 @@ fn a_prefix_of_another_form_or_one_that_makes_another_output_is_an_error() {
     let rows = rows.map(|prefix| {
         (prefix, Step::new().connected(&api_key()).set("output_prefix", prefix).secret("canary"))
     });
-    assert_sentences("prefix/wrong", all_fail(rows));
+    assert_messages("prefix/wrong", errors_of(rows));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{Outcome, Step, api_key, set_mode};
 
 /// A step that removes, and the folder of an earlier run in its temporary folder.
@@ -30,8 +30,8 @@ fn names_unset(outcome: &Outcome) -> Vec<String> {
 
 #[test]
 fn the_folder_of_an_earlier_run_is_deleted_and_its_outputs_are_unset() {
-    let first = Step::new().connected(&api_key()).passes();
-    let folder = PathBuf::from(first.expect("APPLE_CREDENTIALS_DIR"));
+    let first = Step::new().connected(&api_key()).succeeds();
+    let folder = PathBuf::from(first.output("APPLE_CREDENTIALS_DIR"));
     assert!(folder.is_dir());
     let mut remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
     let mut set = Vec::new();
@@ -132,7 +132,7 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
         assert_eq!(names_unset(&outcome), all, "the outputs are unset anyway");
         (format!("a folder {what}"), outcome.error())
     });
-    assert_sentences("removal/refused", messages);
+    assert_messages("removal/refused", messages);
 }
 
 #[test]
@@ -154,17 +154,17 @@ fn removing_the_folder_of_an_older_run_unsets_no_variable() {
 #[test]
 fn each_of_two_credentials_can_be_removed_alone() {
     let tmp = tempfile::tempdir().unwrap();
-    let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).passes();
+    let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (first, second) = (run(), run());
     let later_step = || {
         let step = Step::new().set("action", "remove").set("TMPDIR", tmp.path());
         second.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value))
     };
-    let of_first = first.expect("APPLE_CREDENTIALS_DIR");
+    let of_first = first.output("APPLE_CREDENTIALS_DIR");
     let outcome = later_step().set("credentials_dir", &of_first).run();
     assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), 0), "{}", outcome.stdout);
     assert!(!PathBuf::from(of_first).exists());
-    assert!(PathBuf::from(second.expect("APP_STORE_CONNECT_API_KEY_PATH")).exists());
+    assert!(PathBuf::from(second.output("APP_STORE_CONNECT_API_KEY_PATH")).exists());
     let outcome = later_step().run();
     assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), second.entries().len()));
     assert_eq!(test_support::names_in(tmp.path()).len(), 0);

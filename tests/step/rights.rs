@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, busy,
     connected_session, in_days, logged_in, pem, status,
@@ -45,7 +45,7 @@ const EXPIRED: (&str, &str, &str) =
     ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
 fn verified(outcome: &Outcome) -> String {
-    outcome.expect("APPLE_AUTH_VERIFIED")
+    outcome.output("APPLE_AUTH_VERIFIED")
 }
 
 fn paths(outcome: &Outcome) -> Vec<&str> {
@@ -67,24 +67,27 @@ const CERTIFICATES: &str = "certificates?filter%5BcertificateType%5D=DISTRIBUTIO
 fn each_required_access_takes_one_request() {
     let dates = [in_days(60), in_days(90)];
     let team = Team::default().with_distribution_certificates(dates.iter().map(String::as_str));
-    let outcome = with_team(team).set("required_access", "admin,\n provisioning").passes();
+    let outcome = with_team(team).set("required_access", "admin,\n provisioning").succeeds();
     assert_eq!(verified(&outcome), "yes");
     assert_eq!(paths(&outcome), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
-    assert_sentences("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
+    assert_messages("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
 }
 
 #[test]
 fn a_missing_access_is_an_error_that_names_the_role() {
     let run = |role, provisioning, required: &str| {
-        with_team(Team { role, provisioning, ..Team::default() }).set("required_access", required).fails()
+        with_team(Team { role, provisioning, ..Team::default() })
+            .set("required_access", required)
+            .fails()
+            .error()
     };
     let errors = [
         ("a Developer's key without provisioning", run(Role::Developer, false, "provisioning")),
         ("an App Manager's key, required is admin", run(Role::AppManager, true, "admin")),
     ];
-    assert_sentences("rights/denied", errors);
+    assert_messages("rights/denied", errors);
     let enough = with_team(Team { role: Role::Developer, ..Team::default() });
-    assert_eq!(verified(&enough.set("required_access", "provisioning").passes()), "yes");
+    assert_eq!(verified(&enough.set("required_access", "provisioning").succeeds()), "yes");
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn only_apples_words_about_the_key_are_about_its_role() {
             let step = with_team(Team::default().answering(list, answer)).set("required_access", required);
             let outcome = step.run();
             let line = if what == "the role" {
-                outcome.check_failure();
+                outcome.assert_failure();
                 outcome.error()
             } else {
                 assert_eq!(verified(&outcome), "no", "{what}");
@@ -112,7 +115,7 @@ fn only_apples_words_about_the_key_are_about_its_role() {
             messages.push((format!("{what}, {required}"), line));
         }
     }
-    assert_sentences("rights/required_access_forbidden", messages);
+    assert_messages("rights/required_access_forbidden", messages);
 }
 
 #[test]
@@ -141,13 +144,13 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
         ("on two pages", team(&[90; 250])),
     ];
     let messages = rows.map(|(what, team)| {
-        let outcome = with_team(team).set("required_access", "provisioning").passes();
+        let outcome = with_team(team).set("required_access", "provisioning").succeeds();
         assert_eq!(verified(&outcome), "yes");
         assert_eq!(paths(&outcome).len(), if what == "on two pages" { 3 } else { 2 }, "{what}");
         let line = outcome.stdout.lines().find(|line| line.starts_with("- Distribution")).unwrap();
         (what, [&[line.to_owned()], outcome.warnings().as_slice()].concat().join("\n"))
     });
-    assert_sentences("rights/certificates", messages);
+    assert_messages("rights/certificates", messages);
 }
 
 #[test]
@@ -161,33 +164,32 @@ fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
         ]);
         step.secret(pem()).verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]))
     };
-    let outcome = step("provisioning").run();
-    outcome.check_failure();
+    let outcome = step("provisioning").fails();
     assert!(paths(&outcome).is_empty());
-    assert_sentences("rights/individual_key", [("provisioning", outcome.error())]);
-    assert_eq!(verified(&step("admin").passes()), "yes", "an Admin's own key");
+    assert_messages("rights/individual_key", [("provisioning", outcome.error())]);
+    assert_eq!(verified(&step("admin").succeeds()), "yes", "an Admin's own key");
 }
 
 #[test]
 fn an_unknown_access_is_a_problem_with_the_inputs() {
-    let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails();
-    assert_sentences("rights/unknown", [("owner", error)]);
+    let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails().error();
+    assert_messages("rights/unknown", [("owner", error)]);
 }
 
 #[test]
 fn without_an_answer_about_the_access_the_key_is_not_verified() {
     let later = vec![Behaviour::Ok, status(404, &[])];
-    let outcome = with_answers(later).set("required_access", "provisioning,admin").passes();
+    let outcome = with_answers(later).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(verified(&outcome), "no");
     assert_eq!(paths(&outcome).len(), 2, "the next request would get no answer either");
-    assert_sentences("rights/not_answered", [("404", outcome.warnings().join("\n"))]);
+    assert_messages("rights/not_answered", [("404", outcome.warnings().join("\n"))]);
 }
 
 #[test]
 fn a_random_401_between_two_requests_is_retried() {
     let stray = apple_error(401, "NOT_AUTHORIZED", "d");
     let outcome = with_answers(vec![Behaviour::Ok, stray.clone(), stray, Behaviour::Ok, Behaviour::Ok]);
-    let outcome = outcome.set("required_access", "provisioning,admin").passes();
+    let outcome = outcome.set("required_access", "provisioning,admin").succeeds();
     assert_eq!(verified(&outcome), "yes");
     assert_eq!(paths(&outcome).len(), 5);
 }
@@ -203,12 +205,12 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         ("with required_access", step().set("required_access", "admin")),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.passes();
+        let outcome = step.succeeds();
         assert_eq!(verified(&outcome), "no");
         assert_eq!(paths(&outcome).len(), 1, "every request would get this answer");
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("rights/agreement", messages);
+    assert_messages("rights/agreement", messages);
     let named = "The Account Holder must agree to the latest Program License Agreement.";
     for error in [
         AGREEMENT,
@@ -216,7 +218,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         ("FORBIDDEN", "Access Unavailable", named),
     ] {
         for errors in [vec![error], vec![ROLE, error]] {
-            let outcome = with_answers(vec![Behaviour::apple_errors(403, errors)]).passes();
+            let outcome = with_answers(vec![Behaviour::apple_errors(403, errors)]).succeeds();
             assert_eq!(verified(&outcome), "no");
             assert!(outcome.warnings().concat().contains("an agreement is missing"), "{error:?}");
         }
@@ -225,17 +227,17 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
 
 #[test]
 fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
-    let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).passes();
+    let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).succeeds();
     assert_eq!(verified(&outcome), "yes");
-    assert_sentences("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
+    assert_messages("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
 }
 
 #[test]
 fn a_key_that_cannot_list_apps_is_not_verified_for_one() {
     let team = Team { role: Role::AccessToReports, ..Team::with_apps([BUNDLE_ID]) };
-    let outcome = with_team(team).set("bundle_id", BUNDLE_ID).passes();
+    let outcome = with_team(team).set("bundle_id", BUNDLE_ID).succeeds();
     assert_eq!(verified(&outcome), "no");
-    assert_sentences("rights/apps_hidden", [("FORBIDDEN_ERROR", outcome.warnings().join("\n"))]);
+    assert_messages("rights/apps_hidden", [("FORBIDDEN_ERROR", outcome.warnings().join("\n"))]);
 }
 
 #[test]
@@ -257,12 +259,12 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
         ("a detail that looks like a key", "FORBIDDEN", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"),
     ];
     let messages = rows.map(|(what, code, detail)| {
-        let outcome = with_answers(vec![apple_error(403, code, detail)]).passes();
+        let outcome = with_answers(vec![apple_error(403, code, detail)]).succeeds();
         assert_eq!(verified(&outcome), "no", "{what}");
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("rights/forbidden", messages);
-    let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).passes();
+    assert_messages("rights/forbidden", messages);
+    let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).succeeds();
     assert!(other_status.warnings().concat().contains("Apple answered HTTP 400, PARAMETER_ERROR.INVALID"));
 }
 
@@ -276,7 +278,7 @@ fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
         .connected(&both)
         .verified_by_team(account(vec![answer]), Team::default())
         .secret("Tr0ub4dor zebra9")
-        .passes();
+        .succeeds();
     assert!(outcome.summary().unwrap().contains("FORBIDDEN: \\*\\*\\*\\*\\*"), "{:?}", outcome.summary());
 }
 
@@ -314,11 +316,10 @@ fn with_strict_every_unverified_credential_is_an_error() {
         ("no session and bundle_id", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.set("verify", "strict").run();
-        outcome.check_failure();
+        let outcome = step.set("verify", "strict").fails();
         (what, outcome.blocks("31;1").join("\n"))
     });
-    assert_sentences("rights/strict", messages);
+    assert_messages("rights/strict", messages);
 }
 
 #[test]
@@ -328,28 +329,28 @@ fn strict_passes_a_verified_credential() {
         ("bundle_id", BUNDLE_ID),
         ("required_access", "admin,provisioning"),
     ]);
-    assert_eq!(verified(&step.passes()), "yes");
+    assert_eq!(verified(&step.succeeds()), "yes");
     let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
-    assert_eq!(verified(&session.set("verify", "strict").passes()), "yes");
+    assert_eq!(verified(&session.set("verify", "strict").succeeds()), "yes");
 }
 
 #[test]
 fn strict_leaves_a_missing_credential_to_if_missing() {
-    let outcome = Step::new().set("verify", "strict").set("if_missing", "skip").passes();
-    assert_eq!((verified(&outcome), outcome.expect("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
+    let outcome = Step::new().set("verify", "strict").set("if_missing", "skip").succeeds();
+    assert_eq!((verified(&outcome), outcome.output("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
 }
 
 // --- Rate limit and connections
 
 #[test]
 fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
-    let run = |requests_left| with_team(Team { requests_left, ..Team::default() }).passes();
+    let run = |requests_left| with_team(Team { requests_left, ..Team::default() }).succeeds();
     assert_eq!(run(175).warnings(), Vec::<String>::new());
     let outcome = run(174);
     assert_eq!(verified(&outcome), "yes");
-    assert_sentences("rights/rate_limit", [("174 of 3500", outcome.warnings().join("\n"))]);
+    assert_messages("rights/rate_limit", [("174 of 3500", outcome.warnings().join("\n"))]);
     let verbose =
-        with_team(Team { requests_left: 1234, ..Team::default() }).set("verbose_log", "yes").passes();
+        with_team(Team { requests_left: 1234, ..Team::default() }).set("verbose_log", "yes").succeeds();
     assert!(verbose.stdout.contains("Requests left for this API key in this hour: 1234 of 3500."));
 }
 
@@ -357,7 +358,7 @@ fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
 fn the_requests_of_a_run_share_a_connection() {
     let step = with_answers(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
     let name = step.scenario().to_owned();
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_eq!(paths(&outcome).len(), 3);
     assert_eq!(SERVER.connections_for(&name), 1);
 }

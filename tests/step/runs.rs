@@ -18,7 +18,7 @@ fn test_devices() -> serde_json::Value {
 #[test]
 fn the_run_of_a_connected_api_key() {
     let step = Step::new().connected(&all([api_key(), test_devices()])).verified_by(account(vec![]));
-    assert_run("connected_api_key", &step.passes());
+    assert_run("connected_api_key", &step.succeeds());
 }
 
 #[test]
@@ -34,12 +34,12 @@ fn the_run_of_an_apple_id_in_the_inputs() {
         ("build_api_token", "canary-token"),
     ]);
     let session = Session { email_address: INPUT_APPLE_ID.to_owned(), ..logged_in(vec![]) };
-    assert_run("apple_id_in_the_inputs", &step.verified_by_session(session).passes());
+    assert_run("apple_id_in_the_inputs", &step.verified_by_session(session).succeeds());
 }
 
 #[test]
 fn the_run_that_removes_an_earlier_credential() {
-    let first = Step::new().connected(&api_key()).passes();
+    let first = Step::new().connected(&api_key()).succeeds();
     let remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
     let set = first.entries().into_iter().map(|entry| (entry.key, entry.value));
     let outcome = set.fold(remove, |step, (key, value)| step.set(&key, value)).run();
@@ -58,13 +58,13 @@ fn the_run_that_warns() {
         ("export_for", "asc,fastlane"),
     ]);
     let later = Behaviour::Status { code: 404, headers: vec![], body: String::new() };
-    assert_run("warnings", &step.verified_by_session(logged_in(vec![later])).passes());
+    assert_run("warnings", &step.verified_by_session(logged_in(vec![later])).succeeds());
 }
 
 #[test]
 fn the_run_with_debug_lines() {
     let step = Step::new().connected(&api_key()).verified_by(account(vec![])).set("verbose_log", "yes");
-    assert_run("verbose", &step.envstore("envs:\n- OLD: kept\n").passes());
+    assert_run("verbose", &step.envstore("envs:\n- OLD: kept\n").succeeds());
 }
 
 #[test]
@@ -81,8 +81,7 @@ fn the_run_with_several_problems_in_its_inputs() {
         ("verbose_log", "very"),
         ("build_url", "http://bitrise.example.invalid/build/1"),
     ]);
-    let outcome = step.run();
-    outcome.check_failure();
+    let outcome = step.fails();
     assert_eq!(outcome.requests, [], "nothing is asked before the inputs are right");
     assert_run("wrong_inputs", &outcome);
 }

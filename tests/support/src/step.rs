@@ -12,15 +12,15 @@ use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use stand_in::{Account, Behaviour, BuildPage, Connection, Session, Team};
+use stand_in::{Account, Behaviour, BuildPage, Connection, Session, StandIn, Team};
 use tempfile::TempDir;
 
 use crate::fixtures::{
-    BUILD_SLUG, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, PAGE_TOKEN, SERVER, TOKEN, pem,
-    unique_name,
+    BUILD_API_TOKEN, BUILD_SLUG, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, PAGE_TOKEN,
+    SERVER, pem, unique_name,
 };
 use crate::in_process;
-use crate::outcome::{Outcome, names_in};
+use crate::outcome::{Outcome, names_in, set_mode};
 
 /// The binary under test. Newer versions of cargo name its path in a variable; older ones put it into the
 /// folder above the test's.
@@ -115,9 +115,11 @@ impl Step {
     }
 
     pub fn connected_as_text(self, body: impl Into<String>, behaviours: Vec<Behaviour>) -> Self {
-        let connection = Connection { token: TOKEN.to_owned(), body: body.into(), behaviours };
+        let connection = Connection { token: BUILD_API_TOKEN.to_owned(), body: body.into(), behaviours };
         let build_url = SERVER.connection(&self.scenario, connection);
-        self.set("BITRISE_BUILD_URL", build_url).set("BITRISE_BUILD_API_TOKEN", TOKEN).secret(TOKEN)
+        self.set("BITRISE_BUILD_URL", build_url)
+            .set("BITRISE_BUILD_API_TOKEN", BUILD_API_TOKEN)
+            .secret(BUILD_API_TOKEN)
     }
 
     fn note_secrets(&mut self, body: &Value) {
@@ -210,6 +212,25 @@ impl Step {
     /// A complete Apple ID in the inputs.
     pub fn with_apple_id_inputs(self) -> Self {
         self.set("apple_id", INPUT_APPLE_ID).set("password", INPUT_PASSWORD)
+    }
+
+    /// Trusts the CA of this server, as a machine trusts the CA of its company.
+    pub fn trusting(self, server: &StandIn) -> Self {
+        let ca = self.path("home/ca.pem");
+        self.file("home/ca.pem", server.ca_pem().unwrap()).set("SSL_CERT_FILE", ca)
+    }
+
+    /// Runs later in the same build as `earlier`, so its outputs are set.
+    pub fn after(self, earlier: &Outcome) -> Self {
+        earlier.entries().into_iter().fold(self, |step, entry| step.set(&entry.key, entry.value))
+    }
+
+    /// Puts this script on the PATH as `envman`.
+    pub fn with_envman(self, script: &str) -> Self {
+        let step = self.file("bin/envman", script);
+        let bin = step.path("bin");
+        set_mode(bin.join("envman"), 0o755);
+        step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
     }
 
     /// A file in the folder of the run; `home`, `work` (where it starts), `tmp` and `store` are there.
@@ -362,19 +383,26 @@ impl Step {
         assert!(!has_page || is_here || is_refused, "the summary would go to {service:?}");
     }
 
-    /// Runs it, and checks that it succeeds as every run must.
-    pub fn passes(self) -> Outcome {
+    /// Runs it, and checks what must hold for every run that succeeds.
+    #[track_caller]
+    pub fn succeeds(self) -> Outcome {
         let outcome = self.run();
-        outcome.check_success();
+        outcome.assert_success();
         outcome
     }
 
-    /// Runs it, checks that it fails as every run must, and returns the last red line.
+    /// The former name of [`Step::succeeds`], for `examples/demo.rs`.
+    #[doc(hidden)]
+    pub fn passes(self) -> Outcome {
+        self.succeeds()
+    }
+
+    /// Runs it, and checks what must hold for every run that fails.
     #[track_caller]
-    pub fn fails(self) -> String {
+    pub fn fails(self) -> Outcome {
         let outcome = self.run();
-        outcome.check_failure();
-        outcome.error()
+        outcome.assert_failure();
+        outcome
     }
 }
 
@@ -391,13 +419,13 @@ pub fn in_parallel<T: Send, R: Send>(
     })
 }
 
-/// Runs all rows and returns the last red line of each: one row in eight with the binary, the others in
-/// process.
-pub fn all_fail<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
+/// Runs all rows, which must fail, and returns the error of each: one row in eight with the binary, the
+/// others in process.
+pub fn errors_of<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
     in_parallel(rows.into_iter().enumerate(), |(number, (case, step))| {
         let is_sample = number.is_multiple_of(8);
         let outcome = if is_sample || step.needs_process() { step.run() } else { step.run_in_process() };
-        outcome.check_failure();
+        outcome.assert_failure();
         (case, outcome.error())
     })
 }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stand_in::keys::P256;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, Outcome,
-    SERVER, Step, account_of, all, all_fail, api_key, apple_id, pasted_session, pem, pem_body, spaceauth,
+    SERVER, Step, account_of, all, api_key, apple_id, errors_of, pasted_session, pem, pem_body, spaceauth,
     unique_name,
 };
 
@@ -34,34 +34,34 @@ fn with_key_json(fields: Value) -> Step {
 
 #[track_caller]
 fn assert_key(outcome: &Outcome) {
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID, "{}", outcome.stdout);
-    let key = std::fs::read_to_string(outcome.expect("APPLE_API_KEY_PATH")).unwrap();
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID, "{}", outcome.stdout);
+    let key = std::fs::read_to_string(outcome.output("APPLE_API_KEY_PATH")).unwrap();
     assert_eq!(key, pem());
 }
 
 #[test]
 fn a_choice_that_yaml_made_a_boolean_is_accepted_in_any_case() {
     for off in ["false", "False", "Off", "OFF"] {
-        let outcome = Step::new().with_key_inputs().set("connection", off).passes();
+        let outcome = Step::new().with_key_inputs().set("connection", off).succeeds();
         assert_eq!((outcome.chosen().1.as_str(), outcome.requests.len()), ("inputs", 0), "{off}");
     }
     for (no, yes) in [("false", "true"), ("No", "Yes"), ("NO", "YES")] {
-        let run = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value).passes();
-        assert_eq!(run(no).expect("APPLE_API_KEY_ENTERPRISE"), "no");
-        assert_eq!(run(yes).expect("APPLE_API_KEY_ENTERPRISE"), "yes");
+        let run = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value).succeeds();
+        assert_eq!(run(no).output("APPLE_API_KEY_ENTERPRISE"), "no");
+        assert_eq!(run(yes).output("APPLE_API_KEY_ENTERPRISE"), "yes");
     }
 }
 
 #[test]
 fn a_key_id_that_yaml_made_a_number_is_named() {
-    let error = |id: &str| Step::off_bitrise().with_key_inputs().set("api_key_id", id).fails();
+    let error = |id: &str| Step::off_bitrise().with_key_inputs().set("api_key_id", id).fails().error();
     let numbers = ["1.234567e+18", "1.234567E+18", "21913025", "1e+22"];
-    assert_sentences("words/yaml_numbers", numbers.map(|id| (id, error(id))));
-    let team = Step::off_bitrise().with_key_inputs().set("team_id", "1.234567e+18").fails();
+    assert_messages("mistakes/yaml_numbers", numbers.map(|id| (id, error(id))));
+    let team = Step::off_bitrise().with_key_inputs().set("team_id", "1.234567e+18").fails().error();
     assert_eq!(team.replace("team_id", "api_key_id"), error("1.234567e+18"));
     for id in ["1234567E12", "0123456701", "1234567890"] {
-        let outcome = Step::off_bitrise().with_key_inputs().set("api_key_id", id).passes();
-        assert_eq!(outcome.expect("APPLE_API_KEY_ID"), id, "as written in quotes");
+        let outcome = Step::off_bitrise().with_key_inputs().set("api_key_id", id).succeeds();
+        assert_eq!(outcome.output("APPLE_API_KEY_ID"), id, "as written in quotes");
     }
 }
 
@@ -72,26 +72,26 @@ fn an_unexpanded_variable_is_named_in_every_input() {
         for input in ["connection", "if_missing", "api_key_path", "api_key_id", "api_issuer", "build_url"] {
             errors.push((
                 format!("{input} is {value}"),
-                Step::new().with_key_inputs().set(input, value).fails(),
+                Step::new().with_key_inputs().set(input, value).fails().error(),
             ));
         }
         for input in ["apple_id", "app_password", "fastlane_session", "sms_default_phone_number"] {
             let step = Step::new().with_apple_id_inputs().set(input, value);
             // The name of a variable is not secret.
-            errors.push((format!("{input} is {value}"), step.set_as_plain(input, value).fails()));
+            errors.push((format!("{input} is {value}"), step.set_as_plain(input, value).fails().error()));
         }
     }
-    assert_sentences("words/variables", errors);
+    assert_messages("mistakes/variables", errors);
 }
 
 #[test]
 fn a_password_that_looks_like_a_variable_is_used_with_a_warning_that_hides_it() {
     for password in ["$CUSTOMER_PASSWORD", "${canary_word}"] {
-        let outcome = with_apple_id().set("password", password).passes();
-        assert_eq!(outcome.expect("FASTLANE_PASSWORD"), password);
-        assert_sentences("words/password_like_a_variable", [("a password", outcome.warnings().join("\n"))]);
+        let outcome = with_apple_id().set("password", password).succeeds();
+        assert_eq!(outcome.output("FASTLANE_PASSWORD"), password);
+        assert_messages("mistakes/password_like_a_variable", [("a password", outcome.warnings().join("\n"))]);
     }
-    let outcome = with_apple_id().set("password", "canary$word").passes();
+    let outcome = with_apple_id().set("password", "canary$word").succeeds();
     assert_eq!(outcome.warnings(), Vec::<String>::new());
 }
 
@@ -103,21 +103,21 @@ fn empty_secrets_of_a_pull_request_are_explained() {
     ];
     let mut errors = Vec::new();
     for (what, step) in rows {
-        errors.push((what.to_owned(), step.set("api_key_path", "").set("password", "").fails()));
+        errors.push((what.to_owned(), step.set("api_key_path", "").set("password", "").fails().error()));
     }
-    let skipped = Step::new().set("api_issuer", INPUT_ISSUER).set("if_missing", "skip").passes();
+    let skipped = Step::new().set("api_issuer", INPUT_ISSUER).set("if_missing", "skip").succeeds();
     assert_eq!(skipped.chosen().0, "none");
     errors.push(("if_missing is skip".to_owned(), skipped.warnings().join("\n")));
-    assert_sentences("words/empty_secrets", errors);
+    assert_messages("mistakes/empty_secrets", errors);
 }
 
 #[test]
 fn the_key_id_is_read_from_the_name_of_a_second_download() {
     let name = "AuthKey_FROMINPUT1 (1).p8.txt";
-    assert_key(&with_file(name).passes());
+    assert_key(&with_file(name).succeeds());
     let url = SERVER.file(&unique_name(), name, pem(), vec![]);
     let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-    assert_key(&step.passes());
+    assert_key(&step.succeeds());
 }
 
 #[test]
@@ -125,41 +125,47 @@ fn quotes_around_a_value_are_removed() {
     for quote in ["'", "\""] {
         let quoted = |value: &str| format!("{quote}{value}{quote}");
         let step = with_file("AuthKey_FROMINPUT1.p8").set("api_key_path", quoted("AuthKey_FROMINPUT1.p8"));
-        let outcome = step.set("api_issuer", quoted(INPUT_ISSUER)).passes();
+        let outcome = step.set("api_issuer", quoted(INPUT_ISSUER)).succeeds();
         assert_key(&outcome);
-        assert_eq!(outcome.expect("APPLE_API_ISSUER"), INPUT_ISSUER);
-        let outcome = with_file("key.p8").set("api_key_id", quoted(INPUT_KEY_ID)).passes();
+        assert_eq!(outcome.output("APPLE_API_ISSUER"), INPUT_ISSUER);
+        let outcome = with_file("key.p8").set("api_key_id", quoted(INPUT_KEY_ID)).succeeds();
         assert_key(&outcome);
         let outcome = Step::off_bitrise().set("apple_id", quoted(INPUT_APPLE_ID)).set("password", "canary");
-        assert_eq!(outcome.passes().expect("FASTLANE_USER"), INPUT_APPLE_ID);
+        assert_eq!(outcome.succeeds().output("FASTLANE_USER"), INPUT_APPLE_ID);
     }
 }
 
 #[test]
 fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
     let step = || with_file("ApiKey_FROMINPUT1.p8");
-    let outcome = step().unset("api_issuer").set("api_key_type", "individual").passes();
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    assert_eq!(outcome.output("APPLE_API_ISSUER"), None);
-    let team = step().passes();
-    assert_eq!(team.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    let outcome = step().unset("api_issuer").set("api_key_type", "individual").succeeds();
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    assert_eq!(outcome.get_output("APPLE_API_ISSUER"), None);
+    let team = step().succeeds();
+    assert_eq!(team.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
     let errors = [
         ("api_key_type is team", team.warnings().join("\n")),
-        ("api_key_type is team, without an issuer", step().unset("api_issuer").fails()),
-        ("api_key_type is individual, with an issuer", step().set("api_key_type", "individual").fails()),
+        ("api_key_type is team, without an issuer", step().unset("api_issuer").fails().error()),
+        (
+            "api_key_type is individual, with an issuer",
+            step().set("api_key_type", "individual").fails().error(),
+        ),
     ];
-    assert_sentences("words/individual_key", errors);
+    assert_messages("mistakes/individual_key", errors);
 }
 
 #[test]
 fn an_in_app_purchase_key_is_named() {
     let name = "SubscriptionKey_FROMINPUT1.p8";
     let errors = [
-        ("alone", with_file(name).fails()),
-        ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID).fails()),
-        ("a URL", with_file(name).set("api_key_path", format!("https://localhost:1/{name}?x")).fails()),
+        ("alone", with_file(name).fails().error()),
+        ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID).fails().error()),
+        (
+            "a URL",
+            with_file(name).set("api_key_path", format!("https://localhost:1/{name}?x")).fails().error(),
+        ),
     ];
-    assert_sentences("words/in_app_purchase_key", errors);
+    assert_messages("mistakes/in_app_purchase_key", errors);
 }
 
 #[test]
@@ -201,23 +207,23 @@ fn the_json_of_an_api_key_needs_no_other_input() {
         on_disk_as(&json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "private_key": pem(), "test_devices": []}).to_string()),
     ];
     for step in steps {
-        let outcome = step.passes();
+        let outcome = step.succeeds();
         assert_key(&outcome);
-        assert_eq!(outcome.expect("APPLE_API_ISSUER"), INPUT_ISSUER);
-        assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "no");
+        assert_eq!(outcome.output("APPLE_API_ISSUER"), INPUT_ISSUER);
+        assert_eq!(outcome.output("APPLE_API_KEY_ENTERPRISE"), "no");
     }
 }
 
 #[test]
 fn the_json_of_an_api_key_names_its_owner() {
-    let enterprise = with_key_json(json!({"in_house": true})).passes();
-    assert_eq!(enterprise.expect("APPLE_API_KEY_ENTERPRISE"), "yes");
-    let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").passes();
-    assert_eq!(chosen.expect("APPLE_API_KEY_ENTERPRISE"), "yes");
+    let enterprise = with_key_json(json!({"in_house": true})).succeeds();
+    assert_eq!(enterprise.output("APPLE_API_KEY_ENTERPRISE"), "yes");
+    let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").succeeds();
+    assert_eq!(chosen.output("APPLE_API_KEY_ENTERPRISE"), "yes");
     for issuer in [json!(null), json!("")] {
-        let individual = with_key_json(json!({"issuer_id": issuer})).passes();
-        assert_eq!(individual.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-        assert_eq!(individual.output("APPLE_API_ISSUER"), None);
+        let individual = with_key_json(json!({"issuer_id": issuer})).succeeds();
+        assert_eq!(individual.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+        assert_eq!(individual.get_output("APPLE_API_ISSUER"), None);
     }
 }
 
@@ -244,7 +250,7 @@ fn the_inputs_must_not_contradict_the_json_of_an_api_key() {
         ("half a document", step().file("work/key.json", &key_json(json!({}))[..80])),
         ("another document", step().file("work/key.json", "{\"project\": \"x\"}")),
     ];
-    assert_sentences("words/fastlane_json", rows.map(|(what, step)| (what, step.fails())));
+    assert_messages("mistakes/fastlane_json", rows.map(|(what, step)| (what, step.fails().error())));
 }
 
 #[test]
@@ -256,21 +262,24 @@ fn a_folder_is_accepted_for_the_only_key_in_it() {
         step.set("api_key_path", path).set("api_issuer", INPUT_ISSUER)
     };
     for path in ["keys", "keys/", "./keys", "~", "~/"] {
-        assert_key(&step(path).passes());
+        assert_key(&step(path).succeeds());
     }
     let several = || {
         let others = ["AuthKey_AAAAAAAAA1.p8", "AuthKey_AAAAAAAAA2.p8", "AuthKey_AAAAAAAAA3.p8"];
         others.iter().fold(step("./keys"), |step, name| step.file(&format!("work/keys/{name}"), "x"))
     };
-    assert_key(&several().set("api_key_id", INPUT_KEY_ID).passes());
+    assert_key(&several().set("api_key_id", INPUT_KEY_ID).succeeds());
     let errors = [
-        ("no key", step("./empty").fails()),
-        ("several keys", several().fails()),
-        ("more keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails()),
-        ("several keys, none of them with the wanted ID", several().set("api_key_id", "OTHERKEY12").fails()),
-        ("a file without an ID in its name", step("./key").file("work/key", pem()).fails()),
+        ("no key", step("./empty").fails().error()),
+        ("several keys", several().fails().error()),
+        ("more keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails().error()),
+        (
+            "several keys, none of them with the wanted ID",
+            several().set("api_key_id", "OTHERKEY12").fails().error(),
+        ),
+        ("a file without an ID in its name", step("./key").file("work/key", pem()).fails().error()),
     ];
-    assert_sentences("words/folder", errors);
+    assert_messages("mistakes/folder", errors);
 }
 
 #[test]
@@ -289,31 +298,43 @@ fn a_value_other_than_an_id_is_named() {
             // In its own field, the value is right.
             if (input, what) != ("api_key_id", "a Team ID") && (input, what) != ("api_issuer", "an issuer ID")
             {
-                let error = Step::off_bitrise().with_key_inputs().set(input, value).fails();
+                let error = Step::off_bitrise().with_key_inputs().set(input, value).fails().error();
                 errors.push((format!("{input} is {what}"), error));
             }
         }
     }
     for (what, value) in values.iter().filter(|(what, _)| *what != "a Team ID") {
-        let error = Step::off_bitrise().with_key_inputs().set("team_id", value).fails();
+        let error = Step::off_bitrise().with_key_inputs().set("team_id", value).fails().error();
         errors.push((format!("team_id is {what}"), error));
     }
-    assert_sentences("words/ids", errors);
+    assert_messages("mistakes/ids", errors);
 }
 
 #[test]
 fn a_password_in_the_field_of_the_other_kind_is_named() {
     let errors = [
-        ("password is an app-specific one", with_apple_id().set("password", INPUT_APP_PASSWORD).fails()),
-        ("app_password is the account's", with_apple_id().set("app_password", INPUT_PASSWORD).fails()),
-        ("app_password without dashes", with_apple_id().set("app_password", "canaryabcdefghij").fails()),
-        ("app_password in capitals", with_apple_id().set("app_password", "CANA-ryab-cdef-ghij").fails()),
+        (
+            "password is an app-specific one",
+            with_apple_id().set("password", INPUT_APP_PASSWORD).fails().error(),
+        ),
+        (
+            "app_password is the account's",
+            with_apple_id().set("app_password", INPUT_PASSWORD).fails().error(),
+        ),
+        (
+            "app_password without dashes",
+            with_apple_id().set("app_password", "canaryabcdefghij").fails().error(),
+        ),
+        (
+            "app_password in capitals",
+            with_apple_id().set("app_password", "CANA-ryab-cdef-ghij").fails().error(),
+        ),
     ];
-    assert_sentences("words/passwords", errors);
+    assert_messages("mistakes/passwords", errors);
     for around in ["", " ", "\"", "'"] {
         let typed = format!("{around}{INPUT_APP_PASSWORD}{around}");
-        let outcome = with_apple_id().set("app_password", typed).passes();
-        assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
+        let outcome = with_apple_id().set("app_password", typed).succeeds();
+        assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
     }
 }
 
@@ -321,7 +342,7 @@ fn a_password_in_the_field_of_the_other_kind_is_named() {
 fn an_apple_id_is_an_email_address_or_a_phone_number() {
     let run = |name: &str| Step::off_bitrise().set("apple_id", name).set("password", INPUT_PASSWORD);
     for name in ["jane@example.com", "jane+ci@mail.example.co.uk", "+81-80-1234-5678", "+436501234567"] {
-        assert_eq!(run(name).passes().expect("FASTLANE_USER"), name);
+        assert_eq!(run(name).succeeds().output("FASTLANE_USER"), name);
     }
     let wrong = [
         ("a name", "Jane Doe"),
@@ -333,7 +354,7 @@ fn an_apple_id_is_an_email_address_or_a_phone_number() {
         ("a key", pem()),
         ("a session", &pasted_session()),
     ];
-    assert_sentences("words/apple_id", wrong.map(|(what, name)| (what, run(name).fails())));
+    assert_messages("mistakes/apple_id", wrong.map(|(what, name)| (what, run(name).fails().error())));
 }
 
 #[test]
@@ -352,9 +373,9 @@ fn a_text_other_than_a_session_is_named() {
     let errors = rows.map(|(what, text)| {
         let step = with_apple_id().secret(pem()).set("fastlane_session", &text);
         let step = if text.starts_with('$') { step.set_as_plain("fastlane_session", &text) } else { step };
-        (what, step.fails())
+        (what, step.fails().error())
     });
-    assert_sentences("words/session", errors);
+    assert_messages("mistakes/session", errors);
 }
 
 #[test]
@@ -366,21 +387,21 @@ fn the_error_for_a_rejected_key_depends_on_its_source() {
     let individual =
         Step::off_bitrise().with_key_inputs().unset("api_issuer").set("api_key_type", "individual");
     let other_name = with_file("AuthKey_OTHERKEY12.p8").set("api_key_id", INPUT_KEY_ID);
-    let errors = all_fail([
+    let errors = errors_of([
         ("in the inputs", refuse(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),
         ("an individual key", refuse(individual, None)),
         ("a file that is named for another key", refuse(other_name, Some(INPUT_ISSUER))),
         ("a connected key", refuse(Step::new().connected(&api_key()), Some(INPUT_ISSUER))),
     ]);
-    assert_sentences("words/refused_key", errors);
+    assert_messages("mistakes/refused_key", errors);
     let same_name = with_file("AuthKey_FROMINPUT1.p8").set("api_key_id", INPUT_KEY_ID);
-    same_name.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![])).passes();
+    same_name.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![])).succeeds();
 }
 
 #[test]
 fn the_defaults_cause_no_warnings() {
     for connected in [api_key(), apple_id()] {
-        assert_eq!(Step::new().connected(&connected).passes().warnings(), Vec::<String>::new());
+        assert_eq!(Step::new().connected(&connected).succeeds().warnings(), Vec::<String>::new());
     }
 }
 
@@ -389,5 +410,5 @@ fn a_server_without_tls_is_named() {
     let url =
         SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), vec![]).replace("http://", "https://");
     let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-    assert_sentences("words/no_tls", [("http behind https", step.fails())]);
+    assert_messages("mistakes/no_tls", [("http behind https", step.fails().error())]);
 }
