@@ -4,7 +4,7 @@ use stand_in::{Account, App, Provider, Service, Session, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
-    logged_in, pasted_session, pem, status,
+    errors_of, logged_in, pasted_session, pem, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -207,14 +207,18 @@ fn an_invalid_bundle_id_or_team_is_a_problem_with_the_inputs() {
         ("bundle_id", "com.example.a,com.example.b"),
         ("team_id", "abcde12345"),
         ("team_id", "118573544"),
+        ("team_id", "TEAM12345"),
+        ("team_id", "TEAM1234567"),
+        ("team_id", "Example Ltd."),
+        ("team_id", "canary-secret"),
         ("itc_team_id", "Example Ltd"),
         ("itc_team_id", "ABCDE12345"),
     ];
-    let messages = rows.map(|(input, value)| {
-        let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
-        (format!("{input} is {value:?}"), step.set(input, value).fails().error())
+    let rows = rows.map(|(input, value)| {
+        let step = Step::new().connected(&api_key()).verified_by(account(vec![])).secret("canary");
+        (format!("{input} is {value:?}"), step.set(input, value))
     });
-    assert_messages("account/inputs", messages);
+    assert_messages("account/inputs", errors_of(rows));
 }
 
 #[test]

@@ -1,16 +1,14 @@
 //! How the outputs get into the envstore, all of them or none.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use serde_json::json;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, api_key, apple_id, envman,
-    errors_of, mode, names_in, set_mode,
+    errors_of, mode, names_in, print_with_envman, set_mode,
 };
 
 const BEFORE: &str = "envs:
@@ -43,14 +41,6 @@ const AFTER: &str = "- MULTI: |-
 ";
 
 #[test]
-fn entries_already_there_are_kept_byte_for_byte_and_in_order() {
-    let outcome = Step::new().connected(&apple_id()).envstore(format!("{BEFORE}{AFTER}")).succeeds();
-    let text = outcome.envstore_text.clone().unwrap();
-    let ours = text.strip_prefix(&format!("{BEFORE}{AFTER}")).expect("what was there, then ours");
-    assert!(ours.starts_with("- APPLE_AUTH_METHOD: "), "{ours}");
-}
-
-#[test]
 fn a_key_already_there_is_replaced_in_its_place() {
     let before = format!("{BEFORE}{OLD_METHOD}{AFTER}");
     let outcome = Step::new().connected(&apple_id()).envstore(before).succeeds();
@@ -66,14 +56,10 @@ fn a_key_already_there_is_replaced_in_its_place() {
 #[test]
 fn a_second_run_replaces_the_outputs_of_the_first() {
     let first = Step::new().connected(&apple_id()).succeeds();
-    let text = first.envstore_text.clone().unwrap();
     let second = Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary-new"}));
-    let second = second.envstore(&text).succeeds();
+    let second = second.envstore(first.envstore_text.as_ref().unwrap()).succeeds();
     assert_eq!(second.output("FASTLANE_PASSWORD"), "canary-new");
-    let keys = |outcome: &test_support::Outcome| -> Vec<String> {
-        outcome.entries().into_iter().map(|entry| entry.key).collect()
-    };
-    assert_eq!(keys(&second), keys(&first), "each once, in the same order");
+    assert_eq!(second.output_names(), first.output_names(), "each once, in the same order");
 }
 
 #[test]
@@ -87,8 +73,9 @@ fn every_form_of_an_empty_envstore_is_accepted() {
 }
 
 #[test]
-fn other_line_ends_and_indents_are_kept() {
+fn entries_already_there_are_kept_byte_for_byte() {
     for before in [
+        &format!("{BEFORE}{AFTER}"),
         "envs:\r\n- A: x\r\n  opts:\r\n    is_expand: true\r\n- B: y\r\n",
         "envs:\n  - A: x\n    opts:\n      is_expand: true\n  - B: y\n",
         "envs:\n-   A: x\n-   B: y",
@@ -97,9 +84,9 @@ fn other_line_ends_and_indents_are_kept() {
     ] {
         let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
         let text = outcome.envstore_text.clone().unwrap();
-        assert!(text.starts_with(before), "{before:?} in {text:?}");
-        let keys: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
-        assert!(keys.starts_with(&["A".to_owned()]) && keys.contains(&"B".to_owned()), "{keys:?}");
+        let ours = text.strip_prefix(before).expect("what was there");
+        assert!(ours.trim_start().starts_with("- APPLE_AUTH_METHOD: "), "{text:?}");
+        assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{text:?}");
     }
 }
 
@@ -218,28 +205,21 @@ fn an_envstore_of_an_unknown_form_without_envman_is_an_error_and_left_alone() {
     assert_messages("export/unknown_form", errors_of(rows));
 }
 
-/// Notes its arguments and its input, and adds a line to the store; fails on the key in `FAIL_ON`.
+/// Records its arguments and its input, and adds a line to the envstore. Fails for the key in `FAIL_ON`.
 const FAKE_ENVMAN: &str = "#!/bin/sh
 echo \"$*\" >> \"$HOME/argv\"
-/bin/cat > \"$HOME/stdin-$3\"
+cat > \"$HOME/stdin-$3\"
 echo \"# $3\" >> \"${ENVMAN_ENVSTORE_PATH:-.envstore.yml}\"
 echo noise; echo noise >&2
 [ \"$3\" != \"$FAIL_ON\" ]
 ";
-
-fn with_fake_envman(step: Step) -> Step {
-    let step = step.file("bin/envman", FAKE_ENVMAN);
-    let bin = step.path("bin");
-    set_mode(bin.join("envman"), 0o755);
-    step.set("PATH", bin)
-}
 
 #[test]
 fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
     let unknown = UNKNOWN_FORMS.map(|form| Step::new().envstore(form));
     let unset = [Step::new().unset("ENVMAN_ENVSTORE_PATH"), Step::new().set("ENVMAN_ENVSTORE_PATH", "")];
     for step in unknown.into_iter().chain(unset) {
-        let outcome = with_fake_envman(step.connected(&apple_id())).run();
+        let outcome = step.connected(&apple_id()).with_envman(FAKE_ENVMAN).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let home = outcome.root.path().join("home");
         let argv = fs::read_to_string(home.join("argv")).unwrap();
@@ -266,41 +246,34 @@ fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
 #[test]
 fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
     let before = UNKNOWN_FORMS[0];
-    let step = with_fake_envman(Step::new().connected(&api_key()).envstore(before));
+    let step = Step::new().connected(&api_key()).envstore(before).with_envman(FAKE_ENVMAN);
     let error = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails().error();
     assert_messages("export/envman_fails", [("envman fails on APPLE_API_KEY_ID", error)]);
 
-    let step = with_fake_envman(Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH"));
+    let step = Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH").with_envman(FAKE_ENVMAN);
     let outcome = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails();
     assert!(!outcome.root.path().join("work/.envstore.yml").exists(), "it was not there before");
 }
 
 #[test]
 fn an_envman_that_is_not_needed_is_not_run() {
-    let outcome = with_fake_envman(Step::new().connected(&api_key()).envstore(BEFORE)).succeeds();
+    let outcome = Step::new().connected(&api_key()).envstore(BEFORE).with_envman(FAKE_ENVMAN).succeeds();
     assert!(!outcome.root.path().join("home/argv").exists());
 }
 
 #[test]
 fn the_real_envman_accepts_the_outputs() {
     let Some(envman) = envman() else { return };
-    let print = |store: &std::path::Path| -> BTreeMap<String, String> {
-        let mut command = Command::new(envman);
-        command.arg("--path").arg(store).args(["print", "--format", "json", "--expand"]).env_clear();
-        let output = command.env("HOME", "/nowhere").output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
     let hostile = "no $HOME\n: \"'\\n ü";
     let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": hostile});
-    let folder = envman.parent().unwrap();
     for step in [
         Step::new().envstore(UNKNOWN_FORMS[0]),
         Step::new().unset("ENVMAN_ENVSTORE_PATH").file("work/.envstore.yml", "envs: []\n"),
     ] {
-        let outcome = step.connected(&connected).set("PATH", folder).run();
+        let outcome = step.connected(&connected).set("PATH", envman.parent().unwrap()).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let own = outcome.root.path().join("work/.envstore.yml");
-        let values = print(if own.exists() { &own } else { &outcome.envstore });
+        let values = print_with_envman(if own.exists() { &own } else { &outcome.envstore }, &[]).unwrap();
         assert_eq!(values["FASTLANE_USER"], CONNECTED_APPLE_ID);
         assert_eq!(values["FASTLANE_PASSWORD"], hostile);
     }
@@ -311,14 +284,14 @@ fn with_password(bytes: usize) -> Step {
 }
 
 #[test]
-fn values_over_envmans_limits_are_an_error_that_names_the_output() {
+fn the_error_for_values_over_envmans_limits_names_the_output() {
     let before = format!("envs:\n- BIG: {}\n", "x".repeat(200 * 1024));
     with_password(50 * 1024).envstore(&before).succeeds();
     let one_limit = r#"{"env_bytes_limit_in_kb": 400}"#;
     let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
     let with =
         |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails().error();
-    let by_envman = with_fake_envman(with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]));
+    let by_envman = with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]).with_envman(FAKE_ENVMAN);
     let messages = [
         ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails().error()),
         ("one of more than 256 KiB, for envman add", by_envman.fails().error()),
@@ -330,20 +303,16 @@ fn values_over_envmans_limits_are_an_error_that_names_the_output() {
 }
 
 #[test]
-fn replaced_values_do_not_count_towards_the_limit() {
+fn envmans_settings_can_raise_the_limits_and_replaced_values_do_not_count() {
+    let settings = r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#;
+    with_password(300 * 1024).file("home/.envman/configs.json", settings).succeeds();
+    with_password(1000).unset("HOME").succeeds();
     let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
     with_password(200 * 1024).envstore(before).succeeds();
 }
 
 #[test]
-fn envmans_settings_can_raise_the_limits() {
-    let settings = r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#;
-    with_password(300 * 1024).file("home/.envman/configs.json", settings).succeeds();
-    with_password(1000).unset("HOME").succeeds();
-}
-
-#[test]
-fn settings_of_envman_that_cannot_be_read_are_an_error_that_names_them() {
+fn the_error_for_settings_of_envman_that_cannot_be_read_names_the_file() {
     let step = || Step::new().connected(&api_key()).secret("canary");
     let wrong_type = r#"{"env_bytes_limit_in_kb": "canary"}"#;
     let rows = [

@@ -12,71 +12,44 @@ use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account,
-    all, api_key, apple_id, cookie, in_parallel, load_session, pem, spaceauth,
+    all, api_key, apple_id, cookie, declared_in_step_yml, in_parallel, pem, spaceauth, strategies,
 };
-
-const API_KEY_OUTPUTS: [&str; 16] = [
-    "APPLE_AUTH_METHOD",
-    "APPLE_AUTH_SOURCE",
-    "APPLE_AUTH_VERIFIED",
-    "APPLE_CREDENTIALS_DIR",
-    "APPLE_API_KEY_PATH",
-    "APPLE_API_KEY_URL",
-    "APPLE_API_KEY_ID",
-    "APPLE_API_ISSUER",
-    "APPLE_API_KEY_ENTERPRISE",
-    "API_PRIVATE_KEYS_DIR",
-    "APP_STORE_CONNECT_API_KEY_PATH",
-    "APP_STORE_CONNECT_API_KEY_KEY_ID",
-    "APP_STORE_CONNECT_API_KEY_ISSUER_ID",
-    "APP_STORE_CONNECT_API_KEY_KEY_FILEPATH",
-    "APP_STORE_CONNECT_API_KEY_IN_HOUSE",
-    "PRECHECK_INCLUDE_IN_APP_PURCHASES",
-];
 
 const SECRETS: [&str; 3] =
     ["FASTLANE_PASSWORD", "FASTLANE_SESSION", "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"];
 
-fn keys(outcome: &Outcome) -> Vec<String> {
-    outcome.entries().into_iter().map(|entry| entry.key).collect()
-}
-
 #[test]
-fn an_api_key_exports_exactly_the_api_key_outputs() {
-    for step in [Step::new().connected(&api_key()), Step::new().with_key_inputs()] {
-        assert_eq!(keys(&step.succeeds()), API_KEY_OUTPUTS);
-    }
-}
-
-#[test]
-fn the_api_key_outputs_identify_the_key_and_its_file() {
-    let inputs = Step::new().with_key_inputs();
+fn an_api_key_exports_exactly_these_outputs() {
     let connected = Step::new().connected(&api_key());
-    for (step, id, issuer) in
-        [(connected, CONNECTED_KEY_ID, CONNECTED_ISSUER), (inputs, INPUT_KEY_ID, INPUT_ISSUER)]
-    {
+    for (step, source, id, issuer) in [
+        (connected, "connection", CONNECTED_KEY_ID, CONNECTED_ISSUER),
+        (Step::new().with_key_inputs(), "inputs", INPUT_KEY_ID, INPUT_ISSUER),
+    ] {
         let outcome = step.succeeds();
-        let tmp = outcome.root.path().join("tmp");
         let folder = outcome.output("API_PRIVATE_KEYS_DIR");
-        assert!(folder.starts_with(tmp.to_str().unwrap()), "{folder}");
+        assert!(folder.starts_with(outcome.root.path().join("tmp").to_str().unwrap()), "{folder}");
         let path = format!("{folder}/AuthKey_{id}.p8");
-        let rows = [
-            ("APPLE_API_KEY_PATH", path.as_str()),
+        let expected = [
+            ("APPLE_AUTH_METHOD", "api_key"),
+            ("APPLE_AUTH_SOURCE", source),
+            ("APPLE_AUTH_VERIFIED", "no"),
+            ("APPLE_CREDENTIALS_DIR", &folder),
+            ("APPLE_API_KEY_PATH", &path),
+            ("APPLE_API_KEY_URL", &format!("file://{path}")),
             ("APPLE_API_KEY_ID", id),
             ("APPLE_API_ISSUER", issuer),
             ("APPLE_API_KEY_ENTERPRISE", "no"),
+            ("API_PRIVATE_KEYS_DIR", &folder),
+            ("APP_STORE_CONNECT_API_KEY_PATH", &format!("{folder}/fastlane_api_key.json")),
             ("APP_STORE_CONNECT_API_KEY_KEY_ID", id),
             ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", issuer),
-            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", path.as_str()),
+            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", &path),
             ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", "false"),
             ("PRECHECK_INCLUDE_IN_APP_PURCHASES", "false"),
         ];
-        for (key, value) in rows {
-            assert_eq!(outcome.output(key), value, "{key}");
-        }
-        let url = outcome.output("APPLE_API_KEY_URL");
-        assert_eq!(url, format!("file://{path}"), "a plain path needs no encoding");
-        assert!(outcome.output("APP_STORE_CONNECT_API_KEY_PATH").starts_with(&folder));
+        let entries = outcome.entries();
+        let exported: Vec<_> = entries.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
+        assert_eq!(exported, expected);
     }
 }
 
@@ -131,27 +104,24 @@ fn an_enterprise_key_is_yes_for_bitrise_and_true_for_fastlane() {
 }
 
 #[test]
-fn an_apple_id_exports_exactly_the_apple_id_outputs() {
+fn an_apple_id_exports_exactly_these_outputs_and_writes_no_file() {
     let outcome = Step::new().connected(&apple_id()).succeeds();
-    assert_eq!(
-        keys(&outcome),
-        [
-            "APPLE_AUTH_METHOD",
-            "APPLE_AUTH_SOURCE",
-            "APPLE_AUTH_VERIFIED",
-            "APPLE_SESSION_EXPIRES_AT",
-            "FASTLANE_USER",
-            "FASTLANE_PASSWORD",
-            "FASTLANE_SESSION",
-            "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
-            "SPACESHIP_SKIP_2FA_UPGRADE",
-        ]
-    );
-    assert_eq!(outcome.output("FASTLANE_USER"), CONNECTED_APPLE_ID);
-    assert_eq!(outcome.output("FASTLANE_PASSWORD"), CONNECTED_PASSWORD);
-    assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), CONNECTED_APP_PASSWORD);
-    assert_eq!(outcome.output("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
-    assert!(outcome.leftovers.is_empty(), "an Apple ID needs no file");
+    let [session, expiry] = ["FASTLANE_SESSION", "APPLE_SESSION_EXPIRES_AT"].map(|name| outcome.output(name));
+    let expected = [
+        ("APPLE_AUTH_METHOD", "apple_id"),
+        ("APPLE_AUTH_SOURCE", "connection"),
+        ("APPLE_AUTH_VERIFIED", "no"),
+        ("APPLE_SESSION_EXPIRES_AT", &expiry),
+        ("FASTLANE_USER", CONNECTED_APPLE_ID),
+        ("FASTLANE_PASSWORD", CONNECTED_PASSWORD),
+        ("FASTLANE_SESSION", &session),
+        ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", CONNECTED_APP_PASSWORD),
+        ("SPACESHIP_SKIP_2FA_UPGRADE", "1"),
+    ];
+    let entries = outcome.entries();
+    let exported: Vec<_> = entries.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
+    assert_eq!(exported, expected);
+    assert!(outcome.leftovers.is_empty());
 }
 
 #[test]
@@ -231,56 +201,19 @@ fn the_phone_number_is_exported_whenever_the_input_is_set() {
 
 #[test]
 fn values_that_yaml_or_a_shell_could_change_arrive_unchanged() {
-    let values = [
-        "no",
-        "yes",
-        "~",
-        "null",
-        "0123",
-        "1_000",
-        "0x1F",
-        "1e3",
-        "12:30:45",
-        "$HOME",
-        "${HOME}",
-        "a: b",
-        "# x",
-        "'single'",
-        "\"double\"",
-        "back\\slash",
-        "back\\nslash",
-        "- dash",
-        "{a",
-        "*a",
-        "&a",
-        "!a",
-        "%a",
-        "@a",
-        "`a`",
-        "tab\there",
-        "two\nlines",
-        "ends with\n",
-        " blanks ",
-        "ü€😀",
-        "\u{2028}",
-        "\u{85}",
-        "\u{feff}x",
-        "\u{7f}",
-        "C:\\new",
-        "\r\n",
-    ];
-    in_parallel(values, |value| {
+    let values = strategies::SPECIAL_TEXTS.iter().chain(strategies::SPECIAL_LINES);
+    in_parallel(values.filter(|value| !value.contains('\0')), |value| {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).succeeds();
         // A password of blanks is ignored.
-        let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
+        let expected = Some((*value).to_owned()).filter(|value| !value.trim().is_empty());
         assert_eq!(outcome.get_output("FASTLANE_PASSWORD"), expected, "{value:?}");
     });
 }
 
 #[test]
-fn a_value_with_a_nul_character_is_an_error_that_names_the_output() {
+fn the_error_for_a_value_with_a_nul_character_names_the_output() {
     let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary\0password"});
     let error = Step::new().connected(&connected).secret("canary").fails().error();
     assert_messages("outputs/nul_character", [("a password with a NUL character", error)]);
@@ -288,14 +221,6 @@ fn a_value_with_a_nul_character_is_an_error_that_names_the_output() {
 
 #[test]
 fn the_outputs_are_those_that_step_yml_declares() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/step.yml")).unwrap();
-    let step_yml: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-    let declared: Vec<_> = step_yml["outputs"]
-        .as_sequence()
-        .unwrap()
-        .iter()
-        .map(|output| output.as_mapping().unwrap().keys().next().unwrap().as_str().unwrap().to_owned())
-        .collect();
     let device = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
     let everything = |credential, tools: &str| {
         let step = Step::new().connected(&all([credential, device.clone()])).set("export_for", tools);
@@ -311,21 +236,8 @@ fn the_outputs_are_those_that_step_yml_declares() {
     let id = everything(apple_id(), &tools).succeeds();
     let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
     let individual = individual.set("export_for", &with_key).succeeds();
-    let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(keys).collect();
-    assert_eq!(exported, declared.into_iter().collect());
-}
-
-#[test]
-fn the_session_loads_as_fastlane_loads_it() {
-    let outcome = Step::new().connected(&apple_id()).succeeds();
-    let cookies = load_session(&outcome.output("FASTLANE_SESSION"));
-    assert_eq!(cookies.len(), 1);
-    assert_eq!(cookies[0]["name"], "myacinfo");
-}
-
-/// A run in a build in which an earlier run has set its outputs.
-fn after(earlier: &Outcome, step: Step) -> Outcome {
-    earlier.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value)).succeeds()
+    let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(Outcome::output_names).collect();
+    assert_eq!(exported, declared_in_step_yml("outputs").into_keys().collect());
 }
 
 #[test]
@@ -341,19 +253,23 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
         step.set("api_key_type", "individual").set("export_for", "connection")
     };
     let rows = [
-        ("an Apple ID after an API key", after(&key().succeeds(), apple_id())),
-        ("for every tool", after(&all_of_key().succeeds(), apple_id().set("export_for", every_tool))),
-        ("for fastlane alone", after(&all_of_key().succeeds(), apple_id().set("export_for", "fastlane"))),
-        ("an API key after an Apple ID", after(&apple_id().succeeds(), key())),
-        ("an individual key after a connection", after(&for_connection.succeeds(), individual())),
+        ("an Apple ID after an API key", key(), apple_id()),
+        ("for every tool", all_of_key(), apple_id().set("export_for", every_tool)),
+        ("for fastlane alone", all_of_key(), apple_id().set("export_for", "fastlane")),
+        ("an API key after an Apple ID", apple_id(), key()),
+        ("an individual key after a connection", for_connection, individual()),
     ];
-    assert_messages("outputs/earlier_credential", rows.map(|(what, run)| (what, run.warnings().join("\n"))));
+    let messages = rows.map(|(what, first, second)| {
+        (what, second.after(&first.succeeds()).succeeds().warnings().join("\n"))
+    });
+    assert_messages("outputs/earlier_credential", messages);
     for (first, second) in [(key(), key()), (apple_id(), apple_id())] {
-        assert_eq!(after(&first.succeeds(), second).warnings(), [""; 0], "what is set is overwritten");
+        let outcome = second.after(&first.succeeds()).succeeds();
+        assert_eq!(outcome.warnings(), [""; 0], "what is set is overwritten");
     }
     // A variable that was removed is empty.
-    let removed =
-        key().succeeds().entries().into_iter().fold(apple_id(), |step, entry| step.set(&entry.key, ""));
+    let names = key().succeeds().output_names();
+    let removed = names.iter().fold(apple_id(), |step, name| step.set(name, ""));
     assert_eq!(removed.succeeds().warnings(), [""; 0]);
 }
 

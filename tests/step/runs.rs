@@ -40,9 +40,8 @@ fn the_run_of_an_apple_id_in_the_inputs() {
 #[test]
 fn the_run_that_removes_an_earlier_credential() {
     let first = Step::new().connected(&api_key()).succeeds();
-    let remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
-    let set = first.entries().into_iter().map(|entry| (entry.key, entry.value));
-    let outcome = set.fold(remove, |step, (key, value)| step.set(&key, value)).run();
+    let tmp = first.root.path().join("tmp");
+    let outcome = Step::new().after(&first).set("action", "remove").set("TMPDIR", tmp).run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert_run("remove", &outcome);
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Pieces that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell.
-const PIECES: &[&str] = &[
+/// Texts that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell.
+pub const SPECIAL_TEXTS: &[&str] = &[
     "a: b",
     ": ",
     " #",
@@ -76,16 +76,19 @@ const PIECES: &[&str] = &[
     "\u{fffe}",
     "\u{10ffff}",
     "\u{80}",
+    "\u{7f}",
+    "back\\nslash",
 ];
 
-const LINES: &[&str] =
+/// Line breaks and control characters, some with text that they make special.
+pub const SPECIAL_LINES: &[&str] =
     &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
 
 /// Any string, usually built from fragments that are special in YAML, JSON or the shell.
 pub fn text() -> impl Strategy<Value = String> {
-    let pieces = || prop_oneof![4 => select(PIECES), 1 => select(LINES)];
+    let pieces = || prop_oneof![4 => select(SPECIAL_TEXTS), 1 => select(SPECIAL_LINES)];
     prop_oneof![
-        1 => select(PIECES).prop_map(str::to_owned),
+        1 => select(SPECIAL_TEXTS).prop_map(str::to_owned),
         4 => prop::collection::vec(pieces(), 0..8).prop_map(|pieces| pieces.concat()),
         2 => prop::collection::vec(any::<char>(), 0..40).prop_map(|chars| chars.into_iter().collect()),
         1 => "[ -~]{0,60}",
