@@ -1,6 +1,6 @@
 //! Whether the credential is the one that the user means, and its team has the app of the build.
 
-use stand_in::{Account, App, Provider, Service, Session, Team};
+use stand_in::{Account, App, Provider, Session, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
@@ -19,15 +19,12 @@ fn with_apps<'a>(apps: impl IntoIterator<Item = &'a str>) -> Step {
 
 /// The requests to Apple, decoded, without the scenario.
 fn requests(outcome: &Outcome) -> Vec<String> {
-    let of_apple = |request: &&stand_in::Request| {
-        matches!(request.service, Service::AppStoreConnect | Service::AppleSession)
-    };
     let decoded = |request: &stand_in::Request| {
         assert!(request.verdict.is_ok(), "{request:?}");
         let target = percent_encoding::percent_decode_str(&request.target).decode_utf8().unwrap();
         target.split_once("/v1/").unwrap().1.to_owned()
     };
-    outcome.requests.iter().filter(of_apple).map(decoded).collect()
+    outcome.requests_to_apple().into_iter().map(decoded).collect()
 }
 
 // --- Inputs that are not used
@@ -66,7 +63,7 @@ fn used_inputs_and_identifiers_alone_are_no_warning() {
 fn bundle_id_takes_no_extra_request_and_exports_the_apps_number() {
     let outcome = with_apps(["com.example.other", BUNDLE_ID, "com.example.app.watch"]).succeeds();
     assert_eq!(outcome.output("APPLE_APP_ID"), "1600000002");
-    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
+    assert_eq!(outcome.verified(), "yes");
     assert_eq!(
         requests(&outcome),
         ["apps?filter[bundleId]=com.example.app&fields[apps]=bundleId,name&limit=200"]
@@ -83,14 +80,7 @@ fn the_app_is_found_on_a_later_page_of_the_filtered_list() {
 }
 
 #[test]
-fn without_bundle_id_a_run_makes_one_request_for_one_app() {
-    let outcome = with_team(Team::with_apps([BUNDLE_ID])).succeeds();
-    assert_eq!(requests(&outcome), ["apps?limit=1"]);
-    assert_eq!(outcome.get_output("APPLE_APP_ID"), None);
-}
-
-#[test]
-fn a_missing_app_is_an_error_that_names_the_nearest_apps_and_the_likely_mistake() {
+fn the_error_for_a_missing_app_lists_the_nearest_apps_and_the_likely_mistake() {
     let many: Vec<_> = (0..250).map(|number| format!("org.other.app{number}")).collect();
     let rows: [(&str, Vec<&str>); 6] = [
         ("another team's key", many.iter().map(String::as_str).collect()),
@@ -112,7 +102,7 @@ fn a_missing_app_is_an_error_that_names_the_nearest_apps_and_the_likely_mistake(
 }
 
 #[test]
-fn names_from_apple_are_cut_and_cleaned() {
+fn names_from_apple_are_shortened_and_have_no_color_codes() {
     let app = |bundle_id: &str| App {
         id: "7".to_owned(),
         bundle_id: bundle_id.to_owned(),
@@ -135,7 +125,7 @@ fn an_enterprise_key_looks_for_the_bundle_id_itself() {
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)
     };
     let outcome = run(BUNDLE_ID, &["com.example.app.more", BUNDLE_ID]).succeeds();
-    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
+    assert_eq!(outcome.verified(), "yes");
     assert_eq!(outcome.get_output("APPLE_APP_ID"), None, "there is no app record");
     assert_eq!(
         requests(&outcome),
@@ -171,7 +161,7 @@ fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
 }
 
 #[test]
-fn without_the_list_of_apps_the_error_names_none() {
+fn the_error_lists_no_apps_if_apple_does_not_list_them() {
     let answers = vec![stand_in::Behaviour::Ok, status(404, &[])];
     let step = Step::new().connected(&api_key()).verified_by_team(account(answers), Team::with_apps(["a.b"]));
     assert_messages("account/no_list", [("404", step.set("bundle_id", BUNDLE_ID).fails().error())]);
@@ -192,7 +182,7 @@ fn with_an_apple_id_bundle_id_cannot_be_checked() {
     ];
     let messages = rows.map(|(what, step)| {
         let outcome = step.succeeds();
-        assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "no");
+        assert_eq!(outcome.verified(), "no");
         assert_eq!(outcome.get_output("APPLE_APP_ID"), None);
         (what, outcome.warnings().join("\n"))
     });
@@ -262,7 +252,7 @@ fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
     for (teams, chosen) in [(&two[..], "8"), (&two[..1], "7")] {
         let outcome = with_teams(teams).set("itc_team_id", chosen).succeeds();
-        assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
+        assert_eq!(outcome.verified(), "yes");
         assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), chosen);
         let of_teams = |line: &String| line.contains("teams");
         assert_eq!(outcome.warnings().into_iter().find(of_teams), None);
@@ -291,13 +281,13 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
     for same in ["jane@example.com", "Jane@Example.com"] {
         let outcome = of(same).succeeds();
         assert_eq!(outcome.warnings(), Vec::<String>::new());
-        assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
+        assert_eq!(outcome.verified(), "yes");
     }
     let without_user = serde_json::json!({"provider": {"providerId": 1, "name": "x"}});
     let unknown = || step(logged_in(vec![stand_in::Behaviour::json(200, &without_user)]));
     let warned = |step: Step| {
         let outcome = step.succeeds();
-        assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "no");
+        assert_eq!(outcome.verified(), "no");
         outcome.warnings().join("\n")
     };
     let rows = [

@@ -9,7 +9,7 @@ use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY,
     INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, all, api_key, connected_session,
-    find_leak, in_days, logged_in, pem,
+    files_below, find_leak, in_days, logged_in, pem,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -18,27 +18,16 @@ fn check() -> Step {
     Step::new().set("action", "check")
 }
 
-fn outputs(outcome: &Outcome) -> Vec<(String, String)> {
-    outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect()
-}
-
-fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
-    rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 /// Searches the folders of the run: home, working and temporary folder, and that of the envstore.
 fn assert_in_no_file(outcome: &Outcome, secret: &str) {
-    let mut folders = vec![outcome.root.path().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-                assert_eq!(find_leak(&content, secret), None, "in {}", path.display());
-            }
-        }
+    for path in files_below(outcome.root.path()) {
+        let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        assert_eq!(find_leak(&content, secret), None, "in {}", path.display());
     }
+}
+
+fn assert_outputs<const N: usize>(outcome: &Outcome, expected: [(&str, &str); N]) {
+    assert_eq!(outcome.outputs(), expected.map(|(name, value)| (name.into(), value.into())).into());
 }
 
 #[test]
@@ -52,26 +41,30 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
     let team = team.with_distribution_certificates(["2099-01-31T10:00:00.000+0000"]);
     let outcome = key.verified_by_team(account(vec![]), team).succeeds();
     let app = outcome.output("APPLE_APP_ID");
-    let expected = [
-        ("APPLE_AUTH_METHOD", "api_key"),
-        ("APPLE_AUTH_SOURCE", "connection"),
-        ("APPLE_AUTH_VERIFIED", "yes"),
-        ("APPLE_APP_ID", &app),
-    ];
-    assert_eq!(outputs(&outcome), pairs(&expected));
+    assert_outputs(
+        &outcome,
+        [
+            ("APPLE_AUTH_METHOD", "api_key"),
+            ("APPLE_AUTH_SOURCE", "connection"),
+            ("APPLE_AUTH_VERIFIED", "yes"),
+            ("APPLE_APP_ID", &app),
+        ],
+    );
     assert!(outcome.leftovers.is_empty(), "{:?}", outcome.leftovers);
     assert_in_no_file(&outcome, &CONNECTED_KEY.private_pem);
     assert_run("check", &outcome);
 
     let session = all([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
     let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
-    let expected = [
-        ("APPLE_AUTH_METHOD", "apple_id"),
-        ("APPLE_AUTH_SOURCE", "connection"),
-        ("APPLE_AUTH_VERIFIED", "yes"),
-        ("APPLE_SESSION_EXPIRES_AT", "2099-03-01T01:30:00Z"),
-    ];
-    assert_eq!(outputs(&outcome), pairs(&expected));
+    assert_outputs(
+        &outcome,
+        [
+            ("APPLE_AUTH_METHOD", "apple_id"),
+            ("APPLE_AUTH_SOURCE", "connection"),
+            ("APPLE_AUTH_VERIFIED", "yes"),
+            ("APPLE_SESSION_EXPIRES_AT", "2099-03-01T01:30:00Z"),
+        ],
+    );
     for secret in [CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD, "canary-session"] {
         assert_in_no_file(&outcome, secret);
     }
@@ -81,8 +74,10 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
 fn the_outputs_of_a_check_have_the_prefix() {
     let outcome =
         check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).succeeds();
-    let names: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
-    assert_eq!(names, ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]);
+    assert_eq!(
+        outcome.output_names(),
+        ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]
+    );
 }
 
 #[test]

@@ -1,6 +1,5 @@
-//! Reading the connection: what is sent, what is tried again, what is refused.
+//! Reading the connection: requests, retries, and responses that are refused.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,22 +11,19 @@ use test_support::{
     in_parallel, pem, redirect, status, unique_name,
 };
 
-static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
-
 #[test]
-fn the_connection_is_asked_for_once_with_the_token_in_its_header() {
+fn the_connection_is_requested_once_with_the_token_in_its_header() {
     // With both kinds to look for.
     let outcome = Step::new().connected(&apple_id()).succeeds();
     let [request] = outcome.requests.as_slice() else { panic!("{:?}", outcome.requests) };
     assert_eq!(request.method, "GET");
     let name = request.name.replace(' ', "%20");
     assert_eq!(request.target, format!("/build/{name}/apple_developer_portal_data.json"));
-    let tokens: Vec<_> =
-        request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("BUILD_API_TOKEN")).collect();
-    assert_eq!(tokens.len(), 1);
-    assert_eq!(tokens[0].1, BUILD_API_TOKEN);
-    let others = request.headers.iter().filter(|(_, value)| value.contains(BUILD_API_TOKEN)).count();
-    assert_eq!(others, 1, "in this header only");
+    assert_eq!(request.header("BUILD_API_TOKEN"), Some(BUILD_API_TOKEN));
+    let has_token = |(name, value): &&(String, String)| {
+        name.eq_ignore_ascii_case("BUILD_API_TOKEN") || value.contains(BUILD_API_TOKEN)
+    };
+    assert_eq!(request.headers.iter().filter(has_token).count(), 1, "in this header only");
     assert!(request.verdict.is_ok());
 }
 
@@ -41,15 +37,16 @@ fn a_slash_at_the_end_of_the_build_url_makes_no_difference() {
 
 #[test]
 fn the_connection_is_read_over_https() {
-    let name = unique_name();
-    let body = api_key().to_string();
-    let build_url =
-        TLS.connection(&name, Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours: vec![] });
-    let step = Step::new().file("home/ca.pem", TLS.ca_pem().unwrap()).set("build_url", build_url);
-    let ca = step.path("home/ca.pem");
-    let outcome = step.set("SSL_CERT_FILE", ca).succeeds();
+    let server = StandIn::start_tls(Certificate::Good).unwrap();
+    let build_url = server.connection("x", connected_api_key());
+    let outcome = Step::new().trusting(&server).set("build_url", build_url).succeeds();
     assert_eq!(outcome.output("APPLE_API_KEY_ID"), CONNECTED_KEY_ID);
-    assert_eq!(TLS.requests_for(&name).len(), 1);
+    assert_eq!(server.requests().len(), 1);
+}
+
+fn connected_api_key() -> Connection {
+    let body = api_key().to_string();
+    Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours: vec![] }
 }
 
 #[test]
@@ -73,7 +70,7 @@ fn no_redirect_is_followed() {
 }
 
 #[test]
-fn what_may_pass_is_tried_again_and_each_retry_is_logged() {
+fn temporary_errors_are_retried_and_each_retry_is_logged() {
     let behaviours = vec![busy(500), busy(429), busy(503), Behaviour::Ok];
     let connection = Step::new().connected_with(&api_key(), behaviours.clone()).succeeds();
     assert_eq!(connection.requests.len(), 4);
@@ -99,7 +96,7 @@ fn retry_after_can_be_a_date() {
 }
 
 #[test]
-fn four_tries_are_all() {
+fn a_request_is_tried_at_most_four_times() {
     let messages = in_parallel([500, 502, 503, 504, 599, 429], |code| {
         let outcome = Step::new().connected_with(&api_key(), vec![busy(code).forever()]).fails();
         assert_eq!(outcome.requests.len(), 4, "HTTP {code}");
@@ -110,7 +107,7 @@ fn four_tries_are_all() {
 }
 
 #[test]
-fn what_will_not_pass_is_not_tried_again() {
+fn permanent_errors_are_not_retried() {
     let messages = in_parallel([400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204], |code| {
         let outcome =
             Step::new().connected_with(&api_key(), vec![status(code, &[("Retry-After", "0")])]).fails();
@@ -121,7 +118,7 @@ fn what_will_not_pass_is_not_tried_again() {
 }
 
 #[test]
-fn no_proxy_sees_what_stays_on_this_machine() {
+fn requests_to_this_machine_use_no_proxy() {
     let proxies = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let step = Step::new().connected(&api_key());
     let outcome = step.set_all(proxies.map(|name| (name, "http://127.0.0.1:1"))).succeeds();
@@ -136,7 +133,7 @@ fn plain_http_needs_no_trusted_certificate_on_the_machine() {
 }
 
 #[test]
-fn a_slow_answer_is_waited_for() {
+fn a_slow_response_is_read() {
     let slow = [
         Behaviour::StallBeforeHeader(Duration::from_millis(50)),
         Behaviour::StallInBody(Duration::from_millis(50)),
@@ -148,7 +145,7 @@ fn a_slow_answer_is_waited_for() {
 }
 
 #[test]
-fn an_answer_of_4_mib_is_read_and_a_larger_one_is_refused() {
+fn a_response_of_4_mib_is_read_and_a_larger_one_is_refused() {
     const LIMIT: u64 = 4 << 20;
     let padded = |length: u64| {
         let spaces = " ".repeat(usize::try_from(length).unwrap() - 2);
@@ -172,7 +169,7 @@ fn an_answer_of_4_mib_is_read_and_a_larger_one_is_refused() {
 }
 
 #[test]
-fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
+fn the_error_for_a_field_of_the_wrong_type_names_the_field_and_hides_its_value() {
     const CANARY: &str = "canary-31415926535";
     let text = json!(CANARY);
     let number = json!(31_415_926_535_u64);
@@ -232,7 +229,7 @@ fn a_malformed_test_device_is_skipped_with_a_warning() {
 }
 
 #[test]
-fn what_is_no_json_document_is_said_without_what_it_holds() {
+fn the_error_for_a_response_that_is_not_json_hides_its_content() {
     let bodies = [
         "canary",
         "\"canary\"",
@@ -266,7 +263,7 @@ fn what_is_no_json_document_is_said_without_what_it_holds() {
 }
 
 #[test]
-fn a_token_that_no_header_can_carry_is_an_error_that_names_the_input() {
+fn the_error_for_a_token_that_no_header_can_carry_names_the_input() {
     let messages = ["canary\ntoken", "canary-tökén-\u{7f}"].map(|token| {
         let outcome =
             Step::new().connected(&api_key()).set("build_api_token", token).secret("canary").fails();
@@ -277,7 +274,7 @@ fn a_token_that_no_header_can_carry_is_an_error_that_names_the_input() {
 }
 
 #[test]
-fn an_empty_token_is_said_as_that_and_not_blamed_on_pull_requests() {
+fn the_error_for_an_empty_token_does_not_blame_pull_requests() {
     let error = Step::new().connected(&api_key()).unset("BITRISE_BUILD_API_TOKEN").fails().error();
     let step = Step::new().connected(&api_key()).set("build_api_token", "").with_key_inputs();
     let outcome = step.succeeds();

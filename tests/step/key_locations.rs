@@ -10,14 +10,14 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn, keys};
 use test_support::snapshots::assert_messages;
 use test_support::{
     BUILD_API_TOKEN, INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, always_busy, api_key, errors_of,
-    in_parallel, pem, pem_body, redirect, status, unique_name,
+    in_parallel, pem, pem_body, redirect, status, unique_name, wrapped,
 };
 
 const NAME: &str = "AuthKey_FROMINPUT1.p8";
 
 static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
 
-/// With this `api_key_path`, and no `api_key_id`.
+/// A run with this `api_key_path` and without `api_key_id`.
 fn at(location: &str) -> Step {
     Step::off_bitrise().set("api_key_path", location).set("api_issuer", INPUT_ISSUER)
 }
@@ -41,26 +41,21 @@ fn assert_key(outcome: &Outcome) {
 
 #[test]
 fn the_key_can_be_a_file_at_a_path() {
-    let absolute = Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem());
-    let path = absolute.path("work/keys").join(NAME);
-    let run = |step: Step, location: &str| {
-        assert_key(&step.set("api_key_path", location).set("api_issuer", INPUT_ISSUER).succeeds());
-    };
-    run(absolute, path.to_str().unwrap());
-    let step = || Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem());
-    run(step(), "keys/AuthKey_FROMINPUT1.p8");
-    run(step(), "./keys/../keys/AuthKey_FROMINPUT1.p8");
-    run(Step::off_bitrise().file("home/AuthKey_FROMINPUT1.p8", pem()), "~/AuthKey_FROMINPUT1.p8");
-}
-
-/// Slashes are base64 too, so a long path with digits and capitals looks like the text of a key.
-#[test]
-fn a_long_path_that_ends_like_a_key_file_is_a_path() {
-    const FILE: &str = "work/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
-    let step = Step::off_bitrise().file(FILE, pem()).set("api_issuer", INPUT_ISSUER);
-    let path = step.path(FILE);
-    assert_key(&step.set("api_key_path", path.to_str().unwrap()).succeeds());
-    let missing = at("/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8").fails().error();
+    // Slashes are base64 too, so this path, with its digits and capitals, looks like the text of a key.
+    const LONG: &str = "Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
+    let step = |file: &str| Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
+    let keys = || step("work/keys/AuthKey_FROMINPUT1.p8");
+    let long = step(&format!("work/{LONG}"));
+    let absolute = long.path("work").join(LONG);
+    for (step, location) in [
+        (long, absolute.to_str().unwrap()),
+        (keys(), "keys/AuthKey_FROMINPUT1.p8"),
+        (keys(), "./keys/../keys/AuthKey_FROMINPUT1.p8"),
+        (step("home/AuthKey_FROMINPUT1.p8"), "~/AuthKey_FROMINPUT1.p8"),
+    ] {
+        assert_key(&step.set("api_key_path", location).succeeds());
+    }
+    let missing = at(&format!("/{LONG}")).fails().error();
     assert_messages("key_locations/long_path", [("a long path to no file", missing)]);
 }
 
@@ -85,26 +80,29 @@ fn the_key_can_be_at_a_file_url() {
 }
 
 #[test]
-fn the_key_can_be_a_download() {
+fn the_key_can_be_a_download_which_gets_the_url_unchanged_and_no_token() {
     let (scenario, url) = served(vec![]);
-    for suffix in ["", "?X-Amz-Signature=canary%2Fsignature", "?file=AuthKey_WRONG12345.p8", "#part"] {
-        assert_key(&at(&format!("{url}{suffix}")).secret("canary%2Fsignature").succeeds());
+    // A slash in the name of an object of a storage service.
+    let (_, with_slash) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
+    assert!(with_slash.contains("%2FAuthKey_"), "{with_slash}");
+    for location in [
+        url.clone(),
+        format!("{url}?X-Amz-Signature=canary%2Fsignature"),
+        format!("{url}?file=AuthKey_WRONG12345.p8"),
+        format!("{url}#part"),
+        url.replace("AuthKey_FROMINPUT1", "%41uthKey%5F%46ROMINPUT1"),
+        with_slash,
+    ] {
+        let step = Step::new().set("api_key_path", location).set("api_issuer", INPUT_ISSUER);
+        assert_key(&step.secret("canary%2Fsignature").succeeds());
     }
     let requests = SERVER.requests_for(&scenario);
-    assert_eq!(requests.len(), 4);
-    assert!(requests[1].target.ends_with("?X-Amz-Signature=canary%2Fsignature"), "sent as it is");
-    assert!(requests.iter().all(|request| request.violations.is_empty()), "without the token");
-}
-
-#[test]
-fn the_key_id_in_a_url_is_percent_decoded() {
-    let (_, url) = served(vec![]);
-    let encoded = url.replace("AuthKey_FROMINPUT1", "%41uthKey%5F%46ROMINPUT1");
-    assert_key(&at(&encoded).succeeds());
-    // A slash in the name of an object of a storage service.
-    let (_, url) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
-    assert!(url.contains("%2FAuthKey_"), "{url}");
-    assert_key(&at(&url).succeeds());
+    assert_eq!(requests.len(), 5);
+    assert!(requests[1].target.ends_with("?X-Amz-Signature=canary%2Fsignature"), "{requests:?}");
+    let headers: Vec<_> = requests.iter().flat_map(|request| &request.headers).collect();
+    let has_token =
+        headers.iter().any(|(name, value)| name.contains("TOKEN") || value.contains(BUILD_API_TOKEN));
+    assert!(!has_token, "{headers:?}");
 }
 
 #[test]
@@ -118,13 +116,7 @@ fn the_key_can_be_text_in_the_input() {
         pem().replace('\n', " "),
         body.clone(),
         STANDARD.encode(pem()),
-        STANDARD
-            .encode(pem())
-            .as_bytes()
-            .chunks(76)
-            .map(String::from_utf8_lossy)
-            .collect::<Vec<_>>()
-            .join("\n"),
+        wrapped(&STANDARD.encode(pem()), 76),
     ];
     for form in forms {
         let outcome = at(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).succeeds();
@@ -165,7 +157,7 @@ fn the_references_that_the_step_exports_are_accepted() {
 }
 
 #[test]
-fn a_name_without_a_key_id_is_an_error_that_names_both_ways() {
+fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
     let mut rows = vec![("the key's text".to_owned(), at(pem()).secret(pem()))];
     for name in [
         "key.p8",
@@ -276,33 +268,6 @@ fn more_than_five_redirects_are_an_error() {
 }
 
 #[test]
-fn the_download_of_the_key_does_not_send_the_build_token() {
-    let (scenario, url) = served(vec![]);
-    let outcome = Step::new().set("api_key_path", &url).set("api_issuer", INPUT_ISSUER).succeeds();
-    assert_key(&outcome);
-    let requests = SERVER.requests_for(&scenario);
-    assert_eq!(requests.len(), 1);
-    let has = |secret: &str| {
-        requests[0].headers.iter().any(|(name, value)| value.contains(secret) || name.contains("TOKEN"))
-    };
-    assert!(!has(BUILD_API_TOKEN), "{requests:?}");
-}
-
-/// A step that trusts the test CA of this server, as a company's own CA is trusted.
-fn trusting(server: &StandIn, step: Step) -> Step {
-    let Some(ca) = server.ca_pem() else { return step };
-    let step = step.file("home/ca.pem", ca);
-    let ca = step.path("home/ca.pem");
-    step.set("SSL_CERT_FILE", ca)
-}
-
-#[test]
-fn the_key_is_downloaded_from_a_server_that_the_system_trusts() {
-    let url = TLS.file(&unique_name(), NAME, pem(), vec![]);
-    assert_key(&trusting(&TLS, at(&url)).succeeds());
-}
-
-#[test]
 fn an_untrusted_certificate_is_rejected_without_a_retry() {
     let kinds = [
         ("of an unknown issuer", None),
@@ -322,7 +287,7 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
         for (place, step) in
             [("the key", at(&key)), ("the connection", Step::new().set("build_url", build_url))]
         {
-            let step = if is_ca_trusted { trusting(&server, step) } else { step };
+            let step = if is_ca_trusted { step.trusting(&server) } else { step };
             let outcome = step.fails();
             errors.push((format!("{place}, with a certificate {what}"), outcome.error()));
             assert_eq!(outcome.warnings(), Vec::<String>::new(), "without a retry");
@@ -334,23 +299,30 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
 }
 
 #[test]
+fn the_error_for_a_server_without_tls_says_so() {
+    let (_, url) = served(vec![]);
+    let error = at(&url.replace("http://", "https://")).fails().error();
+    assert_messages("key_locations/no_tls", [("http behind https", error)]);
+}
+
+#[test]
 fn a_redirect_from_https_to_http_is_rejected() {
     let (scenario, target) = served(vec![]);
     let url = TLS.file(&unique_name(), NAME, "", vec![redirect(format!("{target}?canary-signature"))]);
-    let error = trusting(&TLS, at(&url)).secret("canary-signature").fails().error();
+    let error = at(&url).trusting(&TLS).secret("canary-signature").fails().error();
     assert_messages("key_locations/https_to_http", [("a redirect from https to http", error)]);
     assert_eq!(SERVER.requests_for(&scenario), []);
 }
 
 #[test]
-fn a_redirect_from_http_on_this_machine_to_https_is_followed() {
+fn a_redirect_from_http_on_this_machine_to_a_trusted_https_server_is_followed() {
     let target = TLS.file(&unique_name(), NAME, pem(), vec![]);
     let (_, url) = served(vec![redirect(&target)]);
-    assert_key(&trusting(&TLS, at(&url)).succeeds());
+    assert_key(&at(&url).trusting(&TLS).succeeds());
 }
 
 #[test]
-fn content_other_than_an_api_key_is_named() {
+fn the_error_says_what_the_content_is_if_it_is_not_an_api_key() {
     let two = format!("{}{}", pem(), keys::P256::generate().unwrap().private_pem);
     let cut: String = pem().lines().take(2).collect::<Vec<_>>().join("\n");
     let rows: [(&str, Vec<u8>); 18] = [

@@ -33,12 +33,14 @@ fn debug_lines_are_shown_only_with_verbose_log() {
 #[test]
 fn text_from_outside_cannot_forge_colours_or_lines() {
     let forged = "/nowhere/\u{1b}[31;1mforged\u{1b}[0m/AuthKey_FROMINPUT1.p8";
-    let step = Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER);
-    let outcome = step.fails();
-    assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
-    let step = Step::new().connected(&all([api_key(), json!({"key_id": "A\u{1b}[31;1mforged"})]));
-    let outcome = step.fails();
-    assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
+    let forged_key = json!({"key_id": "A\u{1b}[31;1mforged"});
+    for step in [
+        Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER),
+        Step::new().connected(&all([api_key(), forged_key])),
+    ] {
+        let outcome = step.fails();
+        assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
+    }
 }
 
 #[test]

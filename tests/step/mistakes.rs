@@ -1,4 +1,4 @@
-//! Mistakes that people make with the inputs: the Step accepts what they mean, or names the mistake.
+//! Mistakes that people make with the inputs: the Step accepts what they mean, or says what is wrong.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,11 +8,10 @@ use stand_in::keys::P256;
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, Outcome,
-    SERVER, Step, account_of, all, api_key, apple_id, errors_of, pasted_session, pem, pem_body, spaceauth,
-    unique_name,
+    SERVER, Step, account_of, all, api_key, errors_of, pasted_session, pem, pem_body, unique_name,
 };
 
-/// With a key file of this name, and no `api_key_id`.
+/// A run with a key file of this name and without `api_key_id`.
 fn with_file(name: &str) -> Step {
     let step = Step::off_bitrise().file(&format!("work/{name}"), pem());
     step.set("api_key_path", name).set("api_issuer", INPUT_ISSUER)
@@ -53,7 +52,7 @@ fn a_choice_that_yaml_made_a_boolean_is_accepted_in_any_case() {
 }
 
 #[test]
-fn a_key_id_that_yaml_made_a_number_is_named() {
+fn the_error_says_that_yaml_made_a_key_id_a_number() {
     let error = |id: &str| Step::off_bitrise().with_key_inputs().set("api_key_id", id).fails().error();
     let numbers = ["1.234567e+18", "1.234567E+18", "21913025", "1e+22"];
     assert_messages("mistakes/yaml_numbers", numbers.map(|id| (id, error(id))));
@@ -66,22 +65,19 @@ fn a_key_id_that_yaml_made_a_number_is_named() {
 }
 
 #[test]
-fn an_unexpanded_variable_is_named_in_every_input() {
-    let mut errors = Vec::new();
+fn the_error_for_an_unexpanded_variable_names_it_in_every_input() {
+    let mut rows = Vec::new();
     for value in ["$CUSTOMER_API_KEY", "${X}", "$(x)"] {
         for input in ["connection", "if_missing", "api_key_path", "api_key_id", "api_issuer", "build_url"] {
-            errors.push((
-                format!("{input} is {value}"),
-                Step::new().with_key_inputs().set(input, value).fails().error(),
-            ));
+            rows.push((format!("{input} is {value}"), Step::new().with_key_inputs().set(input, value)));
         }
         for input in ["apple_id", "app_password", "fastlane_session", "sms_default_phone_number"] {
-            let step = Step::new().with_apple_id_inputs().set(input, value);
             // The name of a variable is not secret.
-            errors.push((format!("{input} is {value}"), step.set_as_plain(input, value).fails().error()));
+            let step = Step::new().with_apple_id_inputs().set_as_plain(input, value);
+            rows.push((format!("{input} is {value}"), step));
         }
     }
-    assert_messages("mistakes/variables", errors);
+    assert_messages("mistakes/variables", errors_of(rows));
 }
 
 #[test]
@@ -101,13 +97,11 @@ fn empty_secrets_of_a_pull_request_are_explained() {
         ("an API key", Step::new().set("api_key_id", INPUT_KEY_ID).set("api_issuer", INPUT_ISSUER)),
         ("an Apple ID", Step::new().set("apple_id", INPUT_APPLE_ID)),
     ];
-    let mut errors = Vec::new();
-    for (what, step) in rows {
-        errors.push((what.to_owned(), step.set("api_key_path", "").set("password", "").fails().error()));
-    }
+    let mut errors =
+        errors_of(rows.map(|(what, step)| (what, step.set("api_key_path", "").set("password", ""))));
     let skipped = Step::new().set("api_issuer", INPUT_ISSUER).set("if_missing", "skip").succeeds();
     assert_eq!(skipped.chosen().0, "none");
-    errors.push(("if_missing is skip".to_owned(), skipped.warnings().join("\n")));
+    errors.push(("if_missing is skip", skipped.warnings().join("\n")));
     assert_messages("mistakes/empty_secrets", errors);
 }
 
@@ -155,7 +149,7 @@ fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
 }
 
 #[test]
-fn an_in_app_purchase_key_is_named() {
+fn the_error_says_that_a_key_is_an_in_app_purchase_key() {
     let name = "SubscriptionKey_FROMINPUT1.p8";
     let errors = [
         ("alone", with_file(name).fails().error()),
@@ -215,7 +209,7 @@ fn the_json_of_an_api_key_needs_no_other_input() {
 }
 
 #[test]
-fn the_json_of_an_api_key_names_its_owner() {
+fn the_json_of_an_api_key_decides_whose_key_it_is() {
     let enterprise = with_key_json(json!({"in_house": true})).succeeds();
     assert_eq!(enterprise.output("APPLE_API_KEY_ENTERPRISE"), "yes");
     let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").succeeds();
@@ -283,7 +277,7 @@ fn a_folder_is_accepted_for_the_only_key_in_it() {
 }
 
 #[test]
-fn a_value_other_than_an_id_is_named() {
+fn the_error_says_what_a_value_is_that_is_not_an_id() {
     let values = [
         ("an e-mail address", "jane@example.com"),
         ("a URL", "https://appstoreconnect.apple.com/access/integrations/api"),
@@ -292,26 +286,24 @@ fn a_value_other_than_an_id_is_named() {
         ("a Team ID", "A1B2C3D4E5"),
         ("an issuer ID", INPUT_ISSUER),
     ];
-    let mut errors = Vec::new();
+    let with_inputs = |input: &str, value: &str| Step::off_bitrise().with_key_inputs().set(input, value);
+    let mut rows = Vec::new();
     for input in ["api_key_id", "api_issuer"] {
         for (what, value) in values {
             // In its own field, the value is right.
-            if (input, what) != ("api_key_id", "a Team ID") && (input, what) != ("api_issuer", "an issuer ID")
-            {
-                let error = Step::off_bitrise().with_key_inputs().set(input, value).fails().error();
-                errors.push((format!("{input} is {what}"), error));
+            if ![("api_key_id", "a Team ID"), ("api_issuer", "an issuer ID")].contains(&(input, what)) {
+                rows.push((format!("{input} is {what}"), with_inputs(input, value)));
             }
         }
     }
     for (what, value) in values.iter().filter(|(what, _)| *what != "a Team ID") {
-        let error = Step::off_bitrise().with_key_inputs().set("team_id", value).fails().error();
-        errors.push((format!("team_id is {what}"), error));
+        rows.push((format!("team_id is {what}"), with_inputs("team_id", value)));
     }
-    assert_messages("mistakes/ids", errors);
+    assert_messages("mistakes/ids", errors_of(rows));
 }
 
 #[test]
-fn a_password_in_the_field_of_the_other_kind_is_named() {
+fn the_error_says_that_a_password_is_of_the_other_kind() {
     let errors = [
         (
             "password is an app-specific one",
@@ -358,27 +350,6 @@ fn an_apple_id_is_an_email_address_or_a_phone_number() {
 }
 
 #[test]
-fn a_text_other_than_a_session_is_named() {
-    let session = spaceauth(&[("myacinfo", "canary-value")]);
-    let rows = [
-        ("six digits", "123456".to_owned()),
-        ("a path", "~/.fastlane/spaceship/jane.canary@example.com/cookie".to_owned()),
-        ("damaged cookies", session.replace("name: ", "name")),
-        ("an API key", pem().to_owned()),
-        ("an API key on one line", pem().replace('\n', "\\n")),
-        ("base64 of an API key", STANDARD.encode(pem())),
-        ("the name of the variable", "$FASTLANE_SESSION".to_owned()),
-        ("anything else", "canary-word".to_owned()),
-    ];
-    let errors = rows.map(|(what, text)| {
-        let step = with_apple_id().secret(pem()).set("fastlane_session", &text);
-        let step = if text.starts_with('$') { step.set_as_plain("fastlane_session", &text) } else { step };
-        (what, step.fails().error())
-    });
-    assert_messages("mistakes/session", errors);
-}
-
-#[test]
 fn the_error_for_a_rejected_key_depends_on_its_source() {
     let refuse = |step: Step, issuer| {
         let other = P256::generate().unwrap();
@@ -396,19 +367,4 @@ fn the_error_for_a_rejected_key_depends_on_its_source() {
     assert_messages("mistakes/refused_key", errors);
     let same_name = with_file("AuthKey_FROMINPUT1.p8").set("api_key_id", INPUT_KEY_ID);
     same_name.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![])).succeeds();
-}
-
-#[test]
-fn the_defaults_cause_no_warnings() {
-    for connected in [api_key(), apple_id()] {
-        assert_eq!(Step::new().connected(&connected).succeeds().warnings(), Vec::<String>::new());
-    }
-}
-
-#[test]
-fn a_server_without_tls_is_named() {
-    let url =
-        SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), vec![]).replace("http://", "https://");
-    let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-    assert_messages("mistakes/no_tls", [("http behind https", step.fails().error())]);
 }

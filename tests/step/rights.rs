@@ -1,7 +1,7 @@
 //! Access checks, reasons that prevent verification, and `verify: strict`.
 
 use serde_json::json;
-use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
+use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, busy,
@@ -44,18 +44,9 @@ const AGREEMENT: (&str, &str, &str) = (
 const EXPIRED: (&str, &str, &str) =
     ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
-fn verified(outcome: &Outcome) -> String {
-    outcome.output("APPLE_AUTH_VERIFIED")
-}
-
 fn paths(outcome: &Outcome) -> Vec<&str> {
-    let of_apple = |request: &&stand_in::Request| request.service == Service::AppStoreConnect;
-    outcome
-        .requests
-        .iter()
-        .filter(of_apple)
-        .map(|request| request.target.split("/v1/").nth(1).unwrap())
-        .collect()
+    let requests = outcome.requests_to_apple().into_iter();
+    requests.map(|request| request.target.split_once("/v1/").unwrap().1).collect()
 }
 
 /// The only request that `required_access: provisioning` adds.
@@ -68,7 +59,7 @@ fn each_required_access_takes_one_request() {
     let dates = [in_days(60), in_days(90)];
     let team = Team::default().with_distribution_certificates(dates.iter().map(String::as_str));
     let outcome = with_team(team).set("required_access", "admin,\n provisioning").succeeds();
-    assert_eq!(verified(&outcome), "yes");
+    assert_eq!(outcome.verified(), "yes");
     assert_eq!(paths(&outcome), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
     assert_messages("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
 }
@@ -87,7 +78,7 @@ fn a_missing_access_is_an_error_that_names_the_role() {
     ];
     assert_messages("rights/denied", errors);
     let enough = with_team(Team { role: Role::Developer, ..Team::default() });
-    assert_eq!(verified(&enough.set("required_access", "provisioning").succeeds()), "yes");
+    assert_eq!(enough.set("required_access", "provisioning").succeeds().verified(), "yes");
 }
 
 #[test]
@@ -109,7 +100,7 @@ fn only_apples_words_about_the_key_are_about_its_role() {
                 outcome.assert_failure();
                 outcome.error()
             } else {
-                assert_eq!(verified(&outcome), "no", "{what}");
+                assert_eq!(outcome.verified(), "no", "{what}");
                 outcome.warnings().join("\n")
             };
             messages.push((format!("{what}, {required}"), line));
@@ -145,7 +136,7 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
     ];
     let messages = rows.map(|(what, team)| {
         let outcome = with_team(team).set("required_access", "provisioning").succeeds();
-        assert_eq!(verified(&outcome), "yes");
+        assert_eq!(outcome.verified(), "yes");
         assert_eq!(paths(&outcome).len(), if what == "on two pages" { 3 } else { 2 }, "{what}");
         let line = outcome.stdout.lines().find(|line| line.starts_with("- Distribution")).unwrap();
         (what, [&[line.to_owned()], outcome.warnings().as_slice()].concat().join("\n"))
@@ -167,7 +158,7 @@ fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
     let outcome = step("provisioning").fails();
     assert!(paths(&outcome).is_empty());
     assert_messages("rights/individual_key", [("provisioning", outcome.error())]);
-    assert_eq!(verified(&step("admin").succeeds()), "yes", "an Admin's own key");
+    assert_eq!(step("admin").succeeds().verified(), "yes", "an Admin's own key");
 }
 
 #[test]
@@ -180,18 +171,19 @@ fn an_unknown_access_is_a_problem_with_the_inputs() {
 fn without_an_answer_about_the_access_the_key_is_not_verified() {
     let later = vec![Behaviour::Ok, status(404, &[])];
     let outcome = with_answers(later).set("required_access", "provisioning,admin").succeeds();
-    assert_eq!(verified(&outcome), "no");
+    assert_eq!(outcome.verified(), "no");
     assert_eq!(paths(&outcome).len(), 2, "the next request would get no answer either");
     assert_messages("rights/not_answered", [("404", outcome.warnings().join("\n"))]);
 }
 
 #[test]
-fn a_random_401_between_two_requests_is_retried() {
+fn a_random_401_is_retried_at_every_request() {
     let stray = apple_error(401, "NOT_AUTHORIZED", "d");
-    let outcome = with_answers(vec![Behaviour::Ok, stray.clone(), stray, Behaviour::Ok, Behaviour::Ok]);
-    let outcome = outcome.set("required_access", "provisioning,admin").succeeds();
-    assert_eq!(verified(&outcome), "yes");
-    assert_eq!(paths(&outcome).len(), 5);
+    let ok = Behaviour::Ok;
+    let answers = [&stray, &stray, &ok, &stray, &stray, &ok, &ok].map(Clone::clone);
+    let outcome = with_answers(answers.to_vec()).set("required_access", "provisioning,admin").succeeds();
+    assert_eq!(outcome.verified(), "yes");
+    assert_eq!(paths(&outcome).len(), 7);
 }
 
 // --- Agreements, and other 403s
@@ -206,7 +198,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
     ];
     let messages = rows.map(|(what, step)| {
         let outcome = step.succeeds();
-        assert_eq!(verified(&outcome), "no");
+        assert_eq!(outcome.verified(), "no");
         assert_eq!(paths(&outcome).len(), 1, "every request would get this answer");
         (what, outcome.warnings().join("\n"))
     });
@@ -219,7 +211,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
     ] {
         for errors in [vec![error], vec![ROLE, error]] {
             let outcome = with_answers(vec![Behaviour::apple_errors(403, errors)]).succeeds();
-            assert_eq!(verified(&outcome), "no");
+            assert_eq!(outcome.verified(), "no");
             assert!(outcome.warnings().concat().contains("an agreement is missing"), "{error:?}");
         }
     }
@@ -228,7 +220,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
 #[test]
 fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
     let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).succeeds();
-    assert_eq!(verified(&outcome), "yes");
+    assert_eq!(outcome.verified(), "yes");
     assert_messages("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
 }
 
@@ -236,7 +228,7 @@ fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
 fn a_key_that_cannot_list_apps_is_not_verified_for_one() {
     let team = Team { role: Role::AccessToReports, ..Team::with_apps([BUNDLE_ID]) };
     let outcome = with_team(team).set("bundle_id", BUNDLE_ID).succeeds();
-    assert_eq!(verified(&outcome), "no");
+    assert_eq!(outcome.verified(), "no");
     assert_messages("rights/apps_hidden", [("FORBIDDEN_ERROR", outcome.warnings().join("\n"))]);
 }
 
@@ -260,7 +252,7 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
     ];
     let messages = rows.map(|(what, code, detail)| {
         let outcome = with_answers(vec![apple_error(403, code, detail)]).succeeds();
-        assert_eq!(verified(&outcome), "no", "{what}");
+        assert_eq!(outcome.verified(), "no", "{what}");
         (what, outcome.warnings().join("\n"))
     });
     assert_messages("rights/forbidden", messages);
@@ -329,15 +321,15 @@ fn strict_passes_a_verified_credential() {
         ("bundle_id", BUNDLE_ID),
         ("required_access", "admin,provisioning"),
     ]);
-    assert_eq!(verified(&step.succeeds()), "yes");
+    assert_eq!(step.succeeds().verified(), "yes");
     let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
-    assert_eq!(verified(&session.set("verify", "strict").succeeds()), "yes");
+    assert_eq!(session.set("verify", "strict").succeeds().verified(), "yes");
 }
 
 #[test]
 fn strict_leaves_a_missing_credential_to_if_missing() {
     let outcome = Step::new().set("verify", "strict").set("if_missing", "skip").succeeds();
-    assert_eq!((verified(&outcome), outcome.output("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
+    assert_eq!((outcome.verified(), outcome.output("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
 }
 
 // --- Rate limit and connections
@@ -347,7 +339,7 @@ fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
     let run = |requests_left| with_team(Team { requests_left, ..Team::default() }).succeeds();
     assert_eq!(run(175).warnings(), Vec::<String>::new());
     let outcome = run(174);
-    assert_eq!(verified(&outcome), "yes");
+    assert_eq!(outcome.verified(), "yes");
     assert_messages("rights/rate_limit", [("174 of 3500", outcome.warnings().join("\n"))]);
     let verbose =
         with_team(Team { requests_left: 1234, ..Team::default() }).set("verbose_log", "yes").succeeds();

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
+use stand_in::{Account, Behaviour, Session, SessionRefusal, Team};
 
 use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
@@ -26,23 +26,18 @@ fn unauthorized() -> Behaviour {
 
 #[track_caller]
 fn assert_verified(outcome: &Outcome, verified: &str) {
-    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), verified, "{}", outcome.stdout);
-}
-
-fn requests(outcome: &Outcome) -> Vec<&stand_in::Request> {
-    let is_to_apple = |request: &&stand_in::Request| {
-        matches!(request.service, Service::AppStoreConnect | Service::AppleSession)
-    };
-    outcome.requests.iter().filter(is_to_apple).collect()
+    assert_eq!(outcome.verified(), verified, "{}", outcome.stdout);
 }
 
 // --- API key
 
 #[test]
 fn a_key_is_verified_with_one_request_for_one_app() {
-    let outcome = with_answers(vec![]).succeeds();
+    let team = Team::with_apps(["com.example.app"]);
+    let outcome = Step::new().connected(&api_key()).verified_by_team(account(vec![]), team).succeeds();
     assert_verified(&outcome, "yes");
-    let requests = requests(&outcome);
+    assert_eq!(outcome.get_output("APPLE_APP_ID"), None);
+    let requests = outcome.requests_to_apple();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].verdict.is_ok() && requests[0].target.ends_with("/v1/apps?limit=1"), "{requests:?}");
 }
@@ -53,14 +48,14 @@ fn an_enterprise_key_is_verified_with_one_request_for_one_bundle_id() {
     let url = SERVER.app_store_connect(step.scenario(), Account { enterprise: true, ..account(vec![]) });
     let outcome = step.set("app_store_connect_enterprise_url", url).set("verify", "yes").succeeds();
     assert_verified(&outcome, "yes");
-    assert!(requests(&outcome)[0].target.ends_with("/v1/bundleIds?limit=1"));
+    assert!(outcome.requests_to_apple()[0].target.ends_with("/v1/bundleIds?limit=1"));
 }
 
 #[test]
 fn verify_no_makes_no_request() {
     let outcome = with_answers(vec![]).set("verify", "no").succeeds();
     assert_verified(&outcome, "no");
-    assert!(requests(&outcome).is_empty());
+    assert!(outcome.requests_to_apple().is_empty());
     assert_eq!(outcome.warnings(), Vec::<String>::new());
 }
 
@@ -71,18 +66,11 @@ fn a_key_that_apple_refuses_is_an_error_after_four_attempts_with_fresh_tokens() 
     let account = account_of(&other, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), vec![]);
     let outcome = with_account(account).fails();
     assert_run("refused_by_apple", &outcome);
-    assert_eq!(requests(&outcome).len(), 4);
+    assert_eq!(outcome.requests_to_apple().len(), 4);
 }
 
 #[test]
-fn a_random_401_is_retried() {
-    let outcome = with_answers(vec![unauthorized(), unauthorized(), Behaviour::Ok]).succeeds();
-    assert_verified(&outcome, "yes");
-    assert_eq!(requests(&outcome).len(), 3);
-}
-
-#[test]
-fn a_clock_that_is_off_is_named_as_the_reason_with_the_difference() {
+fn the_error_blames_a_clock_that_is_off_and_has_the_difference() {
     let step = |clock_skew_seconds| {
         let account = Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) };
         with_account(account)
@@ -157,7 +145,7 @@ fn a_broken_connection_is_retried() {
 fn a_short_retry_after_is_respected() {
     let outcome = with_answers(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).succeeds();
     assert_verified(&outcome, "yes");
-    let at: Vec<_> = requests(&outcome).iter().map(|request| request.at_millis).collect();
+    let at: Vec<_> = outcome.requests_to_apple().iter().map(|request| request.at_millis).collect();
     assert!(at[1] - at[0] >= 1000, "{at:?}");
 }
 
@@ -175,7 +163,7 @@ fn an_unreachable_or_untrusted_server_is_a_warning() {
 #[test]
 fn the_token_is_not_in_the_log() {
     let outcome = with_answers(vec![]).set("verbose_log", "yes").succeeds();
-    let bearer = requests(&outcome)[0].header("authorization").unwrap().to_owned();
+    let bearer = outcome.requests_to_apple()[0].header("authorization").unwrap().to_owned();
     let token = bearer.strip_prefix("Bearer ").unwrap();
     for part in token.split('.') {
         assert!(!outcome.stdout.contains(part));
@@ -212,21 +200,12 @@ fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     for step in [with_session(logged_in(vec![])), with_pasted_session(logged_in(vec![]))] {
         let outcome = step.succeeds();
         assert_verified(&outcome, "yes");
-        let requests = requests(&outcome);
+        let requests = outcome.requests_to_apple();
         assert!(
             requests[0].verdict.is_ok() && requests[0].target.ends_with("/olympus/v1/session"),
             "{requests:?}"
         );
     }
-}
-
-#[test]
-fn with_one_team_there_is_no_warning_to_choose_one() {
-    let team = Provider { provider_id: 7, name: "Example Ltd".to_owned() };
-    let providers = vec![team.clone()];
-    let session = Session { provider: Some(team), available_providers: providers, ..logged_in(vec![]) };
-    let outcome = with_session(session).succeeds();
-    assert_messages("verification/one_team", [("one team", outcome.section("Verifying"))]);
 }
 
 /// Apple's website without the session.
@@ -279,7 +258,7 @@ fn an_apple_id_without_cookies_for_apple_is_not_verified() {
     let rows = [("no session", without), ("no cookie for that host", of_another_host)];
     let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "yes").succeeds();
-        assert!(requests(&outcome).is_empty());
+        assert!(outcome.requests_to_apple().is_empty());
         (what, warning(&outcome))
     });
     assert_messages("verification/nothing_to_ask_with", messages);
@@ -314,13 +293,13 @@ fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_pas
     let key = with_answers(vec![]).succeeds();
     let session = with_session(logged_in(vec![])).succeeds();
     for outcome in [&key, &session] {
-        let sent = format!("{:?}", requests(outcome));
+        let sent = format!("{:?}", outcome.requests_to_apple());
         for secret in [CONNECTED_KEY.private_pem.as_str(), CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD] {
             assert_eq!(find_leak(&sent, secret), None, "{sent}");
         }
     }
-    assert!(requests(&session)[0].header("authorization").is_none());
-    let bearer = requests(&key)[0].header("authorization").unwrap();
+    assert!(session.requests_to_apple()[0].header("authorization").is_none());
+    let bearer = key.requests_to_apple()[0].header("authorization").unwrap();
     let claims = URL_SAFE_NO_PAD.decode(bearer.split('.').nth(1).unwrap()).unwrap();
     let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
     let left = claims["exp"].as_i64().unwrap() - time::OffsetDateTime::now_utc().unix_timestamp();

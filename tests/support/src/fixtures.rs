@@ -55,6 +55,13 @@ pub fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
+/// The text in lines of this length, as a narrow terminal breaks it.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect();
+    lines.join("\n")
+}
+
+/// The date and time this many days from now.
 pub fn in_days(days: i64) -> String {
     (OffsetDateTime::now_utc() + Duration::days(days)).format(&Rfc3339).unwrap()
 }
