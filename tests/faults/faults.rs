@@ -12,27 +12,27 @@ use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, in_parallel, st
 struct Fault {
     what: &'static str,
     step: Step,
-    passes: bool,
+    succeeds: bool,
     /// The number of requests to the stand-in.
     requests: usize,
     within: Duration,
 }
 
-/// Three pauses of at most 1, 2 and 4 seconds, with time to spare on a busy machine.
+/// The three pauses between tries take at most 7 seconds. A busy machine takes longer.
 const AFTER_PAUSES: Duration = Duration::from_secs(25);
 
 fn fails(what: &'static str, step: Step, requests: usize) -> Fault {
-    Fault { what, step, passes: false, requests, within: AFTER_PAUSES }
+    Fault { what, step, succeeds: false, requests, within: AFTER_PAUSES }
 }
 
-/// The connection cannot be read on the first try.
-fn then_good(what: &'static str, behaviour: Behaviour) -> Fault {
+/// The connection can be read on the second try.
+fn then_ok(what: &'static str, behaviour: Behaviour) -> Fault {
     let step = Step::new().connected_with(&api_key(), vec![behaviour, Behaviour::Ok]);
-    Fault { what, step, passes: true, requests: 2, within: AFTER_PAUSES }
+    Fault { what, step, succeeds: true, requests: 2, within: AFTER_PAUSES }
 }
 
 /// The connection cannot be read on any try.
-fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
+fn on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
     fails(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
 }
 
@@ -42,13 +42,13 @@ fn check(name: &str, faults: Vec<Fault>) {
     assert_messages(name, messages);
 }
 
-fn check_one(Fault { what, step, passes, requests, within }: Fault) -> Option<(&'static str, String)> {
+fn check_one(Fault { what, step, succeeds, requests, within }: Fault) -> Option<(&'static str, String)> {
     let scenario = step.scenario().to_owned();
     let outcome = step.run();
     println!("{what}: {:?} after {:.1} s", outcome.code, outcome.took.as_secs_f64());
     assert!(outcome.took < within, "{what} took {:?}", outcome.took);
     assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
-    if passes {
+    if succeeds {
         outcome.assert_success();
         return None;
     }
@@ -75,17 +75,17 @@ fn a_broken_connection_is_retried_and_fails_after_four_tries() {
     let proxy = format!("http://127.0.0.1:{}", closed_port());
     let no_proxy = Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", proxy);
     let rows = vec![
-        then_good("reset, then good", ResetBeforeAnswer),
-        then_good("reset in the middle, then good", ResetMidBody),
-        then_good("wrong content length, then good", WrongContentLength),
-        then_good("chunked answer cut, then good", ChunkedCut),
-        then_good("429 without Retry-After, then good", status(429, &[])),
-        for_ever("reset", ResetBeforeAnswer),
-        for_ever("reset in the middle", ResetMidBody),
-        for_ever("closed", CloseBeforeAnswer),
-        for_ever("wrong content length", WrongContentLength),
-        for_ever("chunked answer cut", ChunkedCut),
-        for_ever("no HTTP at all", no_http),
+        then_ok("reset, then good", ResetBeforeAnswer),
+        then_ok("reset in the middle, then good", ResetMidBody),
+        then_ok("wrong content length, then good", WrongContentLength),
+        then_ok("chunked answer cut, then good", ChunkedCut),
+        then_ok("429 without Retry-After, then good", status(429, &[])),
+        on_every_try("reset", ResetBeforeAnswer),
+        on_every_try("reset in the middle", ResetMidBody),
+        on_every_try("closed", CloseBeforeAnswer),
+        on_every_try("wrong content length", WrongContentLength),
+        on_every_try("chunked answer cut", ChunkedCut),
+        on_every_try("no HTTP at all", no_http),
         fails("refused", refused, 0),
         fails("a proxy that is not there", no_proxy, 0),
         fails("the key: refused", key_at(key_refused), 0),
@@ -111,7 +111,7 @@ fn the_first_retry_waits_at_least_half_a_second() {
 }
 
 #[test]
-fn requests_go_through_the_proxy_that_the_environment_names() {
+fn requests_go_through_the_proxy_in_the_environment() {
     let proxy = SERVER.origin();
     let environments: [&[(&str, &str)]; 4] = [
         &[
@@ -146,16 +146,16 @@ fn all_requests_to_apple_together_end_within_20_seconds() {
     let step = Step::new().connected(&api_key()).verified_by(account(vec![slow]));
     let outcome = step.set("required_access", "provisioning,admin").succeeds();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
-    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "no");
+    assert_eq!(outcome.verified(), "no");
 }
 
 #[test]
 #[ignore = "waits for the real time limit, 20 seconds"]
-fn a_stalled_answer_from_apple_ends_after_20_seconds_and_the_build_continues() {
+fn a_stall_of_apple_ends_after_20_seconds_and_the_build_continues() {
     let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60)).forever();
     let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).succeeds();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
-    assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "no");
+    assert_eq!(outcome.verified(), "no");
     assert_messages("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
 }
 
@@ -172,16 +172,16 @@ fn stalls_end_at_the_time_limits() {
         vec![
             Fault {
                 within: one_limit,
-                ..then_good("a stall before the header, then good", StallBeforeHeader(LONG))
+                ..then_ok("a stall before the header, then good", StallBeforeHeader(LONG))
             },
-            Fault { within: one_limit, ..then_good("a stall in the body, then good", StallInBody(LONG)) },
-            Fault { within: one_limit, ..then_good("a slow drip, then good", drip) },
-            Fault { within: all_of_them, requests: 3, ..for_ever("a stall", StallBeforeHeader(LONG)) },
+            Fault { within: one_limit, ..then_ok("a stall in the body, then good", StallInBody(LONG)) },
+            Fault { within: one_limit, ..then_ok("a slow drip, then good", drip) },
+            Fault { within: all_of_them, requests: 3, ..on_every_try("a stall", StallBeforeHeader(LONG)) },
         ],
     );
 }
 
-/// A tmpfs of 64 KiB, mounted for the run and gone with it.
+/// Mounts a full tmpfs of 64 KiB on this folder for the run.
 #[cfg(target_os = "linux")]
 fn on_a_full_disk(step: Step, folder: &str) -> Step {
     let folder = step.path(folder);
@@ -210,11 +210,7 @@ fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
         assert_eq!(outcome.code, Some(1), "{folder}: {}", outcome.stdout);
         let after = outcome.root.path().join("after");
         let names = test_support::names_in(&after);
-        assert_eq!(
-            names.into_iter().collect::<Vec<_>>(),
-            ["envstore.yml"],
-            "{folder}: nothing is left on that disk"
-        );
+        assert_eq!(names, ["envstore.yml".to_owned()].into(), "{folder}: nothing is left on that disk");
         let text = std::fs::read_to_string(after.join("envstore.yml")).unwrap();
         assert_eq!(text, "envs:\n- OLD: kept\n", "{folder}");
         assert_eq!(outcome.leftovers.len(), 0, "{folder}: {:?}", outcome.leftovers);

@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -16,22 +15,16 @@ use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, account, api_key, 
 
 /// Runs it, and kills it if it hangs.
 fn run_or_kill(step: Step) -> Outcome {
-    let ended = Arc::new(AtomicBool::new(false));
-    let watch = Arc::clone(&ended);
+    let (ended, is_over) = mpsc::channel::<()>();
     let outcome = step.run_while(move |child| {
         let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
         thread::spawn(move || {
-            let began = Instant::now();
-            while !watch.load(Ordering::Relaxed) {
-                if began.elapsed() > Duration::from_secs(30) {
-                    let _ = kill_process(pid, Signal::KILL);
-                    return;
-                }
-                thread::sleep(Duration::from_millis(50));
+            if is_over.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill_process(pid, Signal::KILL);
             }
         });
     });
-    ended.store(true, Ordering::Relaxed);
+    drop(ended);
     outcome
 }
 
@@ -47,7 +40,7 @@ fn make_fifo(path: &Path) {
 }
 
 #[test]
-fn a_fifo_instead_of_a_file_is_named_and_does_not_block() {
+fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
     let with_fifo = |step: Step, below: &str| {
         let path = step.path(below);
         make_fifo(&path);
@@ -127,23 +120,23 @@ fn a_umask_that_takes_the_users_own_rights_does_no_harm() {
 }
 
 #[test]
-fn a_run_with_too_few_open_files_fails_cleanly_or_passes() {
-    let mut passed = 0;
+fn a_run_with_too_few_open_files_fails_cleanly_or_succeeds() {
+    let mut succeeded = 0;
     for files in 4..=24 {
         let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
         let outcome = step.under("sh", &["-c", &format!("ulimit -n {files}; exec \"$0\"")]).run();
         if outcome.code == Some(0) {
             outcome.assert_success();
-            passed += 1;
+            succeeded += 1;
         } else {
             outcome.assert_failure();
         }
     }
-    assert!((1..21).contains(&passed), "{passed}");
+    assert!((1..21).contains(&succeeded), "{succeeded}");
 }
 
 #[test]
-fn a_proxy_variable_without_a_proxys_address_is_an_error_that_hides_its_value() {
+fn the_error_for_an_invalid_proxy_variable_hides_its_value() {
     let elsewhere =
         || Step::new().set("build_url", "https://bitrise.invalid/build/x").secret("canary-password");
     let wrong = "http://user:canary-password@proxy:99999";

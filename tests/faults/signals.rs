@@ -11,8 +11,7 @@ use stand_in::Behaviour;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, account, api_key, in_parallel, mode, names_in, pem,
-    status,
+    INPUT_ISSUER, Outcome, SERVER, Step, account, api_key, in_parallel, mode, names_in, pem, status,
 };
 
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
@@ -115,14 +114,10 @@ fn wait_for(file: &Path) {
 
 /// A run that awaits nothing before it exports.
 fn from_inputs() -> Step {
-    Step::off_bitrise()
-        .set("connection", "off")
-        .set("api_key_path", pem())
-        .set("api_key_id", INPUT_KEY_ID)
-        .set("api_issuer", INPUT_ISSUER)
+    Step::off_bitrise().with_key_inputs().set("connection", "off")
 }
 
-/// Creates a pipe that takes nothing more while it is open.
+/// Creates a pipe that is full while it is open.
 fn full_pipe(path: &Path) -> std::fs::File {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -189,10 +184,7 @@ fn with_slow_envman() -> Step {
     // It starts no other program, which would outlive it.
     let script = "#!/bin/sh\necho broken > \"$ENVMAN_ENVSTORE_PATH\"\necho \"$3\" >> \"$HOME/added\"\n\
                   while :; do echo broken > \"$ENVMAN_ENVSTORE_PATH\"; done\n";
-    let step = step.file("home/bin/envman", script);
-    let bin = step.path("home/bin");
-    test_support::set_mode(bin.join("envman"), 0o755);
-    step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+    step.with_envman(script)
 }
 
 #[test]
@@ -214,7 +206,7 @@ fn a_signal_while_envman_runs_kills_it_and_restores_the_envstore() {
 
 #[test]
 #[ignore = "waits for the real time limit of envman, 12 seconds"]
-fn a_hanging_envman_is_killed_and_named() {
+fn a_hanging_envman_is_killed_and_the_error_names_it() {
     let outcome = with_slow_envman().fails();
     assert_messages("faults/envman_hangs", [("envman hangs", outcome.error())]);
 }
@@ -224,7 +216,7 @@ fn after_sigkill_at_random_points_the_envstore_is_unchanged_or_complete() {
     const RUNS: u64 = 200;
     const BEFORE: &str = "envs:\n- OLD: kept\n";
     let whole = Step::new().connected(&api_key()).envstore(BEFORE).succeeds();
-    let complete: Vec<_> = whole.entries().into_iter().map(|entry| entry.key).collect();
+    let complete = whole.output_names();
     // Spread over a little more than the time of a whole run next to three others.
     let span = whole.took.as_micros().min(300_000) as u64 * 3;
     let kill_after = |run: u64| {
@@ -234,9 +226,9 @@ fn after_sigkill_at_random_points_the_envstore_is_unchanged_or_complete() {
             // It may have ended by now.
             let _ = kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::KILL);
         });
-        let keys: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
+        let names = outcome.output_names();
         let is_untouched = outcome.envstore_text.as_deref() == Some(BEFORE);
-        assert!(is_untouched || keys == complete, "killed after {pause:?}: {keys:?}");
+        assert!(is_untouched || names == complete, "killed after {pause:?}: {names:?}");
         let root = outcome.root.path();
         for name in &outcome.leftovers {
             assert_eq!(mode(root.join("tmp").join(name)), 0o700, "{name}");

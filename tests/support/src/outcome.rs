@@ -108,8 +108,8 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
 }
 
 /// Hexadecimal, in lower case.
-pub fn hex(text: &str) -> String {
-    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl Outcome {
