@@ -201,13 +201,15 @@ fn the_phone_number_is_exported_whenever_the_input_is_set() {
 
 #[test]
 fn values_that_yaml_or_a_shell_could_change_arrive_unchanged() {
-    let values = strategies::SPECIAL_TEXTS.iter().chain(strategies::SPECIAL_LINES);
+    let values = [strategies::SPECIAL_TEXTS, strategies::SPECIAL_VALUES, strategies::SPECIAL_LINES]
+        .concat()
+        .into_iter();
     in_parallel(values.filter(|value| !value.contains('\0')), |value| {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).succeeds();
         // A password of blanks is ignored.
-        let expected = Some((*value).to_owned()).filter(|value| !value.trim().is_empty());
+        let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
         assert_eq!(outcome.get_output("FASTLANE_PASSWORD"), expected, "{value:?}");
     });
 }
