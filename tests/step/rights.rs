@@ -94,7 +94,8 @@ fn only_apples_words_about_the_key_are_about_its_role() {
     for (what, errors) in rows {
         for (list, required) in [("v1/certificates", "provisioning"), ("v1/users", "admin")] {
             let answer = Behaviour::apple_errors(403, errors.clone());
-            let step = with_team(Team::default().answering(list, answer)).set("required_access", required);
+            let step =
+                with_team(Team::default().with_behaviour_at(list, answer)).set("required_access", required);
             let outcome = step.run();
             let line = if what == "the role" {
                 outcome.assert_failure();

@@ -115,8 +115,8 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
         Behaviour::json(200, &json!({"message": "Blocked by policy"})),
         Behaviour::json(401, &blocked),
         Behaviour::json(403, &blocked),
-        Behaviour::answer(200, "text/html", list),
-        Behaviour::answer(200, "text/html", session),
+        Behaviour::response(200, "text/html", list),
+        Behaviour::response(200, "text/html", session),
     ];
     for answer in answers.map(Behaviour::forever) {
         for step in [with_answers(vec![answer.clone()]), with_session(logged_in(vec![answer.clone()]))] {
@@ -311,7 +311,7 @@ fn a_response_of_apples_that_is_too_large_does_not_verify_a_key() {
     let page = json!({"data": [], "links": {"self": "x"}}).to_string();
     for (padding, verified) in [(0, "yes"), (5 << 20, "no")] {
         let body = format!("{page}{}", " ".repeat(padding));
-        let outcome = with_answers(vec![Behaviour::answer(200, "application/json", body)]).run_in_process();
+        let outcome = with_answers(vec![Behaviour::response(200, "application/json", body)]).run_in_process();
         assert_verified(&outcome, verified);
     }
 }
