@@ -21,7 +21,7 @@ struct Fault {
 /// The three pauses between tries take at most 7 seconds. A busy machine takes longer.
 const AFTER_PAUSES: Duration = Duration::from_secs(25);
 
-fn fails(what: &'static str, step: Step, requests: usize) -> Fault {
+fn failing(what: &'static str, step: Step, requests: usize) -> Fault {
     Fault { what, step, succeeds: false, requests, within: AFTER_PAUSES }
 }
 
@@ -33,7 +33,7 @@ fn then_ok(what: &'static str, behaviour: Behaviour) -> Fault {
 
 /// The connection cannot be read on any try.
 fn on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
-    fails(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
+    failing(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
 }
 
 /// Runs all rows at the same time, and compares the errors with the snapshot of this name.
@@ -75,21 +75,21 @@ fn a_broken_connection_is_retried_and_fails_after_four_tries() {
     let proxy = format!("http://127.0.0.1:{}", closed_port());
     let no_proxy = Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", proxy);
     let rows = vec![
-        then_ok("reset, then good", ResetBeforeAnswer),
-        then_ok("reset in the middle, then good", ResetMidBody),
-        then_ok("wrong content length, then good", WrongContentLength),
-        then_ok("chunked answer cut, then good", ChunkedCut),
-        then_ok("429 without Retry-After, then good", status(429, &[])),
+        then_ok("reset, then a good response", ResetBeforeAnswer),
+        then_ok("reset in the middle, then a good response", ResetMidBody),
+        then_ok("wrong content length, then a good response", WrongContentLength),
+        then_ok("chunked response cut, then a good response", ChunkedCut),
+        then_ok("429 without Retry-After, then a good response", status(429, &[])),
         on_every_try("reset", ResetBeforeAnswer),
         on_every_try("reset in the middle", ResetMidBody),
         on_every_try("closed", CloseBeforeAnswer),
         on_every_try("wrong content length", WrongContentLength),
-        on_every_try("chunked answer cut", ChunkedCut),
+        on_every_try("chunked response cut", ChunkedCut),
         on_every_try("no HTTP at all", no_http),
-        fails("refused", refused, 0),
-        fails("a proxy that is not there", no_proxy, 0),
-        fails("the key: refused", key_at(key_refused), 0),
-        fails("the key: reset", key_at(key_reset), 0),
+        failing("refused", refused, 0),
+        failing("a proxy that is not there", no_proxy, 0),
+        failing("the key: refused", key_at(key_refused), 0),
+        failing("the key: reset", key_at(key_reset), 0),
     ];
     check("faults/network", rows);
 }
@@ -99,7 +99,7 @@ fn a_broken_connection_is_retried_and_fails_after_four_tries() {
 fn a_host_name_that_cannot_be_resolved_fails_the_run_at_once() {
     // With no attempts allowed, glibc's resolver gives up before it sends anything.
     let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
-    check("faults/no_dns", vec![fails("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
+    check("faults/no_dns", vec![failing("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
 }
 
 #[test]
@@ -129,13 +129,13 @@ fn requests_go_through_the_proxy_in_the_environment() {
         let host = format!("{}.invalid", unique_name().replace(' ', "-"));
         let step = Step::new().set("build_url", format!("https://{host}/build/1"));
         step.set_all(environment.iter().copied()).fails();
-        let seen: Vec<_> =
+        let requests: Vec<_> =
             SERVER.requests().into_iter().filter(|request| request.target.contains(&host)).collect();
         assert!(
-            !seen.is_empty() && seen.iter().all(|request| request.method == "CONNECT"),
+            !requests.is_empty() && requests.iter().all(|request| request.method == "CONNECT"),
             "{environment:?}"
         );
-        assert!(seen.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{seen:?}");
+        assert!(requests.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{requests:?}");
     });
 }
 
@@ -172,10 +172,13 @@ fn stalls_end_at_the_time_limits() {
         vec![
             Fault {
                 within: one_limit,
-                ..then_ok("a stall before the header, then good", StallBeforeHeader(LONG))
+                ..then_ok("a stall before the header, then a good response", StallBeforeHeader(LONG))
             },
-            Fault { within: one_limit, ..then_ok("a stall in the body, then good", StallInBody(LONG)) },
-            Fault { within: one_limit, ..then_ok("a slow drip, then good", drip) },
+            Fault {
+                within: one_limit,
+                ..then_ok("a stall in the body, then a good response", StallInBody(LONG))
+            },
+            Fault { within: one_limit, ..then_ok("a slow drip, then a good response", drip) },
             Fault { within: all_of_them, requests: 3, ..on_every_try("a stall", StallBeforeHeader(LONG)) },
         ],
     );

@@ -12,8 +12,8 @@ use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
     BUILD_API_TOKEN, CONNECTED_KEY, INPUT_ISSUER, INPUT_KEY_ID, SERVER, Step, account, all, always_busy,
-    api_key, apple_id, busy, cookie, files_below, find_leak, hex, in_days, in_parallel, pem, redirect,
-    spaceauth, status, unique_name,
+    api_key, apple_id, cookie, files_below, find_leak, hex, in_days, in_parallel, pem, redirect, spaceauth,
+    status, unique_name,
 };
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
@@ -54,72 +54,46 @@ fn with_canaries_in_the_inputs(step: Step) -> Step {
 }
 
 fn scenarios() -> Vec<(&'static str, Step)> {
-    let on = |body: &Value, behaviours: Vec<Behaviour>| Step::new().connected_with(body, behaviours);
-    let damaged =
-        |field: &str, value: Value| on(&all([connection_of_canaries(), json!({ field: value })]), vec![]);
+    let connected_with = |behaviours| Step::new().connected_with(&connection_of_canaries(), behaviours);
+    let connected = || connected_with(vec![]);
+    let apple_id = || connected().set("connection", "apple_id");
+    let with_field = |field: &str, value: Value| {
+        Step::new().connected(&all([connection_of_canaries(), json!({ field: value })]))
+    };
+    let with_expiry =
+        |date: &str| with_field("connection_expiry_date", json!(date)).set("connection", "apple_id");
+    let damaged_key = CONNECTED_KEY.private_pem.replace("MIGH", "MIGX");
+    let damaged_cookie = json!({"https://idmsa.apple.com": [cookie("a;b", COOKIE)]});
     // With an API key, electron and tauri need different values in APPLE_API_KEY, so they exclude each other.
     let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
     let every_tool = &tools.join(",");
-    let expired = json!({"connection_expiry_date": "2024-02-29T12:00:00Z"});
     vec![
-        (
-            "connected key",
-            on(&connection_of_canaries(), vec![]).set("export_for", every_tool).set("export_token", "yes"),
-        ),
-        (
-            "connected Apple ID",
-            on(&connection_of_canaries(), vec![]).set("connection", "apple_id").set("export_for", every_tool),
-        ),
+        ("connected key", connected().set("export_for", every_tool).set("export_token", "yes")),
+        ("connected Apple ID", apple_id().set("export_for", every_tool)),
         ("Apple ID in the inputs", with_canaries_in_the_inputs(Step::new())),
         ("key in the inputs", Step::new().with_key_inputs()),
-        (
-            "inputs ignored",
-            with_canaries_in_the_inputs(on(&connection_of_canaries(), vec![]).set("connection", "api_key")),
-        ),
+        ("inputs ignored", with_canaries_in_the_inputs(connected().set("connection", "api_key"))),
         ("conflict", with_canaries_in_the_inputs(Step::new().with_key_inputs())),
-        (
-            "server error",
-            with_canaries_in_the_inputs(on(&connection_of_canaries(), vec![busy(500).forever()])),
-        ),
-        ("401", on(&connection_of_canaries(), vec![]).set("build_api_token", "another-token")),
-        ("answer cut short", on(&connection_of_canaries(), vec![Behaviour::ResetMidBody, Behaviour::Ok])),
-        ("answer that is not UTF-8", on(&connection_of_canaries(), vec![Behaviour::InvalidUtf8])),
-        ("compressed answer", on(&connection_of_canaries(), vec![Behaviour::Gzip])),
-        ("key in the wrong field", damaged("key_id", json!(CONNECTED_KEY.private_pem))),
-        ("damaged key", damaged("private_key", json!(CONNECTED_KEY.private_pem.replace("MIGH", "MIGX")))),
-        ("wrong type", damaged("is_enterprise_account", json!(PASSWORD))),
-        (
-            "damaged cookie",
-            damaged("session_cookies", json!({"https://idmsa.apple.com": [cookie("a;b", COOKIE)]}))
-                .set("connection", "apple_id"),
-        ),
-        (
-            "expired session",
-            on(&all([connection_of_canaries(), expired]), vec![]).set("connection", "apple_id"),
-        ),
-        (
-            "session ends soon",
-            on(&all([connection_of_canaries(), json!({"connection_expiry_date": in_days(2)})]), vec![])
-                .set("connection", "apple_id"),
-        ),
-        (
-            "no envstore",
-            on(&connection_of_canaries(), vec![]).set("ENVMAN_ENVSTORE_PATH", "/nowhere/envstore.yml"),
-        ),
-        (
-            "no session",
-            Step::new()
-                .set("apple_id", "jane@example.com")
-                .set("fastlane_session", format!("{SESSION} {PASSWORD}")),
-        ),
-        (
-            "secrets in every wrong field",
-            Step::new()
-                .set("connection", PASSWORD)
-                .set("api_key_id", pem())
-                .set("api_issuer", pem())
-                .set("verify", SESSION),
-        ),
+        ("server error", with_canaries_in_the_inputs(connected_with(always_busy(500)))),
+        ("401", connected().set("build_api_token", "another-token")),
+        ("response cut short", connected_with(vec![Behaviour::ResetMidBody, Behaviour::Ok])),
+        ("response that is not UTF-8", connected_with(vec![Behaviour::InvalidUtf8])),
+        ("compressed response", connected_with(vec![Behaviour::Gzip])),
+        ("key in the wrong field", with_field("key_id", json!(CONNECTED_KEY.private_pem))),
+        ("damaged key", with_field("private_key", json!(damaged_key))),
+        ("wrong type", with_field("is_enterprise_account", json!(PASSWORD))),
+        ("damaged cookie", with_field("session_cookies", damaged_cookie).set("connection", "apple_id")),
+        ("expired session", with_expiry("2024-02-29T12:00:00Z")),
+        ("session ends soon", with_expiry(&in_days(2))),
+        ("no envstore", connected().set("ENVMAN_ENVSTORE_PATH", "/nowhere/envstore.yml")),
+        ("no session", {
+            let step = Step::new().set("apple_id", "jane@example.com");
+            step.set("fastlane_session", format!("{SESSION} {PASSWORD}"))
+        }),
+        ("secrets in every wrong field", {
+            let step = Step::new().set("api_key_id", pem()).set("api_issuer", pem());
+            step.set("connection", PASSWORD).set("verify", SESSION)
+        }),
     ]
 }
 

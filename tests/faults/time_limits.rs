@@ -62,7 +62,7 @@ fn key(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_run_ends_at_its_network_time_limit_and_the_error_says_what_it_waited_for() {
-    // Accepts connections and never answers.
+    // Accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().port();
     let drip = Behaviour::Drip { bytes: 1, every: Duration::from_millis(100) };

@@ -162,8 +162,9 @@ fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
 
 #[test]
 fn the_error_lists_no_apps_if_apple_does_not_list_them() {
-    let answers = vec![stand_in::Behaviour::Ok, status(404, &[])];
-    let step = Step::new().connected(&api_key()).verified_by_team(account(answers), Team::with_apps(["a.b"]));
+    let behaviours = vec![stand_in::Behaviour::Ok, status(404, &[])];
+    let step =
+        Step::new().connected(&api_key()).verified_by_team(account(behaviours), Team::with_apps(["a.b"]));
     assert_messages("account/no_list", [("404", step.set("bundle_id", BUNDLE_ID).fails().error())]);
 }
 

@@ -279,7 +279,7 @@ fn the_error_for_an_empty_token_does_not_blame_pull_requests() {
     let step = Step::new().connected(&api_key()).set("build_api_token", "").with_key_inputs();
     let outcome = step.succeeds();
     assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
-    assert!(outcome.requests.is_empty(), "nobody is asked without a token");
+    assert!(outcome.requests.is_empty(), "no request without a token");
     let messages = [("nothing else", error), ("a key in the inputs", outcome.warnings().join("\n"))];
     assert_messages("connection/empty_token", messages);
 }

@@ -18,7 +18,7 @@ const NAME: &str = "AuthKey_FROMINPUT1.p8";
 static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
 
 /// A run with this `api_key_path` and without `api_key_id`.
-fn at(location: &str) -> Step {
+fn with_location(location: &str) -> Step {
     Step::off_bitrise().set("api_key_path", location).set("api_issuer", INPUT_ISSUER)
 }
 
@@ -55,7 +55,7 @@ fn the_key_can_be_a_file_at_a_path() {
     ] {
         assert_key(&step.set("api_key_path", location).succeeds());
     }
-    let missing = at(&format!("/{LONG}")).fails().error();
+    let missing = with_location(&format!("/{LONG}")).fails().error();
     assert_messages("key_locations/long_path", [("a long path to no file", missing)]);
 }
 
@@ -75,7 +75,7 @@ fn the_key_can_be_at_a_file_url() {
         let url = format!("file://{}", step.path(url).display());
         assert_key(&step.set("api_key_path", url).succeeds());
     }
-    let error = at("file://keys/AuthKey_FROMINPUT1.p8").fails().error();
+    let error = with_location("file://keys/AuthKey_FROMINPUT1.p8").fails().error();
     assert_messages("key_locations/file_url", [("a file URL with two slashes", error)]);
 }
 
@@ -119,7 +119,8 @@ fn the_key_can_be_text_in_the_input() {
         wrapped(&STANDARD.encode(pem()), 76),
     ];
     for form in forms {
-        let outcome = at(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).succeeds();
+        let outcome =
+            with_location(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).succeeds();
         assert_key(&outcome);
         assert!(outcome.stdout.contains("- api_key_path: *****\n"), "{}", outcome.stdout);
     }
@@ -129,8 +130,8 @@ fn the_key_can_be_text_in_the_input() {
 fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
     let name = "AuthKey_OTHERID123.p8";
     let (_, url) = serve(name, pem(), vec![]);
-    let in_folder = || at("keys").file(&format!("work/keys/{name}"), pem());
-    let rows = [("a download", at(&url)), ("the only file in a folder", in_folder())];
+    let in_folder = || with_location("keys").file(&format!("work/keys/{name}"), pem());
+    let rows = [("a download", with_location(&url)), ("the only file in a folder", in_folder())];
     let warnings = rows.map(|(what, step)| {
         let outcome = step.set("api_key_id", INPUT_KEY_ID).set("verify", "no").succeeds();
         assert_key(&outcome);
@@ -152,13 +153,13 @@ fn the_references_that_the_step_exports_are_accepted() {
         ["APP_STORE_CONNECT_PRIVATE_KEY", "APPLE_RCODESIGN_API_KEY_PATH", "BITRISE_PORTAL_DATA_JSON"]
     {
         let value = exported.output(variable);
-        assert_key(&at(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).succeeds());
+        assert_key(&with_location(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).succeeds());
     }
 }
 
 #[test]
 fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
-    let mut rows = vec![("the key's text".to_owned(), at(pem()).secret(pem()))];
+    let mut rows = vec![("the key's text".to_owned(), with_location(pem()).secret(pem()))];
     for name in [
         "key.p8",
         "AuthKey_.p8",
@@ -170,7 +171,7 @@ fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
     ] {
         for location in [format!("/keys/{name}"), format!("https://localhost:1/{name}?AuthKey_FROMINPUT1.p8")]
         {
-            rows.push((location.clone(), at(&location)));
+            rows.push((location.clone(), with_location(&location)));
         }
     }
     assert_messages("key_locations/unknown_key_id", errors_of(rows));
@@ -239,7 +240,8 @@ fn each_failure_of_a_download_has_its_own_error() {
     ];
     let errors = in_parallel(rows, |(what, behaviours, tries)| {
         let (scenario, url) = served(behaviours);
-        let error = at(&format!("{url}?canary-signature")).secret("canary-signature").fails().error();
+        let error =
+            with_location(&format!("{url}?canary-signature")).secret("canary-signature").fails().error();
         assert_eq!(SERVER.requests_for(&scenario).len(), tries, "{what}");
         (what, error)
     });
@@ -254,7 +256,7 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
     let mut hops = vec![redirect(&own); 4];
     hops.push(redirect(&target));
     SERVER.file(&scenario, NAME, pem(), hops);
-    let outcome = at(&own).succeeds();
+    let outcome = with_location(&own).succeeds();
     assert_key(&outcome);
     assert_eq!(SERVER.requests_for(&scenario).len(), 5);
 }
@@ -263,7 +265,10 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
 fn more_than_five_redirects_are_an_error() {
     let (scenario, url) = served(vec![]);
     SERVER.file(&scenario, NAME, pem(), vec![redirect(&url).forever()]);
-    assert_messages("key_locations/redirects", [("a redirect to itself", at(&url).fails().error())]);
+    assert_messages(
+        "key_locations/redirects",
+        [("a redirect to itself", with_location(&url).fails().error())],
+    );
     assert_eq!(SERVER.requests_for(&scenario).len(), 6);
 }
 
@@ -285,7 +290,7 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
             Connection { token: BUILD_API_TOKEN.to_owned(), body: api_key().to_string(), behaviours: vec![] };
         let build_url = server.connection("x", connection);
         for (place, step) in
-            [("the key", at(&key)), ("the connection", Step::new().set("build_url", build_url))]
+            [("the key", with_location(&key)), ("the connection", Step::new().set("build_url", build_url))]
         {
             let step = if is_ca_trusted { step.trusting(&server) } else { step };
             let outcome = step.fails();
@@ -301,7 +306,7 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
 #[test]
 fn the_error_for_a_server_without_tls_says_so() {
     let (_, url) = served(vec![]);
-    let error = at(&url.replace("http://", "https://")).fails().error();
+    let error = with_location(&url.replace("http://", "https://")).fails().error();
     assert_messages("key_locations/no_tls", [("http behind https", error)]);
 }
 
@@ -309,7 +314,7 @@ fn the_error_for_a_server_without_tls_says_so() {
 fn a_redirect_from_https_to_http_is_rejected() {
     let (scenario, target) = served(vec![]);
     let url = TLS.file(&unique_name(), NAME, "", vec![redirect(format!("{target}?canary-signature"))]);
-    let error = at(&url).trusting(&TLS).secret("canary-signature").fails().error();
+    let error = with_location(&url).trusting(&TLS).secret("canary-signature").fails().error();
     assert_messages("key_locations/https_to_http", [("a redirect from https to http", error)]);
     assert_eq!(SERVER.requests_for(&scenario), []);
 }
@@ -318,7 +323,7 @@ fn a_redirect_from_https_to_http_is_rejected() {
 fn a_redirect_from_http_on_this_machine_to_a_trusted_https_server_is_followed() {
     let target = TLS.file(&unique_name(), NAME, pem(), vec![]);
     let (_, url) = served(vec![redirect(&target)]);
-    assert_key(&at(&url).trusting(&TLS).succeeds());
+    assert_key(&with_location(&url).trusting(&TLS).succeeds());
 }
 
 #[test]

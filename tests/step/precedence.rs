@@ -200,26 +200,19 @@ fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
 }
 
 #[test]
-fn without_complete_inputs_an_unusable_connection_is_an_error() {
-    let rows = unusable().into_iter();
-    let rows = rows.map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours)));
+fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_skip() {
+    let rows = unusable().into_iter().flat_map(|(what, body, behaviours)| {
+        ["fail", "skip"].map(|if_missing| {
+            let step = Step::new().connected_with(&body, behaviours.clone());
+            (format!("{what}, if_missing is {if_missing}"), step.set("if_missing", if_missing))
+        })
+    });
     let mut messages = errors_of(rows);
-    // The stand-in answers a wrong token like Bitrise.
+    // The stand-in rejects a wrong token as Bitrise does.
     let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").fails();
     assert_eq!(outcome.requests.len(), 1, "it is not tried again");
-    messages.push(("another build's token", outcome.error()));
+    messages.push(("another build's token".to_owned(), outcome.error()));
     assert_messages("precedence/unusable_connection", messages);
-}
-
-#[test]
-fn skip_does_not_ignore_an_unusable_connection() {
-    let expired = all([apple_id(), json!({"connection_expiry_date": in_days(-3)})]);
-    let rows = [
-        ("HTTP 500", Step::new().connected_with(&json!({}), always_busy(500))),
-        ("an expired session", Step::new().connected(&expired)),
-    ];
-    let messages = rows.map(|(what, step)| (what, step.set("if_missing", "skip").fails().error()));
-    assert_messages("precedence/skip_and_unusable", messages);
 }
 
 #[test]

@@ -10,37 +10,37 @@ use test_support::{
 
 const BUNDLE_ID: &str = "com.example.app";
 
-fn with(account: Account, team: Team) -> Step {
+fn with_account_and_team(account: Account, team: Team) -> Step {
     Step::new().connected(&api_key()).verified_by_team(account, team)
 }
 
 fn with_team(team: Team) -> Step {
-    with(account(vec![]), team)
+    with_account_and_team(account(vec![]), team)
 }
 
-fn with_answers(behaviours: Vec<Behaviour>) -> Step {
-    with(account(behaviours), Team::with_apps([BUNDLE_ID]))
+fn with_behaviours(behaviours: Vec<Behaviour>) -> Step {
+    with_account_and_team(account(behaviours), Team::with_apps([BUNDLE_ID]))
 }
 
 fn apple_error(http: u16, code: &str, detail: &str) -> Behaviour {
     Behaviour::apple_errors(http, [(code, "t", detail)])
 }
 
-/// Apple's answer to a key whose role does not include the request.
+/// Apple's error for a key whose role does not allow the request.
 const ROLE: (&str, &str, &str) = (
     "FORBIDDEN_ERROR",
     "This request is forbidden for security reasons",
     "The API key in use does not allow this request",
 );
 
-/// The newest answer to a team with a missing agreement.
+/// Apple's newest error for a team that must accept an agreement.
 const AGREEMENT: (&str, &str, &str) = (
     "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED",
     "Unable to process request - PLA Update available",
     "You currently do not have access to this resource. To resolve this issue, your team's Account Holder, Jane Doe, must agree to the latest Program License Agreement.",
 );
 
-/// Not about the role.
+/// An error with the code of [`ROLE`] that is not about the role.
 const EXPIRED: (&str, &str, &str) =
     ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
@@ -82,7 +82,7 @@ fn a_missing_access_is_an_error_that_names_the_role() {
 }
 
 #[test]
-fn only_apples_words_about_the_key_are_about_its_role() {
+fn only_apples_error_about_the_key_blames_its_role() {
     let rows = [
         ("the role", [ROLE].to_vec()),
         ("a missing agreement", [AGREEMENT].to_vec()),
@@ -93,9 +93,9 @@ fn only_apples_words_about_the_key_are_about_its_role() {
     let mut messages = Vec::new();
     for (what, errors) in rows {
         for (list, required) in [("v1/certificates", "provisioning"), ("v1/users", "admin")] {
-            let answer = Behaviour::apple_errors(403, errors.clone());
+            let response = Behaviour::apple_errors(403, errors.clone());
             let step =
-                with_team(Team::default().with_behaviour_at(list, answer)).set("required_access", required);
+                with_team(Team::default().with_behaviour_at(list, response)).set("required_access", required);
             let outcome = step.run();
             let line = if what == "the role" {
                 outcome.assert_failure();
@@ -169,20 +169,21 @@ fn an_unknown_access_is_a_problem_with_the_inputs() {
 }
 
 #[test]
-fn without_an_answer_about_the_access_the_key_is_not_verified() {
+fn without_a_response_about_the_access_the_key_is_not_verified() {
     let later = vec![Behaviour::Ok, status(404, &[])];
-    let outcome = with_answers(later).set("required_access", "provisioning,admin").succeeds();
+    let outcome = with_behaviours(later).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "no");
-    assert_eq!(paths(&outcome).len(), 2, "the next request would get no answer either");
-    assert_messages("rights/not_answered", [("404", outcome.warnings().join("\n"))]);
+    assert_eq!(paths(&outcome).len(), 2, "the next request would get no response either");
+    assert_messages("rights/no_response", [("404", outcome.warnings().join("\n"))]);
 }
 
 #[test]
 fn a_random_401_is_retried_at_every_request() {
     let stray = apple_error(401, "NOT_AUTHORIZED", "d");
     let ok = Behaviour::Ok;
-    let answers = [&stray, &stray, &ok, &stray, &stray, &ok, &ok].map(Clone::clone);
-    let outcome = with_answers(answers.to_vec()).set("required_access", "provisioning,admin").succeeds();
+    let behaviours = [&stray, &stray, &ok, &stray, &stray, &ok, &ok].map(Clone::clone);
+    let outcome =
+        with_behaviours(behaviours.to_vec()).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "yes");
     assert_eq!(paths(&outcome).len(), 7);
 }
@@ -200,7 +201,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
     let messages = rows.map(|(what, step)| {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "no");
-        assert_eq!(paths(&outcome).len(), 1, "every request would get this answer");
+        assert_eq!(paths(&outcome).len(), 1, "every request would get this response");
         (what, outcome.warnings().join("\n"))
     });
     assert_messages("rights/agreement", messages);
@@ -211,7 +212,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         ("FORBIDDEN", "Access Unavailable", named),
     ] {
         for errors in [vec![error], vec![ROLE, error]] {
-            let outcome = with_answers(vec![Behaviour::apple_errors(403, errors)]).succeeds();
+            let outcome = with_behaviours(vec![Behaviour::apple_errors(403, errors)]).succeeds();
             assert_eq!(outcome.verified(), "no");
             assert!(outcome.warnings().concat().contains("an agreement is missing"), "{error:?}");
         }
@@ -252,12 +253,12 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
         ("a detail that looks like a key", "FORBIDDEN", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"),
     ];
     let messages = rows.map(|(what, code, detail)| {
-        let outcome = with_answers(vec![apple_error(403, code, detail)]).succeeds();
+        let outcome = with_behaviours(vec![apple_error(403, code, detail)]).succeeds();
         assert_eq!(outcome.verified(), "no", "{what}");
         (what, outcome.warnings().join("\n"))
     });
     assert_messages("rights/forbidden", messages);
-    let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).succeeds();
+    let other_status = with_behaviours(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).succeeds();
     assert!(other_status.warnings().concat().contains("Apple answered HTTP 400, PARAMETER_ERROR.INVALID"));
 }
 
@@ -266,10 +267,10 @@ fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
     // The key of the connection is used. The Step also knows the password of the connected Apple ID.
     let password = "Tr0ub4dor  zebra9";
     let both = all([api_key(), json!({"apple_id": "jane@example.com", "password": password})]);
-    let answer = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));
+    let response = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));
     let outcome = Step::new()
         .connected(&both)
-        .verified_by_team(account(vec![answer]), Team::default())
+        .verified_by_team(account(vec![response]), Team::default())
         .secret("Tr0ub4dor zebra9")
         .succeeds();
     assert!(outcome.summary().unwrap().contains("FORBIDDEN: \\*\\*\\*\\*\\*"), "{:?}", outcome.summary());
@@ -282,27 +283,20 @@ fn with_strict_every_unverified_credential_is_an_error() {
     let agreement = with_team(Team { agreement_missing: true, ..Team::default() });
     let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
     let hidden = Team { role: Role::AccessToReports, ..Team::default() };
+    let words = "Apple's words that cannot be shortened to any fewer words than are in this one line, and no \
+                 fewer than these fourteen more words, so that none is left for advice.";
     let rows = [
         ("an agreement is missing", agreement),
-        ("another 403", with_answers(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
-        ("an expired membership", with_answers(vec![Behaviour::apple_errors(403, [EXPIRED])])),
+        ("another 403", with_behaviours(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
+        ("an expired membership", with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED])])),
         (
             "an expired membership, with bundle_id",
-            with_answers(vec![Behaviour::apple_errors(403, [EXPIRED])]).set("bundle_id", BUNDLE_ID),
+            with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED])]).set("bundle_id", BUNDLE_ID),
         ),
-        ("words that leave no room for advice", {
-            let words = "Apple's words that cannot be shortened to any fewer words than are in this one line";
-            with_answers(vec![apple_error(
-                403,
-                "FORBIDDEN",
-                &format!(
-                    "{words}, and no fewer than these fourteen more words, so that none is left for advice."
-                ),
-            )])
-        }),
-        ("longer words", with_answers(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
-        ("an outage", with_answers(vec![busy(503).forever()])),
-        ("a foreign answer", with_answers(vec![Behaviour::Html])),
+        ("words that leave no room for advice", with_behaviours(vec![apple_error(403, "FORBIDDEN", words)])),
+        ("longer words", with_behaviours(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
+        ("an outage", with_behaviours(vec![busy(503).forever()])),
+        ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
         ("the app cannot be checked", with_team(hidden).set("bundle_id", BUNDLE_ID)),
         ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),
         ("no session", Step::new().with_apple_id_inputs()),
@@ -349,7 +343,8 @@ fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
 
 #[test]
 fn the_requests_of_a_run_share_a_connection() {
-    let step = with_answers(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
+    let step =
+        with_behaviours(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
     let name = step.scenario().to_owned();
     let outcome = step.succeeds();
     assert_eq!(paths(&outcome).len(), 3);

@@ -11,12 +11,12 @@ use apple_services_connection::credential::CredentialKind;
 use apple_services_connection::tools::{TOOLS, Tool};
 use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_APP_PASSWORD, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY,
-    INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, find_leak, mode,
-    names_in, pem, spaceauth,
+    CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY, INPUT_KEY_ID,
+    Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, find_leak, mode, names_in, pem,
+    spaceauth,
 };
 
-/// Exported independent of the tools.
+/// The outputs that do not depend on `export_for`.
 const ALWAYS: [&str; 5] = [
     "APPLE_AUTH_METHOD",
     "APPLE_AUTH_SOURCE",
@@ -29,8 +29,8 @@ fn for_tools(tools: &str) -> Outcome {
     Step::new().connected(&api_key()).set("export_for", tools).succeeds()
 }
 
-/// The variables that the tools read.
-fn of_tool(outcome: &Outcome) -> BTreeMap<String, String> {
+/// The outputs that tools read.
+fn tool_outputs(outcome: &Outcome) -> BTreeMap<String, String> {
     let outputs = outcome.outputs().into_iter();
     outputs.filter(|(name, _)| !ALWAYS.contains(&name.as_str())).collect()
 }
@@ -50,9 +50,9 @@ fn each_tool_gets_its_variables_and_only_their_files() {
             ("an Apple ID", apple_id_of_a_team()),
         ] {
             let outcome = step.set("export_for", tool.name).succeeds();
-            let mut lines: Vec<_> = of_tool(&outcome)
+            let mut lines: Vec<_> = tool_outputs(&outcome)
                 .iter()
-                .map(|(name, value)| format!("{name}={}", of_fixture(value)))
+                .map(|(name, value)| format!("{name}={}", without_secrets(value)))
                 .collect();
             if outcome.get_output("APPLE_CREDENTIALS_DIR").is_some() {
                 lines.push(format!("files: {}", credential_files(&outcome).join(", ")));
@@ -68,7 +68,7 @@ fn each_tool_gets_its_variables_and_only_their_files() {
 }
 
 /// A mark in place of a secret.
-fn of_fixture(value: &str) -> &str {
+fn without_secrets(value: &str) -> &str {
     match value {
         CONNECTED_PASSWORD => "[PASSWORD]",
         CONNECTED_APP_PASSWORD => "[APP_PASSWORD]",
@@ -80,10 +80,10 @@ fn of_fixture(value: &str) -> &str {
 
 #[test]
 fn a_list_of_tools_is_separated_by_commas_semicolons_blanks_or_newlines() {
-    let expected: Vec<String> = of_tool(&for_tools("asc,expo")).into_keys().collect();
+    let expected: Vec<String> = tool_outputs(&for_tools("asc,expo")).into_keys().collect();
     assert_eq!(expected.len(), 7);
     for list in ["asc expo", "expo\nasc", " asc ,\n expo ,", "asc;expo", "; expo ;,asc;"] {
-        assert_eq!(of_tool(&for_tools(list)).into_keys().collect::<Vec<_>>(), expected, "{list:?}");
+        assert_eq!(tool_outputs(&for_tools(list)).into_keys().collect::<Vec<_>>(), expected, "{list:?}");
     }
 }
 
@@ -97,7 +97,7 @@ fn aliases_and_capital_letters_name_the_same_tools() {
         ("Electron-Builder", "electron"),
         ("EAS;altool", "expo xcode"),
     ] {
-        let names = |tools| of_tool(&for_tools(tools)).into_keys().collect::<Vec<_>>();
+        let names = |tools| tool_outputs(&for_tools(tools)).into_keys().collect::<Vec<_>>();
         assert_eq!(names(alias), names(tool), "{alias}");
     }
 }
@@ -106,10 +106,10 @@ fn aliases_and_capital_letters_name_the_same_tools() {
 #[test]
 fn the_path_that_conflicts_with_api_key_is_a_separate_tool_in_the_default() {
     const CONFLICTING: &str = "APP_STORE_CONNECT_API_KEY_PATH";
-    let mut of_default = of_tool(&Step::new().connected(&api_key()).succeeds());
+    let mut of_default = tool_outputs(&Step::new().connected(&api_key()).succeeds());
     assert!(of_default.remove(CONFLICTING).is_some());
     let without = for_tools("bitrise,fastlane,xcode");
-    assert!(of_default.into_keys().eq(of_tool(&without).into_keys()));
+    assert!(of_default.into_keys().eq(tool_outputs(&without).into_keys()));
     assert_eq!(credential_files(&without), [format!("AuthKey_{CONNECTED_KEY_ID}.p8")]);
 }
 
@@ -141,7 +141,7 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
     }
     // With an Apple ID, the two read the same values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").succeeds();
-    let names: Vec<_> = of_tool(&both).into_keys().collect();
+    let names: Vec<_> = tool_outputs(&both).into_keys().collect();
     assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
 }
 
@@ -151,7 +151,7 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
     let of_an_apple_id = apple_id_of_a_team().set("export_for", &tools).succeeds();
     let of_an_individual_key = individual().set("export_for", &tools).succeeds();
     let electron = individual().set("export_for", "electron").succeeds();
-    assert_eq!(of_tool(&electron), BTreeMap::new());
+    assert_eq!(tool_outputs(&electron), BTreeMap::new());
     let messages = [
         ("an Apple ID", &of_an_apple_id),
         ("an individual key", &of_an_individual_key),
@@ -166,7 +166,7 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
         // Two tools can read the same variable.
         let usable = TOOLS.iter().filter(|tool| tool.takes(kind));
         let expected: Vec<_> = usable.flat_map(Tool::outputs).map(|(name, _)| name).collect();
-        let names = of_tool(outcome).into_keys();
+        let names = tool_outputs(outcome).into_keys();
         let others: Vec<_> = names.filter(|name| !expected.contains(&name.as_str())).collect();
         assert_eq!(others, [""; 0]);
     }
@@ -183,7 +183,7 @@ fn the_default_list_never_warns() {
 
 const TEAM: &str = "TEAM123456";
 
-/// With every part that a tool can need.
+/// An Apple ID with every part that a tool can need.
 fn apple_id_of_a_team() -> Step {
     Step::new().connected(&apple_id()).set("team_id", TEAM)
 }
@@ -209,7 +209,7 @@ fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missi
             let step = Step::new().connected(&connection).set("team_id", team).set("export_for", tool);
             let outcome = step.succeeds();
             let warnings = outcome.warnings().join("\n");
-            let names: Vec<_> = of_tool(&outcome).into_keys().collect();
+            let names: Vec<_> = tool_outputs(&outcome).into_keys().collect();
             assert_ne!(warnings.is_empty(), names.is_empty(), "{tool}, {what}: {names:?}");
             messages.push((format!("{tool}, {what}"), warnings));
         }
@@ -359,9 +359,9 @@ fn is_accepted(token: &str, account: Account) -> bool {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
     write!(stream, "GET /{path}/v1/apps?limit=1 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.starts_with("HTTP/1.1 200 ")
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response.starts_with("HTTP/1.1 200 ")
 }
 
 fn claims(token: &str) -> Value {
@@ -441,12 +441,6 @@ fn an_individual_key_is_verified() {
     let outcome = step.succeeds();
     assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
     assert_messages("tools/individual_key", [("api_key_type: individual", outcome.section("credential"))]);
-}
-
-#[test]
-fn an_individual_key_with_an_issuer_is_an_error() {
-    let error = individual().set("api_issuer", CONNECTED_ISSUER).fails().error();
-    assert_messages("tools/individual_key_with_an_issuer", [("api_issuer is set", error)]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The requests to Apple, and what each answer means for the build.
+//! The requests to Apple, and what each response means for the build.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ fn with_account(account: Account) -> Step {
     Step::new().connected(&api_key()).verified_by(account)
 }
 
-fn with_answers(behaviours: Vec<Behaviour>) -> Step {
+fn with_behaviours(behaviours: Vec<Behaviour>) -> Step {
     with_account(account(behaviours))
 }
 
@@ -53,7 +53,7 @@ fn an_enterprise_key_is_verified_with_one_request_for_one_bundle_id() {
 
 #[test]
 fn verify_no_makes_no_request() {
-    let outcome = with_answers(vec![]).set("verify", "no").succeeds();
+    let outcome = with_behaviours(vec![]).set("verify", "no").succeeds();
     assert_verified(&outcome, "no");
     assert!(outcome.requests_to_apple().is_empty());
     assert_eq!(outcome.warnings(), Vec::<String>::new());
@@ -84,7 +84,7 @@ fn the_error_blames_a_clock_that_is_off_and_has_the_difference() {
 }
 
 #[test]
-fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
+fn without_a_response_of_apple_the_build_continues_with_a_warning() {
     let zero = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
     let rows = [
@@ -101,7 +101,7 @@ fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
         ("a 404", status(404, &[])),
     ];
     let messages =
-        in_parallel(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).succeeds())));
+        in_parallel(rows, |(what, behaviour)| (what, warning(&with_behaviours(vec![behaviour]).succeeds())));
     assert_messages("verification/not_verified", messages);
 }
 
@@ -111,17 +111,19 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
     let blocked = json!({"errors": [{"code": "BLOCKED"}]});
     let list = json!({"data": [], "links": {"self": "x"}}).to_string();
     let session = json!({"provider": {"providerId": 7, "name": "x"}}).to_string();
-    let answers = [
+    let behaviours = [
         Behaviour::json(200, &json!({"message": "Blocked by policy"})),
         Behaviour::json(401, &blocked),
         Behaviour::json(403, &blocked),
         Behaviour::response(200, "text/html", list),
         Behaviour::response(200, "text/html", session),
     ];
-    for answer in answers.map(Behaviour::forever) {
-        for step in [with_answers(vec![answer.clone()]), with_session(logged_in(vec![answer.clone()]))] {
+    for behaviour in behaviours.map(Behaviour::forever) {
+        for step in
+            [with_behaviours(vec![behaviour.clone()]), with_session(logged_in(vec![behaviour.clone()]))]
+        {
             let line = warning(&step.succeeds());
-            assert!(line.contains("is not in Apple's format"), "{answer:?}: {line}");
+            assert!(line.contains("is not in Apple's format"), "{behaviour:?}: {line}");
         }
     }
     let strict = with_session(logged_in(vec![Behaviour::json(401, &blocked)]));
@@ -136,14 +138,14 @@ fn warning(outcome: &Outcome) -> String {
 
 #[test]
 fn a_broken_connection_is_retried() {
-    let outcome =
-        with_answers(vec![Behaviour::ResetBeforeAnswer, Behaviour::ResetMidBody, Behaviour::Ok]).succeeds();
+    let outcome = with_behaviours(vec![Behaviour::ResetBeforeAnswer, Behaviour::ResetMidBody, Behaviour::Ok])
+        .succeeds();
     assert_verified(&outcome, "yes");
 }
 
 #[test]
 fn a_short_retry_after_is_respected() {
-    let outcome = with_answers(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).succeeds();
+    let outcome = with_behaviours(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).succeeds();
     assert_verified(&outcome, "yes");
     let at: Vec<_> = outcome.requests_to_apple().iter().map(|request| request.at_millis).collect();
     assert!(at[1] - at[0] >= 1000, "{at:?}");
@@ -155,14 +157,14 @@ fn an_unreachable_or_untrusted_server_is_a_warning() {
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
     let rows = [("unreachable", format!("http://{closed}")), ("untrusted", untrusted.origin().to_owned())];
     let messages = in_parallel(rows, |(what, url)| {
-        (what, warning(&with_answers(vec![]).with_apple_url(&url).succeeds()))
+        (what, warning(&with_behaviours(vec![]).with_apple_url(&url).succeeds()))
     });
     assert_messages("verification/not_reached", messages);
 }
 
 #[test]
 fn the_token_is_not_in_the_log() {
-    let outcome = with_answers(vec![]).set("verbose_log", "yes").succeeds();
+    let outcome = with_behaviours(vec![]).set("verbose_log", "yes").succeeds();
     let bearer = outcome.requests_to_apple()[0].header("authorization").unwrap().to_owned();
     let token = bearer.strip_prefix("Bearer ").unwrap();
     for part in token.split('.') {
@@ -228,13 +230,13 @@ fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     assert_messages("verification/pasted_session", pasted);
 }
 
-fn of_a_proxy(code: u16) -> Behaviour {
+fn response_of_a_proxy(code: u16) -> Behaviour {
     let body = "<html><head><title>Unauthenticated</title></head><body>Request ID: 1</body></html>";
     Behaviour::Status { code, headers: vec![], body: body.to_owned() }
 }
 
 #[test]
-fn other_answers_about_a_session_are_warnings() {
+fn other_responses_about_a_session_are_warnings() {
     let rows = [
         ("500", status(500, &[("Retry-After", "0")]).forever()),
         ("HTML", Behaviour::Html),
@@ -242,12 +244,12 @@ fn other_answers_about_a_session_are_warnings() {
         ("an empty body", Behaviour::EmptyBody),
         ("a 401 without a body", status(401, &[])),
         ("a 403 without a body", status(403, &[])),
-        ("a 401 of a proxy", of_a_proxy(401)),
-        ("a 403 of a proxy", of_a_proxy(403)),
-        ("a 407 of a proxy", of_a_proxy(407)),
+        ("a 401 of a proxy", response_of_a_proxy(401)),
+        ("a 403 of a proxy", response_of_a_proxy(403)),
+        ("a 407 of a proxy", response_of_a_proxy(407)),
     ];
     let messages =
-        rows.map(|(what, answer)| (what, warning(&with_session(logged_in(vec![answer])).succeeds())));
+        rows.map(|(what, response)| (what, warning(&with_session(logged_in(vec![response])).succeeds())));
     assert_messages("verification/session_not_verified", messages);
 }
 
@@ -261,7 +263,7 @@ fn an_apple_id_without_cookies_for_apple_is_not_verified() {
         assert!(outcome.requests_to_apple().is_empty());
         (what, warning(&outcome))
     });
-    assert_messages("verification/nothing_to_ask_with", messages);
+    assert_messages("verification/no_cookies", messages);
 }
 
 #[test]
@@ -290,7 +292,7 @@ fn a_session_that_ends_soon_is_a_warning() {
 
 #[test]
 fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_password() {
-    let key = with_answers(vec![]).succeeds();
+    let key = with_behaviours(vec![]).succeeds();
     let session = with_session(logged_in(vec![])).succeeds();
     for outcome in [&key, &session] {
         let sent = format!("{:?}", outcome.requests_to_apple());
@@ -311,7 +313,8 @@ fn a_response_of_apples_that_is_too_large_does_not_verify_a_key() {
     let page = json!({"data": [], "links": {"self": "x"}}).to_string();
     for (padding, verified) in [(0, "yes"), (5 << 20, "no")] {
         let body = format!("{page}{}", " ".repeat(padding));
-        let outcome = with_answers(vec![Behaviour::response(200, "application/json", body)]).run_in_process();
+        let outcome =
+            with_behaviours(vec![Behaviour::response(200, "application/json", body)]).run_in_process();
         assert_verified(&outcome, verified);
     }
 }
