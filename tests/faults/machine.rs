@@ -63,7 +63,7 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
         ("api_key_path", key),
     ];
     let mut messages: Vec<_> = rows.map(|(what, step)| (what, fails_at_once(step))).into();
-    // In the process of the test, this name is another file.
+    // `fails` cannot check this envstore: in the process of the test, its name means another file.
     let pipe = run_or_kill(connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"));
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
     messages.push(("the envstore, as the pipe of standard output", pipe.error()));
@@ -76,7 +76,7 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
 
 #[test]
 fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
-    // Not as root: a bug would replace the machine's devices.
+    // As root, a bug would replace the machine's devices.
     let messages = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
         let before = fs::metadata(device).unwrap();
         let step = Step::new().connected(&api_key()).not_as_root();

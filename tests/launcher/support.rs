@@ -291,13 +291,13 @@ impl Run {
         assert_eq!((self.status, self.log.as_str()), (Some(0), BUILT_PRINTS));
     }
 
-    /// The run failed with one red block of at most 45 words that has all of these, and ran no binary.
+    /// The run failed with one error of at most 45 words that contains all of these, and ran no binary.
     #[track_caller]
     pub(crate) fn assert_error(&self, parts: &[&str]) {
         assert_eq!(self.status, Some(1), "{}", self.log);
         assert!(!self.log.contains("this is the"), "{}", self.log);
         let blocks: Vec<_> = self.log.split("\x1b[31;1m").skip(1).collect();
-        let [block] = blocks.as_slice() else { panic!("not one red block: {}", self.log) };
+        let [block] = blocks.as_slice() else { panic!("not one error: {}", self.log) };
         let (error, _) = block.split_once("\x1b[0m\n").unwrap();
         assert!(!error.contains('\n') && error.split(' ').count() <= 45, "{error}");
         for part in parts {
@@ -305,7 +305,7 @@ impl Run {
         }
     }
 
-    /// The log has one yellow line, with all of these.
+    /// The log has one warning, which contains all of these.
     #[track_caller]
     pub(crate) fn assert_warning(&self, parts: &[&str]) {
         let warnings: Vec<_> = self.log.split("\x1b[33;1m").skip(1).collect();

@@ -30,8 +30,10 @@ fn forms() -> Vec<(&'static str, String, Vec<String>)> {
     let body = pem_body(pem());
     let der = STANDARD.decode(&body).expect("base64");
     let hex_der = hex(&der);
-    let number = URL_SAFE_NO_PAD.encode(&der[36..68]);
-    let jwk = json!({"kty": "EC", "crv": "P-256", "d": number, "x": number, "y": number}).to_string();
+    let private_number = URL_SAFE_NO_PAD.encode(&der[36..68]);
+    let jwk =
+        json!({"kty": "EC", "crv": "P-256", "d": private_number, "x": private_number, "y": private_number})
+            .to_string();
     let session = spaceauth(&[("myacinfo", "canary-DAWTKNcookie0123"), ("DES1", "canary-HSARMcookie4567")]);
     let cookies = || vec!["canary-DAWTKNcookie0123".to_owned(), "canary-HSARMcookie4567".to_owned()];
     let owned = |secrets: &[&str]| secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>();
@@ -57,9 +59,9 @@ fn forms() -> Vec<(&'static str, String, Vec<String>)> {
         ("capital hex of the DER", hex_der.to_uppercase(), vec![hex_der.to_uppercase()]),
         ("hex of PEM", hex(&key), vec![hex(&key), key.clone()]),
         ("percent-encoded PEM", utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string(), key_and_body()),
-        ("JWK", jwk.clone(), vec![number.clone()]),
-        ("base64 of a JWK", STANDARD.encode(&jwk), vec![STANDARD.encode(&jwk), number.clone()]),
-        ("the number of a JWK", number.clone(), vec![number]),
+        ("JWK", jwk.clone(), vec![private_number.clone()]),
+        ("base64 of a JWK", STANDARD.encode(&jwk), vec![STANDARD.encode(&jwk), private_number.clone()]),
+        ("the number of a JWK", private_number.clone(), vec![private_number]),
         ("fastlane's JSON", json!({"key_id": "FROMINPUT1", "key": key}).to_string(), key_and_body()),
         ("URL with a password, https", format!("https://{user}"), user_and_password()),
         ("URL with a password, http", format!("http://{user}"), user_and_password()),
@@ -109,7 +111,7 @@ fn with_value(input: &str, value: &str) -> Step {
         "token_lifetime_seconds" => Step::new().with_key_inputs().set("export_token", "yes"),
         _ => Step::new().with_key_inputs(),
     };
-    // Not as a secret: `leak` searches for it, to find all leaks and not only the first.
+    // `set` would stop at the first leak. `leak` searches for all.
     step.set("verbose_log", "yes").set_as_plain(input, value)
 }
 

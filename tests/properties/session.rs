@@ -74,7 +74,7 @@ proptest! {
         let exported = to_variable(&session);
         let line = exported.expose_secret();
         prop_assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b)), "one line of ASCII: {}", line);
-        // As fastlane does it, then with another reader than the Step's own types.
+        // Unescaped as fastlane does it, and read with types that are not the Step's own.
         let yaml = line.replace("\\n", "\n");
         let read: Vec<serde_yaml::Value> = serde_yaml::from_str(&yaml).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(read.len(), cookies.len());

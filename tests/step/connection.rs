@@ -13,7 +13,7 @@ use test_support::{
 
 #[test]
 fn the_connection_is_requested_once_with_the_token_in_its_header() {
-    // With both kinds to look for.
+    // The Step looks for an API key before it finds this Apple ID.
     let outcome = Step::new().connected(&apple_id()).succeeds();
     let [request] = outcome.requests.as_slice() else { panic!("{:?}", outcome.requests) };
     assert_eq!(request.method, "GET");

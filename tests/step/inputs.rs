@@ -62,7 +62,7 @@ fn all_other_inputs_are_trimmed_too() {
 }
 
 #[test]
-fn passwords_keep_their_blanks_and_lose_the_line_ends_after_them() {
+fn passwords_keep_their_spaces_and_lose_the_line_breaks_after_them() {
     for end in ["", "\n", "\r\n", "\n\n"] {
         let step = Step::new().set("apple_id", INPUT_APPLE_ID);
         let outcome = step.set("password", format!(" canary word {end}")).succeeds();

@@ -1,4 +1,4 @@
-//! The whole log, with its colours, and the summary of a few kinds of runs. The files are in
+//! The whole log, with its colors, and the summary of a few kinds of runs. The files are in
 //! `tests/snapshots/runs`; browsers show the logs.
 
 use serde_json::json;

@@ -79,7 +79,7 @@ fn without_secrets(value: &str) -> &str {
 }
 
 #[test]
-fn a_list_of_tools_is_separated_by_commas_semicolons_blanks_or_newlines() {
+fn a_list_of_tools_is_separated_by_commas_semicolons_spaces_or_newlines() {
     let expected: Vec<String> = tool_outputs(&for_tools("asc,expo")).into_keys().collect();
     assert_eq!(expected.len(), 7);
     for list in ["asc expo", "expo\nasc", " asc ,\n expo ,", "asc;expo", "; expo ;,asc;"] {

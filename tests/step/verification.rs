@@ -70,7 +70,7 @@ fn a_key_that_apple_refuses_is_an_error_after_four_attempts_with_fresh_tokens() 
 }
 
 #[test]
-fn the_error_blames_a_clock_that_is_off_and_has_the_difference() {
+fn the_error_says_how_far_the_clock_is_off() {
     let step = |clock_skew_seconds| {
         let account = Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) };
         with_account(account)
@@ -84,7 +84,7 @@ fn the_error_blames_a_clock_that_is_off_and_has_the_difference() {
 }
 
 #[test]
-fn without_a_response_of_apple_the_build_continues_with_a_warning() {
+fn without_a_response_from_apple_the_build_continues_with_a_warning() {
     let zero = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
     let rows = [
@@ -309,7 +309,7 @@ fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_pas
 }
 
 #[test]
-fn a_response_of_apples_that_is_too_large_does_not_verify_a_key() {
+fn a_response_from_apple_that_is_too_large_does_not_verify_a_key() {
     let page = json!({"data": [], "links": {"self": "x"}}).to_string();
     for (padding, verified) in [(0, "yes"), (5 << 20, "no")] {
         let body = format!("{page}{}", " ".repeat(padding));

@@ -33,7 +33,7 @@ static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     outputs.filter(|(_, is_sensitive)| *is_sensitive).map(|(name, _)| name).collect()
 });
 
-static COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
+static COLOR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
 
 /// A value in the envstore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,10 +113,18 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl Outcome {
-    /// The text of the last red block, which the Bitrise CLI shows as the Step's error.
+    /// The last error in the log, which the Bitrise CLI shows as the Step's error.
     #[track_caller]
     pub fn error(&self) -> String {
-        self.blocks("31;1").pop().unwrap_or_else(|| panic!("no error in:\n{}", self.stdout))
+        self.errors().pop().unwrap_or_else(|| panic!("no error in:\n{}", self.stdout))
+    }
+
+    pub fn errors(&self) -> Vec<String> {
+        self.blocks("31;1")
+    }
+
+    pub fn debug_lines(&self) -> Vec<String> {
+        self.blocks("35;1")
     }
 
     pub fn warnings(&self) -> Vec<String> {
@@ -131,7 +139,7 @@ impl Outcome {
         self.blocks("32;1")
     }
 
-    /// The lines of the section whose title contains this, without colours.
+    /// The lines of the section whose title contains this, without colors.
     #[track_caller]
     pub fn section(&self, title: &str) -> String {
         let sections = self.stdout.split("\x1b[34;1m").skip(1);
@@ -139,13 +147,13 @@ impl Outcome {
             sections.filter(|section| section.lines().next().unwrap_or_default().contains(title));
         let section = sections.next().unwrap_or_else(|| panic!("no section {title:?} in:\n{}", self.stdout));
         let lines = section.lines().skip(1).filter(|line| !line.is_empty());
-        COLOUR.replace_all(&lines.collect::<Vec<_>>().join("\n"), "").into_owned()
+        COLOR.replace_all(&lines.collect::<Vec<_>>().join("\n"), "").into_owned()
     }
 
-    /// All texts between the colour code and the next one.
-    pub fn blocks(&self, colour: &str) -> Vec<String> {
+    /// All texts of this color.
+    fn blocks(&self, color: &str) -> Vec<String> {
         let blocks =
-            self.stdout.split("\x1b[").filter_map(|block| block.strip_prefix(colour)?.strip_prefix('m'));
+            self.stdout.split("\x1b[").filter_map(|block| block.strip_prefix(color)?.strip_prefix('m'));
         blocks.map(str::to_owned).collect()
     }
 
@@ -221,8 +229,8 @@ impl Outcome {
     #[track_caller]
     pub fn assert_success(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stdout);
-        assert_eq!(self.blocks("31;1"), Vec::<String>::new(), "nothing is red");
-        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last colour ends");
+        assert_eq!(self.errors(), Vec::<String>::new(), "no errors");
+        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last color ends");
         let before = self.before.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let kept: Vec<Entry> = before.as_deref().map(parse_envstore).unwrap_or_default();
         let text = self.envstore_text.as_deref().unwrap_or_default();

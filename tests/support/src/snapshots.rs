@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::Outcome;
 
-/// Compares the whole log, with its colours, with `runs/<name>.term.svg`, and the summary on the
+/// Compares the whole log, with its colors, with `runs/<name>.term.svg`, and the summary on the
 /// build's page with `runs/<name>.md`.
 #[track_caller]
 pub fn assert_run(name: &str, outcome: &Outcome) {

@@ -33,10 +33,10 @@ fn binary() -> PathBuf {
     test.ancestors().nth(2).unwrap().join(NAME)
 }
 
-/// The content of a regular file, unless it is too long for memory.
+/// The content of a regular file, unless it is too large for memory.
 pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
-    const MOST: u64 = 1 << 30;
-    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MOST)?;
+    const MAX_LENGTH: u64 = 1 << 30;
+    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MAX_LENGTH)?;
     fs::read(path).ok()
 }
 
@@ -62,12 +62,12 @@ impl Default for Step {
 }
 
 impl Step {
-    /// On Bitrise, with nothing connected and nothing in the inputs.
+    /// A run on Bitrise with no credential in the connection or the inputs.
     pub fn new() -> Self {
         Self::off_bitrise().connected(&json!({}))
     }
 
-    /// Without a build URL.
+    /// A run without a build URL.
     pub fn off_bitrise() -> Self {
         let root = tempfile::Builder::new().prefix("step-").tempdir().unwrap();
         let step = Self {
@@ -89,7 +89,7 @@ impl Step {
         step.set("verify", "no").with_apple_url(SERVER.origin())
     }
 
-    /// With these behaviours of the build's page, which every run has.
+    /// Gives the build's page these behaviours. Every run has a page.
     pub fn with_page(self, behaviours: Vec<Behaviour>) -> Self {
         let page = BuildPage { token: PAGE_TOKEN.to_owned(), build_slug: BUILD_SLUG.to_owned(), behaviours };
         let url = SERVER.build_page(&self.page_name(), page);
@@ -99,12 +99,12 @@ impl Step {
             .secret(PAGE_TOKEN)
     }
 
-    /// The scenario of the page, separate because few tests are about it.
+    /// The name of the page's scenario. It has its own, because few tests are about the page.
     pub fn page_name(&self) -> String {
         format!("page of {}", self.scenario)
     }
 
-    /// With this document in the connection.
+    /// Connects this document on Bitrise.
     pub fn connected(self, body: &Value) -> Self {
         self.connected_with(body, Vec::new())
     }
@@ -180,7 +180,7 @@ impl Step {
         self.with_apple_url(&url).unset("verify")
     }
 
-    /// Verifies the session with this one of Apple's website, with `verify` at its default.
+    /// Verifies the session with this session of Apple's website, with `verify` at its default.
     pub fn verified_by_session(self, session: Session) -> Self {
         let url = SERVER.apple_session(&self.scenario, session);
         self.with_apple_url(&url).unset("verify")
@@ -201,7 +201,7 @@ impl Step {
         self
     }
 
-    /// A complete API key in the inputs.
+    /// Sets a complete API key in the inputs.
     pub fn with_key_inputs(self) -> Self {
         self.set("api_key_path", pem())
             .set("api_key_id", INPUT_KEY_ID)
@@ -209,7 +209,7 @@ impl Step {
             .secret(pem())
     }
 
-    /// A complete Apple ID in the inputs.
+    /// Sets a complete Apple ID in the inputs.
     pub fn with_apple_id_inputs(self) -> Self {
         self.set("apple_id", INPUT_APPLE_ID).set("password", INPUT_PASSWORD)
     }
@@ -233,7 +233,8 @@ impl Step {
         step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
     }
 
-    /// A file in the folder of the run; `home`, `work` (where it starts), `tmp` and `store` are there.
+    /// Writes a file into the folder of the run, which has the folders `home`, `work` (where the run starts),
+    /// `tmp` and `store`.
     pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -250,7 +251,7 @@ impl Step {
         self
     }
 
-    /// Runs as an ordinary user if the tests run as root, who ignores file modes.
+    /// Runs as an ordinary user if the tests run as root, which ignores file modes.
     pub fn not_as_root(mut self) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         if fs::metadata(self.root.path()).unwrap().uid() == 0 {

@@ -48,7 +48,7 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// As a record of the connection's document.
+    /// The cookie as a record of the connection's document.
     pub fn record(&self) -> serde_json::Value {
         serde_json::json!({
             "name": self.name, "value": self.value, "domain": self.domain, "for_domain": self.for_domain,

@@ -251,7 +251,7 @@ fn one_list_can_have_a_behaviour_of_its_own() {
 }
 
 #[test]
-fn a_session_is_only_shown_to_exactly_its_cookies() {
+fn the_session_is_served_only_to_requests_with_exactly_its_cookies() {
     let server = StandIn::start().unwrap();
     let cookies =
         [("myacinfo", "DAW1=x=="), ("dqsid", "eyJ")].map(|(name, value)| (name.into(), value.into()));
