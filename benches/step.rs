@@ -42,7 +42,7 @@ use tempfile::TempDir;
 const STEP: &str = env!("CARGO_BIN_EXE_apple-services-connection");
 const BY_HAND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/by_hand.sh");
 
-const TOKEN: &str = "build-api-token";
+const BUILD_API_TOKEN: &str = "build-api-token";
 const KEY_ID: &str = "2X9R4HXF34";
 const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
 
@@ -140,7 +140,7 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
     let connect = |name, body: Value| {
         server.connection(
             name,
-            Connection { token: TOKEN.to_owned(), body: body.to_string(), behaviours: vec![] },
+            Connection { token: BUILD_API_TOKEN.to_owned(), body: body.to_string(), behaviours: vec![] },
         )
     };
     let connection = connect(
@@ -170,8 +170,8 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
     );
     let url = format!("{connection}/apple_developer_portal_data.json");
     let answer = folder.join("answer.json").display().to_string();
-    let header = format!("BUILD_API_TOKEN: {TOKEN}");
-    let token = ("build_api_token", TOKEN);
+    let header = format!("BUILD_API_TOKEN: {BUILD_API_TOKEN}");
+    let token = ("build_api_token", BUILD_API_TOKEN);
     let mut candidates = Vec::new();
     for TrustStore { name, path } in trust_stores(server, folder) {
         let trust = ("SSL_CERT_FILE", path.as_str());
@@ -197,7 +197,7 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
     let by_hand = [
         ("CURL_CA_BUNDLE", bundle.as_str()),
         ("BITRISE_BUILD_URL", &connection),
-        ("BITRISE_BUILD_API_TOKEN", TOKEN),
+        ("BITRISE_BUILD_API_TOKEN", BUILD_API_TOKEN),
     ];
     let trust = ("SSL_CERT_FILE", bundle.as_str());
     candidates.extend([

@@ -19,10 +19,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     build()?;
 
     println!("\n== 1. An API key connected to the project ==");
-    show(&demo::api_key().passes())?;
+    show(&demo::api_key().succeeds())?;
 
     println!("\n== 2. A connected Apple ID whose session ends in 3 days ==");
-    show(&demo::expiring_session().passes())?;
+    show(&demo::expiring_session().succeeds())?;
 
     println!("\n== 3. An API key of a team that does not have the app ==");
     show(&demo::wrong_team().run())

@@ -6,21 +6,22 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use test_support::files_below;
 use test_support::snapshots::assert_document;
 
 #[test]
 fn errors_md_has_every_sentence_of_the_snapshots() {
     let mut page = "\
-<!-- Made from tests/snapshots/sentences: SNAPSHOTS=overwrite cargo test --test wording -->
+<!-- Made from tests/snapshots/messages: SNAPSHOTS=overwrite cargo test --test wording -->
 
 # Errors and warnings
 
 "
     .to_owned();
     let sentences: BTreeSet<_> =
-        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/sentences"))
+        files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/messages"))
             .iter()
             .flat_map(|file| sentences(&fs::read_to_string(file).unwrap()))
             .collect();
@@ -36,9 +37,4 @@ fn sentences(snapshot: &str) -> Vec<String> {
     let lines = lines.map(|line| line.trim_start_matches("- "));
     let lines = lines.filter(|line| line.trim_end_matches(')').ends_with(['.', '?']) && line.contains(' '));
     lines.map(str::to_owned).collect()
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

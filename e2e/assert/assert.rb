@@ -433,12 +433,12 @@ def check_leftovers(runs)
   unexpected = ENV.keys.grep_v(NOT_OUTPUTS) - known
   expected = runs.sum { |run| run.expected.fetch('folders', run.credential && run.folder? ? 1 : 0).to_i }
   found = Dir.glob(File.join(ENV.fetch('TMPDIR'), '{,.}apple-services-connection-*')).length
-  upload = runs.map { |run| run.expected['uploaded'] }.include?('yes')
-  uploaded = File.exist?(File.join(ENV.fetch('TMPDIR'), 'uploaded'))
+  must_upload = runs.map { |run| run.expected['uploaded'] }.include?('yes')
+  has_uploaded = File.exist?(File.join(ENV.fetch('TMPDIR'), 'uploaded'))
   [
     *unexpected.map { |name| "#{name} is set unexpectedly" },
     *("the Step left #{found} folders, not #{expected}" if found != expected),
-    *(uploaded ? 'the upload ran' : 'the upload did not run' if uploaded != upload)
+    *(has_uploaded ? 'the upload ran' : 'the upload did not run' if has_uploaded != must_upload)
   ]
 end
 
@@ -449,9 +449,9 @@ def annotation
   JSON.parse(written.last['body']) if written.any?
 end
 
-def check_report(run)
+def check_summary(run)
   written = annotation
-  return ['the Step wrote no report on the build\'s page'] unless written
+  return ['the Step wrote no summary on the build\'s page'] unless written
 
   page = written['markdown']
   error = ENV.fetch('BITRISE_FAILED_STEP_ERROR_MESSAGE', nil) if run.expected['error']
@@ -466,15 +466,15 @@ def check_report(run)
   # Without the characters that escape Markdown.
   shown = page.gsub(/\\([[:punct:]])/, '\1').delete("\u2060")
   [
-    *('the report has no heading' unless page.match?(/\A### \S/)),
-    *("the report has the context #{written['context']}" if written['context'] != 'apple-services-connection'),
-    *("the report has the style #{written['style']}, not #{style}" if written['style'] != style),
-    *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the report contains #{name}" },
-    *rows.reject { |row| page.include?(row) }.map { |row| "the report has no row #{row.strip}" },
-    *('the report does not collapse its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
-    *('the report does not say whether it is verified' if mark && !page.index(mark)),
-    *('the report does not show the error' if error && !shown.include?("\n❌ **#{error}**\n")),
-    *Array(run.expected['report']).reject { |regex| shown.match?(/#{regex}/i) }.map { |regex| "the report does not match /#{regex}/" }
+    *('the summary has no heading' unless page.match?(/\A### \S/)),
+    *("the summary has the context #{written['context']}" if written['context'] != 'apple-services-connection'),
+    *("the summary has the style #{written['style']}, not #{style}" if written['style'] != style),
+    *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the summary contains #{name}" },
+    *rows.reject { |row| page.include?(row) }.map { |row| "the summary has no row #{row.strip}" },
+    *('the summary does not collapse its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
+    *('the summary does not say whether it is verified' if mark && !page.index(mark)),
+    *('the summary does not show the error' if error && !shown.include?("\n❌ **#{error}**\n")),
+    *Array(run.expected['report']).reject { |regex| shown.match?(/#{regex}/i) }.map { |regex| "the summary does not match /#{regex}/" }
   ]
 end
 
@@ -496,7 +496,7 @@ begin
   runs = [load_strings(YAML.parse(ENV.fetch('expect')))].flatten.map { |expected| Run.new(expected) }
   runs.each(&:check)
   errors = runs.map { |run| run.expected.values_at('error', 'error_of_another_step') }.flatten(1).compact
-  problems = runs.flat_map(&:problems) + check_leftovers(runs) + check_report(runs.last) + check_error(errors.first)
+  problems = runs.flat_map(&:problems) + check_leftovers(runs) + check_summary(runs.last) + check_error(errors.first)
 rescue StandardError => e
   problems = ["the assertion itself failed: #{e.class} at #{e.backtrace.first}"]
 end

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use stand_in::Behaviour;
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 
 use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, in_parallel, status, unique_name};
 
@@ -12,47 +12,47 @@ use test_support::{INPUT_ISSUER, SERVER, Step, account, api_key, in_parallel, st
 struct Fault {
     what: &'static str,
     step: Step,
-    passes: bool,
+    succeeds: bool,
     /// The number of requests to the stand-in.
     requests: usize,
     within: Duration,
 }
 
-/// Three pauses of at most 1, 2 and 4 seconds, with time to spare on a busy machine.
+/// The three pauses between tries take at most 7 seconds. A busy machine takes longer.
 const AFTER_PAUSES: Duration = Duration::from_secs(25);
 
-fn fails(what: &'static str, step: Step, requests: usize) -> Fault {
-    Fault { what, step, passes: false, requests, within: AFTER_PAUSES }
+fn failing(what: &'static str, step: Step, requests: usize) -> Fault {
+    Fault { what, step, succeeds: false, requests, within: AFTER_PAUSES }
 }
 
-/// The connection cannot be read on the first try.
-fn then_good(what: &'static str, behaviour: Behaviour) -> Fault {
+/// The connection can be read on the second try.
+fn then_ok(what: &'static str, behaviour: Behaviour) -> Fault {
     let step = Step::new().connected_with(&api_key(), vec![behaviour, Behaviour::Ok]);
-    Fault { what, step, passes: true, requests: 2, within: AFTER_PAUSES }
+    Fault { what, step, succeeds: true, requests: 2, within: AFTER_PAUSES }
 }
 
 /// The connection cannot be read on any try.
-fn for_ever(what: &'static str, behaviour: Behaviour) -> Fault {
-    fails(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
+fn on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
+    failing(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
 }
 
 /// Runs all rows at the same time, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
     let messages = in_parallel(faults, check_one).into_iter().flatten();
-    assert_sentences(name, messages);
+    assert_messages(name, messages);
 }
 
-fn check_one(Fault { what, step, passes, requests, within }: Fault) -> Option<(&'static str, String)> {
+fn check_one(Fault { what, step, succeeds, requests, within }: Fault) -> Option<(&'static str, String)> {
     let scenario = step.scenario().to_owned();
     let outcome = step.run();
     println!("{what}: {:?} after {:.1} s", outcome.code, outcome.took.as_secs_f64());
     assert!(outcome.took < within, "{what} took {:?}", outcome.took);
     assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
-    if passes {
-        outcome.check_success();
+    if succeeds {
+        outcome.assert_success();
         return None;
     }
-    outcome.check_failure();
+    outcome.assert_failure();
     Some((what, outcome.error()))
 }
 
@@ -75,21 +75,21 @@ fn a_broken_connection_is_retried_and_fails_after_four_tries() {
     let proxy = format!("http://127.0.0.1:{}", closed_port());
     let no_proxy = Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", proxy);
     let rows = vec![
-        then_good("reset, then good", ResetBeforeAnswer),
-        then_good("reset in the middle, then good", ResetMidBody),
-        then_good("wrong content length, then good", WrongContentLength),
-        then_good("chunked answer cut, then good", ChunkedCut),
-        then_good("429 without Retry-After, then good", status(429, &[])),
-        for_ever("reset", ResetBeforeAnswer),
-        for_ever("reset in the middle", ResetMidBody),
-        for_ever("closed", CloseBeforeAnswer),
-        for_ever("wrong content length", WrongContentLength),
-        for_ever("chunked answer cut", ChunkedCut),
-        for_ever("no HTTP at all", no_http),
-        fails("refused", refused, 0),
-        fails("a proxy that is not there", no_proxy, 0),
-        fails("the key: refused", key_at(key_refused), 0),
-        fails("the key: reset", key_at(key_reset), 0),
+        then_ok("reset, then a good response", ResetBeforeAnswer),
+        then_ok("reset in the middle, then a good response", ResetMidBody),
+        then_ok("wrong content length, then a good response", WrongContentLength),
+        then_ok("chunked response cut, then a good response", ChunkedCut),
+        then_ok("429 without Retry-After, then a good response", status(429, &[])),
+        on_every_try("reset", ResetBeforeAnswer),
+        on_every_try("reset in the middle", ResetMidBody),
+        on_every_try("closed", CloseBeforeAnswer),
+        on_every_try("wrong content length", WrongContentLength),
+        on_every_try("chunked response cut", ChunkedCut),
+        on_every_try("no HTTP at all", no_http),
+        failing("refused", refused, 0),
+        failing("a proxy that is not there", no_proxy, 0),
+        failing("the key: refused", key_at(key_refused), 0),
+        failing("the key: reset", key_at(key_reset), 0),
     ];
     check("faults/network", rows);
 }
@@ -99,19 +99,19 @@ fn a_broken_connection_is_retried_and_fails_after_four_tries() {
 fn a_host_name_that_cannot_be_resolved_fails_the_run_at_once() {
     // With no attempts allowed, glibc's resolver gives up before it sends anything.
     let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
-    check("faults/no_dns", vec![fails("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
+    check("faults/no_dns", vec![failing("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
 }
 
 #[test]
 fn the_first_retry_waits_at_least_half_a_second() {
     let step = Step::new().connected_with(&api_key(), vec![Behaviour::ResetBeforeAnswer, Behaviour::Ok]);
-    let requests = step.passes().requests;
+    let requests = step.succeeds().requests;
     let pause = requests[1].at_millis - requests[0].at_millis;
     assert!((500..5000).contains(&pause), "{pause} ms");
 }
 
 #[test]
-fn requests_go_through_the_proxy_that_the_environment_names() {
+fn requests_go_through_the_proxy_in_the_environment() {
     let proxy = SERVER.origin();
     let environments: [&[(&str, &str)]; 4] = [
         &[
@@ -129,13 +129,13 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
         let host = format!("{}.invalid", unique_name().replace(' ', "-"));
         let step = Step::new().set("build_url", format!("https://{host}/build/1"));
         step.set_all(environment.iter().copied()).fails();
-        let seen: Vec<_> =
+        let requests: Vec<_> =
             SERVER.requests().into_iter().filter(|request| request.target.contains(&host)).collect();
         assert!(
-            !seen.is_empty() && seen.iter().all(|request| request.method == "CONNECT"),
+            !requests.is_empty() && requests.iter().all(|request| request.method == "CONNECT"),
             "{environment:?}"
         );
-        assert!(seen.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{seen:?}");
+        assert!(requests.iter().all(|request| request.header("BUILD_API_TOKEN").is_none()), "{requests:?}");
     });
 }
 
@@ -144,19 +144,19 @@ fn requests_go_through_the_proxy_that_the_environment_names() {
 fn all_requests_to_apple_together_end_within_20_seconds() {
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(9)).forever();
     let step = Step::new().connected(&api_key()).verified_by(account(vec![slow]));
-    let outcome = step.set("required_access", "provisioning,admin").passes();
+    let outcome = step.set("required_access", "provisioning,admin").succeeds();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
+    assert_eq!(outcome.verified(), "no");
 }
 
 #[test]
 #[ignore = "waits for the real time limit, 20 seconds"]
-fn a_stalled_answer_from_apple_ends_after_20_seconds_and_the_build_continues() {
+fn a_stall_of_apple_ends_after_20_seconds_and_the_build_continues() {
     let stall = Behaviour::StallBeforeHeader(Duration::from_secs(60)).forever();
-    let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).passes();
+    let outcome = Step::new().connected(&api_key()).verified_by(account(vec![stall])).succeeds();
     assert!(outcome.took < Duration::from_secs(22), "{:?}", outcome.took);
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
-    assert_sentences("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
+    assert_eq!(outcome.verified(), "no");
+    assert_messages("faults/stall_of_apple", [("a stall", outcome.warnings().join("\n"))]);
 }
 
 #[test]
@@ -172,16 +172,19 @@ fn stalls_end_at_the_time_limits() {
         vec![
             Fault {
                 within: one_limit,
-                ..then_good("a stall before the header, then good", StallBeforeHeader(LONG))
+                ..then_ok("a stall before the header, then a good response", StallBeforeHeader(LONG))
             },
-            Fault { within: one_limit, ..then_good("a stall in the body, then good", StallInBody(LONG)) },
-            Fault { within: one_limit, ..then_good("a slow drip, then good", drip) },
-            Fault { within: all_of_them, requests: 3, ..for_ever("a stall", StallBeforeHeader(LONG)) },
+            Fault {
+                within: one_limit,
+                ..then_ok("a stall in the body, then a good response", StallInBody(LONG))
+            },
+            Fault { within: one_limit, ..then_ok("a slow drip, then a good response", drip) },
+            Fault { within: all_of_them, requests: 3, ..on_every_try("a stall", StallBeforeHeader(LONG)) },
         ],
     );
 }
 
-/// A tmpfs of 64 KiB, mounted for the run and gone with it.
+/// Mounts a full tmpfs of 64 KiB on this folder for the run.
 #[cfg(target_os = "linux")]
 fn on_a_full_disk(step: Step, folder: &str) -> Step {
     let folder = step.path(folder);
@@ -210,15 +213,11 @@ fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
         assert_eq!(outcome.code, Some(1), "{folder}: {}", outcome.stdout);
         let after = outcome.root.path().join("after");
         let names = test_support::names_in(&after);
-        assert_eq!(
-            names.into_iter().collect::<Vec<_>>(),
-            ["envstore.yml"],
-            "{folder}: nothing is left on that disk"
-        );
+        assert_eq!(names, ["envstore.yml".to_owned()].into(), "{folder}: nothing is left on that disk");
         let text = std::fs::read_to_string(after.join("envstore.yml")).unwrap();
         assert_eq!(text, "envs:\n- OLD: kept\n", "{folder}");
         assert_eq!(outcome.leftovers.len(), 0, "{folder}: {:?}", outcome.leftovers);
         (folder, outcome.error())
     });
-    assert_sentences("faults/full_disk", messages);
+    assert_messages("faults/full_disk", messages);
 }

@@ -4,40 +4,33 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, account, api_key, apple_id, mode, set_mode};
 
 /// Runs it, and kills it if it hangs.
 fn run_or_kill(step: Step) -> Outcome {
-    let ended = Arc::new(AtomicBool::new(false));
-    let watch = Arc::clone(&ended);
+    let (ended, is_over) = mpsc::channel::<()>();
     let outcome = step.run_while(move |child| {
         let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
         thread::spawn(move || {
-            let began = Instant::now();
-            while !watch.load(Ordering::Relaxed) {
-                if began.elapsed() > Duration::from_secs(30) {
-                    let _ = kill_process(pid, Signal::KILL);
-                    return;
-                }
-                thread::sleep(Duration::from_millis(50));
+            if is_over.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill_process(pid, Signal::KILL);
             }
         });
     });
-    ended.store(true, Ordering::Relaxed);
+    drop(ended);
     outcome
 }
 
 fn fails_at_once(step: Step) -> String {
     let outcome = run_or_kill(step);
-    outcome.check_failure();
+    outcome.assert_failure();
     outcome.error()
 }
 
@@ -47,7 +40,7 @@ fn make_fifo(path: &Path) {
 }
 
 #[test]
-fn a_fifo_instead_of_a_file_is_named_and_does_not_block() {
+fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
     let with_fifo = |step: Step, below: &str| {
         let path = step.path(below);
         make_fifo(&path);
@@ -70,20 +63,20 @@ fn a_fifo_instead_of_a_file_is_named_and_does_not_block() {
         ("api_key_path", key),
     ];
     let mut messages: Vec<_> = rows.map(|(what, step)| (what, fails_at_once(step))).into();
-    // In the process of the test, this name is another file.
+    // `fails` cannot check this envstore: in the process of the test, its name means another file.
     let pipe = run_or_kill(connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"));
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
     messages.push(("the envstore, as the pipe of standard output", pipe.error()));
     let (page, path) = with_fifo(connected(), "home/page.md");
     let page = run_or_kill(page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path));
-    page.check_success();
+    page.assert_success();
     messages.push(("the page of the build", page.warnings().join("\n")));
-    assert_sentences("faults/fifo", messages);
+    assert_messages("faults/fifo", messages);
 }
 
 #[test]
 fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
-    // Not as root: a bug would replace the machine's devices.
+    // As root, a bug would replace the machine's devices.
     let messages = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
         let before = fs::metadata(device).unwrap();
         let step = Step::new().connected(&api_key()).not_as_root();
@@ -92,7 +85,7 @@ fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
         assert_eq!((after.ino(), after.mode(), after.rdev()), (before.ino(), before.mode(), before.rdev()));
         (device, error)
     });
-    assert_sentences("faults/device", messages);
+    assert_messages("faults/device", messages);
 }
 
 #[test]
@@ -111,51 +104,51 @@ fn a_replaced_envstore_keeps_its_owner_group_and_mode() {
         let _ = chown(&path, Some(OTHERS), Some(OTHERS));
         set_mode(&path, its_mode);
         let before = facts(&path);
-        let outcome = step.passes();
+        let outcome = step.succeeds();
         assert_eq!(facts(&path), before);
-        assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "apple_id");
+        assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "apple_id");
     }
 }
 
 #[test]
 fn a_umask_that_takes_the_users_own_rights_does_no_harm() {
     for umask in ["0177", "0777"] {
-        let outcome = Step::new().connected(&api_key()).not_as_root().umask(umask).passes();
-        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
-        assert_eq!((mode(&folder), mode(outcome.expect("APPLE_API_KEY_PATH"))), (0o700, 0o600), "{umask}");
+        let outcome = Step::new().connected(&api_key()).not_as_root().umask(umask).succeeds();
+        let folder = outcome.output("APPLE_CREDENTIALS_DIR");
+        assert_eq!((mode(&folder), mode(outcome.output("APPLE_API_KEY_PATH"))), (0o700, 0o600), "{umask}");
     }
 }
 
 #[test]
-fn a_run_with_too_few_open_files_fails_cleanly_or_passes() {
-    let mut passed = 0;
+fn a_run_with_too_few_open_files_fails_cleanly_or_succeeds() {
+    let mut succeeded = 0;
     for files in 4..=24 {
         let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
         let outcome = step.under("sh", &["-c", &format!("ulimit -n {files}; exec \"$0\"")]).run();
         if outcome.code == Some(0) {
-            outcome.check_success();
-            passed += 1;
+            outcome.assert_success();
+            succeeded += 1;
         } else {
-            outcome.check_failure();
+            outcome.assert_failure();
             assert!(!outcome.stdout.contains("hit a bug"), "{files}: {}", outcome.stdout);
         }
     }
-    assert!((1..21).contains(&passed), "{passed}");
+    assert!((1..21).contains(&succeeded), "{succeeded}");
 }
 
 #[test]
-fn a_proxy_variable_without_a_proxys_address_is_an_error_that_hides_its_value() {
+fn the_error_for_an_invalid_proxy_variable_hides_its_value() {
     let elsewhere =
         || Step::new().set("build_url", "https://bitrise.invalid/build/x").secret("canary-password");
     let wrong = "http://user:canary-password@proxy:99999";
     let mut messages: Vec<_> = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .map(|variable| (variable, elsewhere().set(variable, wrong).fails()))
+        .map(|variable| (variable, elsewhere().set(variable, wrong).fails().error()))
         .into();
     let exempt = elsewhere().set("HTTPS_PROXY", wrong).set("NO_PROXY", "example.com,.invalid");
-    messages.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails()));
-    assert_sentences("faults/wrong_proxy", messages);
+    messages.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails().error()));
+    assert_messages("faults/wrong_proxy", messages);
     // Requests to this machine use no proxy, and all requests over http stay here.
-    Step::new().connected(&api_key()).set("HTTPS_PROXY", wrong).set("HTTP_PROXY", wrong).passes();
+    Step::new().connected(&api_key()).set("HTTPS_PROXY", wrong).set("HTTP_PROXY", wrong).succeeds();
 }
 
 #[test]
@@ -170,7 +163,7 @@ fn a_trust_store_of_20_gb_is_refused_unread() {
         let step = step.set(variable, value);
         (variable.to_owned(), fails_at_once(step))
     };
-    assert_sentences("faults/large_trust_store", ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(with_store));
+    assert_messages("faults/large_trust_store", ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(with_store));
 }
 
 #[test]
@@ -188,7 +181,7 @@ fn sockets_and_settings_that_are_too_large_are_rejected() {
             path.display().to_string()
         };
         let step = step.set("api_issuer", INPUT_ISSUER).set("api_key_id", INPUT_KEY_ID);
-        let error = step.set(variable, value).fails();
+        let error = step.set(variable, value).fails().error();
         assert!(error.contains("/socket"), "{error}");
     }
 }
@@ -196,5 +189,5 @@ fn sockets_and_settings_that_are_too_large_are_rejected() {
 #[test]
 fn a_limit_of_file_sizes_fails_the_run_without_leaving_files() {
     let step = Step::new().connected(&api_key()).envstore("envs: []\n");
-    step.under("sh", &["-c", "ulimit -f 1; exec \"$0\""]).run().check_failure();
+    step.under("sh", &["-c", "ulimit -f 1; exec \"$0\""]).fails();
 }

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use stand_in::Behaviour;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, account, api_key, in_parallel, mode, names_in, pem,
-    status,
+    INPUT_ISSUER, Outcome, SERVER, Step, account, api_key, in_parallel, mode, names_in, pem, status,
 };
 
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
@@ -69,12 +68,12 @@ fn a_signal_at_any_stage_fails_the_run_without_outputs_or_files() {
     for (signal, name) in signals {
         for (stage, step, requests) in stages() {
             let outcome = interrupted_at(step, requests, signal);
-            outcome.check_failure();
+            outcome.assert_failure();
             assert!(outcome.took < Duration::from_secs(20), "{stage} took {:?}", outcome.took);
             messages.push((format!("{name} while {stage}"), outcome.error()));
         }
     }
-    assert_sentences("faults/signals", messages);
+    assert_messages("faults/signals", messages);
 }
 
 #[test]
@@ -89,7 +88,7 @@ fn an_interrupted_run_waits_at_most_two_seconds_for_the_build_page() {
         signalled = Instant::now();
     });
     assert!(signalled.elapsed() < Duration::from_secs(4), "{:?}", signalled.elapsed());
-    outcome.check_failure();
+    outcome.assert_failure();
     assert_eq!(outcome.page_requests.len(), 1, "it was tried");
 }
 
@@ -103,7 +102,7 @@ fn a_second_signal_at_once_changes_nothing() {
         send(child, Signal::TERM);
         send(child, Signal::TERM);
     });
-    outcome.check_failure();
+    outcome.assert_failure();
 }
 
 fn wait_for(file: &Path) {
@@ -115,14 +114,10 @@ fn wait_for(file: &Path) {
 
 /// A run that awaits nothing before it exports.
 fn from_inputs() -> Step {
-    Step::off_bitrise()
-        .set("connection", "off")
-        .set("api_key_path", pem())
-        .set("api_key_id", INPUT_KEY_ID)
-        .set("api_issuer", INPUT_ISSUER)
+    Step::off_bitrise().with_key_inputs().set("connection", "off")
 }
 
-/// Creates a pipe that takes nothing more while it is open.
+/// Creates a pipe that is full while it is open.
 fn full_pipe(path: &Path) -> std::fs::File {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -180,7 +175,7 @@ fn no_core_is_dumped_whatever_the_limit_was() {
         assert_eq!(words, ["0", "0"], "{core}");
         send(child, Signal::QUIT);
     });
-    outcome.check_failure();
+    outcome.assert_failure();
 }
 
 /// A run that awaits nothing but envman, which never ends.
@@ -189,10 +184,7 @@ fn with_slow_envman() -> Step {
     // It starts no other program, which would outlive it.
     let script = "#!/bin/sh\necho broken > \"$ENVMAN_ENVSTORE_PATH\"\necho \"$3\" >> \"$HOME/added\"\n\
                   while :; do echo broken > \"$ENVMAN_ENVSTORE_PATH\"; done\n";
-    let step = step.file("home/bin/envman", script);
-    let bin = step.path("home/bin");
-    test_support::set_mode(bin.join("envman"), 0o755);
-    step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+    step.with_envman(script)
 }
 
 #[test]
@@ -205,27 +197,26 @@ fn a_signal_while_envman_runs_kills_it_and_restores_the_envstore() {
             wait_for(&added);
             send(child, signal);
         });
-        outcome.check_failure();
+        outcome.assert_failure();
         assert!(outcome.took < Duration::from_secs(20), "{:?}", outcome.took);
         (name, outcome.error())
     });
-    assert_sentences("faults/signals_during_envman", messages);
+    assert_messages("faults/signals_during_envman", messages);
 }
 
 #[test]
 #[ignore = "waits for the real time limit of envman, 12 seconds"]
-fn a_hanging_envman_is_killed_and_named() {
-    let outcome = with_slow_envman().run();
-    outcome.check_failure();
-    assert_sentences("faults/envman_hangs", [("envman hangs", outcome.error())]);
+fn a_hanging_envman_is_killed_and_the_error_names_it() {
+    let outcome = with_slow_envman().fails();
+    assert_messages("faults/envman_hangs", [("envman hangs", outcome.error())]);
 }
 
 #[test]
 fn after_sigkill_at_random_points_the_envstore_is_unchanged_or_complete() {
     const RUNS: u64 = 200;
     const BEFORE: &str = "envs:\n- OLD: kept\n";
-    let whole = Step::new().connected(&api_key()).envstore(BEFORE).passes();
-    let complete: Vec<_> = whole.entries().into_iter().map(|entry| entry.key).collect();
+    let whole = Step::new().connected(&api_key()).envstore(BEFORE).succeeds();
+    let complete = whole.output_names();
     // Spread over a little more than the time of a whole run next to three others.
     let span = whole.took.as_micros().min(300_000) as u64 * 3;
     let kill_after = |run: u64| {
@@ -235,9 +226,9 @@ fn after_sigkill_at_random_points_the_envstore_is_unchanged_or_complete() {
             // It may have ended by now.
             let _ = kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::KILL);
         });
-        let keys: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
+        let names = outcome.output_names();
         let is_untouched = outcome.envstore_text.as_deref() == Some(BEFORE);
-        assert!(is_untouched || keys == complete, "killed after {pause:?}: {keys:?}");
+        assert!(is_untouched || names == complete, "killed after {pause:?}: {names:?}");
         let root = outcome.root.path();
         for name in &outcome.leftovers {
             assert_eq!(mode(root.join("tmp").join(name)), 0o700, "{name}");
@@ -270,7 +261,7 @@ fn a_run_waits_for_another_run_on_the_same_envstore() {
     });
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert_eq!(
-        (outcome.expect("OTHER"), outcome.expect("APPLE_AUTH_METHOD")),
+        (outcome.output("OTHER"), outcome.output("APPLE_AUTH_METHOD")),
         ("kept".into(), "api_key".into())
     );
 }
@@ -280,7 +271,7 @@ fn a_run_waits_for_another_run_on_the_same_envstore() {
 fn export_syscalls(step: Step) -> Vec<(String, usize)> {
     let trace = step.path("home/trace");
     let script = format!("exec strace -o '{}' \"$0\"", trace.display());
-    let _outcome = step.under("sh", &["-c", &script]).passes();
+    let _outcome = step.under("sh", &["-c", &script]).succeeds();
     let mut counts = BTreeMap::<String, usize>::new();
     let calls = std::fs::read_to_string(&trace).unwrap();
     let calls = calls.lines().filter_map(|line| line.split_once('(')).map(|(name, _)| {
@@ -310,7 +301,7 @@ fn sigkill_during_export_leaves_only_private_files_which_the_next_run_deletes() 
         let killed = step().under("strace", &["-qq", "-o", "/dev/null", "-e", &inject]).run();
         assert_eq!(killed.code, None, "{call} {number}: {}", killed.stdout);
         if killed.envstore_text.as_deref() != Some(BEFORE) {
-            assert_eq!(killed.expect("APPLE_AUTH_METHOD"), "api_key", "{call} {number}");
+            assert_eq!(killed.output("APPLE_AUTH_METHOD"), "api_key", "{call} {number}");
         }
         let store = killed.envstore.parent().unwrap();
         for name in names_in(store).iter().filter(|name| *name != "envstore.yml") {

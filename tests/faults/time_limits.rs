@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use apple_services_connection::env::{Env, Vars};
 use stand_in::Behaviour;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_ISSUER, SERVER, Step, TOKEN, account, api_key, busy, pem, redirect, status, unique_name,
+    BUILD_API_TOKEN, INPUT_ISSUER, SERVER, Step, account, api_key, busy, in_parallel, pem, redirect, status,
+    unique_name,
 };
 
 const LONG: Duration = Duration::from_secs(600);
@@ -43,9 +44,11 @@ fn connection(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
 }
 
 fn connection_of(body: String, behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
-    let build_url =
-        SERVER.connection(&unique_name(), stand_in::Connection { token: TOKEN.to_owned(), body, behaviours });
-    vec![("build_url", build_url), ("build_api_token", TOKEN.to_owned())]
+    let build_url = SERVER.connection(
+        &unique_name(),
+        stand_in::Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours },
+    );
+    vec![("build_url", build_url), ("build_api_token", BUILD_API_TOKEN.to_owned())]
 }
 
 fn key_at(url: String) -> Vec<(&'static str, String)> {
@@ -58,8 +61,8 @@ fn key(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_run_ends_at_its_network_time_limit_and_names_what_it_waited_for() {
-    // Accepts connections and never answers.
+fn a_run_ends_at_its_network_time_limit_and_the_error_says_what_it_waited_for() {
+    // Accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().port();
     let drip = Behaviour::Drip { bytes: 1, every: Duration::from_millis(100) };
@@ -78,17 +81,13 @@ fn a_run_ends_at_its_network_time_limit_and_names_what_it_waited_for() {
             [connection_of("{}".to_owned(), vec![slow.clone()]), key(vec![STALL.forever()])].concat(),
         ),
     ];
-    let messages: Vec<_> = std::thread::scope(|scope| {
-        let runs = rows.map(|(what, env)| (what, scope.spawn(move || run_with_limit(&env))));
-        runs.map(|(what, run)| {
-            let (took, error) = run.join().unwrap();
-            println!("{what}: {:.1} s", took.as_secs_f64());
-            assert!(took < LIMIT + Duration::from_secs(3), "{what} took {took:?}");
-            (what, error.expect("no credential was had"))
-        })
-        .into()
+    let messages = in_parallel(rows, |(what, env)| {
+        let (took, error) = run_with_limit(&env);
+        println!("{what}: {:.1} s", took.as_secs_f64());
+        assert!(took < LIMIT + Duration::from_secs(3), "{what} took {took:?}");
+        (what, error.expect("a run without a credential fails"))
     });
-    assert_sentences("faults/time_limit", messages);
+    assert_messages("faults/time_limit", messages);
 }
 
 #[test]
@@ -99,7 +98,7 @@ fn verification_gets_only_the_rest_of_the_network_time_limit() {
     let mut env = connection(vec![slow]);
     env.extend([("verify", "yes".to_owned()), ("app_store_connect_url", url)]);
     let (took, error) = run_with_limit(&env);
-    assert_eq!(error, None, "a check that is not answered fails no build");
+    assert_eq!(error, None, "a check without a response fails no build");
     assert!(took < LIMIT + Duration::from_secs(3), "{took:?}");
     assert_eq!(SERVER.requests_for(&scenario).len(), 1, "Apple was asked");
 }
@@ -116,7 +115,9 @@ fn every_run_ends_within_90_seconds() {
     let with_key = |step: Step| {
         key(vec![STALL.forever()]).into_iter().fold(step, |step, (name, value)| step.set(name, value))
     };
-    let by_envman = with_endless_envman(Step::new().connected(&api_key()));
+    let endless = "#!/bin/sh\nwhile :; do sleep 1; done\n";
+    let by_envman =
+        Step::new().connected(&api_key()).envstore("{envs: [{OLD: kept}]}\n").with_envman(endless);
     let rows = [
         ("a stall", Step::new().connected_with(&api_key(), vec![STALL.forever()])),
         ("silence, and pauses of an hour", Step::new().connected_with(&api_key(), long_pauses())),
@@ -126,25 +127,11 @@ fn every_run_ends_within_90_seconds() {
         ),
         ("a stall of Apple, then one of envman", by_envman.verified_by(account(vec![STALL.forever()]))),
     ];
-    let messages: Vec<_> = std::thread::scope(|scope| {
-        let runs = rows.map(|(what, step)| (what, scope.spawn(move || step.run())));
-        runs.map(|(what, run)| {
-            let outcome = run.join().unwrap();
-            println!("{what}: {:.1} s", outcome.took.as_secs_f64());
-            assert!(outcome.took < Duration::from_secs(90), "{what} took {:?}", outcome.took);
-            outcome.check_failure();
-            (what, outcome.error())
-        })
-        .into()
+    let messages = in_parallel(rows, |(what, step)| {
+        let outcome = step.fails();
+        println!("{what}: {:.1} s", outcome.took.as_secs_f64());
+        assert!(outcome.took < Duration::from_secs(90), "{what} took {:?}", outcome.took);
+        (what, outcome.error())
     });
-    assert_sentences("faults/90_seconds", messages);
-}
-
-fn with_endless_envman(step: Step) -> Step {
-    let step = step
-        .envstore("{envs: [{OLD: kept}]}\n")
-        .file("home/bin/envman", "#!/bin/sh\nwhile :; do sleep 1; done\n");
-    let bin = step.path("home/bin");
-    test_support::set_mode(bin.join("envman"), 0o755);
-    step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+    assert_messages("faults/90_seconds", messages);
 }

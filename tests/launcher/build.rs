@@ -4,24 +4,25 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::environment::{PRINTS_A_LINE, fake_cargo};
-use super::support::{Launcher, Run, files_below, mode, which};
+use test_support::mode;
+
+use super::support::{Launcher, Run, entries_below, path_of, wait_until, which};
 
 #[test]
 fn sources_are_built_once() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     launcher.run_with_cargo().assert_built();
     launcher.run().assert_built_earlier();
-    assert_eq!((mode(&launcher.cache()), mode(&launcher.cached())), (0o700, 0o700));
+    assert_eq!((mode(launcher.cache()), mode(launcher.cached())), (0o700, 0o700));
     launcher.assert_no_temporary_files();
 }
 
 #[test]
 fn the_first_line_comes_within_a_second_and_then_lines_show_progress() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     // Waits of less than ten seconds take a tenth of their time.
     let sleep = which("sleep").display().to_string();
     launcher.replace("sleep", &format!("case $1 in [1-9]) set -- \"0.$1\" ;; esac; exec {sleep} \"$1\""));
@@ -53,7 +54,7 @@ fn the_first_line_comes_within_a_second_and_then_lines_show_progress() {
 
 #[test]
 fn without_cargo_the_error_says_how_to_get_a_binary() {
-    Launcher::sources().run().assert_error(&[
+    Launcher::with_sources().run().assert_error(&[
         "cargo is not on the PATH",
         "a release tag",
         "https://rustup.rs",
@@ -62,12 +63,12 @@ fn without_cargo_the_error_says_how_to_get_a_binary() {
 
 #[test]
 fn a_failed_build_shows_cargos_errors() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     launcher.write("src/main.rs", "fn main() { nothing }\n");
     let run = launcher.run_with_cargo();
     run.assert_error(&["Cannot build the Step from source", "cargo's messages above", "Rust 1.88"]);
     assert!(run.log.contains("cannot find value `nothing`") && !run.log.contains("Compiling"), "{}", run.log);
-    assert!(files_below(&launcher.cache()).is_empty());
+    assert!(entries_below(&launcher.cache()).is_empty());
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn any_change_of_the_sources_makes_a_new_build() {
         },
     ];
     for change in changes {
-        let launcher = Launcher::sources();
+        let launcher = Launcher::with_sources();
         launcher.write("src/a.rs", "// one\n// two\n");
         launcher.write("src/b.rs", "// three\n");
         launcher.replace("cargo", &fake_cargo(PRINTS_A_LINE));
@@ -97,11 +98,11 @@ fn any_change_of_the_sources_makes_a_new_build() {
 
 #[test]
 fn sources_that_change_during_the_build_are_an_error() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     let source = launcher.step.join("src/main.rs");
     launcher.replace("cargo", &fake_cargo(&format!("echo >>'{}'; echo >\"$binary\"", source.display())));
     launcher.run().assert_error(&["source code changed during the build"]);
-    assert!(files_below(&launcher.cache()).is_empty());
+    assert!(entries_below(&launcher.cache()).is_empty());
 }
 
 /// A build script that records its environment.
@@ -116,7 +117,7 @@ const RECORDS_ITS_ENVIRONMENT: &str = "fn main() {
 
 #[test]
 fn the_build_gets_network_settings_but_neither_inputs_nor_secrets_nor_flags() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     launcher.write("build.rs", RECORDS_ITS_ENVIRONMENT);
     launcher.write(
         "src/main.rs",
@@ -161,7 +162,7 @@ fn the_build_gets_network_settings_but_neither_inputs_nor_secrets_nor_flags() {
     for line in
         [&https_proxy, "CARGO_HTTP_TIMEOUT=77", "CARGO_NET_OFFLINE=true", "AWS_LC_SYS_NO_JITTER_ENTROPY=1"]
     {
-        assert!(run.log.lines().any(|seen| seen == line), "{line} is not in: {}", run.log);
+        assert!(run.log.lines().any(|printed| printed == line), "{line} is not in: {}", run.log);
     }
 }
 
@@ -178,13 +179,13 @@ fn plant_settings(launcher: &Launcher, folder: &Path) {
 #[test]
 fn settings_of_cargo_and_rustup_above_the_step_and_in_the_project_are_not_read() {
     for place in ["", "step", "home/.cache", "tmp"] {
-        let launcher = Launcher::sources();
+        let launcher = Launcher::with_sources();
         fs::create_dir_all(launcher.path("home/.cache")).unwrap();
         plant_settings(&launcher, &launcher.path(place));
         // rustup's cargo and rustc, which look for a toolchain file, as on most machines.
         let mut command = launcher.command_with_cargo();
         let rustup = which("rustup").parent().unwrap().to_owned();
-        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+        let path = path_of(&command);
         let path = std::env::join_paths(std::iter::once(rustup).chain(std::env::split_paths(&path))).unwrap();
         let home = std::env::var_os("RUSTUP_HOME")
             .map_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".rustup"), Into::into);
@@ -198,16 +199,12 @@ fn settings_of_cargo_and_rustup_above_the_step_and_in_the_project_are_not_read()
 #[test]
 fn a_signal_during_the_build_ends_everything_and_removes_its_files() {
     for signal in ["TERM", "INT", "HUP", "QUIT"] {
-        let launcher = Launcher::sources();
+        let launcher = Launcher::with_sources();
         let begun = launcher.path("tmp/begun");
         // As rustc below cargo, in a process of its own.
         launcher.replace("cargo", &fake_cargo(&format!("sleep 60 & echo >'{}'; wait", begun.display())));
         let mut child = launcher.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let started = Instant::now();
-        while !begun.exists() {
-            assert!(started.elapsed() < Duration::from_secs(40));
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(|| begun.exists());
         let sent = Instant::now();
         let id = child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
@@ -220,7 +217,7 @@ fn a_signal_during_the_build_ends_everything_and_removes_its_files() {
 
 #[test]
 fn the_build_uses_the_versions_in_cargo_lock_or_fails() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     let lock = fs::read_to_string(launcher.step.join("Cargo.lock")).unwrap();
     launcher.write("Cargo.lock", &lock.replace("9.8.7", "9.8.6"));
     let run = launcher.run_with_cargo();

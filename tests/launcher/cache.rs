@@ -5,9 +5,9 @@ use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::support::{
-    Launcher, NAME, RELEASED, Run, as_a_user, files_below, is_root, mode, set_mode, sha256,
-};
+use test_support::{mode, set_mode};
+
+use super::support::{Launcher, NAME, RELEASED, Run, as_a_user, entries_below, is_root, sha256};
 
 /// Puts a binary of an attacker into the cache, under a name that the launcher looks for.
 fn plant(launcher: &Launcher) -> PathBuf {
@@ -16,7 +16,7 @@ fn plant(launcher: &Launcher) -> PathBuf {
     let binary = launcher.cache().join(name);
     fs::create_dir_all(launcher.cache()).unwrap();
     fs::write(&binary, planted).unwrap();
-    set_mode(&launcher.cache(), 0o700);
+    set_mode(launcher.cache(), 0o700);
     set_mode(&binary, 0o700);
     binary
 }
@@ -35,11 +35,11 @@ type Attack = fn(&Launcher, &Path);
 #[test]
 fn nothing_runs_that_another_user_can_change_or_replace() {
     let attacks: [(&str, Attack); 8] = [
-        ("others can write to the cache", |launcher, _| set_mode(&launcher.cache(), 0o777)),
-        ("the group can write to the cache", |launcher, _| set_mode(&launcher.cache(), 0o770)),
-        ("the cache is sticky", |launcher, _| set_mode(&launcher.cache(), 0o1777)),
-        ("others can write to ~/.cache", |launcher, _| set_mode(&launcher.path("home/.cache"), 0o777)),
-        ("others can write to the home", |launcher, _| set_mode(&launcher.path("home"), 0o777)),
+        ("others can write to the cache", |launcher, _| set_mode(launcher.cache(), 0o777)),
+        ("the group can write to the cache", |launcher, _| set_mode(launcher.cache(), 0o770)),
+        ("the cache is sticky", |launcher, _| set_mode(launcher.cache(), 0o1777)),
+        ("others can write to ~/.cache", |launcher, _| set_mode(launcher.path("home/.cache"), 0o777)),
+        ("others can write to the home", |launcher, _| set_mode(launcher.path("home"), 0o777)),
         ("others can write to the binary", |_, binary| set_mode(binary, 0o777)),
         ("the binary is a link", |launcher, binary| {
             fs::rename(binary, launcher.path("tmp/elsewhere")).unwrap();
@@ -85,7 +85,7 @@ fn a_cached_binary_that_was_modified_is_replaced_with_a_warning() {
     assert!(run.log.ends_with("this is the released binary, off\n") && run.status == Some(7), "{}", run.log);
     launcher.run().assert_released();
 
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     launcher.run_with_cargo().assert_built();
     fs::write(launcher.cached(), RELEASED).unwrap();
     let run = launcher.run();
@@ -96,14 +96,14 @@ fn a_cached_binary_that_was_modified_is_replaced_with_a_warning() {
 #[test]
 fn without_a_writable_home_the_cache_is_a_private_folder_in_the_temporary_folder() {
     let launcher = Launcher::released(0o644);
-    set_mode(&launcher.path("home"), 0o555);
+    set_mode(launcher.path("home"), 0o555);
     for _ in 0..2 {
         Run::of(as_a_user(launcher.command())).assert_released();
     }
-    assert_eq!(files_below(&launcher.path("home")), Vec::<PathBuf>::new());
+    assert_eq!(entries_below(&launcher.path("home")), Vec::<PathBuf>::new());
     let caches: Vec<_> =
         fs::read_dir(launcher.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(caches.iter().map(|cache| mode(cache)).collect::<Vec<_>>(), [0o700], "{caches:?}");
+    assert_eq!(caches.iter().map(mode).collect::<Vec<_>>(), [0o700], "{caches:?}");
     launcher.assert_no_temporary_files();
 }
 
@@ -111,7 +111,7 @@ fn without_a_writable_home_the_cache_is_a_private_folder_in_the_temporary_folder
 fn without_any_private_folder_the_error_names_both() {
     let launcher = Launcher::released(0o644);
     for folder in ["home", "tmp"] {
-        set_mode(&launcher.path(folder), 0o777);
+        set_mode(launcher.path(folder), 0o777);
     }
     launcher.run().assert_error(&[
         &launcher.cache().to_string_lossy(),
@@ -140,7 +140,7 @@ fn a_variable_named_uid_does_not_change_whose_cache_it_is() {
 
 #[test]
 fn runs_at_the_same_time_each_get_a_complete_binary() {
-    for (launcher, status) in [(Launcher::released(0o644), 7), (Launcher::sources(), 0)] {
+    for (launcher, status) in [(Launcher::released(0o644), 7), (Launcher::with_sources(), 0)] {
         let running: Vec<_> = (0..3)
             .map(|_| launcher.command_with_cargo())
             .map(|command| thread::spawn(|| Run::of(command)))

@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use super::support::{Launcher, Run, TOOLS, as_a_user, set_mode, which};
+use test_support::set_mode;
+
+use super::support::{Launcher, Run, TOOLS, as_a_user, which};
 
 /// A program that prints its environment.
 const PRINTS_ITS_ENVIRONMENT: &str = "fn main() {
@@ -21,7 +23,7 @@ fn printed_environment(run: &Run) -> Vec<&str> {
 
 #[test]
 fn the_binary_gets_the_environment_as_it_was() {
-    let sources = Launcher::sources();
+    let sources = Launcher::with_sources();
     sources.write("src/main.rs", PRINTS_ITS_ENVIRONMENT);
     assert_eq!(sources.run_with_cargo().status, Some(0));
     let program = sources.cached();
@@ -31,7 +33,7 @@ fn the_binary_gets_the_environment_as_it_was() {
     for launcher in [&executable, &not_executable] {
         fs::write(launcher.released_binary(), fs::read(&program).unwrap()).unwrap();
     }
-    let unbuilt = Launcher::sources();
+    let unbuilt = Launcher::with_sources();
     unbuilt.replace("cargo", &fake_cargo(&format!("cp '{}' \"$binary\"", program.display())));
 
     // Every word of the launcher could be one of its variables, and these have a meaning for bash.
@@ -86,7 +88,7 @@ fn the_binary_gets_the_environment_as_it_was() {
     }
 }
 
-/// What a cargo does that builds the program of [`Launcher::sources`].
+/// What a cargo does that builds the program of [`Launcher::with_sources`].
 pub(crate) const PRINTS_A_LINE: &str = "echo '#!/bin/sh\necho this is the built binary' >\"$binary\"";
 
 /// A cargo that runs this script, in which `$binary` is the file to make.
@@ -99,8 +101,8 @@ pub(crate) fn fake_cargo(script: &str) -> String {
 }
 
 #[test]
-fn a_tool_that_is_missing_is_named_in_one_red_line() {
-    let (built, executable) = (Launcher::sources(), Launcher::released(0o755));
+fn the_error_for_a_missing_tool_names_it() {
+    let (built, executable) = (Launcher::with_sources(), Launcher::released(0o755));
     let not_executable = Launcher::released(0o644);
     built.run_with_cargo().assert_built();
     for tool in TOOLS.into_iter().filter(|tool| *tool != "bash") {
@@ -117,7 +119,7 @@ fn a_tool_that_is_missing_is_named_in_one_red_line() {
 
 #[test]
 fn a_tool_that_fails_never_makes_the_launcher_run_an_older_build() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     launcher.run_with_cargo().assert_built();
     launcher.write("src/main.rs", "fn main() { println!(\"changed\"); }\n");
     for tool in ["find", "id", "mktemp", "sha256sum", "sort", "uname", "xargs"] {
@@ -131,7 +133,7 @@ fn a_tool_that_fails_never_makes_the_launcher_run_an_older_build() {
 
 #[test]
 fn openssl_makes_the_checksums_where_sha256sum_is_missing() {
-    let launcher = Launcher::sources();
+    let launcher = Launcher::with_sources();
     launcher.replace("cargo", &fake_cargo(PRINTS_A_LINE));
     let tools: Vec<_> = TOOLS.into_iter().filter(|tool| *tool != "sha256sum").chain(["openssl"]).collect();
     let run = || Run::of(launcher.command_with_tools(&tools));
@@ -144,12 +146,12 @@ fn openssl_makes_the_checksums_where_sha256sum_is_missing() {
 #[test]
 fn sources_that_cannot_be_read_or_listed_are_an_error() {
     for path in ["src/main.rs", "src", "Cargo.toml", "step.yml", "Cargo.lock"] {
-        let launcher = Launcher::sources();
-        set_mode(&launcher.step.join(path), 0);
+        let launcher = Launcher::with_sources();
+        set_mode(launcher.step.join(path), 0);
         Run::of(as_a_user(launcher.command())).assert_error(&["Cannot read the Step's source code"]);
     }
     for path in ["Cargo.lock", "step.yml"] {
-        let launcher = Launcher::sources();
+        let launcher = Launcher::with_sources();
         fs::remove_file(launcher.step.join(path)).unwrap();
         launcher.run_with_cargo().assert_error(&["Cannot read the Step's source code"]);
     }
@@ -165,7 +167,7 @@ fn options_of_the_users_bash_do_not_hide_a_changed_source() {
         ("CDPATH", "/"),
         ("POSIXLY_CORRECT", "1"),
     ] {
-        let launcher = Launcher::sources();
+        let launcher = Launcher::with_sources();
         launcher.replace("cargo", &fake_cargo(PRINTS_A_LINE));
         let run = || {
             let mut command = launcher.command();

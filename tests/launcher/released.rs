@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use super::support::{Launcher, NAME, RELEASED, Run, mode, set_mode, sha256, which};
+use test_support::{mode, set_mode};
+
+use super::support::{Launcher, NAME, RELEASED, Run, sha256, wait_until, which};
 
 #[test]
 fn the_binary_next_to_the_launcher_runs_and_nothing_is_cached() {
@@ -30,8 +30,8 @@ fn a_binary_that_lost_its_execute_permission_is_copied_into_the_private_cache_on
     let hash = sha256(RELEASED.as_bytes());
     let copy = launcher.cache().join(format!("{NAME}-{hash}-{hash}"));
     assert_eq!(launcher.cached(), copy);
-    assert_eq!((mode(&launcher.cache()), mode(&copy)), (0o700, 0o700));
-    assert_eq!(mode(&launcher.released_binary()), 0o644);
+    assert_eq!((mode(launcher.cache()), mode(&copy)), (0o700, 0o700));
+    assert_eq!(mode(launcher.released_binary()), 0o644);
     let inode = fs::metadata(&copy).unwrap().ino();
     launcher.run().assert_released();
     assert_eq!(fs::metadata(&copy).unwrap().ino(), inode);
@@ -52,13 +52,9 @@ fn the_binary_replaces_the_shell_and_gets_its_signals() {
     let ready = launcher.path("tmp/ready");
     let script = format!("#!/bin/sh\necho $$ >{}.new; mv {0}.new {0}; exec sleep 60\n", ready.display());
     fs::write(launcher.released_binary(), script).unwrap();
-    set_mode(&launcher.released_binary(), 0o755);
+    set_mode(launcher.released_binary(), 0o755);
     let mut child = launcher.command().spawn().unwrap();
-    let begun = Instant::now();
-    while !ready.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20));
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(|| ready.exists());
     assert_eq!(fs::read_to_string(&ready).unwrap(), format!("{}\n", child.id()));
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), None);
@@ -69,7 +65,7 @@ fn a_binary_that_does_not_start_is_an_error() {
     let launcher = Launcher::in_folder("step");
     fs::write(launcher.released_binary(), "\x7fELF\0 not a program").unwrap();
     for mode in [0o755, 0o644] {
-        set_mode(&launcher.released_binary(), mode);
+        set_mode(launcher.released_binary(), mode);
         launcher.run().assert_error(&[NAME, "does not start on this system"]);
     }
 }
@@ -103,7 +99,7 @@ fn the_name_of_the_steps_folder_can_have_any_characters() {
         }
         fs::write(launcher.released_binary(), RELEASED).unwrap();
         for mode in [0o755, 0o644] {
-            set_mode(&launcher.released_binary(), mode);
+            set_mode(launcher.released_binary(), mode);
             launcher.run().assert_released();
         }
         assert!(Path::new(&launcher.step).is_dir());

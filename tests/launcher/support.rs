@@ -1,9 +1,8 @@
 //! A copy of the Step, a machine to run its launcher on, and the outcome of a run.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use test_support::set_mode;
 
 pub(crate) const NAME: &str = "apple-services-connection";
 
@@ -52,11 +52,21 @@ pub(crate) fn system() -> String {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").unwrap();
-        hex
-    })
+    test_support::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
+}
+
+/// Waits up to 40 seconds for something that another process does.
+pub(crate) fn wait_until(is_done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_done() {
+        assert!(started.elapsed() < Duration::from_secs(40));
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The PATH of a command.
+pub(crate) fn path_of(command: &Command) -> OsString {
+    command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned()
 }
 
 pub(crate) fn which(tool: &str) -> PathBuf {
@@ -65,14 +75,6 @@ pub(crate) fn which(tool: &str) -> PathBuf {
         .map(|folder| folder.join(tool))
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{tool} is not on the PATH"))
-}
-
-pub(crate) fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o7777
-}
-
-pub(crate) fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// A copy of the Step, and a machine to run it on.
@@ -87,12 +89,12 @@ impl Launcher {
     pub(crate) fn released(mode: u32) -> Self {
         let launcher = Self::in_folder("step");
         fs::write(launcher.released_binary(), RELEASED).unwrap();
-        set_mode(&launcher.released_binary(), mode);
+        set_mode(launcher.released_binary(), mode);
         launcher
     }
 
-    /// The sources, and a machine with cargo.
-    pub(crate) fn sources() -> Self {
+    /// The Step's sources, without a binary.
+    pub(crate) fn with_sources() -> Self {
         let launcher = Self::in_folder("step");
         launcher.add_sources();
         launcher
@@ -108,8 +110,8 @@ impl Launcher {
         for folder in ["home", "tmp", "tools"] {
             fs::create_dir(launcher.path(folder)).unwrap();
         }
-        set_mode(&launcher.path("home"), 0o755);
-        set_mode(&launcher.path("tmp"), 0o1777);
+        set_mode(launcher.path("home"), 0o755);
+        set_mode(launcher.path("tmp"), 0o1777);
         fs::create_dir(&launcher.step).unwrap();
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("step.sh"), launcher.step.join("step.sh"))
             .unwrap();
@@ -155,7 +157,7 @@ impl Launcher {
     /// The only file in the cache.
     #[track_caller]
     pub(crate) fn cached(&self) -> PathBuf {
-        let files = files_below(&self.cache());
+        let files = entries_below(&self.cache());
         let [file] = files.as_slice() else { panic!("expected exactly one file: {files:?}") };
         file.clone()
     }
@@ -190,15 +192,10 @@ impl Launcher {
         command
     }
 
-    /// The same on a machine with cargo.
+    /// The launcher as the CLI starts it, on a machine with cargo.
     pub(crate) fn command_with_cargo(&self) -> Command {
         let mut command = self.command();
-        let mut path: OsString = command
-            .get_envs()
-            .find_map(|(name, value)| (name == "PATH").then_some(value))
-            .flatten()
-            .unwrap()
-            .to_owned();
+        let mut path = path_of(&command);
         path.push(":");
         path.push(Path::new(env!("CARGO")).parent().unwrap());
         for program in ["cc", "ld", "as"] {
@@ -219,44 +216,37 @@ impl Launcher {
         Run::of(self.command_with_cargo())
     }
 
-    /// No process of a run is left. On Linux, the environment of each process shows to which run it belongs.
+    /// Waits until no process of a run is left. On Linux, each process's environment shows its run.
     pub(crate) fn assert_nothing_runs(&self) {
-        let folder = self.folder.path().to_string_lossy().into_owned();
-        if !cfg!(target_os = "linux") {
-            return;
-        }
-        let begun = Instant::now();
-        loop {
-            let running: Vec<String> = fs::read_dir("/proc")
-                .unwrap()
-                .filter_map(|entry| fs::read(entry.unwrap().path().join("environ")).ok())
-                .map(|environ| String::from_utf8_lossy(&environ).into_owned())
-                .filter(|environ| environ.contains(&folder))
-                .collect();
-            if running.is_empty() {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(2), "{running:?}");
-            thread::sleep(Duration::from_millis(20));
+        if cfg!(target_os = "linux") {
+            let folder = self.folder.path().to_string_lossy().into_owned();
+            let is_of_run = |process: fs::DirEntry| {
+                let environ = fs::read(process.path().join("environ")).unwrap_or_default();
+                String::from_utf8_lossy(&environ).contains(&folder)
+            };
+            let started = Instant::now();
+            wait_until(|| !fs::read_dir("/proc").unwrap().any(|process| is_of_run(process.unwrap())));
+            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         }
     }
 
     pub(crate) fn assert_no_temporary_files(&self) {
         for root in ["home", "tmp"] {
-            for file in files_below(&self.path(root)) {
+            for file in entries_below(&self.path(root)) {
                 assert!(!file.to_string_lossy().contains("temporary."), "{} is left", file.display());
             }
         }
     }
 }
 
-pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+/// All files and folders in a folder and those below it.
+pub(crate) fn entries_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         found.push(entry.path());
         if entry.file_type().unwrap().is_dir() {
-            found.extend(files_below(&entry.path()));
+            found.extend(entries_below(&entry.path()));
         }
     }
     found
@@ -301,13 +291,13 @@ impl Run {
         assert_eq!((self.status, self.log.as_str()), (Some(0), BUILT_PRINTS));
     }
 
-    /// The run failed with one red block of at most 45 words that has all of these, and ran no binary.
+    /// The run failed with one error of at most 45 words that contains all of these, and ran no binary.
     #[track_caller]
     pub(crate) fn assert_error(&self, parts: &[&str]) {
         assert_eq!(self.status, Some(1), "{}", self.log);
         assert!(!self.log.contains("this is the"), "{}", self.log);
         let blocks: Vec<_> = self.log.split("\x1b[31;1m").skip(1).collect();
-        let [block] = blocks.as_slice() else { panic!("not one red block: {}", self.log) };
+        let [block] = blocks.as_slice() else { panic!("not one error: {}", self.log) };
         let (error, _) = block.split_once("\x1b[0m\n").unwrap();
         assert!(!error.contains('\n') && error.split(' ').count() <= 45, "{error}");
         for part in parts {
@@ -315,7 +305,7 @@ impl Run {
         }
     }
 
-    /// The log has one yellow line, with all of these.
+    /// The log has one warning, which contains all of these.
     #[track_caller]
     pub(crate) fn assert_warning(&self, parts: &[&str]) {
         let warnings: Vec<_> = self.log.split("\x1b[33;1m").skip(1).collect();

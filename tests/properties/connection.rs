@@ -12,15 +12,18 @@ use time::OffsetDateTime;
 
 use test_support::strategies::text;
 
-const FIELDS: &[&str] = &[
+const TEXT_FIELDS: &[&str] = &[
     "key_id",
     "issuer_id",
     "private_key",
-    "is_enterprise_account",
     "apple_id",
     "password",
     "app_specific_password",
     "connection_expiry_date",
+];
+
+const OTHER_FIELDS: &[&str] = &[
+    "is_enterprise_account",
     "session_cookies",
     "test_devices",
     "https://idmsa.apple.com",
@@ -62,7 +65,7 @@ fn json() -> impl Strategy<Value = Value> {
         text().prop_map(Value::from),
     ];
     leaf.prop_recursive(6, 64, 12, |inner| {
-        let name = prop_oneof![6 => select(FIELDS).prop_map(str::to_owned), 1 => text()];
+        let name = prop_oneof![2 => select(TEXT_FIELDS).prop_map(str::to_owned), 4 => select(OTHER_FIELDS).prop_map(str::to_owned), 1 => text()];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
             prop::collection::vec((name, inner), 0..12)
@@ -86,17 +89,9 @@ fn connection() -> impl Strategy<Value = Value> {
         Value::Object(names.into_iter().zip(texts).collect())
     });
     let lists = (prop::collection::vec(cookie, 0..4), prop::collection::vec(device, 0..4));
-    (prop::collection::vec(text(), 7), lists).prop_map(|(texts, (cookies, devices))| {
-        let names = [
-            "key_id",
-            "issuer_id",
-            "private_key",
-            "apple_id",
-            "password",
-            "app_specific_password",
-            "connection_expiry_date",
-        ];
-        let mut fields: Map<_, _> = names.map(str::to_owned).into_iter().zip(texts).collect();
+    (prop::collection::vec(text(), TEXT_FIELDS.len()), lists).prop_map(|(texts, (cookies, devices))| {
+        let names = TEXT_FIELDS.iter().map(|&name| name.to_owned());
+        let mut fields: Map<_, _> = names.zip(texts).collect();
         fields.insert("session_cookies".to_owned(), serde_json::json!({"https://idmsa.apple.com": cookies}));
         fields.insert("test_devices".to_owned(), Value::from(devices));
         Value::Object(fields)

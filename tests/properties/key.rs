@@ -39,7 +39,7 @@ impl Wrapping {
                 let (head, rest) = text.split_once("KEY-----").expect("a header");
                 let (body, foot) = rest.split_once("-----END").expect("a footer");
                 let body: Vec<char> = body.chars().filter(char::is_ascii_alphanumeric).collect();
-                // Whoever replaced the newlines by words left more than the body there.
+                // An earlier wrapping left more than the body there.
                 if text.contains('\\') || rest.contains(['+', '/', '=']) {
                     return text.to_owned();
                 }
@@ -55,11 +55,11 @@ impl Wrapping {
             Self::Around(quote) => format!("{quote}{text}{quote}"),
             Self::Before(blank) => format!("{blank}{text}"),
             Self::After(blank) => format!("{text}{blank}"),
-            // Anywhere in the body: there, blanks mean nothing.
+            // Blanks mean nothing anywhere in the body.
             Self::BlankAt(index, blank) => match text.split_once("KEY-----") {
                 Some((head, rest)) => {
                     let (body, foot) = rest.split_once("-----END").expect("a footer");
-                    // Not into an escape.
+                    // A blank inside an escape would break it.
                     let body = body.trim_end_matches('\\');
                     let places: Vec<usize> = (0..=body.len())
                         .filter(|&at| !body[..at].ends_with('\\') || !body.is_char_boundary(at))
@@ -93,7 +93,7 @@ fn wrapping() -> impl Strategy<Value = Wrapping> {
     ]
 }
 
-/// What loses something, or may.
+/// Changes that can lose information.
 #[derive(Debug, Clone)]
 enum Damage {
     Remove(Index, usize),

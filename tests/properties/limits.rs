@@ -1,5 +1,5 @@
-//! Inputs that are small and expand to something huge: the binary ends with a sentence or with success,
-//! within 64 MiB and 10 seconds of CPU time.
+//! Small inputs that expand to something huge: the binary succeeds or fails with an error, and needs at most
+//! 64 MiB and 10 seconds of CPU time.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ fn with_connection(connection: &str) -> Step {
     step.set("build_url", url).set("build_api_token", "canary-token")
 }
 
-/// Runs all of them at once: a failed run pauses before it ends.
+/// Runs all rows at the same time, because a failed run pauses before it ends.
 fn check_all(rows: Vec<(&str, String)>, step: fn(&str) -> Step) {
     in_parallel(rows, |(name, text)| check(name, step(&text)));
 }
@@ -45,7 +45,7 @@ fn check(name: &str, step: Step) {
     let outcome = step.under("sh", &["-c", LIMITED]).run();
     assert!(!outcome.stdout.contains("Please report this"), "{name}: {}", outcome.stdout);
     if outcome.code != Some(0) {
-        outcome.check_failure();
+        outcome.assert_failure();
     }
 }
 
@@ -55,7 +55,7 @@ fn fill(piece: &str, length: usize) -> String {
 }
 
 #[test]
-fn no_session_needs_much_time_or_memory() {
+fn sessions_of_any_size_stay_within_the_limits() {
     let all = MAX_VARIABLE;
     let laugh = |n: usize| format!("  x{n}: &x{n} [{}]\n", fill(&format!("*x{},", n - 1), 60));
     let laughs = (1..30).map(laugh).collect::<Vec<_>>().concat();
@@ -64,21 +64,24 @@ fn no_session_needs_much_time_or_memory() {
         ("maps in maps", fill("{", all)),
         ("block lists in block lists", fill("- ", all)),
         ("keys in keys", fill("? ", all)),
-        ("nothing, often", fill("-\n", all)),
+        ("many empty entries", fill("-\n", all)),
         ("words", format!("[{}]", fill("a,", all - 2))),
         ("empty cookies", format!("[{}]", fill("{},", all - 2))),
         (
-            "one value, often",
+            "many aliases of one value",
             format!("- {{name: DES1, value: &a {}, domain: a.b}}\n", fill("x", all / 2))
                 + &fill("- {name: b, value: *a, domain: a.b}\n", all / 3),
         ),
-        ("one cookie, often", format!("- &a {{{}}}\n", fill("k: ,", all / 2)) + &fill("- *a\n", all / 3)),
         (
-            "one list, often",
+            "many aliases of one cookie",
+            format!("- &a {{{}}}\n", fill("k: ,", all / 2)) + &fill("- *a\n", all / 3),
+        ),
+        (
+            "many aliases of one list",
             format!("- {{name: DES1, x: &a [{}], y: [{}]}}\n", fill("a,", all / 3), fill("*a,", all / 3)),
         ),
         ("a billion laughs", format!("- x0: &x0 [a,a,a,a,a,a,a,a,a,a]\n{laughs}")),
-        ("itself", "&a [*a]".to_owned()),
+        ("a list that contains itself", "&a [*a]".to_owned()),
         ("anchors", format!("[{}]", fill("&a b,", all - 2))),
         ("tags", fill("- !", all)),
         ("tag directives", fill("%TAG !a! b\n", all)),
@@ -91,7 +94,7 @@ fn no_session_needs_much_time_or_memory() {
 }
 
 #[test]
-fn no_envstore_needs_much_time_or_memory() {
+fn envstores_of_any_size_stay_within_the_limits() {
     let mib = 1024 * 1024;
     let envstores = vec![
         ("entries", format!("envs:\n{}", fill("- A: b\n", mib - 100))),
@@ -108,13 +111,16 @@ fn no_envstore_needs_much_time_or_memory() {
         ("words", format!("envs: [{}]\n", fill("a,", 63 * 1024))),
         ("comments", fill("#\n", 2 * mib)),
         ("a long value", format!("envs:\n- A: {}\n", fill("x", 6 * mib))),
-        ("one value, often", format!("envs:\n- A: &a {}\n{}", fill("x", mib), fill("- B: *a\n", mib / 2))),
         (
-            "one value, often, in one entry",
+            "many aliases of one value",
+            format!("envs:\n- A: &a {}\n{}", fill("x", mib), fill("- B: *a\n", mib / 2)),
+        ),
+        (
+            "many aliases in one entry",
             format!("envs:\n- A: &a {}\n  opts: [{}]\n", fill("x", 30_000), fill("*a,", 30_000)),
         ),
         (
-            "one entry, often",
+            "many aliases of one entry",
             format!("envs:\n- &a {{A: b, opts: {{{}}}}}\n{}", fill("k: ,", 60_000), fill("- *a\n", mib)),
         ),
         ("zeros", fill("\0", 20 * mib)),
@@ -134,7 +140,7 @@ fn a_huge_envstore_is_not_read_beyond_the_size_limit() {
 }
 
 #[test]
-fn no_connection_needs_much_time_or_memory() {
+fn connections_of_any_size_stay_within_the_limits() {
     let all = MAX_CONNECTION - 200;
     let key = format!(r#""key_id":"{INPUT_KEY_ID}","issuer_id":"{INPUT_ISSUER}","private_key":{:?}"#, pem());
     let apple_id = r#""apple_id":"jane@example.com","password":"x""#;
@@ -144,15 +150,18 @@ fn no_connection_needs_much_time_or_memory() {
         ("lists in lists", format!("{{\"x\":{}", fill("[", all))),
         ("objects in objects", fill("{\"x\":", all)),
         ("cookies", format!("{{\"session_cookies\":{{\"{idmsa}\":[{}{{}}]}}}}", fill("{},", all))),
-        ("cookies elsewhere", format!("{{\"session_cookies\":{{\"a\":[{}{{}}]}}}}", fill("{},", all))),
+        (
+            "cookies of another origin",
+            format!("{{\"session_cookies\":{{\"a\":[{}{{}}]}}}}", fill("{},", all)),
+        ),
         ("origins", format!("{{\"session_cookies\":{{{}\"a\":0}}}}", fill("\"a\":[{}],", all))),
         ("devices", format!("{{\"test_devices\":[{}{{}}]}}", fill("{},", all))),
         (
-            "one device, often",
+            "one device many times",
             format!("{{{key},\"test_devices\":[{}{{}}]}}", fill(device, 9_999 * device.len())),
         ),
         (
-            "one device of a long name, often",
+            "one device with a long name many times",
             format!(
                 "{{{key},\"test_devices\":[{{\"device_identifier\":\"a\",\"title\":\"{}\"}},{}{{}}]}}",
                 fill("\u{200b}", all - 400 * 1024),
@@ -185,7 +194,7 @@ fn no_connection_needs_much_time_or_memory() {
 }
 
 #[test]
-fn no_key_needs_much_time_or_memory() {
+fn keys_of_any_size_stay_within_the_limits() {
     let all = MAX_VARIABLE;
     let keys = vec![
         ("long", fill("A", all)),

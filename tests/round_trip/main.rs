@@ -1,11 +1,11 @@
-//! What the Step writes, read back by the readers that read it in a build: thousands of sessions
-//! go through Ruby's loader as fastlane calls it, and thousands of values through envman.
+//! Reads what the Step writes with the programs that read it in a build: thousands of sessions with Ruby's
+//! loader, as fastlane calls it, and thousands of values with envman.
 //!
 //! `cargo test --test round_trip` needs `ruby` with its gem http-cookie, and `envman`; so
 //! `cargo test` leaves it out, and `.ci/run` runs it. `PROPTEST_CASES` sets how many cases there
 //! are; each run has others.
 
-#![allow(clippy::expect_used, reason = "what fails here fails a test")]
+#![allow(clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::io::Write as _;
@@ -43,7 +43,7 @@ fn any_session_comes_back_from_ruby_as_it_was() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/round_trip/load_sessions.rb");
     let read = output(Command::new("ruby").args(["-W0", "-E", "UTF-8"]).arg(script), &lines.join("\n"));
     let read: Vec<&str> = read.lines().collect();
-    assert_eq!(read.len(), sessions.len(), "Ruby answers every session");
+    assert_eq!(read.len(), sessions.len(), "Ruby reads every session");
 
     let mut lost = 0;
     for ((cookies, line), read) in sessions.iter().zip(&lines).zip(read) {
@@ -145,7 +145,7 @@ fn output(command: &mut Command, input: &str) -> String {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ruby and envman are there");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_owned();
-    // From another thread: the child may answer before it has read all.
+    // From another thread: the child can write before it has read everything.
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("its output");
     writer.join().expect("no panic").expect("it reads all");

@@ -1,10 +1,10 @@
 //! Whether the credential is the one that the user means, and its team has the app of the build.
 
-use stand_in::{Account, App, Provider, Service, Session, Team};
-use test_support::snapshots::assert_sentences;
+use stand_in::{Account, App, Provider, Session, Team};
+use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
-    logged_in, pasted_session, pem, status,
+    errors_of, logged_in, pasted_session, pem, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -19,15 +19,12 @@ fn with_apps<'a>(apps: impl IntoIterator<Item = &'a str>) -> Step {
 
 /// The requests to Apple, decoded, without the scenario.
 fn requests(outcome: &Outcome) -> Vec<String> {
-    let of_apple = |request: &&stand_in::Request| {
-        matches!(request.service, Service::AppStoreConnect | Service::AppleSession)
-    };
     let decoded = |request: &stand_in::Request| {
         assert!(request.verdict.is_ok(), "{request:?}");
         let target = percent_encoding::percent_decode_str(&request.target).decode_utf8().unwrap();
         target.split_once("/v1/").unwrap().1.to_owned()
     };
-    outcome.requests.iter().filter(of_apple).map(decoded).collect()
+    outcome.requests_to_apple().into_iter().map(decoded).collect()
 }
 
 // --- Inputs that are not used
@@ -40,7 +37,7 @@ fn a_credential_in_the_inputs_that_is_not_used_is_a_warning() {
         ("a connected API key, an Apple ID", Step::new().connected(&api_key()).with_apple_id_inputs()),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.unset("build_annotation").passes();
+        let outcome = step.unset("build_annotation").succeeds();
         assert_eq!(outcome.chosen().1, "connection");
         let warnings = outcome.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -48,7 +45,7 @@ fn a_credential_in_the_inputs_that_is_not_used_is_a_warning() {
         assert!(summary.contains("connected on Bitrise is used"), "{summary}");
         (what, warnings.join("\n"))
     });
-    assert_sentences("account/inputs_that_lose", messages);
+    assert_messages("account/inputs_that_lose", messages);
 }
 
 #[test]
@@ -56,7 +53,7 @@ fn used_inputs_and_identifiers_alone_are_no_warning() {
     let used = Step::new().with_key_inputs();
     let only_identifiers = Step::new().connected(&api_key()).set("api_issuer", test_support::INPUT_ISSUER);
     for step in [used, only_identifiers] {
-        assert_eq!(step.passes().warnings(), Vec::<String>::new());
+        assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
 
@@ -64,33 +61,26 @@ fn used_inputs_and_identifiers_alone_are_no_warning() {
 
 #[test]
 fn bundle_id_takes_no_extra_request_and_exports_the_apps_number() {
-    let outcome = with_apps(["com.example.other", BUNDLE_ID, "com.example.app.watch"]).passes();
-    assert_eq!(outcome.expect("APPLE_APP_ID"), "1600000002");
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
+    let outcome = with_apps(["com.example.other", BUNDLE_ID, "com.example.app.watch"]).succeeds();
+    assert_eq!(outcome.output("APPLE_APP_ID"), "1600000002");
+    assert_eq!(outcome.verified(), "yes");
     assert_eq!(
         requests(&outcome),
         ["apps?filter[bundleId]=com.example.app&fields[apps]=bundleId,name&limit=200"]
     );
-    assert_sentences("account/app_found", [("an app", outcome.section("Verifying"))]);
+    assert_messages("account/app_found", [("an app", outcome.section("Verifying"))]);
 }
 
 #[test]
 fn the_app_is_found_on_a_later_page_of_the_filtered_list() {
     let more: Vec<_> = (0..200).map(|number| format!("{BUNDLE_ID}.more{number}")).collect();
-    let outcome = with_apps(more.iter().map(String::as_str).chain([BUNDLE_ID])).passes();
-    assert_eq!(outcome.expect("APPLE_APP_ID"), "1600000201");
+    let outcome = with_apps(more.iter().map(String::as_str).chain([BUNDLE_ID])).succeeds();
+    assert_eq!(outcome.output("APPLE_APP_ID"), "1600000201");
     assert_eq!(requests(&outcome).len(), 2);
 }
 
 #[test]
-fn without_bundle_id_a_run_makes_one_request_for_one_app() {
-    let outcome = with_team(Team::with_apps([BUNDLE_ID])).passes();
-    assert_eq!(requests(&outcome), ["apps?limit=1"]);
-    assert_eq!(outcome.output("APPLE_APP_ID"), None);
-}
-
-#[test]
-fn a_missing_app_is_an_error_that_names_the_nearest_apps_and_the_likely_mistake() {
+fn the_error_for_a_missing_app_lists_the_nearest_apps_and_the_likely_mistake() {
     let many: Vec<_> = (0..250).map(|number| format!("org.other.app{number}")).collect();
     let rows: [(&str, Vec<&str>); 6] = [
         ("another team's key", many.iter().map(String::as_str).collect()),
@@ -101,30 +91,29 @@ fn a_missing_app_is_an_error_that_names_the_nearest_apps_and_the_likely_mistake(
         ("no app", vec![]),
     ];
     let messages = rows.map(|(what, apps)| {
-        let outcome = with_apps(apps).run();
-        outcome.check_failure();
+        let outcome = with_apps(apps).fails();
         // The second list is for the error, in pages of 200.
         let listed = requests(&outcome);
         assert_eq!(listed[1], "apps?fields[apps]=bundleId,name&limit=200");
         assert_eq!(listed.len(), if what == "another team's key" { 3 } else { 2 });
         (what, outcome.error())
     });
-    assert_sentences("account/no_such_app", messages);
+    assert_messages("account/no_such_app", messages);
 }
 
 #[test]
-fn names_from_apple_are_cut_and_cleaned() {
+fn names_from_apple_are_shortened_and_have_no_color_codes() {
     let app = |bundle_id: &str| App {
         id: "7".to_owned(),
         bundle_id: bundle_id.to_owned(),
         name: "a\u{1b}[31;1mb".to_owned(),
     };
     let apps = vec![app("com.example.\u{1b}[31;1mred"), app(&format!("com.example.{}", "x".repeat(300)))];
-    let error = with_team(Team { apps, ..Team::default() }).set("bundle_id", BUNDLE_ID).fails();
+    let error = with_team(Team { apps, ..Team::default() }).set("bundle_id", BUNDLE_ID).fails().error();
     let named = with_team(Team { apps: vec![app(BUNDLE_ID)], ..Team::default() }).set("bundle_id", BUNDLE_ID);
-    let outcome = named.passes();
+    let outcome = named.succeeds();
     let line = outcome.stdout.lines().find(|line| line.starts_with("- App: ")).unwrap().to_owned();
-    assert_sentences("account/hostile_names", [("in the error", error), ("in the log", line)]);
+    assert_messages("account/hostile_names", [("in the error", error), ("in the log", line)]);
 }
 
 #[test]
@@ -135,9 +124,9 @@ fn an_enterprise_key_looks_for_the_bundle_id_itself() {
         let account = Account { enterprise: true, ..account(vec![]) };
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)
     };
-    let outcome = run(BUNDLE_ID, &["com.example.app.more", BUNDLE_ID]).passes();
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
-    assert_eq!(outcome.output("APPLE_APP_ID"), None, "there is no app record");
+    let outcome = run(BUNDLE_ID, &["com.example.app.more", BUNDLE_ID]).succeeds();
+    assert_eq!(outcome.verified(), "yes");
+    assert_eq!(outcome.get_output("APPLE_APP_ID"), None, "there is no app record");
     assert_eq!(
         requests(&outcome),
         ["bundleIds?filter[identifier]=com.example.app&fields[bundleIds]=identifier,name&limit=200"]
@@ -145,11 +134,11 @@ fn an_enterprise_key_looks_for_the_bundle_id_itself() {
     let line = outcome.stdout.lines().find(|line| line.starts_with("- Bundle ID: ")).unwrap().to_owned();
     let messages = [
         ("found", line),
-        ("another team's key", run(BUNDLE_ID, &["org.other.app"]).fails()),
-        ("not registered", run(BUNDLE_ID, &["com.example.shop"]).fails()),
-        ("nothing registered", run(BUNDLE_ID, &[]).fails()),
+        ("another team's key", run(BUNDLE_ID, &["org.other.app"]).fails().error()),
+        ("not registered", run(BUNDLE_ID, &["com.example.shop"]).fails().error()),
+        ("nothing registered", run(BUNDLE_ID, &[]).fails().error()),
     ];
-    assert_sentences("account/enterprise", messages);
+    assert_messages("account/enterprise", messages);
 }
 
 #[test]
@@ -165,16 +154,18 @@ fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
         ]);
         step.secret(pem()).verified_by_team(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]), team)
     };
-    assert_eq!(run(&[BUNDLE_ID]).passes().expect("APPLE_APP_ID"), "1600000001");
-    let messages = [("another app", run(&["com.example.shop"]).fails()), ("no app", run(&[]).fails())];
-    assert_sentences("account/individual_key", messages);
+    assert_eq!(run(&[BUNDLE_ID]).succeeds().output("APPLE_APP_ID"), "1600000001");
+    let messages =
+        [("another app", run(&["com.example.shop"]).fails().error()), ("no app", run(&[]).fails().error())];
+    assert_messages("account/individual_key", messages);
 }
 
 #[test]
-fn without_the_list_of_apps_the_error_names_none() {
-    let answers = vec![stand_in::Behaviour::Ok, status(404, &[])];
-    let step = Step::new().connected(&api_key()).verified_by_team(account(answers), Team::with_apps(["a.b"]));
-    assert_sentences("account/no_list", [("404", step.set("bundle_id", BUNDLE_ID).fails())]);
+fn the_error_lists_no_apps_if_apple_does_not_list_them() {
+    let behaviours = vec![stand_in::Behaviour::Ok, status(404, &[])];
+    let step =
+        Step::new().connected(&api_key()).verified_by_team(account(behaviours), Team::with_apps(["a.b"]));
+    assert_messages("account/no_list", [("404", step.set("bundle_id", BUNDLE_ID).fails().error())]);
 }
 
 #[test]
@@ -191,12 +182,12 @@ fn with_an_apple_id_bundle_id_cannot_be_checked() {
         ("no session", without.set("bundle_id", BUNDLE_ID)),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.passes();
-        assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
-        assert_eq!(outcome.output("APPLE_APP_ID"), None);
+        let outcome = step.succeeds();
+        assert_eq!(outcome.verified(), "no");
+        assert_eq!(outcome.get_output("APPLE_APP_ID"), None);
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("account/app_with_an_apple_id", messages);
+    assert_messages("account/app_with_an_apple_id", messages);
 }
 
 #[test]
@@ -207,27 +198,31 @@ fn an_invalid_bundle_id_or_team_is_a_problem_with_the_inputs() {
         ("bundle_id", "com.example.a,com.example.b"),
         ("team_id", "abcde12345"),
         ("team_id", "118573544"),
+        ("team_id", "TEAM12345"),
+        ("team_id", "TEAM1234567"),
+        ("team_id", "Example Ltd."),
+        ("team_id", "canary-secret"),
         ("itc_team_id", "Example Ltd"),
         ("itc_team_id", "ABCDE12345"),
     ];
-    let messages = rows.map(|(input, value)| {
-        let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
-        (format!("{input} is {value:?}"), step.set(input, value).fails())
+    let rows = rows.map(|(input, value)| {
+        let step = Step::new().connected(&api_key()).verified_by(account(vec![])).secret("canary");
+        (format!("{input} is {value:?}"), step.set(input, value))
     });
-    assert_sentences("account/inputs", messages);
+    assert_messages("account/inputs", errors_of(rows));
 }
 
 #[test]
 fn verify_no_with_bundle_id_or_required_access_is_a_problem_with_the_inputs() {
     let step = |inputs: &[(&str, &str)]| {
-        Step::new().connected(&api_key()).set_all(inputs.iter().copied()).set("verify", "no").fails()
+        Step::new().connected(&api_key()).set_all(inputs.iter().copied()).set("verify", "no").fails().error()
     };
     let messages = [
         ("bundle_id", step(&[("bundle_id", BUNDLE_ID)])),
         ("required_access", step(&[("required_access", "admin")])),
         ("both", step(&[("bundle_id", BUNDLE_ID), ("required_access", "admin")])),
     ];
-    assert_sentences("account/verify_no", messages);
+    assert_messages("account/verify_no", messages);
 }
 
 // --- The team
@@ -236,9 +231,9 @@ fn verify_no_with_bundle_id_or_required_access_is_a_problem_with_the_inputs() {
 fn the_teams_in_the_inputs_are_exported_for_fastlane() {
     for connected in [api_key(), apple_id()] {
         let step = Step::new().connected(&connected);
-        let outcome = step.set("team_id", "ABCDE12345").set("itc_team_id", "118573544").passes();
-        assert_eq!(outcome.expect("FASTLANE_TEAM_ID"), "ABCDE12345");
-        assert_eq!(outcome.expect("FASTLANE_ITC_TEAM_ID"), "118573544");
+        let outcome = step.set("team_id", "ABCDE12345").set("itc_team_id", "118573544").succeeds();
+        assert_eq!(outcome.output("FASTLANE_TEAM_ID"), "ABCDE12345");
+        assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), "118573544");
     }
 }
 
@@ -257,24 +252,24 @@ fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
     let two = [provider(7, "Example Ltd"), provider(8, "Other Inc")];
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
     for (teams, chosen) in [(&two[..], "8"), (&two[..1], "7")] {
-        let outcome = with_teams(teams).set("itc_team_id", chosen).passes();
-        assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
-        assert_eq!(outcome.expect("FASTLANE_ITC_TEAM_ID"), chosen);
+        let outcome = with_teams(teams).set("itc_team_id", chosen).succeeds();
+        assert_eq!(outcome.verified(), "yes");
+        assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), chosen);
         let of_teams = |line: &String| line.contains("teams");
         assert_eq!(outcome.warnings().into_iter().find(of_teams), None);
     }
     let warning = |step: Step| {
         let of_teams = |line: &String| line.contains("teams");
-        step.passes().warnings().into_iter().find(of_teams).expect("a warning")
+        step.succeeds().warnings().into_iter().find(of_teams).expect("a warning")
     };
     let rows = [
-        ("another team than the two", with_teams(&two).set("itc_team_id", "9").fails()),
-        ("another team than the one", with_teams(&two[..1]).set("itc_team_id", "9").fails()),
-        ("another team than the twelve", with_teams(&twelve).set("itc_team_id", "99").fails()),
+        ("another team than the two", with_teams(&two).set("itc_team_id", "9").fails().error()),
+        ("another team than the one", with_teams(&two[..1]).set("itc_team_id", "9").fails().error()),
+        ("another team than the twelve", with_teams(&twelve).set("itc_team_id", "99").fails().error()),
         ("two teams, no choice", warning(with_teams(&two))),
         ("twelve teams, no choice", warning(with_teams(&twelve))),
     ];
-    assert_sentences("account/teams", rows);
+    assert_messages("account/teams", rows);
 }
 
 #[test]
@@ -285,22 +280,22 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
     };
     let of = |address: &str| step(Session { email_address: address.to_owned(), ..logged_in(vec![]) });
     for same in ["jane@example.com", "Jane@Example.com"] {
-        let outcome = of(same).passes();
+        let outcome = of(same).succeeds();
         assert_eq!(outcome.warnings(), Vec::<String>::new());
-        assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "yes");
+        assert_eq!(outcome.verified(), "yes");
     }
     let without_user = serde_json::json!({"provider": {"providerId": 1, "name": "x"}});
     let unknown = || step(logged_in(vec![stand_in::Behaviour::json(200, &without_user)]));
     let warned = |step: Step| {
-        let outcome = step.passes();
-        assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), "no");
+        let outcome = step.succeeds();
+        assert_eq!(outcome.verified(), "no");
         outcome.warnings().join("\n")
     };
     let rows = [
         ("kim's session", warned(of("kim@example.org"))),
         ("an unknown account", warned(unknown())),
-        ("kim's session, strict", of("kim@example.org").set("verify", "strict").fails()),
-        ("an unknown account, strict", unknown().set("verify", "strict").fails()),
+        ("kim's session, strict", of("kim@example.org").set("verify", "strict").fails().error()),
+        ("an unknown account, strict", unknown().set("verify", "strict").fails().error()),
     ];
-    assert_sentences("account/another_account", rows);
+    assert_messages("account/another_account", rows);
 }

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Style, Team};
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, all, api_key, in_parallel, status};
 
 const CONTEXT: &str = "apple-services-connection";
 
-fn good() -> Step {
+fn succeeding() -> Step {
     Step::new().connected(&api_key()).verified_by(account(vec![]))
 }
 
-fn warns() -> Step {
+fn warning() -> Step {
     let team = Team { agreement_missing: true, ..Team::default() };
     Step::new().connected(&api_key()).verified_by_team(account(vec![]), team)
 }
 
-fn fails() -> Step {
-    good().set("bundle_id", "com.example.app")
+fn failing() -> Step {
+    succeeding().set("bundle_id", "com.example.app")
 }
 
 fn style(outcome: &Outcome) -> Option<Style> {
@@ -34,21 +34,21 @@ fn build_annotation_decides_when_the_summary_is_written_and_the_result_decides_i
         ("never", [None, None, None]),
     ];
     for (choice, expected) in rows {
-        let styles = [good(), warns(), fails()].map(|step| {
+        let styles = [succeeding(), warning(), failing()].map(|step| {
             let outcome = step.set("build_annotation", choice).run();
             assert_eq!(outcome.page_requests.len(), outcome.page.len(), "nothing else is asked");
             style(&outcome)
         });
         assert_eq!(styles, expected, "{choice}");
     }
-    assert_eq!(style(&good().unset("build_annotation").run()), None, "problems is the default");
-    assert_eq!(style(&warns().unset("build_annotation").run()), Some(Style::Warning));
+    assert_eq!(style(&succeeding().unset("build_annotation").run()), None, "problems is the default");
+    assert_eq!(style(&warning().unset("build_annotation").run()), Some(Style::Warning));
 }
 
 /// Source: `service` in `bitrise-plugins-annotations`, as Go's `net/http` and `encoding/json` send it.
 #[test]
 fn the_request_is_the_one_that_bitrises_own_client_sends() {
-    let outcome = warns().run();
+    let outcome = warning().run();
     let [request] = outcome.page_requests.as_slice() else { panic!("{:?}", outcome.page_requests) };
     assert!(request.verdict.is_ok() && request.violations.is_empty(), "{request:?}");
     assert_eq!(request.method, "PUT");
@@ -62,8 +62,7 @@ fn the_request_is_the_one_that_bitrises_own_client_sends() {
 
 #[test]
 fn the_error_comes_first_in_the_summary() {
-    let outcome = fails().run();
-    outcome.check_failure();
+    let outcome = failing().fails();
     let summary = outcome.summary().unwrap();
     let first = summary.lines().filter(|line| !line.is_empty()).nth(1).unwrap();
     let shown = first.replace(['\\', '\u{2060}'], "");
@@ -71,19 +70,17 @@ fn the_error_comes_first_in_the_summary() {
 }
 
 #[test]
-fn every_red_line_is_in_the_summary() {
-    let outcome = Step::new().set("verify", "strict").with_apple_id_inputs().set("bundle_id", "a.b").run();
-    outcome.check_failure();
+fn every_error_line_of_the_log_is_in_the_summary() {
+    let outcome = Step::new().set("verify", "strict").with_apple_id_inputs().set("bundle_id", "a.b").fails();
     let summary = outcome.summary().unwrap().replace(['\\', '\u{2060}'], "");
-    for line in outcome.blocks("31;1") {
+    for line in outcome.errors() {
         assert!(summary.contains(&line), "{line}\n{summary}");
     }
 }
 
 #[test]
 fn the_summary_lists_problems_with_the_inputs() {
-    let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").run();
-    outcome.check_failure();
+    let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").fails();
     assert_eq!(style(&outcome), Some(Style::Error), "a wrong choice is taken as the default");
     let never = Step::new().set("team_id", "?").set("build_annotation", "never").run();
     assert_eq!(style(&never), None);
@@ -95,7 +92,7 @@ fn names_from_outside_are_literal_text() {
         "device_identifier": "", "device_type": "ios",
         "title": "<img src=x> [a](https://example.com) `b` www.example.com",
     }]});
-    let outcome = Step::new().connected(&all([api_key(), device])).passes();
+    let outcome = Step::new().connected(&all([api_key(), device])).succeeds();
     let summary = outcome.summary().unwrap();
     assert!(
         outcome.stdout.contains("<img src=x> [a](https://example.com) `b` www.example.com"),
@@ -111,8 +108,8 @@ fn names_from_outside_are_literal_text() {
 #[test]
 fn without_a_build_page_nothing_is_sent_or_logged() {
     for variable in ["BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "BITRISE_BUILD_SLUG"] {
-        for step in [good().unset(variable), good().set(variable, "")] {
-            let outcome = step.passes();
+        for step in [succeeding().unset(variable), succeeding().set(variable, "")] {
+            let outcome = step.succeeds();
             assert!(outcome.page_requests.is_empty());
             assert_eq!(outcome.warnings(), Vec::<String>::new());
         }
@@ -123,33 +120,32 @@ fn without_a_build_page_nothing_is_sent_or_logged() {
 fn a_page_that_cannot_be_written_is_a_warning_and_costs_at_most_5_seconds() {
     let zero = [("Retry-After", "0")];
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let service = |url: &str| good().set("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL", url);
+    let service = |url: &str| succeeding().set("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL", url);
     let rows = [
-        ("500", good().with_page(vec![status(500, &zero)])),
-        ("401", good().with_page(vec![status(401, &[])])),
+        ("500", succeeding().with_page(vec![status(500, &zero)])),
+        ("401", succeeding().with_page(vec![status(401, &[])])),
         (
             "a redirect",
-            good().with_page(vec![Behaviour::Redirect { code: 307, to: "http://127.0.0.1:1/".into() }]),
+            succeeding().with_page(vec![Behaviour::Redirect { code: 307, to: "http://127.0.0.1:1/".into() }]),
         ),
-        ("a reset", good().with_page(vec![Behaviour::ResetBeforeAnswer])),
-        ("a stall", good().with_page(vec![Behaviour::StallBeforeHeader(Duration::from_secs(60))])),
-        ("nobody there", service(&format!("http://{closed}"))),
+        ("a reset", succeeding().with_page(vec![Behaviour::ResetBeforeAnswer])),
+        ("a stall", succeeding().with_page(vec![Behaviour::StallBeforeHeader(Duration::from_secs(60))])),
+        ("no server", service(&format!("http://{closed}"))),
         ("plain http to elsewhere", service("http://annotations.invalid")),
         ("no URL", service("annotations")),
-        ("no token", good().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
+        ("no token", succeeding().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
     ];
     let messages = in_parallel(rows, |(what, step)| {
-        let outcome = step.set("build_annotation", "always").passes();
+        let outcome = step.set("build_annotation", "always").succeeds();
         assert!(outcome.page_requests.len() <= 1, "it is tried once");
         assert!(outcome.took < Duration::from_secs(8), "{what}: {:?}", outcome.took);
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("annotation/not_written", messages);
+    assert_messages("annotation/not_written", messages);
 }
 
 #[test]
 fn a_run_that_fails_still_ends_with_its_error_when_the_page_cannot_be_written() {
-    let outcome = fails().with_page(vec![status(500, &[])]).run();
-    outcome.check_failure();
+    let outcome = failing().with_page(vec![status(500, &[])]).fails();
     assert!(outcome.error().contains("has no app"), "{}", outcome.error());
 }

@@ -5,11 +5,11 @@ use std::fs;
 use serde_json::json;
 use stand_in::{Service, Team};
 
-use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY,
     INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, all, api_key, connected_session,
-    find_leak, in_days, logged_in, pem,
+    files_below, find_leak, in_days, logged_in, pem,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -18,27 +18,16 @@ fn check() -> Step {
     Step::new().set("action", "check")
 }
 
-fn outputs(outcome: &Outcome) -> Vec<(String, String)> {
-    outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect()
-}
-
-fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
-    rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 /// Searches the folders of the run: home, working and temporary folder, and that of the envstore.
 fn assert_in_no_file(outcome: &Outcome, secret: &str) {
-    let mut folders = vec![outcome.root.path().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-                assert_eq!(find_leak(&content, secret), None, "in {}", path.display());
-            }
-        }
+    for path in files_below(outcome.root.path()) {
+        let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        assert_eq!(find_leak(&content, secret), None, "in {}", path.display());
     }
+}
+
+fn assert_outputs<const N: usize>(outcome: &Outcome, expected: [(&str, &str); N]) {
+    assert_eq!(outcome.outputs(), expected.map(|(name, value)| (name.into(), value.into())).into());
 }
 
 #[test]
@@ -50,28 +39,32 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
         key.set("export_token", "yes").set("bundle_id", BUNDLE_ID).set("required_access", "provisioning");
     let team = Team { requests_left: 3000, ..Team::with_apps([BUNDLE_ID]) };
     let team = team.with_distribution_certificates(["2099-01-31T10:00:00.000+0000"]);
-    let outcome = key.verified_by_team(account(vec![]), team).passes();
-    let app = outcome.expect("APPLE_APP_ID");
-    let expected = [
-        ("APPLE_AUTH_METHOD", "api_key"),
-        ("APPLE_AUTH_SOURCE", "connection"),
-        ("APPLE_AUTH_VERIFIED", "yes"),
-        ("APPLE_APP_ID", &app),
-    ];
-    assert_eq!(outputs(&outcome), pairs(&expected));
+    let outcome = key.verified_by_team(account(vec![]), team).succeeds();
+    let app = outcome.output("APPLE_APP_ID");
+    assert_outputs(
+        &outcome,
+        [
+            ("APPLE_AUTH_METHOD", "api_key"),
+            ("APPLE_AUTH_SOURCE", "connection"),
+            ("APPLE_AUTH_VERIFIED", "yes"),
+            ("APPLE_APP_ID", &app),
+        ],
+    );
     assert!(outcome.leftovers.is_empty(), "{:?}", outcome.leftovers);
     assert_in_no_file(&outcome, &CONNECTED_KEY.private_pem);
     assert_run("check", &outcome);
 
     let session = all([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
-    let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).passes();
-    let expected = [
-        ("APPLE_AUTH_METHOD", "apple_id"),
-        ("APPLE_AUTH_SOURCE", "connection"),
-        ("APPLE_AUTH_VERIFIED", "yes"),
-        ("APPLE_SESSION_EXPIRES_AT", "2099-03-01T01:30:00Z"),
-    ];
-    assert_eq!(outputs(&outcome), pairs(&expected));
+    let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
+    assert_outputs(
+        &outcome,
+        [
+            ("APPLE_AUTH_METHOD", "apple_id"),
+            ("APPLE_AUTH_SOURCE", "connection"),
+            ("APPLE_AUTH_VERIFIED", "yes"),
+            ("APPLE_SESSION_EXPIRES_AT", "2099-03-01T01:30:00Z"),
+        ],
+    );
     for secret in [CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD, "canary-session"] {
         assert_in_no_file(&outcome, secret);
     }
@@ -80,9 +73,11 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
 #[test]
 fn the_outputs_of_a_check_have_the_prefix() {
     let outcome =
-        check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).passes();
-    let names: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
-    assert_eq!(names, ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]);
+        check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).succeeds();
+    assert_eq!(
+        outcome.output_names(),
+        ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]
+    );
 }
 
 #[test]
@@ -97,15 +92,15 @@ fn a_check_fails_where_an_export_fails() {
         ),
     ];
     for (what, step) in rows {
-        let error = step.set("action", "check").fails();
+        let error = step.set("action", "check").fails().error();
         assert!(!error.contains("check"), "{what}: the error of an export: {error}");
     }
 }
 
 #[test]
 fn a_check_without_verification_is_a_problem_with_the_inputs() {
-    let error = check().connected(&api_key()).set("verify", "no").fails();
-    assert_sentences("check/verify_is_no", [("verify is no", error)]);
+    let error = check().connected(&api_key()).set("verify", "no").fails().error();
+    assert_messages("check/verify_is_no", [("verify is no", error)]);
 }
 
 // --- At a desk
@@ -178,8 +173,8 @@ fn at_a_desk_an_argument_that_is_not_an_input_or_is_secret_is_an_error() {
     ];
     let errors = rows.map(|argument| {
         let outcome = at_desk(Step::new().secret("canary-password").secret("MIGHAgEA"), &[argument]);
-        outcome.check_failure();
+        outcome.assert_failure();
         (argument, outcome.error())
     });
-    assert_sentences("check/arguments", errors);
+    assert_messages("check/arguments", errors);
 }

@@ -1,33 +1,29 @@
-//! Reading the connection: what is sent, what is tried again, what is refused.
+//! Reading the connection: requests, retries, and responses that are refused.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, Connection, StandIn};
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, TOKEN, all, all_fail, api_key, apple_id, busy, in_parallel,
-    pem, redirect, status, unique_name,
+    BUILD_API_TOKEN, CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, all, api_key, apple_id, busy, errors_of,
+    in_parallel, pem, redirect, status, unique_name,
 };
 
-static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
-
 #[test]
-fn the_connection_is_asked_for_once_with_the_token_in_its_header() {
-    // With both kinds to look for.
-    let outcome = Step::new().connected(&apple_id()).passes();
+fn the_connection_is_requested_once_with_the_token_in_its_header() {
+    // The Step looks for an API key before it finds this Apple ID.
+    let outcome = Step::new().connected(&apple_id()).succeeds();
     let [request] = outcome.requests.as_slice() else { panic!("{:?}", outcome.requests) };
     assert_eq!(request.method, "GET");
     let name = request.name.replace(' ', "%20");
     assert_eq!(request.target, format!("/build/{name}/apple_developer_portal_data.json"));
-    let tokens: Vec<_> =
-        request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("BUILD_API_TOKEN")).collect();
-    assert_eq!(tokens.len(), 1);
-    assert_eq!(tokens[0].1, TOKEN);
-    let others = request.headers.iter().filter(|(_, value)| value.contains(TOKEN)).count();
-    assert_eq!(others, 1, "in this header only");
+    assert_eq!(request.header("BUILD_API_TOKEN"), Some(BUILD_API_TOKEN));
+    let has_token = |(name, value): &&(String, String)| {
+        name.eq_ignore_ascii_case("BUILD_API_TOKEN") || value.contains(BUILD_API_TOKEN)
+    };
+    assert_eq!(request.headers.iter().filter(has_token).count(), 1, "in this header only");
     assert!(request.verdict.is_ok());
 }
 
@@ -35,55 +31,58 @@ fn the_connection_is_asked_for_once_with_the_token_in_its_header() {
 fn a_slash_at_the_end_of_the_build_url_makes_no_difference() {
     let step = Step::new().connected(&api_key());
     let url = format!("{}/build/{}/", SERVER.origin(), step.scenario().replace(' ', "%20"));
-    let outcome = step.set("build_url", url).passes();
+    let outcome = step.set("build_url", url).succeeds();
     assert!(!outcome.requests[0].target.contains("//"), "{:?}", outcome.requests);
 }
 
 #[test]
 fn the_connection_is_read_over_https() {
-    let name = unique_name();
+    let server = StandIn::start_tls(Certificate::Good).unwrap();
+    let build_url = server.connection("x", connected_api_key());
+    let outcome = Step::new().trusting(&server).set("build_url", build_url).succeeds();
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), CONNECTED_KEY_ID);
+    assert_eq!(server.requests().len(), 1);
+}
+
+fn connected_api_key() -> Connection {
     let body = api_key().to_string();
-    let build_url = TLS.connection(&name, Connection { token: TOKEN.to_owned(), body, behaviours: vec![] });
-    let step = Step::new().file("home/ca.pem", TLS.ca_pem().unwrap()).set("build_url", build_url);
-    let ca = step.path("home/ca.pem");
-    let outcome = step.set("SSL_CERT_FILE", ca).passes();
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), CONNECTED_KEY_ID);
-    assert_eq!(TLS.requests_for(&name).len(), 1);
+    Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours: vec![] }
 }
 
 #[test]
 fn no_redirect_is_followed() {
     let elsewhere = StandIn::start().unwrap();
     let body = api_key().to_string();
-    let other =
-        elsewhere.connection("other", Connection { token: TOKEN.to_owned(), body, behaviours: vec![] });
+    let other = elsewhere
+        .connection("other", Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours: vec![] });
     let other = format!("{other}/apple_developer_portal_data.json");
     let mut rows = [301, 302, 303, 307, 308]
         .map(|code| (code.to_string(), Behaviour::Redirect { code, to: other.clone() }))
         .to_vec();
     rows.push(("302 to the same place".to_owned(), redirect("apple_developer_portal_data.json")));
     let messages = in_parallel(rows, |(what, behaviour)| {
-        let outcome = Step::new().connected_with(&api_key(), vec![behaviour]).run();
-        outcome.check_failure();
+        let outcome = Step::new().connected_with(&api_key(), vec![behaviour]).fails();
         assert_eq!(outcome.requests.len(), 1);
         (what, outcome.error())
     });
-    assert_sentences("connection/redirects", messages);
+    assert_messages("connection/redirects", messages);
     assert_eq!(elsewhere.requests(), []);
 }
 
 #[test]
-fn what_may_pass_is_tried_again_and_each_retry_is_logged() {
+fn temporary_errors_are_retried_and_each_retry_is_logged() {
     let behaviours = vec![busy(500), busy(429), busy(503), Behaviour::Ok];
-    let connection = Step::new().connected_with(&api_key(), behaviours.clone()).passes();
+    let connection = Step::new().connected_with(&api_key(), behaviours.clone()).succeeds();
     assert_eq!(connection.requests.len(), 4);
-    assert!(connection.requests.iter().all(|request| request.header("BUILD_API_TOKEN") == Some(TOKEN)));
+    assert!(
+        connection.requests.iter().all(|request| request.header("BUILD_API_TOKEN") == Some(BUILD_API_TOKEN))
+    );
     let name = unique_name();
     let url = SERVER.file(&name, "AuthKey_FROMINPUT1.p8", pem(), behaviours);
-    let key = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER).passes();
+    let key = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER).succeeds();
     assert_eq!(SERVER.requests_for(&name).len(), 4);
     let messages = [("the connection", connection), ("the key", key)];
-    assert_sentences(
+    assert_messages(
         "connection/retries",
         messages.map(|(what, outcome)| (what, outcome.warnings().join("\n"))),
     );
@@ -92,39 +91,37 @@ fn what_may_pass_is_tried_again_and_each_retry_is_logged() {
 #[test]
 fn retry_after_can_be_a_date() {
     let past = status(503, &[("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT")]);
-    let outcome = Step::new().connected_with(&api_key(), vec![past.clone(), past.clone(), past]).passes();
+    let outcome = Step::new().connected_with(&api_key(), vec![past.clone(), past.clone(), past]).succeeds();
     assert_eq!(outcome.requests.len(), 4);
 }
 
 #[test]
-fn four_tries_are_all() {
+fn a_request_is_tried_at_most_four_times() {
     let messages = in_parallel([500, 502, 503, 504, 599, 429], |code| {
-        let outcome = Step::new().connected_with(&api_key(), vec![busy(code).forever()]).run();
-        outcome.check_failure();
+        let outcome = Step::new().connected_with(&api_key(), vec![busy(code).forever()]).fails();
         assert_eq!(outcome.requests.len(), 4, "HTTP {code}");
         assert_eq!(outcome.warnings().len(), 3, "each retry is logged");
         (code, outcome.error())
     });
-    assert_sentences("connection/four_tries", messages);
+    assert_messages("connection/four_tries", messages);
 }
 
 #[test]
-fn what_will_not_pass_is_not_tried_again() {
+fn permanent_errors_are_not_retried() {
     let messages = in_parallel([400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204], |code| {
         let outcome =
-            Step::new().connected_with(&api_key(), vec![status(code, &[("Retry-After", "0")])]).run();
-        outcome.check_failure();
+            Step::new().connected_with(&api_key(), vec![status(code, &[("Retry-After", "0")])]).fails();
         assert_eq!(outcome.requests.len(), 1, "HTTP {code}");
         (code, outcome.error())
     });
-    assert_sentences("connection/one_try", messages);
+    assert_messages("connection/one_try", messages);
 }
 
 #[test]
-fn no_proxy_sees_what_stays_on_this_machine() {
+fn requests_to_this_machine_use_no_proxy() {
     let proxies = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let step = Step::new().connected(&api_key());
-    let outcome = step.set_all(proxies.map(|name| (name, "http://127.0.0.1:1"))).passes();
+    let outcome = step.set_all(proxies.map(|name| (name, "http://127.0.0.1:1"))).succeeds();
     assert_eq!(outcome.requests.len(), 1);
 }
 
@@ -132,30 +129,30 @@ fn no_proxy_sees_what_stays_on_this_machine() {
 fn plain_http_needs_no_trusted_certificate_on_the_machine() {
     let step =
         Step::new().connected(&api_key()).set("SSL_CERT_FILE", "/nowhere").set("SSL_CERT_DIR", "/nowhere");
-    assert_eq!(step.passes().requests.len(), 1);
+    assert_eq!(step.succeeds().requests.len(), 1);
 }
 
 #[test]
-fn a_slow_answer_is_waited_for() {
+fn a_slow_response_is_read() {
     let slow = [
         Behaviour::StallBeforeHeader(Duration::from_millis(50)),
         Behaviour::StallInBody(Duration::from_millis(50)),
         Behaviour::Drip { bytes: 64, every: Duration::from_millis(1) },
     ];
     for behaviour in slow {
-        assert_eq!(Step::new().connected_with(&api_key(), vec![behaviour]).passes().requests.len(), 1);
+        assert_eq!(Step::new().connected_with(&api_key(), vec![behaviour]).succeeds().requests.len(), 1);
     }
 }
 
 #[test]
-fn an_answer_of_4_mib_is_read_and_a_larger_one_is_refused() {
+fn a_response_of_4_mib_is_read_and_a_larger_one_is_refused() {
     const LIMIT: u64 = 4 << 20;
     let padded = |length: u64| {
         let spaces = " ".repeat(usize::try_from(length).unwrap() - 2);
         Behaviour::Body(format!("{{{spaces}}}").into_bytes())
     };
     for most in [Behaviour::Oversize(LIMIT), padded(LIMIT)] {
-        let outcome = Step::new().connected_with(&json!({}), vec![most]).set("if_missing", "skip").passes();
+        let outcome = Step::new().connected_with(&json!({}), vec![most]).set("if_missing", "skip").succeeds();
         assert_eq!(outcome.chosen().0, "none");
     }
     let over = [
@@ -164,16 +161,15 @@ fn an_answer_of_4_mib_is_read_and_a_larger_one_is_refused() {
         ("64 MiB", Behaviour::Oversize(64 << 20)),
     ];
     let messages = over.map(|(what, over)| {
-        let outcome = Step::new().connected_with(&json!({}), vec![over]).set("if_missing", "skip").run();
-        outcome.check_failure();
+        let outcome = Step::new().connected_with(&json!({}), vec![over]).set("if_missing", "skip").fails();
         assert_eq!(outcome.requests.len(), 1);
         (what, outcome.error())
     });
-    assert_sentences("connection/too_large", messages);
+    assert_messages("connection/too_large", messages);
 }
 
 #[test]
-fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
+fn the_error_for_a_field_of_the_wrong_type_names_the_field_and_hides_its_value() {
     const CANARY: &str = "canary-31415926535";
     let text = json!(CANARY);
     let number = json!(31_415_926_535_u64);
@@ -216,7 +212,7 @@ fn a_field_of_the_wrong_form_is_named_and_its_value_is_not() {
             wrong.push((format!("{field}: {value}"), step));
         }
     }
-    assert_sentences("connection/wrong_form", all_fail(wrong));
+    assert_messages("connection/wrong_form", errors_of(wrong));
 }
 
 #[test]
@@ -226,14 +222,14 @@ fn a_malformed_test_device_is_skipped_with_a_warning() {
         [json!({"device_identifier": 8030, "title": "Old iPad"}), json!(["Old iPad"]), json!(8030)]
     {
         let devices = json!({"test_devices": [malformed, good]});
-        let outcome = Step::new().connected(&all([api_key(), devices])).passes();
+        let outcome = Step::new().connected(&all([api_key(), devices])).succeeds();
         assert_eq!(outcome.warnings().len(), 1, "{}", outcome.stdout);
         assert!(outcome.warnings()[0].contains("has no valid UDID and is skipped"), "{}", outcome.stdout);
     }
 }
 
 #[test]
-fn what_is_no_json_document_is_said_without_what_it_holds() {
+fn the_error_for_a_response_that_is_not_json_hides_its_content() {
     let bodies = [
         "canary",
         "\"canary\"",
@@ -263,27 +259,27 @@ fn what_is_no_json_document_is_said_without_what_it_holds() {
     let rows = rows
         .into_iter()
         .map(|(what, step)| (what, step.set("verbose_log", "yes").secret("canary").secret("31415926535")));
-    assert_sentences("connection/no_json", all_fail(rows));
+    assert_messages("connection/no_json", errors_of(rows));
 }
 
 #[test]
-fn a_token_that_no_header_can_carry_is_an_error_that_names_the_input() {
+fn the_error_for_a_token_that_no_header_can_carry_names_the_input() {
     let messages = ["canary\ntoken", "canary-tökén-\u{7f}"].map(|token| {
-        let outcome = Step::new().connected(&api_key()).set("build_api_token", token).secret("canary").run();
-        outcome.check_failure();
+        let outcome =
+            Step::new().connected(&api_key()).set("build_api_token", token).secret("canary").fails();
         assert_eq!(outcome.requests, []);
         (format!("{token:?}"), outcome.error())
     });
-    assert_sentences("connection/token", messages);
+    assert_messages("connection/token", messages);
 }
 
 #[test]
-fn an_empty_token_is_said_as_that_and_not_blamed_on_pull_requests() {
-    let error = Step::new().connected(&api_key()).unset("BITRISE_BUILD_API_TOKEN").fails();
+fn the_error_for_an_empty_token_does_not_blame_pull_requests() {
+    let error = Step::new().connected(&api_key()).unset("BITRISE_BUILD_API_TOKEN").fails().error();
     let step = Step::new().connected(&api_key()).set("build_api_token", "").with_key_inputs();
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
-    assert!(outcome.requests.is_empty(), "nobody is asked without a token");
+    assert!(outcome.requests.is_empty(), "no request without a token");
     let messages = [("nothing else", error), ("a key in the inputs", outcome.warnings().join("\n"))];
-    assert_sentences("connection/empty_token", messages);
+    assert_messages("connection/empty_token", messages);
 }

@@ -29,8 +29,8 @@ fn documents() -> Vec<PathBuf> {
 #[test]
 fn the_pictures_show_the_runs_of_the_demo() {
     println!("Update the pictures with: SNAPSHOTS=overwrite cargo test --test step pictures");
-    let log = pictures::log(&demo::api_key().passes());
-    let summary = pictures::summary(&demo::expiring_session().passes());
+    let log = pictures::log(&demo::api_key().succeeds());
+    let summary = pictures::summary(&demo::expiring_session().succeeds());
     for (path, picture) in [("docs/pictures/log.svg", log), ("docs/pictures/summary.svg", summary)] {
         for mark in ["127.0.0.1", "canary", "/step-"] {
             assert!(!picture.contains(mark), "{path} shows a value that only tests have: {mark}");

@@ -1,16 +1,14 @@
 //! How the outputs get into the envstore, all of them or none.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use serde_json::json;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, all_fail, api_key, apple_id,
-    envman, mode, names_in, set_mode,
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_PASSWORD, Step, api_key, apple_id, envman,
+    errors_of, mode, names_in, print_with_envman, set_mode,
 };
 
 const BEFORE: &str = "envs:
@@ -43,37 +41,25 @@ const AFTER: &str = "- MULTI: |-
 ";
 
 #[test]
-fn entries_already_there_are_kept_byte_for_byte_and_in_order() {
-    let outcome = Step::new().connected(&apple_id()).envstore(format!("{BEFORE}{AFTER}")).passes();
-    let text = outcome.envstore_text.clone().unwrap();
-    let ours = text.strip_prefix(&format!("{BEFORE}{AFTER}")).expect("what was there, then ours");
-    assert!(ours.starts_with("- APPLE_AUTH_METHOD: "), "{ours}");
-}
-
-#[test]
 fn a_key_already_there_is_replaced_in_its_place() {
     let before = format!("{BEFORE}{OLD_METHOD}{AFTER}");
-    let outcome = Step::new().connected(&apple_id()).envstore(before).passes();
+    let outcome = Step::new().connected(&apple_id()).envstore(before).succeeds();
     let text = outcome.envstore_text.clone().unwrap();
     let rest = text.strip_prefix(BEFORE).expect("what was before it");
     let rest = rest.strip_prefix("- APPLE_AUTH_METHOD: \"apple_id\"\n").expect("the new value");
     let (options, rest) = rest.split_once("- MULTI").expect("what was after it");
     assert_eq!(options.trim(), "opts:\n    is_expand: false", "the old options are gone");
     assert!(format!("- MULTI{rest}").starts_with(AFTER), "{text}");
-    assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "apple_id");
+    assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "apple_id");
 }
 
 #[test]
 fn a_second_run_replaces_the_outputs_of_the_first() {
-    let first = Step::new().connected(&apple_id()).passes();
-    let text = first.envstore_text.clone().unwrap();
+    let first = Step::new().connected(&apple_id()).succeeds();
     let second = Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary-new"}));
-    let second = second.envstore(&text).passes();
-    assert_eq!(second.expect("FASTLANE_PASSWORD"), "canary-new");
-    let keys = |outcome: &test_support::Outcome| -> Vec<String> {
-        outcome.entries().into_iter().map(|entry| entry.key).collect()
-    };
-    assert_eq!(keys(&second), keys(&first), "each once, in the same order");
+    let second = second.envstore(first.envstore_text.as_ref().unwrap()).succeeds();
+    assert_eq!(second.output("FASTLANE_PASSWORD"), "canary-new");
+    assert_eq!(second.output_names(), first.output_names(), "each once, in the same order");
 }
 
 #[test]
@@ -81,34 +67,35 @@ fn every_form_of_an_empty_envstore_is_accepted() {
     for new in
         ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "---\n", "\n", "{}", "envs: null\n"]
     {
-        let outcome = Step::new().connected(&api_key()).envstore(new).passes();
-        assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key", "{new:?}");
+        let outcome = Step::new().connected(&api_key()).envstore(new).succeeds();
+        assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{new:?}");
     }
 }
 
 #[test]
-fn other_line_ends_and_indents_are_kept() {
+fn entries_already_there_are_kept_byte_for_byte() {
     for before in [
+        &format!("{BEFORE}{AFTER}"),
         "envs:\r\n- A: x\r\n  opts:\r\n    is_expand: true\r\n- B: y\r\n",
         "envs:\n  - A: x\n    opts:\n      is_expand: true\n  - B: y\n",
         "envs:\n-   A: x\n-   B: y",
         "# made by hand\n---\nenvs:\n- A: x\n- B: y\n",
         "envs:\n- A: x\n- A: second\n- B: y\n",
     ] {
-        let outcome = Step::new().connected(&api_key()).envstore(before).passes();
+        let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
         let text = outcome.envstore_text.clone().unwrap();
-        assert!(text.starts_with(before), "{before:?} in {text:?}");
-        let keys: Vec<_> = outcome.entries().into_iter().map(|entry| entry.key).collect();
-        assert!(keys.starts_with(&["A".to_owned()]) && keys.contains(&"B".to_owned()), "{keys:?}");
+        let ours = text.strip_prefix(before).expect("what was there");
+        assert!(ours.trim_start().starts_with("- APPLE_AUTH_METHOD: "), "{text:?}");
+        assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{text:?}");
     }
 }
 
 #[test]
 fn a_key_that_is_there_twice_is_replaced_once() {
     let before = "envs:\n- APPLE_AUTH_METHOD: x\n- A: x\n- APPLE_AUTH_METHOD: y\n";
-    let outcome = Step::new().connected(&api_key()).envstore(before).passes();
-    assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key");
-    assert_eq!(outcome.expect("A"), "x");
+    let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
+    assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key");
+    assert_eq!(outcome.output("A"), "x");
 }
 
 #[test]
@@ -116,14 +103,14 @@ fn the_mode_of_the_envstore_is_kept() {
     for kept in [0o600, 0o640, 0o644, 0o666] {
         let step = Step::new().connected(&api_key()).envstore(BEFORE).umask("077");
         set_mode(step.envstore_path(), kept);
-        assert_eq!(mode(&step.passes().envstore), kept);
+        assert_eq!(mode(&step.succeeds().envstore), kept);
     }
 }
 
 #[test]
 fn a_new_envstore_has_mode_0600() {
     for umask in ["000", "022"] {
-        assert_eq!(mode(&Step::new().connected(&api_key()).umask(umask).passes().envstore), 0o600);
+        assert_eq!(mode(&Step::new().connected(&api_key()).umask(umask).succeeds().envstore), 0o600);
     }
 }
 
@@ -132,10 +119,10 @@ fn a_symlinked_envstore_stays_a_link() {
     let step = Step::new().connected(&api_key()).file("work/real.yml", BEFORE);
     let (link, real) = (step.envstore_path(), step.path("work/real.yml"));
     symlink(&real, &link).unwrap();
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::read_to_string(&real).unwrap().starts_with(BEFORE));
-    assert_eq!(outcome.expect("APPLE_AUTH_METHOD"), "api_key");
+    assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key");
     let work = names_in(real.parent().unwrap());
     assert_eq!(work.into_iter().collect::<Vec<_>>(), ["real.yml"], "nothing is left next to the file");
 }
@@ -156,17 +143,17 @@ fn a_writable_envstore_in_a_read_only_folder_is_written_in_place() {
     set_mode(&store, 0o555);
     let outcome = step.run();
     set_mode(&store, 0o755);
-    outcome.check_success();
+    outcome.assert_success();
     assert!(outcome.envstore_text.clone().unwrap().starts_with(BEFORE));
     assert_eq!(mode(&outcome.envstore), 0o666);
 }
 
 #[test]
 fn an_envstore_that_cannot_be_written_is_an_error() {
-    let at = |path: &str| Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", path).fails();
+    let at = |path: &str| Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", path).fails().error();
     let through_a_file = Step::new().connected(&api_key()).envstore("envs: []\n");
     let path = through_a_file.envstore_path().join("x");
-    let through_a_file = through_a_file.set("ENVMAN_ENVSTORE_PATH", path).fails();
+    let through_a_file = through_a_file.set("ENVMAN_ENVSTORE_PATH", path).fails().error();
     let new = Step::new().connected(&api_key()).not_as_root();
     set_mode(new.path("store"), 0o500);
     let read_only = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
@@ -175,18 +162,18 @@ fn an_envstore_that_cannot_be_written_is_an_error() {
     set_mode(&store, 0o555);
     let outcome = read_only.run();
     set_mode(&store, 0o755);
-    outcome.check_failure();
+    outcome.assert_failure();
     let unreadable = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
     set_mode(unreadable.envstore_path(), 0o200);
     let messages = [
         ("in a folder that is not there", at("nowhere/store.yml")),
         ("a folder", at(".")),
         ("below a file", through_a_file),
-        ("a new one in a read-only folder", new.fails()),
+        ("a new one in a read-only folder", new.fails().error()),
         ("a read-only one in a read-only folder", outcome.error()),
-        ("one that may not be read", unreadable.fails()),
+        ("one that may not be read", unreadable.fails().error()),
     ];
-    assert_sentences("export/not_written", messages);
+    assert_messages("export/not_written", messages);
 }
 
 #[test]
@@ -196,8 +183,8 @@ fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
         ("empty", Step::new().set("ENVMAN_ENVSTORE_PATH", "")),
         ("not set, with a PATH", Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere")),
     ];
-    let messages = rows.map(|(what, step)| (what, step.connected(&api_key()).fails()));
-    assert_sentences("export/no_envstore", messages);
+    let messages = rows.map(|(what, step)| (what, step.connected(&api_key()).fails().error()));
+    assert_messages("export/no_envstore", messages);
 }
 
 /// Forms that are not envman's own, and that envman may still read.
@@ -215,31 +202,24 @@ fn an_envstore_of_an_unknown_form_without_envman_is_an_error_and_left_alone() {
     let forms = UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "envs: [", "- list\n", "text", "envs: 1\n"]);
     let mut rows: Vec<_> = forms.map(|form| (format!("{form:?}"), step(form.as_bytes()))).collect();
     rows.push(("no UTF-8".to_owned(), step(&[0xff, 0xfe, 0])));
-    assert_sentences("export/unknown_form", all_fail(rows));
+    assert_messages("export/unknown_form", errors_of(rows));
 }
 
-/// Notes its arguments and its input, and adds a line to the store; fails on the key in `FAIL_ON`.
+/// Records its arguments and its input, and adds a line to the envstore. Fails for the key in `FAIL_ON`.
 const FAKE_ENVMAN: &str = "#!/bin/sh
 echo \"$*\" >> \"$HOME/argv\"
-/bin/cat > \"$HOME/stdin-$3\"
+cat > \"$HOME/stdin-$3\"
 echo \"# $3\" >> \"${ENVMAN_ENVSTORE_PATH:-.envstore.yml}\"
 echo noise; echo noise >&2
 [ \"$3\" != \"$FAIL_ON\" ]
 ";
-
-fn with_fake_envman(step: Step) -> Step {
-    let step = step.file("bin/envman", FAKE_ENVMAN);
-    let bin = step.path("bin");
-    set_mode(bin.join("envman"), 0o755);
-    step.set("PATH", bin)
-}
 
 #[test]
 fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
     let unknown = UNKNOWN_FORMS.map(|form| Step::new().envstore(form));
     let unset = [Step::new().unset("ENVMAN_ENVSTORE_PATH"), Step::new().set("ENVMAN_ENVSTORE_PATH", "")];
     for step in unknown.into_iter().chain(unset) {
-        let outcome = with_fake_envman(step.connected(&apple_id())).run();
+        let outcome = step.connected(&apple_id()).with_envman(FAKE_ENVMAN).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let home = outcome.root.path().join("home");
         let argv = fs::read_to_string(home.join("argv")).unwrap();
@@ -266,42 +246,34 @@ fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
 #[test]
 fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
     let before = UNKNOWN_FORMS[0];
-    let step = with_fake_envman(Step::new().connected(&api_key()).envstore(before));
-    let error = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails();
-    assert_sentences("export/envman_fails", [("envman fails on APPLE_API_KEY_ID", error)]);
+    let step = Step::new().connected(&api_key()).envstore(before).with_envman(FAKE_ENVMAN);
+    let error = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails().error();
+    assert_messages("export/envman_fails", [("envman fails on APPLE_API_KEY_ID", error)]);
 
-    let step = with_fake_envman(Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH"));
-    let outcome = step.set("FAIL_ON", "APPLE_API_KEY_ID").run();
-    outcome.check_failure();
+    let step = Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH").with_envman(FAKE_ENVMAN);
+    let outcome = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails();
     assert!(!outcome.root.path().join("work/.envstore.yml").exists(), "it was not there before");
 }
 
 #[test]
 fn an_envman_that_is_not_needed_is_not_run() {
-    let outcome = with_fake_envman(Step::new().connected(&api_key()).envstore(BEFORE)).passes();
+    let outcome = Step::new().connected(&api_key()).envstore(BEFORE).with_envman(FAKE_ENVMAN).succeeds();
     assert!(!outcome.root.path().join("home/argv").exists());
 }
 
 #[test]
 fn the_real_envman_accepts_the_outputs() {
     let Some(envman) = envman() else { return };
-    let print = |store: &std::path::Path| -> BTreeMap<String, String> {
-        let mut command = Command::new(envman);
-        command.arg("--path").arg(store).args(["print", "--format", "json", "--expand"]).env_clear();
-        let output = command.env("HOME", "/nowhere").output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
     let hostile = "no $HOME\n: \"'\\n ü";
     let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": hostile});
-    let folder = envman.parent().unwrap();
     for step in [
         Step::new().envstore(UNKNOWN_FORMS[0]),
         Step::new().unset("ENVMAN_ENVSTORE_PATH").file("work/.envstore.yml", "envs: []\n"),
     ] {
-        let outcome = step.connected(&connected).set("PATH", folder).run();
+        let outcome = step.connected(&connected).set("PATH", envman.parent().unwrap()).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let own = outcome.root.path().join("work/.envstore.yml");
-        let values = print(if own.exists() { &own } else { &outcome.envstore });
+        let values = print_with_envman(if own.exists() { &own } else { &outcome.envstore }, &[]).unwrap();
         assert_eq!(values["FASTLANE_USER"], CONNECTED_APPLE_ID);
         assert_eq!(values["FASTLANE_PASSWORD"], hostile);
     }
@@ -312,38 +284,35 @@ fn with_password(bytes: usize) -> Step {
 }
 
 #[test]
-fn values_over_envmans_limits_are_an_error_that_names_the_output() {
+fn the_error_for_values_over_envmans_limits_names_the_output() {
     let before = format!("envs:\n- BIG: {}\n", "x".repeat(200 * 1024));
-    with_password(50 * 1024).envstore(&before).passes();
+    with_password(50 * 1024).envstore(&before).succeeds();
     let one_limit = r#"{"env_bytes_limit_in_kb": 400}"#;
     let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
-    let with = |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails();
-    let by_envman = with_fake_envman(with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]));
+    let with =
+        |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails().error();
+    let by_envman = with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]).with_envman(FAKE_ENVMAN);
     let messages = [
-        ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails()),
-        ("one of more than 256 KiB, for envman add", by_envman.fails()),
-        ("60 KiB and 200 KiB", with_password(60 * 1024).envstore(&before).fails()),
+        ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails().error()),
+        ("one of more than 256 KiB, for envman add", by_envman.fails().error()),
+        ("60 KiB and 200 KiB", with_password(60 * 1024).envstore(&before).fails().error()),
         ("300 KiB, with only one limit raised", with(300 * 1024, one_limit)),
         ("2000 bytes, with a limit of 1 KiB", with(2000, smaller)),
     ];
-    assert_sentences("export/limits", messages);
+    assert_messages("export/limits", messages);
 }
 
 #[test]
-fn replaced_values_do_not_count_towards_the_limit() {
-    let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
-    with_password(200 * 1024).envstore(before).passes();
-}
-
-#[test]
-fn envmans_settings_can_raise_the_limits() {
+fn envmans_settings_can_raise_the_limits_and_replaced_values_do_not_count() {
     let settings = r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#;
-    with_password(300 * 1024).file("home/.envman/configs.json", settings).passes();
-    with_password(1000).unset("HOME").passes();
+    with_password(300 * 1024).file("home/.envman/configs.json", settings).succeeds();
+    with_password(1000).unset("HOME").succeeds();
+    let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
+    with_password(200 * 1024).envstore(before).succeeds();
 }
 
 #[test]
-fn settings_of_envman_that_cannot_be_read_are_an_error_that_names_them() {
+fn the_error_for_settings_of_envman_that_cannot_be_read_names_the_file() {
     let step = || Step::new().connected(&api_key()).secret("canary");
     let wrong_type = r#"{"env_bytes_limit_in_kb": "canary"}"#;
     let rows = [
@@ -351,7 +320,7 @@ fn settings_of_envman_that_cannot_be_read_are_an_error_that_names_them() {
         ("a limit of the wrong type", step().file("home/.envman/configs.json", wrong_type)),
         ("a folder", step().file("home/.envman/configs.json/x", "")),
     ];
-    assert_sentences("export/settings", rows.map(|(what, step)| (what, step.fails())));
+    assert_messages("export/settings", rows.map(|(what, step)| (what, step.fails().error())));
 }
 
 #[test]

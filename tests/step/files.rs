@@ -1,15 +1,14 @@
 //! The files of a run: their modes and contents.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, all_fail,
-    api_key, apple_id, mode, names_in, pem, pem_body, set_mode,
+    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, api_key,
+    apple_id, errors_of, mode, names_in, pem, pem_body, set_mode,
 };
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -19,30 +18,17 @@ fn read(path: impl AsRef<Path>) -> String {
 #[test]
 fn the_folder_has_mode_0700_and_its_files_0600_with_any_umask() {
     for umask in ["000", "022", "077"] {
-        let outcome = Step::new().connected(&api_key()).umask(umask).passes();
-        let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
+        let outcome = Step::new().connected(&api_key()).umask(umask).succeeds();
+        assert_eq!(outcome.leftovers.len(), 1, "one folder per run");
+        let folder = PathBuf::from(outcome.output("API_PRIVATE_KEYS_DIR"));
         assert_eq!(mode(&folder), 0o700, "umask {umask}");
-        let files = names_in(Path::new(&folder));
-        assert_eq!(files.len(), 3);
+        let files: Vec<_> = names_in(&folder).into_iter().collect();
+        let key = format!("AuthKey_{CONNECTED_KEY_ID}.p8");
+        assert_eq!(files, [".apple-services-connection", &key, "fastlane_api_key.json"]);
         for file in files {
-            assert_eq!(mode(Path::new(&folder).join(&file)), 0o600, "{file}, umask {umask}");
+            assert_eq!(mode(folder.join(&file)), 0o600, "{file}, umask {umask}");
         }
     }
-}
-
-#[test]
-fn the_folder_contains_only_the_key_fastlanes_json_and_the_marker() {
-    let outcome = Step::new().connected(&api_key()).passes();
-    let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
-    let in_outputs = ["APPLE_API_KEY_PATH", "APP_STORE_CONNECT_API_KEY_PATH"].map(|output| {
-        let path = outcome.expect(output);
-        let (parent, name) = path.rsplit_once('/').unwrap();
-        assert_eq!(parent, folder);
-        name.to_owned()
-    });
-    let mark = [".apple-services-connection".to_owned()];
-    assert_eq!(names_in(Path::new(&folder)), in_outputs.into_iter().chain(mark).collect::<BTreeSet<_>>());
-    assert_eq!(outcome.leftovers.len(), 1, "one folder per run");
 }
 
 #[test]
@@ -55,9 +41,9 @@ fn fastlanes_json_has_the_fields_that_fastlane_reads() {
         (Step::new().with_key_inputs(), INPUT_KEY_ID, INPUT_ISSUER, pem(), false),
     ];
     for (step, id, issuer, key, in_house) in rows {
-        let outcome = step.passes();
+        let outcome = step.succeeds();
         let json: Value =
-            serde_json::from_str(&read(outcome.expect("APP_STORE_CONNECT_API_KEY_PATH"))).unwrap();
+            serde_json::from_str(&read(outcome.output("APP_STORE_CONNECT_API_KEY_PATH"))).unwrap();
         assert_eq!(json, json!({"key_id": id, "issuer_id": issuer, "key": key, "in_house": in_house}));
     }
 }
@@ -65,14 +51,14 @@ fn fastlanes_json_has_the_fields_that_fastlane_reads() {
 /// The form that `rcodesign encode-app-store-connect-api-key` writes.
 #[test]
 fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
-    let outcome = Step::new().connected(&api_key()).set("export_for", "rcodesign").passes();
-    let path = outcome.expect("APPLE_RCODESIGN_API_KEY_PATH");
+    let outcome = Step::new().connected(&api_key()).set("export_for", "rcodesign").succeeds();
+    let path = outcome.output("APPLE_RCODESIGN_API_KEY_PATH");
     let json: Value = serde_json::from_str(&read(&path)).unwrap();
     let der = pem_body(&CONNECTED_KEY.private_pem);
     let expected = json!({"issuer_id": CONNECTED_ISSUER, "key_id": CONNECTED_KEY_ID, "private_key": der});
     assert_eq!(json, expected);
     assert_eq!(mode(&path), 0o600);
-    assert!(path.starts_with(&outcome.expect("APPLE_CREDENTIALS_DIR")));
+    assert!(path.starts_with(&outcome.output("APPLE_CREDENTIALS_DIR")));
 }
 
 #[test]
@@ -80,8 +66,8 @@ fn the_key_file_is_always_canonical_pkcs_8() {
     let key = &CONNECTED_KEY.private_pem;
     let body = pem_body(key);
     for form in [key.replace('\n', "\r\n"), key.replace('\n', "\\n"), format!("\u{feff} \"{key}\" "), body] {
-        let outcome = Step::new().connected(&all([api_key(), json!({"private_key": form})])).passes();
-        let file = read(outcome.expect("APPLE_API_KEY_PATH"));
+        let outcome = Step::new().connected(&all([api_key(), json!({"private_key": form})])).succeeds();
+        let file = read(outcome.output("APPLE_API_KEY_PATH"));
         assert_eq!(&file, key);
         let columns: Vec<_> = file.lines().skip(1).map(str::len).collect();
         assert_eq!(columns[0], 64);
@@ -92,15 +78,6 @@ fn the_key_file_is_always_canonical_pkcs_8() {
 }
 
 #[test]
-fn two_runs_do_not_share_a_folder() {
-    let shared = tempfile::tempdir().unwrap();
-    let run = || Step::new().connected(&api_key()).set("TMPDIR", shared.path()).passes();
-    let (first, second) = (run(), run());
-    assert_ne!(first.expect("API_PRIVATE_KEYS_DIR"), second.expect("API_PRIVATE_KEYS_DIR"));
-    assert_eq!(names_in(shared.path()).len(), 2);
-}
-
-#[test]
 fn a_key_id_cannot_escape_the_folder() {
     let mut rows = Vec::new();
     for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {
@@ -108,24 +85,24 @@ fn a_key_id_cannot_escape_the_folder() {
         rows.push((format!("{id} in the connection"), connected));
         rows.push((format!("{id} in the inputs"), Step::new().with_key_inputs().set("api_key_id", id)));
     }
-    assert_sentences("files/key_id_leads_out", all_fail(rows));
+    assert_messages("files/key_id_leads_out", errors_of(rows));
 }
 
 #[test]
-fn a_temporary_folder_that_cannot_be_written_to_is_an_error_that_names_it() {
+fn the_error_for_a_temporary_folder_that_cannot_be_written_to_names_it() {
     let in_folder = |folder: &str| {
         let step = Step::new().connected(&api_key()).file("work/file", "");
         let folder = step.path(folder);
-        step.set("TMPDIR", &folder).fails()
+        step.set("TMPDIR", &folder).fails().error()
     };
     let read_only = Step::new().connected(&api_key()).not_as_root();
     set_mode(read_only.path("tmp"), 0o500);
     let messages = [
         ("a folder that is not there", in_folder("tmp/missing")),
         ("a file", in_folder("work/file")),
-        ("a folder that is read-only", read_only.fails()),
+        ("a folder that is read-only", read_only.fails().error()),
     ];
-    assert_sentences("files/temporary_folder", messages);
+    assert_messages("files/temporary_folder", messages);
 }
 
 #[test]
@@ -133,12 +110,12 @@ fn a_temporary_folder_can_be_a_link() {
     let step = Step::new().connected(&api_key());
     let link = step.path("home/tmp");
     std::os::unix::fs::symlink(step.path("tmp"), &link).unwrap();
-    let outcome = step.set("TMPDIR", link).passes();
-    assert!(Path::new(&outcome.expect("APPLE_API_KEY_PATH")).is_file());
+    let outcome = step.set("TMPDIR", link).succeeds();
+    assert!(Path::new(&outcome.output("APPLE_API_KEY_PATH")).is_file());
 }
 
 #[test]
 fn an_apple_id_needs_no_temporary_folder() {
-    let outcome = Step::new().connected(&apple_id()).set("TMPDIR", "/nowhere").passes();
+    let outcome = Step::new().connected(&apple_id()).set("TMPDIR", "/nowhere").succeeds();
     assert_eq!(outcome.chosen().0, "apple_id");
 }

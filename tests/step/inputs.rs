@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use serde_json::json;
 use stand_in::keys::P256;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_APPLE_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD,
-    SERVER, Step, TOKEN, all, all_fail, api_key, apple_id, pem, pem_body,
+    BUILD_API_TOKEN, CONNECTED_APPLE_ID, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, SERVER, Step, all,
+    api_key, apple_id, declared_in_step_yml, errors_of, pem, pem_body,
 };
 
 #[test]
@@ -20,17 +20,7 @@ fn a_value_outside_the_allowed_ones_is_an_error_that_lists_them() {
             rows.push((format!("{name} is {wrong:?}"), Step::new().connected(&api_key()).set(name, wrong)));
         }
     }
-    assert_sentences("inputs/choices", all_fail(rows));
-}
-
-#[test]
-fn absent_inputs_take_the_defaults_of_step_yml() {
-    // The defaults of `connection`, `build_url`, `build_api_token`, `api_key_enterprise_account` and `verbose_log`.
-    let outcome = Step::new().connected(&api_key()).passes();
-    assert_eq!(outcome.requests.len(), 1);
-    assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "no");
-    assert_eq!(outcome.blocks("35;1"), Vec::<String>::new(), "no debug lines");
-    Step::new().fails();
+    assert_messages("inputs/choices", errors_of(rows));
 }
 
 #[test]
@@ -41,9 +31,9 @@ fn allowed_values_are_trimmed() {
         ("verbose_log", " no"),
         ("if_missing", "skip "),
     ]);
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_eq!(outcome.requests, []);
-    assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "yes");
+    assert_eq!(outcome.output("APPLE_API_KEY_ENTERPRISE"), "yes");
 }
 
 #[test]
@@ -54,37 +44,39 @@ fn all_other_inputs_are_trimmed_too() {
         ("api_issuer", " 22222222-96fe-1a63-e053-0824d011072a\n"),
         ("sms_default_phone_number", " +81-80-1234-5678 "),
     ]);
-    let outcome = step.passes();
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    assert_eq!(outcome.expect("APPLE_API_ISSUER"), INPUT_ISSUER);
-    assert_eq!(outcome.expect("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), "+81-80-1234-5678");
+    let outcome = step.succeeds();
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    assert_eq!(outcome.output("APPLE_API_ISSUER"), INPUT_ISSUER);
+    assert_eq!(outcome.output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), "+81-80-1234-5678");
 
     let apple_id = Step::new().set("apple_id", format!(" {INPUT_APPLE_ID}\n")).set("password", "canary");
-    assert_eq!(apple_id.passes().expect("FASTLANE_USER"), INPUT_APPLE_ID);
+    assert_eq!(apple_id.succeeds().output("FASTLANE_USER"), INPUT_APPLE_ID);
 
     let connected = Step::new().connected(&api_key());
     let build_url = format!(" {}/build/{}\n", SERVER.origin(), connected.scenario().replace(' ', "%20"));
-    let outcome = connected.set("build_url", build_url).set("build_api_token", format!("{TOKEN}\n")).passes();
-    assert_eq!(outcome.requests[0].header("BUILD_API_TOKEN"), Some(TOKEN));
+    let outcome = connected
+        .set("build_url", build_url)
+        .set("build_api_token", format!("{BUILD_API_TOKEN}\n"))
+        .succeeds();
+    assert_eq!(outcome.requests[0].header("BUILD_API_TOKEN"), Some(BUILD_API_TOKEN));
 }
 
 #[test]
-fn passwords_keep_their_blanks_and_lose_the_line_ends_after_them() {
+fn passwords_keep_their_spaces_and_lose_the_line_breaks_after_them() {
     for end in ["", "\n", "\r\n", "\n\n"] {
         let step = Step::new().set("apple_id", INPUT_APPLE_ID);
-        let outcome = step.set("password", format!(" canary word {end}")).passes();
-        assert_eq!(outcome.expect("FASTLANE_PASSWORD"), " canary word ", "{end:?}");
+        let outcome = step.set("password", format!(" canary word {end}")).succeeds();
+        assert_eq!(outcome.output("FASTLANE_PASSWORD"), " canary word ", "{end:?}");
     }
     let connected = json!({"apple_id": format!(" {CONNECTED_APPLE_ID} "), "password": " canary word "});
-    let outcome = Step::new().connected(&connected).passes();
-    assert_eq!(outcome.expect("FASTLANE_USER"), CONNECTED_APPLE_ID);
-    assert_eq!(outcome.expect("FASTLANE_PASSWORD"), " canary word ");
+    let outcome = Step::new().connected(&connected).succeeds();
+    assert_eq!(outcome.output("FASTLANE_USER"), CONNECTED_APPLE_ID);
+    assert_eq!(outcome.output("FASTLANE_PASSWORD"), " canary word ");
 }
 
 #[test]
-fn plain_http_is_rejected_except_on_loopback() {
-    let mut rows = Vec::new();
-    for url in [
+fn urls_other_than_https_are_rejected_except_http_on_loopback_and_files() {
+    let of_both_inputs = [
         "http://example.invalid/x",
         "HTTP://EXAMPLE.INVALID/x",
         "http://localhost.example.invalid/x",
@@ -93,13 +85,18 @@ fn plain_http_is_rejected_except_on_loopback() {
         "http://192.0.2.1/x",
         "http://0.0.0.0/x",
         "http://[2001:db8::1]/x",
-    ] {
-        rows.push((format!("build_url is {url}"), Step::new().set("build_url", url)));
-        let step = Step::new().with_key_inputs().set("api_key_path", url);
-        rows.push((format!("api_key_path is {url}"), step));
-    }
-    rows.sort_by_key(|(case, _)| !case.starts_with("build_url"));
-    assert_sentences("inputs/plain_http", all_fail(rows));
+        "ftp://example.invalid/x",
+        "s3://bucket/x",
+        "ssh://example.invalid/x",
+    ];
+    let only_of_build_url = ["app.bitrise.io/build/1", "https://", "https://bit rise/", "file://host/x.json"];
+    let build_urls = of_both_inputs.iter().chain(&only_of_build_url).map(|url| ("build_url", url));
+    let key_paths = of_both_inputs.iter().map(|url| ("api_key_path", url));
+    let rows = build_urls.chain(key_paths).map(|(input, url)| {
+        let step = if input == "build_url" { Step::new() } else { Step::new().with_key_inputs() };
+        (format!("{input} is {url}"), step.set(input, url))
+    });
+    assert_messages("inputs/urls", errors_of(rows));
 }
 
 #[test]
@@ -108,88 +105,62 @@ fn plain_http_is_accepted_on_loopback() {
         let step = Step::new().connected(&api_key());
         let origin = SERVER.origin().replace("127.0.0.1", host);
         let build_url = format!("{origin}/build/{}", step.scenario().replace(' ', "%20"));
-        assert_eq!(step.set("build_url", build_url).passes().requests.len(), 1, "{host}");
+        assert_eq!(step.set("build_url", build_url).succeeds().requests.len(), 1, "{host}");
     }
-}
-
-#[test]
-fn urls_of_unsupported_kinds_are_rejected() {
-    let mut rows = Vec::new();
-    for url in ["ftp://example.invalid/x", "s3://bucket/x", "ssh://example.invalid/x"] {
-        rows.push((format!("build_url is {url}"), Step::new().set("build_url", url)));
-        let step = Step::new().with_key_inputs().set("api_key_path", url);
-        rows.push((format!("api_key_path is {url}"), step));
-    }
-    for url in ["app.bitrise.io/build/1", "https://", "https://bit rise/", "file://host/x.json"] {
-        rows.push((format!("build_url is {url}"), Step::new().set("build_url", url)));
-    }
-    assert_sentences("inputs/other_urls", all_fail(rows));
 }
 
 #[test]
 fn build_url_can_be_a_json_file() {
-    let step = |name: &str| Step::off_bitrise().file(name, api_key().to_string()).secret(TOKEN);
-    let plain = step("work/connection.json");
-    let url = format!("file://{}", plain.path("work/connection.json").display());
-    assert_eq!(plain.set("build_url", &url).passes().chosen().1, "connection");
-    let encoded = step("work/a b%/c.json");
-    let url = format!("file://{}", encoded.path("work/a%20b%25/c.json").display());
-    assert_eq!(encoded.set("build_url", &url).passes().chosen().1, "connection");
-    let as_it_is = step("work/a%20b#?/c.json");
-    let url = format!("file://{}", as_it_is.path("work/a%20b#?/c.json").display());
-    assert_eq!(as_it_is.set("build_url", &url).passes().chosen().1, "connection");
-    let home = step("home/connection.json").set("build_url", "file://~/connection.json");
-    assert_eq!(home.passes().chosen().1, "connection");
-    let default = step("work/connection.json");
-    let url = format!("file://{}", default.path("work/connection.json").display());
-    assert_eq!(default.set("BITRISE_BUILD_URL", url).passes().chosen().1, "connection");
+    let step = |file: &str| Step::off_bitrise().file(file, api_key().to_string()).secret(BUILD_API_TOKEN);
+    for (file, path, input) in [
+        ("work/connection.json", "work/connection.json", "build_url"),
+        ("work/connection.json", "work/connection.json", "BITRISE_BUILD_URL"),
+        ("work/a b%/c.json", "work/a%20b%25/c.json", "build_url"),
+        ("work/a%20b#?/c.json", "work/a%20b#?/c.json", "build_url"),
+    ] {
+        let step = step(file);
+        let url = format!("file://{}", step.path(path).display());
+        assert_eq!(step.set(input, url).succeeds().chosen().1, "connection", "{path}");
+    }
+    let in_home = step("home/connection.json").set("build_url", "file://~/connection.json");
+    assert_eq!(in_home.succeeds().chosen().1, "connection");
 }
 
 #[test]
 fn each_problem_with_a_build_url_file_has_its_own_error() {
-    let step = || Step::off_bitrise().file("work/f", "{}").file("work/large", vec![b' '; (4 << 20) + 1]);
-    let error = |path: &str| {
-        let step = step();
+    let error = |path: &str, content: &[u8]| {
+        let step = Step::off_bitrise().file("work/f", content).secret("canary");
         let url = format!("file://{}", step.path(path).display());
-        step.set("build_url", url).fails()
+        step.set("build_url", url).fails().error()
     };
-    let files = [
-        ("missing", "work/missing.json"),
-        ("a folder", "work"),
-        ("below a file", "work/f/x"),
-        ("too large", "work/large"),
+    let messages = [
+        ("missing", error("work/missing.json", b"")),
+        ("a folder", error("work", b"")),
+        ("below a file", error("work/f/x", b"{}")),
+        ("too large", error("work/f", &vec![b' '; (4 << 20) + 1])),
+        ("half a document", error("work/f", b"{\"key_id\": \"canary")),
+        ("a number as key_id", error("work/f", b"{\"key_id\": 1}")),
+        ("a word", error("work/f", b"canary")),
     ];
-    assert_sentences("inputs/build_url_file", files.map(|(what, path)| (what, error(path))));
-}
-
-#[test]
-fn the_error_for_a_build_url_file_without_a_connection_names_the_file() {
-    let messages = ["{\"key_id\": \"canary", "{\"key_id\": 1}", "canary"].map(|content| {
-        let step = Step::off_bitrise().file("work/connection.json", content).secret("canary");
-        let url = format!("file://{}", step.path("work/connection.json").display());
-        (content, step.set("build_url", url).fails())
-    });
-    assert_sentences("inputs/build_url_file_content", messages);
+    assert_messages("inputs/build_url_file", messages);
 }
 
 #[test]
 fn variables_are_expanded_in_defaults_and_not_in_values() {
-    let outcome = Step::new().connected(&api_key()).passes();
-    assert_eq!(outcome.requests.len(), 1, "$BITRISE_BUILD_URL and $BITRISE_BUILD_API_TOKEN");
     let step = Step::new().set("apple_id", INPUT_APPLE_ID).set("password", "$HOME-canary");
-    assert_eq!(step.passes().expect("FASTLANE_PASSWORD"), "$HOME-canary");
+    assert_eq!(step.succeeds().output("FASTLANE_PASSWORD"), "$HOME-canary");
     // The Bitrise CLI has already expanded the value.
-    let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails();
+    let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails().error();
     // Defaults are expanded once.
-    let twice = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails();
+    let twice = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
     let messages = [("a value with a variable", value), ("a variable in what a default expands to", twice)];
-    assert_sentences("inputs/expansion", messages);
+    assert_messages("inputs/expansion", messages);
 }
 
 #[test]
 fn an_empty_input_does_not_take_its_default() {
     let step = Step::new().connected(&api_key()).with_key_inputs().set("build_url", "");
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_eq!(outcome.chosen().1, "inputs", "the default is not put in its place");
     assert_eq!(outcome.requests, []);
     let mut rows = Vec::new();
@@ -199,7 +170,7 @@ fn an_empty_input_does_not_take_its_default() {
         let off_bitrise = Step::off_bitrise().set("connection", toggle);
         rows.push((format!("connection is {toggle}, off Bitrise"), off_bitrise));
     }
-    assert_sentences("inputs/empty_build_url", all_fail(rows));
+    assert_messages("inputs/empty_build_url", errors_of(rows));
     let outcome = Step::new().connected(&api_key()).set_all([
         ("api_key_path", ""),
         ("api_key_id", " "),
@@ -210,42 +181,28 @@ fn an_empty_input_does_not_take_its_default() {
         ("fastlane_session", "\n"),
         ("sms_default_phone_number", ""),
     ]);
-    assert_eq!(outcome.passes().chosen().1, "connection");
+    assert_eq!(outcome.succeeds().chosen().1, "connection");
 }
 
 #[test]
 fn variables_in_upper_case_are_not_inputs() {
-    let step = Step::new().set_all([
-        ("CONNECTION", "off"),
-        ("API_KEY_PATH", "/x"),
-        ("API_KEY_ID", "x"),
-        ("API_ISSUER", "x"),
-        ("APPLE_ID", "jane@example.com"),
-        ("PASSWORD", "canary-password"),
-        ("APP_PASSWORD", "x"),
-        ("FASTLANE_SESSION", "x"),
-        ("IF_MISSING", "fail"),
-        ("VERBOSE_LOG", "x"),
-        ("BUILD_URL", "x"),
-        ("BUILD_API_TOKEN", "x"),
-        ("Connection", "x"),
-        ("if_missing", "skip"),
-    ]);
-    assert_eq!(step.passes().chosen().0, "none");
+    let names = declared_in_step_yml("inputs").into_keys().map(|name| name.to_uppercase());
+    let step = names.chain(["Connection".to_owned()]).fold(Step::new(), |step, name| step.set(&name, "x"));
+    assert_eq!(step.set("if_missing", "skip").succeeds().chosen().0, "none");
 }
 
 #[test]
-fn a_value_that_is_not_utf_8_is_an_error_that_names_the_input() {
+fn the_error_for_a_value_that_is_not_utf_8_names_the_input() {
     let bytes = OsStr::from_bytes(b"canary-\xff\xfe");
     let names = ["connection", "api_key_path", "apple_id", "password", "fastlane_session", "build_url"];
-    let error = |name| Step::new().connected(&api_key()).set(name, bytes).secret("canary").fails();
-    assert_sentences("inputs/not_utf_8", names.map(|name| (name, error(name))));
+    let error = |name| Step::new().connected(&api_key()).set(name, bytes).secret("canary").fails().error();
+    assert_messages("inputs/not_utf_8", names.map(|name| (name, error(name))));
     let other = Step::new().connected(&api_key()).set("SOMETHING_ELSE", bytes);
-    assert_eq!(other.passes().chosen().1, "connection");
+    assert_eq!(other.succeeds().chosen().1, "connection");
 }
 
 #[test]
-fn an_incomplete_api_key_is_an_error_that_names_the_missing_input() {
+fn the_error_for_an_incomplete_api_key_names_the_missing_input() {
     let rows: [&[(&str, &str)]; 4] = [
         &[("api_key_path", "AuthKey_FROMINPUT1.p8")],
         &[("api_issuer", INPUT_ISSUER)],
@@ -260,29 +217,18 @@ fn an_incomplete_api_key_is_an_error_that_names_the_missing_input() {
             incomplete.push((format!("only {}, connection is {toggle}", names.join(" and ")), step));
         }
     }
-    assert_sentences("inputs/incomplete_api_key", all_fail(incomplete));
+    assert_messages("inputs/incomplete_api_key", errors_of(incomplete));
 }
 
 #[test]
-fn an_incomplete_apple_id_is_an_error_that_names_the_missing_input() {
+fn the_error_for_an_incomplete_apple_id_names_the_missing_input() {
     let names = ["password", "app_password", "fastlane_session", "apple_id"];
-    let error = |name| Step::new().set(name, "jane.canary@example.com").fails();
-    assert_sentences("inputs/incomplete_apple_id", names.map(|name| (format!("only {name}"), error(name))));
+    let error = |name| Step::new().set(name, "jane.canary@example.com").fails().error();
+    assert_messages("inputs/incomplete_apple_id", names.map(|name| (format!("only {name}"), error(name))));
 }
 
 #[test]
-fn each_of_three_secrets_completes_an_apple_id() {
-    let session = test_support::spaceauth(&[("myacinfo", "canary-cookie")]);
-    for (name, value) in
-        [("password", INPUT_PASSWORD), ("app_password", INPUT_APP_PASSWORD), ("fastlane_session", &session)]
-    {
-        let outcome = Step::new().set("apple_id", INPUT_APPLE_ID).set(name, value).passes();
-        assert_eq!(outcome.chosen().1, "inputs", "{name}");
-    }
-}
-
-#[test]
-fn a_value_in_the_wrong_api_key_input_is_recognised() {
+fn a_value_in_the_wrong_api_key_input_is_recognized() {
     let key = pem();
     let body = pem_body(key);
     let issuer = INPUT_ISSUER;
@@ -298,11 +244,11 @@ fn a_value_in_the_wrong_api_key_input_is_recognised() {
     ];
     let step = |name, value| Step::new().with_key_inputs().set(name, value);
     let rows = rows.map(|(name, what, value)| (format!("{name} is {what}"), step(name, value)));
-    assert_sentences("inputs/wrong_field", all_fail(rows));
+    assert_messages("inputs/wrong_field", errors_of(rows));
 }
 
 #[test]
-fn a_value_in_the_wrong_field_of_the_connection_is_recognised() {
+fn a_value_in_the_wrong_field_of_the_connection_is_recognized() {
     let other = P256::generate().unwrap().private_pem;
     let body = pem_body(&other);
     let rows = [
@@ -323,35 +269,25 @@ fn a_value_in_the_wrong_field_of_the_connection_is_recognised() {
         let step = Step::new().connected(&connected).secret(&other).secret(&body).secret("canary-issuer");
         (format!("{field} is {what}"), step)
     });
-    assert_sentences("inputs/wrong_field_of_the_connection", all_fail(messages));
-}
-
-#[test]
-fn a_key_id_of_an_unusual_form_is_used_with_a_warning() {
-    let outcome = Step::new().connected(&all([api_key(), json!({"key_id": "abc123"})])).passes();
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), "abc123");
-    assert_sentences("inputs/unusual_key_id", [("key_id is abc123", outcome.warnings().join("\n"))]);
-}
-
-#[test]
-fn an_issuer_id_can_be_in_upper_case() {
-    let issuer = INPUT_ISSUER.to_uppercase();
-    let outcome = Step::new().with_key_inputs().set("api_issuer", &issuer).passes();
-    assert_eq!(outcome.expect("APPLE_API_ISSUER"), issuer);
+    assert_messages("inputs/wrong_field_of_the_connection", errors_of(messages));
 }
 
 #[test]
 fn a_phone_number_is_exported_as_apple_shows_it() {
     let run = |number| Step::new().connected(&apple_id()).set("sms_default_phone_number", number);
     for number in ["+81-80-1234-5678", "+49 162 1234567", "+1 (412) 555-0123", "+436501234567"] {
-        assert_eq!(run(number).passes().expect("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
+        assert_eq!(run(number).succeeds().output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
     }
     let wrong = ["080-1234-5678", "+", "+1", "jane@example.com", "+81 80 call me", "+1;rm"];
-    assert_sentences("inputs/phone_number", all_fail(wrong.map(|number| (number, run(number)))));
+    assert_messages("inputs/phone_number", errors_of(wrong.map(|number| (number, run(number)))));
 }
 
 #[test]
-fn the_enterprise_input_alone_is_not_an_api_key() {
-    let outcome = Step::new().with_apple_id_inputs().set("api_key_enterprise_account", "yes").passes();
-    assert_eq!(outcome.chosen().0, "apple_id");
+fn unusual_ids_are_exported_unchanged() {
+    let issuer = INPUT_ISSUER.to_uppercase();
+    let outcome = Step::new().with_key_inputs().set("api_issuer", &issuer).succeeds();
+    assert_eq!(outcome.output("APPLE_API_ISSUER"), issuer);
+    let outcome = Step::new().connected(&all([api_key(), json!({"key_id": "abc123"})])).succeeds();
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), "abc123");
+    assert_messages("inputs/unusual_key_id", [("key_id is abc123", outcome.warnings().join("\n"))]);
 }

@@ -8,18 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use stand_in::{Behaviour, Certificate, Connection, StandIn, keys};
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, TOKEN, all_fail, always_busy, api_key, in_parallel,
-    pem, pem_body, redirect, status, unique_name,
+    BUILD_API_TOKEN, INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, always_busy, api_key, errors_of,
+    in_parallel, pem, pem_body, redirect, status, unique_name, wrapped,
 };
 
 const NAME: &str = "AuthKey_FROMINPUT1.p8";
 
 static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
 
-/// With this `api_key_path`, and no `api_key_id`.
-fn at(location: &str) -> Step {
+/// A run with this `api_key_path` and without `api_key_id`.
+fn with_location(location: &str) -> Step {
     Step::off_bitrise().set("api_key_path", location).set("api_issuer", INPUT_ISSUER)
 }
 
@@ -36,33 +36,28 @@ fn served(behaviours: Vec<Behaviour>) -> (String, String) {
 
 #[track_caller]
 fn assert_key(outcome: &Outcome) {
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    assert_eq!(fs::read_to_string(outcome.expect("APPLE_API_KEY_PATH")).unwrap(), pem());
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    assert_eq!(fs::read_to_string(outcome.output("APPLE_API_KEY_PATH")).unwrap(), pem());
 }
 
 #[test]
 fn the_key_can_be_a_file_at_a_path() {
-    let absolute = Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem());
-    let path = absolute.path("work/keys").join(NAME);
-    let run = |step: Step, location: &str| {
-        assert_key(&step.set("api_key_path", location).set("api_issuer", INPUT_ISSUER).passes());
-    };
-    run(absolute, path.to_str().unwrap());
-    let step = || Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem());
-    run(step(), "keys/AuthKey_FROMINPUT1.p8");
-    run(step(), "./keys/../keys/AuthKey_FROMINPUT1.p8");
-    run(Step::off_bitrise().file("home/AuthKey_FROMINPUT1.p8", pem()), "~/AuthKey_FROMINPUT1.p8");
-}
-
-/// Slashes are base64 too, so a long path with digits and capitals looks like the text of a key.
-#[test]
-fn a_long_path_that_ends_like_a_key_file_is_a_path() {
-    const FILE: &str = "work/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
-    let step = Step::off_bitrise().file(FILE, pem()).set("api_issuer", INPUT_ISSUER);
-    let path = step.path(FILE);
-    assert_key(&step.set("api_key_path", path.to_str().unwrap()).passes());
-    let missing = at("/Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8").fails();
-    assert_sentences("key_locations/long_path", [("a long path to no file", missing)]);
+    // Slashes are base64 too, so this path, with its digits and capitals, looks like the text of a key.
+    const LONG: &str = "Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
+    let step = |file: &str| Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
+    let keys = || step("work/keys/AuthKey_FROMINPUT1.p8");
+    let long = step(&format!("work/{LONG}"));
+    let absolute = long.path("work").join(LONG);
+    for (step, location) in [
+        (long, absolute.to_str().unwrap()),
+        (keys(), "keys/AuthKey_FROMINPUT1.p8"),
+        (keys(), "./keys/../keys/AuthKey_FROMINPUT1.p8"),
+        (step("home/AuthKey_FROMINPUT1.p8"), "~/AuthKey_FROMINPUT1.p8"),
+    ] {
+        assert_key(&step.set("api_key_path", location).succeeds());
+    }
+    let missing = with_location(&format!("/{LONG}")).fails().error();
+    assert_messages("key_locations/long_path", [("a long path to no file", missing)]);
 }
 
 #[test]
@@ -79,33 +74,36 @@ fn the_key_can_be_at_a_file_url() {
     ] {
         let step = Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
         let url = format!("file://{}", step.path(url).display());
-        assert_key(&step.set("api_key_path", url).passes());
+        assert_key(&step.set("api_key_path", url).succeeds());
     }
-    let error = at("file://keys/AuthKey_FROMINPUT1.p8").fails();
-    assert_sentences("key_locations/file_url", [("a file URL with two slashes", error)]);
+    let error = with_location("file://keys/AuthKey_FROMINPUT1.p8").fails().error();
+    assert_messages("key_locations/file_url", [("a file URL with two slashes", error)]);
 }
 
 #[test]
-fn the_key_can_be_a_download() {
+fn the_key_can_be_a_download_which_gets_the_url_unchanged_and_no_token() {
     let (scenario, url) = served(vec![]);
-    for suffix in ["", "?X-Amz-Signature=canary%2Fsignature", "?file=AuthKey_WRONG12345.p8", "#part"] {
-        assert_key(&at(&format!("{url}{suffix}")).secret("canary%2Fsignature").passes());
+    // A slash in the name of an object of a storage service.
+    let (_, with_slash) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
+    assert!(with_slash.contains("%2FAuthKey_"), "{with_slash}");
+    for location in [
+        url.clone(),
+        format!("{url}?X-Amz-Signature=canary%2Fsignature"),
+        format!("{url}?file=AuthKey_WRONG12345.p8"),
+        format!("{url}#part"),
+        url.replace("AuthKey_FROMINPUT1", "%41uthKey%5F%46ROMINPUT1"),
+        with_slash,
+    ] {
+        let step = Step::new().set("api_key_path", location).set("api_issuer", INPUT_ISSUER);
+        assert_key(&step.secret("canary%2Fsignature").succeeds());
     }
     let requests = SERVER.requests_for(&scenario);
-    assert_eq!(requests.len(), 4);
-    assert!(requests[1].target.ends_with("?X-Amz-Signature=canary%2Fsignature"), "sent as it is");
-    assert!(requests.iter().all(|request| request.violations.is_empty()), "without the token");
-}
-
-#[test]
-fn the_key_id_in_a_url_is_percent_decoded() {
-    let (_, url) = served(vec![]);
-    let encoded = url.replace("AuthKey_FROMINPUT1", "%41uthKey%5F%46ROMINPUT1");
-    assert_key(&at(&encoded).passes());
-    // A slash in the name of an object of a storage service.
-    let (_, url) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
-    assert!(url.contains("%2FAuthKey_"), "{url}");
-    assert_key(&at(&url).passes());
+    assert_eq!(requests.len(), 5);
+    assert!(requests[1].target.ends_with("?X-Amz-Signature=canary%2Fsignature"), "{requests:?}");
+    let headers: Vec<_> = requests.iter().flat_map(|request| &request.headers).collect();
+    let has_token =
+        headers.iter().any(|(name, value)| name.contains("TOKEN") || value.contains(BUILD_API_TOKEN));
+    assert!(!has_token, "{headers:?}");
 }
 
 #[test]
@@ -119,16 +117,11 @@ fn the_key_can_be_text_in_the_input() {
         pem().replace('\n', " "),
         body.clone(),
         STANDARD.encode(pem()),
-        STANDARD
-            .encode(pem())
-            .as_bytes()
-            .chunks(76)
-            .map(String::from_utf8_lossy)
-            .collect::<Vec<_>>()
-            .join("\n"),
+        wrapped(&STANDARD.encode(pem()), 76),
     ];
     for form in forms {
-        let outcome = at(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).passes();
+        let outcome =
+            with_location(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).succeeds();
         assert_key(&outcome);
         assert!(outcome.stdout.contains("- api_key_path: *****\n"), "{}", outcome.stdout);
     }
@@ -138,39 +131,41 @@ fn the_key_can_be_text_in_the_input() {
 fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
     let name = "AuthKey_OTHERID123.p8";
     let (_, url) = serve(name, pem(), vec![]);
-    let in_folder = || at("keys").file(&format!("work/keys/{name}"), pem());
+    let in_folder = || with_location("keys").file(&format!("work/keys/{name}"), pem());
     let json = json!({"key_id": INPUT_KEY_ID, "key": pem()}).to_string();
     let rows = [
-        ("a download", at(&url).set("api_key_id", INPUT_KEY_ID)),
+        ("a download", with_location(&url).set("api_key_id", INPUT_KEY_ID)),
         ("the only file in a folder", in_folder().set("api_key_id", INPUT_KEY_ID)),
-        ("JSON", at(name).file(&format!("work/{name}"), json)),
+        ("JSON", with_location(name).file(&format!("work/{name}"), json)),
     ];
     let warnings = rows.map(|(what, step)| {
-        let outcome = step.set("verify", "no").passes();
+        let outcome = step.set("verify", "no").succeeds();
         assert_key(&outcome);
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("key_locations/another_id_in_the_name", warnings);
+    assert_messages("key_locations/another_id_in_the_name", warnings);
     let outcome =
-        in_folder().file("work/keys/AuthKey_FROMINPUT1.p8", pem()).set("api_key_id", INPUT_KEY_ID).passes();
+        in_folder().file("work/keys/AuthKey_FROMINPUT1.p8", pem()).set("api_key_id", INPUT_KEY_ID).succeeds();
     assert_eq!(outcome.warnings(), Vec::<String>::new());
 }
 
 #[test]
 fn the_references_that_the_step_exports_are_accepted() {
-    let exported =
-        Step::off_bitrise().with_key_inputs().set("export_for", "codemagic, rcodesign, connection").passes();
+    let exported = Step::off_bitrise()
+        .with_key_inputs()
+        .set("export_for", "codemagic, rcodesign, connection")
+        .succeeds();
     for variable in
         ["APP_STORE_CONNECT_PRIVATE_KEY", "APPLE_RCODESIGN_API_KEY_PATH", "BITRISE_PORTAL_DATA_JSON"]
     {
-        let value = exported.expect(variable);
-        assert_key(&at(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).passes());
+        let value = exported.output(variable);
+        assert_key(&with_location(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).succeeds());
     }
 }
 
 #[test]
-fn a_name_without_a_key_id_is_an_error_that_names_both_ways() {
-    let mut rows = vec![("the key's text".to_owned(), at(pem()).secret(pem()))];
+fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
+    let mut rows = vec![("the key's text".to_owned(), with_location(pem()).secret(pem()))];
     for name in [
         "key.p8",
         "AuthKey_.p8",
@@ -182,10 +177,10 @@ fn a_name_without_a_key_id_is_an_error_that_names_both_ways() {
     ] {
         for location in [format!("/keys/{name}"), format!("https://localhost:1/{name}?AuthKey_FROMINPUT1.p8")]
         {
-            rows.push((location.clone(), at(&location)));
+            rows.push((location.clone(), with_location(&location)));
         }
     }
-    assert_sentences("key_locations/unknown_key_id", all_fail(rows));
+    assert_messages("key_locations/unknown_key_id", errors_of(rows));
 }
 
 #[test]
@@ -217,8 +212,8 @@ fn each_failure_of_a_file_has_its_own_error() {
         ("a pipe", pipe, "pipe"),
         ("an unreadable file", forbidden, "file"),
     ];
-    let errors = all_fail(rows.map(|(what, step, path)| (what, step.set("api_key_path", path))));
-    assert_sentences("key_locations/files", errors);
+    let errors = errors_of(rows.map(|(what, step, path)| (what, step.set("api_key_path", path))));
+    assert_messages("key_locations/files", errors);
 }
 
 #[test]
@@ -251,11 +246,12 @@ fn each_failure_of_a_download_has_its_own_error() {
     ];
     let errors = in_parallel(rows, |(what, behaviours, tries)| {
         let (scenario, url) = served(behaviours);
-        let error = at(&format!("{url}?canary-signature")).secret("canary-signature").fails();
+        let error =
+            with_location(&format!("{url}?canary-signature")).secret("canary-signature").fails().error();
         assert_eq!(SERVER.requests_for(&scenario).len(), tries, "{what}");
         (what, error)
     });
-    assert_sentences("key_locations/downloads", errors);
+    assert_messages("key_locations/downloads", errors);
 }
 
 #[test]
@@ -266,7 +262,7 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
     let mut hops = vec![redirect(&own); 4];
     hops.push(redirect(&target));
     SERVER.file(&scenario, NAME, pem(), hops);
-    let outcome = at(&own).passes();
+    let outcome = with_location(&own).succeeds();
     assert_key(&outcome);
     assert_eq!(SERVER.requests_for(&scenario).len(), 5);
 }
@@ -275,35 +271,11 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
 fn more_than_five_redirects_are_an_error() {
     let (scenario, url) = served(vec![]);
     SERVER.file(&scenario, NAME, pem(), vec![redirect(&url).forever()]);
-    assert_sentences("key_locations/redirects", [("a redirect to itself", at(&url).fails())]);
+    assert_messages(
+        "key_locations/redirects",
+        [("a redirect to itself", with_location(&url).fails().error())],
+    );
     assert_eq!(SERVER.requests_for(&scenario).len(), 6);
-}
-
-#[test]
-fn the_download_of_the_key_does_not_send_the_build_token() {
-    let (scenario, url) = served(vec![]);
-    let outcome = Step::new().set("api_key_path", &url).set("api_issuer", INPUT_ISSUER).passes();
-    assert_key(&outcome);
-    let requests = SERVER.requests_for(&scenario);
-    assert_eq!(requests.len(), 1);
-    let has = |secret: &str| {
-        requests[0].headers.iter().any(|(name, value)| value.contains(secret) || name.contains("TOKEN"))
-    };
-    assert!(!has(TOKEN), "{requests:?}");
-}
-
-/// A step that trusts the test CA of this server, as a company's own CA is trusted.
-fn trusting(server: &StandIn, step: Step) -> Step {
-    let Some(ca) = server.ca_pem() else { return step };
-    let step = step.file("home/ca.pem", ca);
-    let ca = step.path("home/ca.pem");
-    step.set("SSL_CERT_FILE", ca)
-}
-
-#[test]
-fn the_key_is_downloaded_from_a_server_that_the_system_trusts() {
-    let url = TLS.file(&unique_name(), NAME, pem(), vec![]);
-    assert_key(&trusting(&TLS, at(&url)).passes());
 }
 
 #[test]
@@ -321,41 +293,47 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
         let server = StandIn::start_tls(certificate.unwrap_or(Certificate::Good)).unwrap();
         let key = server.file("x", NAME, pem(), vec![]);
         let connection =
-            Connection { token: TOKEN.to_owned(), body: api_key().to_string(), behaviours: vec![] };
+            Connection { token: BUILD_API_TOKEN.to_owned(), body: api_key().to_string(), behaviours: vec![] };
         let build_url = server.connection("x", connection);
         for (place, step) in
-            [("the key", at(&key)), ("the connection", Step::new().set("build_url", build_url))]
+            [("the key", with_location(&key)), ("the connection", Step::new().set("build_url", build_url))]
         {
-            let step = if is_ca_trusted { trusting(&server, step) } else { step };
-            let outcome = step.run();
-            outcome.check_failure();
+            let step = if is_ca_trusted { step.trusting(&server) } else { step };
+            let outcome = step.fails();
             errors.push((format!("{place}, with a certificate {what}"), outcome.error()));
             assert_eq!(outcome.warnings(), Vec::<String>::new(), "without a retry");
         }
         assert_eq!(server.requests(), [], "no token is sent");
     }
     errors.sort_by_key(|(what, _)| what.starts_with("the key"));
-    assert_sentences("key_locations/certificates", errors);
+    assert_messages("key_locations/certificates", errors);
+}
+
+#[test]
+fn the_error_for_a_server_without_tls_says_so() {
+    let (_, url) = served(vec![]);
+    let error = with_location(&url.replace("http://", "https://")).fails().error();
+    assert_messages("key_locations/no_tls", [("http behind https", error)]);
 }
 
 #[test]
 fn a_redirect_from_https_to_http_is_rejected() {
     let (scenario, target) = served(vec![]);
     let url = TLS.file(&unique_name(), NAME, "", vec![redirect(format!("{target}?canary-signature"))]);
-    let error = trusting(&TLS, at(&url)).secret("canary-signature").fails();
-    assert_sentences("key_locations/https_to_http", [("a redirect from https to http", error)]);
+    let error = with_location(&url).trusting(&TLS).secret("canary-signature").fails().error();
+    assert_messages("key_locations/https_to_http", [("a redirect from https to http", error)]);
     assert_eq!(SERVER.requests_for(&scenario), []);
 }
 
 #[test]
-fn a_redirect_from_http_on_this_machine_to_https_is_followed() {
+fn a_redirect_from_http_on_this_machine_to_a_trusted_https_server_is_followed() {
     let target = TLS.file(&unique_name(), NAME, pem(), vec![]);
     let (_, url) = served(vec![redirect(&target)]);
-    assert_key(&trusting(&TLS, at(&url)).passes());
+    assert_key(&with_location(&url).trusting(&TLS).succeeds());
 }
 
 #[test]
-fn content_other_than_an_api_key_is_named() {
+fn the_error_says_what_the_content_is_if_it_is_not_an_api_key() {
     let two = format!("{}{}", pem(), keys::P256::generate().unwrap().private_pem);
     let cut: String = pem().lines().take(2).collect::<Vec<_>>().join("\n");
     let rows: [(&str, Vec<u8>); 18] = [
@@ -384,7 +362,7 @@ fn content_other_than_an_api_key_is_named() {
     let errors = in_parallel(rows, |(what, bytes)| {
         let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", &bytes);
         let step = step.set("api_key_path", NAME).set("api_issuer", INPUT_ISSUER);
-        (what, step.secret(String::from_utf8_lossy(&bytes)).fails())
+        (what, step.secret(String::from_utf8_lossy(&bytes)).fails().error())
     });
-    assert_sentences("key_locations/no_api_key", errors);
+    assert_messages("key_locations/no_api_key", errors);
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use test_support::files_below;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,11 +20,6 @@ fn positions() -> BTreeMap<String, usize> {
         names.map(move |name| (name.to_owned(), position)).collect::<Vec<_>>()
     })
     .collect()
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 /// The source without comments and tests.
@@ -50,7 +47,7 @@ fn a_module_imports_only_modules_above_it_in_the_table() {
     let positions = positions();
     let source = root().join("src");
     let mut wrong = Vec::new();
-    for path in sources(&source) {
+    for path in files_below(&source) {
         let relative = path.strip_prefix(&source).unwrap();
         let module = relative.components().next().unwrap().as_os_str().to_str().unwrap();
         let module = module.trim_end_matches(".rs");

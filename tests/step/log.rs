@@ -6,7 +6,7 @@ use test_support::{INPUT_ISSUER, Step, all, api_key, apple_id};
 #[test]
 fn the_log_shows_every_output_and_hides_secret_values() {
     for connected in [api_key(), apple_id()] {
-        let outcome = Step::new().connected(&connected).passes();
+        let outcome = Step::new().connected(&connected).succeeds();
         let (_, listed) = outcome.stdout.split_once("Exporting").unwrap();
         for entry in outcome.entries() {
             let shown = match entry.key.as_str() {
@@ -24,23 +24,23 @@ fn the_log_shows_every_output_and_hides_secret_values() {
 fn debug_lines_are_shown_only_with_verbose_log() {
     let run = |verbose| {
         let step = Step::new().connected(&api_key()).envstore("envs: [{A: x}]\n");
-        step.set("verbose_log", verbose).set("RUST_LOG", "trace").run().blocks("35;1").len()
+        step.set("verbose_log", verbose).set("RUST_LOG", "trace").run().debug_lines().len()
     };
     assert_eq!(run("no"), 0);
     assert!(run("yes") > 0);
 }
 
 #[test]
-fn text_from_outside_cannot_forge_colours_or_lines() {
+fn text_from_outside_cannot_forge_colors_or_lines() {
     let forged = "/nowhere/\u{1b}[31;1mforged\u{1b}[0m/AuthKey_FROMINPUT1.p8";
-    let step = Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER);
-    let outcome = step.run();
-    outcome.check_failure();
-    assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
-    let step = Step::new().connected(&all([api_key(), json!({"key_id": "A\u{1b}[31;1mforged"})]));
-    let outcome = step.run();
-    outcome.check_failure();
-    assert_eq!(outcome.blocks("31;1").len(), 1, "{}", outcome.stdout);
+    let forged_key = json!({"key_id": "A\u{1b}[31;1mforged"});
+    for step in [
+        Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER),
+        Step::new().connected(&all([api_key(), forged_key])),
+    ] {
+        let outcome = step.fails();
+        assert_eq!(outcome.errors().len(), 1, "{}", outcome.stdout);
+    }
 }
 
 #[test]
@@ -64,9 +64,9 @@ fn help_and_version_are_the_only_options() {
 
 #[test]
 fn a_password_that_is_also_in_another_input_is_hidden_there() {
-    // In the form of a team ID, which the log shows otherwise.
+    // The password looks like a team ID, which the log usually shows.
     let step = Step::new().with_apple_id_inputs().set("password", "TR0UB4DOR9").set("team_id", "TR0UB4DOR9");
-    let outcome = step.set("verbose_log", "yes").passes();
+    let outcome = step.set("verbose_log", "yes").succeeds();
     assert!(outcome.stdout.contains("- team_id: *****"), "{}", outcome.stdout);
-    assert_eq!(outcome.expect("FASTLANE_TEAM_ID"), "TR0UB4DOR9");
+    assert_eq!(outcome.output("FASTLANE_TEAM_ID"), "TR0UB4DOR9");
 }

@@ -8,75 +8,48 @@ use stand_in::Team;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account,
-    all, api_key, apple_id, cookie, in_parallel, load_session, pem, spaceauth,
+    all, api_key, apple_id, cookie, declared_in_step_yml, in_parallel, pem, spaceauth, strategies,
 };
-
-const API_KEY_OUTPUTS: [&str; 16] = [
-    "APPLE_AUTH_METHOD",
-    "APPLE_AUTH_SOURCE",
-    "APPLE_AUTH_VERIFIED",
-    "APPLE_CREDENTIALS_DIR",
-    "APPLE_API_KEY_PATH",
-    "APPLE_API_KEY_URL",
-    "APPLE_API_KEY_ID",
-    "APPLE_API_ISSUER",
-    "APPLE_API_KEY_ENTERPRISE",
-    "API_PRIVATE_KEYS_DIR",
-    "APP_STORE_CONNECT_API_KEY_PATH",
-    "APP_STORE_CONNECT_API_KEY_KEY_ID",
-    "APP_STORE_CONNECT_API_KEY_ISSUER_ID",
-    "APP_STORE_CONNECT_API_KEY_KEY_FILEPATH",
-    "APP_STORE_CONNECT_API_KEY_IN_HOUSE",
-    "PRECHECK_INCLUDE_IN_APP_PURCHASES",
-];
 
 const SECRETS: [&str; 3] =
     ["FASTLANE_PASSWORD", "FASTLANE_SESSION", "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"];
 
-fn keys(outcome: &Outcome) -> Vec<String> {
-    outcome.entries().into_iter().map(|entry| entry.key).collect()
-}
-
 #[test]
-fn an_api_key_exports_exactly_the_api_key_outputs() {
-    for step in [Step::new().connected(&api_key()), Step::new().with_key_inputs()] {
-        assert_eq!(keys(&step.passes()), API_KEY_OUTPUTS);
-    }
-}
-
-#[test]
-fn the_api_key_outputs_identify_the_key_and_its_file() {
-    let inputs = Step::new().with_key_inputs();
+fn an_api_key_exports_exactly_these_outputs() {
     let connected = Step::new().connected(&api_key());
-    for (step, id, issuer) in
-        [(connected, CONNECTED_KEY_ID, CONNECTED_ISSUER), (inputs, INPUT_KEY_ID, INPUT_ISSUER)]
-    {
-        let outcome = step.passes();
-        let tmp = outcome.root.path().join("tmp");
-        let folder = outcome.expect("API_PRIVATE_KEYS_DIR");
-        assert!(folder.starts_with(tmp.to_str().unwrap()), "{folder}");
+    for (step, source, id, issuer) in [
+        (connected, "connection", CONNECTED_KEY_ID, CONNECTED_ISSUER),
+        (Step::new().with_key_inputs(), "inputs", INPUT_KEY_ID, INPUT_ISSUER),
+    ] {
+        let outcome = step.succeeds();
+        let folder = outcome.output("API_PRIVATE_KEYS_DIR");
+        assert!(folder.starts_with(outcome.root.path().join("tmp").to_str().unwrap()), "{folder}");
         let path = format!("{folder}/AuthKey_{id}.p8");
-        let rows = [
-            ("APPLE_API_KEY_PATH", path.as_str()),
+        let expected = [
+            ("APPLE_AUTH_METHOD", "api_key"),
+            ("APPLE_AUTH_SOURCE", source),
+            ("APPLE_AUTH_VERIFIED", "no"),
+            ("APPLE_CREDENTIALS_DIR", &folder),
+            ("APPLE_API_KEY_PATH", &path),
+            ("APPLE_API_KEY_URL", &format!("file://{path}")),
             ("APPLE_API_KEY_ID", id),
             ("APPLE_API_ISSUER", issuer),
             ("APPLE_API_KEY_ENTERPRISE", "no"),
+            ("API_PRIVATE_KEYS_DIR", &folder),
+            ("APP_STORE_CONNECT_API_KEY_PATH", &format!("{folder}/fastlane_api_key.json")),
             ("APP_STORE_CONNECT_API_KEY_KEY_ID", id),
             ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", issuer),
-            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", path.as_str()),
+            ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", &path),
             ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", "false"),
             ("PRECHECK_INCLUDE_IN_APP_PURCHASES", "false"),
         ];
-        for (key, value) in rows {
-            assert_eq!(outcome.expect(key), value, "{key}");
-        }
-        let url = outcome.expect("APPLE_API_KEY_URL");
-        assert_eq!(url, format!("file://{path}"), "a plain path needs no encoding");
-        assert!(outcome.expect("APP_STORE_CONNECT_API_KEY_PATH").starts_with(&folder));
+        let entries = outcome.entries();
+        let exported: Vec<_> = entries.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
+        assert_eq!(exported, expected);
     }
 }
 
@@ -86,11 +59,11 @@ fn file_urls_need_no_decoding_even_if_the_temporary_folder_has_an_unusual_name()
         let step = Step::new().connected(&api_key()).file(&format!("{name}/x"), "");
         let step = step.set("export_for", "bitrise,connection");
         let tmp = step.path(name);
-        let outcome = step.set("TMPDIR", &tmp).passes();
-        let folder = outcome.expect("APPLE_CREDENTIALS_DIR");
+        let outcome = step.set("TMPDIR", &tmp).succeeds();
+        let folder = outcome.output("APPLE_CREDENTIALS_DIR");
         for url in ["APPLE_API_KEY_URL", "APPLE_CONNECTION_URL"] {
             // As Bitrise's Steps in Go read it.
-            let path = outcome.expect(url).strip_prefix("file://").unwrap().to_owned();
+            let path = outcome.output(url).strip_prefix("file://").unwrap().to_owned();
             assert!(std::path::Path::new(&path).is_file(), "{path}");
             assert!(path.starts_with(&folder), "{path}");
         }
@@ -103,9 +76,9 @@ fn file_urls_need_no_decoding_even_if_the_temporary_folder_has_an_unusual_name()
 
 #[test]
 fn the_paths_are_absolute_even_if_the_temporary_folder_is_relative() {
-    let outcome = Step::new().connected(&api_key()).file("work/here/x", "").set("TMPDIR", "here").passes();
+    let outcome = Step::new().connected(&api_key()).file("work/here/x", "").set("TMPDIR", "here").succeeds();
     let work = outcome.root.path().join("work/here").canonicalize().unwrap();
-    let folder = std::path::PathBuf::from(outcome.expect("API_PRIVATE_KEYS_DIR"));
+    let folder = std::path::PathBuf::from(outcome.output("API_PRIVATE_KEYS_DIR"));
     assert!(folder.is_absolute(), "{}", folder.display());
     assert_eq!(folder.canonicalize().unwrap().parent(), Some(work.as_path()));
 }
@@ -124,34 +97,31 @@ fn an_enterprise_key_is_yes_for_bitrise_and_true_for_fastlane() {
         (connected(json!(false)).set("api_key_enterprise_account", "yes"), "no", "false"),
     ];
     for (step, bitrise, fastlane) in rows {
-        let outcome = step.passes();
-        assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), bitrise);
-        assert_eq!(outcome.expect("APP_STORE_CONNECT_API_KEY_IN_HOUSE"), fastlane);
+        let outcome = step.succeeds();
+        assert_eq!(outcome.output("APPLE_API_KEY_ENTERPRISE"), bitrise);
+        assert_eq!(outcome.output("APP_STORE_CONNECT_API_KEY_IN_HOUSE"), fastlane);
     }
 }
 
 #[test]
-fn an_apple_id_exports_exactly_the_apple_id_outputs() {
-    let outcome = Step::new().connected(&apple_id()).passes();
-    assert_eq!(
-        keys(&outcome),
-        [
-            "APPLE_AUTH_METHOD",
-            "APPLE_AUTH_SOURCE",
-            "APPLE_AUTH_VERIFIED",
-            "APPLE_SESSION_EXPIRES_AT",
-            "FASTLANE_USER",
-            "FASTLANE_PASSWORD",
-            "FASTLANE_SESSION",
-            "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD",
-            "SPACESHIP_SKIP_2FA_UPGRADE",
-        ]
-    );
-    assert_eq!(outcome.expect("FASTLANE_USER"), CONNECTED_APPLE_ID);
-    assert_eq!(outcome.expect("FASTLANE_PASSWORD"), CONNECTED_PASSWORD);
-    assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), CONNECTED_APP_PASSWORD);
-    assert_eq!(outcome.expect("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
-    assert!(outcome.leftovers.is_empty(), "an Apple ID needs no file");
+fn an_apple_id_exports_exactly_these_outputs_and_writes_no_file() {
+    let outcome = Step::new().connected(&apple_id()).succeeds();
+    let [session, expiry] = ["FASTLANE_SESSION", "APPLE_SESSION_EXPIRES_AT"].map(|name| outcome.output(name));
+    let expected = [
+        ("APPLE_AUTH_METHOD", "apple_id"),
+        ("APPLE_AUTH_SOURCE", "connection"),
+        ("APPLE_AUTH_VERIFIED", "no"),
+        ("APPLE_SESSION_EXPIRES_AT", &expiry),
+        ("FASTLANE_USER", CONNECTED_APPLE_ID),
+        ("FASTLANE_PASSWORD", CONNECTED_PASSWORD),
+        ("FASTLANE_SESSION", &session),
+        ("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD", CONNECTED_APP_PASSWORD),
+        ("SPACESHIP_SKIP_2FA_UPGRADE", "1"),
+    ];
+    let entries = outcome.entries();
+    let exported: Vec<_> = entries.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
+    assert_eq!(exported, expected);
+    assert!(outcome.leftovers.is_empty());
 }
 
 #[test]
@@ -172,13 +142,13 @@ fn an_apple_id_exports_only_what_it_has() {
         ),
     ];
     for (step, only) in rows {
-        let outcome = step.passes();
+        let outcome = step.succeeds();
         for key in SECRETS {
-            assert_eq!(outcome.output(key).is_some(), key == only, "{key}, where {only} is expected");
+            assert_eq!(outcome.get_output(key).is_some(), key == only, "{key}, where {only} is expected");
         }
-        assert!(outcome.output("FASTLANE_USER").is_some());
-        assert_eq!(outcome.expect("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
-        assert_eq!(outcome.output("APPLE_SESSION_EXPIRES_AT"), None, "it is not known");
+        assert!(outcome.get_output("FASTLANE_USER").is_some());
+        assert_eq!(outcome.output("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
+        assert_eq!(outcome.get_output("APPLE_SESSION_EXPIRES_AT"), None, "it is not known");
     }
 }
 
@@ -186,8 +156,8 @@ fn an_apple_id_exports_only_what_it_has() {
 fn cookies_of_other_origins_are_not_a_session() {
     let cookies = json!({"https://olympus.apple.com": [cookie("x", "canary-y")], "a": 1, "b": [{"name": 1}]});
     let elsewhere = json!({"session_cookies": cookies});
-    let outcome = Step::new().connected(&all([apple_id(), elsewhere])).passes();
-    assert_eq!(outcome.output("FASTLANE_SESSION"), None);
+    let outcome = Step::new().connected(&all([apple_id(), elsewhere])).succeeds();
+    assert_eq!(outcome.get_output("FASTLANE_SESSION"), None);
 }
 
 #[test]
@@ -198,8 +168,8 @@ fn the_session_expiry_is_rfc_3339_in_utc() {
         ("2099-03-01T01:30:00Z", "2099-03-01T01:30:00Z"),
         ("2099-03-01T01:30:00.123456789Z", "2099-03-01T01:30:00Z"),
     ] {
-        let outcome = Step::new().connected(&with_date(date)).passes();
-        let expires_at = outcome.expect("APPLE_SESSION_EXPIRES_AT");
+        let outcome = Step::new().connected(&with_date(date)).succeeds();
+        let expires_at = outcome.output("APPLE_SESSION_EXPIRES_AT");
         assert_eq!(expires_at, expected);
         assert!(OffsetDateTime::parse(&expires_at, &Rfc3339).is_ok());
     }
@@ -209,8 +179,8 @@ fn the_session_expiry_is_rfc_3339_in_utc() {
 fn the_expiry_of_a_pasted_session_is_that_of_its_trusted_device() {
     let session = spaceauth(&[("DES5c1", "canary-trust")])
         .replace("expires: ", "expires: 2099-01-02 03:04:05.000000000 Z");
-    let outcome = Step::new().set("apple_id", INPUT_APPLE_ID).set("fastlane_session", session).passes();
-    assert_eq!(outcome.expect("APPLE_SESSION_EXPIRES_AT"), "2099-01-02T03:04:05Z");
+    let outcome = Step::new().set("apple_id", INPUT_APPLE_ID).set("fastlane_session", session).succeeds();
+    assert_eq!(outcome.output("APPLE_SESSION_EXPIRES_AT"), "2099-01-02T03:04:05Z");
 }
 
 #[test]
@@ -222,80 +192,37 @@ fn the_phone_number_is_exported_whenever_the_input_is_set() {
         Step::new().with_apple_id_inputs(),
         Step::new().set("if_missing", "skip"),
     ] {
-        let outcome = step.set("sms_default_phone_number", number).passes();
-        assert_eq!(outcome.expect("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
+        let outcome = step.set("sms_default_phone_number", number).succeeds();
+        assert_eq!(outcome.output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
     }
-    let without = Step::new().connected(&apple_id()).passes();
-    assert_eq!(without.output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), None);
+    let without = Step::new().connected(&apple_id()).succeeds();
+    assert_eq!(without.get_output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), None);
 }
 
 #[test]
 fn values_that_yaml_or_a_shell_could_change_arrive_unchanged() {
-    let values = [
-        "no",
-        "yes",
-        "~",
-        "null",
-        "0123",
-        "1_000",
-        "0x1F",
-        "1e3",
-        "12:30:45",
-        "$HOME",
-        "${HOME}",
-        "a: b",
-        "# x",
-        "'single'",
-        "\"double\"",
-        "back\\slash",
-        "back\\nslash",
-        "- dash",
-        "{a",
-        "*a",
-        "&a",
-        "!a",
-        "%a",
-        "@a",
-        "`a`",
-        "tab\there",
-        "two\nlines",
-        "ends with\n",
-        " blanks ",
-        "ü€😀",
-        "\u{2028}",
-        "\u{85}",
-        "\u{feff}x",
-        "\u{7f}",
-        "C:\\new",
-        "\r\n",
-    ];
-    in_parallel(values, |value| {
+    let values = [strategies::SPECIAL_TEXTS, strategies::SPECIAL_VALUES, strategies::SPECIAL_LINES]
+        .concat()
+        .into_iter();
+    in_parallel(values.filter(|value| !value.contains('\0')), |value| {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
-        let outcome = Step::new().connected(&connected).passes();
+        let outcome = Step::new().connected(&connected).succeeds();
         // A password of blanks is ignored.
         let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
-        assert_eq!(outcome.output("FASTLANE_PASSWORD"), expected, "{value:?}");
+        assert_eq!(outcome.get_output("FASTLANE_PASSWORD"), expected, "{value:?}");
     });
 }
 
 #[test]
-fn a_value_with_a_nul_character_is_an_error_that_names_the_output() {
+fn the_error_for_a_value_with_a_nul_character_names_the_output() {
     let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary\0password"});
-    let error = Step::new().connected(&connected).secret("canary").fails();
-    assert_sentences("outputs/nul_character", [("a password with a NUL character", error)]);
+    let error = Step::new().connected(&connected).secret("canary").fails().error();
+    assert_messages("outputs/nul_character", [("a password with a NUL character", error)]);
 }
 
 #[test]
 fn the_outputs_are_those_that_step_yml_declares() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/step.yml")).unwrap();
-    let step_yml: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-    let declared: Vec<_> = step_yml["outputs"]
-        .as_sequence()
-        .unwrap()
-        .iter()
-        .map(|output| output.as_mapping().unwrap().keys().next().unwrap().as_str().unwrap().to_owned())
-        .collect();
     let device = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
     let everything = |credential, tools: &str| {
         let step = Step::new().connected(&all([credential, device.clone()])).set("export_for", tools);
@@ -307,25 +234,12 @@ fn the_outputs_are_those_that_step_yml_declares() {
     let with_key: Vec<_> = tools.iter().copied().filter(|tool| *tool != "electron").collect();
     let (tools, with_key) = (tools.join(","), with_key.join(","));
     let key = everything(api_key(), &with_key).set("export_token", "yes").set("bundle_id", "com.example.app");
-    let key = key.verified_by_team(account(vec![]), Team::with_apps(["com.example.app"])).passes();
-    let id = everything(apple_id(), &tools).passes();
+    let key = key.verified_by_team(account(vec![]), Team::with_apps(["com.example.app"])).succeeds();
+    let id = everything(apple_id(), &tools).succeeds();
     let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
-    let individual = individual.set("export_for", &with_key).passes();
-    let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(keys).collect();
-    assert_eq!(exported, declared.into_iter().collect());
-}
-
-#[test]
-fn the_session_loads_as_fastlane_loads_it() {
-    let outcome = Step::new().connected(&apple_id()).passes();
-    let cookies = load_session(&outcome.expect("FASTLANE_SESSION"));
-    assert_eq!(cookies.len(), 1);
-    assert_eq!(cookies[0]["name"], "myacinfo");
-}
-
-/// A run in a build in which an earlier run has set its outputs.
-fn after(earlier: &Outcome, step: Step) -> Outcome {
-    earlier.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value)).passes()
+    let individual = individual.set("export_for", &with_key).succeeds();
+    let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(Outcome::output_names).collect();
+    assert_eq!(exported, declared_in_step_yml("outputs").into_keys().collect());
 }
 
 #[test]
@@ -341,20 +255,24 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
         step.set("api_key_type", "individual").set("export_for", "connection")
     };
     let rows = [
-        ("an Apple ID after an API key", after(&key().passes(), apple_id())),
-        ("for every tool", after(&all_of_key().passes(), apple_id().set("export_for", every_tool))),
-        ("for fastlane alone", after(&all_of_key().passes(), apple_id().set("export_for", "fastlane"))),
-        ("an API key after an Apple ID", after(&apple_id().passes(), key())),
-        ("an individual key after a connection", after(&for_connection.passes(), individual())),
+        ("an Apple ID after an API key", key(), apple_id()),
+        ("for every tool", all_of_key(), apple_id().set("export_for", every_tool)),
+        ("for fastlane alone", all_of_key(), apple_id().set("export_for", "fastlane")),
+        ("an API key after an Apple ID", apple_id(), key()),
+        ("an individual key after a connection", for_connection, individual()),
     ];
-    assert_sentences("outputs/earlier_credential", rows.map(|(what, run)| (what, run.warnings().join("\n"))));
+    let messages = rows.map(|(what, first, second)| {
+        (what, second.after(&first.succeeds()).succeeds().warnings().join("\n"))
+    });
+    assert_messages("outputs/earlier_credential", messages);
     for (first, second) in [(key(), key()), (apple_id(), apple_id())] {
-        assert_eq!(after(&first.passes(), second).warnings(), [""; 0], "what is set is overwritten");
+        let outcome = second.after(&first.succeeds()).succeeds();
+        assert_eq!(outcome.warnings(), [""; 0], "what is set is overwritten");
     }
     // A variable that was removed is empty.
-    let removed =
-        key().passes().entries().into_iter().fold(apple_id(), |step, entry| step.set(&entry.key, ""));
-    assert_eq!(removed.passes().warnings(), [""; 0]);
+    let names = key().succeeds().output_names();
+    let removed = names.iter().fold(apple_id(), |step, name| step.set(name, ""));
+    assert_eq!(removed.succeeds().warnings(), [""; 0]);
 }
 
 #[test]

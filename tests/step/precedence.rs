@@ -3,121 +3,89 @@
 use serde_json::{Value, json};
 use stand_in::Behaviour;
 
-use test_support::snapshots::assert_sentences;
+use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_APP_PASSWORD, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_KEY_ID, Outcome,
-    Step, all, all_fail, always_busy, api_key, apple_id, in_days, in_parallel, status,
+    CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID,
+    INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, all, always_busy, api_key, apple_id, errors_of, in_days,
+    in_parallel, status,
 };
 
+// Method, source and ID of each credential.
+const KEY_OF_CONNECTION: [&str; 3] = ["api_key", "connection", CONNECTED_KEY_ID];
+const APPLE_ID_OF_CONNECTION: [&str; 3] = ["apple_id", "connection", CONNECTED_APPLE_ID];
+const KEY_OF_INPUTS: [&str; 3] = ["api_key", "inputs", INPUT_KEY_ID];
+const APPLE_ID_OF_INPUTS: [&str; 3] = ["apple_id", "inputs", INPUT_APPLE_ID];
+
+/// The outputs have this credential, and no other.
 #[track_caller]
-fn assert_chosen(outcome: &Outcome, method: &str, source: &str) {
-    assert_eq!(outcome.chosen(), (method.to_owned(), source.to_owned()), "{}", outcome.stdout);
+fn assert_used(outcome: &Outcome, credential: [&str; 3]) {
+    let outputs = ["APPLE_AUTH_METHOD", "APPLE_AUTH_SOURCE", "APPLE_API_KEY_ID", "FASTLANE_USER"];
+    let exported: Vec<_> = outputs.iter().filter_map(|name| outcome.get_output(name)).collect();
+    assert_eq!(exported, credential, "{}", outcome.stdout);
 }
 
 #[test]
-fn automatic_takes_the_connected_api_key_before_everything_else() {
-    let connected = all([apple_id(), api_key()]);
-    let outcome = Step::new().connected(&connected).with_key_inputs().passes();
-    assert_chosen(&outcome, "api_key", "connection");
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), CONNECTED_KEY_ID);
-    assert_eq!(outcome.output("FASTLANE_USER"), None, "of one kind only");
-}
-
-#[test]
-fn automatic_takes_the_connected_apple_id_before_an_api_key_in_the_inputs() {
-    let outcome = Step::new().connected(&apple_id()).with_key_inputs().passes();
-    assert_chosen(&outcome, "apple_id", "connection");
-}
-
-#[test]
-fn automatic_takes_the_connected_apple_id_before_an_apple_id_in_the_inputs() {
-    let outcome = Step::new().connected(&apple_id()).with_apple_id_inputs().passes();
-    assert_chosen(&outcome, "apple_id", "connection");
-}
-
-#[test]
-fn automatic_takes_the_api_key_in_the_inputs_when_nothing_is_connected() {
-    let outcome = Step::new().with_key_inputs().passes();
-    assert_chosen(&outcome, "api_key", "inputs");
-    assert_eq!(outcome.expect("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-}
-
-#[test]
-fn automatic_takes_the_apple_id_in_the_inputs_last() {
-    let outcome = Step::new().with_apple_id_inputs().passes();
-    assert_chosen(&outcome, "apple_id", "inputs");
-    assert_eq!(outcome.expect("FASTLANE_USER"), INPUT_APPLE_ID);
-    // The log explains why earlier ones were not used.
-    assert_sentences("precedence/last", [("an Apple ID in the inputs", outcome.section("credential"))]);
-}
-
-#[test]
-fn automatic_is_the_default() {
-    for (connected, method) in [(api_key(), "api_key"), (apple_id(), "apple_id")] {
-        assert_chosen(&Step::new().connected(&connected).passes(), method, "connection");
-        let explicit = Step::new().connected(&connected).set("connection", "automatic");
-        assert_chosen(&explicit.passes(), method, "connection");
-    }
-}
-
-#[test]
-fn empty_fields_of_the_connection_are_ignored() {
+fn the_first_credential_in_the_order_of_the_toggle_is_used() {
+    let connected = |body: &Value| Step::new().connected(body);
+    let both = all([apple_id(), api_key()]);
+    let broken_key = all([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
+    let expired = all([both.clone(), json!({"connection_expiry_date": in_days(-3)})]);
+    let without_key = all([apple_id(), json!({"key_id": "", "private_key": ""})]);
     let empty = json!({
         "key_id": "", "issuer_id": " ", "private_key": null, "apple_id": "", "password": "",
         "app_specific_password": "", "connection_expiry_date": null, "session_cookies": null,
         "test_devices": [{"id": 1, "device_identifier": "00008020-0"}], "a_new_field": {"x": [1]},
     });
-    assert_chosen(&Step::new().connected(&empty).with_key_inputs().passes(), "api_key", "inputs");
-    let outcome =
-        Step::new().connected(&all([apple_id(), json!({"key_id": "", "private_key": ""})])).passes();
-    assert_chosen(&outcome, "apple_id", "connection");
+    // It would be an error to read this key.
+    let missing_key = [("api_key_path", "/nowhere/AuthKey_FROMINPUT1.p8"), ("api_issuer", INPUT_ISSUER)];
+    let rows = [
+        (connected(&both).with_key_inputs(), KEY_OF_CONNECTION),
+        (connected(&both).set("connection", "automatic"), KEY_OF_CONNECTION),
+        (connected(&both).set("connection", "api_key"), KEY_OF_CONNECTION),
+        (connected(&expired).set("connection", "api_key"), KEY_OF_CONNECTION),
+        (connected(&api_key()).set_all(missing_key), KEY_OF_CONNECTION),
+        (connected(&apple_id()).with_key_inputs(), APPLE_ID_OF_CONNECTION),
+        (connected(&apple_id()).with_apple_id_inputs(), APPLE_ID_OF_CONNECTION),
+        (connected(&apple_id()).set("connection", "automatic"), APPLE_ID_OF_CONNECTION),
+        (connected(&without_key), APPLE_ID_OF_CONNECTION),
+        (connected(&both).set("connection", "apple_id"), APPLE_ID_OF_CONNECTION),
+        (connected(&broken_key).set("connection", "apple_id"), APPLE_ID_OF_CONNECTION),
+        (Step::new().with_key_inputs(), KEY_OF_INPUTS),
+        (connected(&empty).with_key_inputs(), KEY_OF_INPUTS),
+        (Step::new().with_apple_id_inputs().set("api_key_enterprise_account", "yes"), APPLE_ID_OF_INPUTS),
+    ];
+    for (step, credential) in rows {
+        assert_used(&step.succeeds(), credential);
+    }
 }
 
 #[test]
-fn api_key_takes_the_connected_api_key() {
-    let connected = all([apple_id(), api_key()]);
-    let outcome = Step::new().connected(&connected).set("connection", "api_key").passes();
-    assert_chosen(&outcome, "api_key", "connection");
-}
-
-#[test]
-fn apple_id_takes_the_connected_apple_id_even_if_an_api_key_is_connected() {
-    let connected = all([api_key(), apple_id()]);
-    let outcome = Step::new().connected(&connected).set("connection", "apple_id").passes();
-    assert_chosen(&outcome, "apple_id", "connection");
-    assert_eq!(outcome.output("APPLE_API_KEY_ID"), None);
-}
-
-#[test]
-fn a_forced_toggle_ignores_the_other_kind_of_credential() {
-    let broken_key = all([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
-    let outcome = Step::new().connected(&broken_key).set("connection", "apple_id").passes();
-    assert_chosen(&outcome, "apple_id", "connection");
-    let expired = all([apple_id(), api_key(), json!({"connection_expiry_date": in_days(-3)})]);
-    let outcome = Step::new().connected(&expired).set("connection", "api_key").passes();
-    assert_chosen(&outcome, "api_key", "connection");
+fn the_log_says_why_the_credentials_before_the_last_one_were_not_used() {
+    let outcome = Step::new().with_apple_id_inputs().succeeds();
+    assert_used(&outcome, APPLE_ID_OF_INPUTS);
+    assert_messages("precedence/last", [("an Apple ID in the inputs", outcome.section("credential"))]);
 }
 
 #[test]
 fn a_forced_toggle_never_falls_back_to_the_inputs() {
     let mut messages = Vec::new();
     for toggle in ["api_key", "apple_id"] {
-        let nothing = Step::new().with_key_inputs().set("connection", toggle).fails();
+        let nothing = Step::new().with_key_inputs().set("connection", toggle).fails().error();
         messages.push((format!("{toggle}, nothing connected"), nothing));
         let unreadable = Step::new().connected_with(&json!({}), always_busy(500)).with_key_inputs();
-        messages.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails()));
+        messages.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails().error()));
     }
     for (toggle, other, what) in
         [("api_key", apple_id(), "an Apple ID connected"), ("apple_id", api_key(), "an API key connected")]
     {
-        let error = Step::new().connected(&other).set("connection", toggle).fails();
+        let error = Step::new().connected(&other).set("connection", toggle).fails().error();
         messages.push((format!("{toggle}, {what}"), error));
     }
-    assert_sentences("precedence/forced", messages);
+    assert_messages("precedence/forced", messages);
 }
 
 #[test]
-fn a_forced_toggle_ignores_inputs_with_a_warning_that_names_them() {
+fn a_forced_toggle_ignores_inputs_and_lists_them_in_a_warning() {
     let step = Step::new().connected(&all([api_key(), apple_id()])).set_all([
         ("connection", "api_key"),
         ("api_key_path", "http://not-checked.invalid/x"),
@@ -129,10 +97,10 @@ fn a_forced_toggle_ignores_inputs_with_a_warning_that_names_them() {
         ("app_password", "not checked app password"),
         ("fastlane_session", "not checked session"),
     ]);
-    let outcome = step.passes();
-    assert_chosen(&outcome, "api_key", "connection");
-    assert_sentences("precedence/ignored", [("all inputs, ignored", outcome.warnings().join("\n"))]);
-    assert_eq!(outcome.expect("APPLE_API_KEY_ENTERPRISE"), "no", "the input is ignored");
+    let outcome = step.succeeds();
+    assert_used(&outcome, KEY_OF_CONNECTION);
+    assert_messages("precedence/ignored", [("all inputs, ignored", outcome.warnings().join("\n"))]);
+    assert_eq!(outcome.output("APPLE_API_KEY_ENTERPRISE"), "no", "the input is ignored");
 }
 
 #[test]
@@ -140,76 +108,62 @@ fn inputs_at_their_defaults_cause_no_warning() {
     for (toggle, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
         let connected = all([api_key(), apple_id()]);
         let step = Step::new().connected(&connected).set("connection", toggle).set("export_for", tools);
-        assert_eq!(step.passes().warnings(), Vec::<String>::new());
+        assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
 
 #[test]
-fn app_password_fills_in_where_the_connected_apple_id_has_none() {
-    for none in [json!(""), json!(null)] {
-        let connected = all([apple_id(), json!({"app_specific_password": none})]);
+fn app_password_is_used_only_if_the_connected_apple_id_has_none() {
+    let rows = [
+        (json!(""), INPUT_APP_PASSWORD),
+        (json!(null), INPUT_APP_PASSWORD),
+        (json!(CONNECTED_APP_PASSWORD), CONNECTED_APP_PASSWORD),
+    ];
+    for (connected, used) in rows {
+        let connected = all([apple_id(), json!({"app_specific_password": connected})]);
         let step = Step::new().connected(&connected).set("connection", "apple_id");
-        let outcome = step.set("app_password", INPUT_APP_PASSWORD).passes();
-        assert_chosen(&outcome, "apple_id", "connection");
-        assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
-        assert_eq!(outcome.warnings(), Vec::<String>::new(), "it is used, not ignored");
+        let outcome = step.set("app_password", INPUT_APP_PASSWORD).succeeds();
+        assert_used(&outcome, APPLE_ID_OF_CONNECTION);
+        assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), used);
+        if used == INPUT_APP_PASSWORD {
+            assert_eq!(outcome.warnings(), [""; 0], "it is used, not ignored");
+        }
     }
 }
 
 #[test]
-fn app_password_gives_way_to_the_one_in_the_connection() {
-    let step = Step::new().connected(&apple_id()).set("connection", "apple_id");
-    let outcome = step.set("app_password", INPUT_APP_PASSWORD).passes();
-    assert_eq!(outcome.expect("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), CONNECTED_APP_PASSWORD);
+fn off_uses_the_inputs_contacts_nobody_and_does_not_validate_build_url() {
+    let connected = || Step::new().connected(&all([api_key(), apple_id()]));
+    let rows = [
+        (connected().with_key_inputs(), KEY_OF_INPUTS),
+        (connected().with_apple_id_inputs(), APPLE_ID_OF_INPUTS),
+        (connected().with_key_inputs().set("build_url", "http://not-loopback.invalid"), KEY_OF_INPUTS),
+        (Step::off_bitrise().with_key_inputs(), KEY_OF_INPUTS),
+    ];
+    for (step, credential) in rows {
+        let outcome = step.set("connection", "off").succeeds();
+        assert_used(&outcome, credential);
+        assert_eq!(outcome.requests, []);
+    }
 }
 
 #[test]
-fn off_takes_the_api_key_in_the_inputs_and_contacts_nobody() {
-    let step =
-        Step::new().connected(&all([api_key(), apple_id()])).with_key_inputs().set("connection", "off");
-    let outcome = step.passes();
-    assert_chosen(&outcome, "api_key", "inputs");
+fn off_without_inputs_is_an_error_that_lists_the_inputs_to_set() {
+    let outcome = Step::new().connected(&api_key()).set("connection", "off").fails();
+    assert_messages("precedence/off", [("off without inputs", outcome.error())]);
     assert_eq!(outcome.requests, []);
 }
 
 #[test]
-fn off_takes_the_apple_id_in_the_inputs_and_contacts_nobody() {
-    let step =
-        Step::new().connected(&all([api_key(), apple_id()])).with_apple_id_inputs().set("connection", "off");
-    let outcome = step.passes();
-    assert_chosen(&outcome, "apple_id", "inputs");
-    assert_eq!(outcome.requests, []);
-}
-
-#[test]
-fn off_does_not_validate_build_url() {
-    let step = Step::off_bitrise().with_key_inputs().set("connection", "off");
-    assert_chosen(&step.set("build_url", "http://not-loopback.invalid").passes(), "api_key", "inputs");
-    assert_chosen(
-        &Step::off_bitrise().with_key_inputs().set("connection", "off").passes(),
-        "api_key",
-        "inputs",
-    );
-}
-
-#[test]
-fn off_without_inputs_is_an_error_that_names_the_inputs_to_set() {
-    let outcome = Step::new().connected(&api_key()).set("connection", "off").run();
-    outcome.check_failure();
-    assert_sentences("precedence/off", [("off without inputs", outcome.error())]);
-    assert_eq!(outcome.requests, []);
-}
-
-#[test]
-fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_names_both_groups() {
+fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_lists_both_groups() {
     let mut messages = Vec::new();
     for toggle in ["automatic", "off"] {
         let step = Step::new().connected(&api_key()).with_key_inputs().with_apple_id_inputs();
-        messages.push((format!("both, {toggle}"), step.set("connection", toggle).fails()));
+        messages.push((format!("both, {toggle}"), step.set("connection", toggle).fails().error()));
         let step = Step::new().set_all([("api_issuer", "x"), ("app_password", "y"), ("connection", toggle)]);
-        messages.push((format!("a part of both, {toggle}"), step.fails()));
+        messages.push((format!("a part of both, {toggle}"), step.fails().error()));
     }
-    assert_sentences("precedence/both", messages);
+    assert_messages("precedence/both", messages);
 }
 
 /// Unusable connections.
@@ -236,44 +190,36 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
 #[test]
 fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
     let messages = in_parallel(unusable(), |(what, body, behaviours)| {
-        let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().passes();
-        assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()), "{what}");
+        let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().succeeds();
+        assert_used(&outcome, KEY_OF_INPUTS);
         (what, outcome.warnings().pop().expect("a warning"))
     });
-    assert_sentences("precedence/unusable_connection_and_inputs", messages);
+    assert_messages("precedence/unusable_connection_and_inputs", messages);
     let step = Step::new().connected_with(&json!({}), always_busy(500)).with_apple_id_inputs();
-    assert_chosen(&step.passes(), "apple_id", "inputs");
+    assert_used(&step.succeeds(), APPLE_ID_OF_INPUTS);
 }
 
 #[test]
-fn without_complete_inputs_an_unusable_connection_is_an_error() {
-    let rows = unusable().into_iter();
-    let rows = rows.map(|(what, body, behaviours)| (what, Step::new().connected_with(&body, behaviours)));
-    let mut messages = all_fail(rows);
-    // The stand-in answers a wrong token like Bitrise.
-    let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").run();
-    outcome.check_failure();
+fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_skip() {
+    let rows = unusable().into_iter().flat_map(|(what, body, behaviours)| {
+        ["fail", "skip"].map(|if_missing| {
+            let step = Step::new().connected_with(&body, behaviours.clone());
+            (format!("{what}, if_missing is {if_missing}"), step.set("if_missing", if_missing))
+        })
+    });
+    let mut messages = errors_of(rows);
+    // The stand-in rejects a wrong token as Bitrise does.
+    let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").fails();
     assert_eq!(outcome.requests.len(), 1, "it is not tried again");
-    messages.push(("another build's token", outcome.error()));
-    assert_sentences("precedence/unusable_connection", messages);
-}
-
-#[test]
-fn skip_does_not_ignore_an_unusable_connection() {
-    let expired = all([apple_id(), json!({"connection_expiry_date": in_days(-3)})]);
-    let rows = [
-        ("HTTP 500", Step::new().connected_with(&json!({}), always_busy(500))),
-        ("an expired session", Step::new().connected(&expired)),
-    ];
-    let messages = rows.map(|(what, step)| (what, step.set("if_missing", "skip").fails()));
-    assert_sentences("precedence/skip_and_unusable", messages);
+    messages.push(("another build's token".to_owned(), outcome.error()));
+    assert_messages("precedence/unusable_connection", messages);
 }
 
 #[test]
 fn an_expired_session_is_an_error_with_its_date_and_how_to_renew_it() {
     let connected = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56+01:00"})]);
-    let error = |toggle| Step::new().connected(&connected).set("connection", toggle).fails();
-    assert_sentences("precedence/expired", ["automatic", "apple_id"].map(|toggle| (toggle, error(toggle))));
+    let error = |toggle| Step::new().connected(&connected).set("connection", toggle).fails().error();
+    assert_messages("precedence/expired", ["automatic", "apple_id"].map(|toggle| (toggle, error(toggle))));
 }
 
 #[test]
@@ -283,28 +229,19 @@ fn without_a_credential_the_error_explains_the_set_up() {
         ("if_missing is fail", Step::new().set("if_missing", "fail")),
         ("off Bitrise", Step::off_bitrise()),
     ];
-    assert_sentences("precedence/nothing_found", rows.map(|(what, step)| (what, step.fails())));
+    assert_messages("precedence/nothing_found", rows.map(|(what, step)| (what, step.fails().error())));
 }
 
 #[test]
 fn without_a_credential_skip_warns_and_exports_none() {
     let messages = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
-        let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").passes();
-        let entries: Vec<_> = outcome.entries().into_iter().map(|entry| (entry.key, entry.value)).collect();
-        let none = |key: &str| (key.to_owned(), "none".to_owned());
-        let not_verified = ("APPLE_AUTH_VERIFIED".to_owned(), "no".to_owned());
-        assert_eq!(entries, [none("APPLE_AUTH_METHOD"), none("APPLE_AUTH_SOURCE"), not_verified], "{toggle}");
+        let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").succeeds();
+        let expected =
+            [("APPLE_AUTH_METHOD", "none"), ("APPLE_AUTH_SOURCE", "none"), ("APPLE_AUTH_VERIFIED", "no")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(outcome.outputs(), expected.into(), "{toggle}");
         assert!(outcome.leftovers.is_empty(), "no file is needed");
         (toggle, outcome.warnings().join("\n"))
     });
-    assert_sentences("precedence/nothing_found_and_skip", messages);
-}
-
-#[test]
-fn the_key_in_the_inputs_is_not_read_if_the_connection_is_used() {
-    let step = Step::new().connected(&api_key()).set_all([
-        ("api_key_path", "/nowhere/AuthKey_FROMINPUT1.p8"),
-        ("api_issuer", "22222222-96fe-1a63-e053-0824d011072a"),
-    ]);
-    assert_chosen(&step.passes(), "api_key", "connection");
+    assert_messages("precedence/nothing_found_and_skip", messages);
 }

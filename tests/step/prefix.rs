@@ -1,10 +1,9 @@
 //! Input `output_prefix`: several credentials in one workflow.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use test_support::snapshots::assert_sentences;
-use test_support::{Entry, Outcome, Step, all_fail, api_key, apple_id};
+use test_support::snapshots::assert_messages;
+use test_support::{Entry, Outcome, Step, api_key, apple_id, errors_of};
 
 const PREFIX: &str = "CUSTOMER_";
 
@@ -12,40 +11,29 @@ fn with_prefix() -> Step {
     Step::new().set("output_prefix", PREFIX)
 }
 
-/// A run in a build in which these outputs are set.
-fn after(entries: impl IntoIterator<Item = Entry>, step: Step) -> Step {
-    entries.into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value))
-}
-
-fn names_unset(outcome: &Outcome) -> BTreeSet<String> {
-    let text = outcome.envstore_text.clone().unwrap_or_default();
-    let entries = text.split("\n- ").filter(|entry| entry.contains("    unset: true"));
-    entries.map(|entry| entry.trim_start_matches("envs:\n- ").split(':').next().unwrap().to_owned()).collect()
-}
-
 #[test]
 fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
     for connected in [api_key(), apple_id()] {
-        let plain = Step::new().connected(&connected).passes();
+        let plain = Step::new().connected(&connected).succeeds();
         let prefixed = with_prefix().connected(&connected).run();
         assert_eq!(prefixed.code, Some(0), "{}", prefixed.stdout);
-        let without_prefix = |entry: Entry| Entry {
-            key: entry.key.strip_prefix(PREFIX).expect("the prefix").to_owned(),
-            value: String::new(),
-            ..entry
+        let entries = |outcome: &Outcome, prefix: &str| -> Vec<Entry> {
+            let with_key = |entry: Entry| Entry {
+                key: entry.key.strip_prefix(prefix).expect("the prefix").to_owned(),
+                value: String::new(),
+                ..entry
+            };
+            outcome.entries().into_iter().map(with_key).collect()
         };
-        let entries: Vec<_> = prefixed.entries().into_iter().map(without_prefix).collect();
-        let expected: Vec<_> =
-            plain.entries().into_iter().map(|entry| Entry { value: String::new(), ..entry }).collect();
-        assert_eq!(entries, expected);
+        assert_eq!(entries(&prefixed, PREFIX), entries(&plain, ""));
     }
 }
 
 #[test]
 fn the_outputs_of_a_run_without_the_prefix_stay_as_they_are() {
-    let first = Step::new().connected(&apple_id()).passes();
+    let first = Step::new().connected(&apple_id()).succeeds();
     let text = first.envstore_text.clone().unwrap();
-    let second = after(first.entries(), with_prefix().connected(&api_key())).envstore(&text).passes();
+    let second = with_prefix().connected(&api_key()).after(&first).envstore(&text).succeeds();
     assert!(second.envstore_text.clone().unwrap().starts_with(&text));
     assert_eq!(second.warnings(), [""; 0], "no credential replaces the other");
 }
@@ -53,30 +41,29 @@ fn the_outputs_of_a_run_without_the_prefix_stay_as_they_are() {
 #[test]
 fn remove_with_a_prefix_removes_the_files_and_the_outputs_with_that_prefix_only() {
     let tmp = tempfile::tempdir().unwrap();
-    let run = |step: Step| step.connected(&api_key()).set("TMPDIR", tmp.path()).passes();
+    let run = |step: Step| step.connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (plain, prefixed) = (run(Step::new()), run(with_prefix()));
     let remove = |step: Step| {
-        let entries = plain.entries().into_iter().chain(prefixed.entries());
         // The Bitrise CLI expands the default of `credentials_dir`.
-        let step = after(entries, step).set("credentials_dir", plain.expect("APPLE_CREDENTIALS_DIR"));
+        let folder = plain.output("APPLE_CREDENTIALS_DIR");
+        let step = step.after(&plain).after(&prefixed).set("credentials_dir", folder);
         let outcome = step.set("action", "remove").set("TMPDIR", tmp.path()).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
-        names_unset(&outcome)
+        outcome.unset_names()
     };
-    let names = |outcome: &Outcome| outcome.entries().into_iter().map(|entry| entry.key).collect();
+    let names = |outcome: &Outcome| outcome.outputs().into_keys().collect();
     assert_eq!(remove(with_prefix()), names(&prefixed));
-    assert!(!Path::new(&prefixed.expect("CUSTOMER_APPLE_CREDENTIALS_DIR")).exists());
-    assert!(Path::new(&plain.expect("APPLE_CREDENTIALS_DIR")).is_dir());
+    assert!(!Path::new(&prefixed.output("CUSTOMER_APPLE_CREDENTIALS_DIR")).exists());
+    assert!(Path::new(&plain.output("APPLE_CREDENTIALS_DIR")).is_dir());
     assert_eq!(remove(Step::new()), names(&plain));
-    assert!(!Path::new(&plain.expect("APPLE_CREDENTIALS_DIR")).exists());
+    assert!(!Path::new(&plain.output("APPLE_CREDENTIALS_DIR")).exists());
 }
 
 #[test]
 fn remove_with_a_wrong_prefix_removes_nothing() {
-    let first = Step::new().connected(&api_key()).passes();
-    let remove = after(first.entries(), Step::new()).set("action", "remove").set("output_prefix", "customer");
-    remove.fails();
-    assert!(Path::new(&first.expect("APPLE_CREDENTIALS_DIR")).is_dir());
+    let first = Step::new().connected(&api_key()).succeeds();
+    Step::new().after(&first).set("action", "remove").set("output_prefix", "customer").fails();
+    assert!(Path::new(&first.output("APPLE_CREDENTIALS_DIR")).is_dir());
 }
 
 #[test]
@@ -85,5 +72,5 @@ fn a_prefix_of_another_form_or_one_that_makes_another_output_is_an_error() {
     let rows = rows.map(|prefix| {
         (prefix, Step::new().connected(&api_key()).set("output_prefix", prefix).secret("canary"))
     });
-    assert_sentences("prefix/wrong", all_fail(rows));
+    assert_messages("prefix/wrong", errors_of(rows));
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use test_support::snapshots::assert_sentences;
-use test_support::{Outcome, Step, api_key, set_mode};
+use test_support::snapshots::assert_messages;
+use test_support::{Step, api_key, set_mode};
 
-/// A step that removes, and the folder of an earlier run in its temporary folder.
+/// A run with `action: remove`, and the folder of an earlier run in its temporary folder.
 fn with_folder() -> (Step, PathBuf) {
     let step = Step::new().set("action", "remove");
     let folder = step.path("tmp/apple-services-connection-x7Yz01");
@@ -22,28 +22,17 @@ fn with_folder() -> (Step, PathBuf) {
     (step, folder)
 }
 
-fn names_unset(outcome: &Outcome) -> Vec<String> {
-    let text = outcome.envstore_text.clone().unwrap_or_default();
-    let entries = text.split("\n- ").filter(|entry| entry.contains("    unset: true"));
-    entries.map(|entry| entry.trim_start_matches("envs:\n- ").split(':').next().unwrap().to_owned()).collect()
-}
-
 #[test]
 fn the_folder_of_an_earlier_run_is_deleted_and_its_outputs_are_unset() {
-    let first = Step::new().connected(&api_key()).passes();
-    let folder = PathBuf::from(first.expect("APPLE_CREDENTIALS_DIR"));
+    let first = Step::new().connected(&api_key()).succeeds();
+    let folder = PathBuf::from(first.output("APPLE_CREDENTIALS_DIR"));
     assert!(folder.is_dir());
-    let mut remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
-    let mut set = Vec::new();
-    for entry in first.entries() {
-        remove = remove.set(&entry.key, &entry.value);
-        set.push(entry.key);
-    }
+    let remove = Step::new().after(&first).set("action", "remove").set("TMPDIR", folder.parent().unwrap());
     let outcome = remove.set("PATH", "/usr/bin").set("FASTLANE_OPT_OUT_USAGE", "1").run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(!folder.exists());
-    set.sort();
-    assert_eq!(names_unset(&outcome), set, "all outputs that were set, and nothing else");
+    let set = first.outputs().into_keys().collect();
+    assert_eq!(outcome.unset_names(), set, "all outputs that were set, and nothing else");
 }
 
 #[test]
@@ -121,18 +110,18 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
         }),
         ("by a path that leads out of it", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
     ];
-    let messages = rows.map(|(what, spoil)| {
+    let messages = rows.map(|(what, tamper)| {
         let (step, folder) = with_folder();
-        let given = spoil(&step, &folder);
+        let given = tamper(&step, &folder);
         let absolute = step.path("work").join(&given);
         let outcome = step.set("APPLE_CREDENTIALS_DIR", &given).set("APPLE_API_KEY_ID", "X").run();
         assert_eq!(outcome.code, Some(1));
         assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {what}");
-        let all = ["APPLE_API_KEY_ID", "APPLE_CREDENTIALS_DIR"];
-        assert_eq!(names_unset(&outcome), all, "the outputs are unset anyway");
+        let outputs = ["APPLE_API_KEY_ID", "APPLE_CREDENTIALS_DIR"].map(str::to_owned);
+        assert_eq!(outcome.unset_names(), outputs.into(), "the outputs are unset anyway");
         (format!("a folder {what}"), outcome.error())
     });
-    assert_sentences("removal/refused", messages);
+    assert_messages("removal/refused", messages);
 }
 
 #[test]
@@ -147,26 +136,23 @@ fn removing_the_folder_of_an_older_run_unsets_no_variable() {
         let outcome = step.run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         assert!(!folder.exists());
-        assert_eq!(names_unset(&outcome), [""; 0], "latest: {latest:?}");
+        assert!(outcome.unset_names().is_empty(), "latest: {latest:?}");
     }
 }
 
 #[test]
 fn each_of_two_credentials_can_be_removed_alone() {
     let tmp = tempfile::tempdir().unwrap();
-    let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).passes();
+    let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (first, second) = (run(), run());
-    let later_step = || {
-        let step = Step::new().set("action", "remove").set("TMPDIR", tmp.path());
-        second.entries().into_iter().fold(step, |step, entry| step.set(&entry.key, entry.value))
-    };
-    let of_first = first.expect("APPLE_CREDENTIALS_DIR");
+    let later_step = || Step::new().after(&second).set("action", "remove").set("TMPDIR", tmp.path());
+    let of_first = first.output("APPLE_CREDENTIALS_DIR");
     let outcome = later_step().set("credentials_dir", &of_first).run();
-    assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), 0), "{}", outcome.stdout);
+    assert_eq!((outcome.code, outcome.unset_names().len()), (Some(0), 0), "{}", outcome.stdout);
     assert!(!PathBuf::from(of_first).exists());
-    assert!(PathBuf::from(second.expect("APP_STORE_CONNECT_API_KEY_PATH")).exists());
+    assert!(PathBuf::from(second.output("APP_STORE_CONNECT_API_KEY_PATH")).exists());
     let outcome = later_step().run();
-    assert_eq!((outcome.code, names_unset(&outcome).len()), (Some(0), second.entries().len()));
+    assert_eq!((outcome.code, outcome.unset_names().len()), (Some(0), second.entries().len()));
     assert_eq!(outcome.warnings(), Vec::<String>::new());
     assert_eq!(test_support::names_in(tmp.path()).len(), 0);
 }
@@ -175,7 +161,7 @@ fn each_of_two_credentials_can_be_removed_alone() {
 fn outputs_with_another_prefix_that_are_left_cause_a_warning() {
     let (step, folder) = with_folder();
     let step = step.set("CUSTOMER_APPLE_CREDENTIALS_DIR", &folder);
-    let warnings = step.set("credentials_dir", &folder).passes().warnings();
+    let warnings = step.set("credentials_dir", &folder).succeeds().warnings();
     assert!(warnings.concat().contains("set `output_prefix` to CUSTOMER_"), "{warnings:?}");
     assert!(!folder.exists());
 }

@@ -1,8 +1,8 @@
 //! Access checks, reasons that prevent verification, and `verify: strict`.
 
 use serde_json::json;
-use stand_in::{Account, Behaviour, Role, Service, SigningCertificate, Team};
-use test_support::snapshots::assert_sentences;
+use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
+use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, busy,
     connected_session, in_days, logged_in, pem, status,
@@ -10,52 +10,43 @@ use test_support::{
 
 const BUNDLE_ID: &str = "com.example.app";
 
-fn with(account: Account, team: Team) -> Step {
+fn with_account_and_team(account: Account, team: Team) -> Step {
     Step::new().connected(&api_key()).verified_by_team(account, team)
 }
 
 fn with_team(team: Team) -> Step {
-    with(account(vec![]), team)
+    with_account_and_team(account(vec![]), team)
 }
 
-fn with_answers(behaviours: Vec<Behaviour>) -> Step {
-    with(account(behaviours), Team::with_apps([BUNDLE_ID]))
+fn with_behaviours(behaviours: Vec<Behaviour>) -> Step {
+    with_account_and_team(account(behaviours), Team::with_apps([BUNDLE_ID]))
 }
 
 fn apple_error(http: u16, code: &str, detail: &str) -> Behaviour {
     Behaviour::apple_errors(http, [(code, "t", detail)])
 }
 
-/// Apple's answer to a key whose role does not include the request.
+/// Apple's error for a key whose role does not allow the request.
 const ROLE: (&str, &str, &str) = (
     "FORBIDDEN_ERROR",
     "This request is forbidden for security reasons",
     "The API key in use does not allow this request",
 );
 
-/// The newest answer to a team with a missing agreement.
+/// Apple's newest error for a team that must accept an agreement.
 const AGREEMENT: (&str, &str, &str) = (
     "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED",
     "Unable to process request - PLA Update available",
     "You currently do not have access to this resource. To resolve this issue, your team's Account Holder, Jane Doe, must agree to the latest Program License Agreement.",
 );
 
-/// Not about the role.
+/// An error with the code of [`ROLE`] that is not about the role.
 const EXPIRED: (&str, &str, &str) =
     ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
-fn verified(outcome: &Outcome) -> String {
-    outcome.expect("APPLE_AUTH_VERIFIED")
-}
-
 fn paths(outcome: &Outcome) -> Vec<&str> {
-    let of_apple = |request: &&stand_in::Request| request.service == Service::AppStoreConnect;
-    outcome
-        .requests
-        .iter()
-        .filter(of_apple)
-        .map(|request| request.target.split("/v1/").nth(1).unwrap())
-        .collect()
+    let requests = outcome.requests_to_apple().into_iter();
+    requests.map(|request| request.target.split_once("/v1/").unwrap().1).collect()
 }
 
 /// The only request that `required_access: provisioning` adds.
@@ -67,28 +58,31 @@ const CERTIFICATES: &str = "certificates?filter%5BcertificateType%5D=DISTRIBUTIO
 fn each_required_access_takes_one_request() {
     let dates = [in_days(60), in_days(90)];
     let team = Team::default().with_distribution_certificates(dates.iter().map(String::as_str));
-    let outcome = with_team(team).set("required_access", "admin,\n provisioning").passes();
-    assert_eq!(verified(&outcome), "yes");
+    let outcome = with_team(team).set("required_access", "admin,\n provisioning").succeeds();
+    assert_eq!(outcome.verified(), "yes");
     assert_eq!(paths(&outcome), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
-    assert_sentences("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
+    assert_messages("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
 }
 
 #[test]
 fn a_missing_access_is_an_error_that_names_the_role() {
     let run = |role, provisioning, required: &str| {
-        with_team(Team { role, provisioning, ..Team::default() }).set("required_access", required).fails()
+        with_team(Team { role, provisioning, ..Team::default() })
+            .set("required_access", required)
+            .fails()
+            .error()
     };
     let errors = [
         ("a Developer's key without provisioning", run(Role::Developer, false, "provisioning")),
         ("an App Manager's key, required is admin", run(Role::AppManager, true, "admin")),
     ];
-    assert_sentences("rights/denied", errors);
+    assert_messages("rights/denied", errors);
     let enough = with_team(Team { role: Role::Developer, ..Team::default() });
-    assert_eq!(verified(&enough.set("required_access", "provisioning").passes()), "yes");
+    assert_eq!(enough.set("required_access", "provisioning").succeeds().verified(), "yes");
 }
 
 #[test]
-fn only_apples_words_about_the_key_are_about_its_role() {
+fn only_apples_error_about_the_key_blames_its_role() {
     let rows = [
         ("the role", [ROLE].to_vec()),
         ("a missing agreement", [AGREEMENT].to_vec()),
@@ -99,20 +93,21 @@ fn only_apples_words_about_the_key_are_about_its_role() {
     let mut messages = Vec::new();
     for (what, errors) in rows {
         for (list, required) in [("v1/certificates", "provisioning"), ("v1/users", "admin")] {
-            let answer = Behaviour::apple_errors(403, errors.clone());
-            let step = with_team(Team::default().answering(list, answer)).set("required_access", required);
+            let response = Behaviour::apple_errors(403, errors.clone());
+            let step =
+                with_team(Team::default().with_behaviour_at(list, response)).set("required_access", required);
             let outcome = step.run();
             let line = if what == "the role" {
-                outcome.check_failure();
+                outcome.assert_failure();
                 outcome.error()
             } else {
-                assert_eq!(verified(&outcome), "no", "{what}");
+                assert_eq!(outcome.verified(), "no", "{what}");
                 outcome.warnings().join("\n")
             };
             messages.push((format!("{what}, {required}"), line));
         }
     }
-    assert_sentences("rights/required_access_forbidden", messages);
+    assert_messages("rights/required_access_forbidden", messages);
 }
 
 #[test]
@@ -141,13 +136,13 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
         ("on two pages", team(&[90; 250])),
     ];
     let messages = rows.map(|(what, team)| {
-        let outcome = with_team(team).set("required_access", "provisioning").passes();
-        assert_eq!(verified(&outcome), "yes");
+        let outcome = with_team(team).set("required_access", "provisioning").succeeds();
+        assert_eq!(outcome.verified(), "yes");
         assert_eq!(paths(&outcome).len(), if what == "on two pages" { 3 } else { 2 }, "{what}");
         let line = outcome.stdout.lines().find(|line| line.starts_with("- Distribution")).unwrap();
         (what, [&[line.to_owned()], outcome.warnings().as_slice()].concat().join("\n"))
     });
-    assert_sentences("rights/certificates", messages);
+    assert_messages("rights/certificates", messages);
 }
 
 #[test]
@@ -161,35 +156,36 @@ fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
         ]);
         step.secret(pem()).verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]))
     };
-    let outcome = step("provisioning").run();
-    outcome.check_failure();
+    let outcome = step("provisioning").fails();
     assert!(paths(&outcome).is_empty());
-    assert_sentences("rights/individual_key", [("provisioning", outcome.error())]);
-    assert_eq!(verified(&step("admin").passes()), "yes", "an Admin's own key");
+    assert_messages("rights/individual_key", [("provisioning", outcome.error())]);
+    assert_eq!(step("admin").succeeds().verified(), "yes", "an Admin's own key");
 }
 
 #[test]
 fn an_unknown_access_is_a_problem_with_the_inputs() {
-    let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails();
-    assert_sentences("rights/unknown", [("owner", error)]);
+    let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails().error();
+    assert_messages("rights/unknown", [("owner", error)]);
 }
 
 #[test]
-fn without_an_answer_about_the_access_the_key_is_not_verified() {
+fn without_a_response_about_the_access_the_key_is_not_verified() {
     let later = vec![Behaviour::Ok, status(404, &[])];
-    let outcome = with_answers(later).set("required_access", "provisioning,admin").passes();
-    assert_eq!(verified(&outcome), "no");
-    assert_eq!(paths(&outcome).len(), 2, "the next request would get no answer either");
-    assert_sentences("rights/not_answered", [("404", outcome.warnings().join("\n"))]);
+    let outcome = with_behaviours(later).set("required_access", "provisioning,admin").succeeds();
+    assert_eq!(outcome.verified(), "no");
+    assert_eq!(paths(&outcome).len(), 2, "the next request would get no response either");
+    assert_messages("rights/no_response", [("404", outcome.warnings().join("\n"))]);
 }
 
 #[test]
-fn a_random_401_between_two_requests_is_retried() {
+fn a_random_401_is_retried_at_every_request() {
     let stray = apple_error(401, "NOT_AUTHORIZED", "d");
-    let outcome = with_answers(vec![Behaviour::Ok, stray.clone(), stray, Behaviour::Ok, Behaviour::Ok]);
-    let outcome = outcome.set("required_access", "provisioning,admin").passes();
-    assert_eq!(verified(&outcome), "yes");
-    assert_eq!(paths(&outcome).len(), 5);
+    let ok = Behaviour::Ok;
+    let behaviours = [&stray, &stray, &ok, &stray, &stray, &ok, &ok].map(Clone::clone);
+    let outcome =
+        with_behaviours(behaviours.to_vec()).set("required_access", "provisioning,admin").succeeds();
+    assert_eq!(outcome.verified(), "yes");
+    assert_eq!(paths(&outcome).len(), 7);
 }
 
 // --- Agreements, and other 403s
@@ -203,12 +199,12 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         ("with required_access", step().set("required_access", "admin")),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.passes();
-        assert_eq!(verified(&outcome), "no");
-        assert_eq!(paths(&outcome).len(), 1, "every request would get this answer");
+        let outcome = step.succeeds();
+        assert_eq!(outcome.verified(), "no");
+        assert_eq!(paths(&outcome).len(), 1, "every request would get this response");
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("rights/agreement", messages);
+    assert_messages("rights/agreement", messages);
     let named = "The Account Holder must agree to the latest Program License Agreement.";
     for error in [
         AGREEMENT,
@@ -216,8 +212,8 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         ("FORBIDDEN", "Access Unavailable", named),
     ] {
         for errors in [vec![error], vec![ROLE, error]] {
-            let outcome = with_answers(vec![Behaviour::apple_errors(403, errors)]).passes();
-            assert_eq!(verified(&outcome), "no");
+            let outcome = with_behaviours(vec![Behaviour::apple_errors(403, errors)]).succeeds();
+            assert_eq!(outcome.verified(), "no");
             assert!(outcome.warnings().concat().contains("an agreement is missing"), "{error:?}");
         }
     }
@@ -225,21 +221,21 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
 
 #[test]
 fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
-    let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).passes();
-    assert_eq!(verified(&outcome), "yes");
-    assert_sentences("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
+    let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).succeeds();
+    assert_eq!(outcome.verified(), "yes");
+    assert_messages("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
 }
 
 #[test]
-fn a_key_that_cannot_list_apps_is_not_verified_for_one() {
+fn a_key_that_cannot_list_apps_is_not_verified_for_an_app() {
     let team = Team { role: Role::AccessToReports, ..Team::with_apps([BUNDLE_ID]) };
-    let outcome = with_team(team).set("bundle_id", BUNDLE_ID).passes();
-    assert_eq!(verified(&outcome), "no");
-    assert_sentences("rights/apps_hidden", [("FORBIDDEN_ERROR", outcome.warnings().join("\n"))]);
+    let outcome = with_team(team).set("bundle_id", BUNDLE_ID).succeeds();
+    assert_eq!(outcome.verified(), "no");
+    assert_messages("rights/apps_hidden", [("FORBIDDEN_ERROR", outcome.warnings().join("\n"))]);
 }
 
 #[test]
-fn a_key_with_any_other_error_of_apples_is_not_verified() {
+fn a_key_with_any_other_error_from_apple_is_not_verified() {
     let long = "word ".repeat(100);
     let provider = "Unable to find a team with the given Content Provider ID 'x' to which you belong.";
     let rows = [
@@ -257,12 +253,12 @@ fn a_key_with_any_other_error_of_apples_is_not_verified() {
         ("a detail that looks like a key", "FORBIDDEN", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"),
     ];
     let messages = rows.map(|(what, code, detail)| {
-        let outcome = with_answers(vec![apple_error(403, code, detail)]).passes();
-        assert_eq!(verified(&outcome), "no", "{what}");
+        let outcome = with_behaviours(vec![apple_error(403, code, detail)]).succeeds();
+        assert_eq!(outcome.verified(), "no", "{what}");
         (what, outcome.warnings().join("\n"))
     });
-    assert_sentences("rights/forbidden", messages);
-    let other_status = with_answers(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).passes();
+    assert_messages("rights/forbidden", messages);
+    let other_status = with_behaviours(vec![apple_error(400, "PARAMETER_ERROR.INVALID", "x")]).succeeds();
     assert!(other_status.warnings().concat().contains("Apple returned HTTP 400, PARAMETER_ERROR.INVALID"));
 }
 
@@ -271,12 +267,12 @@ fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
     // The key of the connection is used. The Step also knows the password of the connected Apple ID.
     let password = "Tr0ub4dor  zebra9";
     let both = all([api_key(), json!({"apple_id": "jane@example.com", "password": password})]);
-    let answer = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));
+    let response = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));
     let outcome = Step::new()
         .connected(&both)
-        .verified_by_team(account(vec![answer]), Team::default())
+        .verified_by_team(account(vec![response]), Team::default())
         .secret("Tr0ub4dor zebra9")
-        .passes();
+        .succeeds();
     assert!(outcome.summary().unwrap().contains("FORBIDDEN: \\*\\*\\*\\*\\*"), "{:?}", outcome.summary());
 }
 
@@ -287,77 +283,70 @@ fn with_strict_every_unverified_credential_is_an_error() {
     let agreement = with_team(Team { agreement_missing: true, ..Team::default() });
     let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
     let hidden = Team { role: Role::AccessToReports, ..Team::default() };
+    let words = "Apple's words that cannot be shortened to any fewer words than are in this one line, and no \
+                 fewer than these fourteen more words, so that none is left for advice.";
     let rows = [
         ("an agreement is missing", agreement),
-        ("another 403", with_answers(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
-        ("an expired membership", with_answers(vec![Behaviour::apple_errors(403, [EXPIRED])])),
+        ("another 403", with_behaviours(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
+        ("an expired membership", with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED])])),
         (
             "an expired membership, with bundle_id",
-            with_answers(vec![Behaviour::apple_errors(403, [EXPIRED])]).set("bundle_id", BUNDLE_ID),
+            with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED])]).set("bundle_id", BUNDLE_ID),
         ),
-        ("words that leave no room for advice", {
-            let words = "Apple's words that cannot be shortened to any fewer words than are in this one line";
-            with_answers(vec![apple_error(
-                403,
-                "FORBIDDEN",
-                &format!(
-                    "{words}, and no fewer than these fourteen more words, so that none is left for advice."
-                ),
-            )])
-        }),
-        ("longer words", with_answers(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
-        ("an outage", with_answers(vec![busy(503).forever()])),
-        ("a foreign answer", with_answers(vec![Behaviour::Html])),
+        ("words that leave no room for advice", with_behaviours(vec![apple_error(403, "FORBIDDEN", words)])),
+        ("longer words", with_behaviours(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
+        ("an outage", with_behaviours(vec![busy(503).forever()])),
+        ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
         ("the app cannot be checked", with_team(hidden).set("bundle_id", BUNDLE_ID)),
         ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),
         ("no session", Step::new().with_apple_id_inputs()),
         ("no session and bundle_id", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.set("verify", "strict").run();
-        outcome.check_failure();
-        (what, outcome.blocks("31;1").join("\n"))
+        let outcome = step.set("verify", "strict").fails();
+        (what, outcome.errors().join("\n"))
     });
-    assert_sentences("rights/strict", messages);
+    assert_messages("rights/strict", messages);
 }
 
 #[test]
-fn strict_passes_a_verified_credential() {
+fn with_strict_a_verified_credential_succeeds() {
     let step = with_team(Team::with_apps([BUNDLE_ID])).set_all([
         ("verify", "strict"),
         ("bundle_id", BUNDLE_ID),
         ("required_access", "admin,provisioning"),
     ]);
-    assert_eq!(verified(&step.passes()), "yes");
+    assert_eq!(step.succeeds().verified(), "yes");
     let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
-    assert_eq!(verified(&session.set("verify", "strict").passes()), "yes");
+    assert_eq!(session.set("verify", "strict").succeeds().verified(), "yes");
 }
 
 #[test]
 fn strict_leaves_a_missing_credential_to_if_missing() {
-    let outcome = Step::new().set("verify", "strict").set("if_missing", "skip").passes();
-    assert_eq!((verified(&outcome), outcome.expect("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
+    let outcome = Step::new().set("verify", "strict").set("if_missing", "skip").succeeds();
+    assert_eq!((outcome.verified(), outcome.output("APPLE_AUTH_METHOD")), ("no".into(), "none".into()));
 }
 
 // --- Rate limit and connections
 
 #[test]
 fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
-    let run = |requests_left| with_team(Team { requests_left, ..Team::default() }).passes();
+    let run = |requests_left| with_team(Team { requests_left, ..Team::default() }).succeeds();
     assert_eq!(run(175).warnings(), Vec::<String>::new());
     let outcome = run(174);
-    assert_eq!(verified(&outcome), "yes");
-    assert_sentences("rights/rate_limit", [("174 of 3500", outcome.warnings().join("\n"))]);
+    assert_eq!(outcome.verified(), "yes");
+    assert_messages("rights/rate_limit", [("174 of 3500", outcome.warnings().join("\n"))]);
     let verbose =
-        with_team(Team { requests_left: 1234, ..Team::default() }).set("verbose_log", "yes").passes();
+        with_team(Team { requests_left: 1234, ..Team::default() }).set("verbose_log", "yes").succeeds();
     assert!(verbose.stdout.contains("Requests left for this API key in this hour: 1234 of 3500."));
 }
 
 #[test]
 fn the_requests_of_a_run_share_a_connection() {
-    let step = with_answers(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
+    let step =
+        with_behaviours(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
     let name = step.scenario().to_owned();
-    let outcome = step.passes();
+    let outcome = step.succeeds();
     assert_eq!(paths(&outcome).len(), 3);
     assert_eq!(SERVER.connections_for(&name), 1);
 }

@@ -1,4 +1,4 @@
-//! The whole log, with its colours, and the summary of a few kinds of runs. The files are in
+//! The whole log, with its colors, and the summary of a few kinds of runs. The files are in
 //! `tests/snapshots/runs`; browsers show the logs.
 
 use serde_json::json;
@@ -18,7 +18,7 @@ fn test_devices() -> serde_json::Value {
 #[test]
 fn the_run_of_a_connected_api_key() {
     let step = Step::new().connected(&all([api_key(), test_devices()])).verified_by(account(vec![]));
-    assert_run("connected_api_key", &step.passes());
+    assert_run("connected_api_key", &step.succeeds());
 }
 
 #[test]
@@ -34,15 +34,14 @@ fn the_run_of_an_apple_id_in_the_inputs() {
         ("build_api_token", "canary-token"),
     ]);
     let session = Session { email_address: INPUT_APPLE_ID.to_owned(), ..logged_in(vec![]) };
-    assert_run("apple_id_in_the_inputs", &step.verified_by_session(session).passes());
+    assert_run("apple_id_in_the_inputs", &step.verified_by_session(session).succeeds());
 }
 
 #[test]
 fn the_run_that_removes_an_earlier_credential() {
-    let first = Step::new().connected(&api_key()).passes();
-    let remove = Step::new().set("action", "remove").set("TMPDIR", first.root.path().join("tmp"));
-    let set = first.entries().into_iter().map(|entry| (entry.key, entry.value));
-    let outcome = set.fold(remove, |step, (key, value)| step.set(&key, value)).run();
+    let first = Step::new().connected(&api_key()).succeeds();
+    let tmp = first.root.path().join("tmp");
+    let outcome = Step::new().after(&first).set("action", "remove").set("TMPDIR", tmp).run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert_run("remove", &outcome);
 }
@@ -58,13 +57,13 @@ fn the_run_that_warns() {
         ("export_for", "asc,fastlane"),
     ]);
     let later = Behaviour::Status { code: 404, headers: vec![], body: String::new() };
-    assert_run("warnings", &step.verified_by_session(logged_in(vec![later])).passes());
+    assert_run("warnings", &step.verified_by_session(logged_in(vec![later])).succeeds());
 }
 
 #[test]
 fn the_run_with_debug_lines() {
     let step = Step::new().connected(&api_key()).verified_by(account(vec![])).set("verbose_log", "yes");
-    assert_run("verbose", &step.envstore("envs:\n- OLD: kept\n").passes());
+    assert_run("verbose", &step.envstore("envs:\n- OLD: kept\n").succeeds());
 }
 
 #[test]
@@ -81,8 +80,7 @@ fn the_run_with_several_problems_in_its_inputs() {
         ("verbose_log", "very"),
         ("build_url", "http://bitrise.example.invalid/build/1"),
     ]);
-    let outcome = step.run();
-    outcome.check_failure();
+    let outcome = step.fails();
     assert_eq!(outcome.requests, [], "nothing is asked before the inputs are right");
     assert_run("wrong_inputs", &outcome);
 }

@@ -1,22 +1,22 @@
-//! The requests to Apple, and what each answer means for the build.
+//! The requests to Apple, and what each response means for the build.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use stand_in::{Account, Behaviour, Provider, Service, Session, SessionRefusal};
+use stand_in::{Account, Behaviour, Session, SessionRefusal, Team};
 
-use test_support::snapshots::{assert_run, assert_sentences};
+use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
-    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, all_fail, api_key, apple_id,
-    connected_session, find_leak, in_days, in_parallel, logged_in, pasted_session, status,
+    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id,
+    connected_session, errors_of, find_leak, in_days, in_parallel, logged_in, pasted_session, status,
 };
 
 fn with_account(account: Account) -> Step {
     Step::new().connected(&api_key()).verified_by(account)
 }
 
-fn with_answers(behaviours: Vec<Behaviour>) -> Step {
+fn with_behaviours(behaviours: Vec<Behaviour>) -> Step {
     with_account(account(behaviours))
 }
 
@@ -26,23 +26,18 @@ fn unauthorized() -> Behaviour {
 
 #[track_caller]
 fn assert_verified(outcome: &Outcome, verified: &str) {
-    assert_eq!(outcome.expect("APPLE_AUTH_VERIFIED"), verified, "{}", outcome.stdout);
-}
-
-fn requests(outcome: &Outcome) -> Vec<&stand_in::Request> {
-    let is_to_apple = |request: &&stand_in::Request| {
-        matches!(request.service, Service::AppStoreConnect | Service::AppleSession)
-    };
-    outcome.requests.iter().filter(is_to_apple).collect()
+    assert_eq!(outcome.verified(), verified, "{}", outcome.stdout);
 }
 
 // --- API key
 
 #[test]
 fn a_key_is_verified_with_one_request_for_one_app() {
-    let outcome = with_answers(vec![]).passes();
+    let team = Team::with_apps(["com.example.app"]);
+    let outcome = Step::new().connected(&api_key()).verified_by_team(account(vec![]), team).succeeds();
     assert_verified(&outcome, "yes");
-    let requests = requests(&outcome);
+    assert_eq!(outcome.get_output("APPLE_APP_ID"), None);
+    let requests = outcome.requests_to_apple();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].verdict.is_ok() && requests[0].target.ends_with("/v1/apps?limit=1"), "{requests:?}");
 }
@@ -51,16 +46,16 @@ fn a_key_is_verified_with_one_request_for_one_app() {
 fn an_enterprise_key_is_verified_with_one_request_for_one_bundle_id() {
     let step = Step::new().connected(&all([api_key(), json!({"is_enterprise_account": true})]));
     let url = SERVER.app_store_connect(step.scenario(), Account { enterprise: true, ..account(vec![]) });
-    let outcome = step.set("app_store_connect_enterprise_url", url).set("verify", "yes").passes();
+    let outcome = step.set("app_store_connect_enterprise_url", url).set("verify", "yes").succeeds();
     assert_verified(&outcome, "yes");
-    assert!(requests(&outcome)[0].target.ends_with("/v1/bundleIds?limit=1"));
+    assert!(outcome.requests_to_apple()[0].target.ends_with("/v1/bundleIds?limit=1"));
 }
 
 #[test]
 fn verify_no_makes_no_request() {
-    let outcome = with_answers(vec![]).set("verify", "no").passes();
+    let outcome = with_behaviours(vec![]).set("verify", "no").succeeds();
     assert_verified(&outcome, "no");
-    assert!(requests(&outcome).is_empty());
+    assert!(outcome.requests_to_apple().is_empty());
     assert_eq!(outcome.warnings(), Vec::<String>::new());
 }
 
@@ -69,21 +64,13 @@ fn a_key_that_apple_refuses_is_an_error_after_four_attempts_with_fresh_tokens() 
     // The account has another key with this ID, so the signature of the token is wrong.
     let other = stand_in::keys::P256::generate().unwrap();
     let account = account_of(&other, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), vec![]);
-    let outcome = with_account(account).run();
-    outcome.check_failure();
+    let outcome = with_account(account).fails();
     assert_run("refused_by_apple", &outcome);
-    assert_eq!(requests(&outcome).len(), 4);
+    assert_eq!(outcome.requests_to_apple().len(), 4);
 }
 
 #[test]
-fn a_random_401_is_retried() {
-    let outcome = with_answers(vec![unauthorized(), unauthorized(), Behaviour::Ok]).passes();
-    assert_verified(&outcome, "yes");
-    assert_eq!(requests(&outcome).len(), 3);
-}
-
-#[test]
-fn a_clock_that_is_off_is_named_as_the_reason_with_the_difference() {
+fn the_error_says_how_far_the_clock_is_off() {
     let step = |clock_skew_seconds| {
         let account = Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) };
         with_account(account)
@@ -93,11 +80,11 @@ fn a_clock_that_is_off_is_named_as_the_reason_with_the_difference() {
         ("more than an hour behind", 4000),
         ("half a minute ahead, which Apple tolerates", -30),
     ];
-    assert_sentences("verification/clock", all_fail(rows.map(|(what, skew)| (what, step(skew)))));
+    assert_messages("verification/clock", errors_of(rows.map(|(what, skew)| (what, step(skew)))));
 }
 
 #[test]
-fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
+fn without_a_response_from_apple_the_build_continues_with_a_warning() {
     let zero = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
     let rows = [
@@ -114,8 +101,8 @@ fn without_an_answer_of_apples_the_build_goes_on_with_a_warning() {
         ("a 404", status(404, &[])),
     ];
     let messages =
-        in_parallel(rows, |(what, behaviour)| (what, warning(&with_answers(vec![behaviour]).passes())));
-    assert_sentences("verification/not_verified", messages);
+        in_parallel(rows, |(what, behaviour)| (what, warning(&with_behaviours(vec![behaviour]).succeeds())));
+    assert_messages("verification/not_verified", messages);
 }
 
 /// The unit tests of `apple::app_store_connect` and `apple::olympus` cover every response format.
@@ -124,21 +111,23 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
     let blocked = json!({"errors": [{"code": "BLOCKED"}]});
     let list = json!({"data": [], "links": {"self": "x"}}).to_string();
     let session = json!({"provider": {"providerId": 7, "name": "x"}}).to_string();
-    let answers = [
+    let behaviours = [
         Behaviour::json(200, &json!({"message": "Blocked by policy"})),
         Behaviour::json(401, &blocked),
         Behaviour::json(403, &blocked),
-        Behaviour::answer(200, "text/html", list),
-        Behaviour::answer(200, "text/html", session),
+        Behaviour::response(200, "text/html", list),
+        Behaviour::response(200, "text/html", session),
     ];
-    for answer in answers.map(Behaviour::forever) {
-        for step in [with_answers(vec![answer.clone()]), with_session(logged_in(vec![answer.clone()]))] {
-            let line = warning(&step.passes());
-            assert!(line.contains("is not in Apple's format"), "{answer:?}: {line}");
+    for behaviour in behaviours.map(Behaviour::forever) {
+        for step in
+            [with_behaviours(vec![behaviour.clone()]), with_session(logged_in(vec![behaviour.clone()]))]
+        {
+            let line = warning(&step.succeeds());
+            assert!(line.contains("is not in Apple's format"), "{behaviour:?}: {line}");
         }
     }
     let strict = with_session(logged_in(vec![Behaviour::json(401, &blocked)]));
-    assert_sentences("verification/foreign_strict", [("401", strict.set("verify", "strict").fails())]);
+    assert_messages("verification/foreign_strict", [("401", strict.set("verify", "strict").fails().error())]);
 }
 
 /// The last warning of a run whose credential is not verified.
@@ -149,16 +138,16 @@ fn warning(outcome: &Outcome) -> String {
 
 #[test]
 fn a_broken_connection_is_retried() {
-    let outcome =
-        with_answers(vec![Behaviour::ResetBeforeAnswer, Behaviour::ResetMidBody, Behaviour::Ok]).passes();
+    let outcome = with_behaviours(vec![Behaviour::ResetBeforeAnswer, Behaviour::ResetMidBody, Behaviour::Ok])
+        .succeeds();
     assert_verified(&outcome, "yes");
 }
 
 #[test]
 fn a_short_retry_after_is_respected() {
-    let outcome = with_answers(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).passes();
+    let outcome = with_behaviours(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).succeeds();
     assert_verified(&outcome, "yes");
-    let at: Vec<_> = requests(&outcome).iter().map(|request| request.at_millis).collect();
+    let at: Vec<_> = outcome.requests_to_apple().iter().map(|request| request.at_millis).collect();
     assert!(at[1] - at[0] >= 1000, "{at:?}");
 }
 
@@ -167,15 +156,16 @@ fn an_unreachable_or_untrusted_server_is_a_warning() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
     let rows = [("unreachable", format!("http://{closed}")), ("untrusted", untrusted.origin().to_owned())];
-    let messages =
-        in_parallel(rows, |(what, url)| (what, warning(&with_answers(vec![]).with_apple_url(&url).passes())));
-    assert_sentences("verification/not_reached", messages);
+    let messages = in_parallel(rows, |(what, url)| {
+        (what, warning(&with_behaviours(vec![]).with_apple_url(&url).succeeds()))
+    });
+    assert_messages("verification/not_reached", messages);
 }
 
 #[test]
 fn the_token_is_not_in_the_log() {
-    let outcome = with_answers(vec![]).set("verbose_log", "yes").passes();
-    let bearer = requests(&outcome)[0].header("authorization").unwrap().to_owned();
+    let outcome = with_behaviours(vec![]).set("verbose_log", "yes").succeeds();
+    let bearer = outcome.requests_to_apple()[0].header("authorization").unwrap().to_owned();
     let token = bearer.strip_prefix("Bearer ").unwrap();
     for part in token.split('.') {
         assert!(!outcome.stdout.contains(part));
@@ -193,7 +183,7 @@ fn the_urls_of_apples_services_must_use_https() {
             assert_eq!(not_used.code, Some(0), "an input that is not used is not checked");
         }
     }
-    assert_sentences("verification/urls", all_fail(rows));
+    assert_messages("verification/urls", errors_of(rows));
 }
 
 // --- Session
@@ -210,23 +200,14 @@ fn with_pasted_session(session: Session) -> Step {
 #[test]
 fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     for step in [with_session(logged_in(vec![])), with_pasted_session(logged_in(vec![]))] {
-        let outcome = step.passes();
+        let outcome = step.succeeds();
         assert_verified(&outcome, "yes");
-        let requests = requests(&outcome);
+        let requests = outcome.requests_to_apple();
         assert!(
             requests[0].verdict.is_ok() && requests[0].target.ends_with("/olympus/v1/session"),
             "{requests:?}"
         );
     }
-}
-
-#[test]
-fn with_one_team_there_is_no_warning_to_choose_one() {
-    let team = Provider { provider_id: 7, name: "Example Ltd".to_owned() };
-    let providers = vec![team.clone()];
-    let session = Session { provider: Some(team), available_providers: providers, ..logged_in(vec![]) };
-    let outcome = with_session(session).passes();
-    assert_sentences("verification/one_team", [("one team", outcome.section("Verifying"))]);
 }
 
 /// Apple's website without the session.
@@ -243,19 +224,19 @@ fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
         ("403 in JSON", refusing(SessionRefusal::ForbiddenJson)),
         ("no provider", Session { provider: None, ..logged_in(vec![]) }),
     ];
-    let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails()));
-    assert_sentences("verification/connected_session", connected);
-    let pasted = refusals.map(|(what, session)| (what, with_pasted_session(session).fails()));
-    assert_sentences("verification/pasted_session", pasted);
+    let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails().error()));
+    assert_messages("verification/connected_session", connected);
+    let pasted = refusals.map(|(what, session)| (what, with_pasted_session(session).fails().error()));
+    assert_messages("verification/pasted_session", pasted);
 }
 
-fn of_a_proxy(code: u16) -> Behaviour {
+fn response_of_a_proxy(code: u16) -> Behaviour {
     let body = "<html><head><title>Unauthenticated</title></head><body>Request ID: 1</body></html>";
     Behaviour::Status { code, headers: vec![], body: body.to_owned() }
 }
 
 #[test]
-fn other_answers_about_a_session_are_warnings() {
+fn other_responses_about_a_session_are_warnings() {
     let rows = [
         ("500", status(500, &[("Retry-After", "0")]).forever()),
         ("HTML", Behaviour::Html),
@@ -263,13 +244,13 @@ fn other_answers_about_a_session_are_warnings() {
         ("an empty body", Behaviour::EmptyBody),
         ("a 401 without a body", status(401, &[])),
         ("a 403 without a body", status(403, &[])),
-        ("a 401 of a proxy", of_a_proxy(401)),
-        ("a 403 of a proxy", of_a_proxy(403)),
-        ("a 407 of a proxy", of_a_proxy(407)),
+        ("a 401 of a proxy", response_of_a_proxy(401)),
+        ("a 403 of a proxy", response_of_a_proxy(403)),
+        ("a 407 of a proxy", response_of_a_proxy(407)),
     ];
     let messages =
-        rows.map(|(what, answer)| (what, warning(&with_session(logged_in(vec![answer])).passes())));
-    assert_sentences("verification/session_not_verified", messages);
+        rows.map(|(what, response)| (what, warning(&with_session(logged_in(vec![response])).succeeds())));
+    assert_messages("verification/session_not_verified", messages);
 }
 
 #[test]
@@ -278,11 +259,11 @@ fn an_apple_id_without_cookies_for_apple_is_not_verified() {
     let of_another_host = Step::new().connected(&apple_id());
     let rows = [("no session", without), ("no cookie for that host", of_another_host)];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.set("verify", "yes").passes();
-        assert!(requests(&outcome).is_empty());
+        let outcome = step.set("verify", "yes").succeeds();
+        assert!(outcome.requests_to_apple().is_empty());
         (what, warning(&outcome))
     });
-    assert_sentences("verification/nothing_to_ask_with", messages);
+    assert_messages("verification/no_cookies", messages);
 }
 
 #[test]
@@ -294,33 +275,33 @@ fn a_session_that_ends_soon_is_a_warning() {
         step(4).set("session_expiry_warning_days", "3"),
         step(1).set("session_expiry_warning_days", "0"),
     ] {
-        assert_eq!(quiet.passes().warnings(), Vec::<String>::new());
+        assert_eq!(quiet.succeeds().warnings(), Vec::<String>::new());
     }
     let warned = [
         ("in 7 days", step(7)),
         ("in 3 days, session_expiry_warning_days is 3", step(3).set("session_expiry_warning_days", "3")),
     ];
     let mut messages =
-        warned.map(|(what, step)| (what.to_owned(), step.passes().warnings().join("\n"))).to_vec();
+        warned.map(|(what, step)| (what.to_owned(), step.succeeds().warnings().join("\n"))).to_vec();
     for wrong in ["-1", "x", "1.5", ""] {
-        let error = Step::new().set("session_expiry_warning_days", wrong).fails();
+        let error = Step::new().set("session_expiry_warning_days", wrong).fails().error();
         messages.push((format!("session_expiry_warning_days is {wrong:?}"), error));
     }
-    assert_sentences("verification/session_ends_soon", messages);
+    assert_messages("verification/session_ends_soon", messages);
 }
 
 #[test]
 fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_password() {
-    let key = with_answers(vec![]).passes();
-    let session = with_session(logged_in(vec![])).passes();
+    let key = with_behaviours(vec![]).succeeds();
+    let session = with_session(logged_in(vec![])).succeeds();
     for outcome in [&key, &session] {
-        let sent = format!("{:?}", requests(outcome));
+        let sent = format!("{:?}", outcome.requests_to_apple());
         for secret in [CONNECTED_KEY.private_pem.as_str(), CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD] {
             assert_eq!(find_leak(&sent, secret), None, "{sent}");
         }
     }
-    assert!(requests(&session)[0].header("authorization").is_none());
-    let bearer = requests(&key)[0].header("authorization").unwrap();
+    assert!(session.requests_to_apple()[0].header("authorization").is_none());
+    let bearer = key.requests_to_apple()[0].header("authorization").unwrap();
     let claims = URL_SAFE_NO_PAD.decode(bearer.split('.').nth(1).unwrap()).unwrap();
     let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
     let left = claims["exp"].as_i64().unwrap() - time::OffsetDateTime::now_utc().unix_timestamp();
@@ -328,11 +309,12 @@ fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_pas
 }
 
 #[test]
-fn a_response_of_apples_that_is_too_large_does_not_verify_a_key() {
+fn a_response_from_apple_that_is_too_large_does_not_verify_a_key() {
     let page = json!({"data": [], "links": {"self": "x"}}).to_string();
     for (padding, verified) in [(0, "yes"), (5 << 20, "no")] {
         let body = format!("{page}{}", " ".repeat(padding));
-        let outcome = with_answers(vec![Behaviour::answer(200, "application/json", body)]).run_in_process();
+        let outcome =
+            with_behaviours(vec![Behaviour::response(200, "application/json", body)]).run_in_process();
         assert_verified(&outcome, verified);
     }
 }

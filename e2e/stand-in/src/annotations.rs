@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Reply};
+use crate::http::{Decision, Head, Response};
 use crate::wire::Body;
 
 /// A build's page.
@@ -54,12 +54,14 @@ pub enum Style {
 /// `PUT /v1/builds/<slug>/annotations/`
 ///
 /// `path` is what follows the base URL.
-pub(crate) fn put(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Reply {
+pub(crate) fn put(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Decision {
     match check(page, head, path, body) {
-        Ok(annotation) => Reply { annotation: Some(annotation), ..Reply::ok(Answer::json(200, "{}")) },
+        Ok(annotation) => {
+            Decision { annotation: Some(annotation), ..Decision::ok(Response::json(200, "{}")) }
+        }
         Err((status, why)) => {
             let text = serde_json::json!({"error": why}).to_string();
-            Reply::refused(Answer::json(status, text), why)
+            Decision::refused(Response::json(status, text), why)
         }
     }
 }

@@ -17,10 +17,10 @@ use crate::app_store_connect::request_id;
 ///
 /// - The connection breaks before the server checks the request: `ResetBeforeAnswer`,
 ///   `CloseBeforeAnswer`, `Raw`.
-/// - The answer is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
+/// - The response is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
 ///   `Oversize`. The request is checked first, as a real service authenticates first: a request
 ///   that the service refuses gets the refusal instead, and the behaviour is used up.
-/// - The delivery of the answer fails, whether the service accepts or refuses the request: all others.
+/// - The delivery of the response fails, whether the service accepts or refuses the request: all others.
 ///
 /// The request is recorded and checked in every case.
 ///
@@ -59,7 +59,7 @@ pub enum Behaviour {
     /// No fault.
     Ok,
     /// This status with these headers and this body. Without a `Content-Type` among the headers,
-    /// the answer has the usual content type of the route.
+    /// the response has the usual content type of the route.
     Status {
         /// From 200 to 599.
         code: u16,
@@ -83,7 +83,7 @@ pub enum Behaviour {
     ResetMidBody,
     /// The connection is closed cleanly once the request has arrived.
     CloseBeforeAnswer,
-    /// A pause of this length, then the answer.
+    /// A pause of this length, then the response.
     StallBeforeHeader(#[serde(with = "millis")] Duration),
     /// Header and half the body, then a pause of this length, then the rest.
     StallInBody(#[serde(with = "millis")] Duration),
@@ -102,7 +102,7 @@ pub enum Behaviour {
     /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length isn't
     /// announced.
     Oversize(u64),
-    /// The answer's body compressed, with `Content-Encoding: gzip`, whether or not the client accepts it.
+    /// The response's body compressed, with `Content-Encoding: gzip`, whether or not the client accepts it.
     Gzip,
     /// 200 with an HTML page, like that of a captive portal or a proxy.
     Html,
@@ -112,7 +112,7 @@ pub enum Behaviour {
     InvalidUtf8,
     /// 200 with the route's content type and this body. In JSON: a string, or a list of bytes.
     Body(#[serde(with = "text_or_bytes")] Vec<u8>),
-    /// These bytes instead of an HTTP answer, then the connection is closed. In JSON as `Body`.
+    /// These bytes instead of an HTTP response, then the connection is closed. In JSON as `Body`.
     Raw(#[serde(with = "text_or_bytes")] Vec<u8>),
     /// The inner behaviour, for this and all following requests.
     Forever(Box<Behaviour>),
@@ -127,7 +127,7 @@ impl Behaviour {
 
     /// This status, content type and body.
     #[must_use]
-    pub fn answer(code: u16, content_type: &str, body: impl Into<String>) -> Self {
+    pub fn response(code: u16, content_type: &str, body: impl Into<String>) -> Self {
         Self::Status { code, headers: Vec::new(), body: body.into() }
             .with_header("Content-Type", content_type)
     }
@@ -135,7 +135,7 @@ impl Behaviour {
     /// This status and JSON body.
     #[must_use]
     pub fn json(code: u16, body: &Value) -> Self {
-        Self::answer(code, "application/json", body.to_string())
+        Self::response(code, "application/json", body.to_string())
     }
 
     /// This status and Apple's `ErrorResponse` with one error for each code, title and detail.
@@ -160,8 +160,8 @@ impl Behaviour {
         self
     }
 
-    /// Whether the behaviour replaces the service's answer.
-    pub(crate) fn replaces_the_answer(&self) -> bool {
+    /// Whether the behaviour replaces the service's response.
+    pub(crate) fn replaces_the_response(&self) -> bool {
         matches!(
             self,
             Self::Status { .. }
@@ -174,7 +174,7 @@ impl Behaviour {
         )
     }
 
-    /// Whether the service processes a request that it accepts, even if the answer's delivery then fails.
+    /// Whether the service processes a request that it accepts, even if the delivery of the response then fails.
     pub(crate) fn lets_the_service_act(&self) -> bool {
         match self {
             Self::Status { code, .. } => (200..300).contains(code),

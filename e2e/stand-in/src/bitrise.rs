@@ -1,14 +1,14 @@
 //! Bitrise's connected credential, and a file server.
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Reply};
+use crate::http::{Decision, Head, Response};
 
 /// A Bitrise build with its connected credential.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// The expected value of the header `BUILD_API_TOKEN`.
     pub token: String,
-    /// The answer's body, served unchanged.
+    /// The response's body, served unchanged.
     pub body: String,
     /// One per request, in order.
     pub behaviours: Vec<Behaviour>,
@@ -18,7 +18,7 @@ pub struct Connection {
 pub(crate) const CONNECTION_FILE: &str = "apple_developer_portal_data.json";
 
 /// `GET <build URL>/apple_developer_portal_data.json`
-pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Reply {
+pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Decision {
     let sent: Vec<_> = head.values("BUILD_API_TOKEN").collect();
     let refusal = match sent.as_slice() {
         [one] if *one == token => None,
@@ -27,12 +27,12 @@ pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Reply {
         more => Some(format!("{} headers BUILD_API_TOKEN", more.len())),
     };
     match refusal {
-        None => Reply::ok(Answer::json(200, body)),
-        Some(why) => Reply::refused(Answer::json(401, r#"{"error_msg":"Unauthorized"}"#), why),
+        None => Decision::ok(Response::json(200, body)),
+        Some(why) => Decision::refused(Response::json(401, r#"{"error_msg":"Unauthorized"}"#), why),
     }
 }
 
 /// `GET /files/<name>/<file name>`
-pub(crate) fn file(bytes: &[u8]) -> Reply {
-    Reply::ok(Answer::new(200, "application/octet-stream", bytes))
+pub(crate) fn file(bytes: &[u8]) -> Decision {
+    Decision::ok(Response::new(200, "application/octet-stream", bytes))
 }

@@ -1,4 +1,4 @@
-//! Sends answers, with the faults of a behaviour.
+//! Sends responses, with the faults of a behaviour.
 
 use std::io::{self, Write as _};
 
@@ -6,20 +6,25 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Length};
-use crate::wire::{After, Wire};
+use crate::http::{Head, Length, Response};
+use crate::wire::{AfterResponse, Wire};
 
 impl Wire {
-    /// Sends the answer with this behaviour.
-    pub(crate) fn send(&mut self, head: &Head, answer: &Answer, behaviour: &Behaviour) -> io::Result<After> {
-        let keep = self.keeps(head);
+    /// Sends the response with this behaviour.
+    pub(crate) fn send(
+        &mut self,
+        head: &Head,
+        response: &Response,
+        behaviour: &Behaviour,
+    ) -> io::Result<AfterResponse> {
+        let keep = self.keeps_alive(head);
         let body = match head.method.as_str() {
             "HEAD" => &[],
-            _ => answer.body.as_slice(),
+            _ => response.body.as_slice(),
         };
-        let length = answer.body.len();
+        let length = response.body.len();
         let (first, rest) = body.split_at(body.len() / 2);
-        let next = if keep { After::Next } else { After::Close };
+        let next = if keep { AfterResponse::KeepAlive } else { AfterResponse::Close };
 
         match behaviour {
             Behaviour::Ok
@@ -29,74 +34,74 @@ impl Wire {
             | Behaviour::EmptyBody
             | Behaviour::InvalidUtf8
             | Behaviour::Body(_) => {
-                self.write(&[&answer.head(Length::Known(length), keep), body].concat())?;
+                self.write(&[&response.head(Length::Known(length), keep), body].concat())?;
                 Ok(next)
             }
-            Behaviour::ResetBeforeAnswer => Ok(After::Reset),
-            Behaviour::CloseBeforeAnswer => Ok(After::Close),
+            Behaviour::ResetBeforeAnswer => Ok(AfterResponse::Reset),
+            Behaviour::CloseBeforeAnswer => Ok(AfterResponse::Close),
             Behaviour::Raw(bytes) => {
                 self.write(bytes)?;
-                Ok(After::Close)
+                Ok(AfterResponse::Close)
             }
             Behaviour::ResetMidBody => {
                 // Announces at least one byte, because half of an empty body would be the whole body.
-                let start = answer.head(Length::Known(length.max(1)), keep);
+                let start = response.head(Length::Known(length.max(1)), keep);
                 self.write(&[&start, first].concat())?;
-                Ok(After::Reset)
+                Ok(AfterResponse::Reset)
             }
             Behaviour::StallBeforeHeader(how_long) => {
                 if !self.wait(*how_long) {
-                    return Ok(After::Close);
+                    return Ok(AfterResponse::Close);
                 }
-                self.send(head, answer, &Behaviour::Ok)
+                self.send(head, response, &Behaviour::Ok)
             }
             Behaviour::StallInBody(how_long) => {
-                let start = answer.head(Length::Known(length), keep);
+                let start = response.head(Length::Known(length), keep);
                 self.write(&[&start, first].concat())?;
                 if !self.wait(*how_long) {
-                    return Ok(After::Close);
+                    return Ok(AfterResponse::Close);
                 }
                 self.write(rest)?;
                 Ok(next)
             }
             Behaviour::Drip { bytes, every } => {
-                self.write(&answer.head(Length::Known(length), keep))?;
+                self.write(&response.head(Length::Known(length), keep))?;
                 for (index, piece) in body.chunks((*bytes).max(1)).enumerate() {
                     if index > 0 && !self.wait(*every) {
-                        return Ok(After::Close);
+                        return Ok(AfterResponse::Close);
                     }
                     self.write(piece)?;
                 }
                 Ok(next)
             }
             Behaviour::WrongContentLength => {
-                let start = answer.head(Length::Known(length + 17), false);
+                let start = response.head(Length::Known(length + 17), false);
                 self.write(&[&start, body].concat())?;
-                Ok(After::Close)
+                Ok(AfterResponse::Close)
             }
             Behaviour::ChunkedCut => {
-                let start = answer.head(Length::Chunked, false);
+                let start = response.head(Length::Chunked, false);
                 self.write(&start)?;
                 if !first.is_empty() {
                     self.write_chunk(first)?;
                 }
                 self.write(format!("{:x}\r\n", rest.len() + 1).as_bytes())?;
                 self.write(rest)?;
-                Ok(After::Close)
+                Ok(AfterResponse::Close)
             }
             Behaviour::Oversize(bytes) => {
-                self.write(&answer.head(Length::Chunked, keep))?;
+                self.write(&response.head(Length::Chunked, keep))?;
                 self.write_oversize(*bytes)?;
                 Ok(next)
             }
             Behaviour::Gzip => {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
                 encoder.write_all(body)?;
-                let mut zipped = answer.clone().with("Content-Encoding", "gzip");
+                let mut zipped = response.clone().with("Content-Encoding", "gzip");
                 zipped.body = encoder.finish()?;
                 self.send(head, &zipped, &Behaviour::Ok)
             }
-            Behaviour::Forever(inner) => self.send(head, answer, inner),
+            Behaviour::Forever(inner) => self.send(head, response, inner),
         }
     }
 

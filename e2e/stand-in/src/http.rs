@@ -1,10 +1,10 @@
-//! HTTP/1.1 requests and answers, without transport.
+//! HTTP/1.1 requests and responses, without transport.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Annotation, Behaviour};
 
-const MOST_HEADERS: usize = 128;
+const MAX_HEADERS: usize = 128;
 
 /// A request without its body.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Head {
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
-            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
+            .filter(move |(sent, _)| sent.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
 
@@ -45,9 +45,9 @@ impl Head {
     }
 }
 
-/// An answer before a behaviour changes it.
+/// A response before a behaviour changes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub status: u16,
     pub content_type: String,
     pub headers: Vec<(String, String)>,
@@ -56,7 +56,7 @@ pub(crate) struct Answer {
     pub unix_seconds: i64,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -76,7 +76,7 @@ impl Answer {
         self
     }
 
-    /// Applies a behaviour that replaces the answer.
+    /// Applies a behaviour that replaces the response.
     pub(crate) fn replaced_by(mut self, behaviour: &Behaviour) -> Self {
         match behaviour {
             Behaviour::Status { code, headers, body } => {
@@ -107,23 +107,23 @@ impl Answer {
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\
     <body><h1>Sign in to the network</h1></body></html>\n";
 
-/// A service's answer to a request.
+/// How a service decides about a request.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub answer: Answer,
+pub(crate) struct Decision {
+    pub response: Response,
     /// Why the service refuses the request.
     pub refusal: Option<String>,
     /// The annotation that the service stores.
     pub annotation: Option<Annotation>,
 }
 
-impl Reply {
-    pub(crate) fn ok(answer: Answer) -> Self {
-        Self { answer, refusal: None, annotation: None }
+impl Decision {
+    pub(crate) fn ok(response: Response) -> Self {
+        Self { response, refusal: None, annotation: None }
     }
 
-    pub(crate) fn refused(answer: Answer, why: impl Into<String>) -> Self {
-        Self { answer, refusal: Some(why.into()), annotation: None }
+    pub(crate) fn refused(response: Response, why: impl Into<String>) -> Self {
+        Self { response, refusal: Some(why.into()), annotation: None }
     }
 }
 
@@ -140,9 +140,9 @@ pub(crate) enum Length {
     Chunked,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn head(&self, length: Length, keep: bool) -> Vec<u8> {
-        let has = |name: &str| self.headers.iter().any(|(found, _)| found.eq_ignore_ascii_case(name));
+        let has = |name: &str| self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         let mut lines = vec![format!("HTTP/1.1 {} {}", self.status, reason(self.status))];
         if !has("Date") {
             lines.push(format!("Date: {}", imf_fixdate(self.unix_seconds)));
@@ -198,7 +198,7 @@ fn reason(status: u16) -> &'static str {
 
 /// A complete head and its length; `None` when more bytes are needed.
 pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let length = match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,

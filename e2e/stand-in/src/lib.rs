@@ -13,10 +13,10 @@
 //! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 or 403 |
 //! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; an invalid annotation: 400, 411, 415 |
 //!
-//! All paths answer 405 for any method except GET (PUT for annotations), and 404 for an unknown scenario. They
-//! answer 400, and record a [violation](Request::violations), for a credential header sent to the wrong service, a
-//! wrong or repeated `Host`, and a GET with a body. Connections are kept alive until the client closes them, and
-//! are [numbered](Request::connection).
+//! All paths respond with 405 to any method except GET (PUT for annotations), and with 404 for an unknown
+//! scenario. They respond with 400, and record a [violation](Request::violations), for a credential header
+//! sent to the wrong service, a wrong or repeated `Host`, and a GET with a body. Connections are kept alive
+//! until the client closes them, and are [numbered](Request::connection).
 //!
 //! ```
 //! use stand_in::{Behaviour, Connection, StandIn};

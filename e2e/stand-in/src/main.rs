@@ -39,7 +39,7 @@ It reads these files for every request:
                   "certificates": [{"id": "...", "name": "...", "certificate_type": "DISTRIBUTION",
                                     "expiration_date": "2027-01-31T10:00:00.000+00:00"}],
                   "users": [{"id": "...", "username": "..."}],
-                  "answers": {"v1/certificates": a behaviour for every answer at this path}}}
+                  "behaviours_by_path": {"v1/certificates": a behaviour for every request}}}
         (team and its fields are optional: the default is an admin's key in an empty team)
     DIR/sessions/NAME.json      a session, at ORIGIN/olympus/NAME/olympus/v1/session
         {"cookies": {"name": "value"}, "email_address": "...",
@@ -57,13 +57,13 @@ milliseconds.
     {"status": {"code": 503, "headers": [["Retry-After", "1"]], "body": "busy"}}
     {"redirect": {"code": 302, "to": "URL"}}
     "reset_before_answer", "close_before_answer", "reset_mid_body"
-    {"stall_before_header": 250}              a pause, then the answer
+    {"stall_before_header": 250}              a pause, then the response
     {"stall_in_body": 250}                    half the body, a pause, then the rest
     {"drip": {"bytes": 1, "every": 10}}       the body in small pieces
     "wrong_content_length", "chunked_cut"     less data than announced
     {"oversize": 1048576}                     a JSON object with this many bytes
     "gzip", "html", "empty_body", "invalid_utf8"
-    {"body": "text"}, {"raw": "text"}         this body; these bytes instead of an HTTP answer
+    {"body": "text"}, {"raw": "text"}         this body; these bytes instead of an HTTP response
     {"forever": "reset_before_answer"}        for this and all following requests
 "#;
 

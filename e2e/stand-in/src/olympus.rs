@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Behaviour;
 use crate::app_store_connect::request_id;
-use crate::http::{Answer, Head, Reply};
+use crate::http::{Decision, Head, Response};
 
 /// The session check, below the website's origin.
 pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
@@ -18,13 +18,13 @@ pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
 pub struct Session {
     /// The expected cookies. The request must have exactly these.
     pub cookies: BTreeMap<String, String>,
-    /// The e-mail address in the answer.
+    /// The e-mail address in the response.
     pub email_address: String,
-    /// The selected team; `None` leaves it out of the answer.
+    /// The selected team; `None` leaves it out of the response.
     pub provider: Option<Provider>,
     /// All teams of the user.
     pub available_providers: Vec<Provider>,
-    /// The answer to requests with other cookies.
+    /// The response to requests with other cookies.
     pub refusal: SessionRefusal,
     /// One per request, in order.
     #[serde(skip)]
@@ -72,18 +72,18 @@ pub enum SessionRefusal {
 }
 
 /// `GET /olympus/v1/session`
-pub(crate) fn session(session: &Session, head: &Head) -> Reply {
+pub(crate) fn session(session: &Session, head: &Head) -> Decision {
     if let Err(why) = check_cookies(&session.cookies, head) {
-        return Reply::refused(refuse(session.refusal), why);
+        return Decision::refused(refuse(session.refusal), why);
     }
     let user = json!({"fullName": "Jane Doe", "emailAddress": session.email_address});
     let available: Vec<_> = session.available_providers.iter().map(provider).collect();
-    let mut answer =
+    let mut response =
         Map::from_iter([("user".to_owned(), user), ("availableProviders".to_owned(), available.into())]);
     if let Some(selected) = &session.provider {
-        answer.insert("provider".to_owned(), provider(selected));
+        response.insert("provider".to_owned(), provider(selected));
     }
-    Reply::ok(Answer::json(200, Value::Object(answer).to_string()))
+    Decision::ok(Response::json(200, Value::Object(response).to_string()))
 }
 
 /// The fields in fastlane's fixture `olympus_session.json`.
@@ -95,15 +95,15 @@ fn provider(provider: &Provider) -> Value {
     })
 }
 
-fn refuse(refusal: SessionRefusal) -> Answer {
+fn refuse(refusal: SessionRefusal) -> Response {
     let error = |status: u16, code: &str, title: &str| {
         let error = json!({"id": request_id(), "status": status.to_string(), "code": code, "title": title});
-        Answer::json(status, json!({"errors": [error]}).to_string())
+        Response::json(status, json!({"errors": [error]}).to_string())
     };
     match refusal {
         SessionRefusal::Unauthenticated => {
             let id = request_id().to_uppercase().replace('-', "");
-            Answer::new(401, "text/plain", format!("Unauthenticated\n\nRequest ID: {id}.0.0\n"))
+            Response::new(401, "text/plain", format!("Unauthenticated\n\nRequest ID: {id}.0.0\n"))
         }
         SessionRefusal::UnauthorizedJson => {
             error(401, "NOT_AUTHORIZED", "Authentication credentials are missing or invalid.")

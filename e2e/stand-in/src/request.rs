@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Behaviour;
 
-/// A request, recorded with its secrets before the answer is sent.
+/// A request, recorded with its secrets before the response is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Milliseconds since the server was started.
@@ -26,7 +26,7 @@ pub struct Request {
     pub name: String,
     /// The behaviour of the server.
     pub behaviour: Behaviour,
-    /// The service's verdict, regardless of what the behaviour does to the answer.
+    /// The service's verdict, regardless of what the behaviour does to the response.
     pub verdict: Verdict,
     /// Mistakes that no client must ever make, such as sending a credential to the wrong service.
     pub violations: Vec<String>,

@@ -28,10 +28,10 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    /// The behaviour of every answer at this path.
-    pub(crate) fn answer_at(&self, path: &str) -> Behaviour {
+    /// The behaviour for every request to this path.
+    pub(crate) fn behaviour_at(&self, path: &str) -> Behaviour {
         match self {
-            Self::Account(_, team) => team.answers.get(path).cloned().unwrap_or(Behaviour::Ok),
+            Self::Account(_, team) => team.behaviours_by_path.get(path).cloned().unwrap_or(Behaviour::Ok),
             _ => Behaviour::Ok,
         }
     }
@@ -60,10 +60,10 @@ impl Scenarios {
 
 /// Scenarios added by a test, by service, name and (for files) file name.
 #[derive(Default)]
-pub(crate) struct Memory(Mutex<HashMap<(Service, String, String), Known>>);
+pub(crate) struct Memory(Mutex<HashMap<(Service, String, String), StoredScenario>>);
 
 /// A scenario and its remaining behaviours.
-type Known = (Arc<Scenario>, VecDeque<Behaviour>);
+type StoredScenario = (Arc<Scenario>, VecDeque<Behaviour>);
 
 impl Memory {
     /// Adds a scenario, or replaces the one of the same name. `file` is empty except for files.
@@ -77,8 +77,8 @@ impl Memory {
     ) {
         let key = (service, name.to_owned(), file.to_owned());
         let value = (Arc::new(scenario), behaviours.into());
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(key, value);
+        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.insert(key, value);
     }
 
     fn next(&self, route: &Route) -> Option<(Arc<Scenario>, Behaviour)> {
@@ -87,8 +87,8 @@ impl Memory {
             _ => String::new(),
         };
         let key = (route.service, route.name.clone(), file);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (scenario, behaviours) = known.get_mut(&key)?;
+        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (scenario, behaviours) = stored.get_mut(&key)?;
         Some((Arc::clone(scenario), Behaviour::next_of(behaviours)))
     }
 }
@@ -183,8 +183,8 @@ impl Folder {
             return Ok(Behaviour::Ok);
         };
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let begun = behaviours.get(&file).is_some_and(|(old, _)| *old == text);
-        if !begun {
+        let is_current = behaviours.get(&file).is_some_and(|(old, _)| *old == text);
+        if !is_current {
             let list = parse(&file, &bytes)?;
             behaviours.insert(file.clone(), (text, list));
         }

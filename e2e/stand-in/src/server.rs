@@ -1,4 +1,4 @@
-//! Accepts connections and answers their requests.
+//! Accepts connections and responds to their requests.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 
 use crate::annotations::Annotation;
-use crate::http::{Answer, Head, Reply, unix_seconds};
+use crate::http::{Decision, Head, Response, unix_seconds};
 use crate::request::{Request, Service, Verdict};
 use crate::route::Route;
 use crate::scenario::{Scenario, Scenarios};
-use crate::wire::{After, Body, Incoming, Wire};
+use crate::wire::{AfterResponse, Body, Incoming, Wire};
 use crate::{Behaviour, annotations, app_store_connect, bitrise, olympus};
 
 const BAD_REQUEST: &str = r#"{"error":"Bad Request"}"#;
@@ -129,24 +129,24 @@ impl Shared {
             }
             match accepted {
                 // A connection that cannot be served is closed.
-                Ok((tcp, _)) => drop(self.begin(tcp)),
+                Ok((tcp, _)) => drop(self.serve_in_thread(tcp)),
                 // Probably out of file descriptors, which is temporary.
                 Err(_) => thread::sleep(Duration::from_millis(5)),
             }
         }
     }
 
-    fn begin(self: &Arc<Self>, tcp: TcpStream) -> io::Result<()> {
+    fn serve_in_thread(self: &Arc<Self>, tcp: TcpStream) -> io::Result<()> {
         let number = self.last_connection.fetch_add(1, Ordering::SeqCst) + 1;
         lock(&self.open).insert(number, tcp.try_clone()?);
         let shared = Arc::clone(self);
-        let begun = thread::Builder::new()
+        let spawned = thread::Builder::new()
             .name(format!("stand-in {number}"))
             .spawn(move || shared.serve(number, tcp));
-        if begun.is_err() {
+        if spawned.is_err() {
             lock(&self.open).remove(&number);
         }
-        begun.map(drop)
+        spawned.map(drop)
     }
 
     fn serve(&self, number: u64, tcp: TcpStream) {
@@ -156,32 +156,32 @@ impl Shared {
         };
         let after = loop {
             match self.serve_one(number, &mut wire) {
-                Ok(After::Next) => {}
+                Ok(AfterResponse::KeepAlive) => {}
                 Ok(after) => break after,
                 // The peer is gone, or rejected the certificate.
-                Err(_) => break After::Close,
+                Err(_) => break AfterResponse::Close,
             }
         };
         wire.end(after);
         lock(&self.open).remove(&number);
     }
 
-    fn serve_one(&self, number: u64, wire: &mut Wire) -> io::Result<After> {
+    fn serve_one(&self, number: u64, wire: &mut Wire) -> io::Result<AfterResponse> {
         let (head, body, malformed) = match wire.receive()? {
             Incoming::Request(head, body) => (head, body, None),
             Incoming::Malformed(why) => (Head::default(), Body::Unread, Some(why)),
-            Incoming::End => return Ok(After::Close),
+            Incoming::End => return Ok(AfterResponse::Close),
         };
         let route = Route::of(head.path());
         let violations = match malformed {
             None => self.violations(&head, route.service),
             Some(_) => Vec::new(),
         };
-        let (reply, behaviour) = match malformed {
-            None => self.answer_request(&head, &body, &route, &violations),
-            Some(why) => (Reply::refused(Answer::json(400, BAD_REQUEST), why), Behaviour::Ok),
+        let (decision, behaviour) = match malformed {
+            None => self.decide(&head, &body, &route, &violations),
+            Some(why) => (Decision::refused(Response::json(400, BAD_REQUEST), why), Behaviour::Ok),
         };
-        let Reply { answer, refusal, annotation } = reply;
+        let Decision { response, refusal, annotation } = decision;
         let refused = refusal.is_some();
         let recorded = self.record(Request {
             at_millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -200,52 +200,52 @@ impl Shared {
             violations,
         });
         if let Err(error) = recorded {
-            let answer = Answer::new(500, "text/plain", format!("cannot record the request: {error}\n"));
-            return wire.send(&head, &answer, &Behaviour::Ok);
+            let response = Response::new(500, "text/plain", format!("cannot record the request: {error}\n"));
+            return wire.send(&head, &response, &Behaviour::Ok);
         }
         if let Some(annotation) = annotation.filter(|_| behaviour.lets_the_service_act()) {
             annotations::keep(lock(&self.annotations).entry(route.name).or_default(), annotation);
         }
-        if refused && behaviour.replaces_the_answer() {
-            return wire.send(&head, &answer, &Behaviour::Ok);
+        if refused && behaviour.replaces_the_response() {
+            return wire.send(&head, &response, &Behaviour::Ok);
         }
-        wire.send(&head, &answer.replaced_by(&behaviour), &behaviour)
+        wire.send(&head, &response.replaced_by(&behaviour), &behaviour)
     }
 
-    fn answer_request(
+    fn decide(
         &self,
         head: &Head,
         body: &Body,
         route: &Route,
         violations: &[String],
-    ) -> (Reply, Behaviour) {
+    ) -> (Decision, Behaviour) {
         let (scenario, behaviour) = match self.scenarios.next(route) {
             Ok(Some((scenario, behaviour))) => (Ok(Some(scenario)), behaviour),
             Ok(None) => (Ok(None), Behaviour::Ok),
             Err(error) => (Err(error), Behaviour::Ok),
         };
         let behaviour = match (behaviour, &scenario) {
-            (Behaviour::Ok, Ok(Some(scenario))) => scenario.answer_at(&route.rest),
+            (Behaviour::Ok, Ok(Some(scenario))) => scenario.behaviour_at(&route.rest),
             (behaviour, _) => behaviour,
         };
-        let reply = match (violations, scenario) {
-            ([], Ok(Some(scenario))) => self.answer_scenario(&scenario, head, body, route),
-            ([], Ok(None)) => Reply::refused(Answer::json(404, NOT_FOUND), "not found"),
+        let decision = match (violations, scenario) {
+            ([], Ok(Some(scenario))) => self.decide_by_scenario(&scenario, head, body, route),
+            ([], Ok(None)) => Decision::refused(Response::json(404, NOT_FOUND), "not found"),
             ([], Err(error)) => {
-                let answer = Answer::new(500, "text/plain", format!("{error}\n"));
-                Reply::refused(answer, error.to_string())
+                let response = Response::new(500, "text/plain", format!("{error}\n"));
+                Decision::refused(response, error.to_string())
             }
-            (violations, _) => Reply::refused(Answer::json(400, BAD_REQUEST), violations.join("; ")),
+            (violations, _) => Decision::refused(Response::json(400, BAD_REQUEST), violations.join("; ")),
         };
-        (reply, behaviour)
+        (decision, behaviour)
     }
 
-    fn answer_scenario(&self, scenario: &Scenario, head: &Head, body: &Body, route: &Route) -> Reply {
+    fn decide_by_scenario(&self, scenario: &Scenario, head: &Head, body: &Body, route: &Route) -> Decision {
         let method = if matches!(scenario, Scenario::BuildPage(_)) { "PUT" } else { "GET" };
         if head.method != method {
-            let answer = Answer::json(405, r#"{"error":"Method Not Allowed"}"#);
+            let response = Response::json(405, r#"{"error":"Method Not Allowed"}"#);
             let why = format!("the method is {}", head.method);
-            return Reply::refused(answer.with("Allow", method), why);
+            return Decision::refused(response.with("Allow", method), why);
         }
         match scenario {
             Scenario::Connection { token, body } => bitrise::connection(token, body, head),
@@ -257,7 +257,7 @@ impl Shared {
             Scenario::Session(session) if route.rest == olympus::SESSION_PATH => {
                 olympus::session(session, head)
             }
-            Scenario::Session(_) => Reply::refused(Answer::json(404, NOT_FOUND), "not found"),
+            Scenario::Session(_) => Decision::refused(Response::json(404, NOT_FOUND), "not found"),
             Scenario::BuildPage(page) => annotations::put(page, head, &route.rest, body),
         }
     }

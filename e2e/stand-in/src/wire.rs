@@ -26,14 +26,14 @@ pub(crate) enum Incoming {
 /// The body of a request.
 pub(crate) enum Body {
     Read(Vec<u8>),
-    /// Of unknown length, or too long.
+    /// Not read, because its length is unknown or too large.
     Unread,
 }
 
-/// What happens to a connection after an answer.
+/// What happens to a connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
-    Next,
+pub(crate) enum AfterResponse {
+    KeepAlive,
     Close,
     Reset,
 }
@@ -43,8 +43,8 @@ pub(crate) struct Wire {
     stream: Stream,
     /// Bytes read but not yet used.
     unread: Vec<u8>,
-    /// A part of the current request was left unread.
-    request_left: bool,
+    /// Whether a part of the current request was not read.
+    has_unread_request: bool,
 }
 
 enum Stream {
@@ -63,7 +63,7 @@ impl Wire {
                 Stream::Tls(Box::new(StreamOwned::new(session, tcp)))
             }
         };
-        Ok(Self { stream, unread: Vec::new(), request_left: false })
+        Ok(Self { stream, unread: Vec::new(), has_unread_request: false })
     }
 
     /// The next request with its body.
@@ -77,11 +77,11 @@ impl Wire {
                 }
                 Ok(None) if self.unread.len() < MAX_HEAD => {}
                 Ok(None) => {
-                    self.request_left = true;
+                    self.has_unread_request = true;
                     return Ok(Incoming::Malformed("the head is too long".to_owned()));
                 }
                 Err(why) => {
-                    self.request_left = true;
+                    self.has_unread_request = true;
                     return Ok(Incoming::Malformed(why));
                 }
             }
@@ -109,7 +109,7 @@ impl Wire {
             _ => None,
         };
         let Some(length) = length.filter(|length| *length <= MAX_BODY) else {
-            self.request_left = true;
+            self.has_unread_request = true;
             return Ok(Body::Unread);
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -122,8 +122,8 @@ impl Wire {
     }
 
     /// Whether another request can follow on this connection.
-    pub(crate) fn keeps(&self, head: &Head) -> bool {
-        !head.asks_to_close() && !self.request_left
+    pub(crate) fn keeps_alive(&self, head: &Head) -> bool {
+        !head.asks_to_close() && !self.has_unread_request
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -133,7 +133,7 @@ impl Wire {
 
     /// Waits this long. Returns `false` if the peer or the stopping server closes the connection first.
     ///
-    /// Reads from the socket to notice that, and discards the data: a client that waits for an answer sends
+    /// Reads from the socket to notice that, and discards the data: a client that waits for a response sends
     /// none.
     pub(crate) fn wait(&mut self, how_long: Duration) -> bool {
         // A read timeout is only as precise as the kernel's ticks, so the last part of the wait is a sleep.
@@ -165,11 +165,11 @@ impl Wire {
     }
 
     /// Closes the connection. The socket closes once the server's handle is dropped too.
-    pub(crate) fn end(mut self, after: After) {
+    pub(crate) fn end(mut self, after: AfterResponse) {
         // Errors don't matter: the connection is already broken.
         let _broken = match after {
-            After::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
-            After::Next | After::Close => self.close(),
+            AfterResponse::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
+            AfterResponse::KeepAlive | AfterResponse::Close => self.close(),
         };
     }
 
@@ -178,7 +178,7 @@ impl Wire {
             stream.conn.send_close_notify();
             stream.flush()?;
         }
-        if self.request_left {
+        if self.has_unread_request {
             // Unread bytes would turn the close into a reset.
             self.stream.tcp().shutdown(Shutdown::Write)?;
             self.wait(Duration::from_millis(200));

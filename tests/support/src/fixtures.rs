@@ -1,4 +1,4 @@
-//! Credentials, and answers of servers.
+//! Credentials, and behaviours of servers.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,13 +10,14 @@ use stand_in::{Account, Behaviour, PublicKey, Session, StandIn};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-pub const TOKEN: &str = "Canary-build-token_0123456789";
+/// The build's API token, which Bitrise expects in requests for the connection.
+pub const BUILD_API_TOKEN: &str = "Canary-build-token_0123456789";
 
-/// Of the build's page.
+/// The token that Bitrise expects in requests to the build's page.
 pub const PAGE_TOKEN: &str = "Canary-services-token_0123456789";
 pub const BUILD_SLUG: &str = "5b1ee94e-3a5f-4b0e-9d5c-2c1f0a7c9d11";
 
-/// In the connection.
+// The credentials in the connection.
 pub const CONNECTED_KEY_ID: &str = "CONNECTED1";
 pub const CONNECTED_ISSUER: &str = "11111111-96fe-1a63-e053-0824d011072a";
 pub const CONNECTED_APPLE_ID: &str = "connected.canary@example.com";
@@ -24,7 +25,7 @@ pub const CONNECTED_PASSWORD: &str = "canary-connected-password";
 pub const CONNECTED_APP_PASSWORD: &str = "cana-ryco-nnec-tapp";
 pub const COOKIE: &str = "canary-connected-cookie-value";
 
-/// In the inputs.
+// The credentials in the inputs.
 pub const INPUT_KEY_ID: &str = "FROMINPUT1";
 pub const INPUT_ISSUER: &str = "22222222-96fe-1a63-e053-0824d011072a";
 pub const INPUT_APPLE_ID: &str = "inputs.canary@example.org";
@@ -49,11 +50,18 @@ pub fn pem() -> &'static str {
     &INPUT_KEY.private_pem
 }
 
-/// The base64 between header and footer.
+/// The base64 between the header and the footer of a key.
 pub fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
+/// The text in lines of this length, as a narrow terminal breaks it.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect();
+    lines.join("\n")
+}
+
+/// The date and time this many days from now.
 pub fn in_days(days: i64) -> String {
     (OffsetDateTime::now_utc() + Duration::days(days)).format(&Rfc3339).unwrap()
 }
@@ -63,7 +71,7 @@ pub fn account(behaviours: Vec<Behaviour>) -> Account {
     account_of(&CONNECTED_KEY, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), behaviours)
 }
 
-/// The account that this API key belongs to; an individual key has no issuer.
+/// The account that this API key belongs to. An individual key has no issuer.
 pub fn account_of(key: &P256, key_id: &str, issuer: Option<&str>, behaviours: Vec<Behaviour>) -> Account {
     Account {
         public_key: PublicKey::from_spki_pem(&key.public_pem).unwrap(),
@@ -102,9 +110,9 @@ pub fn cookie(name: &str, value: &str) -> Value {
     })
 }
 
-/// The fields of a connected Apple ID whose session is for the stand-in, too.
+/// The fields of a connected Apple ID whose session has a cookie for the stand-in and one for Apple.
 pub fn connected_session() -> Value {
-    // Plain http, so not `secure`.
+    // The stand-in uses plain http, so its cookie is not `secure`.
     let own = json!({
         "name": "myacinfo", "value": "canary-session", "domain": "127.0.0.1", "for_domain": false,
         "path": "/", "secure": false,
@@ -113,31 +121,32 @@ pub fn connected_session() -> Value {
     all([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [own, apples]}})])
 }
 
-/// A session as `fastlane spaceauth` prints it, for the stand-in.
+/// A session for the stand-in, as `fastlane spaceauth` prints it.
 pub fn pasted_session() -> String {
     spaceauth(&[("myacinfo", "canary-session")])
         .replace("idmsa.apple.com", "127.0.0.1")
         .replace("secure: true", "secure: false")
 }
 
-/// The session of Apple's website for these two, of the connected account.
+/// The session that the cookies of [`connected_session`] and [`pasted_session`] belong to.
 pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
     let cookies = BTreeMap::from([("myacinfo".to_owned(), "canary-session".to_owned())]);
     let email_address = CONNECTED_APPLE_ID.to_owned();
     Session { cookies, email_address, behaviours, ..Session::default() }
 }
 
-/// One document from the fields of several; later ones win.
+/// Merges the fields of several documents into one. Later ones win.
 pub fn all(parts: impl IntoIterator<Item = Value>) -> Value {
     let fields = parts.into_iter().flat_map(|part| part.as_object().expect("an object").clone());
     Value::Object(fields.collect())
 }
 
-/// For all requests: a status that asks to retry at once.
+/// Answers all requests with this status and asks to retry at once.
 pub fn always_busy(code: u16) -> Vec<Behaviour> {
     vec![busy(code).forever()]
 }
 
+/// Answers one request with this status and asks to retry at once.
 pub fn busy(code: u16) -> Behaviour {
     status(code, &[("Retry-After", "0")])
 }

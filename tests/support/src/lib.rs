@@ -2,7 +2,7 @@
 //! Bitrise and Apple.
 //!
 //! [`Step`] builds a run and [`Outcome`] is its result. Every run is checked: the log has no secret. A failed
-//! run ends with one red sentence, exports nothing and leaves no file behind. A successful run quotes its
+//! run ends with an error of one sentence, exports nothing and leaves no file behind. A successful run quotes its
 //! outputs, marks the secret ones and never expands them.
 //!
 //! [`snapshots`] compares what users read with files in `tests/snapshots`.
@@ -27,5 +27,8 @@ mod step;
 pub mod strategies;
 
 pub use fixtures::*;
-pub use outcome::{Entry, Outcome, envman, find_leak, hex, mode, names_in, set_mode};
-pub use step::{Step, all_fail, in_parallel};
+pub use outcome::{
+    Entry, Outcome, declared_in_step_yml, envman, files_below, find_leak, hex, mode, names_in,
+    print_with_envman, set_mode,
+};
+pub use step::{Step, errors_of, in_parallel};

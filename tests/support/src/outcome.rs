@@ -11,22 +11,29 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use regex::Regex;
-use stand_in::{Annotation, Request};
+use stand_in::{Annotation, Request, Service};
 use tempfile::TempDir;
 
 use crate::step::content;
 
-/// The outputs that the Bitrise CLI must redact: those that `step.yml` marks as sensitive.
-static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+/// The names in a list of `step.yml` (`inputs` or `outputs`), and whether each is marked as sensitive.
+pub fn declared_in_step_yml(list: &str) -> BTreeMap<String, bool> {
     let step_yml: serde_yaml::Value = serde_yaml::from_str(include_str!("../../../step.yml")).unwrap();
-    let outputs = step_yml["outputs"].as_sequence().unwrap().iter();
-    let secret = outputs.filter(|output| output["opts"]["is_sensitive"] == true);
-    let names =
-        secret.flat_map(|output| output.as_mapping().unwrap().keys()).filter_map(|name| name.as_str());
-    names.filter(|name| *name != "opts").map(str::to_owned).collect()
+    let items = step_yml[list].as_sequence().unwrap().iter();
+    let declared = items.map(|item| {
+        let name = item.as_mapping().unwrap().keys().find(|name| *name != "opts").unwrap();
+        (name.as_str().unwrap().to_owned(), item["opts"]["is_sensitive"] == true)
+    });
+    declared.collect()
+}
+
+/// The outputs that the Bitrise CLI must redact.
+static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let outputs = declared_in_step_yml("outputs").into_iter();
+    outputs.filter(|(_, is_sensitive)| *is_sensitive).map(|(name, _)| name).collect()
 });
 
-static COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
+static COLOR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
 
 /// A value in the envstore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,7 @@ pub struct Entry {
     pub value: String,
     pub is_sensitive: Option<bool>,
     pub is_expand: Option<bool>,
+    pub is_unset: Option<bool>,
 }
 
 /// The outcome of a run.
@@ -100,15 +108,23 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
 }
 
 /// Hexadecimal, in lower case.
-pub fn hex(text: &str) -> String {
-    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl Outcome {
-    /// The text of the last red block, which the Bitrise CLI shows as the Step's error.
+    /// The last error in the log, which the Bitrise CLI shows as the Step's error.
     #[track_caller]
     pub fn error(&self) -> String {
-        self.blocks("31;1").pop().unwrap_or_else(|| panic!("no red line in:\n{}", self.stdout))
+        self.errors().pop().unwrap_or_else(|| panic!("no error in:\n{}", self.stdout))
+    }
+
+    pub fn errors(&self) -> Vec<String> {
+        self.blocks("31;1")
+    }
+
+    pub fn debug_lines(&self) -> Vec<String> {
+        self.blocks("35;1")
     }
 
     pub fn warnings(&self) -> Vec<String> {
@@ -123,7 +139,7 @@ impl Outcome {
         self.blocks("32;1")
     }
 
-    /// The lines of the section whose title contains this, without colours.
+    /// The lines of the section whose title contains this, without colors.
     #[track_caller]
     pub fn section(&self, title: &str) -> String {
         let sections = self.stdout.split("\x1b[34;1m").skip(1);
@@ -131,13 +147,13 @@ impl Outcome {
             sections.filter(|section| section.lines().next().unwrap_or_default().contains(title));
         let section = sections.next().unwrap_or_else(|| panic!("no section {title:?} in:\n{}", self.stdout));
         let lines = section.lines().skip(1).filter(|line| !line.is_empty());
-        COLOUR.replace_all(&lines.collect::<Vec<_>>().join("\n"), "").into_owned()
+        COLOR.replace_all(&lines.collect::<Vec<_>>().join("\n"), "").into_owned()
     }
 
-    /// All texts between the colour code and the next one.
-    pub fn blocks(&self, colour: &str) -> Vec<String> {
+    /// All texts of this color.
+    fn blocks(&self, color: &str) -> Vec<String> {
         let blocks =
-            self.stdout.split("\x1b[").filter_map(|block| block.strip_prefix(colour)?.strip_prefix('m'));
+            self.stdout.split("\x1b[").filter_map(|block| block.strip_prefix(color)?.strip_prefix('m'));
         blocks.map(str::to_owned).collect()
     }
 
@@ -146,27 +162,57 @@ impl Outcome {
         self.page.last().map(|annotation| annotation.markdown.clone())
     }
 
+    /// The names of the outputs, in order.
+    pub fn output_names(&self) -> Vec<String> {
+        self.entries().into_iter().map(|entry| entry.key).collect()
+    }
+
+    /// The names and values of the outputs.
+    pub fn outputs(&self) -> BTreeMap<String, String> {
+        self.entries().into_iter().map(|entry| (entry.key, entry.value)).collect()
+    }
+
+    /// The names of the variables that the envstore unsets.
+    pub fn unset_names(&self) -> BTreeSet<String> {
+        let unset = self.entries().into_iter().filter(|entry| entry.is_unset == Some(true));
+        unset.map(|entry| entry.key).collect()
+    }
+
     /// The entries of the envstore, in order, as a YAML parser reads them.
     pub fn entries(&self) -> Vec<Entry> {
         self.envstore_text.as_deref().map(parse_envstore).unwrap_or_default()
     }
 
-    pub fn output(&self, key: &str) -> Option<String> {
+    /// The value of an output, or `None` if it is not exported.
+    pub fn get_output(&self, key: &str) -> Option<String> {
         let mut values = self.entries().into_iter().filter(|entry| entry.key == key).map(|entry| entry.value);
         let value = values.next();
         assert_eq!(values.next(), None, "{key} is there once");
         value
     }
 
+    /// The value of an output that must be exported.
     #[track_caller]
-    pub fn expect(&self, key: &str) -> String {
-        self.output(key).unwrap_or_else(|| panic!("no {key} in {:?}", self.envstore_text))
+    pub fn output(&self, key: &str) -> String {
+        self.get_output(key).unwrap_or_else(|| panic!("no {key} in {:?}", self.envstore_text))
     }
 
     /// `APPLE_AUTH_METHOD` and `APPLE_AUTH_SOURCE`.
     #[track_caller]
     pub fn chosen(&self) -> (String, String) {
-        (self.expect("APPLE_AUTH_METHOD"), self.expect("APPLE_AUTH_SOURCE"))
+        (self.output("APPLE_AUTH_METHOD"), self.output("APPLE_AUTH_SOURCE"))
+    }
+
+    /// `APPLE_AUTH_VERIFIED`.
+    #[track_caller]
+    pub fn verified(&self) -> String {
+        self.output("APPLE_AUTH_VERIFIED")
+    }
+
+    /// The requests to Apple's services.
+    pub fn requests_to_apple(&self) -> Vec<&Request> {
+        let services = [Service::AppStoreConnect, Service::AppleSession];
+        self.requests.iter().filter(|request| services.contains(&request.service)).collect()
     }
 
     pub(crate) fn check_secrets(&self, secrets: &[String]) {
@@ -181,10 +227,10 @@ impl Outcome {
     }
 
     #[track_caller]
-    pub fn check_success(&self) {
+    pub fn assert_success(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stdout);
-        assert_eq!(self.blocks("31;1"), Vec::<String>::new(), "nothing is red");
-        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last colour ends");
+        assert_eq!(self.errors(), Vec::<String>::new(), "no errors");
+        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last color ends");
         let before = self.before.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let kept: Vec<Entry> = before.as_deref().map(parse_envstore).unwrap_or_default();
         let text = self.envstore_text.as_deref().unwrap_or_default();
@@ -208,7 +254,7 @@ impl Outcome {
     }
 
     #[track_caller]
-    pub fn check_failure(&self) {
+    pub fn assert_failure(&self) {
         assert_eq!(self.code, Some(1), "{}", self.stdout);
         let now = content(&self.envstore);
         assert!(now == self.before, "nothing is exported: {:?}", self.envstore_text);
@@ -234,6 +280,13 @@ impl Outcome {
     }
 }
 
+/// All files in a folder and the folders below it.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+/// The names of the files and folders in a folder. None if it does not exist.
 pub fn names_in(folder: &Path) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
@@ -262,7 +315,8 @@ fn parse_envstore(text: &str) -> Vec<Entry> {
             serde_yaml::Value::String(value) => value,
             other => format!("not a string: {other:?}"),
         };
-        Entry { key, value, is_sensitive: flag("is_sensitive"), is_expand: flag("is_expand") }
+        let [is_sensitive, is_expand, is_unset] = ["is_sensitive", "is_expand", "unset"].map(flag);
+        Entry { key, value, is_sensitive, is_expand, is_unset }
     };
     envs.into_iter().map(entry).collect()
 }
@@ -276,17 +330,19 @@ pub fn envman() -> Option<&'static Path> {
     ENVMAN.as_deref()
 }
 
+/// What the real envman reads from an envstore, if it is on the PATH.
+pub fn print_with_envman(envstore: &Path, options: &[&str]) -> Option<BTreeMap<String, String>> {
+    let mut command = Command::new(envman()?);
+    command.arg("--path").arg(envstore).args(["print", "--format", "json", "--expand"]).args(options);
+    let output = command.env_clear().env("HOME", envstore.parent().unwrap()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("envman printed {text}: {error}")))
+}
+
 /// Reads the entries with the real envman, as the Bitrise CLI does after the Step.
 fn read_back_with_envman(envstore: &Path, entries: &[Entry], kept: &[Entry]) {
-    let Some(envman) = envman() else { return };
-    let print = |more: &[&str]| -> BTreeMap<String, String> {
-        let mut command = Command::new(envman);
-        command.arg("--path").arg(envstore).args(["print", "--format", "json", "--expand"]).args(more);
-        let output = command.env_clear().env("HOME", envstore.parent().unwrap()).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("envman printed {text}: {error}"))
-    };
-    let (all, secret) = (print(&[]), print(&["--sensitive-only"]));
+    let Some(all) = print_with_envman(envstore, &[]) else { return };
+    let secret = print_with_envman(envstore, &["--sensitive-only"]).unwrap();
     for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
         assert_eq!(all.get(&entry.key), Some(&entry.value), "{} as envman reads it", entry.key);
         let is_secret = SECRET_OUTPUTS.contains(&entry.key);

@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::Outcome;
 
-/// Compares the whole log, with its colours, with `runs/<name>.term.svg`, and the summary on the
+/// Compares the whole log, with its colors, with `runs/<name>.term.svg`, and the summary on the
 /// build's page with `runs/<name>.md`.
 #[track_caller]
 pub fn assert_run(name: &str, outcome: &Outcome) {
@@ -22,10 +22,10 @@ pub fn assert_run(name: &str, outcome: &Outcome) {
     assert_same(&format!("runs/{name}.md"), &summary);
 }
 
-/// Compares the messages of several cases with `sentences/<name>.txt`. Cases in a row with the same message
-/// share it: their names come first, the message below them, indented.
+/// Compares the messages of several cases with `messages/<name>.txt`. Consecutive cases with the same message
+/// share it: their names come first, and the message follows, indented.
 #[track_caller]
-pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display, impl Into<String>)>) {
+pub fn assert_messages(name: &str, rows: impl IntoIterator<Item = (impl Display, impl Into<String>)>) {
     let mut text = String::new();
     let mut rows = rows.into_iter().map(|(case, messages)| (case.to_string(), messages.into())).peekable();
     while let Some((case, messages)) = rows.next() {
@@ -39,7 +39,7 @@ pub fn assert_sentences(name: &str, rows: impl IntoIterator<Item = (impl Display
             }
         }
     }
-    assert_same(&format!("sentences/{name}.txt"), &text);
+    assert_same(&format!("messages/{name}.txt"), &text);
 }
 
 /// Compares a page of the documentation, by its path in the repository.

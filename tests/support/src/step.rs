@@ -12,15 +12,15 @@ use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use stand_in::{Account, Behaviour, BuildPage, Connection, Session, Team};
+use stand_in::{Account, Behaviour, BuildPage, Connection, Session, StandIn, Team};
 use tempfile::TempDir;
 
 use crate::fixtures::{
-    BUILD_SLUG, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, PAGE_TOKEN, SERVER, TOKEN, pem,
-    unique_name,
+    BUILD_API_TOKEN, BUILD_SLUG, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, PAGE_TOKEN,
+    SERVER, pem, unique_name,
 };
 use crate::in_process;
-use crate::outcome::{Outcome, names_in};
+use crate::outcome::{Outcome, names_in, set_mode};
 
 /// The binary under test. Newer versions of cargo name its path in a variable; older ones put it into the
 /// folder above the test's.
@@ -33,10 +33,10 @@ fn binary() -> PathBuf {
     test.ancestors().nth(2).unwrap().join(NAME)
 }
 
-/// The content of a regular file, unless it is too long for memory.
+/// The content of a regular file, unless it is too large for memory.
 pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
-    const MOST: u64 = 1 << 30;
-    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MOST)?;
+    const MAX_LENGTH: u64 = 1 << 30;
+    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MAX_LENGTH)?;
     fs::read(path).ok()
 }
 
@@ -62,12 +62,12 @@ impl Default for Step {
 }
 
 impl Step {
-    /// On Bitrise, with nothing connected and nothing in the inputs.
+    /// A run on Bitrise with no credential in the connection or the inputs.
     pub fn new() -> Self {
         Self::off_bitrise().connected(&json!({}))
     }
 
-    /// Without a build URL.
+    /// A run without a build URL.
     pub fn off_bitrise() -> Self {
         let root = tempfile::Builder::new().prefix("step-").tempdir().unwrap();
         let step = Self {
@@ -89,7 +89,7 @@ impl Step {
         step.set("verify", "no").with_apple_url(SERVER.origin())
     }
 
-    /// With these behaviours of the build's page, which every run has.
+    /// Gives the build's page these behaviours. Every run has a page.
     pub fn with_page(self, behaviours: Vec<Behaviour>) -> Self {
         let page = BuildPage { token: PAGE_TOKEN.to_owned(), build_slug: BUILD_SLUG.to_owned(), behaviours };
         let url = SERVER.build_page(&self.page_name(), page);
@@ -99,12 +99,12 @@ impl Step {
             .secret(PAGE_TOKEN)
     }
 
-    /// The scenario of the page, separate because few tests are about it.
+    /// The name of the page's scenario. It has its own, because few tests are about the page.
     pub fn page_name(&self) -> String {
         format!("page of {}", self.scenario)
     }
 
-    /// With this document in the connection.
+    /// Connects this document on Bitrise.
     pub fn connected(self, body: &Value) -> Self {
         self.connected_with(body, Vec::new())
     }
@@ -115,9 +115,11 @@ impl Step {
     }
 
     pub fn connected_as_text(self, body: impl Into<String>, behaviours: Vec<Behaviour>) -> Self {
-        let connection = Connection { token: TOKEN.to_owned(), body: body.into(), behaviours };
+        let connection = Connection { token: BUILD_API_TOKEN.to_owned(), body: body.into(), behaviours };
         let build_url = SERVER.connection(&self.scenario, connection);
-        self.set("BITRISE_BUILD_URL", build_url).set("BITRISE_BUILD_API_TOKEN", TOKEN).secret(TOKEN)
+        self.set("BITRISE_BUILD_URL", build_url)
+            .set("BITRISE_BUILD_API_TOKEN", BUILD_API_TOKEN)
+            .secret(BUILD_API_TOKEN)
     }
 
     fn note_secrets(&mut self, body: &Value) {
@@ -178,7 +180,7 @@ impl Step {
         self.with_apple_url(&url).unset("verify")
     }
 
-    /// Verifies the session with this one of Apple's website, with `verify` at its default.
+    /// Verifies the session with this session of Apple's website, with `verify` at its default.
     pub fn verified_by_session(self, session: Session) -> Self {
         let url = SERVER.apple_session(&self.scenario, session);
         self.with_apple_url(&url).unset("verify")
@@ -199,7 +201,7 @@ impl Step {
         self
     }
 
-    /// A complete API key in the inputs.
+    /// Sets a complete API key in the inputs.
     pub fn with_key_inputs(self) -> Self {
         self.set("api_key_path", pem())
             .set("api_key_id", INPUT_KEY_ID)
@@ -207,12 +209,32 @@ impl Step {
             .secret(pem())
     }
 
-    /// A complete Apple ID in the inputs.
+    /// Sets a complete Apple ID in the inputs.
     pub fn with_apple_id_inputs(self) -> Self {
         self.set("apple_id", INPUT_APPLE_ID).set("password", INPUT_PASSWORD)
     }
 
-    /// A file in the folder of the run; `home`, `work` (where it starts), `tmp` and `store` are there.
+    /// Trusts the CA of this server, as a machine trusts the CA of its company.
+    pub fn trusting(self, server: &StandIn) -> Self {
+        let ca = self.path("home/ca.pem");
+        self.file("home/ca.pem", server.ca_pem().unwrap()).set("SSL_CERT_FILE", ca)
+    }
+
+    /// Runs later in the same build as `earlier`, so its outputs are set.
+    pub fn after(self, earlier: &Outcome) -> Self {
+        earlier.entries().into_iter().fold(self, |step, entry| step.set(&entry.key, entry.value))
+    }
+
+    /// Puts this script on the PATH as `envman`.
+    pub fn with_envman(self, script: &str) -> Self {
+        let step = self.file("bin/envman", script);
+        let bin = step.path("bin");
+        set_mode(bin.join("envman"), 0o755);
+        step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+    }
+
+    /// Writes a file into the folder of the run, which has the folders `home`, `work` (where the run starts),
+    /// `tmp` and `store`.
     pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -229,7 +251,7 @@ impl Step {
         self
     }
 
-    /// Runs as an ordinary user if the tests run as root, who ignores file modes.
+    /// Runs as an ordinary user if the tests run as root, which ignores file modes.
     pub fn not_as_root(mut self) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         if fs::metadata(self.root.path()).unwrap().uid() == 0 {
@@ -362,19 +384,20 @@ impl Step {
         assert!(!has_page || is_here || is_refused, "the summary would go to {service:?}");
     }
 
-    /// Runs it, and checks that it succeeds as every run must.
-    pub fn passes(self) -> Outcome {
+    /// Runs it, and checks what must hold for every run that succeeds.
+    #[track_caller]
+    pub fn succeeds(self) -> Outcome {
         let outcome = self.run();
-        outcome.check_success();
+        outcome.assert_success();
         outcome
     }
 
-    /// Runs it, checks that it fails as every run must, and returns the last red line.
+    /// Runs it, and checks what must hold for every run that fails.
     #[track_caller]
-    pub fn fails(self) -> String {
+    pub fn fails(self) -> Outcome {
         let outcome = self.run();
-        outcome.check_failure();
-        outcome.error()
+        outcome.assert_failure();
+        outcome
     }
 }
 
@@ -391,13 +414,13 @@ pub fn in_parallel<T: Send, R: Send>(
     })
 }
 
-/// Runs all rows and returns the last red line of each: one row in eight with the binary, the others in
-/// process.
-pub fn all_fail<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
+/// Runs all rows, which must fail, and returns the error of each: one row in eight with the binary, the
+/// others in process.
+pub fn errors_of<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
     in_parallel(rows.into_iter().enumerate(), |(number, (case, step))| {
         let is_sample = number.is_multiple_of(8);
         let outcome = if is_sample || step.needs_process() { step.run() } else { step.run_in_process() };
-        outcome.check_failure();
+        outcome.assert_failure();
         (case, outcome.error())
     })
 }

@@ -3,89 +3,29 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Pieces that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell.
-const PIECES: &[&str] = &[
-    "a: b",
-    ": ",
-    " #",
-    "# c",
-    "\"",
-    "'",
-    "\"\"",
-    "''",
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    "no",
-    "Yes",
-    "off",
-    "true",
-    "~",
-    "null",
-    "",
-    ".inf",
-    ".nan",
-    "<<",
-    "=",
-    "0123",
-    "0o17",
-    "1_000",
-    "0x1F",
-    "0b11",
-    "12e5",
-    "1.5",
-    "1:30:00",
-    "2031-01-02",
-    "2031-01-02 03:04:05 Z",
-    "-",
-    "\\n",
-    "\\\\n",
-    "\\",
-    "\\r",
-    "\\x41",
-    " ",
-    "  ",
-    "%",
-    "@",
-    "`",
-    "!",
-    "!!int 3",
-    "!ruby/object:Object {}",
-    "&a",
-    "*a",
-    "- i",
-    "? k",
-    "|",
-    ">",
-    "|-",
-    "---",
-    "...",
-    "$HOME",
-    "${HOME}",
-    "$(id)",
-    "%{x}",
-    "é",
-    "漢",
-    "😀",
-    "\u{a0}",
-    "\u{2028}",
-    "\u{85}",
-    "\u{feff}",
-    "\u{fffe}",
-    "\u{10ffff}",
-    "\u{80}",
+/// Short texts that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell.
+pub const SPECIAL_TEXTS: &[&str] = &[
+    "a: b", ": ", " #", "# c", "\"", "'", "\"\"", "''", "{", "}", "[", "]", ",", "no", "Yes", "off", "true",
+    "~", "null", "", ".inf", ".nan", "<<", "=", "0123", "0o17", "1_000", "0x1F", "0b11", "12e5", "1.5",
+    "1:30:00", "-", "\\n", "\\\\n", "\\", "\\r", "\\x41", " ", "  ", "%", "@", "`", "!", "!!int 3", "&a",
+    "*a", "- i", "? k", "|", ">", "|-", "---", "...", "$HOME", "${HOME}", "$(id)", "%{x}", "é", "漢", "😀",
+    "\u{a0}", "\u{2028}", "\u{85}", "\u{feff}", "\u{fffe}", "\u{80}", "\u{7f}",
 ];
 
-const LINES: &[&str] =
+/// Values that YAML reads as another type, and characters at the limits of Unicode.
+pub const SPECIAL_VALUES: &[&str] =
+    &["2031-01-02", "2031-01-02 03:04:05 Z", "!ruby/object:Object {}", "\u{10ffff}", "back\\nslash"];
+
+/// Line breaks and control characters, some with text that they make special.
+pub const SPECIAL_LINES: &[&str] =
     &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
 
 /// Any string, usually built from fragments that are special in YAML, JSON or the shell.
 pub fn text() -> impl Strategy<Value = String> {
-    let pieces = || prop_oneof![4 => select(PIECES), 1 => select(LINES)];
+    let special = || prop_oneof![12 => select(SPECIAL_TEXTS), 1 => select(SPECIAL_VALUES)];
+    let pieces = || prop_oneof![4 => special(), 1 => select(SPECIAL_LINES)];
     prop_oneof![
-        1 => select(PIECES).prop_map(str::to_owned),
+        1 => special().prop_map(str::to_owned),
         4 => prop::collection::vec(pieces(), 0..8).prop_map(|pieces| pieces.concat()),
         2 => prop::collection::vec(any::<char>(), 0..40).prop_map(|chars| chars.into_iter().collect()),
         1 => "[ -~]{0,60}",
@@ -108,7 +48,7 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// As a record of the connection's document.
+    /// The cookie as a record of the connection's document.
     pub fn record(&self) -> serde_json::Value {
         serde_json::json!({
             "name": self.name, "value": self.value, "domain": self.domain, "for_domain": self.for_domain,

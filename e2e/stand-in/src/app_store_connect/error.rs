@@ -1,14 +1,14 @@
 //! Apple's error responses, with Apple's texts.
 //!
 //! The format is Apple's `ErrorResponse`: `id`, `status`, `code`, `title`, `detail`, and `source` for a
-//! query parameter. The texts are from public reports of real answers, cited for each.
+//! query parameter. The texts are from public reports of real responses, cited for each.
 //!
 //! <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 
 use aws_lc_rs::rand;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Answer, Reply};
+use crate::http::{Decision, Response};
 
 /// An error response, and the reason for it.
 pub(super) struct Refusal {
@@ -57,7 +57,7 @@ impl Refusal {
         )
     }
 
-    /// The answer for a resource that does not exist.
+    /// The response for a resource that does not exist.
     pub(super) fn not_found(path: &str) -> Self {
         Self::new(
             404,
@@ -106,9 +106,9 @@ impl Refusal {
     /// Plain text if `Accept` excludes JSON.
     ///
     /// <https://developer.apple.com/documentation/appstoreconnectapi/about-the-http-status-code>
-    pub(super) fn not_acceptable(accept: &str) -> Reply {
-        let answer = Answer::new(406, "text/plain", "Not Acceptable");
-        Reply::refused(answer, format!("the header Accept is {accept:?}"))
+    pub(super) fn not_acceptable(accept: &str) -> Decision {
+        let response = Response::new(406, "text/plain", "Not Acceptable");
+        Decision::refused(response, format!("the header Accept is {accept:?}"))
     }
 
     fn new(status: u16, code: &'static str, title: &'static str, detail: &str, why: String) -> Self {
@@ -116,7 +116,7 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Reply {
+impl From<Refusal> for Decision {
     fn from(refusal: Refusal) -> Self {
         let Refusal { status, code, title, detail, parameter, why } = refusal;
         let mut error = Map::from_iter([
@@ -130,7 +130,7 @@ impl From<Refusal> for Reply {
             error.insert("source".to_owned(), json!({"parameter": parameter}));
         }
         let body = json!({"errors": [Value::Object(error)]});
-        Self::refused(Answer::json(status, body.to_string()), why)
+        Self::refused(Response::json(status, body.to_string()), why)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct List {
     pub kind: &'static str,
     /// The attributes that `filter[<name>]` accepts.
     pub filters: &'static [&'static str],
-    /// The values of `fields`: attributes and relationships. Answers here never contain relationships.
+    /// The values of `fields`: attributes and relationships. Responses here never contain relationships.
     pub fields: &'static [&'static str],
 }
 
@@ -109,7 +109,7 @@ pub(super) const USERS: List = List {
 };
 
 /// The parsed query of one request.
-struct Question {
+struct Query {
     filters: Vec<(String, Vec<String>)>,
     fields: Option<Vec<String>>,
     limit: usize,
@@ -118,26 +118,25 @@ struct Question {
 }
 
 impl List {
-    /// The answer's body. `url` is the list's URL without the query.
+    /// The response's body. `url` is the list's URL without the query.
     pub(super) fn page(&self, resources: &[Resource], url: &str, query: &str) -> Result<Value, Refusal> {
-        let question = self.read(query)?;
-        let found: Vec<_> = resources.iter().filter(|resource| question.matches(resource)).collect();
-        let page = found.iter().skip(question.skipped).take(question.limit);
-        let data: Vec<_> = page.map(|resource| self.entry(resource, &question, url)).collect();
+        let parsed = self.parse(query)?;
+        let found: Vec<_> = resources.iter().filter(|resource| parsed.matches(resource)).collect();
+        let page = found.iter().skip(parsed.skipped).take(parsed.limit);
+        let data: Vec<_> = page.map(|resource| self.entry(resource, &parsed, url)).collect();
 
-        let own = if query.is_empty() { url.to_owned() } else { format!("{url}?{query}") };
-        let mut links = Map::from_iter([("self".to_owned(), json!(own))]);
-        let reached = question.skipped.saturating_add(data.len());
-        if reached < found.len() {
-            links.insert("next".to_owned(), json!(question.next(self, url, reached)));
+        let own_url = if query.is_empty() { url.to_owned() } else { format!("{url}?{query}") };
+        let mut links = Map::from_iter([("self".to_owned(), json!(own_url))]);
+        let end = parsed.skipped.saturating_add(data.len());
+        if end < found.len() {
+            links.insert("next".to_owned(), json!(parsed.next(self, url, end)));
         }
-        let paging = json!({"total": found.len(), "limit": question.limit});
+        let paging = json!({"total": found.len(), "limit": parsed.limit});
         Ok(json!({"data": data, "links": links, "meta": {"paging": paging}}))
     }
 
-    fn entry(&self, resource: &Resource, question: &Question, url: &str) -> Value {
-        let shown =
-            |name: &str| question.fields.as_ref().is_none_or(|fields| fields.iter().any(|f| f == name));
+    fn entry(&self, resource: &Resource, query: &Query, url: &str) -> Value {
+        let shown = |name: &str| query.fields.as_ref().is_none_or(|fields| fields.iter().any(|f| f == name));
         let attributes: Map<_, _> = resource
             .attributes
             .iter()
@@ -152,31 +151,31 @@ impl List {
         })
     }
 
-    fn read(&self, query: &str) -> Result<Question, Refusal> {
-        let mut question = Question { filters: Vec::new(), fields: None, limit: DEFAULT_LIMIT, skipped: 0 };
-        let mut seen: Vec<String> = Vec::new();
+    fn parse(&self, query: &str) -> Result<Query, Refusal> {
+        let mut parsed = Query { filters: Vec::new(), fields: None, limit: DEFAULT_LIMIT, skipped: 0 };
+        let mut names: Vec<String> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let unreadable = || Refusal::invalid_parameter(name, "it is not percent-encoded UTF-8");
             let name = decode(name).ok_or_else(unreadable)?;
             let value = decode(value).ok_or_else(unreadable)?;
-            if seen.contains(&name) {
+            if names.contains(&name) {
                 return Err(Refusal::invalid_parameter(&name, "it was given more than once"));
             }
-            self.read_one(&mut question, &name, &value)?;
-            seen.push(name);
+            self.parse_parameter(&mut parsed, &name, &value)?;
+            names.push(name);
         }
-        Ok(question)
+        Ok(parsed)
     }
 
-    fn read_one(&self, question: &mut Question, name: &str, value: &str) -> Result<(), Refusal> {
+    fn parse_parameter(&self, parsed: &mut Query, name: &str, value: &str) -> Result<(), Refusal> {
         if name == format!("fields[{}]", self.kind) {
             let fields: Vec<_> = value.split(',').map(str::to_owned).collect();
             if let Some(unknown) = fields.iter().find(|field| !self.fields.contains(&field.as_str())) {
                 let detail = format!("'{unknown}' is not a valid field name");
                 return Err(Refusal::invalid_parameter(name, &detail));
             }
-            question.fields = Some(fields);
+            parsed.fields = Some(fields);
         } else if let Some(filter) = name.strip_prefix("filter[").and_then(|rest| rest.strip_suffix(']')) {
             if !self.filters.contains(&filter) {
                 let detail = format!("'{filter}' is not a valid filter type");
@@ -191,14 +190,14 @@ impl List {
                 let detail = format!("'{unknown}' is not a valid filter value. Expected one of: {known}");
                 return Err(Refusal::invalid_parameter(name, &detail));
             }
-            question.filters.push((filter.to_owned(), values));
+            parsed.filters.push((filter.to_owned(), values));
         } else if name == "limit" {
             let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
             let detail = format!("'{value}' is not a valid limit: it must be from 1 to {MAX_LIMIT}");
-            question.limit = limit.ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
+            parsed.limit = limit.ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
         } else if name == "cursor" {
             let detail = format!("'{value}' is not a valid cursor for this request");
-            question.skipped = read_cursor(value).ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
+            parsed.skipped = read_cursor(value).ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
         } else {
             return Err(Refusal::illegal_parameter(name));
         }
@@ -206,7 +205,7 @@ impl List {
     }
 }
 
-impl Question {
+impl Query {
     /// Apple's filter for bundle IDs is a substring match
     /// (`ittybittyapps/appstoreconnect-cli`'s issue 249; fastlane's `App.find` compares what it gets).
     /// Several values are alternatives.
@@ -227,8 +226,8 @@ impl Question {
     }
 
     /// The URL of the next page: the same query with a cursor.
-    fn next(&self, list: &List, url: &str, reached: usize) -> String {
-        let mut pairs = vec![("cursor".to_owned(), cursor(reached))];
+    fn next(&self, list: &List, url: &str, skipped: usize) -> String {
+        let mut pairs = vec![("cursor".to_owned(), cursor(skipped))];
         for (name, values) in &self.filters {
             pairs.push((format!("filter[{name}]"), values.join(",")));
         }

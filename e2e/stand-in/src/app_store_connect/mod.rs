@@ -10,7 +10,7 @@ pub use team::{App, BundleId, Role, SigningCertificate, Team, User};
 pub(crate) use error::request_id;
 
 use crate::Behaviour;
-use crate::http::{Answer, Head, Reply};
+use crate::http::{Decision, Head, Response};
 use crate::keys::PublicKey;
 use error::Refusal;
 use list::List;
@@ -37,28 +37,35 @@ pub struct Account {
 /// `GET /v1/apps`, `/v1/bundleIds`, `/v1/certificates`, `/v1/users`
 ///
 /// `path` is what follows the base URL, `now` is the service's time in Unix seconds.
-pub(crate) fn api(account: &Account, team: &Team, head: &Head, path: &str, origin: &str, now: i64) -> Reply {
-    let mut reply = match accepts_json(head) {
-        Err(accept) => Refusal::not_acceptable(accept),
-        Ok(()) => answer_request(account, team, head, path, origin, now).unwrap_or_else(Reply::from),
-    };
-    reply.answer.unix_seconds = now;
-    // Every answer has this header: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
-    let limits = format!("user-hour-lim:{};user-hour-rem:{};", Team::HOURLY_LIMIT, team.requests_left);
-    reply.answer = reply.answer.with("X-Rate-Limit", &limits);
-    reply
-}
-
-fn answer_request(
+pub(crate) fn api(
     account: &Account,
     team: &Team,
     head: &Head,
     path: &str,
     origin: &str,
     now: i64,
-) -> Result<Reply, Refusal> {
+) -> Decision {
+    let mut decision = match accepts_json(head) {
+        Err(accept) => Refusal::not_acceptable(accept),
+        Ok(()) => decide(account, team, head, path, origin, now).unwrap_or_else(Decision::from),
+    };
+    decision.response.unix_seconds = now;
+    // Every response has this header: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
+    let limits = format!("user-hour-lim:{};user-hour-rem:{};", Team::HOURLY_LIMIT, team.requests_left);
+    decision.response = decision.response.with("X-Rate-Limit", &limits);
+    decision
+}
+
+fn decide(
+    account: &Account,
+    team: &Team,
+    head: &Head,
+    path: &str,
+    origin: &str,
+    now: i64,
+) -> Result<Decision, Refusal> {
     token::check_authorization(account, head, now).map_err(Refusal::not_authorized)?;
-    let (list, resources) = found_at(account, team, path).ok_or_else(|| Refusal::not_found(path))?;
+    let (list, resources) = list_at(account, team, path).ok_or_else(|| Refusal::not_found(path))?;
     if team.requests_left == 0 {
         return Err(Refusal::rate_limit_exceeded());
     }
@@ -72,20 +79,20 @@ fn answer_request(
     }
     let url = format!("{origin}{}", head.path());
     let page = list.page(&resources, &url, head.query().unwrap_or_default())?;
-    Ok(Reply::ok(Answer::json(200, page.to_string())))
+    Ok(Decision::ok(Response::json(200, page.to_string())))
 }
 
-/// The list at a path, as the account's key sees it; `None` if there is none.
-fn found_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Resource>)> {
+/// The list at a path and its resources that the account's key can see. `None` if there is no such list.
+fn list_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Resource>)> {
     match path {
         // The Enterprise Program API has no apps: enterprise apps never go to the App Store.
         "v1/apps" if account.enterprise => None,
         "v1/apps" => {
             // "Team: access to all apps … Individual: access and roles of the associated user."
             // <https://developer.apple.com/documentation/appstoreconnectapi/creating-api-keys-for-app-store-connect-api>
-            let limited = team.owner_apps.as_ref().filter(|_| account.issuer_id.is_none());
-            let seen = |app: &&App| limited.is_none_or(|seen| seen.contains(&app.bundle_id));
-            Some((list::APPS, team.apps.iter().filter(seen).map(App::resource).collect()))
+            let visible_ids = team.owner_apps.as_ref().filter(|_| account.issuer_id.is_none());
+            let is_visible = |app: &&App| visible_ids.is_none_or(|ids| ids.contains(&app.bundle_id));
+            Some((list::APPS, team.apps.iter().filter(is_visible).map(App::resource).collect()))
         }
         "v1/bundleIds" => Some((list::BUNDLE_IDS, team.bundle_ids.iter().map(BundleId::resource).collect())),
         "v1/certificates" => {
@@ -122,7 +129,7 @@ fn can_see(account: &Account, team: &Team, list: &List) -> bool {
 
 /// `Err` with the header `Accept` if it excludes JSON.
 fn accepts_json(head: &Head) -> Result<(), &str> {
-    let mut all_refused = None;
+    let mut without_json = None;
     for accept in head.values("Accept") {
         let ranges = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
         for range in ranges {
@@ -130,7 +137,7 @@ fn accepts_json(head: &Head) -> Result<(), &str> {
                 return Ok(());
             }
         }
-        all_refused = Some(accept);
+        without_json = Some(accept);
     }
-    all_refused.map_or(Ok(()), Err)
+    without_json.map_or(Ok(()), Err)
 }

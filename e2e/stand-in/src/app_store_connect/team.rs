@@ -16,7 +16,7 @@ pub struct Team {
     /// Whether that role includes access to certificates, identifiers and profiles. An admin always has it, an
     /// individual key never.
     pub provisioning: bool,
-    /// Whether the Account Holder must accept an agreement. Every list then answers 403.
+    /// Whether the Account Holder must accept an agreement. Every list then gets 403.
     pub agreement_missing: bool,
     /// The requests left in this hour, out of [`Team::HOURLY_LIMIT`]. With 0, every request gets 429.
     pub requests_left: u32,
@@ -31,11 +31,11 @@ pub struct Team {
     pub certificates: Vec<SigningCertificate>,
     /// The users.
     pub users: Vec<User>,
-    /// A behaviour for every answer of a list, by its path (`v1/certificates`). [`Account::behaviours`] take
+    /// A behaviour for every request to a list, by its path (`v1/certificates`). [`Account::behaviours`] take
     /// precedence.
     ///
     /// [`Account::behaviours`]: crate::Account::behaviours
-    pub answers: BTreeMap<String, Behaviour>,
+    pub behaviours_by_path: BTreeMap<String, Behaviour>,
 }
 
 impl Team {
@@ -71,10 +71,10 @@ impl Team {
         self
     }
 
-    /// Replaces every answer of the list at this path, such as `v1/certificates`.
+    /// Adds a behaviour for every request to the list at this path, such as `v1/certificates`.
     #[must_use]
-    pub fn answering(mut self, path: &str, behaviour: Behaviour) -> Self {
-        self.answers.insert(path.to_owned(), behaviour);
+    pub fn with_behaviour_at(mut self, path: &str, behaviour: Behaviour) -> Self {
+        self.behaviours_by_path.insert(path.to_owned(), behaviour);
         self
     }
 }
@@ -92,7 +92,7 @@ impl Default for Team {
             bundle_ids: Vec::new(),
             certificates: Vec::new(),
             users: Vec::new(),
-            answers: BTreeMap::new(),
+            behaviours_by_path: BTreeMap::new(),
         }
     }
 }
@@ -145,7 +145,7 @@ pub struct SigningCertificate {
     pub name: String,
     /// One of [`CERTIFICATE_TYPES`](super::list::CERTIFICATE_TYPES).
     pub certificate_type: String,
-    /// Sent unchanged. Recorded answers of Apple have `2020-02-12T13:17:50.000+0000`, which is not RFC 3339
+    /// Sent unchanged. Recorded responses of Apple have `2020-02-12T13:17:50.000+0000`, which is not RFC 3339
     /// (`certificate.json` in `codemagic-ci-cd/cli-tools`, `certificates.json` in fastlane's spaceship).
     pub expiration_date: Option<String>,
 }

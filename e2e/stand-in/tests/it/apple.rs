@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stand_in::keys::P256;
 use stand_in::{Account, Behaviour, PublicKey, Role, Session, SigningCertificate, StandIn, Team, User};
 
-use crate::client::{Received, get};
+use crate::client::{Response, get};
 
 const ISSUER: &str = "57246542-96fe-1a63-e053-0824d011072a";
 
@@ -48,17 +48,17 @@ impl Api {
         Self { _server: server, base, key, claims }
     }
 
-    fn get(&self, path: &str, token: &str) -> Received {
+    fn get(&self, path: &str, token: &str) -> Response {
         get(&format!("{}/v1/{path}", self.base), &[("Authorization", &format!("Bearer {token}"))])
     }
 
-    /// With a right token.
-    fn ask(&self, path: &str) -> Received {
+    /// Sends a request with a valid token.
+    fn request(&self, path: &str) -> Response {
         self.get(path, &sign(&self.key, &header(), &self.claims))
     }
 
     fn statuses(&self) -> [u16; 4] {
-        ["apps", "bundleIds", "certificates", "users"].map(|list| self.ask(list).status())
+        ["apps", "bundleIds", "certificates", "users"].map(|list| self.request(list).status())
     }
 }
 
@@ -87,18 +87,18 @@ fn sign(key: &P256, header: &Value, claims: &Value) -> String {
     format!("{signed}.{}", BASE64.encode(signature))
 }
 
-fn code(received: &Received) -> String {
-    received.json()["errors"][0]["code"].as_str().unwrap().to_owned()
+fn code(response: &Response) -> String {
+    response.json()["errors"][0]["code"].as_str().unwrap().to_owned()
 }
 
-fn values(received: &Received, attribute: &str) -> Vec<String> {
-    let json = received.json();
+fn values(response: &Response, attribute: &str) -> Vec<String> {
+    let json = response.json();
     let data = json["data"].as_array().unwrap().iter();
     data.map(|entry| entry["attributes"][attribute].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn each_fault_in_a_token_is_refused() {
+fn a_token_with_any_mistake_is_refused() {
     let team = Api::new(Team::default(), |_| {});
     let individual = Api::new(Team::default(), |account| account.issuer_id = None);
     let soon = now() + 1000;
@@ -129,22 +129,22 @@ fn each_fault_in_a_token_is_refused() {
     ];
     let claims = claims
         .map(|(api, name, value)| (api, sign(&api.key, &header(), &with(api.claims.clone(), name, value))));
-    let right = sign(&team.key, &header(), &team.claims);
-    let (signed, signature) = right.rsplit_once('.').unwrap();
+    let valid = sign(&team.key, &header(), &team.claims);
+    let (signed, signature) = valid.rsplit_once('.').unwrap();
     let raw = BASE64.decode(signature).unwrap();
     let signatures = [
         sign(&individual.key, &header(), &team.claims),
         format!("{signed}.{}", BASE64.encode(&raw[..63])),
         format!("{signed}.{}", BASE64.encode([raw.as_slice(), &[0]].concat())),
         signed.to_owned(),
-        format!("{right}."),
+        format!("{valid}."),
     ];
     let signatures = signatures.map(|token| (&team, token));
     for (api, token) in tokens.into_iter().chain(claims).chain(signatures) {
-        let received = api.get("apps", &token);
-        assert_eq!((received.status(), code(&received)), (401, "NOT_AUTHORIZED".to_owned()), "{token}");
+        let response = api.get("apps", &token);
+        assert_eq!((response.status(), code(&response)), (401, "NOT_AUTHORIZED".to_owned()), "{token}");
     }
-    assert_eq!((team.ask("apps").status(), individual.ask("apps").status()), (200, 200));
+    assert_eq!((team.request("apps").status(), individual.request("apps").status()), (200, 200));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn only_one_bearer_token_is_accepted() {
 }
 
 #[test]
-fn each_role_sees_its_lists_and_the_rest_is_403() {
+fn each_role_sees_its_lists_and_gets_403_for_the_others() {
     for (role, provisioning, individual, statuses) in [
         (Role::Admin, false, false, [200, 200, 200, 200]),
         (Role::AppManager, true, false, [200, 200, 200, 403]),
@@ -180,17 +180,17 @@ fn each_role_sees_its_lists_and_the_rest_is_403() {
     assert_eq!(enterprise.statuses(), [404, 200, 200, 200]);
     let agreement = Api::new(Team { agreement_missing: true, ..Team::default() }, |_| {});
     assert_eq!(agreement.statuses(), [403; 4]);
-    assert_eq!(code(&agreement.ask("users")), "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED");
+    assert_eq!(code(&agreement.request("users")), "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED");
     let exhausted = Api::new(Team { requests_left: 0, ..Team::default() }, |_| {});
     assert_eq!(exhausted.statuses(), [429; 4]);
-    assert_eq!(exhausted.ask("apps").header("X-Rate-Limit"), Some("user-hour-lim:3500;user-hour-rem:0;"));
+    assert_eq!(exhausted.request("apps").header("X-Rate-Limit"), Some("user-hour-lim:3500;user-hour-rem:0;"));
 }
 
 #[test]
 fn the_bundle_id_filter_finds_more_than_was_asked_for() {
     let ids = ["com.example.app-staging", "org.other", "com.example.app"];
     let api = Api::new(Team::with_apps(ids), |_| {});
-    let found = values(&api.ask("apps?filter[bundleId]=com.example.app"), "bundleId");
+    let found = values(&api.request("apps?filter[bundleId]=com.example.app"), "bundleId");
     assert_eq!(found, ["com.example.app-staging", "com.example.app"]);
 }
 
@@ -208,10 +208,10 @@ fn a_parameter_that_apple_does_not_know_is_refused() {
         ("apps?cursor=abc", "PARAMETER_ERROR.INVALID"),
         ("certificates?filter[certificateType]=DEVELOPER_ID_APPLICATION_G2", "PARAMETER_ERROR.INVALID"),
     ] {
-        let received = api.ask(query);
-        assert_eq!((received.status(), code(&received)), (400, expected.to_owned()), "{query}");
+        let response = api.request(query);
+        assert_eq!((response.status(), code(&response)), (400, expected.to_owned()), "{query}");
     }
-    assert_eq!(api.ask("agreements").status(), 404);
+    assert_eq!(api.request("agreements").status(), 404);
     assert_eq!(api.get("agreements", "x.y.z").status(), 401, "the token is checked first");
 }
 
@@ -226,41 +226,41 @@ fn the_certificate_filter_is_exact_and_pages_lead_through_the_whole_list() {
     let mut next = Some(format!("certificates?{query}"));
     let mut found = Vec::new();
     while let Some(page) = next {
-        let received = api.ask(&page);
-        found.extend(values(&received, "expirationDate"));
-        let url = received.json()["links"]["next"].as_str().map(str::to_owned);
+        let response = api.request(&page);
+        found.extend(values(&response, "expirationDate"));
+        let url = response.json()["links"]["next"].as_str().map(str::to_owned);
         next = url.map(|url| url.split_once("/v1/").unwrap().1.to_owned());
     }
     assert_eq!(found, dates);
-    let both = api.ask("certificates?filter[certificateType]=DISTRIBUTION,IOS_DISTRIBUTION&limit=1");
+    let both = api.request("certificates?filter[certificateType]=DISTRIBUTION,IOS_DISTRIBUTION&limit=1");
     assert_eq!(both.json()["meta"]["paging"]["total"], 8);
 }
 
 #[test]
-fn one_list_can_have_another_answer_while_the_others_are_normal() {
+fn one_list_can_have_a_behaviour_of_its_own() {
     let errors = [("FORBIDDEN_ERROR", "t", "d"), ("FORBIDDEN_ERROR.PLA_NOT_ACCEPTED", "t2", "d2")];
     let user = User { id: "u1".to_owned(), username: "jane@example.com".to_owned() };
     let team = Team { users: vec![user], ..Team::default() };
-    let team = team.answering("v1/certificates", Behaviour::apple_errors(403, errors));
+    let team = team.with_behaviour_at("v1/certificates", Behaviour::apple_errors(403, errors));
     let api =
         Api::new(team, |account| account.behaviours = vec![Behaviour::Ok, Behaviour::json(503, &json!({}))]);
-    let answers = ["certificates", "certificates", "certificates", "users"].map(|list| api.ask(list));
-    assert_eq!(answers.each_ref().map(Received::status), [403, 503, 403, 200]);
-    assert_eq!(answers[2].json()["errors"][1]["code"], "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED");
-    assert_eq!(values(&answers[3], "username"), ["jane@example.com"]);
+    let responses = ["certificates", "certificates", "certificates", "users"].map(|list| api.request(list));
+    assert_eq!(responses.each_ref().map(Response::status), [403, 503, 403, 200]);
+    assert_eq!(responses[2].json()["errors"][1]["code"], "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED");
+    assert_eq!(values(&responses[3], "username"), ["jane@example.com"]);
 }
 
 #[test]
-fn a_session_is_only_shown_to_exactly_its_cookies() {
+fn the_session_is_served_only_to_requests_with_exactly_its_cookies() {
     let server = StandIn::start().unwrap();
     let cookies =
         [("myacinfo", "DAW1=x=="), ("dqsid", "eyJ")].map(|(name, value)| (name.into(), value.into()));
     let session = Session { cookies: BTreeMap::from(cookies), ..Session::default() };
     let url = server.apple_session("s", session) + "/olympus/v1/session";
-    let right = "myacinfo=DAW1=x==; dqsid=eyJ";
-    for cookie in [right, "dqsid=eyJ; myacinfo=DAW1=x=="] {
-        let received = get(&url, &[("Cookie", cookie)]);
-        assert_eq!(received.json()["user"]["emailAddress"], "jane@example.com");
+    let valid = "myacinfo=DAW1=x==; dqsid=eyJ";
+    for cookie in [valid, "dqsid=eyJ; myacinfo=DAW1=x=="] {
+        let response = get(&url, &[("Cookie", cookie)]);
+        assert_eq!(response.json()["user"]["emailAddress"], "jane@example.com");
     }
     let cases: &[&[&str]] = &[
         &[],
@@ -270,12 +270,12 @@ fn a_session_is_only_shown_to_exactly_its_cookies() {
         &["myacinfo=DAW1=x==; dqsid=eyJ; dqsid=eyJ"],
         &["myacinfo=DAW1=x==;dqsid=eyJ"],
         &["myacinfo=\"DAW1=x==\"; dqsid=eyJ"],
-        &[right, right],
+        &[valid, valid],
     ];
     for cookies in cases {
         let headers: Vec<_> = cookies.iter().map(|cookie| ("Cookie", *cookie)).collect();
-        let received = get(&url, &headers);
-        assert_eq!(received.status(), 401, "{cookies:?}");
-        assert!(received.body.starts_with(b"Unauthenticated\n\nRequest ID: "));
+        let response = get(&url, &headers);
+        assert_eq!(response.status(), 401, "{cookies:?}");
+        assert!(response.body.starts_with(b"Unauthenticated\n\nRequest ID: "));
     }
 }

@@ -2,9 +2,10 @@
 
 use stand_in::{Annotation, Behaviour, BuildPage, Connection, StandIn, Style};
 
-use crate::client::{Received, ask, get, parts, send};
+use crate::client::{Response, get, parts, request, send};
 
-const TOKEN: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
+/// The header with the build's API token.
+const TOKEN_HEADER: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
 
 fn build(server: &StandIn) -> String {
     let connection = Connection { token: "t0ken".to_owned(), body: "{}".to_owned(), behaviours: Vec::new() };
@@ -16,22 +17,22 @@ fn violations(server: &StandIn) -> usize {
 }
 
 #[test]
-fn the_connection_is_only_served_to_one_right_token_on_the_right_path() {
+fn the_connection_is_served_only_at_its_path_and_only_with_the_token() {
     let server = StandIn::start().unwrap();
     let url = build(&server);
-    assert_eq!((get(&url, &[TOKEN]).status(), violations(&server)), (200, 0));
+    assert_eq!((get(&url, &[TOKEN_HEADER]).status(), violations(&server)), (200, 0));
     for headers in [
         &[][..],
         &[("BUILD_API_TOKEN", "")],
         &[("BUILD_API_TOKEN", "t0kem")],
         &[("BUILD-API-TOKEN", "t0ken")],
-        &[TOKEN, TOKEN],
+        &[TOKEN_HEADER, TOKEN_HEADER],
     ] {
         assert_eq!(get(&url, headers).status(), 401, "{headers:?}");
         assert!(!server.requests().pop().unwrap().verdict.is_ok());
     }
     for method in ["POST", "PUT", "DELETE"] {
-        assert_eq!(ask(method, &url, &[TOKEN], "").status(), 405, "{method}");
+        assert_eq!(request(method, &url, &[TOKEN_HEADER], "").status(), 405, "{method}");
     }
     for path in
         ["/build/b/", "/build/b/other.json", "//build/b/x", "/build/c/apple_developer_portal_data.json"]
@@ -49,24 +50,24 @@ fn a_credential_that_reaches_a_service_it_is_not_for_is_a_violation() {
     let rows = [(&build, "Authorization"), (&build, "cookie"), (&build, "Proxy-Authorization")];
     let rows = rows.into_iter().chain([(&file, "build_api_token"), (&file, "Cookie"), (&nowhere, "Cookie")]);
     for (url, header) in rows {
-        let received = get(url, &[TOKEN, (header, "x")]);
-        assert_eq!(received.status(), 400, "{header}");
+        let response = get(url, &[TOKEN_HEADER, (header, "x")]);
+        assert_eq!(response.status(), 400, "{header}");
         assert!(violations(&server) >= 1, "{header}");
     }
-    assert_eq!(get(&format!("{build}?build_api_token=t0ken"), &[TOKEN]).status(), 400, "a query");
+    assert_eq!(get(&format!("{build}?build_api_token=t0ken"), &[TOKEN_HEADER]).status(), 400, "a query");
 }
 
 #[test]
 fn a_wrong_host_and_a_get_with_a_body_are_violations() {
     let server = StandIn::start().unwrap();
     let url = server.file("f", "x", "12345", Vec::new());
-    let right = format!("Host: {}\r\n", parts(&url).0);
+    let valid_host = format!("Host: {}\r\n", parts(&url).0);
     for headers in [
         String::new(),
         "Host: example.com\r\n".to_owned(),
-        format!("{right}{right}"),
-        format!("{right}Content-Length: 2\r\n"),
-        format!("{right}Transfer-Encoding: chunked\r\n"),
+        format!("{valid_host}{valid_host}"),
+        format!("{valid_host}Content-Length: 2\r\n"),
+        format!("{valid_host}Transfer-Encoding: chunked\r\n"),
     ] {
         let request = format!("GET /files/f/x HTTP/1.1\r\n{headers}Connection: close\r\n\r\n{{}}");
         assert_eq!((send(&url, &request).status(), violations(&server)), (400, 1), "{headers}");
@@ -84,9 +85,9 @@ fn page(behaviours: Vec<Behaviour>) -> (StandIn, String) {
     (server, url)
 }
 
-fn put(url: &str, headers: &[(&str, &str)], body: &str) -> Received {
+fn put(url: &str, headers: &[(&str, &str)], body: &str) -> Response {
     let length = body.len().to_string();
-    ask("PUT", url, &[headers, &[("Content-Length", &length)]].concat(), body)
+    request("PUT", url, &[headers, &[("Content-Length", &length)]].concat(), body)
 }
 
 #[test]
@@ -131,6 +132,6 @@ fn an_annotation_that_bitrises_plugin_would_not_send_is_refused() {
     ] {
         assert_eq!(put(&url, headers, BODY).status(), status, "{url} {headers:?}");
     }
-    assert_eq!(ask("POST", &url, &[BEARER, JSON], "").status(), 405);
+    assert_eq!(request("POST", &url, &[BEARER, JSON], "").status(), 405);
     assert!(server.annotations_of("p").is_empty());
 }

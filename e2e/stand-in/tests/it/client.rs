@@ -1,10 +1,10 @@
-//! A client that hides nothing: bytes out, bytes in, and how the connection ended.
+//! A client that shows the response as it arrives, and how the connection ended.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// How a connection ended, seen from the client.
+/// How a connection ended for the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Closed,
@@ -13,14 +13,14 @@ pub(crate) enum End {
 }
 
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct Response {
     head: String,
     pub body: Vec<u8>,
     pub end: End,
 }
 
-impl Received {
-    /// 0 when no answer came.
+impl Response {
+    /// The status, or 0 without a response.
     pub(crate) fn status(&self) -> u16 {
         self.head.get(9..12).map_or(0, |status| status.parse().unwrap())
     }
@@ -35,19 +35,19 @@ impl Received {
     }
 }
 
-/// Sends a request with a right `Host`, and reads until the connection ends.
-pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Received {
+/// Sends a request with a valid `Host`, and reads until the connection ends.
+pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Response {
     let (authority, path) = parts(url);
     let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{}", lines.concat());
-    send(url, &format!("{request}Connection: close\r\n\r\n{body}"))
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{}", lines.concat());
+    send(url, &format!("{head}Connection: close\r\n\r\n{body}"))
 }
 
-pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> Received {
-    ask("GET", url, headers, "")
+pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> Response {
+    request("GET", url, headers, "")
 }
 
-pub(crate) fn send(url: &str, request: &str) -> Received {
+pub(crate) fn send(url: &str, request: &str) -> Response {
     let mut tcp = TcpStream::connect(parts(url).0).unwrap();
     tcp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     tcp.write_all(request.as_bytes()).unwrap();
@@ -59,10 +59,10 @@ pub(crate) fn send(url: &str, request: &str) -> Received {
     };
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
     let body = bytes.get(head + 4..).unwrap_or_default().to_vec();
-    Received { head: String::from_utf8_lossy(&bytes[..head]).into_owned(), body, end }
+    Response { head: String::from_utf8_lossy(&bytes[..head]).into_owned(), body, end }
 }
 
-/// Authority and path.
+/// The authority and the path of a URL.
 pub(crate) fn parts(url: &str) -> (&str, &str) {
     let rest = url.split_once("://").unwrap().1;
     rest.split_at(rest.find('/').unwrap_or(rest.len()))

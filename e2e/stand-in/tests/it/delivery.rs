@@ -1,8 +1,8 @@
-//! How an answer arrives, and who gets one.
+//! How a response arrives, and who gets one.
 
 use stand_in::{Behaviour, Connection, StandIn};
 
-use crate::client::{End, Received, get};
+use crate::client::{End, Response, get};
 
 const BODY: &str = r#"{"key_id":"ABCDE12345"}"#;
 
@@ -13,17 +13,17 @@ fn start(behaviours: Vec<Behaviour>) -> (StandIn, String) {
     (server, url)
 }
 
-/// The answer to a right request; the next answer is normal.
-fn receive(behaviour: Behaviour) -> Received {
+/// The response to a valid request. The next request gets a normal response.
+fn receive(behaviour: Behaviour) -> Response {
     let (server, url) = start(vec![behaviour]);
-    let received = get(&url, &[("BUILD_API_TOKEN", "t")]);
+    let response = get(&url, &[("BUILD_API_TOKEN", "t")]);
     assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).body, BODY.as_bytes());
     assert!(server.requests().iter().all(|request| request.verdict.is_ok()));
-    received
+    response
 }
 
 #[test]
-fn each_fault_breaks_the_answer_in_its_own_way() {
+fn each_behaviour_breaks_the_response_in_its_own_way() {
     let half = &BODY.as_bytes()[..BODY.len() / 2];
     for (behaviour, status, body, end) in [
         (Behaviour::ResetBeforeAnswer, 0, &b""[..], End::Reset),
@@ -33,9 +33,9 @@ fn each_fault_breaks_the_answer_in_its_own_way() {
         (Behaviour::EmptyBody, 200, b"", End::Closed),
         (Behaviour::Body(b"\x00[]".to_vec()), 200, b"\x00[]", End::Closed),
     ] {
-        let received = receive(behaviour.clone());
+        let response = receive(behaviour.clone());
         assert_eq!(
-            (received.status(), &*received.body, &received.end),
+            (response.status(), &*response.body, &response.end),
             (status, body, &end),
             "{behaviour:?}"
         );
@@ -48,8 +48,9 @@ fn each_fault_breaks_the_answer_in_its_own_way() {
 }
 
 #[test]
-fn a_request_that_is_refused_gets_the_refusal_and_not_a_replaced_answer() {
-    for behaviour in [Behaviour::Html, Behaviour::Oversize(1000), Behaviour::answer(403, "text/plain", "")] {
+fn a_refused_request_gets_the_refusal_and_not_a_replaced_response() {
+    for behaviour in [Behaviour::Html, Behaviour::Oversize(1000), Behaviour::response(403, "text/plain", "")]
+    {
         let (_server, url) = start(vec![behaviour]);
         assert_eq!(get(&url, &[("BUILD_API_TOKEN", "wrong")]).status(), 401);
         assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).status(), 200, "it is used up");
