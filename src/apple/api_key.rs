@@ -76,9 +76,9 @@ impl ApiKey {
     }
 }
 
-/// The ID that App Store Connect shows next to a key: 10 upper-case letters and digits.
+/// The ID that App Store Connect shows next to a key, usually 10 upper-case letters and digits.
 ///
-/// Consists of letters and digits, so it is safe in a file name.
+/// Only contains ASCII letters and digits, so it is safe in a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyId(String);
 
@@ -90,25 +90,25 @@ error_messages! {
     /// Why a value is not a key ID or an issuer ID. `Display` completes a sentence that begins with the
     /// field's name. It never repeats the value, which can be a secret in the wrong field.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-    pub enum WrongField {
+    pub enum InvalidId {
         #[error("contains {found}")]
-        OtherThanKeyId { found: &'static str },
+        MisplacedInKeyId { found: &'static str },
         #[error("has {found}, but a key ID is 10 upper-case letters and digits")]
         NotAKeyId { found: Shape },
         #[error("contains {found}")]
-        OtherThanIssuerId { found: &'static str },
+        MisplacedInIssuerId { found: &'static str },
         #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a")]
         NotAnIssuerId { found: Shape },
     }
 }
 
-impl WrongField {
-    /// How to fix it. Completes "…: set it to …".
+impl InvalidId {
+    /// How to fix it. Follows the message and a colon.
     #[must_use]
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
-            Self::OtherThanKeyId { .. } => "set it to the key ID, 10 upper-case letters and digits",
-            Self::OtherThanIssuerId { .. } => {
+            Self::MisplacedInKeyId { .. } => "set it to the key ID, 10 upper-case letters and digits",
+            Self::MisplacedInIssuerId { .. } => {
                 "set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"
             }
             Self::NotAKeyId { .. } | Self::NotAnIssuerId { .. } => {
@@ -118,16 +118,16 @@ impl WrongField {
     }
 }
 
-/// The shape of a value, without any part of it.
+/// Describes a value without repeating any part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     characters: usize,
-    has_stray: bool,
+    has_invalid: bool,
 }
 
 impl Shape {
     fn of(value: &str, is_allowed: fn(char) -> bool) -> Self {
-        Self { characters: value.chars().count(), has_stray: !value.chars().all(is_allowed) }
+        Self { characters: value.chars().count(), has_invalid: !value.chars().all(is_allowed) }
     }
 }
 
@@ -135,14 +135,14 @@ impl Show for Shape {}
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (plural, stray) = if self.characters == 1 { ("", "invalid") } else { ("s", "some invalid") };
+        let (plural, invalid) = if self.characters == 1 { ("", "invalid") } else { ("s", "some invalid") };
         write!(f, "{} character{plural}", self.characters)?;
-        if self.has_stray { write!(f, " ({stray})") } else { Ok(()) }
+        if self.has_invalid { write!(f, " ({invalid})") } else { Ok(()) }
     }
 }
 
-/// Describes a value that people often paste into the field of an ID by mistake.
-pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
+/// Identifies a value that people often paste into the field of an ID by mistake.
+pub(crate) fn identify_misplaced(value: &str) -> Option<&'static str> {
     let is_email = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     match value {
         _ if may_hold_secret(value) => Some("a private key"),
@@ -156,20 +156,19 @@ pub(crate) fn misplaced(value: &str) -> Option<&'static str> {
 
 impl KeyId {
     /// # Errors
-    /// [`WrongField`] if the value contains characters other than letters and digits, or if it is
-    /// something that people confuse with a key ID.
-    pub fn parse(value: &str) -> Result<Self, WrongField> {
-        if let Some(found) = misplaced(value) {
-            return Err(WrongField::OtherThanKeyId { found });
+    /// [`InvalidId`] if the value is not 1 to 32 letters and digits, or can be a secret.
+    pub fn parse(value: &str) -> Result<Self, InvalidId> {
+        if let Some(found) = identify_misplaced(value) {
+            return Err(InvalidId::MisplacedInKeyId { found });
         }
         if is_uuid(value) {
-            return Err(WrongField::OtherThanKeyId { found: "an issuer ID" });
+            return Err(InvalidId::MisplacedInKeyId { found: "an issuer ID" });
         }
-        // Apple does not document the length. The ID has to be safe in a file name.
-        let plausible = (1..=32).contains(&value.len());
-        if !plausible || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        // Apple does not document the length.
+        let has_plausible_length = (1..=32).contains(&value.len());
+        if !has_plausible_length || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
             let found = Shape::of(value, |c| c.is_ascii_alphanumeric());
-            return Err(WrongField::NotAKeyId { found });
+            return Err(InvalidId::NotAKeyId { found });
         }
         Ok(Self(value.to_owned()))
     }
@@ -195,18 +194,18 @@ impl KeyId {
 
 impl IssuerId {
     /// # Errors
-    /// [`WrongField`] if the value is not a UUID.
-    pub fn parse(value: &str) -> Result<Self, WrongField> {
-        if let Some(found) = misplaced(value) {
-            return Err(WrongField::OtherThanIssuerId { found });
+    /// [`InvalidId`] if the value is not a UUID.
+    pub fn parse(value: &str) -> Result<Self, InvalidId> {
+        if let Some(found) = identify_misplaced(value) {
+            return Err(InvalidId::MisplacedInIssuerId { found });
         }
         if is_usual_key_id(value) {
             let found = "a 10-character ID, which is a key ID or a Team ID";
-            return Err(WrongField::OtherThanIssuerId { found });
+            return Err(InvalidId::MisplacedInIssuerId { found });
         }
         if !is_uuid(value) {
             let found = Shape::of(value, |c| c.is_ascii_hexdigit() || c == '-');
-            return Err(WrongField::NotAnIssuerId { found });
+            return Err(InvalidId::NotAnIssuerId { found });
         }
         Ok(Self(value.to_owned()))
     }
@@ -226,9 +225,9 @@ impl IssuerId {
 /// The name of a key's file, in the format of App Store Connect and altool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyFileName {
-    /// `AuthKey_<ID>.p8`, also the name of keys for push notifications, or `ApiKey_<ID>.p8`.
+    /// `AuthKey_<ID>.p8` or `ApiKey_<ID>.p8`. Keys for push notifications are also named `AuthKey_<ID>.p8`.
     Api { kind: KeyKind, id: KeyId },
-    /// `SubscriptionKey_<ID>.p8`: a key for In-App Purchase, which this API rejects.
+    /// `SubscriptionKey_<ID>.p8`: a key for In-App Purchase, which the App Store Connect API rejects.
     InAppPurchase,
 }
 
@@ -240,8 +239,8 @@ impl KeyFileName {
         let name = name.strip_suffix(".txt").unwrap_or(name).strip_suffix(".p8")?;
         let (prefix, rest) = name.split_once('_')?;
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        let (id, copy) = rest.split_at_checked(end)?;
-        if !is_copy_mark(copy) {
+        let (id, suffix) = rest.split_at_checked(end)?;
+        if !is_copy_suffix(suffix) {
             return None;
         }
         let id = KeyId::parse(id).ok()?;
@@ -253,7 +252,7 @@ impl KeyFileName {
         Some(Self::Api { kind, id })
     }
 
-    /// The key ID, if the key is for this API.
+    /// The key ID, unless the key is for In-App Purchase.
     #[must_use]
     pub(crate) fn key_id(&self) -> Option<&KeyId> {
         match self {
@@ -263,9 +262,9 @@ impl KeyFileName {
     }
 }
 
-/// Whether a text is empty, or a suffix that distinguishes copies of a file.
-fn is_copy_mark(text: &str) -> bool {
-    let number = text.strip_prefix(" copy").unwrap_or(text).trim_start_matches([' ', '-']);
+/// Whether a suffix is empty, or distinguishes copies of a file.
+fn is_copy_suffix(suffix: &str) -> bool {
+    let number = suffix.strip_prefix(" copy").unwrap_or(suffix).trim_start_matches([' ', '-']);
     let number = number.strip_prefix('(').and_then(|number| number.strip_suffix(')')).unwrap_or(number);
     number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit())
 }
@@ -273,8 +272,7 @@ fn is_copy_mark(text: &str) -> bool {
 /// Whether a value is a UUID in its usual format, 8-4-4-4-12 hexadecimal digits.
 #[must_use]
 pub(crate) fn is_uuid(value: &str) -> bool {
-    let groups: Vec<_> = value.split('-').collect();
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+    value.split('-').map(str::len).eq([8, 4, 4, 4, 12])
         && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
@@ -283,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_id_is_read_from_every_name_of_a_download() {
+    fn the_key_id_is_read_from_the_name_of_every_copy() {
         let named = |kind| KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind, id });
         for name in [
             "AuthKey_2X9R4HXF34.p8",

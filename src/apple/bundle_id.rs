@@ -2,7 +2,7 @@
 
 use crate::redact::{self, Text, error_messages, may_hold_secret};
 
-/// Apple allows 155 characters. Comparing much longer ones would be slow.
+/// The maximum length that the Step accepts. Apple allows 155 characters; comparing much longer IDs would be slow.
 pub(crate) const MAX_LENGTH: usize = 255;
 
 /// A bundle ID, such as `com.example.app`.
@@ -12,12 +12,11 @@ pub(crate) const MAX_LENGTH: usize = 255;
 pub struct BundleId(String);
 
 error_messages! {
-    /// Why a value is not a bundle ID. `Display` completes a sentence that begins with the field's
-    /// name.
+    /// Why a value is not a bundle ID. `Display` completes a sentence that begins with the field's name.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-    pub enum WrongBundleId {
+    pub enum InvalidBundleId {
         #[error("is not a bundle ID: set it to the app's bundle ID, such as com.example.app (letters, digits, hyphens and dots)")]
-        Form,
+        NotABundleId,
         #[error("ends in an asterisk, so it matches many apps: use the bundle ID of the app that you build")]
         Wildcard,
     }
@@ -25,14 +24,14 @@ error_messages! {
 
 impl BundleId {
     /// # Errors
-    /// [`WrongBundleId`]
-    pub fn parse(value: &str) -> Result<Self, WrongBundleId> {
+    /// [`InvalidBundleId`]
+    pub fn parse(value: &str) -> Result<Self, InvalidBundleId> {
         if value.ends_with(".*") {
-            Err(WrongBundleId::Wildcard)
+            Err(InvalidBundleId::Wildcard)
         } else if is_bundle_id(value) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(WrongBundleId::Form)
+            Err(InvalidBundleId::NotABundleId)
         }
     }
 
@@ -47,7 +46,7 @@ impl BundleId {
     }
 }
 
-/// The bundle IDs of old apps can also contain underscores.
+/// Whether a value has the form of a bundle ID. Those of old apps can contain underscores.
 fn is_bundle_id(value: &str) -> bool {
     value.len() <= MAX_LENGTH
         && value.contains('.')
@@ -74,8 +73,8 @@ mod tests {
         for wrong in
             ["app", "com..app", ".com.app", "com.app.", "com.example.app,com.example.b", "com.exa mple.a"]
         {
-            assert_eq!(BundleId::parse(wrong), Err(WrongBundleId::Form), "{wrong}");
+            assert_eq!(BundleId::parse(wrong), Err(InvalidBundleId::NotABundleId), "{wrong}");
         }
-        assert_eq!(BundleId::parse("com.example.*"), Err(WrongBundleId::Wildcard));
+        assert_eq!(BundleId::parse("com.example.*"), Err(InvalidBundleId::Wildcard));
     }
 }

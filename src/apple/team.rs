@@ -15,10 +15,9 @@ pub struct TeamId(String);
 pub struct ProviderId(u64);
 
 error_messages! {
-    /// Why a value is not the ID of a team. `Display` completes a sentence that begins with the
-    /// field's name.
+    /// Why a value is not the ID of a team. `Display` completes a sentence that begins with the field's name.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-    pub enum WrongTeam {
+    pub enum InvalidTeamId {
         #[error("is not a team ID: use the 10 upper-case letters and digits in developer.apple.com > Account > Membership details")]
         NotATeamId,
         #[error("is a number, so it is the team's number in App Store Connect: move it to `itc_team_id`, and set `team_id` to the 10 letters and digits in developer.apple.com > Account > Membership details")]
@@ -32,14 +31,14 @@ error_messages! {
 
 impl TeamId {
     /// # Errors
-    /// [`WrongTeam`]
-    pub fn parse(value: &str) -> Result<Self, WrongTeam> {
+    /// [`InvalidTeamId`]
+    pub fn parse(value: &str) -> Result<Self, InvalidTeamId> {
         if is_team_id(value) {
             Ok(Self(value.to_owned()))
         } else if is_number(value) {
-            Err(WrongTeam::ProviderAsTeamId)
+            Err(InvalidTeamId::ProviderAsTeamId)
         } else {
-            Err(WrongTeam::NotATeamId)
+            Err(InvalidTeamId::NotATeamId)
         }
     }
 
@@ -56,10 +55,11 @@ impl TeamId {
 
 impl ProviderId {
     /// # Errors
-    /// [`WrongTeam`]
-    pub fn parse(value: &str) -> Result<Self, WrongTeam> {
+    /// [`InvalidTeamId`]
+    pub fn parse(value: &str) -> Result<Self, InvalidTeamId> {
         let number = value.parse().ok().filter(|_| is_number(value));
-        let error = if is_team_id(value) { WrongTeam::TeamAsProviderId } else { WrongTeam::NotAProviderId };
+        let error =
+            if is_team_id(value) { InvalidTeamId::TeamAsProviderId } else { InvalidTeamId::NotAProviderId };
         number.map(Self).ok_or(error)
     }
 
@@ -101,14 +101,14 @@ mod tests {
         assert_eq!(TeamId::parse("ABCDE12345"), Ok(TeamId("ABCDE12345".to_owned())));
         // All digits, but as long as a team ID, so it can be one.
         assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));
-        assert_eq!(TeamId::parse("118573544"), Err(WrongTeam::ProviderAsTeamId));
+        assert_eq!(TeamId::parse("118573544"), Err(InvalidTeamId::ProviderAsTeamId));
         for wrong in ["abcde12345", "ABCDE1234", "ABCDE123456", "ABCDE-1234"] {
-            assert_eq!(TeamId::parse(wrong), Err(WrongTeam::NotATeamId), "{wrong}");
+            assert_eq!(TeamId::parse(wrong), Err(InvalidTeamId::NotATeamId), "{wrong}");
         }
         assert_eq!(ProviderId::parse("118573544"), Ok(ProviderId(118_573_544)));
-        assert_eq!(ProviderId::parse("ABCDE12345"), Err(WrongTeam::TeamAsProviderId));
+        assert_eq!(ProviderId::parse("ABCDE12345"), Err(InvalidTeamId::TeamAsProviderId));
         for wrong in ["", "+7", "-7", "7.0", "Example Ltd", "99999999999999999999"] {
-            assert_eq!(ProviderId::parse(wrong), Err(WrongTeam::NotAProviderId), "{wrong}");
+            assert_eq!(ProviderId::parse(wrong), Err(InvalidTeamId::NotAProviderId), "{wrong}");
         }
     }
 }

@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::BuildLocation;
 use super::problems::{Problem, Problems};
-use crate::apple::api_key::{IssuerId, KeyId, misplaced};
+use crate::apple::api_key::{IssuerId, KeyId, identify_misplaced};
 use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
 use crate::apple::private_key::strip_wrapping;
-use crate::apple::team::{ProviderId, TeamId, WrongTeam};
+use crate::apple::team::{InvalidTeamId, ProviderId, TeamId};
 use crate::apple::token;
 use crate::bitrise::step_yml::Declared;
 use crate::env::Env;
@@ -392,9 +392,9 @@ impl InputValue for IssuerId {
 impl InputValue for TeamId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
-        Self::parse(value).map_err(|wrong| match (wrong, misplaced(value)) {
-            (WrongTeam::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
-            (WrongTeam::NotATeamId, Some(found)) => {
+        Self::parse(value).map_err(|wrong| match (wrong, identify_misplaced(value)) {
+            (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
+            (InvalidTeamId::NotATeamId, Some(found)) => {
                 text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
             }
             (wrong, _) => Text::of(&wrong),

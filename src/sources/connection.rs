@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::SessionUse;
-use crate::apple::api_key::{ApiKey, IssuerId, KeyId, KeyOwner, WrongField};
+use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyId, KeyOwner};
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::{PrivateKey, PrivateKeyError};
 use crate::apple::session::Session;
@@ -53,7 +53,7 @@ error_messages! {
         #[error("The connected API key is incomplete: {0} is empty. {RECONNECT}.")]
         Incomplete(&'static str),
         #[error("The connected API key's {field} {problem}. {RECONNECT}.")]
-        WrongField { field: &'static str, problem: WrongField },
+        WrongField { field: &'static str, problem: InvalidId },
         #[error("The connected private key {0}. {RECONNECT}.")]
         PrivateKey(#[from] PrivateKeyError),
         #[error("The session of the connected Apple ID {0}. To fix it, {RE_AUTHENTICATE}.")]

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use super::SessionUse;
-use crate::apple::api_key::{ApiKey, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner, WrongField};
+use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner};
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
 use crate::config::{
@@ -45,7 +45,7 @@ error_messages! {
         #[error("The API key JSON in `api_key_path` {0}: correct it, or provide AuthKey_<ID>.p8.")]
         KeyJson(#[from] KeyJsonError),
         #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
-        WrongField { field: &'static str, problem: WrongField },
+        WrongField { field: &'static str, problem: InvalidId },
         #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or provide the JSON that belongs to it.")]
         Disagrees { input: &'static str, typed: Text, says: Text },
         #[error("`api_key_path` is not a regular file ({path}): provide the path of AuthKey_<ID>.p8.")]
