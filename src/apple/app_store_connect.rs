@@ -1,4 +1,4 @@
-//! The parts of the App Store Connect API that show what a key can do.
+//! The parts of the App Store Connect API that the Step uses: lists, errors and rate limits.
 //!
 //! Source: <https://developer.apple.com/documentation/appstoreconnectapi>
 
@@ -14,10 +14,10 @@ use time::OffsetDateTime;
 use crate::apple::bundle_id::is_app_id;
 use crate::timestamp;
 
-/// The list of apps, which most roles can read. Like every list, it is named for its resources' type.
+/// The list of apps, which most roles can read. The name of a list is also the `type` of its resources.
 pub(crate) const APPS: &str = "apps";
 
-/// The list of bundle IDs. The Enterprise Program has no apps.
+/// The list of bundle IDs, used for the Enterprise Program, which has no apps.
 pub(crate) const BUNDLE_IDS: &str = "bundleIds";
 
 pub(crate) const CERTIFICATES: &str = "certificates";
@@ -27,23 +27,23 @@ pub(crate) const USERS: &str = "users";
 /// The maximum for the parameter `limit`.
 pub(crate) const MAX_PAGE_SIZE: &str = "200";
 
-/// The header of every response that says how many requests are left.
+/// The header with the number of requests left, which every response has.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
 pub(crate) const RATE_LIMIT: &str = "x-rate-limit";
 
 /// Access that a build needs. No request returns a key's role, but Apple answers 403 if the role is too low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// To read certificates, identifiers and profiles. This doesn't show whether the key can create them.
+    /// Reading certificates, identifiers and profiles. Verifying it doesn't show whether the key can create them.
     Provisioning,
-    /// To do what needs the role Admin.
+    /// Everything that requires the role Admin.
     Admin,
 }
 
 impl Access {
     pub(crate) const ALL: [Self; 2] = [Self::Provisioning, Self::Admin];
 
-    /// As users type it.
+    /// As users write it in `required_access`.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Access {
     }
 }
 
-/// A JSON object. serde also reads structs from arrays, which Apple never sends in their place.
+/// A struct that is only read from a JSON object. By default, serde also accepts an array of the fields.
 #[derive(Debug, Clone)]
 pub(crate) struct Object<T>(pub(crate) T);
 
@@ -83,7 +83,7 @@ pub(crate) struct Page<A> {
     errors: Option<IgnoredAny>,
 }
 
-/// An entry of a list, with those of its attributes that matter here.
+/// An entry of a list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Resource<A> {
     #[serde(rename = "type")]
@@ -101,12 +101,12 @@ struct PagedDocumentLinks {
 }
 
 impl<A: for<'de> Deserialize<'de>> Page<A> {
-    /// Reads a page of this list. Returns `None` if it isn't in Apple's format.
+    /// Reads a page of `list`. Returns `None` if it isn't in Apple's format.
     #[must_use]
     pub(crate) fn read(body: &[u8], list: &str) -> Option<Self> {
         let Object(page): Object<Self> = serde_json::from_slice(body).ok()?;
-        let is_of_list = page.data.iter().all(|Object(resource)| resource.kind == list);
-        Some(page).filter(|page| page.errors.is_none() && is_of_list)
+        let types_match = page.data.iter().all(|Object(resource)| resource.kind == list);
+        (page.errors.is_none() && types_match).then_some(page)
     }
 
     /// The cursor of the next page. Ignores the rest of the link, so that the token is only sent to the address
@@ -132,6 +132,7 @@ pub(crate) struct AppAttributes {
     pub(crate) name: Option<String>,
 }
 
+/// An app; for the Enterprise Program, a bundle ID.
 pub(crate) type App = Resource<AppAttributes>;
 
 impl App {
@@ -150,9 +151,8 @@ pub(crate) struct CertificateAttributes {
 }
 
 impl CertificateAttributes {
-    /// Reads RFC 3339, and the same with an offset without a colon: `2020-02-12T13:17:50.000+0000`, as
-    /// recorded in `tests/apple/resources/mocks/certificate.json` of
-    /// <https://github.com/codemagic-ci-cd/cli-tools>.
+    /// When the certificate expires. Apple's offset can lack the colon, as in `2020-02-12T13:17:50.000+0000`
+    /// (`tests/apple/resources/mocks/certificate.json` in <https://github.com/codemagic-ci-cd/cli-tools>).
     #[must_use]
     pub(crate) fn expires_at(&self) -> Option<OffsetDateTime> {
         let date = self.expiration_date.as_deref()?;
@@ -163,13 +163,13 @@ impl CertificateAttributes {
     }
 }
 
-/// The first levels of Apple's error codes, whose levels are separated by dots.
+/// The parts of Apple's error codes before the first dot.
 ///
 /// From <https://developer.apple.com/documentation/appstoreconnectapi/parsing-the-error-response-code>, and
 /// from responses in public reports: `egodigital/node-appstore-connect` issue 3 (`NOT_AUTHORIZED`),
 /// `AvdLee/appstoreconnect-swift-sdk` issues 101 (`FORBIDDEN`), 182 (`FORBIDDEN_ERROR`) and 239
 /// (`RATE_LIMIT_EXCEEDED`), `MortenGregersen/Bagbutik` issue 181 (`PARAMETER_ERROR`).
-const CODES: [&str; 7] = [
+const CODE_FAMILIES: [&str; 7] = [
     "ENTITY_ERROR",
     "FORBIDDEN",
     "FORBIDDEN_ERROR",
@@ -182,12 +182,12 @@ const CODES: [&str; 7] = [
 /// The prefixes of codes for a missing agreement, as of 2026.
 const AGREEMENT_CODES: [&str; 2] = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
 
-/// Responses with other codes name this agreement, such as `AvdLee/appstoreconnect-swift-sdk` issue 101.
+/// Responses with other codes contain this name, as in `AvdLee/appstoreconnect-swift-sdk` issue 101.
 const AGREEMENT_NAME: &str = "Program License Agreement";
 
 /// Apple's code, and part of the detail, if the key's role doesn't allow the request. With another detail,
 /// `FORBIDDEN_ERROR` means something else, such as an expired membership.
-const MISSING_RIGHT: (&str, &str) = ("FORBIDDEN_ERROR", "does not allow this request");
+const ROLE_TOO_LOW: (&str, &str) = ("FORBIDDEN_ERROR", "does not allow this request");
 
 /// The errors in a response, one or more.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
@@ -205,14 +205,14 @@ struct ApiError {
 }
 
 impl ErrorResponse {
-    /// Reads the body of a response with this status. Returns `None` if it isn't Apple's: proxies also send
-    /// errors in JSON.
+    /// Reads the body of a response with this status. Returns `None` if it isn't in Apple's format: proxies
+    /// also send errors in JSON.
     #[must_use]
     pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
         let Object(response): Object<Self> = serde_json::from_slice(body).ok()?;
         let is_known = |error: &ApiError| {
             error.status == status.to_string()
-                && error.code.split('.').next().is_some_and(|family| CODES.contains(&family))
+                && error.code.split('.').next().is_some_and(|family| CODE_FAMILIES.contains(&family))
         };
         Some(response).filter(|response| response.iter().any(is_known))
     }
@@ -231,27 +231,27 @@ impl ErrorResponse {
         })
     }
 
-    /// Whether the only reason is that the key's role doesn't allow the request.
+    /// Whether all errors are that the key's role doesn't allow the request.
     #[must_use]
-    pub(crate) fn is_right_missing(&self) -> bool {
-        self.iter().all(ApiError::is_right_missing)
+    pub(crate) fn is_role_too_low(&self) -> bool {
+        self.iter().all(ApiError::is_role_too_low)
     }
 
-    /// Code and detail of the most specific error.
+    /// Code and detail of the first error that isn't about the key's role, or else of the first error.
     #[must_use]
     pub(crate) fn code_and_detail(&self) -> (&str, &str) {
-        let error = self.iter().find(|error| !error.is_right_missing()).or_else(|| self.iter().next());
+        let error = self.iter().find(|error| !error.is_role_too_low()).or_else(|| self.iter().next());
         error.map_or(("", ""), |error| (&error.code, error.detail_or_title()))
     }
 }
 
 impl ApiError {
-    fn is_right_missing(&self) -> bool {
-        let (code, detail) = MISSING_RIGHT;
+    fn is_role_too_low(&self) -> bool {
+        let (code, detail) = ROLE_TOO_LOW;
         self.status == "403" && self.code == code && self.detail_or_title().contains(detail)
     }
 
-    /// What Apple says about the error, without the full stop.
+    /// Apple's description of the error, without the full stop.
     fn detail_or_title(&self) -> &str {
         let detail = self.detail.as_deref().filter(|detail| !detail.trim().is_empty());
         detail.unwrap_or(&self.title).trim_end().trim_end_matches('.')
@@ -341,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn errors_in_another_format_are_not_apples() {
-        let apples = r#"[{"status": "403", "code": "FORBIDDEN_ERROR.NEW", "title": "t"}]"#;
-        assert!(errors(apples).is_some());
+    fn errors_in_another_format_are_rejected() {
+        let valid = r#"[{"status": "403", "code": "FORBIDDEN_ERROR.NEW", "title": "t"}]"#;
+        assert!(errors(valid).is_some());
         for foreign in [
             "[]",
             r#"[{"code": "BLOCKED"}]"#,
@@ -355,16 +355,16 @@ mod tests {
         ] {
             assert!(errors(foreign).is_none(), "{foreign}");
         }
-        assert!(ErrorResponse::read(403, format!("[{apples}]").as_bytes()).is_none());
+        assert!(ErrorResponse::read(403, format!("[{valid}]").as_bytes()).is_none());
     }
 
     #[test]
-    fn only_a_403_is_about_a_missing_right() {
-        for (status, is_missing) in [(403, true), (404, false), (409, false)] {
+    fn only_a_403_means_that_the_role_is_too_low() {
+        for (status, expected) in [(403, true), (404, false), (409, false)] {
             let title = "The API key in use does not allow this request";
             let error = format!(r#"{{"status": "{status}", "code": "FORBIDDEN_ERROR", "title": "{title}"}}"#);
             let errors = ErrorResponse::read(status, format!(r#"{{"errors": [{error}]}}"#).as_bytes());
-            assert_eq!(errors.map(|errors| errors.is_right_missing()), Some(is_missing), "{status}");
+            assert_eq!(errors.map(|errors| errors.is_role_too_low()), Some(expected), "{status}");
         }
     }
 

@@ -106,7 +106,7 @@ pub(super) async fn check(
     };
     match result {
         Ok(()) => Ok(()),
-        Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
+        Err(ListError::Errors(_, errors)) if errors.is_role_too_low() => {
             Err(AccessDenied::Role(access_denied_message(access, &client.key.id.shown(), &errors)).into())
         }
         Err(error) => {

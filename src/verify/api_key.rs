@@ -19,7 +19,7 @@ pub(super) async fn check(
     match client.probe(list).await? {
         Ok(()) => {}
         // Apple accepted the token, or it would have returned 401.
-        Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
+        Err(ListError::Errors(_, errors)) if errors.is_role_too_low() => {
             let (code, detail) = shown_code_and_detail(&errors);
             run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}).", code, detail));
         }

@@ -61,7 +61,7 @@ pub(super) async fn check(
     let app = match search(client, Some((filter, bundle_id.as_str())), is_match).await? {
         Ok(Search { found: Some(app), .. }) => app,
         Ok(Search { found: None, .. }) => return Err(no_such_app(client, bundle_id).await?.into()),
-        Err(ListError::Errors(_, errors)) if errors.is_right_missing() => {
+        Err(ListError::Errors(_, errors)) if errors.is_role_too_low() => {
             let (code, detail) = shown_code_and_detail(&errors);
             verification.unverified.push(Unverified::AppsHidden { code, detail });
             return Ok(());
