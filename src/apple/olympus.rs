@@ -7,9 +7,9 @@ use serde::de::IgnoredAny;
 
 use super::app_store_connect::Object;
 
-/// The path of the check.
-pub(crate) const SESSION: &[&str] = &["olympus", "v1", "session"];
+pub(crate) const SESSION_PATH: &[&str] = &["olympus", "v1", "session"];
 
+/// The account and the team that a session is logged in to.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SessionStatus {
@@ -34,13 +34,13 @@ struct User {
 }
 
 impl SessionStatus {
-    /// Reads the body of a response with status 200. Returns `None` if it isn't Apple's: Apple's contains a team,
-    /// or an account and its teams.
+    /// Reads the body of a response with status 200. Returns `None` if it isn't in Apple's format, which contains a
+    /// team, or an account and its teams.
     #[must_use]
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let Object(status): Object<Self> = serde_json::from_slice(body).ok()?;
         let has_account = status.email_address().is_some() && status.available_providers.is_some();
-        Some(status).filter(|status| status.errors.is_none() && (status.provider.is_some() || has_account))
+        (status.errors.is_none() && (status.provider.is_some() || has_account)).then_some(status)
     }
 
     /// The account that is logged in.
@@ -55,13 +55,12 @@ impl SessionStatus {
         self.provider.as_ref().map(|Object(provider)| provider)
     }
 
-    /// All teams of the account.
+    /// All teams of the account, or the selected team if the response lists none.
     pub(crate) fn providers(&self) -> Vec<&Provider> {
-        let all = self.available_providers.as_ref().filter(|all| !all.is_empty());
-        all.map_or_else(
-            || self.provider().into_iter().collect(),
-            |all| all.iter().map(|Object(provider)| provider).collect(),
-        )
+        match self.available_providers.as_deref() {
+            None | Some([]) => self.provider().into_iter().collect(),
+            Some(all) => all.iter().map(|Object(provider)| provider).collect(),
+        }
     }
 }
 
@@ -73,12 +72,12 @@ mod tests {
     fn a_response_in_another_format_is_not_a_session_status() {
         let provider = r#""provider": {"providerId": 7, "name": "Example Ltd"}"#;
         let user = r#""user": {"emailAddress": "jane@example.com"}"#;
-        for apples in [
+        for valid in [
             format!("{{{provider}, {user}}}"),
             format!("{{{provider}}}"),
             format!(r#"{{{user}, "availableProviders": []}}"#),
         ] {
-            assert!(SessionStatus::read(apples.as_bytes()).is_some(), "{apples}");
+            assert!(SessionStatus::read(valid.as_bytes()).is_some(), "{valid}");
         }
         for foreign in [
             "{}".to_owned(),

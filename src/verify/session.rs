@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
 use crate::apple::app_store_connect::ErrorResponse;
 use crate::apple::cookie::Cookie;
-use crate::apple::olympus::{Provider, SESSION, SessionStatus};
+use crate::apple::olympus::{Provider, SESSION_PATH, SessionStatus};
 use crate::apple::session::Session;
 use crate::apple::team::ProviderId;
 use crate::bitrise::connection::RE_AUTHENTICATE;
@@ -63,7 +63,7 @@ pub(super) async fn check(
     policy: RetryPolicy,
     run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
-    let url = endpoint(&services.apple_session, SESSION);
+    let url = endpoint(&services.apple_session, SESSION_PATH);
     let site = redact::site(&url);
     let cookies = cookie_header(expected.session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
