@@ -15,10 +15,10 @@ use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::redact::{ISSUES, error_messages};
 
 /// Apple rejects a token that was issued in the future, and clocks differ by seconds.
-const ISSUED_BEFORE: Duration = Duration::from_secs(60);
+const BACKDATED_BY: Duration = Duration::from_secs(60);
 
 /// Apple accepts at most 20 minutes from issue to expiry.
-pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - ISSUED_BEFORE.as_secs());
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - BACKDATED_BY.as_secs());
 
 const TEAM_AUDIENCE: &str = "appstoreconnect-v1";
 const ENTERPRISE_AUDIENCE: &str = "apple-developer-enterprise-v1";
@@ -59,7 +59,7 @@ pub(crate) fn sign(
     let claims = Claims {
         iss,
         sub,
-        iat: (now - ISSUED_BEFORE).unix_timestamp(),
+        iat: (now - BACKDATED_BY).unix_timestamp(),
         exp: expiry(now, lifetime).unix_timestamp(),
         aud: if key.enterprise { ENTERPRISE_AUDIENCE } else { TEAM_AUDIENCE },
     };
@@ -89,9 +89,9 @@ mod tests {
     use crate::apple::api_key::KeyId;
     use crate::apple::private_key::{PrivateKey, samples};
 
-    /// The stand-in of App Store Connect checks everything else in the tokens of the tests.
+    /// The stand-in for App Store Connect checks the rest of each token that a test sends.
     #[test]
-    fn a_token_is_issued_60_seconds_back_and_never_outlives_what_apple_accepts()
+    fn a_token_is_backdated_by_60_seconds_and_never_outlives_apples_maximum()
     -> Result<(), Box<dyn std::error::Error>> {
         let now = datetime!(2026-11-20 09:00 UTC);
         let key = ApiKey {
