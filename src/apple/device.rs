@@ -84,8 +84,8 @@ impl Platform {
     }
 }
 
-/// Removes stray characters from UDIDs, and tabs and newlines from titles. If UDIDs differ only in dashes and
-/// case, keeps the first device.
+/// Cleans up UDIDs and titles, and skips devices without a UDID or with an earlier device's. UDIDs that differ only
+/// in dashes and case are the same.
 #[must_use]
 pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
     let mut devices: Vec<Device> = Vec::new();
@@ -147,19 +147,20 @@ mod tests {
             record("FEED", "", Some("hologram")),
             record(" , ", "Nothing", None),
         ]);
-        let fields = |device: &Device| (device.udid.clone(), device.title.clone(), device.platform);
-        let expected = [
-            ("00008030-001A2B3C4D5E6F70", "Jane's iPhone 12", Platform::Ios),
-            ("A1B2-C3", "Mac", Platform::Mac),
-            ("FEED", "", Platform::Ios),
-        ];
-        let expected = expected.map(|(udid, title, platform)| (udid.to_owned(), title.to_owned(), platform));
-        assert_eq!(devices.iter().map(fields).collect::<Vec<_>>(), expected);
-        let duplicate = SkipReason::DuplicateOf(0);
+        let fields =
+            devices.iter().map(|device| (device.udid.as_str(), device.title.as_str(), device.platform));
+        assert_eq!(
+            fields.collect::<Vec<_>>(),
+            [
+                ("00008030-001A2B3C4D5E6F70", "Jane's iPhone 12", Platform::Ios),
+                ("A1B2-C3", "Mac", Platform::Mac),
+                ("FEED", "", Platform::Ios),
+            ]
+        );
         assert_eq!(
             skipped,
             [
-                SkippedDevice { title: "Copy".to_owned(), reason: duplicate },
+                SkippedDevice { title: "Copy".to_owned(), reason: SkipReason::DuplicateOf(0) },
                 SkippedDevice { title: "Nothing".to_owned(), reason: SkipReason::MissingUdid },
             ]
         );
