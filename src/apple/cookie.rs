@@ -1,4 +1,4 @@
-//! A cookie of an Apple login, with the fields of Ruby's `http-cookie` gem, with which fastlane loads it.
+//! The cookies of an Apple login, with the fields of Ruby's `http-cookie` gem, which fastlane uses to load them.
 //! The gem's `lib/http/cookie.rb` defines which names and values are valid.
 
 use std::fmt;
@@ -11,20 +11,20 @@ use time::{Duration, OffsetDateTime};
 use crate::redact::error_messages;
 use crate::timestamp;
 
-/// Sessions are a few kilobytes; envman accepts 256 KiB in total by default.
+/// The maximum size of a session. Sessions are a few kilobytes; envman accepts 256 KiB in total by default.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
 /// A login sets about a dozen.
 pub(crate) const MAX_COOKIES: usize = 1000;
 
-/// One cookie, with the fields of the `http-cookie` gem.
+/// A cookie that fastlane can load.
 #[derive(Debug, Clone)]
 pub struct Cookie {
     pub name: String,
     pub value: SecretString,
     /// Without a leading dot, which sets [`Cookie::for_domain`].
     pub domain: String,
-    /// Whether the cookie is also for the hosts below `domain`.
+    /// Whether the cookie is also sent to subdomains of `domain`.
     pub for_domain: bool,
     pub path: String,
     pub secure: bool,
@@ -36,10 +36,10 @@ pub struct Cookie {
 /// depend on when the cookie is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until the browser closes, so longer than a build.
+    /// Until the browser closes: never during a build.
     Session,
     Until(OffsetDateTime),
-    /// A number of seconds from its creation, or from now if that is unknown.
+    /// `max_age` seconds from its creation or, if that is unknown, from when the cookie is loaded.
     Seconds {
         max_age: i64,
         created_at: Option<OffsetDateTime>,
@@ -47,7 +47,7 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// The fields `expires`, `max_age` and `created_at`, with timestamps in this format.
+    /// The fields `expires`, `max_age` and `created_at`, with timestamps formatted by `format`.
     pub(crate) fn fields(
         self,
         format: fn(OffsetDateTime) -> Option<String>,
@@ -123,7 +123,7 @@ impl<'de> Visitor<'de> for CookieRecordsVisitor {
         let mut records = Vec::new();
         let mut bytes = 0;
         while let Some(record) = list.next_element::<CookieRecord>()? {
-            bytes += record.bytes();
+            bytes += record.size();
             if records.len() == MAX_COOKIES || bytes > MAX_BYTES {
                 return Err(A::Error::custom("larger than any session"));
             }
@@ -134,13 +134,12 @@ impl<'de> Visitor<'de> for CookieRecordsVisitor {
 }
 
 impl CookieRecord {
-    /// The size of its strings.
-    fn bytes(&self) -> usize {
+    /// The total size of the strings, in bytes.
+    fn size(&self) -> usize {
         let texts =
             [&self.name, &self.domain, &self.path, &self.expires, &self.created_at, &self.accessed_at];
-        let texts = texts.into_iter().flatten();
         let value = self.value.as_ref().map_or(0, |value| value.expose_secret().len());
-        texts.map(String::len).sum::<usize>() + value
+        texts.into_iter().flatten().map(String::len).sum::<usize>() + value
     }
 
     /// Which fields are present, of those that a tool writes either for all cookies or for none.
@@ -155,24 +154,24 @@ impl CookieRecord {
         ]
     }
 
-    /// Whether the value can be what a server sent: the characters of a cookie (RFC 6265, section 4.1.1), and the
-    /// comma and quotes, which browsers accept too. Programs mark text that they shortened with three dots.
+    /// Whether the value, if there is one, can be complete. Allows the characters in RFC 6265, section 4.1.1, and
+    /// commas and quotes, which browsers also accept. Three dots at the end mark text that a program shortened.
     pub(crate) fn has_intact_value(&self) -> bool {
         let Some(value) = &self.value else { return true };
         let value = value.expose_secret();
         value.chars().all(|c| c.is_ascii_graphic() && !matches!(c, ';' | '\\')) && !value.ends_with("...")
     }
 
-    fn into_cookie(self, number: usize, defaults: Defaults) -> Result<Cookie, DamagedCookie> {
+    fn into_cookie(self, number: usize, defaults: CookieDefaults) -> Result<Cookie, DamagedCookie> {
         let damaged = |what| DamagedCookie::Cookie { number, what };
         let name = self.name.unwrap_or_default();
         // The characters that `HTTP::Cookie#name=` raises on.
-        let bad_in_name = |c: char| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c);
-        if name.is_empty() || name.contains(bad_in_name) {
+        let is_invalid = |c: char| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c);
+        if name.is_empty() || name.contains(is_invalid) {
             return Err(damaged("its name is missing or contains invalid characters"));
         }
         let value = self.value.ok_or(damaged("it has no value"))?;
-        if value.expose_secret().contains(|c: char| c < ' ' || c == '\u{7f}') {
+        if value.expose_secret().contains(|c: char| c.is_ascii_control()) {
             return Err(damaged("its value contains control characters"));
         }
         let domain = self.domain.unwrap_or_default();
@@ -184,9 +183,9 @@ impl CookieRecord {
             ("", Some(default)) => (default, true),
             (given, _) => (given, false),
         };
-        let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-        let parts_filled = domain.split('.').all(|part| !part.is_empty());
-        if !parts_filled || !domain.bytes().all(is_host) {
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !domain.split('.').all(is_label) {
             return Err(damaged("its domain is missing or not a host name"));
         }
         let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
@@ -222,9 +221,9 @@ impl Cookie {
     }
 }
 
-/// The values of fields that are missing in a document.
+/// The values of fields that are missing in a record.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Defaults {
+pub(crate) struct CookieDefaults {
     /// The host that a cookie without a domain belongs to.
     pub(crate) domain: Option<&'static str>,
     /// The default of `secure` and `httponly`.
@@ -237,19 +236,20 @@ pub(crate) struct Defaults {
 /// [`DamagedCookie`], for the first cookie that fastlane can't load.
 pub(crate) fn cookies_from(
     records: Vec<CookieRecord>,
-    defaults: Defaults,
+    defaults: CookieDefaults,
 ) -> Result<Vec<Cookie>, DamagedCookie> {
     let numbered = records.into_iter().zip(1..);
     numbered.map(|(record, number)| record.into_cookie(number, defaults)).collect()
 }
 
-/// Returns the number of the first record that lacks a field that another record has: the text was cut off in it.
-/// A record of Ruby's class also has a domain, `for_domain` and a path, whichever program wrote it.
-pub(crate) fn cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
-    let least = [is_ruby, is_ruby, is_ruby, false, false, false];
-    let all = records.iter().fold(least, |all, record| {
+/// Returns the number of the first record that lacks a field that another record has, which means that the text was
+/// cut off there. If `is_ruby`, the records are of Ruby's class `HTTP::Cookie`, and must also have a domain,
+/// `for_domain` and a path.
+pub(crate) fn find_cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
+    let required = [is_ruby, is_ruby, is_ruby, false, false, false];
+    let expected = records.iter().fold(required, |expected, record| {
         let mut fields = record.present_fields().into_iter();
-        all.map(|present| fields.next().unwrap_or_default() || present)
+        expected.map(|is_expected| fields.next().unwrap_or_default() || is_expected)
     });
-    records.iter().position(|record| record.present_fields() != all).map(|index| index + 1)
+    records.iter().position(|record| record.present_fields() != expected).map(|index| index + 1)
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::apple::cookie::{
-    Cookie, CookieRecord, CookieRecords, DamagedCookie, Defaults, MAX_BYTES, cookies_from, cut_off,
+    Cookie, CookieDefaults, CookieRecord, CookieRecords, DamagedCookie, MAX_BYTES, cookies_from, find_cut_off,
 };
 use crate::apple::private_key::{PrivateKey, assignment, decode_base64, decode_text, until_next_assignment};
 use crate::apple::session::Session;
@@ -95,7 +95,7 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     let intact = lists.iter().position(|records| records.iter().all(CookieRecord::has_intact_value));
     let records = lists.swap_remove(intact.unwrap_or(0));
     // A list in brackets, as in JSON, can't be read without its end.
-    if let Some(number) = cut_off(&records, text.contains(ITEM)).filter(|_| !text.starts_with('[')) {
+    if let Some(number) = find_cut_off(&records, text.contains(ITEM)).filter(|_| !text.starts_with('[')) {
         const WHAT: &str = "it lacks fields that the other cookies have";
         let is_last = number == records.len();
         let damaged = || DamagedCookie::Cookie { number, what: WHAT }.into();
@@ -106,7 +106,7 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
         return Err(DamagedCookie::Cookie { number: index + 1, what: WHAT }.into());
     }
     // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
-    let cookies = cookies_from(records, Defaults { domain: None, is_restricted: true })?;
+    let cookies = cookies_from(records, CookieDefaults { domain: None, is_restricted: true })?;
     if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
         return Err(SessionError::MissingLoginCookies);
     }
