@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 use crate::apple::cookie::{
     Cookie, CookieDefaults, CookieRecord, CookieRecords, DamagedCookie, MAX_BYTES, cookies_from, find_cut_off,
 };
-use crate::apple::private_key::{PrivateKey, assignment, decode_base64, decode_text, until_next_assignment};
+use crate::apple::private_key::{
+    PrivateKey, assigned_value, decode_base64, decode_text, until_next_assignment,
+};
 use crate::apple::session::Session;
 use crate::redact::{error_messages, is_path_like};
 use crate::timestamp;
@@ -238,7 +240,7 @@ fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
         let rest = pasted.get(at + name.len()..)?.trim_start_matches([' ', '"', '\'']);
         rest.strip_prefix(['=', ':'])
     });
-    let text = match (assigned.or_else(|| assignment(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
+    let text = match (assigned.or_else(|| assigned_value(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
         (Some(value), _) => until_next_assignment(value),
         // The output without its example, which is the `export` line.
         (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),

@@ -18,19 +18,15 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const PKCS7_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
-/// Checks a P-256 key and writes it in its canonical form. Returns `None` if the parts of the key do not
-/// belong together.
-pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
-    // Checks that the number lies on the curve and that the public key, if there is one, belongs to it.
-    canonical_pem(&EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?)
-}
-
-/// PKCS#8 around SEC1 ([RFC 5915]) with the public key, as OpenSSL writes it.
+/// Checks a P-256 key and writes it in its canonical form: PKCS#8 around SEC1 ([RFC 5915]) with the public key, as
+/// OpenSSL writes it. Returns `None` if the parts of the key do not belong together.
 ///
-/// Not made by the crypto library, whose own export leaves an unwiped copy behind.
+/// Does not use the crypto library's export, which leaves an unwiped copy behind.
 ///
 /// [RFC 5915]: https://www.rfc-editor.org/rfc/rfc5915
-fn canonical_pem(pair: &EcdsaKeyPair) -> Option<SecretString> {
+pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
+    // Checks that the private key is in the curve's range and that the public key, if there is one, belongs to it.
+    let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?;
     let scalar = pair.private_key().as_be_bytes().ok()?;
     let ec_key = sec1::EcPrivateKey {
         private_key: scalar.as_ref(),
@@ -66,6 +62,7 @@ pub(super) fn identify(der: &[u8]) -> Option<Der> {
     }
     if let Ok(key) = sec1::EcPrivateKey::from_der(der) {
         let curve = key.parameters.and_then(sec1::EcParameters::named_curve);
+        // SEC1 can omit the curve.
         let is_p256 = curve.map_or(key.private_key.len() == 32, |curve| curve == P256);
         return Some(if is_p256 { Der::P256Key } else { Der::Unusable(PrivateKeyError::OtherCurve) });
     }
@@ -101,8 +98,9 @@ fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
     }
 }
 
-// CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }. In a certificate, the
-// second element identifies an algorithm, or the first is not an INTEGER. A Name is a SEQUENCE of SETs.
+/// Whether a SEQUENCE is `CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }`. In a
+/// certificate, the second element identifies an algorithm, or the first is not an INTEGER. A Name is a SEQUENCE of
+/// SETs.
 fn is_request_info(sequence: AnyRef<'_>) -> bool {
     let parts = || {
         let mut reader = SliceReader::new(sequence.value()).ok()?;

@@ -4,7 +4,7 @@ use crate::redact::error_messages;
 
 error_messages! {
     /// Why bytes are not a usable private key. `Display` completes the sentence "The private key
-    /// in … "; [`PrivateKeyError::remedy`] says how to fix it.
+    /// in … ".
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum PrivateKeyError {
         #[error("is empty")]
@@ -53,7 +53,7 @@ error_messages! {
 }
 
 impl PrivateKeyError {
-    /// What to provide instead. Completes "…: provide …".
+    /// How to fix it. Follows the message and a colon.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {

@@ -3,8 +3,8 @@
 //! Apple offers the key for download once, as `AuthKey_<ID>.p8`: PKCS#8 ([RFC 5958]) in PEM
 //! ([RFC 7468]), an elliptic-curve key on P-256. On its way through secret stores, terminals and
 //! web forms it loses newlines, gains quotes, or is encoded again. The Step accepts everything
-//! that still contains exactly one such key, and writes it in one canonical form. It rejects
-//! everything else, and the error names what it found.
+//! that still contains exactly one such key, and writes the key in one canonical form. It rejects
+//! everything else with an error that names the content.
 //!
 //! [RFC 5958]: https://www.rfc-editor.org/rfc/rfc5958
 //! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
@@ -16,9 +16,9 @@ mod search;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use error::PrivateKeyError;
-pub(crate) use search::{assignment, decode_base64, decode_text, strip_wrapping, until_next_assignment};
+pub(crate) use search::{assigned_value, decode_base64, decode_text, strip_wrapping, until_next_assignment};
 
-/// Larger than any key file, even if it was encoded several times.
+/// Larger than any key file, even one that was encoded several times.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// A valid private key for ES256, on the curve P-256.
@@ -34,7 +34,7 @@ impl PrivateKey {
     /// Reads a key from the bytes of a file, a response or an input.
     ///
     /// # Errors
-    /// [`PrivateKeyError`], which names what the bytes are instead.
+    /// [`PrivateKeyError`], which names the content that was found instead.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PrivateKeyError> {
         if bytes.len() > MAX_BYTES {
             return Err(PrivateKeyError::TooLarge);
@@ -64,7 +64,7 @@ pub(crate) mod samples {
         Ok(keys::P256::generate()?.private_pem)
     }
 
-    /// The same key in SEC1, as `openssl ec` writes it: with the curve, without PKCS#8 around it.
+    /// The same key in SEC1, without PKCS#8 around it. `openssl ec` writes it with the curve.
     pub(crate) fn sec1(pkcs8: &str, with_curve: bool) -> Result<String, Box<dyn std::error::Error>> {
         let (_, document) = SecretDocument::from_pem(pkcs8)?;
         let info = PrivateKeyInfoRef::try_from(document.as_bytes())?;
@@ -100,7 +100,7 @@ mod tests {
         read(bytes).err()
     }
 
-    /// Line ends, quotes and base64 are in `tests/step/key_locations.rs`, and in any combination in
+    /// Line ends, quotes and base64 are tested in `tests/step/key_locations.rs`, and in any combination in
     /// `tests/properties/key.rs`.
     #[test]
     fn a_key_is_found_in_every_form_that_copying_turns_it_into() -> Result {
@@ -185,9 +185,9 @@ mod tests {
         Ok(())
     }
 
-    /// Whole files are in `tests/step/key_locations.rs`.
+    /// Whole files are tested in `tests/step/key_locations.rs`.
     #[test]
-    fn other_content_is_named_in_every_form() -> Result {
+    fn other_content_is_recognized_in_every_form() -> Result {
         let pem = pkcs8()?;
         let rsa = keys::rsa_2048_private_pem()?;
         let (_, document) = SecretDocument::from_pem(&rsa)?;

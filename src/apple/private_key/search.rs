@@ -1,7 +1,7 @@
-//! Finds the key in DER, PEM and base64, also if a secret store, terminal, editor or web form has changed it.
+//! Finds the key in DER, PEM and base64, even if a secret store, terminal, editor or web form has changed it.
 //!
-//! The search goes by ASN.1 structure. PEM labels and the kind of document only matter for the error message if
-//! there is no known structure. Decoded data is never longer than its encoding, and the depth is limited, so the
+//! The search recognizes keys by their ASN.1 structure. PEM labels and the kind of document only matter for the error
+//! if no structure is recognized. Decoded data is never longer than its encoding, and the depth is limited, so the
 //! search takes linear time.
 
 use base64::Engine as _;
@@ -18,7 +18,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The maximum number of encodings around a key. Percent-encoded base64 of PEM needs fewer.
+/// The maximum number of encodings around a key. Percent-encoded base64 of PEM has three.
 const MAX_DEPTH: u8 = 6;
 
 /// Returns the only key in `bytes` as canonical PEM.
@@ -29,7 +29,7 @@ pub(super) fn find(bytes: &[u8]) -> Result<SecretString, PrivateKeyError> {
     let mut search = Search::default();
     search.search_bytes(bytes, MAX_DEPTH);
     match (search.key, search.error) {
-        (Some(_), _) if search.has_several => Err(PrivateKeyError::SeveralKeys),
+        (Some(_), _) if search.has_several_keys => Err(PrivateKeyError::SeveralKeys),
         (
             Some(_),
             Some(
@@ -54,7 +54,7 @@ pub(super) fn find(bytes: &[u8]) -> Result<SecretString, PrivateKeyError> {
 #[derive(Default)]
 struct Search {
     key: Option<SecretString>,
-    has_several: bool,
+    has_several_keys: bool,
     /// The first recognized content that is not a usable key.
     error: Option<PrivateKeyError>,
 }
@@ -71,7 +71,7 @@ impl Search {
         match der::identify(bytes) {
             Some(Der::P256Key) => der::to_canonical_pem(bytes).is_some_and(|pem| {
                 let is_other = |key: &SecretString| key.expose_secret() != pem.expose_secret();
-                self.has_several |= self.key.as_ref().is_some_and(is_other);
+                self.has_several_keys |= self.key.as_ref().is_some_and(is_other);
                 self.key = Some(pem);
                 true
             }),
@@ -89,13 +89,13 @@ impl Search {
         }
         let plain = remove_formatting(text);
         let blocks = pem_blocks(&plain);
-        if blocks.is_empty() {
-            return self.search_base64(strip_name(&plain), depth)
-                || self.record_error(identify_document(strip_wrapping(text)));
-        }
-        // Searches every block, to detect a second key.
-        let recognized = blocks.iter().filter(|block| self.search_block(block, depth)).count();
-        recognized > 0 || self.record_error(identify_document(strip_wrapping(text)))
+        let is_recognized = if blocks.is_empty() {
+            self.search_base64(strip_name(&plain), depth)
+        } else {
+            // Searches every block, to detect a second key.
+            blocks.iter().filter(|block| self.search_block(block, depth)).count() > 0
+        };
+        is_recognized || self.record_error(identify_document(strip_wrapping(text)))
     }
 
     fn search_block(&mut self, block: &Block<'_>, depth: u8) -> bool {
@@ -257,14 +257,14 @@ fn strip_name(text: &str) -> &str {
         }
         text = value;
     }
-    // In YAML, a block scalar can have a dash or a plus after its `|`, which is already removed.
+    // The dash or plus of a YAML block scalar, such as `|-`. The `|` is already removed.
     until_next_assignment(text)
         .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'))
         .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '%' | ';' | ','))
 }
 
 /// The text after `NAME=` or `export NAME=`.
-pub(crate) fn assignment(text: &str) -> Option<&str> {
+pub(crate) fn assigned_value(text: &str) -> Option<&str> {
     let (name, value) = text.trim().split_once('=')?;
     let name = name.strip_prefix("export ").unwrap_or(name);
     let is_variable = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
@@ -275,13 +275,13 @@ pub(crate) fn assignment(text: &str) -> Option<&str> {
 /// The text up to a line that sets another variable.
 pub(crate) fn until_next_assignment(text: &str) -> &str {
     let mut breaks = text.match_indices('\n').map(|(at, _)| text.split_at(at));
-    let before = breaks.find(|(_, rest)| rest.lines().nth(1).and_then(assignment).is_some());
+    let before = breaks.find(|(_, rest)| rest.lines().nth(1).and_then(assigned_value).is_some());
     before.map_or(text, |(before, _)| before)
 }
 
 /// A PEM block.
 struct Block<'a> {
-    /// Unchanged, including spaces.
+    /// As in the text, including spaces.
     label: &'a str,
     body: &'a str,
 }
@@ -337,7 +337,7 @@ fn next_marker(text: &str) -> Option<Marker<'_>> {
     None
 }
 
-/// Identifies a block by its label.
+/// Identifies a block that is not an EC private key by its label.
 fn identify_label(label: &str) -> Option<PrivateKeyError> {
     let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
     match label.as_str() {
