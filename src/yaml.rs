@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 /// of printable ASCII. It never contains a backslash followed by `n`: fastlane replaces those two characters
 /// with a newline before it reads a session as YAML.
 #[must_use]
-pub(crate) fn quoted(text: &str) -> String {
-    // No byte becomes more than four. The text can be secret, and reallocating would leave copies.
+pub(crate) fn quote(text: &str) -> String {
+    // Each byte becomes at most four. The text can be secret, and reallocating would leave copies.
     let mut out = String::with_capacity(2 + 4 * text.len());
     out.push('"');
     for c in text.chars() {
@@ -25,7 +25,7 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// Deeper than any YAML that people or tools write, and than the YAML library's own limit.
+/// More than people or tools ever write, and more than the YAML library's own limit.
 const MAX_DEPTH: usize = 500;
 
 /// Whether brackets are nested so deeply that the YAML library takes quadratic time to reject them.
@@ -42,10 +42,10 @@ pub(crate) fn is_too_deep(text: &str) -> bool {
     })
 }
 
-/// If several cookies have the same timestamp, Ruby writes it once, and an alias for each other cookie.
+/// More than in any session. If cookies share a timestamp, Ruby writes it once and refers to it by aliases.
 const MAX_ALIASES: usize = 500;
 
-/// Whether YAML has more aliases than any session. Readers expand each alias to a copy of its target.
+/// Whether YAML has more aliases than any session has. Readers expand each alias to a copy of its target.
 #[must_use]
 pub(crate) fn has_many_aliases(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -55,7 +55,7 @@ pub(crate) fn has_many_aliases(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ALIASES, MAX_DEPTH, has_many_aliases, is_too_deep, quoted};
+    use super::{MAX_ALIASES, MAX_DEPTH, has_many_aliases, is_too_deep, quote};
 
     #[test]
     fn too_many_aliases_are_recognized() {
@@ -79,7 +79,7 @@ mod tests {
         let yaml_1_1 = ["no", "y", "0123", "1_000", "0x1F", "~", "1:30", ".inf", "2026-12-01", "=", "<<", ""];
         let others = ["\\n", "\r\n", "\u{2028}", "\u{feff}", "😀", " a ", "- a", "a: b", "#", &all_of_latin];
         for text in yaml_1_1.into_iter().chain(others) {
-            let yaml = quoted(text);
+            let yaml = quote(text);
             assert_eq!(serde_yaml::from_str::<String>(&yaml)?, text, "{yaml}");
         }
         Ok(())
@@ -87,11 +87,11 @@ mod tests {
 
     #[test]
     fn the_result_is_one_line_of_ascii_without_a_literal_backslash_n() {
-        let yaml = quoted("\\n \n \\\\n é \" n");
+        let yaml = quote("\\n \n \\\\n é \" n");
         assert_eq!(yaml, r#""\x5Cn \x0A \x5C\x5Cn \xE9 \x22 n""#);
         assert!(!yaml.contains("\\n"));
         for text in ["\u{0}", "\"", "\\", "a", "\u{e9}", "\u{100}", "\u{800}", "\u{1f600}"] {
-            assert_eq!(quoted(text).capacity(), 2 + 4 * text.len(), "no reallocation");
+            assert_eq!(quote(text).capacity(), 2 + 4 * text.len(), "no reallocation");
         }
     }
 }

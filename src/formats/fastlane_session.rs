@@ -159,14 +159,14 @@ pub fn to_variable(session: &Session) -> SecretString {
 }
 
 fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
-    let value = Zeroizing::new(yaml::quoted(cookie.value.expose_secret()));
+    let value = Zeroizing::new(yaml::quote(cookie.value.expose_secret()));
     let mut push = |line: String| lines.push(Zeroizing::new(line));
     push("- !ruby/object:HTTP::Cookie".to_owned());
-    push(format!("  name: {}", yaml::quoted(&cookie.name)));
+    push(format!("  name: {}", yaml::quote(&cookie.name)));
     push(format!("  value: {}", value.as_str()));
-    push(format!("  domain: {}", yaml::quoted(&cookie.domain)));
+    push(format!("  domain: {}", yaml::quote(&cookie.domain)));
     push(format!("  for_domain: {}", cookie.for_domain));
-    push(format!("  path: {}", yaml::quoted(&cookie.path)));
+    push(format!("  path: {}", yaml::quote(&cookie.path)));
     push(format!("  secure: {}", cookie.secure));
     push(format!("  httponly: {}", cookie.httponly));
     let (expires, max_age, created_at) = cookie.lifetime.fields(ruby_time);

@@ -63,7 +63,7 @@ pub(super) fn merge(
 /// An entry as YAML.
 fn to_yaml(entry: &Entry, indent: &str) -> Zeroizing<String> {
     let value = entry.value.as_ref().map_or("", |value| value.expose_secret());
-    let value = Zeroizing::new(yaml::quoted(value));
+    let value = Zeroizing::new(yaml::quote(value));
     let mut parts = vec![indent, "- ", &entry.key, ": ", value.as_str(), "\n", indent, "  opts:\n"];
     let options = [
         (entry.value.is_some(), "    is_expand: false\n"),
