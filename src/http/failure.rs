@@ -29,7 +29,7 @@ error_messages! {
         #[error("was not contacted, because the variable {name} {problem}")]
         InvalidVariable { name: &'static str, problem: Text },
         #[error("did not send a complete response ({0})")]
-        Interrupted(Text),
+        Incomplete(Text),
         #[error("did not respond with TLS (it may use plain HTTP, or a proxy responded)")]
         NotTls,
         #[error("has a certificate that this machine does not trust ({0})")]
@@ -113,7 +113,7 @@ impl Failure {
         match self {
             Self::InvalidVariable { .. } => FailureKind::InvalidVariable,
             Self::RunTimeout(_) => FailureKind::Transient,
-            failure if failure.is_transient() => FailureKind::Transient,
+            _ if self.is_transient() => FailureKind::Transient,
             Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
                 FailureKind::AccessDenied
             }
@@ -137,7 +137,7 @@ impl Failure {
     /// Whether the same request can succeed a moment later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Interrupted(_) | Self::TokenRejected => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Incomplete(_) | Self::TokenRejected => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -177,12 +177,12 @@ impl Failure {
         } else if error.is_builder() {
             Self::Other(reason)
         } else {
-            Self::Interrupted(reason)
+            Self::Incomplete(reason)
         }
     }
 }
 
-/// Describes the reason in plain English, or with the library's message if its type is not one of these.
+/// Describes the cause in plain English, or with the library's message if its type is unknown here.
 fn describe(error: &reqwest::Error) -> Text {
     const CLOSED: &str = "it closed the connection";
     if find_cause::<NameNotFound>(error).is_some() {
@@ -197,7 +197,7 @@ fn describe(error: &reqwest::Error) -> Text {
         }
     }
     let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
-    let plain = match io.map(io::Error::kind) {
+    let reason = match io.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "it refused the connection",
         Some(
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe,
@@ -214,10 +214,10 @@ fn describe(error: &reqwest::Error) -> Text {
             };
         }
     };
-    text!("{}", plain)
+    text!("{}", reason)
 }
 
-/// An error and those that caused it, the first cause last.
+/// An error, followed by its causes, down to the root cause.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
         // `source` of an `io::Error` skips the error that it wraps.
@@ -226,7 +226,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// The first of these errors that has this type.
+/// The first error of this type among an error and its causes.
 fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     causes(error).find_map(|error| error.downcast_ref())
 }

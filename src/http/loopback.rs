@@ -1,8 +1,8 @@
-//! Which addresses are on this machine.
+//! Recognizes URLs that stay on this machine.
 
 use reqwest::Url;
 
-/// Whether a URL stays on this machine, where plain http is allowed.
+/// Whether a request to a URL stays on this machine, where plain http is allowed.
 #[must_use]
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {

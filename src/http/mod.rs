@@ -112,18 +112,18 @@ impl Response {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct ClientKey {
     redirects: Redirects,
-    /// Such requests bypass any proxy, which would send them, and their token, off this machine.
+    /// Such requests bypass any proxy, because a proxy would send them, with their token, off this machine.
     is_loopback: bool,
-    /// Such a client needs no TLS, and reading the system's trust store takes longer than the rest of a run.
-    is_plain: bool,
+    /// A client without TLS doesn't read the system's trust store, which takes longer than the rest of a run.
+    needs_tls: bool,
 }
 
 impl ClientKey {
-    fn of(url: &Url, redirects: Redirects) -> Self {
+    fn new(url: &Url, redirects: Redirects) -> Self {
         Self {
             redirects,
             is_loopback: is_loopback(url),
-            is_plain: url.scheme() == "http" && redirects == Redirects::Refused,
+            needs_tls: url.scheme() != "http" || redirects == Redirects::Followed,
         }
     }
 
@@ -158,7 +158,7 @@ impl ClientKey {
 /// Makes the requests of a run.
 pub struct Http {
     clients: Mutex<HashMap<ClientKey, reqwest::Client>>,
-    /// Read when first used.
+    /// Built when first used.
     tls: OnceLock<rustls::ClientConfig>,
     now: fn() -> OffsetDateTime,
     sleep: Sleep,
@@ -237,8 +237,7 @@ impl Http {
     /// # Errors
     /// [`Failure`] if no complete response arrives. A response with an error status is not a failure.
     pub(crate) async fn send(&self, request: &Get) -> Result<Response, Failure> {
-        self.check_proxy(&request.url)?;
-        let client = self.shared_client(ClientKey::of(&request.url, request.redirects), request.timeout)?;
+        let client = self.client(&request.url, request.redirects, request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone());
         self.receive(call, request.max_bytes, request.timeout).await
     }
@@ -250,19 +249,10 @@ impl Http {
     pub(crate) async fn put(&self, request: Put) -> Result<(), Failure> {
         /// No one reads the response.
         const MAX_BYTES: usize = 64 * 1024;
-        self.check_proxy(&request.url)?;
-        let client = self.shared_client(ClientKey::of(&request.url, Redirects::Refused), request.timeout)?;
-        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let call = client.put(request.url).headers(request.headers).header(json.0, json.1).body(request.json);
-        let response = self.receive(call, MAX_BYTES, request.timeout).await?;
+        let client = self.client(&request.url, Redirects::Refused, request.timeout)?;
+        let call = client.put(request.url).headers(request.headers).header(CONTENT_TYPE, "application/json");
+        let response = self.receive(call.body(request.json), MAX_BYTES, request.timeout).await?;
         if response.status.is_success() { Ok(()) } else { Err(response.failure()) }
-    }
-
-    fn check_proxy(&self, url: &Url) -> Result<(), Failure> {
-        match &self.proxy {
-            Some(proxy) if !is_loopback(url) => proxy.check(url),
-            _ => Ok(()),
-        }
     }
 
     async fn receive(
@@ -300,12 +290,17 @@ impl Http {
         })
     }
 
-    fn shared_client(&self, key: ClientKey, timeout: Duration) -> Result<reqwest::Client, Failure> {
+    /// The client that such requests share. Fails if its proxy or trust store is invalid.
+    fn client(&self, url: &Url, redirects: Redirects, timeout: Duration) -> Result<reqwest::Client, Failure> {
+        let key = ClientKey::new(url, redirects);
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| !key.is_loopback) {
+            proxy.check(url)?;
+        }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let tls = if key.is_plain { None } else { Some(self.tls_config()?) };
+        let tls = if key.needs_tls { Some(self.tls_config()?) } else { None };
         let client = key.build_client(tls, self.proxy.as_ref());
         let client = client.map_err(|error| Failure::from_reqwest(error, timeout))?;
         clients.insert(key, client.clone());
@@ -366,41 +361,29 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    fn http(sleep: Sleep) -> Http {
-        Http::new(&Env { sleep, ..Env::for_tests(&[]) })
-    }
-
-    fn request(url: &str) -> Result<Get> {
-        Ok(Get {
-            url: Url::parse(url)?,
-            headers: HeaderMap::new(),
-            // Such a client reads no trust store, which takes long on a busy machine.
-            redirects: Redirects::Refused,
-            max_bytes: 64,
-            timeout: DOCUMENT_TIMEOUT,
-        })
-    }
-
     /// The result, the pauses between the attempts, and the number of requests.
     type Fetched = (std::result::Result<usize, Failure>, Vec<Duration>, usize);
 
     /// Fetches a file that the server sends with these behaviours. Pauses are recorded instead of waited for.
-    fn fetch(behaviours: Vec<Behaviour>) -> Result<Fetched> {
-        fetch_by(RetryPolicy::DOCUMENT, behaviours)
-    }
-
-    fn fetch_by(policy: RetryPolicy, behaviours: Vec<Behaviour>) -> Result<Fetched> {
+    fn fetch(policy: RetryPolicy, behaviours: Vec<Behaviour>) -> Result<Fetched> {
         let server = StandIn::start()?;
-        let url = server.file("key", "AuthKey.p8", *b"0123456789", behaviours);
+        let request = Get {
+            url: Url::parse(&server.file("key", "AuthKey.p8", *b"0123456789", behaviours))?,
+            headers: HeaderMap::new(),
+            // Needs no trust store, which takes long to read on a busy machine.
+            redirects: Redirects::Refused,
+            max_bytes: 64,
+            timeout: DOCUMENT_TIMEOUT,
+        };
         let pauses = Arc::new(Mutex::new(Vec::new()));
         let recorder = Arc::clone(&pauses);
-        let http = http(Arc::new(move |pause| {
+        let sleep: Sleep = Arc::new(move |pause| {
             if let Ok(mut pauses) = recorder.lock() {
                 pauses.push(pause);
             }
             Box::pin(std::future::ready(()))
-        }));
-        let request = request(&url)?;
+        });
+        let http = Http::new(&Env { sleep, ..Env::for_tests(&[]) });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(http.get(&request, policy)).map(|body| body.len());
         let pauses = pauses.lock().map_err(|_| "poisoned")?.clone();
@@ -414,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_request_is_tried_four_times_with_growing_pauses_and_jitter() -> Result {
-        let (result, pauses, requests) = fetch(vec![status(503, &[]).forever()])?;
+        let (result, pauses, requests) = fetch(RetryPolicy::DOCUMENT, vec![status(503, &[]).forever()])?;
         assert!(matches!(result, Err(Failure::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. })));
         assert_eq!(requests, 4);
         for (pause, least) in pauses.iter().zip([0.5, 1.0, 2.0]) {
@@ -428,7 +411,7 @@ mod tests {
     #[test]
     fn retry_after_is_respected_up_to_30_seconds() -> Result {
         let pause_for = |value: &str| -> Result<Vec<Duration>> {
-            Ok(fetch(vec![status(429, &[("Retry-After", value)])])?.1)
+            Ok(fetch(RetryPolicy::DOCUMENT, vec![status(429, &[("Retry-After", value)])])?.1)
         };
         assert_eq!(pause_for("7")?, [Duration::from_secs(7)]);
         assert_eq!(pause_for("0")?, [Duration::ZERO]);
@@ -446,7 +429,7 @@ mod tests {
             deadline: None,
         };
         let pauses_for = |value: &str| -> Result<_> {
-            let (result, pauses, _) = fetch_by(policy, vec![status(503, &[("Retry-After", value)])])?;
+            let (result, pauses, _) = fetch(policy, vec![status(503, &[("Retry-After", value)])])?;
             Ok((result.is_ok(), pauses))
         };
         assert_eq!(pauses_for("5")?, (true, vec![Duration::from_secs(5)]));
@@ -461,10 +444,10 @@ mod tests {
             ..RetryPolicy::DOCUMENT
         };
         let behaviour = || status(503, &[("Retry-After", "20")]);
-        let (result, pauses, _) = fetch_by(until(15), vec![behaviour()])?;
+        let (result, pauses, _) = fetch(until(15), vec![behaviour()])?;
         assert!(matches!(result, Err(Failure::Status { .. })), "the error is that of the server");
         assert_eq!(pauses.len(), 0);
-        let (result, pauses, _) = fetch_by(until(60), vec![behaviour()])?;
+        let (result, pauses, _) = fetch(until(60), vec![behaviour()])?;
         assert_eq!((result, pauses), (Ok(10), vec![Duration::from_secs(20)]));
         Ok(())
     }

@@ -4,9 +4,9 @@
 //! scripts), if the upper-case variable is empty but the lower-case one isn't, or if the value isn't the address
 //! of a proxy. The Step uses the proxy in the first two cases and fails in the third.
 //!
-//! `NO_PROXY` takes precedence over `HTTPS_PROXY`, and that over `ALL_PROXY`; each upper-case name takes
-//! precedence over the lower-case one, as in Go and the HTTP library. `HTTP_PROXY` never applies: only https
-//! leaves this machine.
+//! `NO_PROXY` takes precedence over `HTTPS_PROXY`, which takes precedence over `ALL_PROXY`. Each upper-case
+//! name takes precedence over the lower-case one, as in Go and the HTTP library. `HTTP_PROXY` never applies,
+//! because only https requests leave this machine.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -21,7 +21,7 @@ use super::failure::Failure;
 const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy that the environment names.
+/// The proxy in the environment variables.
 pub(super) struct Proxy {
     variable: &'static str,
     /// `None` if the value isn't the address of an HTTP proxy. It can contain a password.
@@ -38,8 +38,10 @@ impl Proxy {
         Some(Self { variable, address: env.var(variable).and_then(parse_address), exempt })
     }
 
+    /// Checks the address, if requests to this URL need the proxy.
+    ///
     /// # Errors
-    /// [`Failure::InvalidVariable`] if requests to this URL need the proxy, but its address is invalid.
+    /// [`Failure::InvalidVariable`]
     pub(super) fn check(&self, url: &Url) -> Result<(), Failure> {
         // Interprets NO_PROXY as the HTTP library does, which doesn't expose this.
         let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();
@@ -52,14 +54,14 @@ impl Proxy {
     }
 
     pub(super) fn apply_to(&self, builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
-        // A redirect can lead from a host in NO_PROXY to one that needs the proxy; it fails there.
+        // With an invalid address, requests go only to hosts in NO_PROXY. A redirect to another host fails.
         let address = self.address.as_ref().map_or("http://proxy.invalid", Url::as_str);
         let no_proxy = NoProxy::from_string(&self.exempt);
         Ok(builder.proxy(reqwest::Proxy::https(address)?.no_proxy(no_proxy)))
     }
 }
 
-/// `host:port`, with or without `http://` or `https://` and a user before it.
+/// Parses `host`, optionally with a scheme (http or https) and a user before it, and a port after it.
 fn parse_address(value: &str) -> Option<Url> {
     let url = match Url::parse(value) {
         Ok(url) if url.has_host() => url,
@@ -110,7 +112,7 @@ mod tests {
             Some((proxy.variable, proxy.check(&url).is_ok()))
         };
         assert_eq!(chosen(&[]), None);
-        assert_eq!(chosen(&[("HTTP_PROXY", "http://"), ("HTTPS_PROXY", "")]), None, "http stays here");
+        assert_eq!(chosen(&[("HTTP_PROXY", "http://"), ("HTTPS_PROXY", "")]), None, "http stays local");
         let company = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "b"), ("ALL_PROXY", "socks5://c:1")];
         assert_eq!(chosen(&company), Some(("HTTPS_PROXY", true)));
         assert_eq!(chosen(&[("HTTPS_PROXY", ""), ("https_proxy", "b:1")]), Some(("https_proxy", true)));

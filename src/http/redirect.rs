@@ -14,7 +14,7 @@ pub(super) enum RefusedRedirect {
     ToHttp { from: &'static str },
 }
 
-/// Follows up to five redirects, and one to plain http only from http and only to this machine.
+/// Follows up to five redirects. One to plain http must lead to this machine, and never come from https.
 pub(super) fn follow(attempt: Attempt<'_>) -> Action {
     let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");
     let is_http = attempt.url().scheme() != "https";

@@ -10,8 +10,8 @@ use super::failure::Failure;
 const RETRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long to keep trying after transient failures: up to four attempts, with the pauses that the server asks
-/// for, or of 0.5, 1 and 2 seconds, each up to twice as long at random.
+/// How long to keep trying after transient failures. There are at most four attempts. The pauses between them
+/// are those that the server asks for, or else 0.5, 1 and 2 seconds, randomly lengthened to at most double.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// The longest pause that a server can ask for.
@@ -92,7 +92,7 @@ impl Deadline {
         }
     }
 
-    /// Whether a pause that starts now ends before it.
+    /// Whether a pause that starts now ends before the deadline.
     fn allows(self, pause: Duration) -> bool {
         self.at.is_none_or(|at| Instant::now().checked_add(pause).is_some_and(|end| end < at))
     }

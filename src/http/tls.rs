@@ -14,21 +14,21 @@ use crate::regular_file;
 
 use super::failure::Failure;
 
-/// A file of certificates that replaces the system's, for OpenSSL and rustls alike.
-const FILE: &str = "SSL_CERT_FILE";
+/// The path of a file with certificates that replace the system's, for OpenSSL and rustls alike.
+const CERT_FILE: &str = "SSL_CERT_FILE";
 
-/// Folders of such files, separated by colons.
-const FOLDERS: &str = "SSL_CERT_DIR";
+/// The paths of folders of such files, separated by colons.
+const CERT_DIR: &str = "SSL_CERT_DIR";
 
-/// The limit for all of these files together. Debian's total a quarter of a megabyte.
+/// The maximum size of all these files together. Debian's certificates take up 250 KB.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The certificates in environment variables, which replace the system's.
+/// The paths of certificates in environment variables. Without any, the system's certificates apply.
 #[derive(Default)]
 pub(super) struct TrustStore {
     file: Option<PathBuf>,
     folders: Vec<PathBuf>,
-    /// The variable whose value is not UTF-8, if any. The library would read it anyway.
+    /// A variable whose value is not UTF-8, so that its files can't be checked. rustls would read them.
     not_utf8: Option<&'static str>,
 }
 
@@ -39,9 +39,9 @@ impl TrustStore {
             return Self::default();
         }
         Self {
-            file: env.var(FILE).map(PathBuf::from),
-            folders: env.var(FOLDERS).map(std::env::split_paths).into_iter().flatten().collect(),
-            not_utf8: [FILE, FOLDERS].into_iter().find(|name| env.is_not_utf8(name)),
+            file: env.var(CERT_FILE).map(PathBuf::from),
+            folders: env.var(CERT_DIR).map(std::env::split_paths).into_iter().flatten().collect(),
+            not_utf8: [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)),
         }
     }
 
@@ -62,15 +62,17 @@ impl TrustStore {
         if let Some(file) = &self.file {
             let length = regular_file::open(file, OpenOptions::new().read(true))
                 .and_then(|file| Ok(file.metadata()?.len()))
-                .map_err(|error| wrong(FILE, text!("names a file that cannot be read ({})", error.why())))?;
-            add(FILE, length)?;
+                .map_err(|error| {
+                    wrong(CERT_FILE, text!("names a file that cannot be read ({})", error.why()))
+                })?;
+            add(CERT_FILE, length)?;
         }
-        // rustls skips what can't be read here, and what isn't a regular file.
+        // In these folders, rustls skips whatever it can't read and whatever isn't a regular file.
         for entry in self.folders.iter().flat_map(fs::read_dir).flatten().flatten() {
-            if let Ok(file) = fs::metadata(entry.path())
-                && file.is_file()
+            if let Ok(metadata) = fs::metadata(entry.path())
+                && metadata.is_file()
             {
-                add(FOLDERS, file.len())?;
+                add(CERT_DIR, metadata.len())?;
             }
         }
         Ok(())
@@ -105,10 +107,10 @@ mod tests {
 
     #[test]
     fn certificates_are_read_only_from_a_regular_file() {
-        assert_eq!(problem(&[(FILE, "")]), None, "an empty value counts as unset");
-        assert_eq!(problem(&[(FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))]), None);
+        assert_eq!(problem(&[(CERT_FILE, "")]), None, "an empty value counts as unset");
+        assert_eq!(problem(&[(CERT_FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))]), None);
         for path in ["/dev/zero", "/dev/null", "/nowhere/ca.pem"] {
-            assert!(problem(&[(FILE, path)]).is_some_and(|why| why.contains(FILE)), "{path}");
+            assert!(problem(&[(CERT_FILE, path)]).is_some_and(|why| why.contains(CERT_FILE)), "{path}");
         }
     }
 
@@ -123,9 +125,9 @@ mod tests {
         }
         let [file, _, other] = paths.each_ref().map(|path| path.to_str().unwrap_or_default());
         let folder = folder.path().to_str().unwrap_or_default();
-        assert_eq!(problem(&[(FOLDERS, folder)]), None);
-        assert_eq!(problem(&[(FOLDERS, "/nowhere")]), None);
-        let in_total = problem(&[(FILE, other), (FOLDERS, folder)]);
+        assert_eq!(problem(&[(CERT_DIR, folder)]), None);
+        assert_eq!(problem(&[(CERT_DIR, "/nowhere")]), None);
+        let in_total = problem(&[(CERT_FILE, other), (CERT_DIR, folder)]);
         assert_eq!(
             in_total.as_deref(),
             Some(
@@ -133,9 +135,9 @@ mod tests {
             )
         );
         let two_folders = format!("{folder}:{folder}/c");
-        assert!(problem(&[(FOLDERS, &two_folders)]).is_some());
+        assert!(problem(&[(CERT_DIR, &two_folders)]).is_some());
         File::create(file)?.set_len(20 << 30)?;
-        let one_file = problem(&[(FILE, file)]);
+        let one_file = problem(&[(CERT_FILE, file)]);
         assert!(one_file.is_some_and(|why| why.contains("SSL_CERT_FILE points to more than 16 MiB")));
         Ok(())
     }
