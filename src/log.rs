@@ -106,7 +106,7 @@ pub(crate) fn debug(text: &Text) {
     log::debug!("{text}");
 }
 
-/// Logs an error line, in red. It is the last line of a failed run.
+/// Logs an error line, in red.
 pub fn error(text: &Text) {
     log::error!("{text}");
 }
@@ -128,13 +128,13 @@ impl RunLog {
     /// Masks the secrets of this run in its error.
     #[must_use]
     pub(crate) fn mask_error(&self, failed: FatalError) -> FatalError {
-        failed.masked(&self.secrets)
+        failed.mask(&self.secrets)
     }
 
     /// Masks the secrets of this run in a text.
     #[must_use]
     pub(crate) fn mask_text(&self, text: &Text) -> Text {
-        text.clone().masked(&self.secrets)
+        text.clone().mask(&self.secrets)
     }
 
     /// Logs a line.
@@ -144,14 +144,14 @@ impl RunLog {
 
     /// Logs a detail of the credential, such as its team, under a label.
     pub fn log_detail(&mut self, label: &'static str, value: Text) {
-        let value = value.masked(&self.secrets);
+        let value = value.mask(&self.secrets);
         info(&text!("- {}: {}", label, value));
         self.details.push((label, value));
     }
 
     /// Warns about something the user chose or has to act on.
     pub fn warn(&mut self, text: Text) {
-        let text = text.masked(&self.secrets);
+        let text = text.mask(&self.secrets);
         warn(&text);
         self.warnings.push(text);
     }
@@ -173,7 +173,7 @@ impl RunLog {
 #[must_use]
 pub fn format_record(record: &Record<'_>) -> String {
     let text = record.args().to_string();
-    let text = redact::plain(&text);
+    let text = redact::remove_marks(&text);
     match (record.level(), record.target()) {
         (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
         (_, DONE) => format!("{GREEN}{text}{RESET}\n"),

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-/// Whether a value starts like a path: at the root, the home or the working folder.
+/// Whether a value starts like a path: at the root, or in the home, working or parent folder.
 #[must_use]
 pub fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
@@ -36,13 +36,13 @@ pub fn may_hold_secret(text: &str) -> bool {
 #[must_use]
 pub(super) fn may_hold_token(text: &str) -> bool {
     /// The length of an MD5 sum and of many tokens.
-    const HEX_TOKEN: usize = 32;
+    const MIN_HEX: usize = 32;
     let has_user = |url: &str| {
         let authority = url.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or_default();
         authority.contains('@')
     };
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(is_app_password)
-        || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= HEX_TOKEN && is_hex(run))
+        || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= MIN_HEX && is_hex(run))
         || text.split("://").skip(1).any(has_user)
 }
 
@@ -55,8 +55,8 @@ pub(crate) fn is_app_password(value: &str) -> bool {
         && value.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase()))
 }
 
-/// Whether a run of base64 is too long and too mixed to be a name. Camel case changes between upper case, lower
-/// case and digits once per word; random characters change at every other character.
+/// Whether a run of base64 is too long and too mixed to be a name. A name in camel case changes between upper
+/// case, lower case and digits once per word; random text changes at about every other character.
 fn is_random(run: &str) -> bool {
     const MIN_LENGTH: usize = 24;
     if run.len() < MIN_LENGTH {

@@ -4,8 +4,8 @@
 //! values whose types implement [`Show`]. `String` does not, so text from users, files and services must first
 //! pass through a function of this module. Each function documents what it shows.
 //!
-//! Such a value is shown whole or as [`HIDDEN`], never in part: the Bitrise CLI redacts only whole Secrets and
-//! does not recognize a part of one.
+//! Most of them show a value whole or as [`HIDDEN`], but not in part: the Bitrise CLI redacts only whole Secrets
+//! and does not recognize a part of one.
 //!
 //! ```compile_fail
 //! let from_outside = String::from("-----BEGIN PRIVATE KEY-----");
@@ -61,7 +61,7 @@ impl Text {
         &self.0
     }
 
-    /// Whether it is short enough for the last error line of a run. Readers skip longer lines.
+    /// Whether the text is short enough for the last error line of a run. Readers skip longer lines.
     #[must_use]
     pub(crate) fn is_short(&self) -> bool {
         const MAX_WORDS: usize = 45;
@@ -74,9 +74,9 @@ impl Text {
         Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(separator))
     }
 
-    /// The same text. Each part from outside that contains one of the run's own secrets is hidden.
+    /// Hides each part from outside that contains one of the run's secrets.
     #[must_use]
-    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
+    pub(crate) fn mask(self, secrets: &Secrets) -> Self {
         let mut masked = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
         while let Some((before, after)) = rest.split_once(UNTRUSTED_START) {
@@ -89,10 +89,10 @@ impl Text {
         Self(masked)
     }
 
-    /// The text as a terminal shows it.
+    /// The text as a terminal shows it, without internal marks.
     #[must_use]
     pub fn plain(&self) -> String {
-        plain(&self.0).into_owned()
+        remove_marks(&self.0).into_owned()
     }
 }
 
@@ -105,23 +105,20 @@ impl fmt::Display for Text {
 /// Marks a backtick in text from outside: in the summary, only the Step's own backticks format code.
 /// This character and the next two are Unicode noncharacters, reserved for such internal use.
 pub(crate) const UNTRUSTED_BACKTICK: char = '\u{fdd0}';
-/// Marks where a part from outside begins and where it ends, for [`Text::masked`].
+/// Marks where a part from outside begins and where it ends, for [`Text::mask`].
 pub(crate) const UNTRUSTED_START: char = '\u{fdd1}';
 pub(crate) const UNTRUSTED_END: char = '\u{fdd2}';
+const MARKS: [char; 3] = [UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END];
 
 /// Removes the internal marks from the text of a [`Text`].
 #[must_use]
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains([UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END]) {
+pub(crate) fn remove_marks(text: &str) -> Cow<'_, str> {
+    if text.contains(MARKS) {
         Cow::Owned(text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], ""))
     } else {
         Cow::Borrowed(text)
     }
 }
-
-/// The minimum length to recognize the start of a secret at the end of a truncated text. Fewer bytes can be the
-/// start of an ordinary word.
-const MIN_CUT_BYTES: usize = 4;
 
 /// The secrets of a run, which a service may repeat in the text it sends.
 #[derive(Debug, Default)]
@@ -131,7 +128,7 @@ impl Secrets {
     /// Adds a secret, unless it is so short that hiding it would hide ordinary words.
     pub(crate) fn add(&mut self, secret: &SecretString) {
         const MIN_BYTES: usize = 6;
-        let secret = words(secret.expose_secret());
+        let secret = normalize_spaces(secret.expose_secret());
         if secret.len() >= MIN_BYTES {
             self.0.push(secret.into());
         }
@@ -139,7 +136,9 @@ impl Secrets {
 
     /// Whether the text contains a secret, or ends with the start of one where it was truncated.
     fn occur_in(&self, text: &str) -> bool {
-        let text = words(&plain(text));
+        /// At the end of a truncated text, fewer bytes can be the start of an ordinary word.
+        const MIN_CUT_BYTES: usize = 4;
+        let text = normalize_spaces(&remove_marks(text));
         let cut = text.strip_suffix('…');
         self.0.iter().map(ExposeSecret::expose_secret).any(|secret| {
             let starts = || (MIN_CUT_BYTES..secret.len()).filter_map(|end| secret.get(..end));
@@ -262,11 +261,11 @@ impl FatalError {
         self.details.iter().chain([&self.text])
     }
 
-    /// See [`Text::masked`].
+    /// See [`Text::mask`].
     #[must_use]
-    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
-        let details = self.details.into_iter().map(|detail| detail.masked(secrets)).collect();
-        Self { text: self.text.masked(secrets), details }
+    pub(crate) fn mask(self, secrets: &Secrets) -> Self {
+        let details = self.details.into_iter().map(|detail| detail.mask(secrets)).collect();
+        Self { text: self.text.mask(secrets), details }
     }
 }
 
@@ -277,10 +276,10 @@ impl<E: Show + fmt::Display> From<E> for FatalError {
     }
 }
 
-/// The words of a text, separated by one space: a text from outside is compared with secrets in this form,
-/// because it loses other blanks before it is shown.
-fn words(text: &str) -> String {
-    let text = one_line(&text.replace([UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END], " "));
+/// Replaces whitespace, control characters and internal marks with single spaces, and trims the ends. Both text
+/// from services and the secrets to look for in it are compared in this form.
+fn normalize_spaces(text: &str) -> String {
+    let text = one_line(&text.replace(MARKS, " "));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -303,14 +302,14 @@ mod tests {
         secrets.add(&"hunter2-Summer".into());
         secrets.add(&"Apple".into());
         let masked = |name: &str| {
-            text!("The team \"{}\" of Apple has hunter2-Summer.", service_text(name, 60)).masked(&secrets)
+            text!("The team \"{}\" of Apple has hunter2-Summer.", service_text(name, 60)).mask(&secrets)
         };
         assert_eq!(
             masked("x hunter2-Summer y").as_str(),
             "The team \"*****\" of Apple has hunter2-Summer.",
             "the Step's own words stay"
         );
-        let cut = text!("{}", service_text("x hunter2-Summer y", 9)).masked(&secrets);
+        let cut = text!("{}", service_text("x hunter2-Summer y", 9)).mask(&secrets);
         assert_eq!(cut.as_str(), HIDDEN, "the start of a secret");
         let harmless = masked("Apple `Jam`");
         assert_eq!(harmless.plain(), "The team \"Apple `Jam`\" of Apple has hunter2-Summer.");
@@ -328,7 +327,7 @@ mod tests {
         ] {
             let mut secrets = Secrets::default();
             secrets.add(&secret.into());
-            assert_eq!(text!("{}", service_text(text, 60)).masked(&secrets).as_str(), HIDDEN, "{secret:?}");
+            assert_eq!(text!("{}", service_text(text, 60)).mask(&secrets).as_str(), HIDDEN, "{secret:?}");
         }
     }
 }

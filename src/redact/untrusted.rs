@@ -1,4 +1,4 @@
-//! Turns values from outside the program into [`Text`]: shown whole, or hidden.
+//! Turns values from outside the program into [`Text`], and hides what may be secret.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -6,7 +6,9 @@ use std::path::Path;
 use reqwest::Url;
 
 use super::detect::{is_path_like, may_hold_secret, may_hold_token};
-use super::{HIDDEN, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START, one_line, text};
+use super::{
+    HIDDEN, MARKS, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START, normalize_spaces, one_line, text,
+};
 
 /// A path as a user typed it: shown if it looks like a path and no part of it looks like a secret. If only a
 /// folder in it looks like a secret, the name of a key file is still shown.
@@ -62,8 +64,8 @@ pub fn email(address: &str) -> Text {
 
 /// A value in a format that rules out a secret, such as a UUID or a number. Hidden if it has another format.
 #[must_use]
-pub fn checked(value: &str, has_form: fn(&str) -> bool) -> Text {
-    if has_form(value) { verbatim(value) } else { Text::hidden() }
+pub fn checked(value: &str, has_format: fn(&str) -> bool) -> Text {
+    if has_format(value) { verbatim(value) } else { Text::hidden() }
 }
 
 /// Text that a service sent, such as a team's name or an error: at most `max` characters, hidden if it may
@@ -78,10 +80,11 @@ pub fn service_text(text: &str, max: usize) -> Text {
     if rest.next().is_some() {
         start.push('…');
     }
-    verbatim(&one_line(&start).split_whitespace().collect::<Vec<_>>().join(" "))
+    verbatim(&normalize_spaces(&start))
 }
 
-/// A library's description of a failure. The libraries used here never include the values they received.
+/// A library's description of a failure, hidden if it may hold a secret. The libraries used here never include
+/// the values that they received.
 #[must_use]
 pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
     let text = error.to_string();
@@ -113,7 +116,7 @@ pub fn os(error: &io::Error) -> Text {
     }
 }
 
-/// Longer than any path in a build.
+/// No path in a build is longer.
 const MAX_PATH: usize = 300;
 
 /// Whether a value is written as a path, or has the extension of a key or JSON file.
@@ -154,7 +157,7 @@ fn names_unusual_key(path: &str) -> bool {
     key_ids(path).any(|id| !is_usual_key_id(id))
 }
 
-/// Whether a value has the form of all key IDs: 10 upper-case letters and digits.
+/// Whether a value has the usual format of a key ID: 10 upper-case letters and digits.
 #[must_use]
 pub(crate) fn is_usual_key_id(id: &str) -> bool {
     id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
@@ -167,9 +170,10 @@ fn key_file_name(path: &str) -> Option<Text> {
     ["AuthKey", "ApiKey"].iter().any(|kind| name == format!("{kind}_{id}.p8")).then(|| verbatim(name))
 }
 
-/// A value that can be shown, with its backticks and its ends marked: it can still be a secret of the run.
+/// A value that can be shown, with its backticks and its ends marked. [`Text::mask`] still hides it if it
+/// contains a secret of the run.
 fn verbatim(value: &str) -> Text {
-    let value = value.replace([UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END], " ");
+    let value = value.replace(MARKS, " ");
     let value = one_line(&value.replace('`', UNTRUSTED_BACKTICK.encode_utf8(&mut [0; 4])));
     Text(format!("{UNTRUSTED_START}{value}{UNTRUSTED_END}"))
 }
