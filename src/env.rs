@@ -1,6 +1,6 @@
 //! Everything that a run needs from the machine: environment variables, clock, sleep, temporary folder.
 //!
-//! Callers pass it in, so that tests can run in one process without sleeping.
+//! The caller of a run passes it in, so that tests can run in one process without sleeping.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -86,7 +86,6 @@ impl Env {
                 Err(_) => non_utf8_vars.push(name),
             }
         }
-        let now = OffsetDateTime::now_utc();
         Self {
             vars,
             non_utf8_vars,
@@ -96,10 +95,10 @@ impl Env {
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .unwrap_or_else(|| PathBuf::from("/tmp")),
             sleep: Arc::new(|span| Box::pin(tokio::time::sleep(span))),
-            // Together with the time limit of the summary, a run takes less than 90 seconds.
+            // With the time limit of the summary, this keeps a run under 90 seconds.
             network_time_limit: Duration::from_secs(70),
             envman_time_limit: Duration::from_secs(12),
-            jitter_seed: u64::from(now.nanosecond()) ^ u64::from(std::process::id()),
+            jitter_seed: u64::from(OffsetDateTime::now_utc().nanosecond()) ^ u64::from(std::process::id()),
         }
     }
 

@@ -52,7 +52,7 @@ error_messages! {
 /// first, with the name of a signal, the run stops there.
 ///
 /// # Errors
-/// The error that fails the build: what is wrong, then what to do. Nothing is exported and no file is left.
+/// The error that fails the build: what is wrong, then what to do. A failed export leaves no outputs or files.
 pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> Result<bool, FatalError> {
     let mut report = Report::new((env.now)());
     let http = Http::new(env);

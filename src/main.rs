@@ -46,7 +46,7 @@ fn print(text: &str) -> ExitCode {
 
 fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     make_private();
-    // Before the run writes files, which an uncaught signal would leave behind.
+    // An uncaught signal would leave behind the files that the run writes.
     let stop = Stop::catch();
     log::init();
     std::panic::set_hook(Box::new(log_bug));
@@ -71,7 +71,7 @@ fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     status
 }
 
-/// Fails if the process can't open the files that tokio needs for signals. tokio would panic.
+/// Fails if the process can't open as many files as tokio needs for signals. Without them, tokio panics.
 fn can_open_files() -> std::io::Result<()> {
     let pairs: Result<Vec<_>, _> = (0..4).map(|_| UnixStream::pair()).collect();
     pairs.map(drop)
@@ -85,7 +85,7 @@ fn make_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Logs where a panic happened. Its message could contain a secret.
+/// Logs where a panic happened, but not its message, which could contain a secret.
 fn log_bug(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map_or_else(
         || text!("unknown line"),
@@ -98,8 +98,8 @@ fn log_bug(panic: &PanicHookInfo<'_>) {
     ));
 }
 
-/// The Bitrise CLI stops reading when a Step ends, even if the last lines are still in the pipe
-/// (`stepruncmd/timeoutcmd` waits for the process, not for its output).
+/// Waits a moment. The Bitrise CLI stops reading when a Step ends, even if the last lines are still in the pipe
+/// (its `stepruncmd/timeoutcmd` waits for the process, not for its output).
 fn let_the_cli_read_the_log() {
     if !std::io::stdout().is_terminal() {
         std::thread::sleep(Duration::from_millis(200));

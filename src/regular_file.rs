@@ -8,8 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::redact::text;
-use crate::redact::{self, Text};
+use crate::redact::{self, Text, text};
 
 /// Why a file was not read.
 #[derive(Debug)]
@@ -75,7 +74,7 @@ pub(crate) fn read_open(file: &File, max_bytes: usize) -> Result<Zeroizing<Vec<u
     if length > max_bytes {
         return Err(ReadError::TooLarge);
     }
-    // Reallocating would leave copies. The additional byte shows that the file has grown.
+    // Reallocating would leave copies. A byte beyond the limit shows that the file has grown.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes { Err(ReadError::TooLarge) } else { Ok(bytes) }

@@ -11,9 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const SIGNALS: [(&str, Signal); 4] =
     [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP), ("SIGQUIT", Signal::QUIT)];
 
-/// Records whether one of the signals has arrived. Unlike with tokio's streams, the record is up to date
-/// immediately, so that a run notices a signal at its next await.
-#[derive(Debug, Clone, Default)]
+/// Records which of the signals has arrived. Unlike tokio's streams, the record is up to date immediately, so
+/// that a run notices a signal at its next await.
+#[derive(Debug, Default)]
 pub struct Stop {
     /// The number of the last signal, or 0.
     received: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ impl Stop {
             let value = usize::try_from(number).unwrap_or_default();
             drop(flag::register_usize(number, Arc::clone(&stop.received), value));
         }
-        // Caught and ignored, so that a write beyond the limit of file sizes fails, and the run can clean up.
+        // Caught and ignored, so that a write beyond the file size limit fails and the run can clean up.
         drop(flag::register(Signal::XFSZ.as_raw(), Arc::new(AtomicBool::new(false))));
         stop
     }
@@ -40,15 +40,14 @@ impl Stop {
     }
 
     /// Waits for a signal and returns its name. Call it inside a tokio runtime.
-    pub fn wait(&self) -> impl Future<Output = &'static str> + use<> {
-        let stop = self.clone();
-        // They only wake the task.
-        let mut signals = SIGNALS.map(|(_, ending)| signal(SignalKind::from_raw(ending.as_raw())).ok());
+    pub fn wait(self) -> impl Future<Output = &'static str> {
+        // These streams only wake the task.
+        let mut streams = SIGNALS.map(|(_, number)| signal(SignalKind::from_raw(number.as_raw())).ok());
         std::future::poll_fn(move |context| {
-            for signal in signals.iter_mut().flatten() {
-                while let Poll::Ready(Some(())) = signal.poll_recv(context) {}
+            for stream in streams.iter_mut().flatten() {
+                while let Poll::Ready(Some(())) = stream.poll_recv(context) {}
             }
-            stop.received().map_or(Poll::Pending, Poll::Ready)
+            self.received().map_or(Poll::Pending, Poll::Ready)
         })
     }
 }

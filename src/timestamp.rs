@@ -1,4 +1,4 @@
-//! Timestamps and durations: parsed from documents, formatted for documents and for people.
+//! Parses timestamps in documents, and formats timestamps and durations for documents and for people.
 
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, UtcOffset};
