@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::env::{Env, Sleep};
 use crate::log;
-use crate::redact::{self, Text, text};
+use crate::redact::{self, text};
 
 use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;
@@ -206,7 +206,7 @@ impl Http {
     /// ends the attempts.
     ///
     /// # Errors
-    /// The [`Failure`] of the last attempt.
+    /// The [`Failure`] of the last attempt, or a timeout if a time limit ends it.
     pub(crate) async fn retry<T>(
         &self,
         url: &Url,
@@ -225,7 +225,7 @@ impl Http {
                 log::warn(&text!(
                     "{} {}; trying again in {:.1} s",
                     redact::site(url),
-                    Text::of(error),
+                    error,
                     pause.as_secs_f64()
                 ));
             });
