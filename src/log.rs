@@ -26,7 +26,7 @@ const BLUE: &str = "\x1b[34;1m";
 const MAGENTA: &str = "\x1b[35;1m";
 const RESET: &str = "\x1b[0m";
 
-/// Starts the log on standard output, without debug lines; see [`set_verbose`].
+/// Starts the log on standard output, without debug lines until `set_verbose`.
 ///
 /// Shows only this crate's lines, whatever `RUST_LOG` is set to: HTTP and TLS libraries could log the data that
 /// they send.
