@@ -1,12 +1,12 @@
-//! Any bytes as the connection document are rejected, or yield a credential. The Step's own document with that
-//! credential yields it again.
+//! Arbitrary bytes are either rejected as a connection document, or parsed. If they contain a credential, the
+//! Step's own document with it yields the same credential.
 #![no_main]
 
 use apple_services_connection::apple::cookie::Cookie;
 use apple_services_connection::apple::device;
 use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::connection::Connection;
-use apple_services_connection::credential::Credential;
+use apple_services_connection::credential::{AppleId, Credential};
 use apple_services_connection::formats;
 use apple_services_connection::formats::fastlane_session::to_variable;
 use apple_services_connection::log::RunLog;
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
     };
-    let devices = device::usable(connection.test_devices.as_deref().unwrap_or_default()).0;
+    let devices = device::normalize(connection.test_devices.as_deref().unwrap_or_default()).0;
 
     if let Ok(Some(key)) = api_key(&connection) {
         let again = read_back(&formats::connection::json(&Credential::ApiKey(key.clone()), &devices));
@@ -32,37 +32,34 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(again.private_key.expose_pem(), key.private_key.expose_pem());
     }
 
-    if let Some(first) = credential(&mut connection) {
-        let Credential::AppleId(apple_id) = &first else { return };
+    if let Some(apple_id) = read_apple_id(&mut connection) {
         if let Some(session) = &apple_id.session {
             assert!(to_variable(session).expose_secret().bytes().all(|b| (b' '..=b'~').contains(&b)));
         }
-        let mut again = read_back(&formats::connection::json(&first, &devices));
-        let Some(Credential::AppleId(again)) = credential(&mut again) else {
-            panic!("the Apple ID is lost");
-        };
+        let again = formats::connection::json(&Credential::AppleId(apple_id.clone()), &devices);
+        let again = read_apple_id(&mut read_back(&again)).expect("the Apple ID");
         assert_eq!(again.email.expose_secret(), apple_id.email.expose_secret());
-        assert_eq!(shown(&again.password), shown(&apple_id.password));
-        assert_eq!(shown(&again.app_password), shown(&apple_id.app_password));
+        assert_eq!(exposed(&again.password), exposed(&apple_id.password));
+        assert_eq!(exposed(&again.app_password), exposed(&apple_id.app_password));
         assert_eq!(cookies(&again.session), cookies(&apple_id.session));
     }
 });
 
 /// Uses the Unix epoch as the current time, so that no session has expired.
-fn credential(connection: &mut Connection) -> Option<Credential> {
+fn read_apple_id(connection: &mut Connection) -> Option<AppleId> {
     let now = OffsetDateTime::UNIX_EPOCH;
-    apple_id(connection, None, true, now, &mut RunLog::default()).ok()?.map(Credential::AppleId)
+    apple_id(connection, None, true, now, &mut RunLog::default()).ok()?
 }
 
 fn read_back(json: &[u8]) -> Connection {
     Connection::from_json(json).expect("the Step reads what it writes")
 }
 
-fn shown(secret: &Option<SecretString>) -> Option<&str> {
+fn exposed(secret: &Option<SecretString>) -> Option<&str> {
     secret.as_ref().map(SecretString::expose_secret)
 }
 
-fn cookies(session: &Option<Session>) -> Vec<(&str, &str, &str, bool, &str, (bool, bool))> {
+fn cookies(session: &Option<Session>) -> Vec<(&str, &str, &str, bool, &str, bool, bool)> {
     let cookies = session.iter().flat_map(|session| &session.cookies);
     cookies
         .map(|cookie| {
@@ -73,7 +70,8 @@ fn cookies(session: &Option<Session>) -> Vec<(&str, &str, &str, bool, &str, (boo
                 domain.as_str(),
                 *for_domain,
                 path.as_str(),
-                (*secure, *httponly),
+                *secure,
+                *httponly,
             )
         })
         .collect()

@@ -1,4 +1,4 @@
-//! Any bytes as a private key are rejected, or yield a key in its canonical form.
+//! Arbitrary bytes are either rejected as a private key, or yield a key in its canonical form.
 #![no_main]
 
 use apple_services_connection::apple::private_key::PrivateKey;
@@ -13,6 +13,6 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(again.expose_pem(), pem, "the canonical form is its own canonical form");
             assert!(may_hold_secret(pem));
         }
-        Err(refusal) => assert!(!refusal.to_string().is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -1,4 +1,4 @@
-//! Any text as a pasted session is rejected, or yields a session that reads back unchanged from
+//! Arbitrary text is either rejected as a pasted session, or yields a session that reads back unchanged from
 //! `FASTLANE_SESSION`.
 #![no_main]
 
@@ -28,5 +28,5 @@ fuzz_target!(|text: &str| {
 
 fn parts(cookie: &Cookie) -> impl PartialEq + '_ {
     let Cookie { name, value, domain, for_domain, path, secure, httponly, lifetime } = cookie;
-    (name, value.expose_secret(), domain, for_domain, path, (secure, httponly), lifetime)
+    (name, value.expose_secret(), domain, for_domain, path, secure, httponly, lifetime)
 }
