@@ -12,8 +12,8 @@ use crate::log::RunLog;
 use crate::redact::{Text, error_messages, text};
 use crate::timestamp;
 
-/// The certificates that sign for App Store, ad-hoc and enterprise distribution.
-const DISTRIBUTION: [(&str, &str); 2] = [
+/// Lists the certificates that sign for App Store, ad hoc and enterprise distribution.
+const DISTRIBUTION_QUERY: [(&str, &str); 2] = [
     ("filter[certificateType]", "DISTRIBUTION,IOS_DISTRIBUTION"),
     ("fields[certificates]", "certificateType,expirationDate"),
 ];
@@ -81,7 +81,7 @@ pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<()
 /// Reads a list that only a key with this access can read.
 ///
 /// # Errors
-/// [`AccessDenied::Role`] if Apple denies the key access.
+/// [`AccessDenied::Role`] if Apple denies the key this access. Other errors if Apple rejects the key.
 pub(super) async fn check(
     client: &Client<'_>,
     access: Access,
@@ -90,7 +90,8 @@ pub(super) async fn check(
 ) -> Result<(), VerifyError> {
     let result = match access {
         Access::Provisioning => {
-            let list = client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION, |_| false).await?;
+            let list =
+                client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false).await?;
             list.map(|list| {
                 run_log.log_detail(
                     "Access",
@@ -117,7 +118,7 @@ pub(super) async fn check(
 }
 
 fn access_denied_message(access: Access, key_id: &Text, errors: &ErrorResponse) -> Text {
-    let (what, advice) = match access {
+    let (problem, remedy) = match access {
         Access::Provisioning => (
             "can't list certificates",
             "Use a key with the role Developer, or Admin if Xcode manages signing (Users and Access > Integrations)",
@@ -130,7 +131,7 @@ fn access_denied_message(access: Access, key_id: &Text, errors: &ErrorResponse) 
         "`required_access` asks for {}, but the API key {} {}. Apple's response",
         access.name(),
         key_id,
-        what
+        problem
     );
-    error_line_with_detail(&before, &shown_code_and_detail(errors).1, advice)
+    error_line_with_detail(&before, &shown_code_and_detail(errors).1, remedy)
 }

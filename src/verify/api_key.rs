@@ -6,7 +6,7 @@ use crate::apple::app_store_connect::{APPS, BUNDLE_IDS};
 use crate::log::RunLog;
 use crate::redact::text;
 
-/// Lists one app, or one bundle ID.
+/// Lists one app, or one bundle ID in the Enterprise Program, which has no apps.
 ///
 /// # Errors
 /// If Apple rejects the key.

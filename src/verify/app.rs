@@ -19,7 +19,7 @@ error_messages! {
         #[error("The API key {key_id} is valid, but its team has no app {bundle_id}.{others} {mistake}.")]
         App { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
         #[error("The individual API key {key_id} cannot see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team key.")]
-        OwnersApp { key_id: Text, bundle_id: Text, others: Text },
+        IndividualKey { key_id: Text, bundle_id: Text, others: Text },
         #[error("The API key {key_id} is valid, but its team has not registered {bundle_id}.{others} {mistake}.")]
         BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
     }
@@ -98,7 +98,7 @@ async fn search(
     client.search(list, &query, is_match).await
 }
 
-/// The error for an app that the team does not have. It lists the apps that the team has.
+/// The error for an app that the team does not have. It lists some of the team's apps, if the key can list them.
 async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp, VerifyError> {
     let mut apps = match search(client, None, |_| false).await? {
         Ok(search) => search.others,
@@ -120,7 +120,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuch
     let closest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
     let mistake = |if_new| guess_mistake(&wanted, closest.as_deref(), if_new);
     Ok(match client.key.owner {
-        KeyOwner::Individual => NoSuchApp::OwnersApp { key_id, bundle_id, others },
+        KeyOwner::Individual => NoSuchApp::IndividualKey { key_id, bundle_id, others },
         KeyOwner::Team(_) if client.key.enterprise => {
             NoSuchApp::BundleId { key_id, bundle_id, others, mistake: mistake(Mistake::NotRegistered) }
         }
@@ -130,7 +130,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuch
     })
 }
 
-/// Lists the team's apps. Completes the sentence for this kind of key.
+/// Lists the team's apps, in the form that completes the error for this kind of key.
 fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };

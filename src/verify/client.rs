@@ -1,4 +1,4 @@
-//! Requests to the App Store Connect API with tokens of the key to verify.
+//! Requests to the App Store Connect API, authenticated with the key to verify.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors, shown_code_and_detail};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{ErrorResponse, MAX_PAGE_SIZE, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
@@ -20,13 +20,13 @@ use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolic
 use crate::log::{self, RunLog};
 use crate::redact::{self, Text, error_messages, text};
 
-/// Enough for a slow answer and a clock that is slightly off.
+/// Long enough for a slow response and a clock that is slightly off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// Apple accepts tokens if the clocks differ by less.
+/// If this machine's clock is off by no more than this, Apple accepts its tokens.
 const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 
-/// The maximum number of pages that are read of a list: many times more than a large team has.
+/// The most pages of a list to read: many times more than a large team has.
 const MAX_PAGES: usize = 25;
 
 error_messages! {
@@ -40,7 +40,7 @@ error_messages! {
         #[error("Apple rejected the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.")]
         Individual { key_id: Text },
         #[error("Apple rejected the API key {key_id} (HTTP 401). The name of its file contains {in_name}: if that is right, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.")]
-        OtherName { key_id: Text, in_name: Text },
+        OtherIdInName { key_id: Text, in_name: Text },
         #[error("Apple rejected the connected API key {key_id} (HTTP 401). Either (1) it was revoked, (2) its parts do not match, or (3) it is a push or In-App Purchase key. Connect it again on Bitrise (Workspace settings > Integrations), and select it in Project settings.")]
         Connected { key_id: Text },
     }
@@ -56,7 +56,9 @@ impl KeyRejected {
                 direction: if skew.is_positive() { "ahead of" } else { "behind" },
             },
             (None, Source::Connection, ..) => Self::Connected { key_id },
-            (None, Source::Inputs, Some(in_name), _) => Self::OtherName { key_id, in_name: in_name.shown() },
+            (None, Source::Inputs, Some(in_name), _) => {
+                Self::OtherIdInName { key_id, in_name: in_name.shown() }
+            }
             (None, Source::Inputs, None, KeyOwner::Team(_)) => Self::Team { key_id },
             (None, Source::Inputs, None, KeyOwner::Individual) => Self::Individual { key_id },
         }
@@ -67,14 +69,18 @@ impl KeyRejected {
 pub(super) enum ListError {
     /// Apple returned errors, with this status.
     Errors(StatusCode, ErrorResponse),
-    /// There was no response, or one that is not from Apple.
+    /// The request failed, or the response is not in Apple's format.
     NoAnswer(Unverified),
 }
 
 impl From<ListError> for Unverified {
     fn from(error: ListError) -> Self {
         match error {
-            ListError::Errors(status, errors) => Self::new(status, &errors),
+            ListError::Errors(_, errors) if errors.is_agreement_missing() => Self::AgreementMissing,
+            ListError::Errors(status, errors) => {
+                let (code, detail) = shown_code_and_detail(&errors);
+                Self::AppleError { status: status.as_u16(), code, detail }
+            }
             ListError::NoAnswer(reason) => reason,
         }
     }
@@ -87,14 +93,14 @@ pub(super) struct Search<A> {
     pub(super) others: Vec<Resource<A>>,
 }
 
-/// Makes requests to the API that the key belongs to, all over one connection.
+/// Sends requests to the API that the key is for, all on one connection.
 pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
     source: Source,
     base: &'a Url,
     http: &'a Http,
     policy: RetryPolicy,
-    /// From the last response.
+    /// From the last response that reported it.
     rate_limit: Cell<Option<RateLimit>>,
     /// From the last 401, if this machine's clock is off.
     clock_skew: Cell<Option<time::Duration>>,
@@ -113,7 +119,6 @@ impl<'a> Client<'a> {
         Self { key, source, base, http, policy, rate_limit: Cell::default(), clock_skew: Cell::default() }
     }
 
-    /// The current time, in UTC.
     pub(super) fn now(&self) -> OffsetDateTime {
         self.http.now()
     }
@@ -130,7 +135,7 @@ impl<'a> Client<'a> {
         Ok(self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
     }
 
-    /// Reads a list up to the first entry that `is_match`.
+    /// Reads a list up to the first entry that matches.
     ///
     /// # Errors
     /// See [`Client::request_page`].
@@ -163,11 +168,11 @@ impl<'a> Client<'a> {
         Ok(Ok(Search { found: None, others }))
     }
 
-    /// Requests a page of a list.
+    /// Requests a page of a list. The inner error does not fail the build by itself.
     ///
     /// # Errors
-    /// [`KeyRejected`] if Apple answers 401 to several new tokens in a row. Apple sometimes answers 401 to valid
-    /// keys.
+    /// [`KeyRejected`] if Apple answers 401 to several new tokens in a row: a single 401 can also be for a valid
+    /// key. [`CannotSign`] if the key can't sign a token.
     async fn request_page<A: DeserializeOwned>(
         &self,
         list: &str,
@@ -175,7 +180,6 @@ impl<'a> Client<'a> {
     ) -> Result<Result<Page<A>, ListError>, VerifyError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
-        // The query is not secret, so the error can name the site.
         let site = redact::site(self.base);
         let response = match self.http.retry(self.base, self.policy, async || self.attempt(&url).await).await
         {
@@ -198,6 +202,7 @@ impl<'a> Client<'a> {
         }))
     }
 
+    /// Sends a request with a new token. Only the outer error can be retried.
     async fn attempt(&self, url: &Url) -> Result<Result<Response, CannotSign>, Failure> {
         let token = match token::sign(self.key, self.http.now(), TOKEN_LIFETIME) {
             Ok(token) => token,

@@ -1,9 +1,9 @@
-//! Verifies the credential with Apple, before the build spends minutes on it.
+//! Verifies the credential with Apple, before the build spends minutes on work that needs it.
 //!
-//! Each file answers one question: does Apple accept the key, does its team have the app, does it have the
-//! access that the build needs, is the session logged in? If Apple rejects the credential, the build fails.
-//! Without an answer, the credential stays unverified, and the build continues unless `verify` is strict: an
-//! outage at Apple must not stop a build that could succeed.
+//! Each file except `client` answers one question: does Apple accept the key, does its team have the app, does
+//! the key have the access that the build needs, is the session logged in? If Apple rejects the credential, the
+//! build fails. Without an answer, the credential stays unverified, and the build continues unless `verify` is
+//! strict: an outage at Apple must not stop a build that could succeed.
 
 mod access;
 mod api_key;
@@ -13,8 +13,6 @@ mod session;
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
-
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::apple::token::CannotSign;
 use crate::config::{Checks, Config};
@@ -23,20 +21,18 @@ use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, Response,
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
-use client::Client;
-
 use access::AccessDenied;
 use app::NoSuchApp;
-use client::KeyRejected;
+use client::{Client, KeyRejected};
 use session::{NoSuchTeam, SessionRejected};
 
-/// For all requests and pauses together.
+/// For all requests and the pauses between them.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// For one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest pause that a server can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A page of 200 apps is about 100 KB.
+/// The size limit of a response: a page of 200 apps is about 100 KB.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The result of the checks, unless Apple rejected the credential.
@@ -47,6 +43,54 @@ pub(crate) struct Verification {
     unverified: Vec<Unverified>,
     app_id: Option<String>,
     rate_limit: Option<RateLimit>,
+}
+
+impl Verification {
+    /// Whether the Step tried to verify the credential.
+    #[must_use]
+    pub(crate) fn is_attempted(&self) -> bool {
+        self.is_attempted
+    }
+
+    /// Whether Apple accepted the credential and every check passed.
+    #[must_use]
+    pub(crate) fn is_verified(&self) -> bool {
+        self.is_attempted && self.unverified.is_empty()
+    }
+
+    /// Why the credential is not verified.
+    #[must_use]
+    pub(crate) fn reasons(&self) -> &[Unverified] {
+        &self.unverified
+    }
+
+    /// The number in App Store Connect of the app in `bundle_id`.
+    #[must_use]
+    pub(crate) fn app_id(&self) -> Option<&str> {
+        self.app_id.as_deref()
+    }
+
+    /// How many requests Apple still allows the API key in this hour, if a response reported it.
+    #[must_use]
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+
+    /// For `verify: strict`.
+    ///
+    /// # Errors
+    /// Lists every reason why the credential is not verified.
+    pub(crate) fn require_verified(&self) -> Result<(), FatalError> {
+        let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
+        let details = others.iter().map(|reason| reason.error_line("Not verified")).collect();
+        let last = first.error_line("`verify` is strict, and the credential is not verified");
+        let failed = FatalError::with_details(details, last);
+        Err(match others.len() {
+            0 => failed,
+            1 => failed.mention(&text!("(The log lists one more reason.)")),
+            more => failed.mention(&text!("(The log lists {} more reasons.)", more)),
+        })
+    }
 }
 
 error_messages! {
@@ -79,15 +123,6 @@ error_messages! {
 }
 
 impl Unverified {
-    /// For a response with Apple's errors.
-    fn new(status: StatusCode, errors: &ErrorResponse) -> Self {
-        if errors.is_agreement_missing() {
-            return Self::AgreementMissing;
-        }
-        let (code, detail) = shown_code_and_detail(errors);
-        Self::AppleError { status: status.as_u16(), code, detail }
-    }
-
     /// Whether further requests would fail in the same way.
     fn stops_checks(&self) -> bool {
         matches!(self, Self::RequestFailed { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
@@ -148,10 +183,10 @@ fn shown_code_and_detail(errors: &ErrorResponse) -> (Text, Text) {
     (redact::service_text(code, 100), redact::service_text(detail, 300))
 }
 
-/// An error line with the detail of Apple's error. If it is too long, omits the advice; if it is still too long, cuts
-/// the detail.
-fn error_line_with_detail(before: &Text, detail: &Text, advice: &'static str) -> Text {
-    let whole = text!("{}: {}. {}.", before, detail, advice);
+/// An error line with the detail of Apple's error. If the line is too long, omits the remedy; if it is still too
+/// long, cuts the detail.
+fn error_line_with_detail(before: &Text, detail: &Text, remedy: &'static str) -> Text {
+    let whole = text!("{}: {}. {}.", before, detail, remedy);
     let detail = detail.plain();
     let words: Vec<_> = detail.split(' ').collect();
     let cut = |count: usize| {
@@ -169,59 +204,6 @@ fn error_line_with_detail(before: &Text, detail: &Text, advice: &'static str) ->
 /// Apple's errors, if the response contains any.
 fn api_errors(response: &Response) -> Option<ErrorResponse> {
     ErrorResponse::read(response.status.as_u16(), &response.body).filter(|_| response.is_json())
-}
-
-impl Verification {
-    /// Before the first request.
-    fn started() -> Self {
-        Self { is_attempted: true, ..Self::default() }
-    }
-
-    /// Whether the Step tried to verify the credential.
-    #[must_use]
-    pub(crate) fn is_attempted(&self) -> bool {
-        self.is_attempted
-    }
-
-    /// Whether Apple accepted the credential and every check passed.
-    #[must_use]
-    pub(crate) fn is_verified(&self) -> bool {
-        self.is_attempted && self.unverified.is_empty()
-    }
-
-    /// Why the credential is not verified.
-    #[must_use]
-    pub(crate) fn reasons(&self) -> &[Unverified] {
-        &self.unverified
-    }
-
-    /// The number in App Store Connect of the app in `bundle_id`.
-    #[must_use]
-    pub(crate) fn app_id(&self) -> Option<&str> {
-        self.app_id.as_deref()
-    }
-
-    /// How many requests Apple still allows the API key in this hour, if a response reported it.
-    #[must_use]
-    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    /// For `verify: strict`.
-    ///
-    /// # Errors
-    /// Lists every reason why the credential is not verified.
-    pub(crate) fn require_verified(&self) -> Result<(), FatalError> {
-        let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
-        let details = others.iter().map(|reason| reason.error_line("Not verified")).collect();
-        let last = first.error_line("`verify` is strict, and the credential is not verified");
-        let failed = FatalError::with_details(details, last);
-        Err(match others.len() {
-            0 => failed,
-            1 => failed.mention(&text!("(The log lists one more reason.)")),
-            more => failed.mention(&text!("(The log lists {} more reasons.)", more)),
-        })
-    }
 }
 
 error_messages! {
@@ -246,11 +228,11 @@ error_messages! {
 /// Verifies the credential with Apple.
 ///
 /// # Errors
-/// [`VerifyError`] if Apple rejects the credential, or if it lacks what the inputs require.
+/// [`VerifyError`] if Apple rejects the credential, or if the credential lacks what the inputs require.
 pub(crate) async fn verify(
     resolved: &ResolvedCredential,
     checks: &Checks,
-    inputs: &Config,
+    config: &Config,
     http: &Http,
     run_log: &mut RunLog,
 ) -> Result<Verification, VerifyError> {
@@ -259,7 +241,7 @@ pub(crate) async fn verify(
         on_longer_pause: OnLongerPause::GiveUp,
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
-    let mut verification = Verification::started();
+    let mut verification = Verification { is_attempted: true, ..Verification::default() };
     match &resolved.credential {
         Credential::ApiKey(key) => {
             access::check_kind(key, &checks.required_access)?;
@@ -277,9 +259,8 @@ pub(crate) async fn verify(
             verification.rate_limit = client.rate_limit();
         }
         Credential::AppleId(apple_id) => {
-            let session = check_session(resolved, apple_id, checks, inputs, http, policy, run_log).await;
-            verification.unverified.extend(session?);
-            verification.unverified.extend(needs_api_key(checks));
+            let reason = check_session(resolved, apple_id, checks, config, http, policy, run_log).await?;
+            verification.unverified.extend(reason.into_iter().chain(needs_api_key(checks)));
         }
     }
     Ok(verification)
@@ -289,7 +270,7 @@ async fn check_session(
     resolved: &ResolvedCredential,
     apple_id: &AppleId,
     checks: &Checks,
-    inputs: &Config,
+    config: &Config,
     http: &Http,
     policy: RetryPolicy,
     run_log: &mut RunLog,
@@ -299,18 +280,18 @@ async fn check_session(
         session,
         email: &apple_id.email,
         source: resolved.source,
-        team: inputs.itc_team_id,
+        team: config.itc_team_id,
     };
     match session::check(expected, &checks.services, http, policy, run_log).await {
         // No tool needs the session, and an upload with an app-specific password still works.
-        Err(VerifyError::Session(rejected)) if !inputs.needs_session() => {
+        Err(VerifyError::Session(rejected)) if !config.needs_session() => {
             Ok(Some(Unverified::SessionRejected(rejected)))
         }
         result => result,
     }
 }
 
-/// The requested checks that need an API key.
+/// The reason to report if inputs request checks that need an API key.
 fn needs_api_key(checks: &Checks) -> Option<Unverified> {
     let requested =
         [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];

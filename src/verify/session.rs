@@ -52,7 +52,8 @@ pub(super) struct SessionCheck<'a> {
     pub(super) team: Option<ProviderId>,
 }
 
-/// Makes the request that fastlane makes, with the cookies for its host. `None` if the session is verified.
+/// Sends the request that fastlane sends, with the session's cookies for its URL. Returns `None` if the session is
+/// verified.
 ///
 /// # Errors
 /// [`SessionRejected`] if the session is not logged in, [`NoSuchTeam`] if its account is not in the team.
@@ -100,7 +101,7 @@ fn evaluate(
         SessionRejected { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
     };
     let errors = api_errors(response);
-    let status = match response.status {
+    let session_status = match response.status {
         StatusCode::UNAUTHORIZED if errors.is_some() || is_unauthenticated(&response.body) => {
             return Err(rejected("HTTP 401").into());
         }
@@ -111,17 +112,17 @@ fn evaluate(
         StatusCode::OK if response.is_json() => SessionStatus::read(&response.body),
         _ => None,
     };
-    let Some(status) = status else {
+    let Some(session_status) = session_status else {
         return Ok(Some(Unverified::NotAppleFormat { site, status: response.status.as_u16() }));
     };
-    let Some(selected) = status.provider() else {
+    let Some(selected) = session_status.provider() else {
         return Err(rejected("it is not logged in to a team").into());
     };
-    choose_team(selected, &status.providers(), expected.team, run_log)?;
-    Ok(compare_accounts(status.email_address(), expected.email.expose_secret()))
+    check_team(selected, &session_status.providers(), expected.team, run_log)?;
+    Ok(compare_accounts(session_status.email_address(), expected.email.expose_secret()))
 }
 
-/// Apple ignores the case of addresses.
+/// Returns `None` if both are the same account. Apple ignores the case of email addresses.
 fn compare_accounts(of_session: Option<&str>, of_credential: &str) -> Option<Unverified> {
     let Some(of_session) = of_session else { return Some(Unverified::UnknownAccount) };
     let is_same = of_session.trim().to_lowercase() == of_credential.trim().to_lowercase();
@@ -131,7 +132,8 @@ fn compare_accounts(of_session: Option<&str>, of_credential: &str) -> Option<Unv
     })
 }
 
-fn choose_team(
+/// Logs the team that fastlane will use. Warns if fastlane would have to ask which one.
+fn check_team(
     selected: &Provider,
     teams: &[&Provider],
     wanted: Option<ProviderId>,
@@ -163,7 +165,7 @@ fn list_teams(teams: &[&Provider]) -> Text {
     }
 }
 
-/// Whether a body is the plain text that Apple sends: `Unauthenticated` and the request's ID, as in
+/// Whether a body is the plain text of Apple's 401: `Unauthenticated` and the request's ID, as in
 /// <https://github.com/fastlane/fastlane/issues/16126>.
 fn is_unauthenticated(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
@@ -193,6 +195,7 @@ fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Ze
         drop(store.insert_raw(&raw.build(), &origin));
     }
     let pairs: Vec<_> = store.get_request_values(url).collect();
+    // Reserves the whole length: growing would leave copies that are not wiped.
     let length = pairs.iter().map(|(name, value)| name.len() + value.len() + 3).sum();
     let mut header = Zeroizing::new(String::with_capacity(length));
     for (name, value) in pairs {
@@ -213,11 +216,11 @@ mod tests {
 
     use super::*;
 
-    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
     const NOW: OffsetDateTime = datetime!(2026-11-20 09:00 UTC);
 
-    fn sent_to(url: &str, cookies: &str) -> std::result::Result<Vec<String>, Box<dyn std::error::Error>> {
+    fn sent_to(url: &str, cookies: &str) -> Result<Vec<String>> {
         let session = from_pasted(&SecretString::from(format!(
             "[{{name: DES1, value: trust, domain: idmsa.apple.com}}, {cookies}]"
         )))?;
