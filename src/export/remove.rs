@@ -199,7 +199,8 @@ pub(crate) fn outputs_to_unset(
 pub(crate) fn outputs_left_warning(removed: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Option<Text> {
     let is_of_folder = |value: &str| Some(Path::new(value)) == removed;
     let others = env.vars.iter().filter(|(_, value)| is_of_folder(value));
-    let mut others = others.filter_map(|(name, _)| OutputPrefix::of(name, "APPLE_CREDENTIALS_DIR"));
+    let mut others =
+        others.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
     let other = others.find(|other| other != prefix)?;
     Some(redact::text!(
         "The outputs of the run that created the folder are still set: set `output_prefix` to {} to unset them too.",

@@ -25,10 +25,10 @@ pub struct Tool {
     pub variables: &'static [VariableGroup],
 }
 
-/// An environment variable for later Steps, and its value.
+/// The name of an environment variable for later Steps, and its value.
 pub type Output = (&'static str, OutputValue);
 
-/// Variables that belong together when a tool reads them.
+/// Variables that a tool reads together.
 #[derive(Debug, PartialEq, Eq)]
 pub enum VariableGroup {
     /// A credential that the tool rejects if a part is missing: exported as a whole or not at all.
@@ -47,7 +47,7 @@ impl VariableGroup {
         }
     }
 
-    /// Whether the tool can authenticate with these variables, if only some values exist.
+    /// Whether the tool can authenticate with those of these variables whose values exist.
     #[must_use]
     pub fn can_authenticate(&self, exists: impl Fn(OutputValue) -> bool) -> bool {
         match self {
@@ -57,7 +57,7 @@ impl VariableGroup {
         }
     }
 
-    /// The variables to export, if only some values exist.
+    /// The variables to export: those whose values exist, or none if the tool would reject them.
     pub fn to_export(&self, exists: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
         let is_rejected = matches!(self, AllOrNone(_)) && !self.can_authenticate(&exists);
         let outputs = if is_rejected { &[] } else { self.outputs() };
@@ -83,13 +83,13 @@ impl Tool {
     }
 }
 
-/// Splits a list of names separated by commas, semicolons, blanks or newlines.
+/// Splits a list of names separated by commas, semicolons or whitespace.
 pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
     let names = list.split(|c: char| c == ',' || c == ';' || c.is_whitespace());
     names.filter(|name| !name.is_empty())
 }
 
-/// The tool with this name or alias, in any case.
+/// The tool with this name or alias, in upper or lower case.
 #[must_use]
 pub fn find_tool(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.all_names().any(|known| known.eq_ignore_ascii_case(name)))
@@ -128,10 +128,14 @@ mod tests {
             let output =
                 declared.next().ok_or_else(|| format!("{name} is missing at the end of step.yml"))?;
             assert_eq!(output.name, name, "step.yml has another output where the table has {name}");
-            let is_secret = all_outputs().any(|(of, value)| of == name && value.is_secret());
+            let is_secret = all_outputs().any(|(key, value)| key == name && value.is_secret());
             assert_eq!(output.is_sensitive, is_secret, "is_sensitive of {name} in step.yml");
         }
-        assert_eq!(declared.next().map(|output| output.name), None, "the table lacks it");
+        assert_eq!(
+            declared.next().map(|output| output.name),
+            None,
+            "an output of step.yml is not in the table"
+        );
         Ok(())
     }
 
@@ -163,12 +167,12 @@ mod tests {
             let exported = groups.flat_map(|group| group.to_export(exists).collect::<Vec<_>>());
             exported.filter(|(_, value)| value.kinds() != CredentialKind::ALL).map(|(name, _)| name).collect()
         };
-        let of_apple_id = names(CredentialKind::AppleId);
+        let with_apple_id = names(CredentialKind::AppleId);
         for key in [KeyKind::Team, KeyKind::Individual] {
-            let of_key = names(CredentialKind::ApiKey(key));
-            let both: Vec<_> = of_key.into_iter().filter(|name| of_apple_id.contains(name)).collect();
-            let of_the_connection = ["APPLE_CONNECTION_URL", "BITRISE_PORTAL_DATA_JSON"];
-            assert_eq!(both, if key == KeyKind::Team { &of_the_connection[..] } else { &[] });
+            let with_key = names(CredentialKind::ApiKey(key));
+            let both: Vec<_> = with_key.into_iter().filter(|name| with_apple_id.contains(name)).collect();
+            let connection = ["APPLE_CONNECTION_URL", "BITRISE_PORTAL_DATA_JSON"];
+            assert_eq!(both, if key == KeyKind::Team { &connection[..] } else { &[] });
         }
     }
 }

@@ -36,19 +36,19 @@ pub enum OutputValue {
     TeamType,
     FastlaneKeyPath,
     RcodesignKeyPath,
-    /// For any API key.
+    /// `false`, for any API key.
     FalseForApiKey,
     Email,
     Password,
     SessionCookies,
     AppPassword,
-    /// For any Apple ID.
+    /// `1`, for any Apple ID.
     OneForAppleId,
     /// Input `team_id`.
     TeamId,
     /// Input `itc_team_id`.
     ItcTeamId,
-    /// The Apple ID of the app that input `bundle_id` names.
+    /// The App Store Connect number of the app in input `bundle_id`.
     AppId,
     PhoneNumber,
     SessionExpiry,
@@ -65,7 +65,7 @@ pub enum OutputValue {
 enum Visibility {
     /// The Bitrise CLI redacts it in the logs of later Steps, and the Step's own log hides it.
     Secret,
-    /// Leads to the secret of a credential. Shown as the function returns it, like all paths.
+    /// A path or URL that leads to the secret of a credential. Shown as the function returns it.
     LeadsToSecret(fn(&str) -> Text),
     /// Shown as the function returns it.
     Public(fn(&str) -> Text),

@@ -6,12 +6,12 @@ use super::output_names;
 use crate::env::Env;
 use crate::redact::{self, Text, error_messages};
 
-/// Begins the name of every output of a run. Empty by default.
+/// The start of the name of every output. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputPrefix(String);
 
 error_messages! {
-    /// Why a value is not a prefix. `Display` completes a sentence that begins with the input's name.
+    /// Why a value is not a valid prefix. `Display` completes a sentence that begins with the input's name.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum WrongPrefix {
         #[error("is not a prefix for variables: use capital letters, digits and underscores, begin with a letter or an underscore, and end with an underscore, like CUSTOMER_")]
@@ -28,22 +28,24 @@ impl OutputPrefix {
         if !is_prefix(value) {
             return Err(WrongPrefix::Form);
         }
-        // CUSTOMER_EXPO_ would make a name that CUSTOMER_ makes, too.
+        // With CUSTOMER_EXPO_, APPLE_ID would get the same name as EXPO_APPLE_ID with CUSTOMER_.
         let names = output_names();
-        for (from, to) in names.iter().flat_map(|from| names.iter().map(move |to| (*from, *to))) {
-            match to.strip_suffix(from) {
-                Some(end) if !end.is_empty() && value.ends_with(end) => {
+        for &from in &names {
+            for &to in &names {
+                if let Some(end) = to.strip_suffix(from)
+                    && !end.is_empty()
+                    && value.ends_with(end)
+                {
                     return Err(WrongPrefix::OtherOutput { end, from, to });
                 }
-                _ => {}
             }
         }
         Ok(Self(value.to_owned()))
     }
 
-    /// The prefix in the name of an output of an earlier run.
+    /// The prefix of a variable, if its name is that of an output after a prefix.
     #[must_use]
-    pub(crate) fn of(variable: &str, output: &str) -> Option<Self> {
+    pub(crate) fn from_variable(variable: &str, output: &str) -> Option<Self> {
         variable.strip_suffix(output).filter(|prefix| is_prefix(prefix)).map(|prefix| Self(prefix.to_owned()))
     }
 
@@ -58,7 +60,7 @@ impl OutputPrefix {
         if self.is_empty() { output.into() } else { format!("{}{output}", self.0).into() }
     }
 
-    /// The same for log, errors and summary.
+    /// [`Self::key`], for log, errors and summary.
     #[must_use]
     pub fn name(&self, output: &'static str) -> Text {
         redact::text!("{}{}", redact::checked(&self.0, |_| true), output)
@@ -71,7 +73,7 @@ impl OutputPrefix {
     }
 }
 
-/// A longer value can be a secret.
+/// Whether a value has the form of a prefix. Longer values are rejected, because they can be secrets.
 fn is_prefix(value: &str) -> bool {
     const MAX_LENGTH: usize = 40;
     value.len() <= MAX_LENGTH
@@ -86,15 +88,12 @@ mod tests {
 
     #[test]
     fn a_prefix_is_in_capitals_ends_in_an_underscore_and_makes_no_other_output() {
-        assert_eq!(
-            OutputPrefix::parse("TEAM2_").map(|prefix| prefix.key("APPLE_ID")),
-            Ok("TEAM2_APPLE_ID".into())
-        );
-        for wrong in
-            ["TEAM", "team_", "", "2TEAM_", "TEÄM_", "A B_", "A-B_", &"A".repeat(40), "APPLE_SERVICES_"]
-        {
-            let parsed = OutputPrefix::parse(wrong);
-            assert_eq!(parsed.is_ok(), wrong == "APPLE_SERVICES_", "{wrong}");
+        for valid in ["TEAM2_", "APPLE_SERVICES_"] {
+            let key = OutputPrefix::parse(valid).map(|prefix| prefix.key("APPLE_ID"));
+            assert_eq!(key, Ok(format!("{valid}APPLE_ID").into()));
+        }
+        for wrong in ["TEAM", "team_", "", "2TEAM_", "TEÄM_", "A B_", "A-B_", &"A_".repeat(21)] {
+            assert_eq!(OutputPrefix::parse(wrong), Err(WrongPrefix::Form), "{wrong}");
         }
         // EXPO_APPLE_ID is the variable of EAS CLI.
         for wrong in ["EXPO_", "CUSTOMER_EXPO_"] {

@@ -60,7 +60,7 @@ pub const TOOLS: &[Tool] = &[
         readers: "altool",
         variables: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
     },
-    // Separate from fastlane, because fastlane rejects it in lanes that pass `api_key`.
+    // Separate from fastlane, which rejects this variable in lanes that pass `api_key`.
     Tool {
         name: "fastlane_api_key_path",
         aliases: &[],
@@ -132,7 +132,7 @@ pub const TOOLS: &[Tool] = &[
             ("APP_STORE_CONNECT_PRIVATE_KEY", KeyFileReference),
         ])],
     },
-    // It treats a key without an issuer as an individual key:
+    // EAS CLI treats a key without an issuer as an individual key:
     // https://github.com/expo/eas-cli/blob/main/packages/eas-cli/src/credentials/ios/appstore/resolveCredentials.ts
     Tool {
         name: "expo",
@@ -179,7 +179,7 @@ pub const TOOLS: &[Tool] = &[
             ]),
         ],
     },
-    // It reads no variables. These are the names in the templates of its documentation.
+    // GoReleaser reads no variables itself. These are the names in the templates of its documentation.
     Tool {
         name: "goreleaser",
         aliases: &[],
@@ -190,7 +190,7 @@ pub const TOOLS: &[Tool] = &[
             ("MACOS_NOTARY_ISSUER_ID", IssuerId),
         ])],
     },
-    // Without an issuer, it signs a token that Apple rejects.
+    // Without an issuer, quill signs a token that Apple rejects.
     Tool {
         name: "quill",
         aliases: &[],
@@ -201,7 +201,7 @@ pub const TOOLS: &[Tool] = &[
             ("QUILL_NOTARY_ISSUER", IssuerId),
         ])],
     },
-    // It reads no variables: `rcodesign notary-submit --api-key-file "$APPLE_RCODESIGN_API_KEY_PATH"`.
+    // rcodesign reads no variables: `rcodesign notary-submit --api-key-file "$APPLE_RCODESIGN_API_KEY_PATH"`.
     Tool {
         name: "rcodesign",
         aliases: &[],
