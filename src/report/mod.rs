@@ -23,14 +23,14 @@ use crate::timestamp;
 use crate::tools::OutputValue;
 use crate::verify::Verification;
 
-/// What the summary shows. A run that fails leaves out the stages that it did not reach.
+/// Logs the messages of a run, and collects what the summary shows.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub run_log: RunLog,
     started_at: OffsetDateTime,
     /// The kind of credential and its source.
     credential: Option<Text>,
-    /// Whole days left of the session.
+    /// Whole days until the session expires.
     days_left: Option<i64>,
     verification: Option<Verification>,
     /// Names and values.
@@ -79,8 +79,8 @@ impl Report {
         done(&text!("Done in {:.1} s.", (now - self.started_at).as_seconds_f64()));
     }
 
-    /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them, and hides the
-    /// secret ones in text from services.
+    /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them. From now on, text from
+    /// services can't show the secret ones.
     pub(crate) fn log_inputs(&mut self, inputs: &RawInputs) {
         self.build_annotation = inputs.build_annotation();
         inputs.secrets.iter().for_each(|secret| self.run_log.hide(secret));
@@ -124,7 +124,7 @@ impl Report {
         };
         done(&text!("Using the {} {}.", kind, source));
         self.credential = Some(text!("{}, {}", kind, source));
-        // The credential in the inputs can be another team's, and the one that the user wants.
+        // The user might want the one in the inputs, which can be another team's.
         if resolved.source == Source::Connection && config.credential.is_some() {
             self.run_log.warn(text!(
                 "The {} connected on Bitrise is used, not the credential in the inputs ({}). To use that one, set `connection: \"off\"`.",
@@ -161,8 +161,8 @@ impl Report {
         }
     }
 
-    /// Warns about chosen tools that get no credential. The default of `export_for` also lists tools for
-    /// other credentials.
+    /// Warns about tools that the user chose and that get no credential. The default of `export_for` also lists
+    /// tools for other credentials, so it causes no warning.
     pub(crate) fn warn_about_skipped_tools(
         &mut self,
         skipped_tools: &[SkippedTool],
@@ -214,16 +214,16 @@ impl Report {
         /// Enough of a title to tell devices apart.
         const MAX_TITLE: usize = 60;
         let (devices, skipped) = device::normalize(records);
-        let title = |title: &str| redact::service_text(title, MAX_TITLE);
-        for SkippedDevice { title: skipped, reason } in skipped.iter().take(MAX_NAMED) {
+        let shown = |title: &str| redact::service_text(title, MAX_TITLE);
+        for SkippedDevice { title, reason } in skipped.iter().take(MAX_NAMED) {
             self.run_log.warn(match reason {
                 SkipReason::MissingUdid => {
-                    text!("The test device \"{}\" has no valid UDID and is skipped.", title(skipped))
+                    text!("The test device \"{}\" has no valid UDID and is skipped.", shown(title))
                 }
                 SkipReason::DuplicateOf(first) => text!(
                     "The test device \"{}\" has the same UDID as \"{}\" and is skipped.",
-                    title(skipped),
-                    title(devices.get(*first).map_or("", |device| &device.title))
+                    shown(title),
+                    shown(devices.get(*first).map_or("", |device| &device.title))
                 ),
             });
         }
@@ -236,7 +236,7 @@ impl Report {
         devices
     }
 
-    /// Logs the result of the verification; of a check, also how many requests Apple still allows.
+    /// Logs the result of the verification, and for `action: check` how many requests Apple still allows.
     pub(crate) fn log_verification(&mut self, verification: &Verification, config: &Config) {
         if verification.is_verified() {
             done(&text!("Apple accepted it."));
@@ -250,8 +250,7 @@ impl Report {
         self.verification = Some(verification.clone());
     }
 
-    /// Writes the summary on the build's page, if the user wants one. A failure to write it does not fail the
-    /// build.
+    /// Writes the summary on the build's page, if the user wants one. If that fails, warns.
     pub(crate) async fn write_summary(
         &mut self,
         failed: Option<&FatalError>,
@@ -335,8 +334,8 @@ fn names_with_verb(inputs: &[&'static str]) -> Text {
 /// credential that `connection` excludes.
 #[must_use]
 pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
-    const KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
-    const APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
+    const CONNECT_KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
+    const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !config.notes.without_secrets.is_empty() {
         return text!(
             "{} set, but there is no key, session or password: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
@@ -346,23 +345,23 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
     match (config.connection, other_connected) {
         (ConnectionMode::Automatic, _) => text!(
             "No Apple credential was found: {}, or set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`.",
-            KEY
+            CONNECT_KEY
         ),
         (ConnectionMode::ApiKey, Some(_)) => text!(
             "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use that, set `connection` to apple_id. Otherwise {}.",
-            KEY
+            CONNECT_KEY
         ),
         (ConnectionMode::ApiKey, None) => text!(
             "No API key is connected to this project: {}, or set `connection` to off and provide the key in the inputs.",
-            KEY
+            CONNECT_KEY
         ),
         (ConnectionMode::AppleId, Some(_)) => text!(
             "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use that, set `connection` to api_key. Otherwise {}.",
-            APPLE_ID
+            CONNECT_APPLE_ID
         ),
         (ConnectionMode::AppleId, None) => text!(
             "No Apple ID is connected to this project: {}, or set `connection` to off and provide the Apple ID in the inputs.",
-            APPLE_ID
+            CONNECT_APPLE_ID
         ),
         (ConnectionMode::Off, _) => text!(
             "`connection` is off, and no Apple credential is in the inputs: set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`."

@@ -7,7 +7,7 @@ use super::Report;
 use crate::redact::{FatalError, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START};
 use crate::verify::Verification;
 
-/// How long Apple's sessions last today.
+/// How many days Apple's sessions last, as of 2026.
 const SESSION_DAYS: i64 = 30;
 
 impl Report {
@@ -19,10 +19,10 @@ impl Report {
         let mut line = |text: &str| page.extend([text, "\n"]);
         if let Some(failed) = failed {
             line(&format!("❌ **{}**\n", markdown(failed.text())));
-            failed.details().iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
-        }
-        if failed.is_some_and(|failed| !failed.details().is_empty()) {
-            line("");
+            if !failed.details().is_empty() {
+                failed.details().iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
+                line("");
+            }
         }
         if let Some(credential) = &self.credential {
             line(&format!("- **Credential:** {}", markdown(credential)));
@@ -42,10 +42,10 @@ impl Report {
         }
         if !self.run_log.warnings().is_empty() {
             line("\n**Warnings**\n");
+            self.run_log.warnings().iter().for_each(|warning| line(&format!("- ⚠️ {}", markdown(warning))));
         }
-        self.run_log.warnings().iter().for_each(|warning| line(&format!("- ⚠️ {}", markdown(warning))));
         if !self.outputs.is_empty() {
-            // The blank line ends the HTML, so that Markdown follows.
+            // The blank line ends the HTML, so that the list is read as Markdown.
             line(&format!("\n<details><summary>Outputs ({})</summary>\n", self.outputs.len()));
             for (name, value) in &self.outputs {
                 line(&format!("- `{}`: {}", name.plain(), markdown(value)));
@@ -67,15 +67,15 @@ fn describe_verification(verification: &Verification, markdown: impl Fn(&Text) -
     format!("⚠️ no: {}", reasons.join("; "))
 }
 
-/// ▓▓▓▓▓▓░░░░ 18
+/// `▓▓▓▓▓▓░░░░ 18`: one full block for every three days or part of them.
 fn days_left_bar(days: i64) -> String {
     const WIDTH: i64 = 10;
     let filled = (days.clamp(0, SESSION_DAYS) * WIDTH + SESSION_DAYS - 1) / SESSION_DAYS;
     (0..WIDTH).map(|at| if at < filled { '▓' } else { '░' }).chain(format!(" {days}").chars()).collect()
 }
 
-/// Markdown that shows a text literally, if something else begins the line. Text between the Step's own
-/// backticks is code.
+/// Markdown that shows a text literally, provided that the text does not begin a line. Text between the Step's
+/// own backticks is code.
 fn to_markdown(text: &Text) -> String {
     let text = text.as_str().replace([UNTRUSTED_START, UNTRUSTED_END], "");
     let mut shown = String::with_capacity(text.len() * 2);
@@ -143,11 +143,11 @@ mod tests {
     use super::*;
     use crate::redact::{service_text, text};
 
-    /// `CommonMark`, and with all extensions of renderers.
-    fn flavours() -> [Options<'static>; 2] {
-        let mut github = Options::default();
-        let all = &mut github.extension;
-        for on in [
+    /// Plain `CommonMark`, and `CommonMark` with the extensions of all common renderers.
+    fn flavors() -> [Options<'static>; 2] {
+        let mut extended = Options::default();
+        let all = &mut extended.extension;
+        for extension in [
             &mut all.strikethrough,
             &mut all.table,
             &mut all.autolink,
@@ -165,13 +165,13 @@ mod tests {
             &mut all.spoiler,
             &mut all.greentext,
         ] {
-            *on = true;
+            *extension = true;
         }
-        github.parse.relaxed_autolinks = true;
-        [Options::default(), github]
+        extended.parse.relaxed_autolinks = true;
+        [Options::default(), extended]
     }
 
-    /// The text that a reader sees after a mark, with code in `«»` and all other elements by name.
+    /// What a reader sees of a line that begins with a mark: text, code in `«»`, and other elements by name.
     fn rendered(line: &str, options: &Options<'_>) -> String {
         let arena = Arena::new();
         let mut seen = String::new();
@@ -198,7 +198,7 @@ mod tests {
             let name = service_text(&outside.replace('\u{2060}', ""), 200);
             let own = text!("The team `team_id` of {} is known.", name);
             let expected = format!("The team «team_id» of {} is known.", name.plain());
-            for options in flavours() {
+            for options in flavors() {
                 prop_assert_eq!(rendered(&to_markdown(&own), &options), expected.clone());
             }
         }
@@ -225,7 +225,7 @@ mod tests {
             "[^1]: a",
         ] {
             let name = service_text(outside, 200);
-            for options in flavours() {
+            for options in flavors() {
                 assert_eq!(rendered(&to_markdown(&name), &options), outside);
             }
         }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn text_between_the_steps_own_backticks_is_code() {
         let inside = service_text("a``b`", 20);
-        for options in flavours() {
+        for options in flavors() {
             let own = text!("Set `{}` to `yes`, or ` to no", inside);
             assert_eq!(rendered(&to_markdown(&own), &options), "Set «a``b`» to «yes», or ` to no");
         }
