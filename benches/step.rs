@@ -1,6 +1,6 @@
 //! Compares the cost of a run of the Step with the cost of the same work without the Step.
 //!
-//! Runs the release binary against a server on loopback, over TLS, in turns with one `curl` of the same URL and
+//! Runs the release binary against a server on loopback, over TLS, alternating with one `curl` of the same URL and
 //! with a shell script that does the same work. Reports medians of wall time, CPU time and peak memory, and
 //! counts system calls with `strace`. Each run is measured with the system's certificate bundle and with a trust
 //! store of one certificate, which shows the cost of the trust store. The hot paths are functions whose cost
@@ -172,28 +172,28 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
     let answer = folder.join("answer.json").display().to_string();
     let header = format!("BUILD_API_TOKEN: {BUILD_API_TOKEN}");
     let token = ("build_api_token", BUILD_API_TOKEN);
+    let stores = trust_stores(server, folder);
     let mut candidates = Vec::new();
-    for TrustStore { name, path } in trust_stores(server, folder) {
+    for TrustStore { name, path } in &stores {
         let trust = ("SSL_CERT_FILE", path.as_str());
         let by_connection = [trust, token, ("build_url", connection.as_str())];
-        let asks = ("app_store_connect_url", account.as_str());
-        let row = |what: &str| format!("{what} ({name})");
+        let api = ("app_store_connect_url", account.as_str());
+        let row = |run: &str| format!("{run} ({name})");
         candidates.extend([
-            tool(row(CURL), "curl", &["-fsS", "--cacert", &path, "-H", &header, "-o", &answer, &url], &[]),
+            tool(row(CURL), "curl", &["-fsS", "--cacert", path, "-H", &header, "-o", &answer, &url], &[]),
             step(row(UNVERIFIED), &[&by_connection[..], &[("verify", "no")]].concat()),
-            step(row(DEFAULT), &[&by_connection[..], &[asks]].concat()),
+            step(row(DEFAULT), &[&by_connection[..], &[api]].concat()),
             step(
                 row(ALL_CHECKS),
                 &[
                     &by_connection[..],
-                    &[asks, ("bundle_id", BUNDLE_ID), ("required_access", "provisioning, admin")],
+                    &[api, ("bundle_id", BUNDLE_ID), ("required_access", "provisioning, admin")],
                 ]
                 .concat(),
             ),
         ]);
     }
-    let bundle = candidates.first().map(|candidate| candidate.arguments.get(2).cloned().unwrap_or_default());
-    let bundle = bundle.unwrap_or_default();
+    let [TrustStore { path: bundle, .. }, _] = &stores;
     let by_hand = [
         ("CURL_CA_BUNDLE", bundle.as_str()),
         ("BITRISE_BUILD_URL", &connection),
@@ -256,8 +256,7 @@ fn cookies() -> Vec<Value> {
         cookie("myacinfo", "apple.com", 50),
         cookie("DES5c148586daa451e55afb017aa62418f91", "idmsa.apple.com", 30),
     ];
-    let rest = (0..10).map(|number| cookie(&format!("cookie{number}"), "idmsa.apple.com", 4));
-    cookies.extend(rest);
+    cookies.extend((0..10).map(|number| cookie(&format!("cookie{number}"), "idmsa.apple.com", 4)));
     cookies
 }
 
@@ -339,7 +338,7 @@ impl Candidate {
             self.command("strace", &["-f", "-c", "-U", "name,calls", "-o", &file, "--"]);
         let status = command.stdout(Stdio::null()).status().expect("strace is installed");
         assert!(status.success(), "{} under strace", self.name);
-        let table = fs::read_to_string(counts.path()).expect("what strace counted");
+        let table = fs::read_to_string(counts.path()).expect("the counts from strace");
         let rows = table.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             let (name, calls) = (words.next()?, words.next()?.parse().ok()?);
@@ -453,7 +452,7 @@ fn report(rounds: usize, rows: &[Row], hot_paths: &[HotPath]) -> Value {
             "cpu_to_curl": run_cost.cpu_us as f64 / curl.cpu_us as f64,
         })
     });
-    let path =
+    let min_ns =
         |name: &str| hot_paths.iter().find(|path| path.name.ends_with(name)).expect("the path").min_ns as f64;
     let steps = || rows.iter().filter(|row| row.name.starts_with("Step"));
     let unverified = cost(&format!("{UNVERIFIED} (system's bundle)"));
@@ -464,7 +463,7 @@ fn report(rounds: usize, rows: &[Row], hot_paths: &[HotPath]) -> Value {
         "ratios": ratios,
         "wall_to_script": unverified.wall_us as f64 / cost(BY_HAND_ROW).wall_us as f64,
         // 10 if the cost grows linearly with the number of entries.
-        "envstore_1000_to_100": path("envstore of 1000") / path("envstore of 100"),
+        "envstore_1000_to_100": min_ns("envstore of 1000") / min_ns("envstore of 100"),
         "peak_kib": steps().map(|row| row.cost.peak_kib).max(),
         "starts": steps().filter_map(|row| row.starts).max(),
     })
@@ -490,7 +489,7 @@ fn print_table(rows: &[Row], hot_paths: &[HotPath], report: &Value) {
         println!("| {name} | {:.1} µs |", *ns as f64 / 1000.0);
     }
     println!("\n| ratio to one `curl` | target | wall | CPU |\n|---|--:|--:|--:|");
-    let number = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let number = |object: &Value, name: &str| object.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
     for ratio in report.get("ratios").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| ratio.get(name).and_then(Value::as_str).unwrap_or_default();
         println!(
