@@ -13,11 +13,11 @@ use rustix::process::geteuid;
 use super::{TEMPORARY_PREFIX, parent_folder, resolve_link};
 use crate::env::Env;
 
-/// How often to try to take the lock. A run holds it for milliseconds, or for seconds while envman runs.
-const TRIES: usize = 100;
+/// A run holds the lock for milliseconds, or for seconds while envman runs.
+const MAX_ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Locks the folder of the envstore at `path`, since a rename would replace a locked file.
+/// Locks the folder of the envstore at `path`, not the file, since a rename replaces the file.
 ///
 /// Returns `None` if the folder can't be locked, or if another process still holds the lock after 5 seconds:
 /// a lock that anyone can take must not fail a build. envman takes no lock, so outputs can still be lost if
@@ -26,7 +26,7 @@ pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     let target = resolve_link(path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(CWD, parent_folder(&target), flags, Mode::empty()).ok()?;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 delete_leftovers(&folder);
@@ -39,17 +39,18 @@ pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     None
 }
 
-/// Deletes the temporary files of killed runs. Runs that are alive hold the lock. Best effort.
+/// Deletes the temporary files of killed runs: no other run is writing, since this one holds the lock. Best effort.
 fn delete_leftovers(folder: &OwnedFd) {
     let Ok(entries) = Dir::read_from(folder) else { return };
-    for entry in
-        entries.flatten().filter(|it| it.file_name().to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()))
-    {
+    for entry in entries.flatten() {
         let name = entry.file_name();
-        let is_own_file = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|it| {
-            FileType::from_raw_mode(it.st_mode) == FileType::RegularFile && it.st_uid == geteuid().as_raw()
-        });
-        if is_own_file {
+        let is_own_file = || {
+            statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|status| {
+                FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
+                    && status.st_uid == geteuid().as_raw()
+            })
+        };
+        if name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) && is_own_file() {
             let _ = unlinkat(folder, name, AtFlags::empty());
         }
     }
@@ -69,19 +70,19 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("envstore.yml");
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let pauses = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&pauses);
+        let slept_ms = Arc::new(AtomicUsize::new(0));
+        let total = Arc::clone(&slept_ms);
         let sleep = move |pause: Duration| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-            count.fetch_add(usize::try_from(pause.as_millis()).unwrap_or_default(), Ordering::Relaxed);
+            total.fetch_add(usize::try_from(pause.as_millis()).unwrap_or_default(), Ordering::Relaxed);
             Box::pin(std::future::ready(()))
         };
         let env = Env { sleep: Arc::new(sleep), ..Env::for_tests(&[]) };
         let first = runtime.block_on(lock(&path, &env));
-        assert!(first.is_some() && pauses.load(Ordering::Relaxed) == 0);
-        assert!(runtime.block_on(lock(&path, &env)).is_none(), "the first one still holds it");
-        assert_eq!(pauses.load(Ordering::Relaxed), 5000);
+        assert!(first.is_some() && slept_ms.load(Ordering::Relaxed) == 0);
+        assert!(runtime.block_on(lock(&path, &env)).is_none(), "the first lock is still held");
+        assert_eq!(slept_ms.load(Ordering::Relaxed), 5000);
         drop(first);
-        // Another test can be starting a process, which has a copy of the lock until it executes a program.
+        // If another test is starting a process, the fork shares the lock until it executes the program.
         let is_free = (0..100).any(|_| {
             std::thread::yield_now();
             runtime.block_on(lock(&path, &env)).is_some()

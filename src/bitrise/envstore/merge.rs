@@ -16,14 +16,14 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::Limits;
 use crate::yaml;
 
-/// Longer than an envstore without entries, in any notation.
+/// A longer text is not an envstore without entries, in any notation.
 const MAX_EMPTY_BYTES: usize = 4096;
 
 /// Line ends of YAML 1.1.
 const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Returns `text` with `entries` in it. An entry replaces the first one with the same key in place. Other
-/// entries with that key are removed.
+/// Returns `text` with `entries` in it. If `text` already has entries with the same key, the first one is replaced
+/// in place, and the others are removed.
 ///
 /// # Errors
 /// [`EnvstoreError::UnknownFormat`] or [`EnvstoreError::TooLarge`].
@@ -35,10 +35,12 @@ pub(super) fn merge(
     let store = Store::parse(text).ok_or(EnvstoreError::UnknownFormat)?;
     let replaced: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_ref()).collect();
     let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
-    limits.check(kept.map(|item| item.value_bytes).sum(), entries)?;
+    let kept_bytes = kept.map(|item| item.value_bytes).sum();
+    limits.check(kept_bytes, entries).map_err(EnvstoreError::TooLarge)?;
 
     let rendered: Vec<_> =
         entries.iter().map(|entry| (entry.key.as_ref(), to_yaml(entry, store.indent))).collect();
+    // Reallocating would leave copies. At most the head of an empty envstore and one newline are added.
     let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
     let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
@@ -84,6 +86,7 @@ struct Store<'a> {
     items: Vec<Item<'a>>,
 }
 
+/// An entry in the text.
 struct Item<'a> {
     key: String,
     value_bytes: usize,
@@ -114,20 +117,21 @@ impl<'a> Store<'a> {
 
     /// Splits before each line that begins an entry: `- ` at the indent of the first one.
     ///
-    /// This is how YAML reads the text if each part is a complete document. Parsing the parts one by one takes
-    /// linear time, and no alias can point from one into another.
+    /// YAML readers split it at the same places if each part is a complete document. Parsing the parts one by one
+    /// takes linear time, and no alias can point from one into another.
     fn split(text: &'a str) -> Option<Self> {
-        let mut lines = Lines { rest: text, at: 0 };
-        let mut next_filled = || lines.find(|(_, line)| !is_blank(line)).map(|(_, line)| trim_line_end(line));
-        match next_filled()? {
-            "---" => next_filled(),
-            other => Some(other),
+        let mut content = lines(text).filter(|(_, line)| !is_blank_or_comment(line));
+        let (_, mut line) = content.next()?;
+        if trim_line_end(line) == "---" {
+            (_, line) = content.next()?;
         }
-        .filter(|line| *line == "envs:")?;
-        let (first_at, first) = lines.find(|(_, line)| !is_blank(line))?;
+        if trim_line_end(line) != "envs:" {
+            return None;
+        }
+        let (first_at, first) = content.next()?;
         let (head, list) = text.split_at_checked(first_at)?;
-        // YAML 1.1 has more line ends than this parser, so that an entry could hide behind one. envman rejects
-        // other control characters.
+        // YAML 1.1 has more line ends than [`lines`]: an entry could hide behind one. envman rejects the other
+        // control characters and byte order marks.
         let is_forbidden =
             |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
         if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_forbidden)) {
@@ -142,12 +146,13 @@ impl<'a> Store<'a> {
             let after_dash = line.strip_prefix(indent).and_then(|rest| rest.strip_prefix('-'));
             after_dash.is_some_and(|rest| rest.starts_with([' ', '\n', '\r']))
         };
-        let starts = Lines { rest: list, at: 0 }.filter(|(_, line)| begins_item(line)).map(|(at, _)| at);
-        let starts: Vec<usize> = starts.collect();
+        let starts: Vec<usize> =
+            lines(list).filter(|(_, line)| begins_item(line)).map(|(at, _)| at).collect();
         if starts.first() != Some(&0) {
             return None;
         }
         let ends = starts.iter().copied().skip(1).chain([list.len()]);
+        // Allocated once: growing would take much more memory for a large envstore.
         let mut items = Vec::with_capacity(starts.len());
         for (start, end) in starts.iter().copied().zip(ends) {
             items.push(Item::parse(list.get(start..end)?)?);
@@ -156,47 +161,37 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Whether a line is empty or a comment.
-fn is_blank(line: &str) -> bool {
+fn is_blank_or_comment(line: &str) -> bool {
     matches!(line.trim_start_matches(' ').chars().next(), None | Some('#' | '\n' | '\r'))
 }
 
-/// To YAML, other whitespace, such as a no-break space, is content.
+/// Keeps other whitespace, such as a no-break space: to YAML, it is content.
 fn trim_line_end(line: &str) -> &str {
     line.trim_end_matches([' ', '\n', '\r'])
 }
 
 /// The lines of a text, newlines included, each with its offset.
-struct Lines<'a> {
-    rest: &'a str,
-    at: usize,
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = (usize, &'a str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let line = self.rest.split_inclusive('\n').next()?;
-        let at = self.at;
-        self.at += line.len();
-        self.rest = self.rest.strip_prefix(line)?;
-        Some((at, line))
-    }
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |end, line| {
+        let start = *end;
+        *end += line.len();
+        Some((start, line))
+    })
 }
 
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
-        let is_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        if has_tag(text) || text.split(LINE_ENDS).any(is_marker) {
+        let is_document_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
+        if has_tag(text) || text.split(LINE_ENDS).any(is_document_marker) {
             return None;
         }
-        // envman rejects byte order marks. The newline that `merge` adds to the last entry would change its
-        // block scalar.
+        // envman rejects byte order marks. If the last entry is a block scalar, the newline that `merge` adds would
+        // change its value.
         if text.contains('\u{feff}') || (!text.ends_with('\n') && text.contains(['|', '>'])) {
             return None;
         }
-        let [env]: [Env; 1] = serde_yaml::from_str(text).ok()?;
-        Some(Self { key: env.key, value_bytes: env.value_bytes, text })
+        let [ParsedEntry { key, value_bytes }] = serde_yaml::from_str::<[_; 1]>(text).ok()?;
+        Some(Self { key, value_bytes, text })
     }
 }
 
@@ -206,9 +201,9 @@ fn has_tag(text: &str) -> bool {
     text.as_bytes().windows(3).any(begins_tag)
 }
 
-/// An entry that has passed envman's own checks (`models/models_methods.go`). The Step leaves entries that only
-/// envman's more lenient reader accepts to envman.
-struct Env {
+/// A parsed entry. The parser makes envman's own checks (`models/models_methods.go`), and is stricter. If it
+/// rejects an entry, the Step runs `envman add` instead.
+struct ParsedEntry {
     key: String,
     value_bytes: usize,
 }
@@ -224,39 +219,39 @@ struct Options {
     unset: bool,
 }
 
-impl<'de> Deserialize<'de> for Env {
+impl<'de> Deserialize<'de> for ParsedEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EnvVisitor)
+        deserializer.deserialize_map(ParsedEntryVisitor)
     }
 }
 
-struct EnvVisitor;
+struct ParsedEntryVisitor;
 
-impl<'de> Visitor<'de> for EnvVisitor {
-    type Value = Env;
+impl<'de> Visitor<'de> for ParsedEntryVisitor {
+    type Value = ParsedEntry;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a variable and its options")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
-        let mut env = None;
+        let mut entry = None;
         let mut options = None;
         while let Some(key) = pairs.next_key::<String>()? {
-            let is_second = if key == "opts" {
+            let is_repeated = if key == "opts" {
                 let value = pairs.next_value::<Option<Options>>()?;
                 options.replace(value.ok_or_else(|| A::Error::custom("options that are null"))?).is_some()
             } else if is_plain_key(&key) {
                 let value_bytes = pairs.next_value::<SecretString>()?.expose_secret().len();
-                env.replace(Env { key, value_bytes }).is_some()
+                entry.replace(ParsedEntry { key, value_bytes }).is_some()
             } else {
                 return Err(A::Error::custom("not a variable's name"));
             };
-            if is_second {
+            if is_repeated {
                 return Err(A::Error::custom("two variables or options in one entry"));
             }
         }
-        env.ok_or_else(|| A::Error::custom("an entry without a variable"))
+        entry.ok_or_else(|| A::Error::custom("an entry without a variable"))
     }
 }
 
@@ -307,8 +302,6 @@ mod tests {
             "a: |\n  b\nenvs:\n- A: b\n",
             "\u{0}",
             "no yaml: [",
-            "envs:\n- A: |\n    no newline at the end",
-            "envs:\n- A: b\n...\n",
             "envs:\n- A: b\n  opts: {title: x, meta: {y: 1}}\n",
         ];
         // envman cannot read these.

@@ -24,10 +24,10 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::{Limits, TooLarge};
 use crate::regular_file::{self, ReadError};
 
-/// The outputs of a build are never that large. The Step does not read larger files.
+/// The Step does not read larger files. The outputs of a build are never that large.
 pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// The prefix of the new envstore's name until it replaces the old one.
+/// Begins the name of the new envstore until it is renamed to replace the old one.
 const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
 
 /// Why outputs were not written.
@@ -41,12 +41,6 @@ pub enum EnvstoreError {
     Write(io::Error),
 }
 
-impl From<TooLarge> for EnvstoreError {
-    fn from(error: TooLarge) -> Self {
-        Self::TooLarge(error)
-    }
-}
-
 impl From<ReadError> for EnvstoreError {
     fn from(error: ReadError) -> Self {
         Self::Read(error)
@@ -55,8 +49,9 @@ impl From<ReadError> for EnvstoreError {
 
 /// Writes all entries into the file at `path` in one atomic replacement.
 ///
-/// Existing entries stay as they are, in order; an entry with an existing key replaces it in place. The file
-/// keeps its owner, group and mode; a new one gets 0600. Hold [`lock::lock`] when you call it.
+/// An entry replaces an existing one with the same key in place. Other existing entries stay as they are, in
+/// order. The file keeps its owner, group and mode; a new file gets mode 0600. Call this only while you hold
+/// [`lock::lock`].
 ///
 /// # Errors
 /// [`EnvstoreError`]. The file is then unchanged.
@@ -82,7 +77,7 @@ struct OldFile {
     metadata: Metadata,
 }
 
-/// Follows a link, even to a file that does not exist yet, so that the rename replaces the file.
+/// Follows a link, even to a file that does not exist yet, so that the rename replaces the file and not the link.
 fn resolve_link(path: &Path) -> PathBuf {
     fs::canonicalize(path)
         .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
@@ -96,13 +91,13 @@ fn parent_folder(target: &Path) -> &Path {
 /// Replaces the file atomically, or overwrites it where the system doesn't allow that.
 fn replace(target: &Path, new: &[u8], old: Option<&OldFile>) -> io::Result<()> {
     match (replace_by_rename(target, new, old.map(|old| &old.metadata)), old) {
-        // A bind-mounted file is busy; the folder can be read-only although the file is not; only root can
-        // create a file for another owner.
         (Err(error), Some(old)) if needs_overwrite(&error) => overwrite(target, new, &old.bytes),
         (result, _) => result,
     }
 }
 
+/// Whether a rename failed although the file can be writable: a bind-mounted file is busy; the folder can be
+/// read-only although the file is not; only root can create a file for another owner.
 fn needs_overwrite(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -146,18 +141,12 @@ fn overwrite(target: &Path, new: &[u8], old: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
-
-    fn entry(value: &str) -> [Entry; 1] {
-        [Entry { key: "A".into(), value: Some(value.into()), is_sensitive: false }]
-    }
-
     #[test]
     fn a_file_over_32_mib_is_not_read() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         fs::File::create(&path)?.set_len(MAX_BYTES as u64 + 1)?;
-        let result = write(&path, &entry("1"), NO_LIMITS);
+        let result = write(&path, &[], Limits::default());
         assert!(matches!(result, Err(EnvstoreError::Read(ReadError::TooLarge))), "{result:?}");
         assert_eq!(fs::metadata(&path)?.len(), MAX_BYTES as u64 + 1);
         Ok(())
