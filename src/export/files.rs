@@ -66,6 +66,7 @@ error_messages! {
 /// The files of a run. Deleted on drop, unless `keep` is called.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
+    /// The folder and its path as text.
     folder: Option<(TempDir, String)>,
     /// Every file in the folder.
     created: Vec<PathBuf>,
@@ -75,7 +76,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Writes the wanted files, as far as this credential and these devices have content for them.
+    /// Writes the wanted files for which this credential and these devices have content.
     ///
     /// The folder is created with mode 0700, the files with 0600.
     ///
@@ -203,7 +204,7 @@ fn create_private_folder(
             .tempdir_in(folder)
     };
     // Later Steps run in other folders, and xcodebuild only accepts absolute paths.
-    let absolute: PathBuf = std::path::absolute(temp_dir).map_err(to_error)?;
+    let absolute = std::path::absolute(temp_dir).map_err(to_error)?;
     if is_url_safe(&absolute) {
         return create_in(&absolute).map_err(to_error);
     }
@@ -218,7 +219,7 @@ fn create_private_folder(
     Ok(folder)
 }
 
-/// The parent of the folder if the path of the temporary folder is not URL-safe.
+/// Used instead of a temporary folder whose path is not URL-safe.
 const FALLBACK_TEMP_DIR: &str = "/tmp";
 
 /// Whether a path is the same in a URL, so that readers can skip the decoding: it consists of slashes and the
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_names_the_readers_that_do_not_decode_urls_if_there_is_no_plain_folder() -> io::Result<()> {
+    fn a_warning_names_the_url_outputs_if_no_temporary_folder_is_url_safe() -> io::Result<()> {
         let outer = tempfile::tempdir()?;
         let temp_dir = outer.path().join("with a blank");
         std::fs::create_dir(&temp_dir)?;

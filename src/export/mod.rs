@@ -13,8 +13,7 @@ use crate::bitrise::envstore::{self, EnvstoreError};
 use crate::bitrise::limits::{Limits, SettingsError, TooLarge};
 use crate::env::Env;
 use crate::log;
-use crate::redact::text;
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::ReadError;
 
 pub(crate) const STORE_VARIABLE: &str = "ENVMAN_ENVSTORE_PATH";
@@ -51,8 +50,8 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Writes the entries into the envstore in one atomic replacement. If the envstore has another form or is
-/// not named, runs `envman add` instead.
+/// Writes the entries into the envstore in one atomic replacement. If [`STORE_VARIABLE`] is not set, or the
+/// envstore is not in the format that envman writes, runs `envman add` instead.
 ///
 /// # Errors
 /// [`ExportError`]; nothing is exported then.

@@ -35,7 +35,7 @@ pub(crate) struct OutputContext<'a> {
     pub token: Option<&'a SignedToken>,
 }
 
-/// A signed token, input `export_token`.
+/// The token that input `export_token` asks for.
 #[derive(Debug)]
 pub(crate) struct SignedToken {
     pub token: SecretString,
@@ -73,6 +73,8 @@ pub(crate) struct SkippedTool {
 }
 
 impl<'a> ExportPlan<'a> {
+    /// Chooses the outputs, without those of tools that can't use the credential.
+    ///
     /// # Errors
     /// [`OutputsError::Conflict`]
     pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, OutputsError> {
@@ -84,10 +86,10 @@ impl<'a> ExportPlan<'a> {
                 skipped_tools.push(skipped);
                 continue;
             }
-            let has = |value| context.has(value);
-            for (name, value) in tool.variables.iter().flat_map(|group| group.to_export(has)) {
+            let has_value = |value| context.has(value);
+            for (name, value) in tool.variables.iter().flat_map(|group| group.to_export(has_value)) {
                 // Tools can share a variable if they read the same value from it.
-                match for_tools.iter().find(|(_, (of, _))| *of == name) {
+                match for_tools.iter().find(|(_, (earlier, _))| *earlier == name) {
                     None => for_tools.push((tool.name, (name, value))),
                     Some((_, (_, other))) if *other == value => {}
                     Some((one, _)) => {
@@ -149,7 +151,7 @@ pub(crate) struct Outputs {
     pub shown: Vec<(Text, Text)>,
 }
 
-/// The file that a value points to.
+/// The file that a value points to, or whose text it is.
 fn file_kind(value: OutputValue) -> Option<FileKind> {
     match value {
         KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
@@ -173,7 +175,7 @@ pub(crate) fn earlier_credential_warning(
 ) -> Option<Text> {
     let kind = resolved.credential.kind();
     let prefix = &config.prefix;
-    let is_left = |(name, value): Output| {
+    let is_left_over = |(name, value): Output| {
         value.leads_to_secret()
             && !value.kinds().contains(&kind)
             && !entries.iter().any(|entry| entry.key == prefix.key(name))
@@ -181,14 +183,14 @@ pub(crate) fn earlier_credential_warning(
     };
     // fastlane also reads the variables of `fastlane_api_key_path`.
     let is_read = |tool: &&Tool| {
-        let is_part = |rest: &str| rest.is_empty() || rest.starts_with('_');
-        config.tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_part))
+        let is_suffix = |rest: &str| rest.is_empty() || rest.starts_with('_');
+        config.tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_suffix))
     };
     let readers = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect::<Vec<_>>()));
     let readers: Vec<_> = readers
         .chain([("scripts", WORKFLOW.to_vec())])
         .filter_map(|(reader, outputs)| {
-            let left = outputs.into_iter().filter(|output| is_left(*output));
+            let left = outputs.into_iter().filter(|output| is_left_over(*output));
             let variables: Vec<_> = left.map(|(name, _)| prefix.name(name)).collect();
             (!variables.is_empty()).then(|| text!("{} ({})", reader, Text::join(&variables, ", ")))
         })
@@ -210,7 +212,8 @@ impl<'a> OutputContext<'a> {
         }
     }
 
-    /// Returns the values that a tool lacks to use the credential; `None` if it can use it.
+    /// Returns the values that a tool lacks to use the credential; `None` if there is no credential, or the tool can
+    /// use it.
     fn check_tool(self, tool: &'static Tool) -> Option<SkippedTool> {
         let kind = self.credential()?.kind();
         if tool.variables.iter().any(|group| group.can_authenticate(|value| self.has(value))) {
@@ -228,7 +231,6 @@ impl<'a> OutputContext<'a> {
 
     fn value(self, value: OutputValue, files: &Files) -> Option<SecretString> {
         let path = |file| files.path(file);
-        let inputs = &self.config.outputs;
         let key = self.api_key();
         let apple_id = self.apple_id();
         let session = apple_id.and_then(|apple_id| apple_id.session.as_ref());
@@ -238,10 +240,18 @@ impl<'a> OutputContext<'a> {
             AppPassword => return apple_id?.app_password.clone(),
             ConnectionJson => return files.connection_json.clone(),
             Token => return Some(self.token?.token.clone()),
-            Method => self.credential().map_or("none", method_name).to_owned(),
-            CredentialSource => {
-                self.resolved.map_or("none", |resolved| source_name(resolved.source)).to_owned()
+            Method => match self.credential() {
+                Some(Credential::ApiKey(_)) => "api_key",
+                Some(Credential::AppleId(_)) => "apple_id",
+                None => "none",
             }
+            .to_owned(),
+            CredentialSource => match self.resolved.map(|resolved| resolved.source) {
+                Some(Source::Connection) => "connection",
+                Some(Source::Inputs) => "inputs",
+                None => "none",
+            }
+            .to_owned(),
             // See `ExportPlan::outputs`.
             Verified | AppId => return None,
             CredentialsFolder => files.folder()?.to_owned(),
@@ -260,9 +270,9 @@ impl<'a> OutputContext<'a> {
             FalseForApiKey => key.map(|_| "false".to_owned())?,
             Email => apple_id?.email.expose_secret().to_owned(),
             OneForAppleId => apple_id.map(|_| "1".to_owned())?,
-            TeamId => inputs.team_id.as_ref()?.as_str().to_owned(),
+            TeamId => self.config.outputs.team_id.as_ref()?.as_str().to_owned(),
             ItcTeamId => self.config.itc_team_id?.number().to_string(),
-            PhoneNumber => inputs.sms_default_phone_number.clone()?,
+            PhoneNumber => self.config.outputs.sms_default_phone_number.clone()?,
             SessionExpiry => timestamp::rfc3339(session?.expires_at?)?,
             ConnectionUrl => file_url(path(FileKind::Connection)?)?,
             FastlaneDevicesPath => path(FileKind::FastlaneDevices)?.to_owned(),
@@ -288,20 +298,6 @@ impl<'a> OutputContext<'a> {
             Credential::AppleId(apple_id) => Some(apple_id),
             Credential::ApiKey(_) => None,
         }
-    }
-}
-
-fn method_name(credential: &Credential) -> &'static str {
-    match credential {
-        Credential::ApiKey(_) => "api_key",
-        Credential::AppleId(_) => "apple_id",
-    }
-}
-
-fn source_name(source: Source) -> &'static str {
-    match source {
-        Source::Connection => "connection",
-        Source::Inputs => "inputs",
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, stat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, stat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -34,7 +34,7 @@ error_messages! {
 /// # Errors
 /// [`RemoveError`]
 pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, RemoveError> {
-    // Without a trailing slash, which would follow a link.
+    // `components` drops a trailing slash, with which the system would follow a link.
     let folder: PathBuf = folder.components().collect();
     let shown = || redact::path(&folder);
     let failed = |error: &io::Error| RemoveError::Failed { folder: shown(), why: redact::os(error) };
@@ -71,15 +71,15 @@ struct OwnFolder<'a> {
 }
 
 impl<'a> OwnFolder<'a> {
-    /// Opens the folder and checks everything that [`crate::export::files`] guarantees.
+    /// Opens the folder and checks everything that [`crate::export::files`] guarantees about it.
     fn open(path: &'a Path, env: &Env) -> Result<Self, OpenError> {
         if !path.is_absolute() {
             return Err(OpenError::NotOurs("its path is not absolute"));
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(OpenError::NotOurs(OTHER_NAME));
+            return Err(OpenError::NotOurs(WRONG_NAME));
         };
-        let parent = openat(CWD, parent, FOLDER, Mode::empty()).map_err(io::Error::from)?;
+        let parent = openat(CWD, parent, FOLDER_FLAGS, Mode::empty()).map_err(io::Error::from)?;
         let folder = open_folder(&parent, name).map_err(|error| match error {
             Errno::NOENT => OpenError::Missing,
             // The error for a link depends on the system.
@@ -87,16 +87,15 @@ impl<'a> OwnFolder<'a> {
             Errno::ACCESS => OpenError::NotOurs("this user can't read it"),
             error => OpenError::Unreadable(error.into()),
         })?;
-        let parent_status = fstat(&parent).map_err(io::Error::from)?;
-        let is_parent = |temp_dir: &Path| {
-            stat(temp_dir)
-                .is_ok_and(|it| (it.st_dev, it.st_ino) == (parent_status.st_dev, parent_status.st_ino))
-        };
+        let identity = |status: Stat| (status.st_dev, status.st_ino);
+        let parent_identity = fstat(&parent).map(identity).map_err(io::Error::from)?;
+        let is_parent =
+            |temp_dir: &Path| stat(temp_dir).is_ok_and(|status| identity(status) == parent_identity);
         let status = fstat(&folder).map_err(io::Error::from)?;
         let mode = Mode::from_raw_mode(status.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
         let name_text = name.to_str().unwrap_or_default();
         let requirements = [
-            (name_text.starts_with(FOLDER_PREFIX), OTHER_NAME),
+            (name_text.starts_with(FOLDER_PREFIX), WRONG_NAME),
             (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
             (status.st_uid == effective_user_id(), "it belongs to another user"),
             (mode == Mode::RWXU, "other users can read it"),
@@ -104,11 +103,8 @@ impl<'a> OwnFolder<'a> {
         if let Some((_, why)) = requirements.into_iter().find(|(is_met, _)| !is_met) {
             return Err(OpenError::NotOurs(why));
         }
-        match has_marker(&folder) {
-            Some(true) => Ok(Self { parent, name, folder }),
-            Some(false) => Err(OpenError::NotOurs("its marker file is wrong")),
-            None => Err(OpenError::NotOurs("its marker file is missing")),
-        }
+        check_marker(&folder).map_err(OpenError::NotOurs)?;
+        Ok(Self { parent, name, folder })
     }
 
     /// Deletes the marker last, so that a failed removal can be repeated.
@@ -119,36 +115,38 @@ impl<'a> OwnFolder<'a> {
     }
 }
 
-/// Why a folder is rejected if its name does not start with [`FOLDER_PREFIX`].
-const OTHER_NAME: &str = "its name does not begin with apple-services-connection-";
+/// Repeats [`FOLDER_PREFIX`].
+const WRONG_NAME: &str = "its name does not begin with apple-services-connection-";
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const FOLDER_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Doesn't follow links.
 fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
-    openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
+    openat(parent, name, FOLDER_FLAGS | OFlags::NOFOLLOW, Mode::empty())
 }
 
 fn effective_user_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether the Step's marker in a folder is right; `None` if it is missing.
-fn has_marker(folder: &OwnedFd) -> Option<bool> {
+/// Checks the Step's marker file in a folder. The error says what is wrong.
+fn check_marker(folder: &OwnedFd) -> Result<(), &'static str> {
+    const WRONG: &str = "its marker file is wrong";
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let marker = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
         Ok(marker) => File::from(marker),
-        Err(Errno::NOENT) => return None,
-        Err(_) => return Some(false),
+        Err(Errno::NOENT) => return Err("its marker file is missing"),
+        Err(_) => return Err(WRONG),
     };
     let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == effective_user_id());
     let text = regular_file::require_regular(marker)
         .and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
-    Some(is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes()))
+    let is_right = is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes());
+    if is_right { Ok(()) } else { Err(WRONG) }
 }
 
-/// Deletes everything in a folder except `keep`, without following links. Goes on after an error, and returns
-/// the first one.
+/// Deletes everything in a folder except `keep`, without following links. If an entry can't be deleted, goes on
+/// with the others, and returns the first error.
 fn empty_folder(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
     let mut first_error = None;
     for entry in Dir::read_from(folder)? {
@@ -166,8 +164,8 @@ fn empty_folder(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
 }
 
 fn delete_entry(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
-    let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+    let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
         empty_folder(&open_folder(folder, name)?, None)?;
         unlinkat(folder, name, AtFlags::REMOVEDIR)?;
     } else {
@@ -176,32 +174,31 @@ fn delete_entry(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the variables to unset with a folder: all outputs with this prefix that are set, if the folder belongs
-/// to the latest run with the prefix. Otherwise none, since they can belong to the latest run.
+/// Returns the outputs to unset when a folder is removed: all that are set and have this prefix. If the latest run
+/// with the prefix has another folder, returns none, since they can be the outputs of that run.
 #[must_use]
 pub(crate) fn outputs_to_unset(
-    removed: Option<&Path>,
+    folder: Option<&Path>,
     prefix: &OutputPrefix,
     env: &Env,
 ) -> Vec<Cow<'static, str>> {
-    if removed != prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Path::new) {
+    if folder != prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Path::new) {
         return Vec::new();
     }
     let mut names = tools::output_names();
     names.sort_unstable();
     let keys = names.into_iter().map(|name| prefix.key(name));
-    // The CLI sets an unset variable to an empty value.
+    // Empty ones are already unset: the CLI replaces their value with an empty one.
     keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key)).collect()
 }
 
 /// Returns a warning if the removed folder is that of a run with another prefix, whose outputs are still set.
 #[must_use]
-pub(crate) fn outputs_left_warning(removed: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Option<Text> {
-    let is_of_folder = |value: &str| Some(Path::new(value)) == removed;
-    let others = env.vars.iter().filter(|(_, value)| is_of_folder(value));
-    let mut others =
-        others.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
-    let other = others.find(|other| other != prefix)?;
+pub(crate) fn outputs_left_warning(folder: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Option<Text> {
+    let holders = env.vars.iter().filter(|(_, value)| Some(Path::new(value)) == folder);
+    let mut prefixes =
+        holders.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
+    let other = prefixes.find(|other| other != prefix)?;
     Some(redact::text!(
         "The outputs of the run that created the folder are still set: set `output_prefix` to {} to unset them too.",
         other.name("")
