@@ -83,10 +83,8 @@ pub(crate) async fn write(
         json: serde_json::to_vec(&annotation).unwrap_or_default(),
         timeout: time_limit,
     };
-    match http.put(request).await {
-        Ok(()) => Ok(true),
-        Err(failure) => Err(NotWritten::RequestFailed { site, failure }),
-    }
+    http.put(request).await.map_err(|failure| NotWritten::RequestFailed { site, failure })?;
+    Ok(true)
 }
 
 /// The service's URL, if it is safe for the token: https, or this machine.
@@ -104,22 +102,22 @@ fn service_url(env: &Env) -> Option<Url> {
 mod tests {
     use super::*;
 
-    fn service_of(variable: Option<&str>) -> Option<String> {
+    fn service_from(variable: Option<&str>) -> Option<String> {
         let vars: Vec<_> = variable.map(|url| (SERVICE_VARIABLE, url)).into_iter().collect();
         service_url(&Env::for_tests(&vars)).map(|url| url.to_string())
     }
 
     #[test]
-    fn the_token_goes_to_bitrise_over_https_or_to_this_machine() {
+    fn the_token_is_only_sent_over_https_or_to_this_machine() {
         let default = "https://build-annotations.services.bitrise.io/";
-        for none in [None, Some("")] {
-            assert_eq!(service_of(none).as_deref(), Some(default));
+        for unset in [None, Some("")] {
+            assert_eq!(service_from(unset).as_deref(), Some(default));
         }
         for good in ["https://annotations.example.com/", "http://127.0.0.1:8080/a"] {
-            assert_eq!(service_of(Some(good)).as_deref(), Some(good));
+            assert_eq!(service_from(Some(good)).as_deref(), Some(good));
         }
         for bad in ["http://annotations.example.com", "ftp://127.0.0.1", "annotations", "https://"] {
-            assert_eq!(service_of(Some(bad)), None, "{bad}");
+            assert_eq!(service_from(Some(bad)), None, "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The document that Bitrise serves for a connected Apple account.
 //!
 //! `GET {BITRISE_BUILD_URL}/apple_developer_portal_data.json`. Any group of fields can be missing, and unknown
-//! fields are ignored. [`crate::sources::connection`] turns it into a credential.
+//! fields are ignored. [`crate::sources::connection`] turns the document into a credential.
 
 use std::fmt;
 
@@ -13,16 +13,15 @@ use crate::apple::cookie::{CookieRecord, CookieRecords};
 use crate::apple::device::DeviceRecord;
 use crate::apple::session::IDMSA_ORIGIN;
 use crate::credential::Method;
-use crate::redact::text;
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, Text, error_messages, text};
 
 /// Larger than any team's connection. The Step does not read larger documents.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Apple allows a team 100 devices of each kind per year.
+/// More than any team has: Apple allows 100 devices of each kind per year.
 const MAX_DEVICES: usize = 10_000;
 
-/// The file name after the build URL.
+/// The last part of the document's URL.
 pub(crate) const FILE_NAME: &str = "apple_developer_portal_data.json";
 
 /// How to replace a connected API key that can't be used, as a sentence without its period. A key that is added
@@ -87,9 +86,9 @@ impl<'de> Visitor<'de> for SessionCookiesVisitor {
     }
 }
 
-/// Reads a list of devices. Rejects it while reading if it is longer than any team's, because an empty record
-/// takes two characters in the document, but many times that in memory. An item that is not a device becomes an
-/// empty record, which the Step skips with a warning.
+/// Reads the devices, and stops with an error after `MAX_DEVICES`: an empty record takes two characters in the
+/// document, but many times that in memory. An item that is not a device becomes an empty record, which the Step
+/// skips with a warning.
 fn deserialize_devices<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
@@ -98,8 +97,8 @@ fn deserialize_devices<'de, D: Deserializer<'de>>(
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Item {
-        // Before the record, which serde would also read from a list.
-        List(#[expect(dead_code, reason = "only its form matters")] Vec<IgnoredAny>),
+        // Before `Device`, because serde can also read a struct from a list.
+        List(#[expect(dead_code, reason = "only its type matters")] Vec<IgnoredAny>),
         Device(DeviceRecord),
         Other(IgnoredAny),
     }
@@ -145,7 +144,7 @@ error_messages! {
         #[error("invalid JSON (line {line}, column {column})")]
         NotJson { line: usize, column: usize },
         #[error("JSON with an unexpected type in {place}")]
-        UnexpectedForm { place: Text },
+        UnexpectedType { place: Text },
     }
 }
 
@@ -160,30 +159,32 @@ impl Connection {
         fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }
 
-    /// The passwords in it, whether or not the run uses them.
+    /// The account's passwords, whether or not the run uses them.
     pub(crate) fn passwords(&self) -> impl Iterator<Item = &SecretString> {
         [&self.password, &self.app_specific_password].into_iter().flatten()
     }
 
+    /// Parses the document.
+    ///
     /// # Errors
     /// [`Malformed`] if the bytes are not JSON, or a known field has another type.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Malformed> {
+        let not_json =
+            |error: &serde_json::Error| Malformed::NotJson { line: error.line(), column: error.column() };
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let connection = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let json_error = error.inner();
-            match json_error.classify() {
-                serde_json::error::Category::Data => {
-                    Malformed::UnexpectedForm { place: field_name(error.path()) }
-                }
-                _ => Malformed::NotJson { line: json_error.line(), column: json_error.column() },
+            if error.inner().is_data() {
+                Malformed::UnexpectedType { place: field_name(error.path()) }
+            } else {
+                not_json(error.inner())
             }
         })?;
-        json.end().map_err(|error| Malformed::NotJson { line: error.line(), column: error.column() })?;
+        json.end().map_err(|error| not_json(&error))?;
         Ok(connection)
     }
 }
 
-/// The top-level field in a path. Keys below it can be data.
+/// The top-level field in a path. Deeper keys can be data.
 fn field_name(path: &serde_path_to_error::Path) -> Text {
     let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match path.iter().next() {
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_fields_and_missing_groups_are_normal() {
+    fn unknown_fields_and_missing_groups_are_accepted() {
         for json in ["{}", r#"{"new_field": {"deep": [1]}}"#, r#"{"key_id": null, "session_cookies": null}"#]
         {
             assert!(Connection::from_json(json.as_bytes()).is_ok(), "{json}");
@@ -219,9 +220,8 @@ mod tests {
         let cookies = |records| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(records));
         let error = |json: String| Connection::from_json(json.as_bytes()).err();
         let unexpected = |field: &str| {
-            Some(Malformed::UnexpectedForm {
-                place: text!("the field `{}`", redact::checked(field, |_| true)),
-            })
+            let place = text!("the field `{}`", redact::checked(field, |_| true));
+            Some(Malformed::UnexpectedType { place })
         };
         assert_eq!(error(devices(MAX_DEVICES)), None);
         assert_eq!(error(devices(MAX_DEVICES + 1)), unexpected("test_devices"));

@@ -1,4 +1,4 @@
-//! An output as the envstore and envman hold it.
+//! An entry of the envstore.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use crate::redact::{self, Text};
 
-/// An output for later Steps.
+/// An output to set or unset for later Steps.
 #[derive(Debug)]
 pub struct Entry {
     pub key: Cow<'static, str>,
@@ -22,7 +22,7 @@ impl Entry {
         Self { key: key.into(), value: None, is_sensitive: false }
     }
 
-    /// The name, which is one of the Step's outputs.
+    /// The key for log and errors. It names an output of this Step, so it can be shown.
     #[must_use]
     pub(crate) fn name(&self) -> Text {
         redact::checked(&self.key, |_| true)

@@ -14,8 +14,7 @@ use zeroize::Zeroizing;
 use crate::bitrise::entry::Entry;
 use crate::bitrise::envstore::MAX_BYTES;
 use crate::env::Env;
-use crate::redact::text;
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
 
 error_messages! {
@@ -44,8 +43,8 @@ pub(crate) async fn add_all(store: Option<&Path>, entries: &[Entry], env: &Env) 
     let limit = env.envman_time_limit;
     let deadline = Instant::now() + limit;
     for entry in entries {
-        let in_time = tokio::time::timeout_at(deadline.into(), add(entry, env)).await;
-        in_time.unwrap_or_else(|_| {
+        let result = tokio::time::timeout_at(deadline.into(), add(entry, env)).await;
+        result.unwrap_or_else(|_| {
             let why = text!("it did not finish within {} seconds", limit.as_secs());
             Err(AddError::Failed { key: entry.name(), why })
         })?;
@@ -57,32 +56,32 @@ pub(crate) async fn add_all(store: Option<&Path>, entries: &[Entry], env: &Env) 
 /// Restores a file on drop, unless `path` is cleared.
 struct Rollback {
     path: Option<PathBuf>,
-    /// `None` if the file did not exist.
-    before: Option<Zeroizing<Vec<u8>>>,
+    /// The original content; `None` if the file did not exist.
+    original: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Rollback {
     fn new(path: &Path) -> Result<Self, AddError> {
-        let before = match regular_file::read(path, MAX_BYTES) {
+        let original = match regular_file::read(path, MAX_BYTES) {
             Ok(bytes) => Some(bytes),
             Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 return Err(AddError::Unreadable { path: redact::path(path), why: error.why() });
             }
         };
-        Ok(Self { path: Some(path.to_owned()), before })
+        Ok(Self { path: Some(path.to_owned()), original })
     }
 }
 
 impl Drop for Rollback {
     fn drop(&mut self) {
         let Some(path) = &self.path else { return };
-        // Writing can fail halfway, so it leaves an unchanged file alone.
-        if regular_file::read(path, MAX_BYTES).ok() == self.before {
+        // An unchanged file is left alone, since writing can fail halfway.
+        if regular_file::read(path, MAX_BYTES).ok() == self.original {
             return;
         }
         // Best effort: the caller reports the error that led here.
-        drop(match &self.before {
+        drop(match &self.original {
             Some(bytes) => fs::write(path, bytes),
             None => fs::remove_file(path),
         });
@@ -92,7 +91,7 @@ impl Drop for Rollback {
 async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
     let failed = |why: Text| AddError::Failed { key: entry.name(), why };
     let mut command = Command::new("envman");
-    // The environment of the run, which is not that of the process in tests.
+    // In tests, the environment of the run differs from that of the process.
     command.env_clear().envs(env.vars.iter());
     match entry.value {
         Some(_) => command.args(["add", "--key", &entry.key, "--no-expand"]),
@@ -107,10 +106,11 @@ async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
         ErrorKind::NotFound => AddError::NotFound,
         _ => failed(redact::os(&error)),
     })?;
-    let Running(child) = &mut Running(spawned);
+    let mut running = Running(spawned);
+    let child = &mut running.0;
     let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
     let written = match child.stdin.take() {
-        // Dropping it closes the pipe; envman reads to the end.
+        // `stdin` is dropped here, which closes the pipe: envman reads to its end.
         Some(mut stdin) => stdin.write_all(value).await,
         None => Ok(()),
     };
@@ -129,7 +129,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        /// The system ends it immediately, unless it hangs in a system call.
+        /// A killed process ends immediately, unless it hangs in a system call.
         const MAX_WAIT: Duration = Duration::from_secs(2);
         let started_at = Instant::now();
         if self.0.start_kill().is_ok() {
@@ -150,15 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unchanged_envstore_is_not_written_again() -> Result<(), Box<dyn std::error::Error>> {
+    fn only_a_changed_envstore_is_restored() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("envstore.yml");
-        let written = || fs::metadata(&path).map(|file| (file.mtime(), file.mtime_nsec()));
+        let modified = || fs::metadata(&path).map(|file| (file.mtime(), file.mtime_nsec()));
         fs::write(&path, "envs: []")?;
-        let before = written()?;
+        let before = modified()?;
         std::thread::sleep(Duration::from_millis(20));
         drop(Rollback::new(&path)?);
-        assert_eq!(written()?, before);
+        assert_eq!(modified()?, before);
 
         let rollback = Rollback::new(&path)?;
         fs::write(&path, "envs: [{A: half")?;
@@ -173,10 +173,10 @@ mod tests {
         let _inside = runtime.enter();
         let running = Running(Command::new("sleep").arg("60").spawn()?);
         let pid = running.0.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        let is_there = || pid.map(test_kill_process);
-        assert_eq!(is_there(), Some(Ok(())));
+        let signal_result = || pid.map(test_kill_process);
+        assert_eq!(signal_result(), Some(Ok(())));
         drop(running);
-        assert_eq!(is_there(), Some(Err(Errno::SRCH)));
+        assert_eq!(signal_result(), Some(Err(Errno::SRCH)));
         Ok(())
     }
 }

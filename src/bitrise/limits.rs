@@ -1,4 +1,4 @@
-//! envman's size limits. It fails the build when a Step exceeds one.
+//! envman's size limits. A Step that exceeds one fails the build.
 //!
 //! Source: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>
 
@@ -13,7 +13,7 @@ use crate::redact::{Text, error_messages};
 use crate::regular_file::{self, ReadError};
 
 /// Larger than any settings file.
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_SETTINGS_BYTES: usize = 1024 * 1024;
 
 /// How much envman accepts, in KiB. Zero or less means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// The settings file, which can be `null` as a whole or per setting.
+/// The settings file. It can be `null`, and so can each setting.
 #[derive(Debug, Default, Deserialize)]
 struct Settings {
     env_bytes_limit_in_kb: Option<i64>,
@@ -66,7 +66,8 @@ impl Limits {
     /// [`SettingsError`] if the file exists and envman could not read it.
     pub fn from_settings(home: Option<&str>) -> Result<Self, SettingsError> {
         let Some(home) = home else { return Ok(Self::default()) };
-        let bytes = match regular_file::read(&Path::new(home).join(".envman/configs.json"), MAX_BYTES) {
+        let path = Path::new(home).join(".envman/configs.json");
+        let bytes = match regular_file::read(&path, MAX_SETTINGS_BYTES) {
             Ok(bytes) => bytes,
             Err(ReadError::Io(error))
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
@@ -86,8 +87,8 @@ impl Limits {
         })
     }
 
-    /// Checks the entries that have a value. `kept_bytes` is the size of the other values in the envstore. envman
-    /// checks nothing when it unsets a variable.
+    /// Checks the entries that set a value, as envman does. `kept_bytes` is the size of the values that stay in
+    /// the envstore.
     ///
     /// # Errors
     /// [`TooLarge`] for the first output that exceeds a limit.
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_without_a_value_are_not_checked() {
+    fn unset_entries_are_not_checked() {
         assert_eq!(Limits::default().check(usize::MAX / 2, &[Entry::unset("A")]), Ok(()));
     }
 }

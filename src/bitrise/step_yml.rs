@@ -1,6 +1,6 @@
-//! The parts of `step.yml` that a run needs: names, defaults, allowed values.
+//! `step.yml`, embedded so that the code doesn't repeat its names, defaults and allowed values.
 //!
-//! The file is embedded, so that the code doesn't repeat them. Its format:
+//! Its format:
 //! <https://github.com/bitrise-io/bitrise/blob/master/_docs/step-development-guideline.md>
 
 use std::collections::BTreeMap;
@@ -13,11 +13,10 @@ const STEP_YML: &str = include_str!("../../step.yml");
 #[derive(Debug, Deserialize)]
 pub struct StepYml {
     inputs: Vec<Item>,
-    #[serde(default)]
     outputs: Vec<Item>,
 }
 
-/// A name with its default value, and options.
+/// An input or output as the file holds it: its name as the key of its default, and its options.
 #[derive(Debug, Deserialize)]
 struct Item {
     #[serde(default)]
@@ -27,14 +26,13 @@ struct Item {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Options {
-    #[serde(default)]
     value_options: Vec<String>,
-    #[serde(default)]
     is_sensitive: bool,
 }
 
-/// A declared input or output.
+/// An input or output that `step.yml` declares.
 #[derive(Debug, Clone, Copy)]
 pub struct Declared<'a> {
     pub name: &'a str,

@@ -130,7 +130,7 @@ impl<'a> Store<'a> {
         }
         let (first_at, first) = content.next()?;
         let (head, list) = text.split_at_checked(first_at)?;
-        // YAML 1.1 has more line ends than [`lines`]: an entry could hide behind one. envman rejects the other
+        // YAML 1.1 has more line ends than `lines`: an entry could hide behind one. envman rejects the other
         // control characters and byte order marks.
         let is_forbidden =
             |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
