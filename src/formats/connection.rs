@@ -55,7 +55,7 @@ struct CookieRecord<'a> {
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<i64>,
-    // Bitrise omits it. `max_age` counts from it.
+    /// When `max_age` begins. Bitrise omits this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
 }
@@ -86,7 +86,7 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
                 app_specific_password: apple_id.app_password.as_ref().map(SecretString::expose_secret),
                 connection_expiry_date: session.and_then(|session| rfc3339_exact(session.expires_at?)),
                 session_cookies: session.map(|session| {
-                    BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(record).collect())])
+                    BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(cookie_record).collect())])
                 }),
                 ..Document::default()
             }
@@ -103,7 +103,7 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
     to_json(&document)
 }
 
-fn record(cookie: &Cookie) -> CookieRecord<'_> {
+fn cookie_record(cookie: &Cookie) -> CookieRecord<'_> {
     let (expires, max_age, created_at) = cookie.lifetime.fields(rfc3339_exact);
     CookieRecord {
         name: &cookie.name,

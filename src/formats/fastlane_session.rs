@@ -65,7 +65,7 @@ impl SessionError {
     }
 
     /// Recognizes text that people paste by mistake.
-    fn of_other_text(text: &str) -> Self {
+    fn for_other_text(text: &str) -> Self {
         match text.trim() {
             text if text.contains(COOKIE) => Self::Damaged,
             text if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) => Self::Code,
@@ -87,25 +87,26 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     if pasted.expose_secret().len() > MAX_BYTES {
         return Err(SessionError::TooLarge);
     }
-    let text = unwrap(pasted.expose_secret(), MAX_DEPTH);
+    let text = extract_list(pasted.expose_secret(), MAX_DEPTH);
     let readings = readings(&text);
     let mut lists: Vec<_> = readings.iter().filter_map(|reading| parse(reading)).collect();
     if lists.is_empty() {
         let cut = readings.iter().find_map(|reading| cut_in_last_line(reading));
-        return Err(cut.unwrap_or_else(|| SessionError::of_other_text(&text)));
+        return Err(cut.unwrap_or_else(|| SessionError::for_other_text(&text)));
     }
     let intact = lists.iter().position(|records| records.iter().all(CookieRecord::has_intact_value));
     let records = lists.swap_remove(intact.unwrap_or(0));
     // A list in brackets, as in JSON, can't be read without its end.
     if let Some(number) = find_cut_off(&records, text.contains(ITEM)).filter(|_| !text.starts_with('[')) {
-        const WHAT: &str = "it lacks fields that the other cookies have";
-        let is_last = number == records.len();
-        let damaged = || DamagedCookie::Cookie { number, what: WHAT }.into();
-        return Err(if is_last { SessionError::CutOff { number } } else { damaged() });
+        if number == records.len() {
+            return Err(SessionError::CutOff { number });
+        }
+        let what = "it lacks fields that the other cookies have";
+        return Err(DamagedCookie::Cookie { number, what }.into());
     }
     if let Some(index) = records.iter().position(|record| !record.has_intact_value()) {
-        const WHAT: &str = "its value is shortened, or contains a space or another invalid character";
-        return Err(DamagedCookie::Cookie { number: index + 1, what: WHAT }.into());
+        let what = "its value is shortened, or contains a space or another invalid character";
+        return Err(DamagedCookie::Cookie { number: index + 1, what }.into());
     }
     // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
     let cookies = cookies_from(records, CookieDefaults { domain: None, is_restricted: true })?;
@@ -128,7 +129,7 @@ fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
     Some(records.map_or_else(Vec::new, |records| records.0))
 }
 
-/// Whether a line has a comment after a value. YAML would drop the rest of the value.
+/// Whether YAML would read the end of a value as a comment and drop it.
 fn has_comment(line: &str) -> bool {
     let before = line.trim_start().split_once(" #").map(|(before, _)| before);
     before.is_some_and(|before| before.matches(['"', '\'']).count() % 2 == 0)
@@ -181,17 +182,17 @@ fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
     }
 }
 
-/// `fastlane spaceauth` prints this before the list of cookies.
+/// The text that `fastlane spaceauth` prints before the list of cookies.
 /// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
 const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
 
 const VARIABLE: &str = "FASTLANE_SESSION";
 
-/// The class of every item of the list.
+/// The class of every item in the list.
 const COOKIE: &str = "HTTP::Cookie";
 const ITEM: &str = "- !ruby/object:HTTP::Cookie";
 
-/// The fields of [`ITEM`], in Ruby's order.
+/// The fields of [`ITEM`].
 const FIELDS: &str =
     "name: value: domain: for_domain: path: secure: httponly: expires: max_age: created_at: accessed_at:";
 
@@ -199,17 +200,18 @@ const FIELDS: &str =
 const MAX_DEPTH: u8 = 3;
 
 /// Extracts the list from surrounding text and encodings. Keeps its line breaks as they are.
-fn unwrap(pasted: &str, depth: u8) -> Zeroizing<String> {
-    let text = clean(pasted);
-    let text = unwrap_shell(&text);
-    let decoded = if depth == 0 { None } else { decoded(&text) };
+fn extract_list(pasted: &str, depth: u8) -> Zeroizing<String> {
+    let text = to_ascii_punctuation(pasted);
+    let text = extract_value(&text);
+    let decoded = if depth == 0 { None } else { decode(&text) };
     // Other text can also be valid base64.
-    let list = decoded.map(|decoded| unwrap(&decoded, depth - 1)).filter(|list| list.contains("name"));
+    let list = decoded.map(|decoded| extract_list(&decoded, depth - 1)).filter(|list| list.contains("name"));
     list.unwrap_or(text)
 }
 
-/// Converts typographic quotes, dashes and spaces to ASCII. Cookies consist of ASCII.
-fn clean(text: &str) -> Zeroizing<String> {
+/// Converts typographic quotes, dashes and spaces to ASCII, and removes invisible characters. Cookies consist of
+/// ASCII.
+fn to_ascii_punctuation(text: &str) -> Zeroizing<String> {
     // The result is never longer.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     out.extend(text.chars().filter_map(|c| match c {
@@ -224,7 +226,7 @@ fn clean(text: &str) -> Zeroizing<String> {
 }
 
 /// Decodes base64 and percent-encoding around a list of cookies.
-fn decoded(text: &str) -> Option<Zeroizing<String>> {
+fn decode(text: &str) -> Option<Zeroizing<String>> {
     if let Some(bytes) = decode_base64(text) {
         return decode_text(&bytes);
     }
@@ -235,7 +237,7 @@ fn decoded(text: &str) -> Option<Zeroizing<String>> {
 
 /// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever it is in the
 /// output of `fastlane spaceauth`, and removes up to two pairs of quotes.
-fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
+fn extract_value(pasted: &str) -> Zeroizing<String> {
     let assigned = pasted.rmatch_indices(VARIABLE).find_map(|(at, name)| {
         let rest = pasted.get(at + name.len()..)?.trim_start_matches([' ', '"', '\'']);
         rest.strip_prefix(['=', ':'])
@@ -247,16 +249,16 @@ fn unwrap_shell(pasted: &str) -> Zeroizing<String> {
         (None, None) => pasted,
     };
     if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
-        return dedented(block);
+        return dedent(block);
     }
     let text = text.trim();
     // Bash's `$'…'`.
     let text = text.strip_prefix('$').filter(|text| text.starts_with('\'')).unwrap_or(text);
-    let Some(inner) = unquoted(text) else {
+    let Some(inner) = unquote(text) else {
         return Zeroizing::new(text.trim_end_matches([';', '%']).to_owned());
     };
     // A web form or a YAML file can add quotes around a quoted value.
-    unquoted(inner.trim()).unwrap_or(inner)
+    unquote(inner.trim()).unwrap_or(inner)
 }
 
 /// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
@@ -265,7 +267,7 @@ fn is_block_scalar(line: &str) -> bool {
     line.ends_with(['|', '>']) && !line.contains(COOKIE)
 }
 
-fn dedented(block: &str) -> Zeroizing<String> {
+fn dedent(block: &str) -> Zeroizing<String> {
     let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let filled = block.lines().filter(|line| !line.trim().is_empty());
     let common = filled.map(indent).min().unwrap_or(0);
@@ -277,8 +279,8 @@ fn dedented(block: &str) -> Zeroizing<String> {
     out
 }
 
-/// Removes a pair of quotes, and the text after it.
-fn unquoted(text: &str) -> Option<Zeroizing<String>> {
+/// Removes a pair of quotes, and the text after the closing one.
+fn unquote(text: &str) -> Option<Zeroizing<String>> {
     let inside = |quote| text.strip_prefix(quote)?.rsplit_once(quote).map(|(inner, _)| inner);
     let single = || inside('\'').map(|inner| inner.replace("\\'", "'"));
     // Inside double quotes, a shell needs the quotes of the YAML escaped.
@@ -291,15 +293,15 @@ fn readings(text: &str) -> Vec<Zeroizing<String>> {
     // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
     let is_wrapped = text.contains("\\n") && text.trim().contains('\n');
     let unwrapped = is_wrapped.then(|| Zeroizing::new(text.replace('\n', "")));
-    let mut readings: Vec<_> = unwrapped.iter().map(|text| with_line_breaks(text)).collect();
-    readings.push(with_line_breaks(text));
-    let reflowed: Vec<_> = readings.iter().rev().filter_map(|reading| reflowed(reading)).collect();
+    let mut readings: Vec<_> = unwrapped.iter().map(|text| unescape_line_breaks(text)).collect();
+    readings.push(unescape_line_breaks(text));
+    let reflowed: Vec<_> = readings.iter().rev().filter_map(|reading| reflow(reading)).collect();
     readings.extend(reflowed);
     readings
 }
 
 /// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
-fn with_line_breaks(text: &str) -> Zeroizing<String> {
+fn unescape_line_breaks(text: &str) -> Zeroizing<String> {
     // `travis encrypt` escapes every space.
     let is_shell_escaped = text.contains("-\\ ");
     let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
@@ -329,9 +331,9 @@ fn with_line_breaks(text: &str) -> Zeroizing<String> {
     without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
 }
 
-/// Restores the line breaks of Ruby's cookies at the names of their fields. Returns `None` for other text, or
+/// Restores the line breaks before Ruby's field names. Returns `None` for other text, or
 /// if a line break is inside a name.
-fn reflowed(text: &str) -> Option<Zeroizing<String>> {
+fn reflow(text: &str) -> Option<Zeroizing<String>> {
     let mut items = text.split(ITEM);
     if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
         return None;
@@ -342,7 +344,7 @@ fn reflowed(text: &str) -> Option<Zeroizing<String>> {
         let mut field = None;
         for line in item.lines() {
             for (index, word) in line.split_whitespace().enumerate() {
-                if FIELDS.split(' ').any(|field| field == word) {
+                if FIELDS.split(' ').any(|known| known == word) {
                     out.push_str("\n  ");
                     field = Some(word);
                 } else if field.is_none() || word.ends_with(':') {

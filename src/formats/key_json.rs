@@ -42,7 +42,7 @@ error_messages! {
     }
 }
 
-/// Real documents are encoded at most twice.
+/// The maximum number of base64 encodings. Real documents have at most two.
 const MAX_DEPTH: u8 = 3;
 
 /// Reads the JSON of an API key, or base64 of it. Returns `None` if the bytes are something else.
@@ -54,7 +54,7 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
     let text = decode_text(bytes)?;
     let text = strip_wrapping(&text);
     if text.contains("key_id") || text.contains("keyId") {
-        let json = relaxed(text);
+        let json = to_strict_json(text);
         return json.trim_start().starts_with('{').then(|| parse(&json));
     }
     if depth == 0 { None } else { read_encoded(&decode_base64(text)?, depth - 1) }
@@ -63,17 +63,17 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
 fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let key: KeyJson = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        wrong_type(&error.path().to_string())
+        type_error(&error.path().to_string())
             .filter(|_| error.inner().is_data())
-            .unwrap_or_else(|| not_a_key(error.inner()))
+            .unwrap_or_else(|| syntax_or_field_error(error.inner()))
     })?;
-    deserializer.end().map_err(|error| not_a_key(&error))?;
+    deserializer.end().map_err(|error| syntax_or_field_error(&error))?;
     Ok(key)
 }
 
 /// For errors whose message contains nothing from the document: errors in the syntax, and missing or duplicate
 /// fields.
-fn not_a_key(error: &serde_json::Error) -> KeyJsonError {
+fn syntax_or_field_error(error: &serde_json::Error) -> KeyJsonError {
     let message = error.to_string();
     let problem = message.split(" at line ").next().unwrap_or_default();
     let problem = redact::checked(problem, |problem| !may_hold_secret(problem));
@@ -84,35 +84,28 @@ fn not_a_key(error: &serde_json::Error) -> KeyJsonError {
     }
 }
 
-fn wrong_type(field: &str) -> Option<KeyJsonError> {
-    const TEXT: &str = "text in double quotes";
-    const BOOL: &str = "true or false, without quotes";
-    let fields = [
-        ("key_id", TEXT),
-        ("issuer_id", TEXT),
-        ("key", TEXT),
-        ("private_key", TEXT),
-        ("keyId", TEXT),
-        ("issuerId", TEXT),
-        ("privateKey", TEXT),
-        ("in_house", BOOL),
-        ("is_enterprise_account", BOOL),
-    ];
-    let (field, expected) = fields.into_iter().find(|(name, _)| *name == field)?;
-    Some(KeyJsonError::WrongType { field, expected })
+/// The error for a field of [`KeyJson`] with a value of the wrong type.
+fn type_error(field: &str) -> Option<KeyJsonError> {
+    const TEXTS: &[&str] = &["key_id", "issuer_id", "key", "private_key", "keyId", "issuerId", "privateKey"];
+    const BOOLS: &[&str] = &["in_house", "is_enterprise_account"];
+    let error = |names: &[&'static str], expected| {
+        let field = names.iter().find(|name| **name == field)?;
+        Some(KeyJsonError::WrongType { field, expected })
+    };
+    error(TEXTS, "text in double quotes").or_else(|| error(BOOLS, "true or false, without quotes"))
 }
 
-/// Converts hand-written JSON to strict JSON: removes comments and trailing commas, and replaces typographic
-/// quotes and line breaks inside strings.
+/// Converts hand-written JSON to strict JSON: removes comments and trailing commas, replaces typographic quotes,
+/// and removes line breaks inside strings.
 ///
-/// No field of a key needs its line breaks. If a string has no escapes, `serde_json` copies it straight into the
-/// secret, not into a buffer that is never wiped.
-fn relaxed(text: &str) -> Zeroizing<String> {
+/// Escaped line breaks become spaces. No field needs them, and `serde_json` copies a string without escapes
+/// straight into the secret, not into a buffer that is never wiped.
+fn to_strict_json(text: &str) -> Zeroizing<String> {
     // Never longer than the original.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.chars().peekable();
     let mut in_string = false;
-    // The line breaks of a string are moved behind it, so that errors name the right line.
+    // The line breaks inside a string move after it, so that errors name the right line.
     let mut line_breaks = 0;
     // The last comma, if only whitespace follows it.
     let mut comma = None;
@@ -131,8 +124,9 @@ fn relaxed(text: &str) -> Zeroizing<String> {
             },
             '\n' if in_string => line_breaks += 1,
             c if in_string => out.push(if c.is_control() { ' ' } else { c }),
-            '#' => drop(chars.by_ref().find(|c| is_line_end(*c, &mut out))),
-            '/' if chars.peek() == Some(&'/') => drop(chars.by_ref().find(|c| is_line_end(*c, &mut out))),
+            '#' | '/' if c == '#' || chars.peek() == Some(&'/') => {
+                while chars.next_if(|c| *c != '\n').is_some() {}
+            }
             ',' => {
                 comma = Some(out.len());
                 out.push(c);
@@ -151,14 +145,6 @@ fn relaxed(text: &str) -> Zeroizing<String> {
         }
     }
     out
-}
-
-/// Keeps the line break that ends a comment.
-fn is_line_end(c: char, out: &mut String) -> bool {
-    if c == '\n' {
-        out.push(c);
-    }
-    c == '\n'
 }
 
 #[cfg(test)]
