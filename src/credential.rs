@@ -23,7 +23,7 @@ impl Credential {
         }
     }
 
-    /// Its passwords and cookies.
+    /// The passwords and cookies of an Apple ID. A private key is hidden by its own type.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let apple_id = match self {
             Self::ApiKey(_) => None,
@@ -46,7 +46,7 @@ pub struct AppleId {
     pub session: Option<Session>,
 }
 
-/// The kinds of credentials that tools tell apart.
+/// The kinds of credentials that tools distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
     ApiKey(KeyKind),
@@ -90,7 +90,7 @@ pub enum ConnectionMode {
 }
 
 impl ConnectionMode {
-    /// The order of the search. It ends at the first credential that exists.
+    /// The order of the search, which ends at the first credential that exists.
     #[must_use]
     pub fn order(self) -> &'static [(Source, Method)] {
         use Source::{Connection, Inputs};
@@ -107,17 +107,6 @@ impl ConnectionMode {
         }
     }
 
-    /// As users type it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Automatic => "automatic",
-            Self::ApiKey => "api_key",
-            Self::AppleId => "apple_id",
-            Self::Off => "off",
-        }
-    }
-
     /// Whether the search includes a source.
     #[must_use]
     pub fn uses(self, source: Source) -> bool {
@@ -127,8 +116,14 @@ impl ConnectionMode {
 
 impl crate::redact::Show for ConnectionMode {}
 
+/// As users type it.
 impl fmt::Display for ConnectionMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self {
+            Self::Automatic => "automatic",
+            Self::ApiKey => "api_key",
+            Self::AppleId => "apple_id",
+            Self::Off => "off",
+        })
     }
 }
