@@ -89,9 +89,9 @@ fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
     }
 }
 
-/// Fetches the connection's document.
+/// Reads the connection from Bitrise or from a file.
 ///
-/// The token is sent only to the origin of the build URL: redirects are not followed.
+/// The build's token is sent only to the origin of the build URL: redirects are not followed.
 ///
 /// # Errors
 /// [`ConnectionError`]
@@ -107,10 +107,10 @@ pub async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionEr
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
-    let path_shown = redact::path(path);
+    let shown = redact::path(path);
     regular_file::read(path, MAX_BYTES).map_err(|error| match error {
-        ReadError::TooLarge => ConnectionError::FileTooLarge { path: path_shown },
-        error => ConnectionError::File { path: path_shown, why: error.why() },
+        ReadError::TooLarge => ConnectionError::FileTooLarge { path: shown },
+        error => ConnectionError::File { path: shown, why: error.why() },
     })
 }
 
@@ -149,10 +149,10 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
         non_empty(connection.issuer_id.as_ref()).ok_or(ConnectionError::Incomplete("the issuer ID"))?;
     let private_key = non_empty(connection.private_key.as_ref());
     let private_key = private_key.ok_or(ConnectionError::Incomplete("the private key"))?;
-    let wrong = |field| move |problem| ConnectionError::WrongField { field, problem };
+    let wrong_field = |field| move |problem| ConnectionError::WrongField { field, problem };
     Ok(Some(ApiKey {
-        id: KeyId::parse(id).map_err(wrong("key ID"))?,
-        owner: KeyOwner::Team(IssuerId::parse(issuer).map_err(wrong("issuer ID"))?),
+        id: KeyId::parse(id).map_err(wrong_field("key ID"))?,
+        owner: KeyOwner::Team(IssuerId::parse(issuer).map_err(wrong_field("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
         enterprise: connection.is_enterprise_account.unwrap_or(false),
         other_id_in_name: None,

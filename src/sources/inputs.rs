@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::SessionUse;
@@ -12,9 +13,9 @@ use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, Key
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
 use crate::config::{
-    ApiKeyInputs, AppleIdInputs, InputCredential, KeyLocation, missing_issuer_or_type, named_individual,
+    ApiKeyInputs, AppleIdInputs, KeyLocation, missing_issuer_or_type, named_individual,
 };
-use crate::credential::{AppleId, Credential};
+use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
@@ -52,7 +53,7 @@ error_messages! {
         NotARegularFile { path: Text },
         #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
         Unreadable { path: Text, why: Text },
-        #[error("The private key in `api_key_path` cannot be downloaded{}", not_downloaded(.site, .failure))]
+        #[error("The private key in `api_key_path` cannot be downloaded{}", describe_download_failure(.site, .failure))]
         Download { site: Text, failure: Failure },
         #[error("`fastlane_session` {}: {}.", .0, .0.remedy())]
         Session(#[from] SessionError),
@@ -62,7 +63,7 @@ error_messages! {
 }
 
 /// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
-fn not_downloaded(site: &Text, failure: &Failure) -> Text {
+fn describe_download_failure(site: &Text, failure: &Failure) -> Text {
     match failure.kind() {
         FailureKind::InvalidVariable => failure.invalid_variable_sentence(),
         FailureKind::Transient => {
@@ -87,49 +88,26 @@ fn not_downloaded(site: &Text, failure: &Failure) -> Text {
     }
 }
 
-/// Reads or downloads the key in the inputs, or parses the session in them.
-///
-/// Unless `needs_session`, skips an expired session with a warning.
+/// Reads or downloads the API key in the inputs.
 ///
 /// # Errors
 /// [`InputsError`]
-pub async fn credential(
-    inputs: &InputCredential,
-    needs_session: bool,
+pub async fn api_key(
+    inputs: &ApiKeyInputs,
     http: &Http,
     run_log: &mut RunLog,
-) -> Result<Credential, InputsError> {
-    match inputs {
-        InputCredential::ApiKey(inputs) => {
-            let key = api_key(inputs, http, run_log).await?;
-            if let Some(in_name) = &key.other_id_in_name {
-                run_log.warn(text!(
-                    "`api_key_id` is {}, but the name of the file in `api_key_path` contains {}. The Step uses {}. If the name is right, correct `api_key_id`. If it is the wrong file, correct `api_key_path`.",
-                    key.id.shown(),
-                    in_name.shown(),
-                    key.id.shown()
-                ));
-            }
-            Ok(Credential::ApiKey(key))
-        }
-        InputCredential::AppleId(inputs) => {
-            Ok(Credential::AppleId(apple_id(inputs, needs_session, http, run_log)?))
-        }
-    }
-}
-
-async fn api_key(inputs: &ApiKeyInputs, http: &Http, run_log: &mut RunLog) -> Result<ApiKey, InputsError> {
+) -> Result<ApiKey, InputsError> {
     let mut id_in_name = inputs.id_in_name.clone();
     let mut is_named_individual = false;
     let content = match &inputs.key {
         KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
         KeyLocation::File(path) if path.is_dir() => {
-            let KeyFile { path, id, kind } = in_folder(path, inputs.id.as_ref())?;
+            let KeyFile { path, id, kind } = find_in_folder(path, inputs.id.as_ref())?;
             id_in_name = Some(id);
             is_named_individual = kind == KeyKind::Individual;
-            read(&path)?
+            read_file(&path)?
         }
-        KeyLocation::File(path) => read(path)?,
+        KeyLocation::File(path) => read_file(path)?,
         KeyLocation::Url(url) => download(url, http).await?,
     };
     if let Some(json) = key_json::read(&content) {
@@ -145,32 +123,36 @@ async fn api_key(inputs: &ApiKeyInputs, http: &Http, run_log: &mut RunLog) -> Re
     }
     let private_key = PrivateKey::from_bytes(&content)?;
     let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(InputsError::MissingKeyId)?.clone();
-    Ok(ApiKey {
-        other_id_in_name: id_in_name.filter(|in_name| *in_name != id),
-        id,
-        owner: match (&inputs.issuer, inputs.kind) {
-            (Some(issuer), _) => {
-                if is_named_individual {
-                    run_log.warn(named_individual());
-                }
-                KeyOwner::Team(issuer.clone())
+    let owner = match (&inputs.issuer, inputs.kind) {
+        (Some(issuer), _) => {
+            if is_named_individual {
+                run_log.warn(named_individual());
             }
-            (None, KeyKind::Individual) => KeyOwner::Individual,
-            (None, KeyKind::Team) if is_named_individual => return Err(InputsError::MissingIssuerOrType),
-            (None, KeyKind::Team) => return Err(InputsError::MissingIssuerId),
-        },
-        private_key,
-        enterprise: inputs.enterprise,
-    })
+            KeyOwner::Team(issuer.clone())
+        }
+        (None, KeyKind::Individual) => KeyOwner::Individual,
+        (None, KeyKind::Team) if is_named_individual => return Err(InputsError::MissingIssuerOrType),
+        (None, KeyKind::Team) => return Err(InputsError::MissingIssuerId),
+    };
+    let other_id_in_name = id_in_name.filter(|in_name| *in_name != id);
+    if let Some(in_name) = &other_id_in_name {
+        run_log.warn(text!(
+            "`api_key_id` is {}, but the name of the file in `api_key_path` contains {}. The Step uses {}. If the name is right, correct `api_key_id`. If it is the wrong file, correct `api_key_path`.",
+            id.shown(),
+            in_name.shown(),
+            id.shown()
+        ));
+    }
+    Ok(ApiKey { id, owner, private_key, enterprise: inputs.enterprise, other_id_in_name })
 }
 
 /// Reads the key in a JSON document. The inputs must not contradict the document.
 fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsError> {
-    let wrong = |field| move |problem| InputsError::WrongField { field, problem };
+    let wrong_field = |field| move |problem| InputsError::WrongField { field, problem };
     let disagrees = |input, typed, says| Err(InputsError::Disagrees { input, typed, says });
-    let id = KeyId::parse(json.key_id.expose_secret().trim()).map_err(wrong("key_id"))?;
+    let id = KeyId::parse(json.key_id.expose_secret().trim()).map_err(wrong_field("key_id"))?;
     let issuer = non_empty(json.issuer_id.as_ref()).map(IssuerId::parse);
-    let issuer = issuer.transpose().map_err(wrong("issuer_id"))?;
+    let issuer = issuer.transpose().map_err(wrong_field("issuer_id"))?;
     if let Some(typed) = inputs.id.as_ref().filter(|typed| **typed != id) {
         return disagrees("api_key_id", typed.shown(), text!("says {}", id.shown()));
     }
@@ -192,7 +174,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
     }
     Ok(ApiKey {
         id,
-        // Without an issuer, fastlane too takes the key for an individual one.
+        // fastlane also treats a key without an issuer as an individual key.
         owner: issuer.or(inputs.issuer.clone()).map_or(KeyOwner::Individual, KeyOwner::Team),
         private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
         enterprise: inputs.enterprise || json.in_house == Some(true),
@@ -214,7 +196,7 @@ async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsEr
     })
 }
 
-/// A file that is named like a key, in a folder.
+/// A file in a folder, named like a key.
 struct KeyFile {
     path: PathBuf,
     id: KeyId,
@@ -222,10 +204,10 @@ struct KeyFile {
 }
 
 /// Finds the file of the wanted key in a folder, or the only key file.
-fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, InputsError> {
+fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, InputsError> {
     /// With more names, the error would be too long.
     const MAX_LISTED: usize = 4;
-    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| read_error(folder, &error))?;
     let mut keys: Vec<_> = entries
         .filter_map(|entry| {
             let name = entry.ok()?.file_name();
@@ -236,8 +218,8 @@ fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, InputsErr
         })
         .collect();
     keys.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-    let of_wanted = keys.iter().position(|key| Some(&key.id) == wanted);
-    match (of_wanted, keys.len()) {
+    let wanted_index = keys.iter().position(|key| Some(&key.id) == wanted);
+    match (wanted_index, keys.len()) {
         (Some(index), _) => Ok(keys.swap_remove(index)),
         (None, 0 | 1) => keys.pop().ok_or(InputsError::NoKeyInFolder { path: redact::path(folder) }),
         (None, count) => {
@@ -252,7 +234,7 @@ fn in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, InputsErr
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> InputsError {
+fn read_error(path: &Path, error: &io::Error) -> InputsError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             InputsError::FileNotFound { path: redact::path(path) }
@@ -262,24 +244,28 @@ fn unreadable(path: &Path, error: &io::Error) -> InputsError {
 }
 
 /// Reads a key file, up to the size of the largest key.
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
     let shown = redact::path(path);
     regular_file::read(path, private_key::MAX_BYTES).map_err(|error| match error {
         ReadError::TooLarge => PrivateKeyError::TooLarge.into(),
         ReadError::NotRegular => InputsError::NotARegularFile { path: shown },
-        ReadError::Io(error) => unreadable(path, &error),
+        ReadError::Io(error) => read_error(path, &error),
     })
 }
 
-fn apple_id(
+/// Parses the session in the inputs. Unless `needs_session`, skips an expired session with a warning.
+///
+/// # Errors
+/// [`InputsError`]
+pub fn apple_id(
     inputs: &AppleIdInputs,
     needs_session: bool,
-    http: &Http,
+    now: OffsetDateTime,
     run_log: &mut RunLog,
 ) -> Result<AppleId, InputsError> {
     let mut session = inputs.fastlane_session.as_ref().map(fastlane_session::from_pasted).transpose()?;
     let has_password = inputs.password.is_some() || inputs.app_password.is_some();
-    let session_use = SessionUse { is_needed: needs_session, has_password, now: http.now() };
+    let session_use = SessionUse { is_needed: needs_session, has_password, now };
     let expired = |at| InputsError::Expired { expired_on: timestamp::format(at) };
     let expires_at = session.as_ref().and_then(|session| session.expires_at);
     if !session_use.allows(expires_at, expired, run_log)? {

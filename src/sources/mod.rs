@@ -37,7 +37,7 @@ error_messages! {
 #[derive(Debug)]
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
-    /// The kind that is connected, if `connection` asks for the other one.
+    /// The kind of credential that is connected, if it is not the one that input `connection` requires.
     pub other_connected: Option<Method>,
     /// From the connection, whichever credential is used.
     pub test_devices: Vec<DeviceRecord>,
@@ -50,53 +50,51 @@ pub struct Resolution {
 ///
 /// # Errors
 /// [`SourceError`] if a credential is set up but can't be used.
-pub async fn resolve(inputs: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, SourceError> {
+pub async fn resolve(config: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, SourceError> {
     let mut resolved = None;
     let mut unusable = None;
     let mut connection = None;
-    for &(source, method) in inputs.connection.order() {
+    for &(source, method) in config.connection.order() {
         if unusable == Some(source) {
             continue;
         }
         let found = match source {
-            Source::Connection => from_connection(method, &mut connection, inputs, http, run_log).await,
-            Source::Inputs => from_inputs(method, inputs, http, run_log).await,
+            Source::Connection => from_connection(method, &mut connection, config, http, run_log).await,
+            Source::Inputs => from_inputs(method, config, http, run_log).await,
         };
         match found {
             Ok(Some(credential)) => {
                 resolved = Some(ResolvedCredential { credential, source });
                 break;
             }
-            Ok(None) => run_log.info(&absence_message(source, method, inputs)),
-            Err(error @ SourceError::Connection(_)) if has_fallback(inputs) => {
+            Ok(None) => run_log.info(&absence_message(source, method, config)),
+            Err(error @ SourceError::Connection(_))
+                if config.connection == ConnectionMode::Automatic && config.credential.is_some() =>
+            {
                 run_log.warn(text!("{} The credential in the inputs is used instead.", error));
                 unusable = Some(source);
             }
             Err(error) => return Err(error),
         }
     }
-    let other_connected = match (inputs.connection, &connection) {
-        (ConnectionMode::ApiKey, Some(connection)) if connection.has(Method::AppleId) => {
-            Some(Method::AppleId)
-        }
-        (ConnectionMode::AppleId, Some(connection)) if connection.has(Method::ApiKey) => Some(Method::ApiKey),
-        _ => None,
+    let other = match config.connection {
+        ConnectionMode::ApiKey => Some(Method::AppleId),
+        ConnectionMode::AppleId => Some(Method::ApiKey),
+        ConnectionMode::Automatic | ConnectionMode::Off => None,
     };
+    let other_connected =
+        other.filter(|method| connection.as_ref().is_some_and(|connection| connection.has(*method)));
     let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
     Ok(Resolution { resolved, other_connected, test_devices })
 }
 
-fn has_fallback(inputs: &Config) -> bool {
-    inputs.connection == ConnectionMode::Automatic && inputs.credential.is_some()
-}
-
-fn absence_message(source: Source, method: Method, inputs: &Config) -> Text {
+fn absence_message(source: Source, method: Method, config: &Config) -> Text {
     let name = match method {
         Method::ApiKey => "API key",
         Method::AppleId => "Apple ID",
     };
     match source {
-        Source::Connection if inputs.build.is_none() => {
+        Source::Connection if config.build.is_none() => {
             text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", name)
         }
         Source::Connection => text!("- No {} is connected to this project on Bitrise.", name),
@@ -104,15 +102,15 @@ fn absence_message(source: Source, method: Method, inputs: &Config) -> Text {
     }
 }
 
-/// Reads the connection when it is first used. One document has both kinds of credential.
+/// Reads the connection only once: its document has both kinds of credential.
 async fn from_connection(
     method: Method,
     connection: &mut Option<Connection>,
-    inputs: &Config,
+    config: &Config,
     http: &Http,
     run_log: &mut RunLog,
 ) -> Result<Option<Credential>, SourceError> {
-    let Some(build) = &inputs.build else { return Ok(None) };
+    let Some(build) = &config.build else { return Ok(None) };
     let connection = if let Some(connection) = connection {
         connection
     } else {
@@ -123,8 +121,8 @@ async fn from_connection(
     Ok(match method {
         Method::ApiKey => connection::api_key(connection)?.map(Credential::ApiKey),
         Method::AppleId => {
-            let app_password = inputs.app_password.as_ref();
-            connection::apple_id(connection, app_password, inputs.needs_session(), http.now(), run_log)?
+            let app_password = config.app_password.as_ref();
+            connection::apple_id(connection, app_password, config.needs_session(), http.now(), run_log)?
                 .map(Credential::AppleId)
         }
     })
@@ -132,17 +130,19 @@ async fn from_connection(
 
 async fn from_inputs(
     method: Method,
-    inputs: &Config,
+    config: &Config,
     http: &Http,
     run_log: &mut RunLog,
 ) -> Result<Option<Credential>, SourceError> {
-    match (&inputs.credential, method) {
-        (Some(given @ InputCredential::ApiKey(_)), Method::ApiKey)
-        | (Some(given @ InputCredential::AppleId(_)), Method::AppleId) => {
-            Ok(Some(inputs::credential(given, inputs.needs_session(), http, run_log).await?))
+    Ok(match (&config.credential, method) {
+        (Some(InputCredential::ApiKey(inputs)), Method::ApiKey) => {
+            Some(Credential::ApiKey(inputs::api_key(inputs, http, run_log).await?))
         }
-        _ => Ok(None),
-    }
+        (Some(InputCredential::AppleId(inputs)), Method::AppleId) => {
+            Some(Credential::AppleId(inputs::apple_id(inputs, config.needs_session(), http.now(), run_log)?))
+        }
+        _ => None,
+    })
 }
 
 /// The conditions for using the session of an Apple ID.
@@ -156,11 +156,11 @@ pub(crate) struct SessionUse {
 }
 
 impl SessionUse {
-    /// Whether to use a session that ends at `expires_at`. Skips an expired session with a warning if the run
-    /// does not need it.
+    /// Whether to use a session that ends at `expires_at`. An expired session is skipped with a warning if the run
+    /// can do without it.
     ///
     /// # Errors
-    /// The error that `expired` returns for the expiry date, if the run needs the session.
+    /// The error that `expired` returns for the expiry date, if the run can't do without the session.
     pub(crate) fn allows<E: Show + fmt::Display>(
         self,
         expires_at: Option<OffsetDateTime>,
