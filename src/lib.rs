@@ -35,7 +35,7 @@ use crate::redact::{FatalError, error_messages};
 use crate::report::Report;
 use crate::verify::Verification;
 
-pub use crate::config::from_arguments;
+pub use crate::config::env_from_arguments;
 
 error_messages! {
     /// Errors of the run as a whole.

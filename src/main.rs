@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     match arguments.next().as_deref() {
         None => run_step(|| Ok(Env::system())),
-        Some("check") => run_step(|| apple_services_connection::from_arguments(arguments, Env::system())),
+        Some("check") => run_step(|| apple_services_connection::env_from_arguments(arguments, Env::system())),
         Some("--version" | "-V") => {
             print(&format!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
         }

@@ -6,8 +6,8 @@ use crate::bitrise::step_yml::StepYml;
 use crate::env::Env;
 use crate::redact::{self, FatalError, Text, error_messages};
 
-/// The values that differ from those in a build.
-const VALUES: [(&str, &str); 3] = [
+/// The variables that the check command sets.
+const FIXED: [(&str, &str); 3] = [
     ("action", "check"),
     // Outside a build there is no envstore, and an inherited one belongs to a build.
     ("ENVMAN_ENVSTORE_PATH", ""),
@@ -31,12 +31,15 @@ error_messages! {
     }
 }
 
-/// The environment of `check`: that of the process, with the inputs from the arguments. Without an argument
-/// or a variable, `connection` is `off`.
+/// Adds the arguments to the environment as inputs. The default of `connection` changes to `off`.
 ///
 /// # Errors
-/// If an argument is not an input, or is secret: other users of the machine can see arguments.
-pub fn from_arguments(arguments: impl IntoIterator<Item = String>, mut env: Env) -> Result<Env, FatalError> {
+/// If an argument is not an input, is secret (other users of the machine can see arguments), or is an input
+/// that the command sets.
+pub fn env_from_arguments(
+    arguments: impl IntoIterator<Item = String>,
+    mut env: Env,
+) -> Result<Env, FatalError> {
     let step_yml = StepYml::embedded().map_err(|_| FatalError::from(super::raw::Bug::StepYml))?;
     let shown = |name: &str| redact::checked(name, is_word);
     for (argument, place) in arguments.into_iter().zip(1_usize..) {
@@ -53,7 +56,7 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = String>, mut env: Env)
         if input.is_sensitive || (name == "api_key_path" && is_key()) {
             return Err(ArgumentError::Secret { name: shown(name) }.into());
         }
-        if VALUES.iter().any(|(fixed, _)| *fixed == name) {
+        if FIXED.iter().any(|(fixed, _)| *fixed == name) {
             return Err(ArgumentError::Fixed { name: shown(name) }.into());
         }
         env.vars.insert(name.to_owned(), value.to_owned());
@@ -61,7 +64,7 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = String>, mut env: Env)
     if !env.vars.contains_key("connection") {
         env.vars.insert("connection".to_owned(), "off".to_owned());
     }
-    for (name, value) in VALUES {
+    for (name, value) in FIXED {
         env.vars.insert(name.to_owned(), value.to_owned());
     }
     Ok(env)

@@ -1,4 +1,4 @@
-//! Input `api_key_path`: the private key, or its location.
+//! Input `api_key_path`.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::http::is_loopback;
 use crate::redact::text;
 use crate::redact::{self, Text, is_path_like, is_usual_key_id, may_hold_secret};
 
-/// The private key, or its location.
+/// Where the private key is, or its text.
 #[derive(Debug)]
 pub enum KeyLocation {
     Url(Url),
@@ -23,7 +23,7 @@ pub enum KeyLocation {
 }
 
 impl InputValue for KeyLocation {
-    /// Recognises the form of the value, without looking at the disk.
+    /// Recognizes a URL, a path or a key by its form. The file does not have to exist.
     fn parse(value: &str, env: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         if is_uuid(value) {
@@ -41,8 +41,14 @@ impl InputValue for KeyLocation {
             return Ok(Self::File(expand_home(path, env)));
         }
         let scheme = value.split_once("://").map(|(scheme, _)| scheme);
-        let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
-        let Some(scheme) = scheme else { return Ok(Self::without_scheme(value, env)) };
+        let Some(scheme) = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric())) else {
+            let is_text = is_key_text(value);
+            return Ok(if is_text {
+                Self::Inline(value.into())
+            } else {
+                Self::File(expand_home(value, env))
+            });
+        };
         let url = parse_url(value, "correct it")?;
         match scheme.to_ascii_lowercase().as_str() {
             "https" => Ok(Self::Url(url)),
@@ -64,22 +70,18 @@ impl InputValue for KeyLocation {
     }
 }
 
-/// `PATH_MAX` and `NAME_MAX` of Linux and macOS: a longer value is no path.
+/// The limits of Linux and macOS: a longer value is not a path.
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
 
 impl KeyLocation {
-    fn without_scheme(value: &str, env: &Env) -> Self {
-        if is_text(value) { Self::Inline(value.into()) } else { Self::File(expand_home(value, env)) }
-    }
-
-    /// Reads the file's name: percent-decoded, without the query of a URL.
+    /// Parses the file name. In a URL, that is the last segment of the path, percent-decoded.
     pub(super) fn file_name(&self) -> Option<KeyFileName> {
         match self {
             Self::Url(url) => {
                 let name = url.path_segments()?.next_back()?;
                 let name = percent_encoding::percent_decode_str(name).decode_utf8().ok()?;
-                // A percent-encoded slash separates too, as in object names of storage services.
+                // A percent-encoded slash also separates, as in object names of storage services.
                 KeyFileName::parse(name.rsplit('/').next()?)
             }
             Self::File(path) => KeyFileName::parse(path.file_name()?.to_str()?),
@@ -87,12 +89,12 @@ impl KeyLocation {
         }
     }
 
-    /// Whether the content can hold the IDs, as an API key JSON does, or the name of a file in a folder. Only a
-    /// name that ends like that of a private key rules this out.
+    /// Whether the IDs can be in the content, as in an API key JSON, or in the name of a file in a folder. For
+    /// a URL or path, only the extension of a private key rules this out.
     pub(super) fn may_hold_ids(&self) -> bool {
         match self {
-            Self::Url(url) => !is_named_like_a_key(Path::new(url.path())),
-            Self::File(path) => !is_named_like_a_key(path),
+            Self::Url(url) => !has_key_extension(Path::new(url.path())),
+            Self::File(path) => !has_key_extension(path),
             Self::Inline(text) => {
                 let text = text.expose_secret();
                 text.starts_with('{') || key_json::read(text.as_bytes()).is_some()
@@ -101,17 +103,17 @@ impl KeyLocation {
     }
 }
 
-fn is_named_like_a_key(path: &Path) -> bool {
+fn has_key_extension(path: &Path) -> bool {
     path.extension().is_some_and(|name| name == "p8" || name == "pem")
 }
 
-/// Whether a value is a key or some other text, as opposed to a path. Damaged and decorated keys are
-/// text too: they are rejected as keys, without being shown.
-fn is_text(value: &str) -> bool {
+/// Whether to treat a value as the text of a key, not as a path. This includes damaged keys and keys with other
+/// text around them: they are rejected as keys, without being shown.
+fn is_key_text(value: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
     let has_long_name = || value.split('/').any(|name| name.len() > MAX_NAME);
     let path = Path::new(value);
-    let has_extension = || is_named_like_a_key(path) || path.extension().is_some_and(|name| name == "json");
+    let has_extension = || has_key_extension(path) || path.extension().is_some_and(|name| name == "json");
     value.starts_with('{')
         || value.contains("PRIVATE KEY")
         || value.contains("-----BEGIN")
@@ -152,7 +154,7 @@ mod tests {
             texts.extend([wrapped(width, " "), wrapped(width, "\\n"), wrapped(width, "\n")]);
         }
         for text in texts {
-            assert!(is_text(strip_wrapping(&text)) && may_hold_secret(&text), "{text}");
+            assert!(is_key_text(strip_wrapping(&text)) && may_hold_secret(&text), "{text}");
         }
         for decorated in
             [format!("AuthKey_X.p8: {body}"), format!("key={body}"), format!("~/{body}"), format!("@{body}")]
@@ -161,7 +163,7 @@ mod tests {
         }
         let utf16: Vec<u8> = format!("\u{feff}{pem}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         let utf16 = STANDARD.encode(utf16);
-        assert!(utf16.starts_with('/') && is_text(&utf16), "{utf16}");
+        assert!(utf16.starts_with('/') && is_key_text(&utf16), "{utf16}");
         Ok(())
     }
 
@@ -175,10 +177,10 @@ mod tests {
             "0123456789abcdef0123456789abcdef01234567",
             "MIGH",
         ] {
-            assert!(!is_text(path) && !may_hold_secret(path), "{path}");
+            assert!(!is_key_text(path) && !may_hold_secret(path), "{path}");
         }
-        assert!(!is_text("Projects/MyApp2024/fastlane/Keys/AscApiKey01.json"), "its extension decides");
-        assert!(is_text(&format!("/{}", "x".repeat(MAX_NAME + 1))), "longer than a name can be");
-        assert!(is_text(&"/xxx".repeat(MAX_PATH / 4 + 1)), "longer than a path can be");
+        assert!(!is_key_text("Projects/MyApp2024/fastlane/Keys/AscApiKey01.json"), "its extension decides");
+        assert!(is_key_text(&format!("/{}", "x".repeat(MAX_NAME + 1))), "longer than a name can be");
+        assert!(is_key_text(&"/xxx".repeat(MAX_PATH / 4 + 1)), "longer than a path can be");
     }
 }

@@ -1,6 +1,6 @@
 //! The Step's inputs: reads `step.yml` and the environment into one validated [`Config`].
 //!
-//! [`raw`] takes the texts from the environment or from `step.yml`, [`values`] parses each input on its
+//! [`raw`] reads the texts from the environment, or else from `step.yml`, [`values`] parses each input on its
 //! own, and [`validate`] checks the inputs against each other. All problems are reported at once.
 
 mod arguments;
@@ -26,17 +26,17 @@ use crate::credential::ConnectionMode;
 use crate::redact::Text;
 use crate::tools::{OutputPrefix, OutputValue, Tool};
 
-pub use arguments::from_arguments;
+pub use arguments::env_from_arguments;
 pub(crate) use key_location::KeyLocation;
 pub(crate) use problems::quote_names;
 pub(crate) use raw::RawInputs;
-pub(crate) use validate::{missing_issuer_or_type, named_individual};
-pub(crate) use values::join_tool_names;
+pub(crate) use validate::{individual_key_name_problem, individual_key_name_warning};
+pub(crate) use values::join_names;
 
 /// What the run does, input `action`.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// `export` and `check`.
+    /// For `export` and `check`.
     Export(Box<Config>),
     Remove(RemoveConfig),
 }
@@ -49,19 +49,19 @@ pub(crate) struct RemoveConfig {
     pub output_prefix: OutputPrefix,
 }
 
-/// Configures `action: export` and `action: check`. Valid as far as that can be checked without files and
-/// network.
+/// Configures `action: export` and `action: check`. Validated as far as possible without reading files and
+/// without the network.
 #[derive(Debug)]
 pub struct Config {
-    /// Whether to export the result only, and no credential.
+    /// Whether to export only the result of the checks, and no credential.
     pub is_check: bool,
     pub connection: ConnectionMode,
     pub if_missing: IfMissing,
-    /// Where to read the connection; `None` if `connection` is off, and outside of a build.
+    /// `None` if `connection` is off, and outside a build.
     pub build: Option<Build>,
     /// The complete credential in the inputs, if `connection` allows it.
     pub credential: Option<InputCredential>,
-    /// Fills in for a connected Apple ID that has none.
+    /// Used if the connected Apple ID has none.
     pub app_password: Option<SecretString>,
     /// The team in App Store Connect.
     pub itc_team_id: Option<ProviderId>,
@@ -98,15 +98,15 @@ pub struct OutputsConfig {
 pub struct Notes {
     /// Inputs that are set although `connection` excludes them.
     pub ignored: Vec<&'static str>,
-    /// The inputs that make up the credential in the inputs.
+    /// The inputs that make up a credential.
     pub source_inputs: Vec<&'static str>,
     /// Inputs that identify a credential, if no input holds its secret.
     pub without_secrets: Vec<&'static str>,
-    /// Whether `export_for` is not at its default, which also lists tools for other credentials.
+    /// Whether `export_for` was changed. Its default lists tools for every kind of credential.
     pub tools_are_chosen: bool,
-    /// Warn about a session that ends within so many days; 0 to never warn.
+    /// Warn about a session that ends within this many days; 0 to never warn.
     pub session_expiry_warning_days: i64,
-    /// About inputs that are valid, but look like mistakes.
+    /// Warnings about valid inputs that look like mistakes.
     pub warnings: Vec<Text>,
 }
 

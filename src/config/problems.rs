@@ -1,4 +1,4 @@
-//! Problems with the inputs, all reported at once.
+//! Collects the problems with the inputs.
 
 use crate::redact::{FatalError, Text, text};
 
@@ -8,7 +8,7 @@ pub struct Problems(Vec<Problem>);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// The input, if the problem is with one.
+    /// `None` if the problem is between several inputs.
     input: Option<&'static str>,
     sentence: Text,
 }
@@ -41,7 +41,7 @@ impl Problems {
         self.0.push(Problem { input: None, sentence });
     }
 
-    /// Keeps the problems with these inputs.
+    /// Keeps only the problems with one of these inputs.
     pub(super) fn retain_about(&mut self, inputs: &[&str]) {
         self.0.retain(|problem| problem.input.is_some_and(|input| inputs.contains(&input)));
     }

@@ -1,4 +1,4 @@
-//! The inputs as the environment has them, or else `step.yml`.
+//! Reads the inputs from the environment. The defaults are in `step.yml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -52,11 +52,11 @@ macro_rules! inputs {
                 }
             }
 
-            /// How the log shows an input that is not a choice.
-            fn shown(&self, name: &str) -> Text {
+            /// How the log shows a value; `None` for a choice.
+            fn shown(&self, name: &str) -> Option<Text> {
                 match name {
-                    $(stringify!($value) => self.$value.shown(),)+
-                    _ => Text::hidden(),
+                    $(stringify!($value) => Some(self.$value.shown()),)+
+                    _ => None,
                 }
             }
         }
@@ -64,7 +64,7 @@ macro_rules! inputs {
 }
 
 inputs! {
-    // The values that `step.yml` lists.
+    // Only the values that `step.yml` lists.
     choices {
         action: Action,
         connection: ConnectionMode,
@@ -116,7 +116,7 @@ fn deserialize_yes_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool
 }
 
 error_messages! {
-    /// `step.yml` and this module differ.
+    /// `step.yml` is invalid, or its inputs are not those of this module.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum Bug {
         #[error("The Step hit a bug (its own step.yml cannot be read) and exported nothing. Please report this line at {ISSUES}.")]
@@ -130,16 +130,15 @@ error_messages! {
 pub(crate) struct RawInputs {
     pub(super) fields: Fields,
     pub(super) problems: Problems,
-    pub(super) changed: BTreeSet<&'static str>,
     /// In the order of `step.yml`.
-    pub lines: Vec<Line>,
+    pub lines: Vec<InputLine>,
     /// The values of the sensitive inputs.
     pub secrets: Vec<SecretString>,
 }
 
-/// An input for the log.
+/// An input as the log shows it.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct InputLine {
     pub name: &'static str,
     pub value: Text,
     /// Whether the value differs from the default.
@@ -156,8 +155,7 @@ impl RawInputs {
         let mut problems = Problems::default();
         let mut texts: BTreeMap<&'static str, SecretString> = BTreeMap::new();
         let mut secrets = Vec::new();
-        // The values of choices are in `step.yml`. Other values are shown once they are parsed.
-        let mut rows: Vec<(&'static str, bool, Option<Text>)> = Vec::new();
+        let mut lines = Vec::new();
         for input in step_yml.inputs() {
             let name = Fields::NAMES.iter().copied().find(|name| *name == input.name);
             let name = name.ok_or_else(|| Bug::Fields(text!("one is unknown")))?;
@@ -171,35 +169,32 @@ impl RawInputs {
                 None => default.clone(),
             };
             let is_changed = value.expose_secret() != default.expose_secret();
-            // The error about an unexpanded variable names it. A password can look like one.
+            // Errors name an unexpanded variable, so it must not be hidden. But a password can look like one.
             if input.is_sensitive && (name == "password" || !is_shown_variable(value.expose_secret())) {
                 secrets.push(value.clone());
             }
             let (value, shown) = if input.value_options.is_empty() {
-                (value, None)
+                // Shown below, once it is parsed.
+                (value, Text::hidden())
             } else if let Some(option) = find_choice(value.expose_secret(), &input) {
-                (option.into(), Some(redact::checked(option, is_word)))
+                (option.into(), redact::checked(option, is_word))
             } else {
                 problems.add(name, &describe_unknown_choice(value.expose_secret(), &input));
                 // Go on, to report the problems with the other inputs too.
-                (default, Some(Text::hidden()))
+                (default, Text::hidden())
             };
-            rows.push((name, is_changed, shown));
+            lines.push(InputLine { name, value: shown, is_changed });
             texts.insert(name, value);
         }
         let pairs = texts.iter().map(|(name, text)| ((*name).to_owned(), text.expose_secret().to_owned()));
         let texts: Texts = envy::from_iter(pairs).map_err(|error| Bug::Fields(redact::cause(&error)))?;
         let fields = Fields::parse(texts, env);
-        let changed = rows.iter().filter(|(_, is_changed, _)| *is_changed).map(|(name, ..)| *name).collect();
-        let lines = rows
-            .into_iter()
-            .map(|(name, is_changed, shown)| Line {
-                name,
-                value: shown.unwrap_or_else(|| fields.shown(name)),
-                is_changed,
-            })
-            .collect();
-        Ok(Self { fields, problems, changed, lines, secrets })
+        for line in &mut lines {
+            if let Some(shown) = fields.shown(line.name) {
+                line.value = shown;
+            }
+        }
+        Ok(Self { fields, problems, lines, secrets })
     }
 
     /// Input `build_annotation`.
@@ -215,8 +210,7 @@ impl RawInputs {
     }
 }
 
-/// Expands the variables in the default as the Bitrise CLI does: an unknown one is empty
-/// (`os.Expand`).
+/// Expands the variables in the default like the Bitrise CLI (`os.Expand` in Go): an unset variable is empty.
 fn expand_default(
     name: &'static str,
     input: &Declared<'_>,
@@ -236,7 +230,7 @@ fn expand_default(
     trim_value(name, &value)
 }
 
-/// Trims a value. Blanks at the ends of a password can be part of it.
+/// Trims a value. A password can begin or end with blanks, so it only loses the line breaks at its end.
 fn trim_value(name: &str, value: &str) -> SecretString {
     if name == "password" { value.trim_end_matches(['\r', '\n']).into() } else { value.trim().into() }
 }

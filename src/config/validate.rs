@@ -23,77 +23,76 @@ impl Job {
     /// # Errors
     /// All [`Problems`] at once.
     pub(crate) fn new(inputs: RawInputs, env: &Env) -> Result<Self, Problems> {
-        let RawInputs { mut fields, mut problems, changed, .. } = inputs;
+        let RawInputs { mut fields, mut problems, lines, .. } = inputs;
+        let changed = lines.iter().filter(|line| line.is_changed).map(|line| line.name).collect();
         let job = match fields.action {
-            Action::Export | Action::Check => Self::Export(Box::new(fields.config(&changed, &mut problems))),
+            Action::Export | Action::Check => {
+                Self::Export(Box::new(fields.into_config(&changed, &mut problems)))
+            }
             Action::Remove => {
                 // A problem with another input must not keep credentials on a machine.
                 problems.retain_about(&["credentials_dir", "output_prefix"]);
-                Self::Remove(fields.remove(&changed, env, &mut problems))
+                Self::Remove(fields.remove_config(&changed, env, &mut problems))
             }
         };
         if problems.is_empty() { Ok(job) } else { Err(problems) }
     }
 }
 
-/// The names of the inputs that are set and that describe a credential.
-struct Groups {
-    key_secrets: Vec<&'static str>,
-    key_identifiers: Vec<&'static str>,
-    apple_id_identifiers: Vec<&'static str>,
+/// The names of the credential inputs that are set.
+struct InputGroups {
+    api_key: Vec<&'static str>,
+    apple_id: Vec<&'static str>,
+    /// Those of `apple_id` that are secret.
     apple_id_secrets: Vec<&'static str>,
+    has_secret: bool,
 }
 
-impl Groups {
-    fn of(fields: &Fields) -> Self {
-        let set = |names: &[Option<&'static str>]| names.iter().copied().flatten().collect();
+impl InputGroups {
+    fn new(fields: &Fields) -> Self {
+        let api_key = [
+            fields.api_key_path.name_if_set(),
+            fields.api_key_id.name_if_set(),
+            fields.api_issuer.name_if_set(),
+        ];
+        let apple_id_secrets = [
+            fields.password.name_if_set(),
+            fields.app_password.name_if_set(),
+            fields.fastlane_session.name_if_set(),
+        ];
+        let apple_id_secrets: Vec<_> = apple_id_secrets.into_iter().flatten().collect();
         Self {
-            key_secrets: set(&[fields.api_key_path.name_if_set()]),
-            key_identifiers: set(&[fields.api_key_id.name_if_set(), fields.api_issuer.name_if_set()]),
-            apple_id_identifiers: set(&[fields.apple_id.name_if_set()]),
-            apple_id_secrets: set(&[
-                fields.password.name_if_set(),
-                fields.app_password.name_if_set(),
-                fields.fastlane_session.name_if_set(),
-            ]),
+            api_key: api_key.into_iter().flatten().collect(),
+            apple_id: fields.apple_id.name_if_set().into_iter().chain(apple_id_secrets.clone()).collect(),
+            has_secret: fields.api_key_path.is_set() || !apple_id_secrets.is_empty(),
+            apple_id_secrets,
         }
     }
 
-    fn api_key(&self) -> Vec<&'static str> {
-        [self.key_secrets.as_slice(), &self.key_identifiers].concat()
-    }
-
-    fn apple_id(&self) -> Vec<&'static str> {
-        [self.apple_id_identifiers.as_slice(), &self.apple_id_secrets].concat()
-    }
-
     fn all(&self) -> Vec<&'static str> {
-        [self.api_key(), self.apple_id()].concat()
-    }
-
-    fn has_secret(&self) -> bool {
-        !self.key_secrets.is_empty() || !self.apple_id_secrets.is_empty()
+        [self.api_key.as_slice(), &self.apple_id].concat()
     }
 }
 
 /// Warns about a team key in a file with the name of an individual key.
-pub(crate) fn named_individual() -> Text {
+pub(crate) fn individual_key_name_warning() -> Text {
     text!(
         "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`."
     )
 }
 
-/// What is wrong with an empty `api_issuer` if the file has the name of an individual key.
-pub(crate) fn missing_issuer_or_type() -> Text {
+/// The problem with an empty `api_issuer` if the file has the name of an individual key. Completes
+/// "`api_issuer` …".
+pub(crate) fn individual_key_name_problem() -> Text {
     text!(
         "is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key"
     )
 }
 
 impl Fields {
-    fn config(mut self, changed: &BTreeSet<&'static str>, problems: &mut Problems) -> Config {
+    fn into_config(mut self, changed: &BTreeSet<&'static str>, problems: &mut Problems) -> Config {
         let connection = self.connection;
-        let groups = Groups::of(&self);
+        let groups = InputGroups::new(&self);
         let uses_inputs = connection.uses(Source::Inputs);
         let mut warnings = Vec::new();
         let ignored = if uses_inputs { Vec::new() } else { self.ignored(&groups, changed) };
@@ -102,7 +101,7 @@ impl Fields {
             connection,
             if_missing: self.if_missing,
             build: if connection.uses(Source::Connection) { self.build(problems) } else { None },
-            credential: if uses_inputs && groups.has_secret() {
+            credential: if uses_inputs && groups.has_secret {
                 self.credential(&groups, problems, &mut warnings)
             } else {
                 None
@@ -129,7 +128,7 @@ impl Fields {
             notes: Notes {
                 ignored,
                 source_inputs: groups.all(),
-                without_secrets: if uses_inputs && !groups.has_secret() { groups.all() } else { Vec::new() },
+                without_secrets: if uses_inputs && !groups.has_secret { groups.all() } else { Vec::new() },
                 tools_are_chosen: changed.contains("export_for"),
                 session_expiry_warning_days: self
                     .session_expiry_warning_days
@@ -140,8 +139,8 @@ impl Fields {
         }
     }
 
-    /// With a prefix, the default of `credentials_dir` is the output of the runs with that prefix.
-    fn remove(
+    /// With an output prefix, `credentials_dir` defaults to the output of a run with that prefix.
+    fn remove_config(
         &mut self,
         changed: &BTreeSet<&'static str>,
         env: &Env,
@@ -157,31 +156,31 @@ impl Fields {
     }
 
     /// The inputs that are set although `connection` excludes them.
-    fn ignored(&self, groups: &Groups, changed: &BTreeSet<&'static str>) -> Vec<&'static str> {
+    fn ignored(&self, groups: &InputGroups, changed: &BTreeSet<&'static str>) -> Vec<&'static str> {
         let choices = ["api_key_type", "api_key_enterprise_account"];
         let fills_in = |name: &str| self.connection == ConnectionMode::AppleId && name == "app_password";
-        let mut ignored = groups.api_key();
+        let mut ignored = groups.api_key.clone();
         ignored.extend(choices.into_iter().filter(|name| changed.contains(name)));
-        ignored.extend(groups.apple_id().into_iter().filter(|name| !fills_in(name)));
+        ignored.extend(groups.apple_id.iter().copied().filter(|name| !fills_in(name)));
         ignored
     }
 
     fn credential(
         &mut self,
-        groups: &Groups,
+        groups: &InputGroups,
         problems: &mut Problems,
         warnings: &mut Vec<Text>,
     ) -> Option<InputCredential> {
-        let (of_key, of_apple_id) = (groups.api_key(), groups.apple_id());
-        if !of_key.is_empty() && !of_apple_id.is_empty() {
+        if !groups.api_key.is_empty() && !groups.apple_id.is_empty() {
             problems.add_between(text!(
                 "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
-                quote_names(&of_key),
-                quote_names(&of_apple_id)
+                quote_names(&groups.api_key),
+                quote_names(&groups.apple_id)
             ));
         }
-        let api_key = if of_key.is_empty() { None } else { self.api_key(problems, warnings) };
-        let apple_id = if of_apple_id.is_empty() { None } else { self.apple_id(groups, problems, warnings) };
+        let api_key = if groups.api_key.is_empty() { None } else { self.api_key(problems, warnings) };
+        let apple_id =
+            if groups.apple_id.is_empty() { None } else { self.apple_id(groups, problems, warnings) };
         api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
     }
 
@@ -206,8 +205,8 @@ impl Fields {
                 "api_issuer",
                 &text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
             ),
-            (KeyKind::Team, true) if is_named_individual => warnings.push(named_individual()),
-            (KeyKind::Team, false) if is_named_individual => problems.add("api_issuer", &missing_issuer_or_type()),
+            (KeyKind::Team, true) if is_named_individual => warnings.push(individual_key_name_warning()),
+            (KeyKind::Team, false) if is_named_individual => problems.add("api_issuer", &individual_key_name_problem()),
             (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",
                 &text!("is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
@@ -224,10 +223,10 @@ impl Fields {
         })
     }
 
-    /// An Apple ID needs its address and a secret.
+    /// An Apple ID needs an address and a secret.
     fn apple_id(
         &mut self,
-        groups: &Groups,
+        groups: &InputGroups,
         problems: &mut Problems,
         warnings: &mut Vec<Text>,
     ) -> Option<AppleIdInputs> {
@@ -265,11 +264,11 @@ impl Fields {
 
     /// With `verify: no`, an input that asks for a check is a problem: the Step never skips a check silently.
     fn checks(&mut self, problems: &mut Problems) -> Option<Checks> {
-        let asks = [self.bundle_id.name_if_set(), self.required_access.name_if_set()];
+        let check_inputs = [self.bundle_id.name_if_set(), self.required_access.name_if_set()];
         let bundle_id = self.bundle_id.take(problems);
         let required_access = self.required_access.take(problems).unwrap_or_default();
         if self.verify == Verify::No {
-            for input in asks.into_iter().flatten() {
+            for input in check_inputs.into_iter().flatten() {
                 problems.add(
                     input,
                     &text!("is set, but `verify` is no, which turns the check off: set `verify` to yes, or clear `{}`", input),

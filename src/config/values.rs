@@ -1,4 +1,4 @@
-//! The types of single inputs.
+//! The types of the inputs, each parsed on its own.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -24,7 +24,7 @@ use crate::tools::{OutputPrefix, TOOLS, Tool, find_tool, split_list};
 
 /// The type of an input that is not a choice between the values in `step.yml`.
 pub(super) trait InputValue: Sized {
-    /// Whether a value like `$NAME` can be meant as it is.
+    /// Whether a value like `$NAME` can be meant literally.
     const MAY_LOOK_LIKE_A_VARIABLE: bool = false;
     /// Whether the errors of `parse` are whole sentences.
     const ERRORS_ARE_SENTENCES: bool = false;
@@ -32,7 +32,8 @@ pub(super) trait InputValue: Sized {
     /// Parses a value that is not empty.
     ///
     /// # Errors
-    /// Completes the sentence "`input` …", without a full stop and without the value.
+    /// Completes the sentence "`input` …", without a full stop, unless `ERRORS_ARE_SENTENCES`. Never repeats
+    /// the value.
     fn parse(value: &str, env: &Env) -> Result<Self, Text>;
 
     /// How the log shows the value. Secrets are hidden.
@@ -76,7 +77,7 @@ impl<T: InputValue> Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Whether the input is not empty. It can be wrong.
+    /// Whether the input is not empty. Its value can be invalid.
     pub(super) fn is_set(&self) -> bool {
         !matches!(self.value, Ok(None))
     }
@@ -86,7 +87,7 @@ impl<T> Field<T> {
         self.is_set().then_some(self.name)
     }
 
-    /// Takes the value out. If it is wrong, adds the problem.
+    /// Takes the value out. If it is invalid, adds the problem.
     pub(super) fn take(&mut self, problems: &mut Problems) -> Option<T> {
         std::mem::replace(&mut self.value, Ok(None)).unwrap_or_else(|problem| {
             problems.push(problem);
@@ -103,11 +104,11 @@ impl<T> Field<T> {
     }
 }
 
-/// Describes a value that consists of `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
+/// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
     let name = variable_name(value)?;
-    // Only a name in the form of most variables is shown: others can be passwords.
-    Some(if is_conventional(name) {
+    // Shows only a name in the form of most variables: others can be passwords.
+    Some(if is_conventional_name(name) {
         text!(
             "is the unexpanded variable `{}`: check that it is spelled correctly and set in this workflow",
             redact::checked(value, is_shown_variable)
@@ -119,24 +120,24 @@ fn describe_unexpanded_variable(value: &str) -> Option<Text> {
     })
 }
 
-/// The name in a value that consists of a reference to a variable, as shells, the Bitrise CLI and other CI
-/// services write it.
+/// The name of the variable, if the value is only a reference to one in the syntax of shells, the Bitrise CLI
+/// or other CI services.
 #[must_use]
 pub(super) fn variable_name(value: &str) -> Option<&str> {
     let rest = value.trim().strip_prefix('$')?;
     let within = |open, close| rest.strip_prefix(open)?.strip_suffix(close);
     let name = within('{', '}').or_else(|| within('(', ')')).unwrap_or(rest);
-    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    (begins && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
+    let has_valid_start = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (has_valid_start && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
 }
 
 /// Whether a value refers to a variable whose name can be shown.
 pub(super) fn is_shown_variable(value: &str) -> bool {
-    variable_name(value).is_some_and(is_conventional)
+    variable_name(value).is_some_and(is_conventional_name)
 }
 
 /// Whether a name is in capitals, like most variables and unlike most passwords.
-fn is_conventional(name: &str) -> bool {
+fn is_conventional_name(name: &str) -> bool {
     let is_capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     let has_digit = name.bytes().any(|b| b.is_ascii_digit());
     name.len() <= 80
@@ -145,8 +146,8 @@ fn is_conventional(name: &str) -> bool {
         && (name == "FASTLANE_SESSION" || !may_hold_secret(name))
 }
 
-/// The allowed value that a text stands for, in any case. YAML turns an unquoted `off`, `no` or `yes` into a
-/// boolean.
+/// Finds the allowed value that a text stands for, ignoring case. YAML turns an unquoted `off`, `no` or `yes`
+/// into a boolean.
 pub(super) fn find_choice<'a>(value: &str, input: &Declared<'a>) -> Option<&'a str> {
     let value = value.to_ascii_lowercase();
     let meanings: &[&str] = match value.as_str() {
@@ -179,7 +180,8 @@ pub(super) fn is_typo(value: &str, known: &str) -> bool {
     is_word(value) && strsim::damerau_levenshtein(&value.to_ascii_lowercase(), known) <= known.len() / 3
 }
 
-/// Letters, digits, underscores and dashes, as in the names and values of inputs and tools.
+/// Whether a value has only letters, digits, underscores and dashes, like the names and values of inputs and
+/// tools.
 pub(super) fn is_word(value: &str) -> bool {
     value.len() <= 40 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
@@ -210,8 +212,8 @@ pub(super) fn file_url_to_path(url: &Url, typed: &str, env: &Env) -> Result<Path
     })
 }
 
-pub(super) fn parse_url(value: &str, expected: &'static str) -> Result<Url, Text> {
-    Url::parse(value).map_err(|error| text!("is not a valid URL ({}): {}", redact::cause(&error), expected))
+pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> {
+    Url::parse(value).map_err(|error| text!("is not a valid URL ({}): {}", redact::cause(&error), remedy))
 }
 
 /// Input `credentials_dir`.
@@ -246,16 +248,16 @@ impl InputValue for BaseUrl {
 
 impl InputValue for BuildLocation {
     fn parse(value: &str, env: &Env) -> Result<Self, Text> {
-        const EXPECTED: &str = "use the build's https:// URL, or the file:// URL of a JSON file";
-        let url = parse_url(value, EXPECTED)?;
+        const REMEDY: &str = "use the build's https:// URL, or the file:// URL of a JSON file";
+        let url = parse_url(value, REMEDY)?;
         match url.scheme() {
             "https" => Ok(Self::Url(url)),
             "http" if is_loopback(&url) => Ok(Self::Url(url)),
             "http" => {
-                Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", EXPECTED))
+                Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", REMEDY))
             }
             "file" => file_url_to_path(&url, value, env).map(Self::File),
-            _ => Err(text!("has an unsupported URL scheme: {}", EXPECTED)),
+            _ => Err(text!("has an unsupported URL scheme: {}", REMEDY)),
         }
     }
 
@@ -310,7 +312,7 @@ impl InputValue for Password {
     const MAY_LOOK_LIKE_A_VARIABLE: bool = true;
 
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        // The account's own password can't have this form: it needs capitals and digits.
+        // The account's own password can't have this form: Apple requires capitals and digits.
         if is_app_password(value.trim()) {
             Err(text!(
                 "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own"
@@ -338,7 +340,7 @@ impl InputValue for AppPassword {
     }
 }
 
-/// A trusted phone number as Apple shows it: fastlane compares it with Apple's form.
+/// A trusted phone number, exactly as Apple shows it, because fastlane compares the two.
 #[derive(Debug)]
 pub(super) struct PhoneNumber(pub(super) String);
 
@@ -371,7 +373,7 @@ impl InputValue for KeyId {
         if is_yaml_number(value) {
             return Err(yaml_number_message());
         }
-        Self::parse(value).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
+        Self::parse(value).map_err(|error| text!("{}: {}", error, error.remedy()))
     }
 
     fn shown(&self) -> Text {
@@ -381,7 +383,7 @@ impl InputValue for KeyId {
 
 impl InputValue for IssuerId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(strip_wrapping(value)).map_err(|wrong| text!("{}: {}", wrong, wrong.remedy()))
+        Self::parse(strip_wrapping(value)).map_err(|error| text!("{}: {}", error, error.remedy()))
     }
 
     fn shown(&self) -> Text {
@@ -392,12 +394,12 @@ impl InputValue for IssuerId {
 impl InputValue for TeamId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
-        Self::parse(value).map_err(|wrong| match (wrong, identify_misplaced(value)) {
+        Self::parse(value).map_err(|error| match (error, identify_misplaced(value)) {
             (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
             (InvalidTeamId::NotATeamId, Some(found)) => {
                 text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
             }
-            (wrong, _) => Text::of(&wrong),
+            (error, _) => Text::of(&error),
         })
     }
 
@@ -408,7 +410,7 @@ impl InputValue for TeamId {
 
 impl InputValue for ProviderId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(strip_wrapping(value)).map_err(|wrong| Text::of(&wrong))
+        Self::parse(strip_wrapping(value)).map_err(|error| Text::of(&error))
     }
 
     fn shown(&self) -> Text {
@@ -418,7 +420,7 @@ impl InputValue for ProviderId {
 
 impl InputValue for BundleId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+        Self::parse(value).map_err(|error| Text::of(&error))
     }
 
     fn shown(&self) -> Text {
@@ -430,17 +432,17 @@ fn yaml_number_message() -> Text {
     text!("is a number, because YAML reads an ID like 1234567E12 or 0123456701 as one: put the ID in quotes")
 }
 
-/// Whether a value is what the Bitrise CLI makes of an unquoted ID that YAML reads as a number: `1234567E12`
-/// becomes `1.234567e+18`, and `0123456701`, which is octal, becomes `21913025`.
+/// Whether a value looks like an unquoted ID that YAML read as a number: the Bitrise CLI turns `1234567E12` into
+/// `1.234567e+18`, and `0123456701`, which is octal, into `21913025`.
 fn is_yaml_number(value: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let is_float = || {
         let (number, exponent) = value.split_once(['e', 'E'])?;
         let exponent = exponent.strip_prefix(['+', '-'])?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        Some(digits(whole) && digits(fraction) && digits(exponent))
+        Some(is_digits(whole) && is_digits(fraction) && is_digits(exponent))
     };
-    (digits(value) && value.len() != 10) || is_float().unwrap_or(false)
+    (is_digits(value) && value.len() != 10) || is_float().unwrap_or(false)
 }
 
 /// Input `token_lifetime_seconds`: at least a minute, at most Apple's maximum.
@@ -472,7 +474,7 @@ impl InputValue for WarningDays {
     }
 }
 
-/// A whole number within a range. Errors never repeat the value, which can be a code.
+/// Parses a whole number. Errors never repeat the value, which can be a one-time code in the wrong field.
 fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
     let (least, most) = (*range.start(), *range.end());
     match value.parse() {
@@ -492,7 +494,7 @@ impl InputValue for BTreeSet<Access> {
                 text!(
                     "has an unknown value (item {}): use a list of {}",
                     place,
-                    join_access_names(&Access::ALL)
+                    join_names(Access::ALL.map(Access::name))
                 )
             })
         });
@@ -500,19 +502,13 @@ impl InputValue for BTreeSet<Access> {
     }
 
     fn shown(&self) -> Text {
-        join_access_names(self)
+        join_names(self.iter().map(|access| access.name()))
     }
-}
-
-/// ``"provisioning, admin"``
-fn join_access_names<'a>(access: impl IntoIterator<Item = &'a Access>) -> Text {
-    let names: Vec<_> = access.into_iter().map(|access| text!("{}", access.name())).collect();
-    Text::join(&names, ", ")
 }
 
 impl InputValue for OutputPrefix {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(value).map_err(|wrong| Text::of(&wrong))
+        Self::parse(value).map_err(|error| Text::of(&error))
     }
 
     fn shown(&self) -> Text {
@@ -540,26 +536,29 @@ impl InputValue for Vec<&'static Tool> {
                     text!(
                         "Unknown tool in `export_for` (item {}): use a list of {}.",
                         place,
-                        join_tool_names(TOOLS)
+                        join_names(TOOLS.iter().map(|tool| tool.name))
                     )
                 }
             });
         }
         let chosen: Vec<_> = split_list(value).filter_map(find_tool).collect();
         if chosen.is_empty() {
-            return Err(text!("`export_for` lists no tool: use a list of {}.", join_tool_names(TOOLS)));
+            return Err(text!(
+                "`export_for` lists no tool: use a list of {}.",
+                join_names(TOOLS.iter().map(|tool| tool.name))
+            ));
         }
         Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
     }
 
     fn shown(&self) -> Text {
-        join_tool_names(self.iter().copied())
+        join_names(self.iter().map(|tool| tool.name))
     }
 }
 
 /// ``"fastlane, asc"``
-pub(crate) fn join_tool_names<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Text {
-    let names: Vec<_> = tools.into_iter().map(|tool| text!("{}", tool.name)).collect();
+pub(crate) fn join_names(names: impl IntoIterator<Item = &'static str>) -> Text {
+    let names: Vec<_> = names.into_iter().map(|name| text!("{}", name)).collect();
     Text::join(&names, ", ")
 }
 

@@ -10,7 +10,7 @@ use crate::apple::app_store_connect::RateLimit;
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
-use crate::config::{self, BuildAnnotation, Config, RawInputs, join_tool_names};
+use crate::config::{self, BuildAnnotation, Config, RawInputs, join_names};
 use crate::credential::{
     AppleId, ConnectionMode, Credential, CredentialKind, Method, ResolvedCredential, Source,
 };
@@ -180,7 +180,7 @@ impl Report {
                     CredentialKind::ApiKey(KeyKind::Individual) => "an individual API key",
                     CredentialKind::AppleId => "an Apple ID",
                 },
-                join_tool_names(unusable.iter().map(|skipped| skipped.tool))
+                join_names(unusable.iter().map(|skipped| skipped.tool.name))
             ));
         }
         for SkippedTool { tool, missing } in incomplete {

@@ -13,7 +13,7 @@ use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, Key
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
 use crate::config::{
-    ApiKeyInputs, AppleIdInputs, KeyLocation, missing_issuer_or_type, named_individual,
+    ApiKeyInputs, AppleIdInputs, KeyLocation, individual_key_name_problem, individual_key_name_warning,
 };
 use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
@@ -41,7 +41,7 @@ error_messages! {
         MissingKeyId,
         #[error("`api_issuer` is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
         MissingIssuerId,
-        #[error("`api_issuer` {}.", missing_issuer_or_type())]
+        #[error("`api_issuer` {}.", individual_key_name_problem())]
         MissingIssuerOrType,
         #[error("The API key JSON in `api_key_path` {0}: correct it, or provide AuthKey_<ID>.p8.")]
         KeyJson(#[from] KeyJsonError),
@@ -126,7 +126,7 @@ pub async fn api_key(
     let owner = match (&inputs.issuer, inputs.kind) {
         (Some(issuer), _) => {
             if is_named_individual {
-                run_log.warn(named_individual());
+                run_log.warn(individual_key_name_warning());
             }
             KeyOwner::Team(issuer.clone())
         }
