@@ -42,8 +42,7 @@ impl InputValue for KeyLocation {
         }
         let scheme = value.split_once("://").map(|(scheme, _)| scheme);
         let Some(scheme) = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric())) else {
-            let is_text = is_key_text(value);
-            return Ok(if is_text {
+            return Ok(if is_key_text(value) {
                 Self::Inline(value.into())
             } else {
                 Self::File(expand_home(value, env))

@@ -98,6 +98,7 @@ pub async fn api_key(
     run_log: &mut RunLog,
 ) -> Result<ApiKey, InputsError> {
     let mut id_in_name = inputs.id_in_name.clone();
+    // Only for a folder: the name in a path or URL has been checked with the other inputs.
     let mut is_named_individual = false;
     let content = match &inputs.key {
         KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
