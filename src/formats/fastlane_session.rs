@@ -225,7 +225,7 @@ fn to_ascii_punctuation(text: &str) -> Zeroizing<String> {
     out
 }
 
-/// Decodes base64 and percent-encoding around a list of cookies.
+/// Decodes base64 or percent-encoding around a list of cookies.
 fn decode(text: &str) -> Option<Zeroizing<String>> {
     if let Some(bytes) = decode_base64(text) {
         return decode_text(&bytes);
@@ -331,8 +331,8 @@ fn unescape_line_breaks(text: &str) -> Zeroizing<String> {
     without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
 }
 
-/// Restores the line breaks before Ruby's field names. Returns `None` for other text, or
-/// if a line break is inside a name.
+/// Restores the line breaks before Ruby's field names. Returns `None` for other text, or if a line break is
+/// inside a name.
 fn reflow(text: &str) -> Option<Zeroizing<String>> {
     let mut items = text.split(ITEM);
     if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
@@ -349,10 +349,10 @@ fn reflow(text: &str) -> Option<Zeroizing<String>> {
                     field = Some(word);
                 } else if field.is_none() || word.ends_with(':') {
                     return None;
-                } else if index > 0 || out.ends_with(':') || field.is_some_and(is_timestamp) {
+                } else if index > 0 || out.ends_with(':') || field.is_some_and(is_timestamp_field) {
                     out.push(' ');
                 }
-                // At the start of a line, the word continues a value that was wrapped.
+                // Without a space, the word continues a wrapped value.
                 out.push_str(word);
             }
         }
@@ -361,7 +361,8 @@ fn reflow(text: &str) -> Option<Zeroizing<String>> {
     Some(out)
 }
 
-fn is_timestamp(field: &str) -> bool {
+/// Only these values contain spaces.
+fn is_timestamp_field(field: &str) -> bool {
     field.ends_with("_at:") || field == "expires:"
 }
 
@@ -384,7 +385,7 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// One cookie as Ruby writes it, the way `fastlane spaceauth` prints it.
+    /// Three cookies as Ruby writes them, the way `fastlane spaceauth` prints them.
     const SPACEAUTH: &str = concat!(
         "---\n",
         "- !ruby/object:HTTP::Cookie\n",

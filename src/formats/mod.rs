@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 /// Writes a document that contains secrets as one line of JSON.
 fn to_json(document: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    // A buffer that grows leaves copies behind. Few documents are larger.
+    // A buffer that grows leaves copies behind. Few documents exceed this capacity.
     let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
     // Strings, numbers and bools in memory serialize without errors.
     drop(serde_json::to_writer(&mut *json, document));
