@@ -154,12 +154,24 @@ impl CookieRecord {
         ]
     }
 
-    /// Whether the value, if there is one, can be complete. Allows the characters in RFC 6265, section 4.1.1, and
-    /// commas and quotes, which browsers also accept. Three dots at the end mark text that a program shortened.
-    pub(crate) fn has_intact_value(&self) -> bool {
-        let Some(value) = &self.value else { return true };
-        let value = value.expose_secret();
-        value.chars().all(|c| c.is_ascii_graphic() && !matches!(c, ';' | '\\')) && !value.ends_with("...")
+    /// What copying has damaged in a pasted cookie, if anything. Completes the reason in [`DamagedCookie`].
+    pub(crate) fn damage(&self) -> Option<&'static str> {
+        let is_value = |value: &SecretString| is_intact_value(value.expose_secret());
+        let is_time = |time: &String| time.is_empty() || timestamp::parse(time).is_some();
+        let is_path = |path: &String| path.chars().all(|c| c.is_ascii_graphic() && !"\"'\\;,".contains(c));
+        if !self.value.iter().all(is_value) {
+            Some(
+                "its value is shortened or hidden, or contains characters that Apple's cookies don't contain",
+            )
+        } else if self.domain.as_deref().is_some_and(is_misspelled) {
+            Some("its domain looks like a misspelled apple.com")
+        } else if !self.path.iter().all(is_path) {
+            Some("its path contains invalid characters")
+        } else if ![&self.expires, &self.created_at].into_iter().flatten().all(is_time) {
+            Some("the time at which it expires or was created cannot be read")
+        } else {
+            None
+        }
     }
 
     fn into_cookie(self, number: usize, defaults: CookieDefaults) -> Result<Cookie, DamagedCookie> {
@@ -207,6 +219,24 @@ impl CookieRecord {
             lifetime,
         })
     }
+}
+
+/// Whether a value can be what Apple sent. Excludes the characters that RFC 6265, section 4.1.1, excludes, and those
+/// with which programs mark text that they shortened, hid or encoded, such as `...`, `[REDACTED]`, `***` and `=3D`.
+fn is_intact_value(value: &str) -> bool {
+    let is_mark = |c: char| "\",;\\<>[](){}*$`".contains(c);
+    value.chars().all(|c| c.is_ascii_graphic() && !is_mark(c))
+        && !["..", "=3D"].iter().any(|mark| value.contains(mark))
+        && !value.starts_with('\'')
+        && !value.ends_with('\'')
+}
+
+/// Whether a domain is almost `apple.com`, or below such a domain.
+fn is_misspelled(domain: &str) -> bool {
+    const APPLE: &str = "apple.com";
+    let labels: Vec<_> = domain.rsplitn(3, '.').take(2).collect();
+    let registered = labels.into_iter().rev().collect::<Vec<_>>().join(".");
+    registered != APPLE && strsim::damerau_levenshtein(&registered, APPLE) <= 2
 }
 
 impl Cookie {

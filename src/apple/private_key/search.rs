@@ -267,7 +267,8 @@ fn strip_name(text: &str) -> &str {
 pub(crate) fn assigned_value(text: &str) -> Option<&str> {
     let (name, value) = text.trim().split_once('=')?;
     let name = name.strip_prefix("export ").unwrap_or(name);
-    let is_variable = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let is_variable = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     // Base64 ends with up to two `=`.
     (is_variable && !value.is_empty() && !value.starts_with('=')).then_some(value)
 }

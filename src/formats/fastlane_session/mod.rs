@@ -3,6 +3,10 @@
 //! fastlane replaces every `\n` in `FASTLANE_SESSION` with a line break, and loads the result with
 //! Ruby's `http-cookie` gem: a YAML list of `!ruby/object:HTTP::Cookie`.
 
+mod recover;
+
+use std::collections::HashSet;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -10,9 +14,7 @@ use zeroize::Zeroizing;
 use crate::apple::cookie::{
     Cookie, CookieDefaults, CookieRecord, CookieRecords, DamagedCookie, MAX_BYTES, cookies_from, find_cut_off,
 };
-use crate::apple::private_key::{
-    PrivateKey, assigned_value, decode_base64, decode_text, until_next_assignment,
-};
+use crate::apple::private_key::PrivateKey;
 use crate::apple::session::Session;
 use crate::redact::{error_messages, is_path_like};
 use crate::timestamp;
@@ -87,29 +89,36 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     if pasted.expose_secret().len() > MAX_BYTES {
         return Err(SessionError::TooLarge);
     }
-    let text = extract_list(pasted.expose_secret(), MAX_DEPTH);
-    let readings = readings(&text);
-    let mut lists: Vec<_> = readings.iter().filter_map(|reading| parse(reading)).collect();
+    let readings = recover::readings(pasted.expose_secret());
+    let mut lists: Vec<_> = readings.iter().filter_map(|reading| List::parse(reading)).collect();
     if lists.is_empty() {
         let cut = readings.iter().find_map(|reading| cut_in_last_line(reading));
-        return Err(cut.unwrap_or_else(|| SessionError::for_other_text(&text)));
+        let text = readings.first().map_or("", |text| text.as_str());
+        return Err(cut.unwrap_or_else(|| SessionError::for_other_text(text)));
     }
-    let intact = lists.iter().position(|records| records.iter().all(CookieRecord::has_intact_value));
-    let records = lists.swap_remove(intact.unwrap_or(0));
+    let intact = lists.iter().position(|list| list.records.iter().all(|record| record.damage().is_none()));
+    let List { records, is_ruby, is_in_brackets } = lists.swap_remove(intact.unwrap_or(0));
     // A list in brackets, as in JSON, can't be read without its end.
-    if let Some(number) = find_cut_off(&records, text.contains(ITEM)).filter(|_| !text.starts_with('[')) {
+    if let Some(number) = find_cut_off(&records, is_ruby).filter(|_| !is_in_brackets) {
         if number == records.len() {
             return Err(SessionError::CutOff { number });
         }
         let what = "it lacks fields that the other cookies have";
         return Err(DamagedCookie::Cookie { number, what }.into());
     }
-    if let Some(index) = records.iter().position(|record| !record.has_intact_value()) {
-        let what = "its value is shortened, or contains a space or another invalid character";
-        return Err(DamagedCookie::Cookie { number: index + 1, what }.into());
+    let damage = records.iter().zip(1..).find_map(|(record, number)| Some((number, record.damage()?)));
+    if let Some((number, what)) = damage {
+        return Err(DamagedCookie::Cookie { number, what }.into());
     }
     // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
     let cookies = cookies_from(records, CookieDefaults { domain: None, is_restricted: true })?;
+    let mut keys = HashSet::new();
+    let repeated =
+        cookies.iter().position(|cookie| !keys.insert((&cookie.name, &cookie.domain, &cookie.path)));
+    if let Some(index) = repeated {
+        let what = "an earlier cookie has the same name, so the text contains several sessions";
+        return Err(DamagedCookie::Cookie { number: index + 1, what }.into());
+    }
     if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
         return Err(SessionError::MissingLoginCookies);
     }
@@ -121,12 +130,34 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     Ok(Session { cookies, expires_at })
 }
 
-fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
-    if yaml::is_too_deep(yaml) || yaml::has_many_aliases(yaml) || yaml.lines().any(has_comment) {
-        return None;
+/// A list of cookies in YAML.
+struct List {
+    records: Vec<CookieRecord>,
+    /// Whether the items are of Ruby's class `HTTP::Cookie`.
+    is_ruby: bool,
+    is_in_brackets: bool,
+}
+
+impl List {
+    fn parse(yaml: &str) -> Option<Self> {
+        let is_ruby = yaml.contains(ITEM);
+        if yaml::is_too_deep(yaml)
+            || yaml::has_many_aliases(yaml)
+            || yaml.lines().any(has_comment)
+            || (is_ruby && yaml.lines().any(has_unknown_field))
+        {
+            return None;
+        }
+        let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
+        let records = records.map_or_else(Vec::new, |records| records.0);
+        Some(Self { records, is_ruby, is_in_brackets: yaml.starts_with('[') })
     }
-    let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
-    Some(records.map_or_else(Vec::new, |records| records.0))
+}
+
+/// Whether a line has a field that Ruby's class doesn't have, such as a misspelled one.
+fn has_unknown_field(line: &str) -> bool {
+    let field = line.trim_start().split_inclusive(':').next().unwrap_or_default();
+    field.ends_with(':') && !field.starts_with('-') && !FIELDS.contains(&field)
 }
 
 /// Whether YAML would read the end of a value as a comment and drop it.
@@ -138,7 +169,7 @@ fn has_comment(line: &str) -> bool {
 /// Recognizes a list that is cut off within a line.
 fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
     let (whole, line) = yaml.trim_end().rsplit_once('\n')?;
-    let number = parse(whole)?.len() + usize::from(line.starts_with('-'));
+    let number = List::parse(whole)?.records.len() + usize::from(line.starts_with('-'));
     Some(SessionError::CutOff { number })
 }
 
@@ -182,189 +213,24 @@ fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
     }
 }
 
-/// The text that `fastlane spaceauth` prints before the list of cookies.
-/// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
-const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
-
-const VARIABLE: &str = "FASTLANE_SESSION";
-
 /// The class of every item in the list.
 const COOKIE: &str = "HTTP::Cookie";
 const ITEM: &str = "- !ruby/object:HTTP::Cookie";
 
-/// The fields of [`ITEM`].
-const FIELDS: &str =
-    "name: value: domain: for_domain: path: secure: httponly: expires: max_age: created_at: accessed_at:";
-
-/// The maximum number of encodings, such as base64 and percent-encoding.
-const MAX_DEPTH: u8 = 3;
-
-/// Extracts the list from surrounding text and encodings. Keeps its line breaks as they are.
-fn extract_list(pasted: &str, depth: u8) -> Zeroizing<String> {
-    let text = to_ascii_punctuation(pasted);
-    let text = extract_value(&text);
-    let decoded = if depth == 0 { None } else { decode(&text) };
-    // Other text can also be valid base64.
-    let list = decoded.map(|decoded| extract_list(&decoded, depth - 1)).filter(|list| list.contains("name"));
-    list.unwrap_or(text)
-}
-
-/// Converts typographic quotes, dashes and spaces to ASCII, and removes invisible characters. Cookies consist of
-/// ASCII.
-fn to_ascii_punctuation(text: &str) -> Zeroizing<String> {
-    // The result is never longer.
-    let mut out = Zeroizing::new(String::with_capacity(text.len()));
-    out.extend(text.chars().filter_map(|c| match c {
-        '\u{201c}'..='\u{201f}' => Some('"'),
-        '\u{2018}'..='\u{201b}' => Some('\''),
-        '\u{2010}'..='\u{2015}' => Some('-'),
-        '\u{a0}' => Some(' '),
-        '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => None,
-        c => Some(c),
-    }));
-    out
-}
-
-/// Decodes base64 or percent-encoding around a list of cookies.
-fn decode(text: &str) -> Option<Zeroizing<String>> {
-    if let Some(bytes) = decode_base64(text) {
-        return decode_text(&bytes);
-    }
-    let is_encoded = !text.contains(char::is_whitespace) && text.contains("Cookie%0A");
-    let decode = || percent_encoding::percent_decode_str(text).decode_utf8().ok();
-    is_encoded.then(decode)?.map(|text| Zeroizing::new(text.into_owned()))
-}
-
-/// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever it is in the
-/// output of `fastlane spaceauth`, and removes up to two pairs of quotes.
-fn extract_value(pasted: &str) -> Zeroizing<String> {
-    let assigned = pasted.rmatch_indices(VARIABLE).find_map(|(at, name)| {
-        let rest = pasted.get(at + name.len()..)?.trim_start_matches([' ', '"', '\'']);
-        rest.strip_prefix(['=', ':'])
-    });
-    let text = match (assigned.or_else(|| assigned_value(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
-        (Some(value), _) => until_next_assignment(value),
-        // The output without its example, which is the `export` line.
-        (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
-        (None, None) => pasted,
-    };
-    if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
-        return dedent(block);
-    }
-    let text = text.trim();
-    // Bash's `$'…'`.
-    let text = text.strip_prefix('$').filter(|text| text.starts_with('\'')).unwrap_or(text);
-    let Some(inner) = unquote(text) else {
-        return Zeroizing::new(text.trim_end_matches([';', '%']).to_owned());
-    };
-    // A web form or a YAML file can add quotes around a quoted value.
-    unquote(inner.trim()).unwrap_or(inner)
-}
-
-/// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
-fn is_block_scalar(line: &str) -> bool {
-    let line = line.trim_end().trim_end_matches(['-', '+']);
-    line.ends_with(['|', '>']) && !line.contains(COOKIE)
-}
-
-fn dedent(block: &str) -> Zeroizing<String> {
-    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let filled = block.lines().filter(|line| !line.trim().is_empty());
-    let common = filled.map(indent).min().unwrap_or(0);
-    let mut out = Zeroizing::new(String::with_capacity(block.len() + 1));
-    for line in block.lines() {
-        out.push_str(line.get(common..).unwrap_or_default());
-        out.push('\n');
-    }
-    out
-}
-
-/// Removes a pair of quotes, and the text after the closing one.
-fn unquote(text: &str) -> Option<Zeroizing<String>> {
-    let inside = |quote| text.strip_prefix(quote)?.rsplit_once(quote).map(|(inner, _)| inner);
-    let single = || inside('\'').map(|inner| inner.replace("\\'", "'"));
-    // Inside double quotes, a shell needs the quotes of the YAML escaped.
-    let double = || inside('"').map(|inner| inner.replace("\\\"", "\""));
-    single().or_else(double).map(Zeroizing::new)
-}
-
-/// The ways to read the line breaks of a list, the most likely first.
-fn readings(text: &str) -> Vec<Zeroizing<String>> {
-    // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
-    let is_wrapped = text.contains("\\n") && text.trim().contains('\n');
-    let unwrapped = is_wrapped.then(|| Zeroizing::new(text.replace('\n', "")));
-    let mut readings: Vec<_> = unwrapped.iter().map(|text| unescape_line_breaks(text)).collect();
-    readings.push(unescape_line_breaks(text));
-    let reflowed: Vec<_> = readings.iter().rev().filter_map(|reading| reflow(reading)).collect();
-    readings.extend(reflowed);
-    readings
-}
-
-/// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
-fn unescape_line_breaks(text: &str) -> Zeroizing<String> {
-    // `travis encrypt` escapes every space.
-    let is_shell_escaped = text.contains("-\\ ");
-    let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
-    let mut out = Zeroizing::new(String::with_capacity(text.len()));
-    let mut rest = text;
-    while let Some((before, backslashes)) = rest.split_once('\\') {
-        out.push_str(before);
-        let after = backslashes.trim_start_matches('\\');
-        let line_break = || {
-            let after = after.strip_prefix('r').and_then(|rest| rest.strip_prefix('\\')).unwrap_or(after);
-            after.trim_start_matches('\\').strip_prefix('n')
-        };
-        rest = if let Some(after) = line_break() {
-            out.push('\n');
-            after
-        } else if is_shell_escaped || (is_json_escaped && after.starts_with('"')) {
-            after
-        } else {
-            out.push('\\');
-            out.push_str(backslashes.strip_suffix(after).unwrap_or_default());
-            after
-        };
-    }
-    out.push_str(rest);
-    // An editor may have turned `---` into one dash.
-    let without_head = out.trim_start().trim_start_matches('-').strip_prefix('\n');
-    without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
-}
-
-/// Restores the line breaks before Ruby's field names. Returns `None` for other text, or if a line break is
-/// inside a name.
-fn reflow(text: &str) -> Option<Zeroizing<String>> {
-    let mut items = text.split(ITEM);
-    if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
-        return None;
-    }
-    let mut out = Zeroizing::new(String::with_capacity(text.len() * 2));
-    for item in items {
-        out.push_str(ITEM);
-        let mut field = None;
-        for line in item.lines() {
-            for (index, word) in line.split_whitespace().enumerate() {
-                if FIELDS.split(' ').any(|known| known == word) {
-                    out.push_str("\n  ");
-                    field = Some(word);
-                } else if field.is_none() || word.ends_with(':') {
-                    return None;
-                } else if index > 0 || out.ends_with(':') || field.is_some_and(is_timestamp_field) {
-                    out.push(' ');
-                }
-                // Without a space, the word continues a wrapped value.
-                out.push_str(word);
-            }
-        }
-        out.push('\n');
-    }
-    Some(out)
-}
-
-/// Only these values contain spaces.
-fn is_timestamp_field(field: &str) -> bool {
-    field.ends_with("_at:") || field == "expires:"
-}
+/// The fields of [`ITEM`], in Ruby's order.
+const FIELDS: [&str; 11] = [
+    "name:",
+    "value:",
+    "domain:",
+    "for_domain:",
+    "path:",
+    "secure:",
+    "httponly:",
+    "expires:",
+    "max_age:",
+    "created_at:",
+    "accessed_at:",
+];
 
 /// Formats a timestamp for YAML 1.1 and Ruby's `Time`. Returns `None` if the year is out of their range.
 fn ruby_time(timestamp: OffsetDateTime) -> Option<String> {
@@ -381,6 +247,7 @@ mod tests {
     use crate::apple::cookie::MAX_COOKIES;
     use crate::timestamp;
 
+    use super::recover::LIST_INTRODUCTION;
     use super::*;
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -446,6 +313,9 @@ mod tests {
         };
         let indented = SPACEAUTH.replace('\n', "\n    ");
         let json = |text: &str| serde_json::to_string(text);
+        let percent = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
         let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
         // As Ruby's Shellwords and the documentation of Travis CI do it.
         let shell_escaped = |text: &str| {
@@ -455,6 +325,7 @@ mod tests {
                 .collect::<String>()
         };
         let escaped = one_line.replace('"', "\\\"");
+        let quoted_values = one_line.replace("0123", "'0123'");
         let forms = [
             ("CRLF", SPACEAUTH.replace('\n', "\r\n")),
             ("one line", one_line.clone()),
@@ -496,12 +367,20 @@ mod tests {
             ("an em dash and a dash", SPACEAUTH.replacen("---", "—-", 1)),
             ("a no-break space", SPACEAUTH.replace("  name", "\u{a0}\u{a0}name")),
             ("a soft hyphen", SPACEAUTH.replace("HSARM", "HSARM\u{ad}")),
-            ("a value wrapped with an indent", SPACEAUTH.replace("HSARM", "HSARM\n      ")),
-            ("the one line wrapped with an indent", one_line.replace("HSARM", "HSARM\n      ")),
             (
                 "another variable after it",
                 format!("export FASTLANE_SESSION='{one_line}'\nexport OTHER='x'\n"),
             ),
+            ("a comment with an older session", format!("{one_line}\n# FASTLANE_SESSION='{one_line}'\n")),
+            ("bash's set", format!("FASTLANE_SESSION='{}'", quoted_values.replace('\'', "'\\''"))),
+            ("Python's shlex", format!("'{}'", quoted_values.replace('\'', "'\"'\"'"))),
+            ("Ruby's to_yaml", format!("--- '{}'\n", quoted_values.replace('\'', "''"))),
+            ("Markdown", format!("```yaml\n{SPACEAUTH}```\n")),
+            ("inline code", format!("`{one_line}`")),
+            ("color codes", format!("\u{1b}[4;36;49m{one_line}\u{1b}[0m")),
+            ("the history of bash", format!("export FASTLANE_SESSION=\"{}\"", escaped.replace('!', "\\!"))),
+            ("the fish shell", format!("set -x FASTLANE_SESSION '{one_line}'")),
+            ("a field of JSON", format!("{{\"FASTLANE_SESSION\": {}, \"OTHER\": \"x\"}}", json(&one_line)?)),
             ("$'…'", format!("export FASTLANE_SESSION=$'{one_line}'")),
             ("Travis CI", shell_escaped(&one_line)),
             ("JSON of the one line", json(&one_line)?),
@@ -512,11 +391,9 @@ mod tests {
             ("base64 of base64", STANDARD.encode(STANDARD.encode(SPACEAUTH))),
             ("base64 of UTF-16", STANDARD.encode(utf16(&one_line))),
             ("base64 with zsh's %", format!("{}%", STANDARD.encode(&one_line))),
-            (
-                "percent-encoding",
-                percent_encoding::utf8_percent_encode(SPACEAUTH, percent_encoding::NON_ALPHANUMERIC)
-                    .to_string(),
-            ),
+            ("percent-encoding", percent(SPACEAUTH)),
+            ("percent-encoding of one line, twice", percent(&percent(&one_line))),
+            ("a web form", percent(&SPACEAUTH.replace('\n', "\r\n")).replace("%20", "+")),
         ];
         let expected = pasted(SPACEAUTH)?;
         let values: Vec<_> = expected.cookies.iter().map(|cookie| cookie.value.expose_secret()).collect();
@@ -533,10 +410,36 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_was_damaged_is_rejected() {
-        for damaged in [
+    fn long_values_that_an_editor_wrapped_and_indented_are_joined() -> Result {
+        let long = SPACEAUTH.replace("HSARMTKNSRVXWFla", &"HSARMTKNSRVXWFla".repeat(20));
+        let wrap = |text: &str, indent: &str| {
+            let mut lines = vec![String::new()];
+            for c in text.chars() {
+                if lines.last().is_some_and(|line| line.len() == 72) && c != '\n' {
+                    lines.push(indent.to_owned());
+                }
+                lines.last_mut().into_iter().for_each(|line| line.push(c));
+                if c == '\n' {
+                    lines.push(String::new());
+                }
+            }
+            lines.join("\n").replace("\n\n", "\n")
+        };
+        let expected = to_variable(&pasted(&long)?).expose_secret().to_owned();
+        for text in [wrap(&long, "      "), wrap(&long, ""), wrap(&long.replace('\n', "\\n"), "      ")] {
+            let session = pasted(&text).map_err(|error| format!("{error}: {text}"))?;
+            assert_eq!(to_variable(&session).expose_secret(), expected, "{text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_cookie_that_was_damaged_is_rejected() {
+        const VALUE: &str = "HSARMTKNSRVXWFla";
+        let damaged_values = [
             "HSARM\u{2026}",
             "HSARM...",
+            "HSARM...WFla",
             "HSARM TKNS",
             "HSARM #TKNS",
             "HSARM\u{a0}TKNS",
@@ -544,14 +447,39 @@ mod tests {
             "HSÄRM",
             "HSARM\\TKNS",
             "HSARM;TKNS",
-        ] {
-            let text = SPACEAUTH.replace("HSARMTKNSRVXWFla", damaged);
+            "HSARM=3DTKNS",
+            "HSARM>",
+            "HSARM$",
+            "\"***\"",
+            "\"[REDACTED]\"",
+            "<redacted>",
+            "\"'HSARM'\"",
+        ];
+        let values = damaged_values.map(|damaged| (VALUE, damaged));
+        let others = [
+            ("HSARMTKNSRVXWFla", "HSARMTKNSRVXWFla\nx"),
+            ("HSARMTKNSRVXWFla", "HSARMTKNSRVX-\n  WFla"),
+            ("HSARMTKNSRVXWFla", "HSARMTKN\n+ SRVX\n+ WFla"),
+            ("HSARMTKNSRVXWFla\n  domain", "HSARMTKNSRVXWFla\nx domain"),
+            ("idmsa.apple.com", "idmsa.apple.comn"),
+            ("idmsa.apple.com", "idmsa.appel.com"),
+            ("path: \"/\"", "path: \"/ \""),
+            ("max_age: 2592000", "max_age:2592000"),
+            ("max_age: 2592000", "maax_age: 2592000"),
+            ("max_age: 2592000", "m ax_age: 2592000"),
+            ("created_at: &1 2026-11-01 ", "created_at: &1 2026-1-01 "),
+        ];
+        for (from, to) in values.into_iter().chain(others) {
+            let text = SPACEAUTH.replacen(from, to, 1);
             for text in [text.replace('\n', "\\n"), text] {
                 let error = pasted(&text).err();
-                let is_named = matches!(error, Some(SessionError::Damaged | SessionError::DamagedCookie(_)));
-                assert!(is_named, "{damaged}: {error:?}");
+                let is_damaged =
+                    matches!(error, Some(SessionError::Damaged | SessionError::DamagedCookie(_)));
+                assert!(is_damaged, "{to}: {error:?}");
             }
         }
+        let twice = format!("{SPACEAUTH}{}", SPACEAUTH.trim_start_matches("---\n"));
+        assert!(matches!(pasted(&twice).err(), Some(SessionError::DamagedCookie(_))), "two sessions");
     }
 
     #[test]
@@ -638,9 +566,7 @@ mod tests {
     #[test]
     fn an_expiry_beyond_the_calendar_is_ignored() -> Result {
         let session = pasted(
-            "[{name: DES1, value: x, domain: a.b, expires: \"9999-12-31T23:59:59-12:00\"},
-              {name: DES2, value: x, domain: a.b, max_age: 5, created_at: \"9999-12-31T23:59:59-12:00\"},
-              {name: DES3, value: x, domain: a.b, max_age: 5, created_at: \"9999-12-31T23:59:59Z\"}]",
+            "[{name: DES1, value: x, domain: a.b, max_age: 5, created_at: \"9999-12-31T23:59:59Z\"}]",
         )?;
         assert_eq!(session.expires_at, None);
         let exported = to_variable(&session);

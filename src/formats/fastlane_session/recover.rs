@@ -1,0 +1,267 @@
+//! Recovers the YAML of a session from the forms that shells, terminals, editors, web forms and chat programs turn
+//! it into.
+
+use zeroize::Zeroizing;
+
+use super::{COOKIE, FIELDS, ITEM};
+use crate::apple::private_key::{assigned_value, decode_base64, decode_text, until_next_assignment};
+
+/// The text that `fastlane spaceauth` prints before the list of cookies.
+/// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
+pub(super) const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
+
+const VARIABLE: &str = "FASTLANE_SESSION";
+
+/// The maximum number of encodings, such as base64 and percent-encoding.
+const MAX_DEPTH: u8 = 3;
+
+type Secret = Zeroizing<String>;
+
+/// Returns the YAML documents that a pasted text can stand for, the most likely first.
+pub(super) fn readings(pasted: &str) -> Vec<Secret> {
+    let texts = extract_lists(pasted, MAX_DEPTH);
+    let mut readings: Vec<_> = texts.iter().flat_map(|text| unescape(text)).collect();
+    let reflowed: Vec<_> = readings.iter().rev().filter_map(|reading| reflow(reading)).collect();
+    readings.extend(reflowed);
+    readings
+}
+
+/// Extracts the list from surrounding text and encodings. Keeps its line breaks as they are. Returns several texts
+/// if it is unclear where a quoted value ends.
+fn extract_lists(pasted: &str, depth: u8) -> Vec<Secret> {
+    let texts = extract_values(&to_plain_ascii(pasted));
+    let decoded = texts.first().filter(|_| depth > 0).and_then(|text| decode(text));
+    // Other text can also be valid base64.
+    let lists = decoded.map(|decoded| extract_lists(&decoded, depth - 1));
+    lists.filter(|lists| lists.iter().any(|list| list.contains("name"))).unwrap_or(texts)
+}
+
+/// Converts typographic quotes, dashes and spaces to ASCII, and removes comments, invisible characters, color codes
+/// and the fences of Markdown. Cookies consist of ASCII.
+fn to_plain_ascii(text: &str) -> Secret {
+    // The result is never longer.
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let is_content = |line: &&str| !["#", "```"].iter().any(|start| line.trim_start().starts_with(start));
+    for line in text.split_inclusive('\n').filter(is_content) {
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\u{1b}' => drop(chars.find(char::is_ascii_alphabetic)),
+                '\u{201c}'..='\u{201f}' => out.push('"'),
+                '\u{2018}'..='\u{201b}' => out.push('\''),
+                '\u{2010}'..='\u{2015}' => out.push('-'),
+                '\u{a0}' => out.push(' '),
+                '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => {}
+                c => out.push(c),
+            }
+        }
+    }
+    out
+}
+
+/// Decodes base64 or percent-encoding around a list of cookies.
+fn decode(text: &str) -> Option<Secret> {
+    if let Some(bytes) = decode_base64(text) {
+        return decode_text(&bytes);
+    }
+    if text.contains(char::is_whitespace) || !text.contains('%') || !text.contains("Cookie") {
+        return None;
+    }
+    // Web forms encode spaces as `+`.
+    let is_form = !text.contains("%20");
+    let text = Zeroizing::new(if is_form { text.replace('+', " ") } else { text.to_owned() });
+    let decoded = percent_encoding::percent_decode_str(&text).decode_utf8().ok()?;
+    Some(Zeroizing::new(decoded.into_owned()))
+}
+
+/// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever it is in the
+/// output of `fastlane spaceauth`, and removes up to two pairs of quotes.
+fn extract_values(pasted: &str) -> Vec<Secret> {
+    // Other text can follow that mentions the variable.
+    let end = pasted.rfind(COOKIE).unwrap_or(pasted.len());
+    let assigned = pasted.get(..end).unwrap_or_default().rmatch_indices(VARIABLE).find_map(|(at, name)| {
+        let rest = pasted.get(at + name.len()..)?;
+        let value = rest.trim_start_matches([' ', '"', '\'']).strip_prefix(['=', ':']);
+        // `set -x FASTLANE_SESSION '…'` of the fish shell.
+        value.or_else(|| rest.strip_prefix(' ').filter(|rest| rest.starts_with(['"', '\''])))
+    });
+    let text = match (assigned.or_else(|| assigned_value(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
+        (Some(value), _) => until_next_assignment(value),
+        // The output without its example, which is the `export` line.
+        (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
+        (None, None) => pasted,
+    };
+    if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
+        return vec![dedent(block)];
+    }
+    let text = text.trim().trim_matches('`');
+    // Bash's `$'…'`, and a string in a YAML document of its own.
+    let quoted = text.strip_prefix('$').or_else(|| text.strip_prefix("--- "));
+    let text = quoted.filter(|text| text.starts_with(['"', '\''])).unwrap_or(text);
+    let values = unquote(text);
+    if values.is_empty() {
+        return vec![Zeroizing::new(text.trim_end_matches([';', '%']).to_owned())];
+    }
+    // A web form or a YAML file can add quotes around a quoted value.
+    let unquote_again = |value: Secret| {
+        let inner = unquote(value.trim());
+        if inner.is_empty() { vec![value] } else { inner }
+    };
+    values.into_iter().flat_map(unquote_again).collect()
+}
+
+/// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
+fn is_block_scalar(line: &str) -> bool {
+    let line = line.trim_end().trim_end_matches(['-', '+']);
+    line.ends_with(['|', '>']) && !line.contains(COOKIE)
+}
+
+fn dedent(block: &str) -> Secret {
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let filled = block.lines().filter(|line| !line.trim().is_empty());
+    let common = filled.map(indent).min().unwrap_or(0);
+    let mut out = Zeroizing::new(String::with_capacity(block.len() + 1));
+    for line in block.lines() {
+        out.push_str(line.get(common..).unwrap_or_default());
+        out.push('\n');
+    }
+    out
+}
+
+/// Returns what the text at the start of a quoted string can be: all up to the last quote, or only up to the first
+/// quote that can close the string.
+fn unquote(text: &str) -> Vec<Secret> {
+    let Some(quote @ ('\'' | '"')) = text.chars().next() else { return Vec::new() };
+    let rest = text.get(1..).unwrap_or_default();
+    let can_close = |at: usize| {
+        let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
+        let has_fields = || FIELDS.iter().any(|field| after.contains(field));
+        !before.ends_with('\\') && after.starts_with(['\n', ',', '}', ']', ')', ';']) && !has_fields()
+    };
+    let last = rest.rfind(quote);
+    let first = rest.match_indices(quote).map(|(at, _)| at).find(|at| can_close(*at));
+    let inners = last.into_iter().chain(first.filter(|first| Some(*first) != last));
+    inners.filter_map(|end| rest.get(..end)).flat_map(|inner| unescape_quotes(inner, quote)).collect()
+}
+
+/// Restores the quotes inside a quoted string, as shells, JSON and YAML escape them.
+fn unescape_quotes(inner: &str, quote: char) -> Vec<Secret> {
+    if quote == '"' {
+        return vec![Zeroizing::new(inner.replace("\\\"", "\"").replace("\\!", "!"))];
+    }
+    let shell = inner.replace("'\\''", "'").replace("'\"'\"'", "'").replace("\\'", "'");
+    let yaml = inner.contains("''").then(|| inner.replace("''", "'"));
+    [shell].into_iter().chain(yaml).map(Zeroizing::new).collect()
+}
+
+/// The ways to read the line breaks of a list, the most likely first.
+fn unescape(text: &str) -> Vec<Secret> {
+    let lines: Vec<_> = text.trim().lines().collect();
+    // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
+    let is_wrapped = text.contains("\\n") && lines.len() > 1;
+    let breaks = lines.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+    let mut readings = Vec::new();
+    if is_wrapped && !have_marks(breaks) {
+        readings.push(unescape_line_breaks(&Zeroizing::new(lines.concat())));
+        if let Some((first, rest)) = text.trim().split_once('\n').filter(|(_, rest)| rest.starts_with(' ')) {
+            let rest = dedent(rest);
+            let unindented = Zeroizing::new([first].into_iter().chain(rest.lines()).collect::<String>());
+            readings.push(unescape_line_breaks(&unindented));
+        }
+    }
+    readings.push(unescape_line_breaks(text));
+    readings
+}
+
+/// Whether a program marked each line break that it inserted, as editors, mail programs and shells do. The lines
+/// are those before and after each line break. Cookies also contain such characters, so that a single one proves
+/// nothing, unless it is a hyphen.
+fn have_marks<'a>(breaks: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+    let breaks: Vec<_> = breaks.collect();
+    let ends = breaks.iter().map(|(before, _)| before.trim_end().chars().next_back());
+    let starts = breaks.iter().map(|(_, after)| after.trim_start().chars().next());
+    let is_mark = |c: char| if breaks.len() == 1 { c == '-' } else { !c.is_alphanumeric() };
+    let are_marks = |chars: Vec<Option<char>>| {
+        let first = chars.first().copied().flatten();
+        first.is_some_and(is_mark) && chars.iter().all(|c| *c == first)
+    };
+    are_marks(ends.collect()) || are_marks(starts.collect())
+}
+
+/// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
+fn unescape_line_breaks(text: &str) -> Secret {
+    // `travis encrypt` escapes every space.
+    let is_shell_escaped = text.contains("-\\ ");
+    let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((before, backslashes)) = rest.split_once('\\') {
+        out.push_str(before);
+        let after = backslashes.trim_start_matches('\\');
+        let line_break = || {
+            let after = after.strip_prefix('r').and_then(|rest| rest.strip_prefix('\\')).unwrap_or(after);
+            after.trim_start_matches('\\').strip_prefix('n')
+        };
+        rest = if let Some(after) = line_break() {
+            out.push('\n');
+            after
+        } else if is_shell_escaped || (is_json_escaped && after.starts_with('"')) {
+            after
+        } else {
+            out.push('\\');
+            out.push_str(backslashes.strip_suffix(after).unwrap_or_default());
+            after
+        };
+    }
+    out.push_str(rest);
+    // An editor may have turned `---` into one dash.
+    let without_head = out.trim_start().trim_start_matches('-').strip_prefix('\n');
+    without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
+}
+
+/// Restores the line breaks before Ruby's field names, and joins values that were wrapped. Returns `None` for other
+/// text, or if it is unclear how the lines belong together.
+fn reflow(text: &str) -> Option<Secret> {
+    let mut items = text.split(ITEM);
+    if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
+        return None;
+    }
+    let is_field = |word: &str| FIELDS.contains(&word);
+    let has_field_lines = text.lines().any(|line| line.split_whitespace().next().is_some_and(is_field));
+    let mut breaks = Vec::new();
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 2));
+    for item in items {
+        out.push_str(ITEM);
+        let mut field = None;
+        let mut last_line = "";
+        for line in item.lines() {
+            for (index, word) in line.split_whitespace().enumerate() {
+                let is_wrapped_value = index == 0 && !out.ends_with(':') && !field.is_some_and(is_timestamp);
+                if is_field(word) {
+                    out.push_str("\n  ");
+                    field = Some(word);
+                } else if field.is_none() || word.ends_with(':') {
+                    return None;
+                } else if !is_wrapped_value {
+                    out.push(' ');
+                } else if has_field_lines && line.split_whitespace().any(is_field) {
+                    // Something else was added to the line.
+                    return None;
+                } else {
+                    breaks.push((last_line, line));
+                }
+                out.push_str(word);
+            }
+            last_line = line;
+        }
+        out.push('\n');
+    }
+    let width = text.lines().map(str::len).max().unwrap_or(0);
+    let are_wrapped = breaks.iter().all(|(before, _)| before.len() == width);
+    (are_wrapped && !have_marks(breaks.into_iter())).then_some(out)
+}
+
+/// Only these values contain spaces.
+fn is_timestamp(field: &str) -> bool {
+    field.ends_with("_at:") || field == "expires:"
+}
