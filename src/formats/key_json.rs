@@ -54,10 +54,25 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
     let text = decode_text(bytes)?;
     let text = strip_wrapping(&text);
     if text.contains("key_id") || text.contains("keyId") {
-        let json = to_strict_json(text);
-        return json.trim_start().starts_with('{').then(|| parse(&json));
+        // JSON in a string of JSON or of a programming language.
+        let is_escaped = text.contains("\\\"key");
+        let text = Zeroizing::new(if is_escaped { text.replace("\\\"", "\"") } else { text.to_owned() });
+        let json = to_strict_json(&text);
+        return object(&json).map(|json| parse(&json));
     }
     if depth == 0 { None } else { read_encoded(&decode_base64(text)?, depth - 1) }
+}
+
+/// The object in a text such as `API_KEY={…};` or a fenced block of Markdown, after the line breaks before it.
+fn object(text: &str) -> Option<Zeroizing<String>> {
+    /// More than the name of a variable, or the start of a fence.
+    const MAX_PREFIX: usize = 80;
+    let start = text.find('{')?;
+    let (prefix, rest) = text.split_at_checked(start)?;
+    let json = rest.rfind('}').and_then(|end| rest.get(..=end)).unwrap_or(rest);
+    let line_breaks = "\n".repeat(prefix.matches('\n').count());
+    let is_prefix = prefix.trim().len() <= MAX_PREFIX && !prefix.contains("-----BEGIN");
+    is_prefix.then(|| Zeroizing::new([line_breaks.as_str(), json].concat()))
 }
 
 fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
@@ -165,6 +180,9 @@ mod tests {
             "{\n  \"key_id\": \"A\", # optional\n  \"key\": \"B\", // note, \"key\"\n  \"in_house\": true # , }\n}",
             "# a comment\n{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true, }",
             "{\u{201c}key_id\u{201d}: \u{201c}A\u{201d},\u{a0}\"private_key\": \"B\", \"is_enterprise_account\": true}",
+            "```json\n{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true}\n```",
+            "export API_KEY='{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true}';",
+            "{\\\"key_id\\\": \\\"A\\\", \\\"key\\\": \\\"B\\\", \\\"in_house\\\": true}",
             r#"{"keyId": "A", "privateKey": "B", "in_house": true}"#,
             r#"'{"key_id": "A", "key": "B", "in_house": true, "issuer_id": null, "test_devices": [1, {}]}'"#,
         ] {

@@ -218,7 +218,8 @@ fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, Inpu
             }
         })
         .collect();
-    keys.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    // Before copies, such as `AuthKey_<ID> (1).p8`.
+    keys.sort_unstable_by_key(|key| (key.path.as_os_str().len(), key.path.clone()));
     let wanted_index = keys.iter().position(|key| Some(&key.id) == wanted);
     match (wanted_index, keys.len()) {
         (Some(index), _) => Ok(keys.swap_remove(index)),

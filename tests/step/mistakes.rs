@@ -263,7 +263,8 @@ fn a_folder_is_accepted_for_the_only_key_in_it() {
         let others = ["AuthKey_AAAAAAAAA1.p8", "AuthKey_AAAAAAAAA2.p8", "AuthKey_AAAAAAAAA3.p8"];
         others.iter().fold(step("./keys"), |step, name| step.file(&format!("work/keys/{name}"), "x"))
     };
-    assert_key(&several().set("api_key_id", INPUT_KEY_ID).succeeds());
+    let with_copy = several().file("work/keys/AuthKey_FROMINPUT1 (1).p8", "half a download");
+    assert_key(&with_copy.set("api_key_id", INPUT_KEY_ID).succeeds());
     let errors = [
         ("no key", step("./empty").fails().error()),
         ("several keys", several().fails().error()),
