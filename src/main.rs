@@ -30,7 +30,9 @@ fn main() -> ExitCode {
         }
         Some("--help" | "-h") => print(HELP),
         Some(_) => {
-            print("Unknown argument. The inputs are environment variables; see --help.");
+            print(
+                "Unknown argument. Inputs are environment variables, or arguments after `check`: see --help.",
+            );
             ExitCode::FAILURE
         }
     }
@@ -53,7 +55,7 @@ fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let runtime = can_open_files()
             .and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build())
-            .map_err(|error| FatalError::new(text!("The Step cannot start ({}).", redact::os(&error))))?;
+            .map_err(|error| FatalError::new(text!("The Step cannot start ({}). Run the build again. If that fails too, raise the limits for open files and memory.", redact::os(&error))))?;
         let env = env()?;
         runtime.block_on(async { apple_services_connection::run(&env, stop.wait()).await })
     }));

@@ -23,7 +23,7 @@ error_messages! {
     pub enum AddError {
         #[error("envman is not on the PATH")]
         NotFound,
-        #[error("envman add failed on {key} ({why})")]
+        #[error("envman failed on {key} ({why})")]
         Failed { key: Text, why: Text },
         #[error("the envstore {path} cannot be read ({why})")]
         Unreadable { path: Text, why: Text },

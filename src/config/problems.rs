@@ -32,8 +32,11 @@ impl Problems {
         self.push(Problem::new(input, text));
     }
 
+    /// Adds a problem, unless another problem with the same input was found before.
     pub(super) fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if problem.input.is_none() || self.0.iter().all(|earlier| earlier.input != problem.input) {
+            self.0.push(problem);
+        }
     }
 
     /// Adds a problem between several inputs, as a whole sentence.
@@ -63,8 +66,8 @@ impl From<Problems> for FatalError {
         let first = sentences.remove(0);
         let note = match sentences.len() {
             0 => return Self::new(first),
-            1 => text!("(The log lists one more problem.)"),
-            more => text!("(The log lists {} more problems.)", more),
+            1 => text!("(There is one more problem.)"),
+            more => text!("(There are {} more problems.)", more),
         };
         Self::with_details(sentences, first).mention(&note)
     }

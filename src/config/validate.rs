@@ -187,7 +187,7 @@ impl Fields {
     fn api_key(&mut self, problems: &mut Problems, warnings: &mut Vec<Text>) -> Option<ApiKeyInputs> {
         if !self.api_key_path.is_set() {
             problems
-                .add("api_key_path", &text!("is empty, or the variable in it is empty or misspelled: set it to the path, URL or text of AuthKey_<ID>.p8"));
+                .add("api_key_path", &text!("is empty (or its variable is empty or misspelled): set it to the path, URL or text of AuthKey_<ID>.p8"));
         }
         let key = self.api_key_path.take(problems);
         let file_name = key.as_ref().and_then(KeyLocation::file_name);
@@ -196,7 +196,7 @@ impl Fields {
         }
         let may_hold_ids = key.as_ref().is_some_and(KeyLocation::may_hold_ids);
         if key.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
-            problems.add("api_key_id", &text!("is empty, or the variable in it is empty or misspelled, and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
+            problems.add("api_key_id", &text!("is empty (or its variable is empty or misspelled), and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
         }
         let is_named_individual =
             matches!(file_name, Some(KeyFileName::Api { kind: KeyKind::Individual, .. }));
@@ -209,7 +209,7 @@ impl Fields {
             (KeyKind::Team, false) if is_named_individual => problems.add("api_issuer", &individual_key_name_problem()),
             (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",
-                &text!("is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
+                &text!("is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
             ),
             _ => {}
         }
@@ -233,9 +233,9 @@ impl Fields {
         if !self.apple_id.is_set() {
             let secrets = quote_names(&groups.apple_id_secrets);
             problems.add("apple_id", &if groups.apple_id_secrets == ["app_password"] {
-                text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", secrets)
+                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", secrets)
             } else {
-                text!("is empty, or the variable in it is empty or misspelled, and {} needs it: set it to the e-mail address of the Apple ID", secrets)
+                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID", secrets)
             });
         }
         if groups.apple_id_secrets.is_empty() {

@@ -213,7 +213,13 @@ pub(super) fn file_url_to_path(url: &Url, typed: &str, env: &Env) -> Result<Path
 }
 
 pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> {
-    Url::parse(value).map_err(|error| text!("is not a valid URL ({}): {}", redact::cause(&error), remedy))
+    Url::parse(value).map_err(|error| {
+        let problem = match error {
+            url::ParseError::RelativeUrlWithoutBase => text!("it does not begin with https://"),
+            error => redact::cause(&error),
+        };
+        text!("is not a valid URL ({}): {}", problem, remedy)
+    })
 }
 
 /// Input `credentials_dir`.
@@ -492,7 +498,7 @@ impl InputValue for BTreeSet<Access> {
             let known = Access::ALL.into_iter().find(|access| access.name() == word);
             known.ok_or_else(|| {
                 text!(
-                    "has an unknown value (item {}): use a list of {}",
+                    "has an unknown value (item {}): choose from {}",
                     place,
                     join_names(Access::ALL.map(Access::name))
                 )
@@ -534,7 +540,7 @@ impl InputValue for Vec<&'static Tool> {
                 // The word can be a secret in the wrong field.
                 None => {
                     text!(
-                        "Unknown tool in `export_for` (item {}): use a list of {}.",
+                        "Unknown tool in `export_for` (item {}): choose from {}.",
                         place,
                         join_names(TOOLS.iter().map(|tool| tool.name))
                     )
@@ -544,7 +550,7 @@ impl InputValue for Vec<&'static Tool> {
         let chosen: Vec<_> = split_list(value).filter_map(find_tool).collect();
         if chosen.is_empty() {
             return Err(text!(
-                "`export_for` lists no tool: use a list of {}.",
+                "`export_for` lists no tool: choose from {}.",
                 join_names(TOOLS.iter().map(|tool| tool.name))
             ));
         }

@@ -213,7 +213,7 @@ fn create_private_folder(
     }
     let folder = create_in(&absolute).map_err(to_error)?;
     run_log.warn(text!(
-        "Bitrise's own Steps can't read files in the temporary folder {}, because they don't decode URLs: for APPLE_API_KEY_URL and APPLE_CONNECTION_URL, set TMPDIR to a path of plain letters and digits.",
+        "Bitrise's own Steps can't read the files of APPLE_API_KEY_URL and APPLE_CONNECTION_URL, because the path of the temporary folder {} needs URL encoding: set TMPDIR to a path of letters, digits and hyphens.",
         redact::path(&absolute)
     ));
     Ok(folder)

@@ -46,7 +46,7 @@ fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
         ErrorKind::PermissionDenied => "let this build's user write there",
-        _ => "correct that",
+        _ => "fix that error",
     }
 }
 

@@ -22,7 +22,7 @@ error_messages! {
     /// Why a folder was not deleted.
     #[derive(Debug, thiserror::Error)]
     pub(crate) enum RemoveError {
-        #[error("`credentials_dir` ({folder}) is not a folder that this Step created: {why}. Nothing in it was deleted. Reset the input to its default, the output APPLE_CREDENTIALS_DIR.")]
+        #[error("`credentials_dir` ({folder}) is not a folder that this Step created: {why}. Nothing in it was deleted. Remove the input from the workflow: its default is $APPLE_CREDENTIALS_DIR.")]
         NotOurs { folder: Text, why: &'static str },
         #[error("Cannot delete the folder in `credentials_dir` ({folder}): {why}. Delete it yourself, since it contains credentials.")]
         Failed { folder: Text, why: Text },

@@ -37,7 +37,7 @@ error_messages! {
         NotJson { line: usize, column: usize, problem: Text },
         #[error("has an invalid `{field}` (expected {expected})")]
         WrongType { field: &'static str, expected: &'static str },
-        #[error("has a {0}")]
+        #[error("cannot be used ({0})")]
         WrongField(Text),
     }
 }
@@ -199,8 +199,8 @@ mod tests {
             ("{\n\"key_id\": \"s3cret\n\n\",\n\"key\": s3cret}", "line 5, column 8: expected value"),
             ("{\"key_id\": \"s3cret\" \"key\": 1}", "line 1, column 21: expected `,` or `}`"),
             ("{\"key_id\": \"s3cret", "EOF while parsing a string"),
-            ("{\"key_id\": \"A\", \"key_id\": \"s3cret\"}", "has a duplicate field `key_id`"),
-            ("{\"key_id\": \"s3cret\"}", "has a missing field `key`"),
+            ("{\"key_id\": \"A\", \"key_id\": \"s3cret\"}", "cannot be used (duplicate field `key_id`)"),
+            ("{\"key_id\": \"s3cret\"}", "cannot be used (missing field `key`)"),
             ("{\"key_id\": 53}", "has an invalid `key_id` (expected text in double quotes)"),
             (
                 "{\"key_id\": \"A\", \"in_house\": \"s3cret\"}",

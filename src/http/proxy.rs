@@ -47,7 +47,8 @@ impl Proxy {
         let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();
         let is_needed = || url.as_str().parse::<Uri>().is_ok_and(|uri| any_proxy.intercept(&uri).is_some());
         if self.address.is_none() && is_needed() {
-            let problem = text!("does not contain the address of an HTTP proxy");
+            let problem =
+                text!("does not contain the address of an HTTP proxy, such as http://proxy.example.com:3128");
             return Err(Failure::InvalidVariable { name: self.variable, problem });
         }
         Ok(())

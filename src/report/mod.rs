@@ -9,6 +9,7 @@ use crate::apple::api_key::{IssuerId, KeyKind};
 use crate::apple::app_store_connect::RateLimit;
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
+use crate::bitrise::connection::RE_AUTHENTICATE;
 use crate::bitrise::entry::Entry;
 use crate::config::{self, BuildAnnotation, Config, RawInputs, join_names};
 use crate::credential::{
@@ -16,6 +17,7 @@ use crate::credential::{
 };
 use crate::env::Env;
 use crate::export::outputs::{Outputs, SkippedTool};
+use crate::formats::fastlane_session::NEW_SESSION;
 use crate::http::Http;
 use crate::log::{RunLog, debug, done, info, set_verbose, title};
 use crate::redact::{self, FatalError, Text, text};
@@ -156,7 +158,7 @@ impl Report {
             Credential::AppleId(apple_id) => {
                 self.run_log.log_detail("Apple ID", redact::email(apple_id.email.expose_secret()));
                 self.run_log.log_detail("Session", describe_session(apple_id, now));
-                self.check_session_expiry(apple_id, config.notes.session_expiry_warning_days, now);
+                self.check_session_expiry(apple_id, resolved.source, config, now);
             }
         }
     }
@@ -194,14 +196,26 @@ impl Report {
     }
 
     /// Records how many days the session has left, and warns if it expires soon.
-    fn check_session_expiry(&mut self, apple_id: &AppleId, warning_days: i64, now: OffsetDateTime) {
+    fn check_session_expiry(
+        &mut self,
+        apple_id: &AppleId,
+        source: Source,
+        config: &Config,
+        now: OffsetDateTime,
+    ) {
         let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else { return };
         self.days_left = Some((end - now).whole_days());
+        let warning_days = config.notes.session_expiry_warning_days;
         if warning_days > 0 && end - now <= Duration::days(warning_days) {
+            let remedy = match source {
+                Source::Connection => RE_AUTHENTICATE,
+                Source::Inputs => NEW_SESSION,
+            };
             self.run_log.warn(text!(
-                "The Apple ID's session expires on {}, in {}: renew it before builds fail.",
+                "The Apple ID's session expires on {}, in {}. Before builds fail, {}.",
                 timestamp::format(end),
-                timestamp::time_left(end, now)
+                timestamp::time_left(end, now),
+                remedy
             ));
         }
     }
@@ -338,7 +352,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     if !config.notes.without_secrets.is_empty() {
         return text!(
-            "{} set, but there is no key, session or password: check the spelling of the Secret's name. In a pull-request build, expose the Secret, or set `if_missing` to skip.",
+            "{} set, but no private key, session or password is: check the names of the Secrets. In a pull-request build, expose the Secrets, or set `if_missing` to skip.",
             names_with_verb(&config.notes.without_secrets)
         );
     }

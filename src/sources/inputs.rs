@@ -37,9 +37,9 @@ error_messages! {
         NoKeyInFolder { path: Text },
         #[error("`api_key_path` is a folder that contains {count} keys ({names}): provide the path of one of them, or set `api_key_id` to its ID.")]
         SeveralInFolder { count: usize, names: Text },
-        #[error("`api_key_id` is empty, or the variable in it is empty or misspelled, and neither the name nor the content of `api_key_path` contains it: set `api_key_id` to the key ID.")]
+        #[error("`api_key_id` is empty (or its variable is empty or misspelled), and neither the name nor the content of `api_key_path` contains the key ID: set `api_key_id` to the key ID.")]
         MissingKeyId,
-        #[error("`api_issuer` is empty, or the variable in it is empty or misspelled: set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
+        #[error("`api_issuer` is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
         MissingIssuerId,
         #[error("`api_issuer` {}.", individual_key_name_problem())]
         MissingIssuerOrType,

@@ -71,7 +71,10 @@ pub async fn resolve(config: &Config, http: &Http, run_log: &mut RunLog) -> Resu
             Err(error @ SourceError::Connection(_))
                 if config.connection == ConnectionMode::Automatic && config.credential.is_some() =>
             {
-                run_log.warn(text!("{} The credential in the inputs is used instead.", error));
+                run_log.warn(text!(
+                    "The Step uses the credential in the inputs, because the connected one is unusable. {}",
+                    error
+                ));
                 unusable = Some(source);
             }
             Err(error) => return Err(error),

@@ -14,7 +14,7 @@ error_messages! {
     /// Why a value is not a valid prefix. `Display` completes a sentence that begins with the input's name.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub enum WrongPrefix {
-        #[error("is not a prefix for variables: use capital letters, digits and underscores, begin with a letter or an underscore, and end with an underscore, like CUSTOMER_")]
+        #[error("is not a prefix for variables: use at most 40 capital letters, digits and underscores, with no digit at the start and an underscore at the end, like CUSTOMER_")]
         Form,
         #[error("ends in {end}, which turns {from} into {to}, another output of this Step: use another prefix, like CUSTOMER_")]
         OtherOutput { end: &'static str, from: &'static str, to: &'static str },

@@ -22,7 +22,7 @@ use crate::yaml;
 
 /// How to replace a pasted session that can't be used. Completes a sentence.
 pub(crate) const NEW_SESSION: &str =
-    "create a new one with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
+    "create a new session with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
 
 error_messages! {
     /// Why a text is not a session. `Display` completes a sentence that begins with the input;
