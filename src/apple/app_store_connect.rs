@@ -100,6 +100,16 @@ struct PagedDocumentLinks {
     next: Option<String>,
 }
 
+/// Where a list continues after a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NextPage {
+    /// The list ends.
+    None,
+    Cursor(String),
+    /// The link to the next page is not a URL with a cursor.
+    Unknown,
+}
+
 impl<A: for<'de> Deserialize<'de>> Page<A> {
     /// Reads a page of `list`. Returns `None` if it isn't in Apple's format.
     #[must_use]
@@ -109,12 +119,15 @@ impl<A: for<'de> Deserialize<'de>> Page<A> {
         (page.errors.is_none() && types_match).then_some(page)
     }
 
-    /// The cursor of the next page. Ignores the rest of the link, so that the token is only sent to the address
-    /// that the Step knows.
+    /// Reads the cursor from the link to the next page. Ignores the rest of the link, so that the token is only
+    /// sent to the address that the Step knows.
     #[must_use]
-    pub(crate) fn cursor(&self) -> Option<String> {
-        let next = Url::parse(self.links.0.next.as_deref()?).ok()?;
-        next.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
+    pub(crate) fn next(&self) -> NextPage {
+        let Some(link) = &self.links.0.next else { return NextPage::None };
+        let cursor = Url::parse(link).ok().and_then(|link| {
+            link.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
+        });
+        cursor.map_or(NextPage::Unknown, NextPage::Cursor)
     }
 
     pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource<A>> {
@@ -205,14 +218,19 @@ struct ApiError {
 }
 
 impl ErrorResponse {
-    /// Reads the body of a response with this status. Returns `None` if it isn't in Apple's format: proxies
-    /// also send errors in JSON.
+    /// Reads the body of a response with this status. Returns `None` if it isn't in Apple's format, or if no code
+    /// fits the status: proxies also send errors in JSON.
     #[must_use]
     pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
         let Object(response): Object<Self> = serde_json::from_slice(body).ok()?;
         let is_known = |error: &ApiError| {
+            let family = error.code.split('.').next().unwrap_or_default();
             error.status == status.to_string()
-                && error.code.split('.').next().is_some_and(|family| CODE_FAMILIES.contains(&family))
+                && match status {
+                    401 => family == "NOT_AUTHORIZED",
+                    403 => ["FORBIDDEN", "FORBIDDEN_ERROR"].contains(&family),
+                    _ => CODE_FAMILIES.contains(&family),
+                }
         };
         Some(response).filter(|response| response.iter().any(is_known))
     }
@@ -311,11 +329,16 @@ mod tests {
 
     #[test]
     fn only_the_cursor_of_the_link_to_the_next_page_is_used() {
-        let links = r#"{"self": "x", "next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb"}"#;
-        let first = page(&format!(r#"{{"data": [{APP}], "links": {links}}}"#));
-        assert_eq!(first.map(|page| page.cursor()), Some(Some("a+b".to_owned())));
-        let last = page(r#"{"data": [], "links": {"self": "x"}}"#);
-        assert_eq!(last.map(|page| page.cursor()), Some(None));
+        let next = |links: &str| {
+            let page = page(&format!(r#"{{"data": [{APP}], "links": {{"self": "x"{links}}}}}"#));
+            page.map(|page| page.next())
+        };
+        let link = r#", "next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb""#;
+        assert_eq!(next(link), Some(NextPage::Cursor("a+b".to_owned())));
+        assert_eq!(next(""), Some(NextPage::None));
+        for unknown in ["", "/v1/apps?cursor=a", "https://elsewhere.invalid/v1/apps?page=2"] {
+            assert_eq!(next(&format!(r#", "next": "{unknown}""#)), Some(NextPage::Unknown), "{unknown}");
+        }
     }
 
     #[test]
@@ -350,12 +373,18 @@ mod tests {
             r#"[{"code": "FORBIDDEN", "message": "Blocked by policy"}]"#,
             r#"[{"status": "403", "code": "BLOCKED", "title": "t"}]"#,
             r#"[{"status": "403", "code": "FORBIDDENX", "title": "t"}]"#,
+            r#"[{"status": "403", "code": "NOT_AUTHORIZED", "title": "t"}]"#,
+            r#"[{"status": "403", "code": "RATE_LIMIT_EXCEEDED", "title": "t"}]"#,
             r#"[{"status": "401", "code": "FORBIDDEN", "title": "t"}]"#,
             r#"[["403", "FORBIDDEN", "t"]]"#,
         ] {
             assert!(errors(foreign).is_none(), "{foreign}");
         }
         assert!(ErrorResponse::read(403, format!("[{valid}]").as_bytes()).is_none());
+        for (code, expected) in [("NOT_AUTHORIZED", true), ("FORBIDDEN", false), ("NOT_FOUND", false)] {
+            let error = format!(r#"{{"errors": [{{"status": "401", "code": "{code}", "title": "t"}}]}}"#);
+            assert_eq!(ErrorResponse::read(401, error.as_bytes()).is_some(), expected, "{code}");
+        }
     }
 
     #[test]

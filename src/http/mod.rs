@@ -34,7 +34,7 @@ use tls::TrustStore;
 
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use loopback::is_loopback;
-pub(crate) use retry::{Deadline, OnLongerPause, RetryPolicy};
+pub(crate) use retry::{ATTEMPTS, Deadline, OnLongerPause, RetryPolicy};
 
 /// The time limit for a document from Bitrise or a file host.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -7,11 +7,12 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 
-const RETRIES: usize = 3;
+/// How often a request is tried, at most.
+pub(crate) const ATTEMPTS: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long to keep trying after transient failures. There are at most four attempts. The pauses between them
-/// are those that the server asks for, or else 0.5, 1 and 2 seconds, randomly lengthened to at most double.
+/// How long to keep trying after transient failures. There are at most [`ATTEMPTS`]. The pauses between them are
+/// those that the server asks for, or else 0.5, 1 and 2 seconds, randomly lengthened to at most double.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// The longest pause that a server can ask for.
@@ -102,7 +103,7 @@ impl Deadline {
 pub(super) fn backoff(jitter_seed: u64) -> ExponentialBuilder {
     ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)
-        .with_max_times(RETRIES)
+        .with_max_times(ATTEMPTS - 1)
         .with_jitter()
         .with_jitter_seed(jitter_seed)
 }

@@ -1,5 +1,7 @@
 //! Does the credential's team have the app that the build is for?
 
+use reqwest::StatusCode;
+
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, AppAttributes, BUNDLE_IDS};
 use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
@@ -54,9 +56,7 @@ pub(super) async fn check(
     run_log: &mut RunLog,
 ) -> Result<(), VerifyError> {
     let is_enterprise = client.key.enterprise;
-    let is_match = |app: &App| {
-        app.attributes.bundle_id == bundle_id.as_str() && (is_enterprise || app.app_id().is_some())
-    };
+    let is_match = |app: &App| app.attributes.bundle_id == bundle_id.as_str();
     let filter = if is_enterprise { "filter[identifier]" } else { "filter[bundleId]" };
     let app = match search(client, Some((filter, bundle_id.as_str())), is_match).await? {
         Ok(Search { found: Some(app), .. }) => app,
@@ -72,13 +72,14 @@ pub(super) async fn check(
         }
     };
     let name = redact::service_text(app.attributes.name.as_deref().unwrap_or_default(), 60);
-    match app.app_id().filter(|_| !is_enterprise) {
+    match app.app_id() {
+        _ if is_enterprise => run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
         Some(id) => {
             verification.app_id = Some(id.to_owned());
             let id = redact::checked(id, bundle_id::is_app_id);
             run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
         }
-        None => run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
+        None => verification.unverified.push(client.not_apple_format(StatusCode::OK)),
     }
     Ok(())
 }

@@ -10,13 +10,17 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors, shown_code_and_detail};
+use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::apple::app_store_connect::{ErrorResponse, MAX_PAGE_SIZE, Page, RATE_LIMIT, RateLimit, Resource};
+use crate::apple::app_store_connect::{
+    ErrorResponse, MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource,
+};
 use crate::apple::token::{self, CannotSign};
 use crate::config::Services;
 use crate::credential::Source;
-use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header};
+use crate::http::{
+    ATTEMPTS, Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header,
+};
 use crate::log::{self, RunLog};
 use crate::redact::{self, Text, error_messages, text};
 
@@ -27,7 +31,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 
 /// The most pages of a list to read: many times more than a large team has.
-const MAX_PAGES: usize = 25;
+pub(super) const MAX_PAGES: usize = 25;
 
 error_messages! {
     /// Apple does not accept the key's tokens.
@@ -69,18 +73,14 @@ impl KeyRejected {
 pub(super) enum ListError {
     /// Apple returned errors, with this status.
     Errors(StatusCode, ErrorResponse),
-    /// The request failed, or the response is not in Apple's format.
+    /// The request failed, the response is not in Apple's format, or the list is too long.
     NoAnswer(Unverified),
 }
 
 impl From<ListError> for Unverified {
     fn from(error: ListError) -> Self {
         match error {
-            ListError::Errors(_, errors) if errors.is_agreement_missing() => Self::AgreementMissing,
-            ListError::Errors(status, errors) => {
-                let (code, detail) = shown_code_and_detail(&errors);
-                Self::AppleError { status: status.as_u16(), code, detail }
-            }
+            ListError::Errors(status, errors) => Self::new(status, &errors),
             ListError::NoAnswer(reason) => reason,
         }
     }
@@ -100,6 +100,8 @@ pub(super) struct Client<'a> {
     base: &'a Url,
     http: &'a Http,
     policy: RetryPolicy,
+    /// Whether Apple accepted a token of the key: it returned a list, or an error other than 401.
+    was_accepted: Cell<bool>,
     /// From the last response that reported it.
     rate_limit: Cell<Option<RateLimit>>,
     /// From the last 401, if this machine's clock is off.
@@ -116,7 +118,16 @@ impl<'a> Client<'a> {
     ) -> Self {
         let base =
             if key.enterprise { &services.app_store_connect_enterprise } else { &services.app_store_connect };
-        Self { key, source, base, http, policy, rate_limit: Cell::default(), clock_skew: Cell::default() }
+        Self {
+            key,
+            source,
+            base,
+            http,
+            policy,
+            was_accepted: Cell::default(),
+            rate_limit: Cell::default(),
+            clock_skew: Cell::default(),
+        }
     }
 
     pub(super) fn now(&self) -> OffsetDateTime {
@@ -154,25 +165,29 @@ impl<'a> Client<'a> {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),
             };
-            cursor = page.cursor();
+            let next = page.next();
             for resource in page.into_resources() {
                 if is_match(&resource) {
                     return Ok(Ok(Search { found: Some(resource), others }));
                 }
                 others.push(resource);
             }
-            if cursor.is_none() {
-                break;
-            }
+            cursor = match next {
+                NextPage::None => return Ok(Ok(Search { found: None, others })),
+                NextPage::Cursor(cursor) => Some(cursor),
+                NextPage::Unknown => {
+                    return Ok(Err(ListError::NoAnswer(self.not_apple_format(StatusCode::OK))));
+                }
+            };
         }
-        Ok(Ok(Search { found: None, others }))
+        Ok(Err(ListError::NoAnswer(Unverified::ListTooLong { site: redact::site(self.base) })))
     }
 
     /// Requests a page of a list. The inner error does not fail the build by itself.
     ///
     /// # Errors
-    /// [`KeyRejected`] if Apple answers 401 to several new tokens in a row: a single 401 can also be for a valid
-    /// key. [`CannotSign`] if the key can't sign a token.
+    /// [`KeyRejected`] if Apple answers 401 at every attempt, each with a new token, and accepted no token of the
+    /// key before: Apple sometimes returns 401 for valid keys. [`CannotSign`] if the key can't sign a token.
     async fn request_page<A: DeserializeOwned>(
         &self,
         list: &str,
@@ -180,26 +195,44 @@ impl<'a> Client<'a> {
     ) -> Result<Result<Page<A>, ListError>, VerifyError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
-        let site = redact::site(self.base);
-        let response = match self.http.retry(self.base, self.policy, async || self.attempt(&url).await).await
-        {
+        let rejections = Cell::new(0);
+        let attempt = async || {
+            let result = self.attempt(&url).await;
+            if matches!(result, Err(Failure::TokenRejected)) {
+                rejections.set(rejections.get() + 1);
+            }
+            result
+        };
+        let response = match self.http.retry(self.base, self.policy, attempt).await {
             Ok(response) => response?,
-            Err(Failure::TokenRejected) => {
+            Err(_) if rejections.get() == ATTEMPTS && !self.was_accepted.get() => {
                 return Err(KeyRejected::new(self.key, self.source, self.clock_skew.get()).into());
             }
-            Err(failure) => return Ok(Err(ListError::NoAnswer(Unverified::RequestFailed { site, failure }))),
+            Err(failure) => {
+                let site = redact::site(self.base);
+                return Ok(Err(ListError::NoAnswer(Unverified::RequestFailed { site, failure })));
+            }
         };
         if response.status == StatusCode::OK
             && response.is_json()
             && let Some(page) = Page::read(&response.body, list)
         {
+            self.was_accepted.set(true);
             return Ok(Ok(page));
         }
         let status = response.status;
         Ok(Err(match api_errors(&response).filter(|_| status.is_client_error()) {
-            Some(errors) => ListError::Errors(status, errors),
-            None => ListError::NoAnswer(Unverified::NotAppleFormat { site, status: status.as_u16() }),
+            Some(errors) => {
+                self.was_accepted.set(true);
+                ListError::Errors(status, errors)
+            }
+            None => ListError::NoAnswer(self.not_apple_format(status)),
         }))
+    }
+
+    /// For a response with this status.
+    pub(super) fn not_apple_format(&self, status: StatusCode) -> Unverified {
+        Unverified::NotAppleFormat { site: redact::site(self.base), status: status.as_u16() }
     }
 
     /// Sends a request with a new token. Only the outer error can be retried.

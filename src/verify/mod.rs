@@ -13,6 +13,8 @@ mod session;
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
+
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::apple::token::CannotSign;
 use crate::config::{Checks, Config};
@@ -23,7 +25,7 @@ use crate::redact::{self, FatalError, Text, error_messages, text};
 
 use access::AccessDenied;
 use app::NoSuchApp;
-use client::{Client, KeyRejected};
+use client::{Client, KeyRejected, MAX_PAGES};
 use session::{NoSuchTeam, SessionRejected};
 
 /// For all requests and the pauses between them.
@@ -101,6 +103,8 @@ error_messages! {
         RequestFailed { site: Text, failure: Failure },
         #[error("{site} returned HTTP {status} with a response that is not in Apple's format (a proxy or captive portal?)")]
         NotAppleFormat { site: Text, status: u16 },
+        #[error("{site} returned a list of more than {MAX_PAGES} pages, and the Step reads no more")]
+        ListTooLong { site: Text },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,
         #[error("Apple returned HTTP {status}, {code}: {detail}")]
@@ -123,6 +127,15 @@ error_messages! {
 }
 
 impl Unverified {
+    /// For the errors that Apple returned with this status.
+    fn new(status: StatusCode, errors: &ErrorResponse) -> Self {
+        if errors.is_agreement_missing() {
+            return Self::AgreementMissing;
+        }
+        let (code, detail) = shown_code_and_detail(errors);
+        Self::AppleError { status: status.as_u16(), code, detail }
+    }
+
     /// Whether further requests would fail in the same way.
     fn stops_checks(&self) -> bool {
         matches!(self, Self::RequestFailed { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
@@ -139,6 +152,9 @@ impl Unverified {
                 (_, Failure::UntrustedCertificate(_) | Failure::NotTls) => {
                     "Check the machine's clock and proxy settings, or set `verify` to yes"
                 }
+                (_, Failure::TokenRejected) => {
+                    "Apple sometimes returns 401 for valid keys: run the build again, or set `verify` to yes"
+                }
                 _ => {
                     "Apple did not reject the credential, so this may be an outage: run the build again, or set `verify` to yes"
                 }
@@ -146,6 +162,7 @@ impl Unverified {
             Self::NotAppleFormat { .. } => Some(
                 "Apple did not reject the credential: check the machine's network and proxy settings, or set `verify` to yes",
             ),
+            Self::ListTooLong { .. } => Some("Set `verify` to yes"),
             Self::AgreementMissing | Self::OtherAccount { .. } => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
             Self::AppleError { .. } => Some("Do what Apple asks for, or set `verify` to yes"),

@@ -8,7 +8,6 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
-use crate::apple::app_store_connect::ErrorResponse;
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION_PATH, SessionStatus};
 use crate::apple::session::Session;
@@ -100,16 +99,14 @@ fn evaluate(
         };
         SessionRejected { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
     };
-    let errors = api_errors(response);
-    let session_status = match response.status {
-        StatusCode::UNAUTHORIZED if errors.is_some() || is_unauthenticated(&response.body) => {
+    let session_status = match (response.status, api_errors(response)) {
+        (StatusCode::UNAUTHORIZED, errors) if errors.is_some() || is_unauthenticated(&response.body) => {
             return Err(rejected("HTTP 401").into());
         }
-        StatusCode::FORBIDDEN if errors.as_ref().is_some_and(ErrorResponse::is_agreement_missing) => {
-            return Ok(Some(Unverified::AgreementMissing));
+        (StatusCode::FORBIDDEN, Some(errors)) => {
+            return Ok(Some(Unverified::new(response.status, &errors)));
         }
-        StatusCode::FORBIDDEN if errors.is_some() => return Err(rejected("HTTP 403").into()),
-        StatusCode::OK if response.is_json() => SessionStatus::read(&response.body),
+        (StatusCode::OK, _) if response.is_json() => SessionStatus::read(&response.body),
         _ => None,
     };
     let Some(session_status) = session_status else {

@@ -1,10 +1,11 @@
 //! Whether the credential is the one that the user means, and its team has the app of the build.
 
-use stand_in::{Account, App, Provider, Session, Team};
+use serde_json::{Value, json};
+use stand_in::{Account, App, Behaviour, Provider, Session, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
-    errors_of, logged_in, pasted_session, pem, status,
+    errors_of, in_parallel, logged_in, pasted_session, pem, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -119,7 +120,7 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
 #[test]
 fn an_enterprise_key_looks_for_the_bundle_id_itself() {
     let run = |bundle_id: &str, ids: &[&str]| {
-        let connected = all([api_key(), serde_json::json!({"is_enterprise_account": true})]);
+        let connected = all([api_key(), json!({"is_enterprise_account": true})]);
         let team = Team { apps: Vec::new(), ..Team::with_apps(ids.iter().copied()) };
         let account = Account { enterprise: true, ..account(vec![]) };
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)
@@ -162,10 +163,35 @@ fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
 
 #[test]
 fn the_error_lists_no_apps_if_apple_does_not_list_them() {
-    let behaviours = vec![stand_in::Behaviour::Ok, status(404, &[])];
-    let step =
-        Step::new().connected(&api_key()).verified_by_team(account(behaviours), Team::with_apps(["a.b"]));
-    assert_messages("account/no_list", [("404", step.set("bundle_id", BUNDLE_ID).fails().error())]);
+    let stray = Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "t", "d")]).forever();
+    let rows = [("404", status(404, &[])), ("401, although Apple accepted the key", stray)];
+    let rows = rows.map(|(what, response)| {
+        let account = account(vec![Behaviour::Ok, response]);
+        let step = Step::new().connected(&api_key()).verified_by_team(account, Team::with_apps(["a.b"]));
+        (what, step.set("bundle_id", BUNDLE_ID))
+    });
+    assert_messages("account/no_list", errors_of(rows));
+}
+
+#[test]
+fn a_list_that_is_incomplete_or_malformed_does_not_prove_that_the_app_is_missing() {
+    let page = |data: Value, next: Option<&str>| {
+        Behaviour::json(200, &json!({"data": data, "links": {"self": "x", "next": next}})).forever()
+    };
+    let app = json!({"type": "apps", "id": "x", "attributes": {"bundleId": BUNDLE_ID}});
+    let rows = [
+        ("the app's ID is not a number", page(json!([app]), None)),
+        ("a relative link", page(json!([]), Some("/v1/apps?cursor=a"))),
+        ("a link without a cursor", page(json!([]), Some("https://apple.invalid/v1/apps?page=2"))),
+        ("a list without end", page(json!([]), Some("https://apple.invalid/v1/apps?cursor=YWZ0ZXIgMA"))),
+    ];
+    let messages = in_parallel(rows, |(what, response)| {
+        let step = Step::new().connected(&api_key()).verified_by(account(vec![response]));
+        let outcome = step.set("bundle_id", BUNDLE_ID).run_in_process();
+        assert_eq!(outcome.verified(), "no", "{what}");
+        (what, outcome.warnings().join("\n"))
+    });
+    assert_messages("account/incomplete_list", messages);
 }
 
 #[test]
@@ -284,8 +310,8 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
         assert_eq!(outcome.warnings(), Vec::<String>::new());
         assert_eq!(outcome.verified(), "yes");
     }
-    let without_user = serde_json::json!({"provider": {"providerId": 1, "name": "x"}});
-    let unknown = || step(logged_in(vec![stand_in::Behaviour::json(200, &without_user)]));
+    let without_user = json!({"provider": {"providerId": 1, "name": "x"}});
+    let unknown = || step(logged_in(vec![Behaviour::json(200, &without_user)]));
     let warned = |step: Step| {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "no");

@@ -296,6 +296,10 @@ fn with_strict_every_unverified_credential_is_an_error() {
         ("words that leave no room for advice", with_behaviours(vec![apple_error(403, "FORBIDDEN", words)])),
         ("longer words", with_behaviours(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
         ("an outage", with_behaviours(vec![busy(503).forever()])),
+        (
+            "a single 401",
+            with_behaviours(vec![busy(503), busy(503), busy(503), apple_error(401, "NOT_AUTHORIZED", "d")]),
+        ),
         ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
         ("the app cannot be checked", with_team(hidden).set("bundle_id", BUNDLE_ID)),
         ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),

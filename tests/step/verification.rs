@@ -8,7 +8,7 @@ use stand_in::{Account, Behaviour, Session, SessionRefusal, Team};
 use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
-    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id,
+    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
     connected_session, errors_of, find_leak, in_days, in_parallel, logged_in, pasted_session, status,
 };
 
@@ -69,6 +69,27 @@ fn a_key_that_apple_refuses_is_an_error_after_four_attempts_with_fresh_tokens() 
     assert_eq!(outcome.requests_to_apple().len(), 4);
 }
 
+/// Apple sometimes returns 401 for valid keys.
+#[test]
+fn a_401_does_not_reject_a_key_after_another_failure_or_after_apple_accepted_the_key() {
+    let strays = || unauthorized().forever();
+    let role = ("FORBIDDEN_ERROR", "t", "The API key in use does not allow this request");
+    let after = |first| with_behaviours(vec![first, strays()]);
+    let many: Vec<_> = (0..201).map(|number| format!("com.example.app{number}")).collect();
+    let many = Team::with_apps(many.iter().map(String::as_str));
+    let two_pages =
+        Step::new().connected(&api_key()).verified_by_team(account(vec![Behaviour::Ok, strays()]), many);
+    let rows = [
+        ("after 503", with_behaviours(vec![busy(503), busy(503), busy(503), unauthorized()])),
+        ("after a broken connection", after(Behaviour::ResetBeforeAnswer)),
+        ("after a list", after(Behaviour::Ok).set("required_access", "admin")),
+        ("after a 403", after(Behaviour::apple_errors(403, [role])).set("required_access", "admin")),
+        ("after a page", two_pages.set("bundle_id", "com.example.app")),
+    ];
+    let messages = in_parallel(rows, |(what, step)| (what, warning(&step.run_in_process())));
+    assert_messages("verification/stray_401", messages);
+}
+
 #[test]
 fn the_error_says_how_far_the_clock_is_off() {
     let step = |clock_skew_seconds| {
@@ -115,6 +136,8 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
         Behaviour::json(200, &json!({"message": "Blocked by policy"})),
         Behaviour::json(401, &blocked),
         Behaviour::json(403, &blocked),
+        Behaviour::apple_errors(401, [("FORBIDDEN", "t", "d")]),
+        Behaviour::apple_errors(403, [("RATE_LIMIT_EXCEEDED", "t", "d")]),
         Behaviour::response(200, "text/html", list),
         Behaviour::response(200, "text/html", session),
     ];
@@ -221,7 +244,6 @@ fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     let refusals = [
         ("401 in plain text", refusing(SessionRefusal::Unauthenticated)),
         ("401 in JSON", refusing(SessionRefusal::UnauthorizedJson)),
-        ("403 in JSON", refusing(SessionRefusal::ForbiddenJson)),
         ("no provider", Session { provider: None, ..logged_in(vec![]) }),
     ];
     let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails().error()));
@@ -237,7 +259,11 @@ fn response_of_a_proxy(code: u16) -> Behaviour {
 
 #[test]
 fn other_responses_about_a_session_are_warnings() {
+    let forbidden = |detail| Behaviour::apple_errors(403, [("FORBIDDEN_ERROR", "t", detail)]);
+    let agreement = "The Account Holder must agree to the latest Program License Agreement.";
     let rows = [
+        ("an expired membership", forbidden("Your team's membership has expired.")),
+        ("a missing agreement", forbidden(agreement)),
         ("500", status(500, &[("Retry-After", "0")]).forever()),
         ("HTML", Behaviour::Html),
         ("404", status(404, &[])),
@@ -248,8 +274,10 @@ fn other_responses_about_a_session_are_warnings() {
         ("a 403 of a proxy", response_of_a_proxy(403)),
         ("a 407 of a proxy", response_of_a_proxy(407)),
     ];
+    let rows = rows.map(|(what, response)| (what, logged_in(vec![response])));
+    let rows = rows.into_iter().chain([("403 in JSON", refusing(SessionRefusal::ForbiddenJson))]);
     let messages =
-        rows.map(|(what, response)| (what, warning(&with_session(logged_in(vec![response])).succeeds())));
+        in_parallel(rows, |(what, session)| (what, warning(&with_session(session).run_in_process())));
     assert_messages("verification/session_not_verified", messages);
 }
 
