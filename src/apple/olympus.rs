@@ -55,12 +55,12 @@ impl SessionStatus {
         self.provider.as_ref().map(|Object(provider)| provider)
     }
 
-    /// All teams of the account, or the selected team if the response lists none.
+    /// All teams of the account, beginning with the selected one, even if the response doesn't list it.
     pub(crate) fn providers(&self) -> Vec<&Provider> {
-        match self.available_providers.as_deref() {
-            None | Some([]) => self.provider().into_iter().collect(),
-            Some(all) => all.iter().map(|Object(provider)| provider).collect(),
-        }
+        let selected = self.provider();
+        let listed = self.available_providers.iter().flatten().map(|Object(provider)| provider);
+        let others = listed.filter(|team| selected.is_none_or(|it| it.provider_id != team.provider_id));
+        selected.into_iter().chain(others).collect()
     }
 }
 

@@ -268,8 +268,12 @@ fn provider(id: u64, name: &str) -> Provider {
 }
 
 fn with_teams(teams: &[Provider]) -> Step {
-    let available_providers = teams.to_vec();
-    let session = Session { provider: teams.first().cloned(), available_providers, ..logged_in(vec![]) };
+    with_selected_team(&teams[0], teams)
+}
+
+fn with_selected_team(selected: &Provider, listed: &[Provider]) -> Step {
+    let available_providers = listed.to_vec();
+    let session = Session { provider: Some(selected.clone()), available_providers, ..logged_in(vec![]) };
     Step::new().connected(&connected_session()).verified_by_session(session).set("apple_id", "")
 }
 
@@ -277,8 +281,10 @@ fn with_teams(teams: &[Provider]) -> Step {
 fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
     let two = [provider(7, "Example Ltd"), provider(8, "Other Inc")];
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
-    for (teams, chosen) in [(&two[..], "8"), (&two[..1], "7")] {
-        let outcome = with_teams(teams).set("itc_team_id", chosen).succeeds();
+    for (step, chosen) in
+        [(with_teams(&two), "8"), (with_teams(&two[..1]), "7"), (with_selected_team(&two[0], &two[1..]), "7")]
+    {
+        let outcome = step.set("itc_team_id", chosen).succeeds();
         assert_eq!(outcome.verified(), "yes");
         assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), chosen);
         let of_teams = |line: &String| line.contains("teams");
