@@ -20,7 +20,7 @@ error_messages! {
     pub(crate) enum NoSuchApp {
         #[error("The API key {key_id} is valid, but its team has no app {bundle_id}.{others} {mistake}.")]
         App { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
-        #[error("The individual API key {key_id} cannot see the app {bundle_id}{others}. Give its owner access to the app in Users and Access, or use a team key.")]
+        #[error("The individual API key {key_id} cannot see the app {bundle_id}.{others} Give its owner access to {bundle_id} in Users and Access, or use a team key.")]
         IndividualKey { key_id: Text, bundle_id: Text, others: Text },
         #[error("The API key {key_id} is valid, but its team has not registered {bundle_id}.{others} {mistake}.")]
         BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
@@ -29,18 +29,20 @@ error_messages! {
 
 error_messages! {
     /// The likely mistake, and what to do about it.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum Mistake {
         #[error("This looks like another team's key: use a key of the team that owns the app")]
         OtherTeam,
         #[error("The app seems to have no record yet: create it in App Store Connect > Apps")]
         NoRecord,
-        #[error("Register it in developer.apple.com > Account > Identifiers")]
-        NotRegistered,
+        #[error("Register {bundle_id} at developer.apple.com > Account > Identifiers")]
+        NotRegistered { bundle_id: Text },
         #[error("`bundle_id` looks misspelled: correct it")]
         Typo,
         #[error("Either the app does not exist yet, or this is another team's key: create the app, or use another key")]
-        Unclear,
+        NoRecordOrOtherTeam,
+        #[error("Register it at developer.apple.com > Account > Identifiers, or use another team's key")]
+        NotRegisteredOrOtherTeam,
     }
 }
 
@@ -119,39 +121,33 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuch
     let others = list_others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let closest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
-    let mistake = |if_new| guess_mistake(&wanted, closest.as_deref(), if_new);
+    let mistake = match closest {
+        Some(closest) if distance(&wanted, &closest) <= 1 => Mistake::Typo,
+        Some(closest) if vendor(&wanted) != vendor(&closest) => Mistake::OtherTeam,
+        Some(_) if client.key.enterprise => Mistake::NotRegistered { bundle_id: bundle_id.clone() },
+        Some(_) => Mistake::NoRecord,
+        None if client.key.enterprise => Mistake::NotRegisteredOrOtherTeam,
+        None => Mistake::NoRecordOrOtherTeam,
+    };
     Ok(match client.key.owner {
         KeyOwner::Individual => NoSuchApp::IndividualKey { key_id, bundle_id, others },
         KeyOwner::Team(_) if client.key.enterprise => {
-            NoSuchApp::BundleId { key_id, bundle_id, others, mistake: mistake(Mistake::NotRegistered) }
+            NoSuchApp::BundleId { key_id, bundle_id, others, mistake }
         }
-        KeyOwner::Team(_) => {
-            NoSuchApp::App { key_id, bundle_id, others, mistake: mistake(Mistake::NoRecord) }
-        }
+        KeyOwner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake },
     })
 }
 
-/// Lists the team's apps, in the form that completes the error for this kind of key.
+/// A sentence about the apps that the key can see, with a leading space. Empty if there are none to name.
 fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
+    let has = if key.owner == KeyOwner::Individual { "It can see" } else { "The team has" };
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
-    match (&key.owner, total) {
-        (_, 0) => text!(""),
-        (KeyOwner::Individual, _) if total <= named.len() => text!(", only {}", list),
-        (KeyOwner::Individual, _) => text!(", only (of {}): {}", total, list),
-        (KeyOwner::Team(_), 1) => text!(" Its only {}: {}.", one, list),
-        (KeyOwner::Team(_), _) if total <= named.len() => text!(" Its {} {}: {}.", total, several, list),
-        (KeyOwner::Team(_), _) => text!(" The closest of its {} {}: {}.", total, several, list),
-    }
-}
-
-/// Guesses the likely mistake. Returns `if_new` if the team has other apps of the same vendor.
-fn guess_mistake(wanted: &str, closest: Option<&str>, if_new: Mistake) -> Mistake {
-    match closest {
-        None => Mistake::Unclear,
-        Some(closest) if distance(wanted, closest) <= 1 => Mistake::Typo,
-        Some(closest) if vendor(wanted) == vendor(closest) => if_new,
-        Some(_) => Mistake::OtherTeam,
+    match total {
+        _ if named.is_empty() => text!(""),
+        1 => text!(" {} one {}: {}.", has, one, list),
+        _ if total <= named.len() => text!(" {} {} {}: {}.", has, total, several, list),
+        _ => text!(" {} {} {}, the most similar: {}.", has, total, several, list),
     }
 }
 

@@ -37,7 +37,7 @@ error_messages! {
     /// Apple does not accept the key's tokens.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum KeyRejected {
-        #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple rejects its tokens: set the clock, or run the build on another machine.")]
+        #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple rejects its tokens: correct the clock, or run the build on another machine.")]
         WrongClock { seconds: i64, direction: &'static str },
         #[error("Apple rejected the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
         Team { key_id: Text },

@@ -116,13 +116,13 @@ error_messages! {
         #[error("an Apple ID can only be checked with a session")]
         WithoutSession,
         #[error("the session has no cookies for {site}, so it can't be verified")]
-        MissingCookie { site: Text },
+        MissingCookie { site: Text, renewal: &'static str },
         #[error("{}", .0.what)]
         SessionRejected(SessionRejected),
-        #[error("the account of the session ({of_session}) is not that of the Apple ID ({of_credential}), and fastlane uses both: use a session and an Apple ID of the same account")]
+        #[error("the session belongs to {of_session}, but the Apple ID is {of_credential}, and fastlane uses both: use a session and an Apple ID of the same account")]
         OtherAccount { of_session: Text, of_credential: Text },
-        #[error("Apple accepts the session, but does not say which account it belongs to")]
-        UnknownAccount,
+        #[error("Apple accepts the session, but does not say whose it is")]
+        UnknownAccount { renewal: &'static str },
     }
 }
 
@@ -165,12 +165,10 @@ impl Unverified {
             Self::ListTooLong { .. } => Some("Set `verify` to yes"),
             Self::AgreementMissing | Self::OtherAccount { .. } => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
-            Self::AppleError { .. } => Some("Do what Apple asks for, or set `verify` to yes"),
+            Self::AppleError { .. } => Some("Fix what Apple reports, or set `verify` to yes"),
             Self::AppsHidden { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
-            Self::MissingCookie { .. } | Self::UnknownAccount => {
-                Some("Renew the session, or set `verify` to yes")
-            }
+            Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal } => Some(renewal),
             Self::SessionRejected(rejected) => Some(rejected.remedy),
         }
     }
@@ -186,6 +184,9 @@ impl Unverified {
             (Self::AppsHidden { detail, .. }, Some(remedy)) => {
                 let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
                 error_line_with_detail(&text!("{}: {}", before, what), detail, remedy)
+            }
+            (Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal }, _) => {
+                text!("{}: {}: {}, or set `verify` to yes.", before, self, *renewal)
             }
             (Self::SessionRejected(rejected), _) => text!("{}: {}", before, rejected),
             (_, Some(remedy)) => text!("{}: {}. {}.", before, self, remedy),

@@ -37,7 +37,7 @@ error_messages! {
     /// The session is valid, but not for the team in `itc_team_id`.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchTeam {
-        #[error("The session's account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set it to one of these numbers.")]
+        #[error("The session's account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set the input to one of these numbers.")]
         NotAMember { wanted: Text, teams: Text },
     }
 }
@@ -49,6 +49,16 @@ pub(super) struct SessionCheck<'a> {
     pub(super) source: Source,
     /// Input `itc_team_id`.
     pub(super) team: Option<ProviderId>,
+}
+
+impl SessionCheck<'_> {
+    /// How to get a new session.
+    fn renewal(&self) -> &'static str {
+        match self.source {
+            Source::Connection => RE_AUTHENTICATE,
+            Source::Inputs => NEW_SESSION,
+        }
+    }
 }
 
 /// Sends the request that fastlane sends, with the session's cookies for its URL. Returns `None` if the session is
@@ -67,7 +77,7 @@ pub(super) async fn check(
     let site = redact::site(&url);
     let cookies = cookie_header(expected.session, &url, http.now());
     let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
-        return Ok(Some(Unverified::MissingCookie { site }));
+        return Ok(Some(Unverified::MissingCookie { site, renewal: expected.renewal() }));
     };
     match http.retry(&url, policy, async || attempt(&url, &cookies, http).await).await {
         Ok(response) => evaluate(&response, &expected, site, run_log),
@@ -93,11 +103,12 @@ fn evaluate(
     run_log: &mut RunLog,
 ) -> Result<Option<Unverified>, VerifyError> {
     let rejected = |why: &'static str| {
-        let (session, remedy) = match expected.source {
-            Source::Connection => ("of the connected Apple ID", RE_AUTHENTICATE),
-            Source::Inputs => ("in `fastlane_session`", NEW_SESSION),
+        let session = match expected.source {
+            Source::Connection => "of the connected Apple ID",
+            Source::Inputs => "in `fastlane_session`",
         };
-        SessionRejected { what: text!("Apple no longer accepts the session {} ({})", session, why), remedy }
+        let what = text!("Apple no longer accepts the session {} ({})", session, why);
+        SessionRejected { what, remedy: expected.renewal() }
     };
     let session_status = match (response.status, api_errors(response)) {
         (StatusCode::UNAUTHORIZED, errors) if errors.is_some() || is_unauthenticated(&response.body) => {
@@ -116,12 +127,14 @@ fn evaluate(
         return Err(rejected("it is not logged in to a team").into());
     };
     check_team(selected, &session_status.providers(), expected.team, run_log)?;
-    Ok(compare_accounts(session_status.email_address(), expected.email.expose_secret()))
+    Ok(match session_status.email_address() {
+        Some(of_session) => compare_accounts(of_session, expected.email.expose_secret()),
+        None => Some(Unverified::UnknownAccount { renewal: expected.renewal() }),
+    })
 }
 
 /// Returns `None` if both are the same account. Apple ignores the case of email addresses.
-fn compare_accounts(of_session: Option<&str>, of_credential: &str) -> Option<Unverified> {
-    let Some(of_session) = of_session else { return Some(Unverified::UnknownAccount) };
+fn compare_accounts(of_session: &str, of_credential: &str) -> Option<Unverified> {
     let is_same = of_session.trim().to_lowercase() == of_credential.trim().to_lowercase();
     (!is_same).then(|| Unverified::OtherAccount {
         of_session: redact::email(of_session),

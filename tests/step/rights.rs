@@ -4,7 +4,7 @@ use serde_json::json;
 use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, busy,
+    INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
     connected_session, in_days, logged_in, pem, status,
 };
 
@@ -303,6 +303,7 @@ fn with_strict_every_unverified_credential_is_an_error() {
         ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
         ("the app cannot be checked", with_team(hidden).set("bundle_id", BUNDLE_ID)),
         ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),
+        ("a session without cookies for Apple", Step::new().connected(&apple_id())),
         ("no session", Step::new().with_apple_id_inputs()),
         ("no session and bundle_id", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),
     ];
