@@ -89,8 +89,8 @@ impl Verification {
         let failed = FatalError::with_details(details, last);
         Err(match others.len() {
             0 => failed,
-            1 => failed.mention(&text!("(The log lists one more reason.)")),
-            more => failed.mention(&text!("(The log lists {} more reasons.)", more)),
+            1 => failed.mention(&text!("(There is one more reason.)")),
+            more => failed.mention(&text!("(There are {} more reasons.)", more)),
         })
     }
 }
