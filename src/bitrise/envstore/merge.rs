@@ -19,6 +19,10 @@ use crate::yaml;
 /// A longer text is not an envstore without entries, in any notation.
 const MAX_EMPTY_BYTES: usize = 4096;
 
+/// More than in any envstore. For each entry, the YAML library allocates large buffers, which are wiped when freed:
+/// this many take 1 to 3 seconds.
+const MAX_ITEMS: usize = 200_000;
+
 /// Line ends of YAML 1.1.
 const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 
@@ -148,7 +152,7 @@ impl<'a> Store<'a> {
         };
         let starts: Vec<usize> =
             lines(list).filter(|(_, line)| begins_item(line)).map(|(at, _)| at).collect();
-        if starts.first() != Some(&0) {
+        if starts.first() != Some(&0) || starts.len() > MAX_ITEMS {
             return None;
         }
         let ends = starts.iter().copied().skip(1).chain([list.len()]);
@@ -182,7 +186,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let is_document_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        if has_tag(text) || text.split(LINE_ENDS).any(is_document_marker) {
+        if has_many_lists(text) || has_tag(text) || text.split(LINE_ENDS).any(is_document_marker) {
             return None;
         }
         // envman rejects byte order marks. If the last entry is a block scalar, the newline that `merge` adds would
@@ -193,6 +197,43 @@ impl<'a> Item<'a> {
         let [ParsedEntry { key, value_bytes }] = serde_yaml::from_str::<[_; 1]>(text).ok()?;
         Some(Self { key, value_bytes, text })
     }
+}
+
+/// Whether an entry seems to have many lists or mappings in brackets. envman writes none, and if they are nested, the
+/// YAML library takes quadratic time to read them.
+fn has_many_lists(text: &str) -> bool {
+    const MAX: usize = 100;
+    let rest = after_first_value(text).unwrap_or(text);
+    rest.bytes().filter(|b| matches!(b, b'[' | b'{')).nth(MAX).is_some()
+}
+
+/// The text after an entry's first value, if that is quoted or a block: its brackets are only text.
+fn after_first_value(text: &str) -> Option<&str> {
+    let (start, value) = text.split_once(": ")?;
+    if !is_plain_key(start.trim_start_matches(' ').strip_prefix("- ")?) {
+        return None;
+    }
+    if let Some(quoted) = value.strip_prefix('"') {
+        let mut is_escaped = false;
+        let end = quoted.find(|c| {
+            let is_end = c == '"' && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            is_end
+        });
+        return quoted.get(end?..);
+    }
+    if let Some(quoted) = value.strip_prefix('\'') {
+        let end = Zeroizing::new(quoted.replace("''", "  ")).find('\'');
+        return quoted.get(end?..);
+    }
+    let (_, block) = value.strip_prefix(['|', '>'])?.split_once('\n')?;
+    if value.contains(|c| c != '\n' && LINE_ENDS.contains(&c)) {
+        return None;
+    }
+    let key_column = start.rfind(' ')? + 1;
+    let is_content = |line: &str| line.bytes().take_while(|b| *b == b' ').count() > key_column;
+    let end = lines(block).find(|(_, line)| !is_content(line) && !trim_line_end(line).is_empty());
+    block.get(end.map_or(block.len(), |(at, _)| at)..)
 }
 
 /// Whether a value or key seems to have a tag such as `!!binary`, which can change its meaning.
@@ -303,6 +344,7 @@ mod tests {
             "\u{0}",
             "no yaml: [",
             "envs:\n- A: b\n  opts: {title: x, meta: {y: 1}}\n",
+            &format!("envs:\n{}", "- A: b\n".repeat(MAX_ITEMS + 1)),
         ];
         // envman cannot read these.
         let broken = [
@@ -330,6 +372,30 @@ mod tests {
         for text in unknown.into_iter().chain(broken).chain(hidden) {
             let result = merged(text, &[entry("A", "1")]);
             assert!(matches!(result, Err(EnvstoreError::UnknownFormat)), "{text:?}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn lists_in_brackets_count_only_outside_the_value() {
+        let brackets = "[".repeat(101);
+        for yaml in [
+            format!("- A: {brackets}\n"),
+            format!("- A: \"\\\"\"\n  opts: {brackets}\n"),
+            format!("- A: 'it''s'\n  opts: {brackets}\n"),
+            format!("- A: |-\n    b\n  opts: {brackets}\n"),
+            format!("- A: |-\r  opts: {brackets}\n"),
+            format!("- A:\n    {brackets}\n"),
+            format!("- {brackets}\n"),
+        ] {
+            assert!(has_many_lists(&yaml), "{yaml}");
+        }
+        for yaml in [
+            format!("- A: \"\\\"{brackets}\"\n  opts: {{}}\n"),
+            format!("- A: 'it''s {brackets}'\n"),
+            format!("- A: |-\n    b\n\n    {brackets}\n  opts: {{}}\n"),
+            format!("  - A: >\n      {brackets}\n"),
+        ] {
+            assert!(!has_many_lists(&yaml), "{yaml}");
         }
     }
 

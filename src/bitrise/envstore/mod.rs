@@ -24,8 +24,8 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::{Limits, TooLarge};
 use crate::regular_file::{self, ReadError};
 
-/// The Step does not read larger files. The outputs of a build are never that large.
-pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// The Step does not read larger files. Outputs become environment variables, and Linux accepts at most 6 MiB of them.
+pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Begins the name of the new envstore until it is renamed to replace the old one.
 const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_over_32_mib_is_not_read() -> io::Result<()> {
+    fn a_file_over_8_mib_is_not_read() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         fs::File::create(&path)?.set_len(MAX_BYTES as u64 + 1)?;
