@@ -38,12 +38,13 @@ pub(super) fn may_hold_token(text: &str) -> bool {
     /// The length of an MD5 sum and of many tokens.
     const MIN_HEX: usize = 32;
     let has_user = |url: &str| {
+        let url = url.trim_start_matches('/');
         let authority = url.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or_default();
         authority.contains('@')
     };
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(is_app_password)
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(contains_app_password)
         || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= MIN_HEX && is_hex(run))
-        || text.split("://").skip(1).any(has_user)
+        || text.split("//").skip(1).any(has_user)
 }
 
 /// Whether a value has the format of an app-specific password: four groups of four lower-case letters.
@@ -51,8 +52,17 @@ pub(super) fn may_hold_token(text: &str) -> bool {
 /// Source: <https://support.apple.com/102654>
 #[must_use]
 pub(crate) fn is_app_password(value: &str) -> bool {
-    value.len() == 19
-        && value.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| b.is_ascii_lowercase()))
+    value.len() == 19 && contains_app_password(value)
+}
+
+/// Whether four groups of four lower-case letters follow each other, perhaps among other groups.
+fn contains_app_password(words: &str) -> bool {
+    let mut groups = 0;
+    words.split('-').any(|word| {
+        let is_group = word.len() == 4 && word.bytes().all(|b| b.is_ascii_lowercase());
+        groups = if is_group { groups + 1 } else { 0 };
+        groups == 4
+    })
 }
 
 /// Whether a run of base64 is too long and too mixed to be a name. A name in camel case changes between upper

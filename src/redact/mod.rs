@@ -128,9 +128,9 @@ impl Secrets {
     /// Adds a secret, unless it is so short that hiding it would hide ordinary words.
     pub(crate) fn add(&mut self, secret: &SecretString) {
         const MIN_BYTES: usize = 6;
-        let secret = normalize_spaces(secret.expose_secret());
-        if secret.len() >= MIN_BYTES {
-            self.0.push(secret.into());
+        let secret = secret.expose_secret();
+        if normalize_spaces(secret).len() >= MIN_BYTES {
+            self.0.push(remove_spaces(secret).into());
         }
     }
 
@@ -138,7 +138,7 @@ impl Secrets {
     fn occur_in(&self, text: &str) -> bool {
         /// At the end of a truncated text, fewer bytes can be the start of an ordinary word.
         const MIN_CUT_BYTES: usize = 4;
-        let text = normalize_spaces(&remove_marks(text));
+        let text = remove_spaces(&remove_marks(text));
         let cut = text.strip_suffix('…');
         self.0.iter().map(ExposeSecret::expose_secret).any(|secret| {
             let starts = || (MIN_CUT_BYTES..secret.len()).filter_map(|end| secret.get(..end));
@@ -276,20 +276,33 @@ impl<E: Show + fmt::Display> From<E> for FatalError {
     }
 }
 
-/// Replaces whitespace, control characters and internal marks with single spaces, and trims the ends. Both text
-/// from services and the secrets to look for in it are compared in this form.
+/// Replaces whitespace, control and invisible characters and internal marks with single spaces, and trims the ends.
 fn normalize_spaces(text: &str) -> String {
     let text = one_line(&text.replace(MARKS, " "));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Removes what [`normalize_spaces`] replaces. Text from services and the secrets to look for in it are compared in
+/// this form, so that an invisible character in a secret does not hide it.
+fn remove_spaces(text: &str) -> String {
+    normalize_spaces(text).replace(' ', "")
 }
 
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
 
-/// Line separators, and characters that change the writing direction.
+/// Line separators, soft hyphens, characters without a width, and those that change the writing direction.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -324,6 +337,7 @@ mod tests {
             ("a\ttab1", "a\ttab1"),
             ("of\u{2028}Unicode", "of\u{2028}Unicode"),
             ("a\u{fdd1}mark", "a\u{fdd1}mark"),
+            ("hunter2-Summer", "x hunter2\u{ad}-Sum\u{200b}mer y"),
         ] {
             let mut secrets = Secrets::default();
             secrets.add(&secret.into());

@@ -7,7 +7,8 @@ use reqwest::Url;
 
 use super::detect::{is_path_like, may_hold_secret, may_hold_token};
 use super::{
-    HIDDEN, MARKS, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START, normalize_spaces, one_line, text,
+    HIDDEN, MARKS, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START, is_invisible, normalize_spaces,
+    one_line, text,
 };
 
 /// A path as a user typed it: shown if it looks like a path and no part of it looks like a secret. If only a
@@ -72,7 +73,8 @@ pub fn checked(value: &str, has_format: fn(&str) -> bool) -> Text {
 /// hold a secret.
 #[must_use]
 pub fn service_text(text: &str, max: usize) -> Text {
-    if may_hold_secret(text) || may_hold_token(text) {
+    let visible: String = text.chars().filter(|&c| !is_invisible(c)).collect();
+    if [text, &visible].into_iter().any(|text| may_hold_secret(text) || may_hold_token(text)) {
         return Text::hidden();
     }
     let mut rest = text.chars();
@@ -264,6 +266,8 @@ mod tests {
     #[test]
     fn text_from_a_service_is_one_line_without_color_codes() {
         assert_eq!(service_text("a\x1b[31;1mb\nc\u{202e}d", 60).plain(), "a [31;1mb c d");
+        let invisible = "a\u{ad}b\u{61c}c\u{200b}d\u{200f}e\u{2060}f\u{2064}g";
+        assert_eq!(service_text(invisible, 60).plain(), "a b c d e f g");
         assert_eq!(service_text("abcdef", 3).plain(), "abc…");
     }
 
@@ -272,10 +276,15 @@ mod tests {
         for secret in [
             "abcd-efgh-ijkl-mnop",
             "use (abcd-efgh-ijkl-mnop).",
+            "pw-abcd-efgh-ijkl-mnop",
+            "abcd-efgh-ijkl-mnop-",
+            "abcd-ef\u{200b}gh-ijkl-mnop",
+            "01234567\u{ad}89abcdef\u{2060}0123456789abcdef",
             "0123456789abcdef0123456789abcdef",
             "token 0123456789abcdef0123456789abcdef01234567",
             "see https://user:pw@example.com/x",
             "https://token@example.com",
+            "//bob:pw12@x.y",
         ] {
             assert_eq!(service_text(secret, 300).plain(), HIDDEN, "{secret}");
         }
@@ -285,6 +294,8 @@ mod tests {
             "jane@example.com",
             "57246542-96fe-1a63-e053-0824d011072a",
             "well-known-for-good-apps",
+            "four-more-word-groups-with-more-caps",
+            "https://developer.apple.com//account",
             "00008030-001A2B3C4D5E6F70",
         ] {
             assert_eq!(service_text(plain, 300).plain(), plain);
