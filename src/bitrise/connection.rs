@@ -159,9 +159,9 @@ impl Connection {
         fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }
 
-    /// The account's passwords, whether or not the run uses them.
-    pub(crate) fn passwords(&self) -> impl Iterator<Item = &SecretString> {
-        [&self.password, &self.app_specific_password].into_iter().flatten()
+    /// The account's e-mail address and passwords, whether or not the run uses them.
+    pub(crate) fn login(&self) -> impl Iterator<Item = &SecretString> {
+        [&self.apple_id, &self.password, &self.app_specific_password].into_iter().flatten()
     }
 
     /// Parses the document.

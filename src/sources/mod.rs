@@ -118,7 +118,7 @@ async fn from_connection(
         connection
     } else {
         let connection = connection.insert(connection::read(build, http).await?);
-        connection.passwords().for_each(|password| run_log.hide(password));
+        connection.login().for_each(|value| run_log.hide(value));
         connection
     };
     Ok(match method {

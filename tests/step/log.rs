@@ -1,7 +1,10 @@
 //! Rules for every log. `runs` shows whole logs.
 
 use serde_json::json;
-use test_support::{INPUT_ISSUER, Step, all, api_key, apple_id};
+use stand_in::{Provider, Session};
+use test_support::{
+    CONNECTED_APPLE_ID, INPUT_ISSUER, Step, all, api_key, apple_id, connected_session, logged_in,
+};
 
 #[test]
 fn the_log_shows_every_output_and_hides_secret_values() {
@@ -69,4 +72,15 @@ fn a_password_that_is_also_in_another_input_is_hidden_there() {
     let outcome = step.set("verbose_log", "yes").succeeds();
     assert!(outcome.stdout.contains("- team_id: *****"), "{}", outcome.stdout);
     assert_eq!(outcome.output("FASTLANE_TEAM_ID"), "TR0UB4DOR9");
+}
+
+#[test]
+fn a_connected_apple_ids_address_is_hidden_in_text_from_services() {
+    let provider = Provider { provider_id: 7, name: format!("Jane {CONNECTED_APPLE_ID}") };
+    let available_providers = vec![provider.clone()];
+    let session = Session { provider: Some(provider), available_providers, ..logged_in(vec![]) };
+    let step = Step::new().connected(&connected_session()).verified_by_session(session).set("apple_id", "");
+    let outcome = step.set("verbose_log", "yes").succeeds();
+    assert!(outcome.stdout.contains("- Team: *****"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains(CONNECTED_APPLE_ID), "{}", outcome.stdout);
 }
