@@ -41,7 +41,7 @@ error_messages! {
     /// Errors of the run as a whole.
     #[derive(Debug, thiserror::Error)]
     enum RunError {
-        #[error("The Step was interrupted ({0}) and exported nothing. If nobody aborted the build, raise the Step's `timeout` in the workflow, or run the build again.")]
+        #[error("The Step was interrupted ({0}) before it changed any output. If nobody aborted the build, raise the Step's `timeout` in the workflow, or run the build again.")]
         Interrupted(&'static str),
         #[error("`export_token` is yes, but only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key.")]
         TokenNeedsApiKey,

@@ -266,6 +266,26 @@ fn a_run_waits_for_another_run_on_the_same_envstore() {
     );
 }
 
+#[test]
+fn the_error_of_an_interrupted_removal_does_not_say_that_nothing_was_done() {
+    let first = Step::new().connected(&api_key()).succeeds();
+    let credentials = first.output("APPLE_CREDENTIALS_DIR");
+    let step = Step::new().after(&first).set("action", "remove").envstore("envs: []\n");
+    let step = step.set("TMPDIR", Path::new(&credentials).parent().unwrap());
+    let folder = std::fs::File::open(step.envstore_path().parent().unwrap()).unwrap();
+    rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let outcome = step.run_while(|child| {
+        let began = Instant::now();
+        while Path::new(&credentials).exists() && began.elapsed() < Duration::from_secs(30) {
+            thread::sleep(Duration::from_millis(2));
+        }
+        send(child, Signal::TERM);
+    });
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+    assert!(!Path::new(&credentials).exists() && outcome.unset_names().is_empty(), "{}", outcome.stdout);
+    assert_messages("faults/signal_during_removal", [("waiting for the lock", outcome.error())]);
+}
+
 /// The system calls of the export, each with its number among those of the same name.
 #[cfg(target_os = "linux")]
 fn export_syscalls(step: Step) -> Vec<(String, usize)> {
