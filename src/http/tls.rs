@@ -28,6 +28,8 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub(super) struct TrustStore {
     file: Option<PathBuf>,
     folders: Vec<PathBuf>,
+    /// The first variable that rustls reads certificates from. An empty [`CERT_FILE`] counts, as a file without a name.
+    variable: Option<&'static str>,
     /// A variable whose value is not UTF-8, so that its files can't be checked. rustls would read them.
     not_utf8: Option<&'static str>,
 }
@@ -38,7 +40,10 @@ impl TrustStore {
         if cfg!(target_os = "macos") {
             return Self::default();
         }
+        let is_read =
+            |name: &&str| env.var(name).is_some() || (*name == CERT_FILE && env.vars.contains_key(name));
         Self {
+            variable: [CERT_FILE, CERT_DIR].into_iter().find(is_read),
             file: env.var(CERT_FILE).map(PathBuf::from),
             folders: env.var(CERT_DIR).map(std::env::split_paths).into_iter().flatten().collect(),
             not_utf8: [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)),
@@ -83,13 +88,16 @@ impl TrustStore {
 /// which take longer to read than the rest of a run.
 ///
 /// # Errors
-/// [`Failure`] if the trust store can't be read.
+/// [`Failure`] if the trust store can't be read or is empty.
 pub(super) fn config(trust_store: &TrustStore) -> Result<ClientConfig, Failure> {
     trust_store.check()?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier);
-    let config = config.map_err(|error| Failure::Other(redact::cause(&error)))?;
+    let config = config.map_err(|error| match trust_store.variable {
+        Some(name) => Failure::InvalidVariable { name, problem: text!("points to no certificates") },
+        None => Failure::Other(redact::cause(&error)),
+    })?;
     let mut config = config.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
@@ -107,7 +115,6 @@ mod tests {
 
     #[test]
     fn certificates_are_read_only_from_a_regular_file() {
-        assert_eq!(problem(&[(CERT_FILE, "")]), None, "an empty value counts as unset");
         assert_eq!(problem(&[(CERT_FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))]), None);
         for path in ["/dev/zero", "/dev/null", "/nowhere/ca.pem"] {
             assert!(problem(&[(CERT_FILE, path)]).is_some_and(|why| why.contains(CERT_FILE)), "{path}");

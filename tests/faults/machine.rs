@@ -167,6 +167,23 @@ fn a_trust_store_of_20_gb_is_refused_unread() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_trust_store_without_certificates_is_an_error_that_names_the_variable() {
+    let with_store = |(what, variable, path): (&str, &str, &str)| {
+        let step =
+            Step::new().set("build_url", "https://bitrise.invalid/build/x").file("work/store/ca.pem", "no");
+        let value = if path.is_empty() { path.into() } else { step.path(path) };
+        (format!("{variable}: {what}"), fails_at_once(step.set(variable, value)))
+    };
+    let rows = [
+        ("another file", "SSL_CERT_FILE", "work/store/ca.pem"),
+        ("empty", "SSL_CERT_FILE", ""),
+        ("another folder", "SSL_CERT_DIR", "work/store"),
+    ];
+    assert_messages("faults/trust_store_without_certificates", rows.map(with_store));
+}
+
+#[test]
 fn sockets_and_settings_that_are_too_large_are_rejected() {
     let connected = || Step::new().connected(&api_key());
     let settings = format!("{{}}{}", " ".repeat(2 << 20));
