@@ -65,16 +65,15 @@ apple_services_connection_launcher() {
         exit
       fi
       printf '\033[33;1m%s\033[0m\n' "The cached binary $file was modified. The launcher replaces it."
-      rm -f "$file"
+      rm -f "$file" || fail "Cannot delete $file: see the message above."
     done
   }
 
   # Copies the file $1 into the cache with the key $key. The last step is atomic.
   store() {
     local sum new=$temporary/$name
-    if ! { cp "$1" "$new" && chmod 700 "$new" && sum=$(sha256 <"$new") && mv -f "$new" "$cache/$name-$key-$sum"; }; then
-      fail "Cannot store the Step's binary in $cache. Is the disk full?"
-    fi
+    { cp "$1" "$new" && chmod 700 "$new" && sum=$(sha256 <"$new") && mv -f "$new" "$cache/$name-$key-$sum"; } ||
+      fail "Cannot store the Step's binary in $cache: see the message above."
   }
 
   # A separate bash runs this in the root folder, since cargo and rustup read settings from the folders
@@ -120,7 +119,7 @@ apple_services_connection_launcher() {
     } </dev/null &
     job=$!
     set +m
-    if ! wait "$job" 2>/dev/null; then
+    if ! wait "$job" 2>/dev/null || [ ! -f "$temporary/target/source/$name" ]; then
       sed -E '/^ *(Compiling|Downloading|Downloaded) /d' "$temporary/log"
       fail "Cannot build the Step from source: see cargo's messages above. The build needs Rust 1.88 or newer" \
         "and a C compiler. To avoid it, reference a release tag."
@@ -131,13 +130,14 @@ apple_services_connection_launcher() {
 
   clean_up() {
     if [ -n "$job" ]; then kill -KILL -- "-$job" && wait "$job"; fi 2>/dev/null || :
-    rm -rf "$temporary"
+    rm -rf "$temporary" || : # rm says why; the binary can run
   }
 
   here=$0 # not BASH_SOURCE, which the environment can set, as it can UID
   case $here in /*) ;; *) here=$PWD/$here ;; esac
   here=${here%/*}
-  system=$(uname -sm 2>/dev/null) || fail "The launcher needs uname, which is not on the PATH. Fix the PATH."
+  command -v uname >/dev/null || fail "The launcher needs uname, which is not on the PATH. Fix the PATH."
+  system=$(uname -sm) || fail "Cannot find out the system: uname failed, see the message above."
   case $system in
     'Darwin arm64') system=darwin-arm64 ;;
     'Darwin x86_64') system=darwin-amd64 ;;
@@ -168,7 +168,7 @@ apple_services_connection_launcher() {
   trap clean_up EXIT
   trap 'exit 143' HUP TERM
   if [ "$1" != build ]; then print_cached; fi
-  temporary=$(mktemp -d "$cache/temporary.XXXXXX") || fail "Cannot create a folder in $cache. Is the disk full?"
+  temporary=$(mktemp -d "$cache/temporary.XXXXXX") || fail "Cannot create a folder in $cache: see the message above."
   if [ -f "$released" ]; then # without execute permission, as after an upload that drops it
     store "$released"
     print_cached

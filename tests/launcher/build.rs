@@ -72,6 +72,23 @@ fn a_failed_build_shows_cargos_errors() {
 }
 
 #[test]
+fn a_build_without_a_binary_is_a_failed_build() {
+    let launcher = Launcher::with_sources();
+    launcher.replace("cargo", &fake_cargo("echo a message"));
+    let run = launcher.run();
+    run.assert_error(&["Cannot build the Step from source", "cargo's messages above"]);
+    assert!(run.log.contains("a message\n"), "{}", run.log);
+}
+
+#[test]
+fn a_binary_runs_even_if_the_files_of_its_build_cannot_be_deleted() {
+    let launcher = Launcher::with_sources();
+    launcher.replace("cargo", &fake_cargo(PRINTS_A_LINE));
+    launcher.replace("rm", "exit 1");
+    launcher.run().assert_built();
+}
+
+#[test]
 fn any_change_of_the_sources_makes_a_new_build() {
     let changes: [fn(&Launcher); 5] = [
         |launcher| launcher.write("src/main.rs", "fn main() { println!(\"changed\"); }\n"),

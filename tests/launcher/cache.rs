@@ -91,6 +91,11 @@ fn a_cached_binary_that_was_modified_is_replaced_with_a_warning() {
     let run = launcher.run();
     run.assert_warning(&["was modified"]);
     run.assert_error(&["cargo is not on the PATH"]);
+
+    launcher.run_with_cargo().assert_built();
+    fs::write(launcher.cached(), RELEASED).unwrap();
+    launcher.replace("rm", "exit 1");
+    launcher.run().assert_error(&["Cannot delete"]);
 }
 
 #[test]

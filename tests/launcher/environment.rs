@@ -180,3 +180,21 @@ fn options_of_the_users_bash_do_not_hide_a_changed_source() {
         run().assert_built();
     }
 }
+
+#[test]
+fn a_tool_that_fails_makes_one_error_that_says_so() {
+    for (tool, message) in [
+        ("uname", "uname failed"),
+        ("cp", "Cannot store the Step's binary"),
+        ("chmod", "Cannot store the Step's binary"),
+        ("mv", "Cannot store the Step's binary"),
+        ("mktemp", "Cannot create a folder"),
+    ] {
+        let launcher = Launcher::with_sources();
+        launcher.replace("cargo", &fake_cargo(PRINTS_A_LINE));
+        launcher.replace(tool, "echo a message >&2; exit 1");
+        let run = launcher.run();
+        run.assert_error(&[message, "see the message above"]);
+        assert!(run.log.contains("a message\n"), "{}", run.log);
+    }
+}
