@@ -30,7 +30,7 @@ error_messages! {
         Settings(#[from] SettingsError),
         #[error("Cannot export outputs to {path} ({why}): {remedy}, or set {STORE_VARIABLE} to the path of another file.")]
         Envstore { path: Text, why: Text, remedy: &'static str },
-        #[error("Cannot export outputs: the file in {STORE_VARIABLE} ({path}) is larger than {} MiB, so it is not an envstore. Delete it.", envstore::MAX_BYTES / 1024 / 1024)]
+        #[error("Cannot export outputs: the file in {STORE_VARIABLE} ({path}) is larger than {} MiB, which is more than Linux and macOS can pass to a Step. Correct the earlier Step that wrote so much to it.", envstore::MAX_BYTES / 1024 / 1024)]
         Oversize { path: Text },
         #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not a regular file. Set {STORE_VARIABLE} to the path of a file.")]
         NotRegular { path: Text },
