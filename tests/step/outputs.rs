@@ -239,7 +239,13 @@ fn the_outputs_are_those_that_step_yml_declares() {
     let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
     let individual = individual.set("export_for", &with_key).succeeds();
     let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(Outcome::output_names).collect();
-    assert_eq!(exported, declared_in_step_yml("outputs").into_keys().collect());
+    let declared = declared_in_step_yml("outputs").into_keys().collect();
+    assert_eq!(exported.difference(&declared).collect::<Vec<_>>(), [""; 0], "missing in step.yml");
+    assert_eq!(
+        declared.difference(&exported).collect::<Vec<_>>(),
+        [""; 0],
+        "in step.yml, but never exported"
+    );
 }
 
 #[test]
