@@ -65,7 +65,7 @@ pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, 
     read_open(&open(path, OpenOptions::new().read(true))?, max_bytes)
 }
 
-/// Reads the rest of an open file, at most `max_bytes`.
+/// Reads the rest of an open file, which may have at most `max_bytes` in all.
 ///
 /// # Errors
 /// [`ReadError`]

@@ -1,6 +1,6 @@
 //! Collects every sentence in the snapshots into `tests/snapshots/errors.md`, for proofreading.
 //!
-//! cargo runs this file after `faults` and `step`, so `SNAPSHOTS=overwrite cargo test` writes it last.
+//! cargo runs this file after `faults` and `step`, so `SNAPSHOTS=overwrite cargo test` writes `errors.md` last.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

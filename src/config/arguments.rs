@@ -24,6 +24,8 @@ error_messages! {
         Unknown { place: usize },
         #[error("Unknown input \"{typed}\" in argument {place}. Did you mean \"{known}\"?")]
         Typo { place: usize, typed: Text, known: Text },
+        #[error("`api_key_path` contains the text of a key, and other users of this machine can see arguments: pass the path of the .p8 file, or set the environment variable api_key_path instead.")]
+        KeyText,
         #[error("`{name}` is secret, and other users of this machine can see arguments: set the environment variable {name} instead.")]
         Secret { name: Text },
         #[error("`{name}` can't be an argument, because the check command sets it: leave it out.")]
@@ -53,8 +55,11 @@ pub fn env_from_arguments(
             })
         })?;
         let is_key = || matches!(KeyLocation::parse(value, &env), Ok(KeyLocation::Inline(_)));
-        if input.is_sensitive || (name == "api_key_path" && is_key()) {
+        if input.is_sensitive {
             return Err(ArgumentError::Secret { name: shown(name) }.into());
+        }
+        if name == "api_key_path" && is_key() {
+            return Err(ArgumentError::KeyText.into());
         }
         if FIXED.iter().any(|(fixed, _)| *fixed == name) {
             return Err(ArgumentError::Fixed { name: shown(name) }.into());

@@ -104,8 +104,12 @@ impl Report {
             self.run_log.warn(warning.clone());
         }
         if !config.notes.ignored.is_empty() {
-            let names = config::quote_names(&config.notes.ignored);
-            self.run_log.warn(text!("Ignored, because `connection` is {}: {}.", config.connection, names));
+            let ignored_are = names_with_verb(&config.notes.ignored);
+            self.run_log.warn(text!(
+                "{} ignored, because `connection` is {}.",
+                ignored_are,
+                config.connection
+            ));
         }
     }
 
@@ -175,14 +179,16 @@ impl Report {
         let (incomplete, unusable): (Vec<_>, Vec<_>) =
             skipped_tools.iter().partition(|skipped| !skipped.missing.is_empty());
         if !unusable.is_empty() {
+            let (kind, other) = match resolved.credential.kind() {
+                CredentialKind::ApiKey(KeyKind::Team) => ("an API key", "an Apple ID"),
+                CredentialKind::ApiKey(KeyKind::Individual) => ("an individual API key", "a team key"),
+                CredentialKind::AppleId => ("an Apple ID", "an API key"),
+            };
             self.run_log.warn(text!(
-                "Some of the tools in `export_for` can't use {}: {}.",
-                match resolved.credential.kind() {
-                    CredentialKind::ApiKey(KeyKind::Team) => "an API key",
-                    CredentialKind::ApiKey(KeyKind::Individual) => "an individual API key",
-                    CredentialKind::AppleId => "an Apple ID",
-                },
-                join_names(unusable.iter().map(|skipped| skipped.tool.name))
+                "Nothing is exported for these tools in `export_for`, because they can't use {}: {}. Use {}, or remove them from `export_for`.",
+                kind,
+                join_names(unusable.iter().map(|skipped| skipped.tool.name)),
+                other
             ));
         }
         for SkippedTool { tool, missing } in incomplete {

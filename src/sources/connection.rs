@@ -28,13 +28,13 @@ use crate::timestamp;
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
 /// How to continue without the connection. Completes a sentence.
-const USE_INPUTS: &str = "set `connection` to off and provide the credential in the inputs";
+const USE_INPUTS: &str = "set `connection` to off and use a credential in the inputs";
 
 error_messages! {
     /// Why the credential in the connection can't be used.
     #[derive(Debug, thiserror::Error)]
     pub enum ConnectionError {
-        #[error("Bitrise rejected the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or provide the credential in the inputs with `connection` set to off.")]
+        #[error("Bitrise rejected the build's token (HTTP 401), as it does by design on pull-request builds of public projects: run this build for a branch, or {USE_INPUTS}.")]
         Unauthorized,
         #[error("`build_api_token` is empty: reset it to its default, the variable BITRISE_BUILD_API_TOKEN, which Bitrise sets in every build.")]
         MissingToken,

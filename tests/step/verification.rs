@@ -97,15 +97,15 @@ fn the_error_says_how_far_the_clock_is_off() {
         with_account(account)
     };
     let rows = [
-        ("five minutes ahead", -300),
-        ("more than an hour behind", 4000),
-        ("half a minute ahead, which Apple tolerates", -30),
+        ("this machine is five minutes ahead", -300),
+        ("this machine is more than an hour behind", 4000),
+        ("this machine is half a minute ahead, which Apple tolerates", -30),
     ];
     assert_messages("verification/clock", errors_of(rows.map(|(what, skew)| (what, step(skew)))));
 }
 
 #[test]
-fn without_a_response_from_apple_the_build_continues_with_a_warning() {
+fn without_a_verdict_from_apple_the_build_continues_with_a_warning() {
     let zero = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
     let rows = [

@@ -2,8 +2,8 @@
 //! Bitrise and Apple.
 //!
 //! [`Step`] builds a run and [`Outcome`] is its result. Every run is checked: the log has no secret. A failed
-//! run ends with an error of one sentence, exports nothing and leaves no file behind. A successful run quotes its
-//! outputs, marks the secret ones and never expands them.
+//! run ends with an error of one line and at most 45 words, exports nothing and leaves no file behind. A successful
+//! run writes its outputs as quoted YAML, marks the secret ones, and turns off the expansion of variables for all.
 //!
 //! [`snapshots`] compares what users read with files in `tests/snapshots`.
 
