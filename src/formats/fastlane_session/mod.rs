@@ -96,22 +96,11 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
         let text = readings.first().map_or("", |text| text.as_str());
         return Err(cut.unwrap_or_else(|| SessionError::for_other_text(text)));
     }
-    let intact = lists.iter().position(|list| list.records.iter().all(|record| record.damage().is_none()));
-    let List { records, is_ruby, is_in_brackets } = lists.swap_remove(intact.unwrap_or(0));
-    // A list in brackets, as in JSON, can't be read without its end.
-    if let Some(number) = find_cut_off(&records, is_ruby).filter(|_| !is_in_brackets) {
-        if number == records.len() {
-            return Err(SessionError::CutOff { number });
-        }
-        let what = "it lacks fields that the other cookies have";
-        return Err(DamagedCookie::Cookie { number, what }.into());
-    }
-    let damage = records.iter().zip(1..).find_map(|(record, number)| Some((number, record.damage()?)));
-    if let Some((number, what)) = damage {
-        return Err(DamagedCookie::Cookie { number, what }.into());
-    }
+    let intact = lists.iter().position(|list| list.check().is_ok());
+    let list = lists.swap_remove(intact.unwrap_or(0));
+    list.check()?;
     // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
-    let cookies = cookies_from(records, CookieDefaults { domain: None, is_restricted: true })?;
+    let cookies = cookies_from(list.records, CookieDefaults { domain: None, is_restricted: true })?;
     let mut keys = HashSet::new();
     let repeated =
         cookies.iter().position(|cookie| !keys.insert((&cookie.name, &cookie.domain, &cookie.path)));
@@ -136,6 +125,8 @@ struct List {
     /// Whether the items are of Ruby's class `HTTP::Cookie`.
     is_ruby: bool,
     is_in_brackets: bool,
+    /// Whether the last field is a value, so that nothing shows whether it is complete.
+    ends_with_value: bool,
 }
 
 impl List {
@@ -150,7 +141,32 @@ impl List {
         }
         let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
         let records = records.map_or_else(Vec::new, |records| records.0);
-        Some(Self { records, is_ruby, is_in_brackets: yaml.starts_with('[') })
+        let is_field = |line: &&str| FIELDS.iter().any(|field| line.trim_start().starts_with(field));
+        let last_field = yaml.lines().rfind(is_field).filter(|_| is_ruby);
+        Some(Self {
+            records,
+            is_ruby,
+            is_in_brackets: yaml.starts_with('['),
+            ends_with_value: last_field.is_some_and(|line| line.trim_start().starts_with("value:")),
+        })
+    }
+}
+
+impl List {
+    /// Fails if a cookie was cut off, or damaged in copying.
+    fn check(&self) -> Result<(), SessionError> {
+        // A list in brackets, as in JSON, can't be read without its end.
+        let cut_off = find_cut_off(&self.records, self.is_ruby).filter(|_| !self.is_in_brackets);
+        let cut_off = cut_off.or(self.ends_with_value.then_some(self.records.len()));
+        let lacking = "it lacks fields that the other cookies have";
+        let damage =
+            self.records.iter().zip(1..).find_map(|(record, number)| Some((number, record.damage()?)));
+        match (cut_off, damage) {
+            (Some(number), _) if number == self.records.len() => Err(SessionError::CutOff { number }),
+            (Some(number), _) => Err(DamagedCookie::Cookie { number, what: lacking }.into()),
+            (None, Some((number, what))) => Err(DamagedCookie::Cookie { number, what }.into()),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -410,8 +426,8 @@ mod tests {
     }
 
     #[test]
-    fn long_values_that_an_editor_wrapped_and_indented_are_joined() -> Result {
-        let long = SPACEAUTH.replace("HSARMTKNSRVXWFla", &"HSARMTKNSRVXWFla".repeat(20));
+    fn wrapped_lines_are_joined_only_if_all_of_them_are_there() -> Result {
+        let long = SPACEAUTH.replace("HSARM", &(0..90).map(|n| format!("{n:x}Hs")).collect::<String>());
         let wrap = |text: &str, indent: &str| {
             let mut lines = vec![String::new()];
             for c in text.chars() {
@@ -426,10 +442,30 @@ mod tests {
             lines.join("\n").replace("\n\n", "\n")
         };
         let expected = to_variable(&pasted(&long)?).expose_secret().to_owned();
-        for text in [wrap(&long, "      "), wrap(&long, ""), wrap(&long.replace('\n', "\\n"), "      ")] {
+        let one_line = wrap(&long.replace('\n', "\\n"), "");
+        let trim = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        let indented = [wrap(&long, "      "), wrap(&long.replace('\n', "\\n"), "      ")];
+        for text in indented.into_iter().chain([wrap(&long, ""), one_line.clone(), trim(&one_line)]) {
             let session = pasted(&text).map_err(|error| format!("{error}: {text}"))?;
             assert_eq!(to_variable(&session).expose_secret(), expected, "{text}");
         }
+        for text in [wrap(&long, ""), one_line] {
+            let lines: Vec<_> = text.lines().collect();
+            let at =
+                lines.windows(2).position(|pair| pair.iter().all(|line| line.len() == 72)).ok_or("none")?;
+            let line = *lines.get(at + 1).ok_or("none")?;
+            for (what, replacement) in [
+                ("a time between two lines", format!("{line}\n10:32")),
+                ("a line twice", format!("{line}\n{line}")),
+                ("half a line", line.get(..36).unwrap_or_default().to_owned()),
+                ("a mark", format!("{line}+")),
+            ] {
+                let damaged = text.replacen(line, &replacement, 1);
+                assert!(pasted(&damaged).is_err(), "{what}: {damaged}");
+            }
+        }
+        let stray = long.replace("WFla\n", "WFla\n2\n");
+        assert!(pasted(&stray).is_err(), "the longest line proves no width");
         Ok(())
     }
 
@@ -437,6 +473,7 @@ mod tests {
     fn a_cookie_that_was_damaged_is_rejected() {
         const VALUE: &str = "HSARMTKNSRVXWFla";
         let damaged_values = [
+            "HSARM\u{2014}TKNS",
             "HSARM\u{2026}",
             "HSARM...",
             "HSARM...WFla",

@@ -49,7 +49,9 @@ fn to_plain_ascii(text: &str) -> Secret {
                 '\u{1b}' => drop(chars.find(char::is_ascii_alphabetic)),
                 '\u{201c}'..='\u{201f}' => out.push('"'),
                 '\u{2018}'..='\u{201b}' => out.push('\''),
-                '\u{2010}'..='\u{2015}' => out.push('-'),
+                '\u{2010}'..='\u{2012}' => out.push('-'),
+                // Elsewhere, autocorrection may have turned two dashes into one.
+                c if is_long_dash(c) && chars.as_str().starts_with(" !ruby") => out.push('-'),
                 '\u{a0}' => out.push(' '),
                 '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => {}
                 c => out.push(c),
@@ -57,6 +59,11 @@ fn to_plain_ascii(text: &str) -> Secret {
         }
     }
     out
+}
+
+/// An en dash, an em dash or a bar.
+fn is_long_dash(c: char) -> bool {
+    matches!(c, '\u{2013}'..='\u{2015}')
 }
 
 /// Decodes base64 or percent-encoding around a list of cookies.
@@ -86,7 +93,7 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
         value.or_else(|| rest.strip_prefix(' ').filter(|rest| rest.starts_with(['"', '\''])))
     });
     let text = match (assigned.or_else(|| assigned_value(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
-        (Some(value), _) => until_next_assignment(value),
+        (Some(value), _) => value,
         // The output without its example, which is the `export` line.
         (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
         (None, None) => pasted,
@@ -98,16 +105,22 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
     // Bash's `$'…'`, and a string in a YAML document of its own.
     let quoted = text.strip_prefix('$').or_else(|| text.strip_prefix("--- "));
     let text = quoted.filter(|text| text.starts_with(['"', '\''])).unwrap_or(text);
-    let values = unquote(text);
-    if values.is_empty() {
-        return vec![Zeroizing::new(text.trim_end_matches([';', '%']).to_owned())];
-    }
-    // A web form or a YAML file can add quotes around a quoted value.
-    let unquote_again = |value: Secret| {
-        let inner = unquote(value.trim());
-        if inner.is_empty() { vec![value] } else { inner }
+    // A line of a wrapped value can look like an assignment.
+    let first = until_next_assignment(text);
+    let texts = [text].into_iter().chain((first.len() < text.len()).then_some(first));
+    let unquote_or_trim = |text: &str| {
+        let values = unquote(text);
+        if values.is_empty() {
+            return vec![Zeroizing::new(text.trim_end_matches([';', '%']).to_owned())];
+        }
+        // A web form or a YAML file can add quotes around a quoted value.
+        let unquote_again = |value: Secret| {
+            let inner = unquote(value.trim());
+            if inner.is_empty() { vec![value] } else { inner }
+        };
+        values.into_iter().flat_map(unquote_again).collect()
     };
-    values.into_iter().flat_map(unquote_again).collect()
+    texts.flat_map(unquote_or_trim).collect()
 }
 
 /// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
@@ -146,11 +159,13 @@ fn unquote(text: &str) -> Vec<Secret> {
 
 /// Restores the quotes inside a quoted string, as shells, JSON and YAML escape them.
 fn unescape_quotes(inner: &str, quote: char) -> Vec<Secret> {
-    if quote == '"' {
-        return vec![Zeroizing::new(inner.replace("\\\"", "\"").replace("\\!", "!"))];
-    }
-    let shell = inner.replace("'\\''", "'").replace("'\"'\"'", "'").replace("\\'", "'");
-    let yaml = inner.contains("''").then(|| inner.replace("''", "'"));
+    let shell = match quote {
+        '"' => inner.replace("\\\"", "\"").replace("\\!", "!"),
+        _ => inner.replace("'\\''", "'").replace("'\"'\"'", "'").replace("\\'", "'"),
+    };
+    // YAML and tables double them.
+    let doubled = quote.to_string().repeat(2);
+    let yaml = inner.contains(&doubled).then(|| inner.replace(&doubled, &quote.to_string()));
     [shell].into_iter().chain(yaml).map(Zeroizing::new).collect()
 }
 
@@ -159,33 +174,64 @@ fn unescape(text: &str) -> Vec<Secret> {
     let lines: Vec<_> = text.trim().lines().collect();
     // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
     let is_wrapped = text.contains("\\n") && lines.len() > 1;
-    let breaks = lines.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
-    let mut readings = Vec::new();
-    if is_wrapped && !have_marks(breaks) {
-        readings.push(unescape_line_breaks(&Zeroizing::new(lines.concat())));
-        if let Some((first, rest)) = text.trim().split_once('\n').filter(|(_, rest)| rest.starts_with(' ')) {
-            let rest = dedent(rest);
-            let unindented = Zeroizing::new([first].into_iter().chain(rest.lines()).collect::<String>());
-            readings.push(unescape_line_breaks(&unindented));
-        }
-    }
+    let unwrapped = if is_wrapped { unwrap_lines(&lines) } else { Vec::new() };
+    let mut readings: Vec<_> = unwrapped.iter().map(|text| unescape_line_breaks(text)).collect();
     readings.push(unescape_line_breaks(text));
     readings
 }
 
-/// Whether a program marked each line break that it inserted, as editors, mail programs and shells do. The lines
-/// are those before and after each line break. Cookies also contain such characters, so that a single one proves
-/// nothing, unless it is a hyphen.
-fn have_marks<'a>(breaks: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+/// Joins the lines of one line that was wrapped. Restores blanks that were trimmed before a line break, and removes
+/// an indent. Returns nothing if the lines do not come from one line, because they have different widths, repeat or
+/// are marked.
+fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
+    /// The text has at most so many in a row.
+    const MAX_BLANKS: usize = 2;
+    let [first, inner @ .., last] = lines else { return Vec::new() };
+    let breaks = lines.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+    let width = inner.iter().map(|line| line.len()).max();
+    let are_even = width.is_none_or(|width| {
+        // The name of the variable is already removed from the first line.
+        first.len() <= width
+            && last.len() <= width
+            && inner.iter().all(|line| line.len() + MAX_BLANKS >= width)
+    });
+    if !are_even || !are_only_breaks(breaks) {
+        return Vec::new();
+    }
+    let indent = lines.iter().skip(1).map(|line| line.len() - line.trim_start_matches(' ').len()).min();
+    let join = |blanks: usize, indent: usize| {
+        let mut joined =
+            Zeroizing::new(String::with_capacity((lines.len() + 1) * (width.unwrap_or(0) + MAX_BLANKS)));
+        joined.push_str(first);
+        joined.extend(std::iter::repeat_n(' ', blanks));
+        for line in inner {
+            joined.push_str(line.get(indent..).unwrap_or_default());
+            joined.extend(std::iter::repeat_n(' ', width.unwrap_or(0) - line.len()));
+        }
+        joined.push_str(last.get(indent..).unwrap_or_default());
+        joined
+    };
+    let indents = [0].into_iter().chain(indent.filter(|indent| *indent > 0));
+    indents
+        .flat_map(|indent| (0..=MAX_BLANKS).map(move |blanks| (blanks, indent)))
+        .map(|(b, i)| join(b, i))
+        .collect()
+}
+
+/// Whether only line breaks were inserted. The lines are those before and after each. Editors, mail programs and
+/// shells also insert a mark at each line break, and copying in two parts repeats a line.
+fn are_only_breaks<'a>(breaks: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
     let breaks: Vec<_> = breaks.collect();
     let ends = breaks.iter().map(|(before, _)| before.trim_end().chars().next_back());
     let starts = breaks.iter().map(|(_, after)| after.trim_start().chars().next());
-    let is_mark = |c: char| if breaks.len() == 1 { c == '-' } else { !c.is_alphanumeric() };
+    // Next to a single line break, a colon or a quote is part of the YAML.
+    let is_mark = |c: char| if breaks.len() == 1 { "-=+>|$&~_.%".contains(c) } else { !c.is_alphanumeric() };
     let are_marks = |chars: Vec<Option<char>>| {
         let first = chars.first().copied().flatten();
         first.is_some_and(is_mark) && chars.iter().all(|c| *c == first)
     };
-    are_marks(ends.collect()) || are_marks(starts.collect())
+    let is_repeated = breaks.iter().any(|(before, after)| before == after);
+    !is_repeated && !are_marks(ends.collect()) && !are_marks(starts.collect())
 }
 
 /// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
@@ -215,7 +261,8 @@ fn unescape_line_breaks(text: &str) -> Secret {
     }
     out.push_str(rest);
     // An editor may have turned `---` into one dash.
-    let without_head = out.trim_start().trim_start_matches('-').strip_prefix('\n');
+    let without_head =
+        out.trim_start().trim_start_matches(|c| c == '-' || is_long_dash(c)).strip_prefix('\n');
     without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
 }
 
@@ -227,20 +274,26 @@ fn reflow(text: &str) -> Option<Secret> {
         return None;
     }
     let is_field = |word: &str| FIELDS.contains(&word);
+    let is_other_field = |word: &str| {
+        let name = word.strip_suffix(':').unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
     let has_field_lines = text.lines().any(|line| line.split_whitespace().next().is_some_and(is_field));
     let mut breaks = Vec::new();
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 2));
     for item in items {
         out.push_str(ITEM);
         let mut field = None;
+        let mut has_value = false;
         let mut last_line = "";
         for line in item.lines() {
             for (index, word) in line.split_whitespace().enumerate() {
-                let is_wrapped_value = index == 0 && !out.ends_with(':') && !field.is_some_and(is_timestamp);
+                let is_wrapped_value = index == 0 && has_value && !field.is_some_and(is_timestamp);
+                has_value = !is_field(word);
                 if is_field(word) {
                     out.push_str("\n  ");
                     field = Some(word);
-                } else if field.is_none() || word.ends_with(':') {
+                } else if field.is_none() || is_other_field(word) {
                     return None;
                 } else if !is_wrapped_value {
                     out.push(' ');
@@ -257,8 +310,10 @@ fn reflow(text: &str) -> Option<Secret> {
         out.push('\n');
     }
     let width = text.lines().map(str::len).max().unwrap_or(0);
-    let are_wrapped = breaks.iter().all(|(before, _)| before.len() == width);
-    (are_wrapped && !have_marks(breaks.into_iter())).then_some(out)
+    // A value that is wrapped fills several lines. The longest line alone proves no width.
+    let is_width_proven = text.lines().filter(|line| line.len() == width).nth(1).is_some();
+    let are_wrapped = breaks.iter().all(|(before, _)| is_width_proven && before.len() == width);
+    (are_wrapped && are_only_breaks(breaks.into_iter())).then_some(out)
 }
 
 /// Only these values contain spaces.
