@@ -63,7 +63,7 @@ fn cookies(session: &Option<Session>) -> Vec<(&str, &str, &str, bool, &str, bool
     let cookies = session.iter().flat_map(|session| &session.cookies);
     cookies
         .map(|cookie| {
-            let Cookie { name, value, domain, for_domain, path, secure, httponly, lifetime: _ } = cookie;
+            let Cookie { name, value, domain, for_domain, path, secure, httponly, .. } = cookie;
             (
                 name.as_str(),
                 value.expose_secret(),

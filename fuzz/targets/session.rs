@@ -27,6 +27,8 @@ fuzz_target!(|text: &str| {
 });
 
 fn parts(cookie: &Cookie) -> impl PartialEq + '_ {
-    let Cookie { name, value, domain, for_domain, path, secure, httponly, lifetime } = cookie;
+    let Cookie { name, value, domain, for_domain, path, secure, httponly, expires, max_age, created_at } =
+        cookie;
+    let lifetime = (expires, max_age, created_at);
     (name, value.expose_secret(), domain, for_domain, path, secure, httponly, lifetime)
 }

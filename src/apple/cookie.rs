@@ -29,46 +29,26 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub httponly: bool,
-    pub lifetime: Lifetime,
+    /// A cookie without this and without `max_age` lasts until the browser closes: never during a build.
+    pub expires: Option<OffsetDateTime>,
+    /// In seconds, from `created_at` or, if that is unknown, from when the cookie is loaded. In the gem, it overrides
+    /// `expires`. Here, `expires` wins, because it does not depend on when the cookie is loaded.
+    pub max_age: Option<i64>,
+    /// Only set with `max_age`.
+    pub created_at: Option<OffsetDateTime>,
 }
 
-/// How long a cookie lasts. In the gem, `max_age` overrides `expires`. Here, `expires` wins: it does not
-/// depend on when the cookie is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifetime {
-    /// Until the browser closes: never during a build.
-    Session,
-    Until(OffsetDateTime),
-    /// `max_age` seconds from its creation or, if that is unknown, from when the cookie is loaded.
-    Seconds {
-        max_age: i64,
-        created_at: Option<OffsetDateTime>,
-    },
-}
-
-impl Lifetime {
-    /// The fields `expires`, `max_age` and `created_at`, with timestamps formatted by `format`.
-    pub(crate) fn fields(
-        self,
-        format: fn(OffsetDateTime) -> Option<String>,
-    ) -> (Option<String>, Option<i64>, Option<String>) {
-        match self {
-            Self::Session => (None, None, None),
-            Self::Until(expires) => (format(expires), None, None),
-            Self::Seconds { max_age, created_at } => (None, Some(max_age), created_at.and_then(format)),
-        }
-    }
-
+impl Cookie {
     /// When the cookie expires, if that is known.
     #[must_use]
-    pub(crate) fn ends_at(self) -> Option<OffsetDateTime> {
-        match self {
-            Self::Until(expires) => Some(expires),
-            Self::Seconds { max_age, created_at } => {
-                timestamp::to_utc(created_at?.checked_add(Duration::seconds(max_age))?)
-            }
-            Self::Session => None,
-        }
+    pub(crate) fn ends_at(&self) -> Option<OffsetDateTime> {
+        self.expires
+            .or_else(|| timestamp::to_utc(self.created_at?.checked_add(Duration::seconds(self.max_age?))?))
+    }
+
+    /// `DES…` marks a device as trusted, which replaces the second factor.
+    pub(crate) fn is_trust_token(&self) -> bool {
+        self.name.starts_with("DES")
     }
 }
 
@@ -106,30 +86,27 @@ pub(crate) struct CookieRecords(pub Vec<CookieRecord>);
 
 impl<'de> Deserialize<'de> for CookieRecords {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(CookieRecordsVisitor)
+        deserializer.deserialize_seq(Self(Vec::new()))
     }
 }
 
-struct CookieRecordsVisitor;
-
-impl<'de> Visitor<'de> for CookieRecordsVisitor {
-    type Value = CookieRecords;
+impl<'de> Visitor<'de> for CookieRecords {
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a list of at most {MAX_COOKIES} cookies")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut records = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
         let mut bytes = 0;
         while let Some(record) = list.next_element::<CookieRecord>()? {
             bytes += record.size();
-            if records.len() == MAX_COOKIES || bytes > MAX_BYTES {
+            if self.0.len() == MAX_COOKIES || bytes > MAX_BYTES {
                 return Err(A::Error::custom("larger than any session"));
             }
-            records.push(record);
+            self.0.push(record);
         }
-        Ok(CookieRecords(records))
+        Ok(self)
     }
 }
 
@@ -174,7 +151,7 @@ impl CookieRecord {
         }
     }
 
-    fn into_cookie(self, number: usize, defaults: CookieDefaults) -> Result<Cookie, DamagedCookie> {
+    fn into_cookie(self, number: usize, default_domain: Option<&str>) -> Result<Cookie, DamagedCookie> {
         let damaged = |what| DamagedCookie::Cookie { number, what };
         let name = self.name.unwrap_or_default();
         // The characters that `HTTP::Cookie#name=` raises on.
@@ -187,11 +164,8 @@ impl CookieRecord {
             return Err(damaged("its value contains control characters"));
         }
         let domain = self.domain.unwrap_or_default();
-        let (domain, dotted) = match domain.strip_prefix('.') {
-            Some(rest) => (rest, true),
-            None => (domain.as_str(), false),
-        };
-        let (domain, host_only) = match (domain, defaults.domain) {
+        let without_dot = domain.strip_prefix('.');
+        let (domain, host_only) = match (without_dot.unwrap_or(&domain), default_domain) {
             ("", Some(default)) => (default, true),
             (given, _) => (given, false),
         };
@@ -202,21 +176,22 @@ impl CookieRecord {
         }
         let path = self.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
         let expires = self.expires.as_deref().and_then(timestamp::parse);
-        let created_at = self.created_at.as_deref().and_then(timestamp::parse);
-        let lifetime = match (expires, self.max_age) {
-            (Some(expires), _) => Lifetime::Until(expires),
-            (None, Some(max_age)) => Lifetime::Seconds { max_age, created_at },
-            (None, None) => Lifetime::Session,
-        };
+        let max_age = self.max_age.filter(|_| expires.is_none());
+        let created_at = self.created_at.as_deref().filter(|_| max_age.is_some());
+        // A pasted cookie, which has no default domain, must not be sent to more places than Apple meant if another
+        // tool wrote it without its flags.
+        let is_restricted = default_domain.is_none();
         Ok(Cookie {
             name,
             value,
             domain: domain.to_owned(),
-            for_domain: !host_only && (dotted || self.for_domain.unwrap_or(true)),
+            for_domain: !host_only && (without_dot.is_some() || self.for_domain.unwrap_or(true)),
             path,
-            secure: self.secure.unwrap_or(defaults.is_restricted),
-            httponly: self.httponly.unwrap_or(defaults.is_restricted),
-            lifetime,
+            secure: self.secure.unwrap_or(is_restricted),
+            httponly: self.httponly.unwrap_or(is_restricted),
+            expires,
+            max_age,
+            created_at: created_at.and_then(timestamp::parse),
         })
     }
 }
@@ -239,37 +214,16 @@ fn is_misspelled(domain: &str) -> bool {
     registered != APPLE && strsim::damerau_levenshtein(&registered, APPLE) <= 2
 }
 
-impl Cookie {
-    /// `myacinfo` is the login itself.
-    pub(crate) fn is_account_token(&self) -> bool {
-        self.name == "myacinfo"
-    }
-
-    /// `DES…` marks a device as trusted, which replaces the second factor.
-    pub(crate) fn is_trust_token(&self) -> bool {
-        self.name.starts_with("DES")
-    }
-}
-
-/// The values of fields that are missing in a record.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CookieDefaults {
-    /// The host that a cookie without a domain belongs to.
-    pub(crate) domain: Option<&'static str>,
-    /// The default of `secure` and `httponly`.
-    pub(crate) is_restricted: bool,
-}
-
-/// Converts records to cookies.
+/// Converts records to cookies. `default_domain` is the host that a cookie without a domain belongs to.
 ///
 /// # Errors
 /// [`DamagedCookie`], for the first cookie that fastlane can't load.
 pub(crate) fn cookies_from(
     records: Vec<CookieRecord>,
-    defaults: CookieDefaults,
+    default_domain: Option<&str>,
 ) -> Result<Vec<Cookie>, DamagedCookie> {
     let numbered = records.into_iter().zip(1..);
-    numbered.map(|(record, number)| record.into_cookie(number, defaults)).collect()
+    numbered.map(|(record, number)| record.into_cookie(number, default_domain)).collect()
 }
 
 /// Returns the number of the first record that lacks a field that another record has, which means that the text was

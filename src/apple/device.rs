@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// A registered device in the connection. A field of another type counts as missing, so that one device can't
 /// make the whole connection unusable.
@@ -20,25 +20,18 @@ pub struct DeviceRecord {
 }
 
 fn deserialize_text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Field {
-        Text(String),
-        Other(IgnoredAny),
-    }
-    Ok(match Field::deserialize(field)? {
-        Field::Text(text) => Some(text),
-        Field::Other(_) => None,
-    })
+    Ok(Value::deserialize(field)?.as_str().map(str::to_owned))
 }
 
-/// A device with a usable UDID.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A device with a usable UDID, serialized as in the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// Letters, digits and dashes, as registered.
+    #[serde(rename = "device_identifier")]
     pub udid: String,
     /// One line.
     pub title: String,
+    #[serde(rename = "device_type")]
     pub platform: Platform,
 }
 
@@ -60,21 +53,14 @@ pub enum SkipReason {
 }
 
 /// The platform that a device is registered for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Platform {
     Ios,
     Mac,
 }
 
 impl Platform {
-    /// Devices of unknown types run iOS or a system derived from it.
-    fn from_device_type(device_type: &str) -> Self {
-        match device_type.trim().to_ascii_lowercase().as_str() {
-            "mac" | "macos" | "mac_os" => Self::Mac,
-            _ => Self::Ios,
-        }
-    }
-
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +80,10 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
     for record in records {
         let udid = record.device_identifier.as_deref().unwrap_or_default();
         let udid: String = udid.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '-').collect();
-        let title = to_one_line(record.title.as_deref().unwrap_or_default());
+        let title = record.title.as_deref().unwrap_or_default();
+        let words =
+            title.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
+        let title = words.collect::<Vec<_>>().join(" ");
         if udid.is_empty() {
             skipped.push(SkippedDevice { title, reason: SkipReason::MissingUdid });
             continue;
@@ -105,16 +94,15 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
             continue;
         }
         seen.insert(normalized, devices.len());
-        let platform = Platform::from_device_type(record.device_type.as_deref().unwrap_or_default());
+        let device_type = record.device_type.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+        let platform = match device_type.as_str() {
+            "mac" | "macos" | "mac_os" => Platform::Mac,
+            // Devices of unknown types run iOS or a system derived from it.
+            _ => Platform::Ios,
+        };
         devices.push(Device { udid, title, platform });
     }
     (devices, skipped)
-}
-
-/// Replaces control characters and runs of whitespace with one space.
-fn to_one_line(title: &str) -> String {
-    let spaced: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

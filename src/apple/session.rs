@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::apple::cookie::{Cookie, CookieDefaults, CookieRecord, DamagedCookie, cookies_from};
+use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, cookies_from};
 
 /// Apple's identity service, the origin of the cookies with which fastlane logs in.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
@@ -26,8 +26,6 @@ impl Session {
         records: Vec<CookieRecord>,
         expires_at: Option<OffsetDateTime>,
     ) -> Result<Self, DamagedCookie> {
-        let defaults = CookieDefaults { domain: Some(IDMSA_HOST), is_restricted: false };
-        let cookies = cookies_from(records, defaults)?;
-        Ok(Self { cookies, expires_at })
+        Ok(Self { cookies: cookies_from(records, Some(IDMSA_HOST))?, expires_at })
     }
 }

@@ -36,7 +36,7 @@ struct Document<'a> {
     connection_expiry_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_cookies: Option<BTreeMap<&'static str, Vec<CookieRecord<'a>>>>,
-    test_devices: Vec<DeviceRecord<'a>>,
+    test_devices: &'a [Device],
 }
 
 #[derive(Serialize)]
@@ -60,22 +60,16 @@ struct CookieRecord<'a> {
     created_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct DeviceRecord<'a> {
-    device_identifier: &'a str,
-    title: &'a str,
-    device_type: &'static str,
-}
-
 /// Returns the document as one line of JSON.
 #[must_use]
-pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
-    let mut document = match credential {
+pub fn json(credential: &Credential, test_devices: &[Device]) -> Zeroizing<Vec<u8>> {
+    to_json(&match credential {
         Credential::ApiKey(key) => Document {
             key_id: Some(key.id.as_str()),
             issuer_id: key.issuer().map(IssuerId::as_str),
             private_key: Some(key.private_key.expose_pem()),
             is_enterprise_account: Some(key.enterprise),
+            test_devices,
             ..Document::default()
         },
         Credential::AppleId(apple_id) => {
@@ -88,23 +82,14 @@ pub fn json(credential: &Credential, devices: &[Device]) -> Zeroizing<Vec<u8>> {
                 session_cookies: session.map(|session| {
                     BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(cookie_record).collect())])
                 }),
+                test_devices,
                 ..Document::default()
             }
         }
-    };
-    document.test_devices = devices
-        .iter()
-        .map(|device| DeviceRecord {
-            device_identifier: &device.udid,
-            title: &device.title,
-            device_type: device.platform.as_str(),
-        })
-        .collect();
-    to_json(&document)
+    })
 }
 
 fn cookie_record(cookie: &Cookie) -> CookieRecord<'_> {
-    let (expires, max_age, created_at) = cookie.lifetime.fields(rfc3339_exact);
     CookieRecord {
         name: &cookie.name,
         value: cookie.value.expose_secret(),
@@ -113,8 +98,8 @@ fn cookie_record(cookie: &Cookie) -> CookieRecord<'_> {
         path: &cookie.path,
         secure: cookie.secure,
         httponly: cookie.httponly,
-        expires,
-        max_age,
-        created_at,
+        expires: cookie.expires.and_then(rfc3339_exact),
+        max_age: cookie.max_age,
+        created_at: cookie.created_at.and_then(rfc3339_exact),
     }
 }

@@ -190,7 +190,7 @@ fn name_and_id(provider: &Provider) -> Text {
 /// `secure` and expiry (RFC 6265). `None` if there are none.
 fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Zeroizing<String>> {
     let mut store = CookieStore::default();
-    let is_unexpired = |cookie: &&Cookie| cookie.lifetime.ends_at().is_none_or(|end| end > now);
+    let is_unexpired = |cookie: &&Cookie| cookie.ends_at().is_none_or(|end| end > now);
     for cookie in session.cookies.iter().filter(is_unexpired) {
         // The store accepts a cookie only from the site that it is for.
         let Ok(origin) = Url::parse(&format!("https://{}/", cookie.domain)) else { continue };

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::apple::cookie::{
-    Cookie, CookieDefaults, CookieRecord, CookieRecords, DamagedCookie, MAX_BYTES, cookies_from, find_cut_off,
+    Cookie, CookieRecord, CookieRecords, DamagedCookie, MAX_BYTES, cookies_from, find_cut_off,
 };
 use crate::apple::private_key::PrivateKey;
 use crate::apple::session::Session;
@@ -99,23 +99,20 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     let intact = lists.iter().position(|list| list.check().is_ok());
     let list = lists.swap_remove(intact.unwrap_or(0));
     list.check()?;
-    // A cookie that other tools wrote without its flags must not be sent to more places than Apple meant.
-    let cookies = cookies_from(list.records, CookieDefaults { domain: None, is_restricted: true })?;
+    let cookies = cookies_from(list.records, None)?;
     let mut keys = HashSet::new();
-    let repeated =
-        cookies.iter().position(|cookie| !keys.insert((&cookie.name, &cookie.domain, &cookie.path)));
-    if let Some(index) = repeated {
+    let mut numbered = cookies.iter().zip(1..);
+    let repeated = numbered.find(|(cookie, _)| !keys.insert((&cookie.name, &cookie.domain, &cookie.path)));
+    if let Some((_, number)) = repeated {
         let what = "an earlier cookie has the same name, so the text contains several sessions";
-        return Err(DamagedCookie::Cookie { number: index + 1, what }.into());
+        return Err(DamagedCookie::Cookie { number, what }.into());
     }
-    if !cookies.iter().any(|cookie| cookie.is_account_token() || cookie.is_trust_token()) {
+    // `myacinfo` is the login itself.
+    if !cookies.iter().any(|cookie| cookie.name == "myacinfo" || cookie.is_trust_token()) {
         return Err(SessionError::MissingLoginCookies);
     }
-    let expires_at = cookies
-        .iter()
-        .filter(|cookie| cookie.is_trust_token())
-        .filter_map(|cookie| cookie.lifetime.ends_at())
-        .max();
+    let trust_tokens = cookies.iter().filter(|cookie| cookie.is_trust_token());
+    let expires_at = trust_tokens.filter_map(Cookie::ends_at).max();
     Ok(Session { cookies, expires_at })
 }
 
@@ -195,38 +192,27 @@ fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
 pub fn to_variable(session: &Session) -> SecretString {
     let mut lines = vec![Zeroizing::new("---".to_owned())];
     for cookie in &session.cookies {
-        push_lines(cookie, &mut lines);
+        lines.push(Zeroizing::new(ITEM.to_owned()));
+        let values = [
+            Some(yaml::quote(&cookie.name)),
+            Some(yaml::quote(cookie.value.expose_secret())),
+            Some(yaml::quote(&cookie.domain)),
+            Some(cookie.for_domain.to_string()),
+            Some(yaml::quote(&cookie.path)),
+            Some(cookie.secure.to_string()),
+            Some(cookie.httponly.to_string()),
+            cookie.expires.and_then(ruby_time),
+            cookie.max_age.map(|seconds| seconds.to_string()),
+            cookie.created_at.and_then(ruby_time),
+        ];
+        for (field, value) in FIELDS.iter().zip(values.map(|value| value.map(Zeroizing::new))) {
+            lines.extend(value.map(|value| Zeroizing::new(format!("  {field} {}", *value))));
+        }
     }
-    let length = lines.iter().map(|line| line.len() + 2).sum();
-    let mut text = Zeroizing::new(String::with_capacity(length));
-    for line in &lines {
-        text.push_str(line);
-        text.push_str("\\n");
-    }
-    SecretString::from(text.as_str())
-}
-
-fn push_lines(cookie: &Cookie, lines: &mut Vec<Zeroizing<String>>) {
-    let value = Zeroizing::new(yaml::quote(cookie.value.expose_secret()));
-    let mut push = |line: String| lines.push(Zeroizing::new(line));
-    push("- !ruby/object:HTTP::Cookie".to_owned());
-    push(format!("  name: {}", yaml::quote(&cookie.name)));
-    push(format!("  value: {}", value.as_str()));
-    push(format!("  domain: {}", yaml::quote(&cookie.domain)));
-    push(format!("  for_domain: {}", cookie.for_domain));
-    push(format!("  path: {}", yaml::quote(&cookie.path)));
-    push(format!("  secure: {}", cookie.secure));
-    push(format!("  httponly: {}", cookie.httponly));
-    let (expires, max_age, created_at) = cookie.lifetime.fields(ruby_time);
-    if let Some(expires) = expires {
-        push(format!("  expires: {expires}"));
-    }
-    if let Some(max_age) = max_age {
-        push(format!("  max_age: {max_age}"));
-    }
-    if let Some(created_at) = created_at {
-        push(format!("  created_at: {created_at}"));
-    }
+    // Ends in a line break.
+    lines.push(Zeroizing::default());
+    let lines: Vec<_> = lines.iter().map(|line| line.as_str()).collect();
+    SecretString::from(lines.join("\\n"))
 }
 
 /// The class of every item in the list.
