@@ -109,48 +109,19 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
 mod tests {
     use super::*;
 
-    fn record(udid: &str, title: &str, device_type: Option<&str>) -> DeviceRecord {
-        DeviceRecord {
-            device_identifier: Some(udid.to_owned()),
-            title: Some(title.to_owned()),
-            device_type: device_type.map(str::to_owned),
-        }
-    }
-
+    /// `tests/step/tools.rs` and `tests/step/connection.rs` have the usual devices, duplicates and missing fields.
     #[test]
-    fn a_field_of_another_type_counts_as_missing() -> Result<(), serde_json::Error> {
-        let json = r#"{"device_identifier": 8030, "title": "Jane's iPhone", "device_type": ["ios"]}"#;
-        let record: DeviceRecord = serde_json::from_str(json)?;
-        assert_eq!((record.device_identifier, record.device_type), (None, None));
-        assert_eq!(record.title.as_deref(), Some("Jane's iPhone"));
+    fn fields_are_cleaned_and_count_as_missing_if_they_have_another_type() -> Result<(), serde_json::Error> {
+        let records: Vec<DeviceRecord> = serde_json::from_str(
+            r#"[
+                {"device_identifier": "A1\u200bB2-C3\n", "title": " Jane's\niPhone\t 12", "device_type": ["mac"]},
+                {"device_identifier": " , ", "title": {}, "device_type": "mac"}
+            ]"#,
+        )?;
+        let (devices, skipped) = normalize(&records);
+        let title = "Jane's iPhone 12".to_owned();
+        assert_eq!(devices, [Device { udid: "A1B2-C3".to_owned(), title, platform: Platform::Ios }]);
+        assert_eq!(skipped, [SkippedDevice { title: String::new(), reason: SkipReason::MissingUdid }]);
         Ok(())
-    }
-
-    #[test]
-    fn devices_are_cleaned_and_duplicates_are_skipped() {
-        let (devices, skipped) = normalize(&[
-            record(" 00008030-001A\u{200b}2B3C4D5E6F70\n", "Jane's\tiPhone\n 12", Some("ios")),
-            record("00008030001a2b3c4d5e6f70", "Copy", Some("ios")),
-            record("A1B2-C3", "Mac", Some("mac")),
-            record("FEED", "", Some("hologram")),
-            record(" , ", "Nothing", None),
-        ]);
-        let fields =
-            devices.iter().map(|device| (device.udid.as_str(), device.title.as_str(), device.platform));
-        assert_eq!(
-            fields.collect::<Vec<_>>(),
-            [
-                ("00008030-001A2B3C4D5E6F70", "Jane's iPhone 12", Platform::Ios),
-                ("A1B2-C3", "Mac", Platform::Mac),
-                ("FEED", "", Platform::Ios),
-            ]
-        );
-        assert_eq!(
-            skipped,
-            [
-                SkippedDevice { title: "Copy".to_owned(), reason: SkipReason::DuplicateOf(0) },
-                SkippedDevice { title: "Nothing".to_owned(), reason: SkipReason::MissingUdid },
-            ]
-        );
     }
 }
