@@ -2,13 +2,9 @@
 //!
 //! Source: <https://developer.apple.com/documentation/appstoreconnectapi>
 
-use std::fmt;
-use std::marker::PhantomData;
-
 use reqwest::Url;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
 use crate::apple::bundle_id::is_app_id;
@@ -53,26 +49,12 @@ impl Access {
     }
 }
 
-/// A struct that is only read from a JSON object. By default, serde also accepts an array of the fields.
-#[derive(Debug, Clone)]
-pub(crate) struct Object<T>(pub(crate) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OnlyMaps<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        deserializer.deserialize_map(OnlyMaps(PhantomData)).map(Self)
-    }
+/// A struct that is only read from a JSON object. By default, serde also accepts an array of the fields, but not if a
+/// field is flattened.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Object<T> {
+    #[serde(flatten)]
+    pub(crate) fields: T,
 }
 
 /// A page of a list.
@@ -114,8 +96,8 @@ impl<A: for<'de> Deserialize<'de>> Page<A> {
     /// Reads a page of `list`. Returns `None` if it isn't in Apple's format.
     #[must_use]
     pub(crate) fn read(body: &[u8], list: &str) -> Option<Self> {
-        let Object(page): Object<Self> = serde_json::from_slice(body).ok()?;
-        let types_match = page.data.iter().all(|Object(resource)| resource.kind == list);
+        let page = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
+        let types_match = page.data.iter().all(|resource| resource.fields.kind == list);
         (page.errors.is_none() && types_match).then_some(page)
     }
 
@@ -123,7 +105,7 @@ impl<A: for<'de> Deserialize<'de>> Page<A> {
     /// sent to the address that the Step knows.
     #[must_use]
     pub(crate) fn next(&self) -> NextPage {
-        let Some(link) = &self.links.0.next else { return NextPage::None };
+        let Some(link) = &self.links.fields.next else { return NextPage::None };
         let cursor = Url::parse(link).ok().and_then(|link| {
             link.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
         });
@@ -131,7 +113,7 @@ impl<A: for<'de> Deserialize<'de>> Page<A> {
     }
 
     pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource<A>> {
-        self.data.into_iter().map(|Object(resource)| resource)
+        self.data.into_iter().map(|resource| resource.fields)
     }
 }
 
@@ -192,16 +174,6 @@ const CODE_FAMILIES: [&str; 7] = [
     "RATE_LIMIT_EXCEEDED",
 ];
 
-/// The prefixes of codes for a missing agreement, as of 2026.
-const AGREEMENT_CODES: [&str; 2] = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
-
-/// Responses with other codes contain this name, as in `AvdLee/appstoreconnect-swift-sdk` issue 101.
-const AGREEMENT_NAME: &str = "Program License Agreement";
-
-/// Apple's code, and part of the detail, if the key's role doesn't allow the request. With another detail,
-/// `FORBIDDEN_ERROR` means something else, such as an expired membership.
-const ROLE_TOO_LOW: (&str, &str) = ("FORBIDDEN_ERROR", "does not allow this request");
-
 /// The errors in a response, one or more.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 #[derive(Debug, Deserialize)]
@@ -222,7 +194,7 @@ impl ErrorResponse {
     /// fits the status: proxies also send errors in JSON.
     #[must_use]
     pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
-        let Object(response): Object<Self> = serde_json::from_slice(body).ok()?;
+        let response = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
         let is_known = |error: &ApiError| {
             let family = error.code.split('.').next().unwrap_or_default();
             error.status == status.to_string()
@@ -236,16 +208,20 @@ impl ErrorResponse {
     }
 
     fn iter(&self) -> impl Iterator<Item = &ApiError> {
-        self.errors.iter().map(|Object(error)| error)
+        self.errors.iter().map(|error| &error.fields)
     }
 
     /// Whether the Account Holder has to accept an agreement of the Developer Program.
     #[must_use]
     pub(crate) fn is_agreement_missing(&self) -> bool {
+        // As of 2026.
+        let codes = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
+        // Responses with other codes contain this, as in `AvdLee/appstoreconnect-swift-sdk` issue 101.
+        let name = "Program License Agreement";
         self.iter().any(|error| {
-            AGREEMENT_CODES.iter().any(|code| error.code.starts_with(code))
-                || error.title.contains(AGREEMENT_NAME)
-                || error.detail_or_title().contains(AGREEMENT_NAME)
+            codes.iter().any(|code| error.code.starts_with(code))
+                || error.title.contains(name)
+                || error.detail_or_title().contains(name)
         })
     }
 
@@ -264,9 +240,11 @@ impl ErrorResponse {
 }
 
 impl ApiError {
+    /// With another detail, the code means something else, such as an expired membership.
     fn is_role_too_low(&self) -> bool {
-        let (code, detail) = ROLE_TOO_LOW;
-        self.status == "403" && self.code == code && self.detail_or_title().contains(detail)
+        self.status == "403"
+            && self.code == "FORBIDDEN_ERROR"
+            && self.detail_or_title().contains("does not allow this request")
     }
 
     /// Apple's description of the error, without the full stop.

@@ -38,7 +38,7 @@ impl SessionStatus {
     /// team, or an account and its teams.
     #[must_use]
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        let Object(status): Object<Self> = serde_json::from_slice(body).ok()?;
+        let status = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
         let has_account = status.email_address().is_some() && status.available_providers.is_some();
         (status.errors.is_none() && (status.provider.is_some() || has_account)).then_some(status)
     }
@@ -46,19 +46,19 @@ impl SessionStatus {
     /// The account that is logged in.
     #[must_use]
     pub(crate) fn email_address(&self) -> Option<&str> {
-        self.user.as_ref()?.0.email_address.as_deref()
+        self.user.as_ref()?.fields.email_address.as_deref()
     }
 
     /// The selected team; `None` if the session is not logged in to one.
     #[must_use]
     pub(crate) fn provider(&self) -> Option<&Provider> {
-        self.provider.as_ref().map(|Object(provider)| provider)
+        self.provider.as_ref().map(|team| &team.fields)
     }
 
     /// All teams of the account, beginning with the selected one, even if the response doesn't list it.
     pub(crate) fn providers(&self) -> Vec<&Provider> {
         let selected = self.provider();
-        let listed = self.available_providers.iter().flatten().map(|Object(provider)| provider);
+        let listed = self.available_providers.iter().flatten().map(|team| &team.fields);
         let others = listed.filter(|team| selected.is_none_or(|it| it.provider_id != team.provider_id));
         selected.into_iter().chain(others).collect()
     }
