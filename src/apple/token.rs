@@ -7,9 +7,9 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use pkcs8::SecretDocument;
 use secrecy::SecretString;
-use serde::Serialize;
+use serde_json::json;
 use time::OffsetDateTime;
-use zeroize::Zeroize as _;
+use zeroize::Zeroizing;
 
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::redact::{ISSUES, error_messages};
@@ -19,20 +19,6 @@ const BACKDATED_BY: Duration = Duration::from_secs(60);
 
 /// Apple accepts at most 20 minutes from issue to expiry.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - BACKDATED_BY.as_secs());
-
-const TEAM_AUDIENCE: &str = "appstoreconnect-v1";
-const ENTERPRISE_AUDIENCE: &str = "apple-developer-enterprise-v1";
-
-#[derive(Serialize)]
-struct Claims<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<&'static str>,
-    iat: i64,
-    exp: i64,
-    aud: &'static str,
-}
 
 error_messages! {
     /// The key can't sign, although it was checked: a bug in the Step or the crypto library.
@@ -52,24 +38,21 @@ pub(crate) fn sign(
     now: OffsetDateTime,
     lifetime: Duration,
 ) -> Result<SecretString, CannotSign> {
-    let (iss, sub) = match &key.owner {
-        KeyOwner::Team(issuer) => (Some(issuer.as_str()), None),
-        KeyOwner::Individual => (None, Some("user")),
+    let (owner_claim, owner) = match &key.owner {
+        KeyOwner::Team(issuer) => ("iss", issuer.as_str()),
+        KeyOwner::Individual => ("sub", "user"),
     };
-    let claims = Claims {
-        iss,
-        sub,
-        iat: (now - BACKDATED_BY).unix_timestamp(),
-        exp: expiry(now, lifetime).unix_timestamp(),
-        aud: if key.enterprise { ENTERPRISE_AUDIENCE } else { TEAM_AUDIENCE },
-    };
+    let claims = json!({
+        owner_claim: owner,
+        "iat": (now - BACKDATED_BY).unix_timestamp(),
+        "exp": expiry(now, lifetime).unix_timestamp(),
+        "aud": if key.enterprise { "apple-developer-enterprise-v1" } else { "appstoreconnect-v1" },
+    });
     let header = Header { kid: Some(key.id.as_str().to_owned()), ..Header::new(Algorithm::ES256) };
     let (_, der) = SecretDocument::from_pem(key.private_key.expose_pem()).map_err(|_| CannotSign::Key)?;
-    let mut token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(der.as_bytes()))
-        .map_err(|_| CannotSign::Key)?;
-    let secret = SecretString::from(token.as_str());
-    token.zeroize();
-    Ok(secret)
+    let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(der.as_bytes()));
+    let token = Zeroizing::new(token.map_err(|_| CannotSign::Key)?);
+    Ok(SecretString::from(token.as_str()))
 }
 
 /// When a token that is signed now will expire.
