@@ -2,12 +2,10 @@
 //!
 //! Source: <https://developer.apple.com/documentation/appstoreconnectapi/creating-api-keys-for-app-store-connect-api>
 
-use std::fmt;
-
 use serde::Deserialize;
 
 use crate::apple::private_key::PrivateKey;
-use crate::redact::{self, Show, Text, error_messages, is_path_like, is_usual_key_id, may_hold_secret};
+use crate::redact::{self, Text, error_messages, is_path_like, is_usual_key_id, may_hold_secret, text};
 
 /// A complete API key.
 #[derive(Debug, Clone)]
@@ -94,11 +92,11 @@ error_messages! {
         #[error("contains {found}")]
         MisplacedInKeyId { found: &'static str },
         #[error("has {found}, but a key ID is 10 upper-case letters and digits")]
-        NotAKeyId { found: Shape },
+        NotAKeyId { found: Text },
         #[error("contains {found}")]
         MisplacedInIssuerId { found: &'static str },
         #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a")]
-        NotAnIssuerId { found: Shape },
+        NotAnIssuerId { found: Text },
     }
 }
 
@@ -119,25 +117,12 @@ impl InvalidId {
 }
 
 /// Describes a value without repeating any part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    characters: usize,
-    has_invalid: bool,
-}
-
-impl Shape {
-    fn of(value: &str, is_allowed: fn(char) -> bool) -> Self {
-        Self { characters: value.chars().count(), has_invalid: !value.chars().all(is_allowed) }
-    }
-}
-
-impl Show for Shape {}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (plural, invalid) = if self.characters == 1 { ("", "invalid") } else { ("s", "some invalid") };
-        write!(f, "{} character{plural}", self.characters)?;
-        if self.has_invalid { write!(f, " ({invalid})") } else { Ok(()) }
+fn describe(value: &str, is_allowed: fn(char) -> bool) -> Text {
+    match (value.chars().count(), value.chars().all(is_allowed)) {
+        (1, true) => text!("1 character"),
+        (1, false) => text!("1 character (invalid)"),
+        (count, true) => text!("{} characters", count),
+        (count, false) => text!("{} characters (some invalid)", count),
     }
 }
 
@@ -167,7 +152,7 @@ impl KeyId {
         // Apple does not document the length.
         let has_plausible_length = (1..=32).contains(&value.len());
         if !has_plausible_length || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let found = Shape::of(value, |c| c.is_ascii_alphanumeric());
+            let found = describe(value, |c| c.is_ascii_alphanumeric());
             return Err(InvalidId::NotAKeyId { found });
         }
         Ok(Self(value.to_owned()))
@@ -204,7 +189,7 @@ impl IssuerId {
             return Err(InvalidId::MisplacedInIssuerId { found });
         }
         if !is_uuid(value) {
-            let found = Shape::of(value, |c| c.is_ascii_hexdigit() || c == '-');
+            let found = describe(value, |c| c.is_ascii_hexdigit() || c == '-');
             return Err(InvalidId::NotAnIssuerId { found });
         }
         Ok(Self(value.to_owned()))

@@ -426,7 +426,7 @@ impl InputValue for ProviderId {
 
 impl InputValue for BundleId {
     fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(value).map_err(|error| Text::of(&error))
+        Self::parse(value)
     }
 
     fn shown(&self) -> Text {
