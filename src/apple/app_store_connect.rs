@@ -284,18 +284,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_limit_is_nearly_used_up_below_5_percent() {
-        let limit = |header| RateLimit::read(header).map(RateLimit::is_nearly_used_up);
-        assert_eq!(limit("user-hour-lim:3500;user-hour-rem:175;"), Some(false));
-        assert_eq!(limit("user-hour-lim:3500;user-hour-rem:174;"), Some(true));
-        assert_eq!(limit("user-hour-rem:0; user-hour-lim:3500"), Some(true));
-        for unknown in [
-            "",
-            "user-hour-lim:3500;",
-            "user-hour-lim:x;user-hour-rem:1;",
-            "user-hour-lim:-1;user-hour-rem:0",
-        ] {
-            assert_eq!(limit(unknown), None, "{unknown}");
+    fn a_rate_limit_is_read_in_any_order_or_not_at_all() {
+        let read = |header| RateLimit::read(header).map(|rate| (rate.limit, rate.remaining));
+        assert_eq!(read("user-hour-rem:0; user-hour-lim:3500"), Some((3500, 0)));
+        for unknown in ["", "user-hour-lim:3500;", "user-hour-lim:-1;user-hour-rem:0"] {
+            assert_eq!(read(unknown), None, "{unknown}");
         }
     }
 
@@ -305,18 +298,13 @@ mod tests {
 
     const APP: &str = r#"{"type": "apps", "id": "1", "attributes": {"bundleId": "com.example.app"}}"#;
 
+    /// `tests/step/account.rs` has links without a cursor, and with another host.
     #[test]
-    fn only_the_cursor_of_the_link_to_the_next_page_is_used() {
-        let next = |links: &str| {
-            let page = page(&format!(r#"{{"data": [{APP}], "links": {{"self": "x"{links}}}}}"#));
-            page.map(|page| page.next())
-        };
-        let link = r#", "next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb""#;
-        assert_eq!(next(link), Some(NextPage::Cursor("a+b".to_owned())));
-        assert_eq!(next(""), Some(NextPage::None));
-        for unknown in ["", "/v1/apps?cursor=a", "https://elsewhere.invalid/v1/apps?page=2"] {
-            assert_eq!(next(&format!(r#", "next": "{unknown}""#)), Some(NextPage::Unknown), "{unknown}");
-        }
+    fn the_cursor_in_the_link_to_the_next_page_is_decoded() {
+        let links =
+            r#""links": {"self": "x", "next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb"}"#;
+        let next = page(&format!(r#"{{"data": [{APP}], {links}}}"#)).map(|page| page.next());
+        assert_eq!(next, Some(NextPage::Cursor("a+b".to_owned())));
     }
 
     #[test]
@@ -347,19 +335,17 @@ mod tests {
         assert!(errors(valid).is_some());
         for foreign in [
             "[]",
-            r#"[{"code": "BLOCKED"}]"#,
             r#"[{"code": "FORBIDDEN", "message": "Blocked by policy"}]"#,
             r#"[{"status": "403", "code": "BLOCKED", "title": "t"}]"#,
             r#"[{"status": "403", "code": "FORBIDDENX", "title": "t"}]"#,
             r#"[{"status": "403", "code": "NOT_AUTHORIZED", "title": "t"}]"#,
-            r#"[{"status": "403", "code": "RATE_LIMIT_EXCEEDED", "title": "t"}]"#,
             r#"[{"status": "401", "code": "FORBIDDEN", "title": "t"}]"#,
             r#"[["403", "FORBIDDEN", "t"]]"#,
         ] {
             assert!(errors(foreign).is_none(), "{foreign}");
         }
         assert!(ErrorResponse::read(403, format!("[{valid}]").as_bytes()).is_none());
-        for (code, expected) in [("NOT_AUTHORIZED", true), ("FORBIDDEN", false), ("NOT_FOUND", false)] {
+        for (code, expected) in [("NOT_AUTHORIZED", true), ("NOT_FOUND", false)] {
             let error = format!(r#"{{"errors": [{{"status": "401", "code": "{code}", "title": "t"}}]}}"#);
             assert_eq!(ErrorResponse::read(401, error.as_bytes()).is_some(), expected, "{code}");
         }
@@ -380,12 +366,10 @@ mod tests {
         let expires_at =
             |date: &str| CertificateAttributes { expiration_date: Some(date.to_owned()) }.expires_at();
         let expected = timestamp::parse("2020-02-12T13:17:50Z");
-        for date in
-            ["2020-02-12T13:17:50.000+0000", "2020-02-12T13:17:50.000+00:00", "2020-02-12T14:17:50+0100"]
-        {
+        for date in ["2020-02-12T13:17:50.000+0000", "2020-02-12T14:17:50+0100", "2020-02-12T13:17:50.000Z"] {
             assert_eq!(expires_at(date), expected, "{date}");
         }
-        for date in ["", "é", "soon", "2020-02-12"] {
+        for date in ["", "é", "2020-02-12"] {
             assert_eq!(expires_at(date), None, "{date}");
         }
     }

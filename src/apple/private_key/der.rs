@@ -41,42 +41,31 @@ pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
     Some(SecretString::from(pem.as_str()))
 }
 
-/// A recognized structure.
-pub(super) enum Der {
-    P256Key,
-    Unusable(PrivateKeyError),
-}
-
-/// Recognizes a structure by its first elements, which its standard defines. Returns `None` if the structure
-/// is unknown or incomplete.
-pub(super) fn identify(der: &[u8]) -> Option<Der> {
+/// Recognizes a structure by its first elements, which its standard defines. Returns an error if it is not a P-256
+/// key, and `None` if it is unknown or incomplete.
+pub(super) fn identify(der: &[u8]) -> Option<Result<(), PrivateKeyError>> {
     if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
         let algorithm = &info.algorithm;
         return Some(match algorithm.oid {
-            EC_PUBLIC_KEY if algorithm.parameters_oid() == Ok(P256) => Der::P256Key,
-            EC_PUBLIC_KEY => Der::Unusable(PrivateKeyError::OtherCurve),
-            RSA => Der::Unusable(PrivateKeyError::Rsa),
-            ED25519 => Der::Unusable(PrivateKeyError::Ed25519),
-            _ => Der::Unusable(PrivateKeyError::OtherAlgorithm),
+            EC_PUBLIC_KEY if algorithm.parameters_oid() == Ok(P256) => Ok(()),
+            EC_PUBLIC_KEY => Err(PrivateKeyError::OtherCurve),
+            RSA => Err(PrivateKeyError::Rsa),
+            ED25519 => Err(PrivateKeyError::Ed25519),
+            _ => Err(PrivateKeyError::OtherAlgorithm),
         });
     }
     if let Ok(key) = sec1::EcPrivateKey::from_der(der) {
         let curve = key.parameters.and_then(sec1::EcParameters::named_curve);
         // SEC1 can omit the curve.
         let is_p256 = curve.map_or(key.private_key.len() == 32, |curve| curve == P256);
-        return Some(if is_p256 { Der::P256Key } else { Der::Unusable(PrivateKeyError::OtherCurve) });
+        return Some(if is_p256 { Ok(()) } else { Err(PrivateKeyError::OtherCurve) });
     }
-    identify_other(der).map(Der::Unusable)
+    identify_other(der).map(Err)
 }
 
 fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
-    let whole = AnyRef::from_der(der).ok()?;
-    if whole.tag() != Tag::Sequence {
-        return None;
-    }
-    let mut outer = SliceReader::new(whole.value()).ok()?;
-    let first: AnyRef<'_> = outer.decode().ok()?;
-    let second: AnyRef<'_> = outer.decode().ok()?;
+    let whole = AnyRef::from_der(der).ok().filter(|whole| whole.tag() == Tag::Sequence)?;
+    let (first, second) = first_two(whole)?;
     match (first.tag(), second.tag()) {
         // PFX ::= SEQUENCE { version INTEGER, authSafe ContentInfo, … } (RFC 7292)
         (Tag::Integer, Tag::Sequence)
@@ -102,14 +91,14 @@ fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
 /// certificate, the second element identifies an algorithm, or the first is not an INTEGER. A Name is a SEQUENCE of
 /// SETs.
 fn is_request_info(sequence: AnyRef<'_>) -> bool {
-    let parts = || {
-        let mut reader = SliceReader::new(sequence.value()).ok()?;
-        let parts: (AnyRef<'_>, AnyRef<'_>) = (reader.decode().ok()?, reader.decode().ok()?);
-        Some(parts)
-    };
-    parts().is_some_and(|(version, subject)| {
+    first_two(sequence).is_some_and(|(version, subject)| {
         version.tag() == Tag::Integer && subject.tag() == Tag::Sequence && first_oid(subject).is_none()
     })
+}
+
+fn first_two(sequence: AnyRef<'_>) -> Option<(AnyRef<'_>, AnyRef<'_>)> {
+    let mut reader = SliceReader::new(sequence.value()).ok()?;
+    Some((reader.decode().ok()?, reader.decode().ok()?))
 }
 
 fn first_oid(sequence: AnyRef<'_>) -> Option<ObjectIdentifier> {

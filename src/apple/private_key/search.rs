@@ -9,7 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::der::{self, Der};
+use super::der;
 use super::error::PrivateKeyError;
 
 /// Accepts missing and doubled padding, which are common copying mistakes.
@@ -26,21 +26,14 @@ const MAX_DEPTH: u8 = 6;
 /// # Errors
 /// [`PrivateKeyError`] says what was found instead.
 pub(super) fn find(bytes: &[u8]) -> Result<SecretString, PrivateKeyError> {
+    use PrivateKeyError::{Certificate, Ed25519, Encrypted, OtherCurve, Rsa};
     let mut search = Search::default();
     search.search_bytes(bytes, MAX_DEPTH);
     match (search.key, search.error) {
         (Some(_), _) if search.has_several_keys => Err(PrivateKeyError::SeveralKeys),
-        (
-            Some(_),
-            Some(
-                PrivateKeyError::Rsa
-                | PrivateKeyError::OtherCurve
-                | PrivateKeyError::Ed25519
-                | PrivateKeyError::Encrypted,
-            ),
-        ) => Err(PrivateKeyError::SeveralKeys),
+        (Some(_), Some(Rsa | OtherCurve | Ed25519 | Encrypted)) => Err(PrivateKeyError::SeveralKeys),
         // A key next to a certificate is a signing identity.
-        (Some(_), Some(PrivateKeyError::Certificate)) => Err(PrivateKeyError::Certificate),
+        (Some(_), Some(Certificate)) => Err(Certificate),
         (Some(key), _) => Ok(key),
         (None, Some(error)) => Err(error),
         (None, None) => Err(match decode_text(bytes) {
@@ -69,13 +62,13 @@ impl Search {
 
     fn search_bytes(&mut self, bytes: &[u8], depth: u8) -> bool {
         match der::identify(bytes) {
-            Some(Der::P256Key) => der::to_canonical_pem(bytes).is_some_and(|pem| {
+            Some(Ok(())) => der::to_canonical_pem(bytes).is_some_and(|pem| {
                 let is_other = |key: &SecretString| key.expose_secret() != pem.expose_secret();
                 self.has_several_keys |= self.key.as_ref().is_some_and(is_other);
                 self.key = Some(pem);
                 true
             }),
-            Some(Der::Unusable(error)) => self.record_error(Some(error)),
+            Some(Err(error)) => self.record_error(Some(error)),
             None => {
                 self.record_error(identify_encrypted_file(bytes))
                     || decode_text(bytes).is_some_and(|text| self.search_text(&text, depth))
@@ -303,14 +296,11 @@ fn pem_blocks(text: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut rest = text;
     let mut open_label = None;
-    while let Some(marker) = next_marker(rest) {
-        match open_label.take() {
-            Some(label) => blocks.push(Block { label, body: marker.before }),
-            None if !marker.is_begin => blocks.push(Block { label: marker.label, body: marker.before }),
-            None => {}
-        }
-        open_label = marker.is_begin.then_some(marker.label);
-        rest = marker.after;
+    while let Some(Marker { is_begin, label, before, after }) = next_marker(rest) {
+        let block_label = open_label.or((!is_begin).then_some(label));
+        blocks.extend(block_label.map(|label| Block { label, body: before }));
+        open_label = is_begin.then_some(label);
+        rest = after;
     }
     blocks.extend(open_label.map(|label| Block { label, body: rest }));
     blocks
@@ -370,20 +360,15 @@ fn identify_encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
 
 /// Recognizes a document that contains no key.
 fn identify_document(text: &str) -> Option<PrivateKeyError> {
-    if text.starts_with("{\\rtf") {
-        return Some(PrivateKeyError::Rtf);
+    match text.chars().next()? {
+        '{' if text.starts_with("{\\rtf") => Some(PrivateKeyError::Rtf),
+        '{' => Some(PrivateKeyError::Json),
+        '<' => {
+            let start: String = text.chars().take(512).collect::<String>().to_ascii_lowercase();
+            let is_html = start.contains("<html") || start.starts_with("<!doctype html");
+            let is_xml = start.starts_with("<?xml") || start.starts_with("<error");
+            Some(if is_xml && !is_html { PrivateKeyError::XmlError } else { PrivateKeyError::Html })
+        }
+        _ => text.starts_with("version https://git-lfs.github.com/").then_some(PrivateKeyError::GitLfs),
     }
-    if text.starts_with('{') {
-        return Some(PrivateKeyError::Json);
-    }
-    if text.starts_with("version https://git-lfs.github.com/") {
-        return Some(PrivateKeyError::GitLfs);
-    }
-    if text.starts_with('<') {
-        let start: String = text.chars().take(512).collect::<String>().to_ascii_lowercase();
-        let is_html = start.contains("<html") || start.starts_with("<!doctype html");
-        let is_xml = start.starts_with("<?xml") || start.starts_with("<error");
-        return Some(if is_xml && !is_html { PrivateKeyError::XmlError } else { PrivateKeyError::Html });
-    }
-    None
 }
