@@ -43,7 +43,6 @@ impl SessionStatus {
         (status.errors.is_none() && (status.provider.is_some() || has_account)).then_some(status)
     }
 
-    /// The account that is logged in.
     #[must_use]
     pub(crate) fn email_address(&self) -> Option<&str> {
         self.user.as_ref()?.fields.email_address.as_deref()
@@ -82,8 +81,6 @@ mod tests {
         for foreign in [
             "{}".to_owned(),
             "[null,null,null]".to_owned(),
-            r#"{"message":"Blocked by policy"}"#.to_owned(),
-            r#"{"status":"maintenance"}"#.to_owned(),
             format!("{{{user}}}"),
             r#"{"provider": "Example Ltd"}"#.to_owned(),
             r#"{"provider": [7, "Example Ltd"]}"#.to_owned(),

@@ -3,8 +3,7 @@
 use crate::redact::error_messages;
 
 error_messages! {
-    /// Why bytes are not a usable private key. `Display` completes the sentence "The private key
-    /// in … ".
+    /// `Display` completes the sentence "The private key in … ".
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum PrivateKeyError {
         #[error("is empty")]

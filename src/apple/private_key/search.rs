@@ -273,7 +273,6 @@ pub(crate) fn until_next_assignment(text: &str) -> &str {
     before.map_or(text, |(before, _)| before)
 }
 
-/// A PEM block.
 struct Block<'a> {
     /// As in the text, including spaces.
     label: &'a str,
