@@ -7,7 +7,6 @@ use serde::Deserialize;
 use crate::apple::private_key::PrivateKey;
 use crate::redact::{self, Text, error_messages, is_path_like, is_usual_key_id, may_hold_secret, text};
 
-/// A complete API key.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     pub id: KeyId,
@@ -29,18 +28,6 @@ pub enum KeyKind {
     Individual,
 }
 
-impl KeyKind {
-    /// The prefix of a key's file name, before the underscore and the ID. App Store Connect uses it for
-    /// downloads, and altool looks for both prefixes.
-    fn file_prefix(self) -> &'static str {
-        match self {
-            Self::Team => "AuthKey",
-            Self::Individual => "ApiKey",
-        }
-    }
-}
-
-/// The owner of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyOwner {
     /// The team that issued the key.
@@ -61,10 +48,12 @@ impl ApiKey {
     /// The name of the key's file, as altool and Bitrise's Steps expect it.
     #[must_use]
     pub(crate) fn file_name(&self) -> String {
-        format!("{}_{}.p8", self.kind().file_prefix(), self.id.0)
+        match self.owner {
+            KeyOwner::Team(_) => format!("AuthKey_{}.p8", self.id.0),
+            KeyOwner::Individual => format!("ApiKey_{}.p8", self.id.0),
+        }
     }
 
-    /// The issuer ID of a team key.
     #[must_use]
     pub(crate) fn issuer(&self) -> Option<&IssuerId> {
         match &self.owner {
@@ -143,11 +132,9 @@ impl KeyId {
     /// # Errors
     /// [`InvalidId`] if the value is not 1 to 32 letters and digits, or can be a secret.
     pub fn parse(value: &str) -> Result<Self, InvalidId> {
-        if let Some(found) = identify_misplaced(value) {
+        let other_id = is_uuid(value).then_some("an issuer ID");
+        if let Some(found) = identify_misplaced(value).or(other_id) {
             return Err(InvalidId::MisplacedInKeyId { found });
-        }
-        if is_uuid(value) {
-            return Err(InvalidId::MisplacedInKeyId { found: "an issuer ID" });
         }
         // Apple does not document the length.
         let has_plausible_length = (1..=32).contains(&value.len());
@@ -207,7 +194,8 @@ impl IssuerId {
     }
 }
 
-/// The name of a key's file, in the format of App Store Connect and altool.
+/// The name of a key's file, in the format of App Store Connect, which names downloads, and of altool, which looks
+/// for both kinds of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyFileName {
     /// `AuthKey_<ID>.p8` or `ApiKey_<ID>.p8`. Keys for push notifications are also named `AuthKey_<ID>.p8`.
@@ -229,12 +217,12 @@ impl KeyFileName {
             return None;
         }
         let id = KeyId::parse(id).ok()?;
-        if prefix == "SubscriptionKey" {
-            return Some(Self::InAppPurchase);
+        match prefix {
+            "AuthKey" => Some(Self::Api { kind: KeyKind::Team, id }),
+            "ApiKey" => Some(Self::Api { kind: KeyKind::Individual, id }),
+            "SubscriptionKey" => Some(Self::InAppPurchase),
+            _ => None,
         }
-        let kind =
-            [KeyKind::Team, KeyKind::Individual].into_iter().find(|kind| kind.file_prefix() == prefix)?;
-        Some(Self::Api { kind, id })
     }
 
     /// The key ID, unless the key is for In-App Purchase.
@@ -268,22 +256,13 @@ mod tests {
     #[test]
     fn the_key_id_is_read_from_the_name_of_every_copy() {
         let named = |kind| KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind, id });
-        for name in [
-            "AuthKey_2X9R4HXF34.p8",
-            "AuthKey_2X9R4HXF34 (1).p8",
-            "AuthKey_2X9R4HXF34(12).p8",
-            "AuthKey_2X9R4HXF34-2.p8",
-            "AuthKey_2X9R4HXF34 2.p8",
-            "AuthKey_2X9R4HXF34 copy.p8",
-            "AuthKey_2X9R4HXF34 copy 2.p8",
-            "AuthKey_2X9R4HXF34.p8.txt",
-            "AuthKey_2X9R4HXF34 (1).p8.txt",
-        ] {
-            assert_eq!(KeyFileName::parse(name), named(KeyKind::Team), "{name}");
-            let individual = name.replace("AuthKey", "ApiKey");
-            assert_eq!(KeyFileName::parse(&individual), named(KeyKind::Individual));
-            let purchase = name.replace("AuthKey", "SubscriptionKey");
-            assert_eq!(KeyFileName::parse(&purchase), Some(KeyFileName::InAppPurchase));
+        for copy in ["", " (1)", "(12)", "-2", " 2", " copy", " copy 2"] {
+            for extension in ["p8", "p8.txt"] {
+                let parse = |kind| KeyFileName::parse(&format!("{kind}_2X9R4HXF34{copy}.{extension}"));
+                assert_eq!(parse("AuthKey"), named(KeyKind::Team), "{copy}.{extension}");
+                assert_eq!(parse("ApiKey"), named(KeyKind::Individual), "{copy}.{extension}");
+                assert_eq!(parse("SubscriptionKey"), Some(KeyFileName::InAppPurchase), "{copy}.{extension}");
+            }
         }
         for name in ["AuthKey_.p8", "AuthKey_..%2Fx.p8", "AuthKey_a.b.p8", "Key_2X9R4HXF34.p8", "AuthKey_X"] {
             assert_eq!(KeyFileName::parse(name), None, "{name}");

@@ -209,9 +209,8 @@ fn is_intact_value(value: &str) -> bool {
 /// Whether a domain is almost `apple.com`, or below such a domain.
 fn is_misspelled(domain: &str) -> bool {
     const APPLE: &str = "apple.com";
-    let labels: Vec<_> = domain.rsplitn(3, '.').take(2).collect();
-    let registered = labels.into_iter().rev().collect::<Vec<_>>().join(".");
-    registered != APPLE && strsim::damerau_levenshtein(&registered, APPLE) <= 2
+    let registered = domain.rmatch_indices('.').nth(1).map_or(domain, |(dot, _)| domain.split_at(dot + 1).1);
+    registered != APPLE && strsim::damerau_levenshtein(registered, APPLE) <= 2
 }
 
 /// Converts records to cookies. `default_domain` is the host that a cookie without a domain belongs to.

@@ -9,7 +9,6 @@ use serde_json::Value;
 /// make the whole connection unusable.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct DeviceRecord {
-    /// The UDID.
     #[serde(default, deserialize_with = "deserialize_text")]
     pub device_identifier: Option<String>,
     #[serde(default, deserialize_with = "deserialize_text")]
@@ -43,7 +42,6 @@ pub struct SkippedDevice {
     pub reason: SkipReason,
 }
 
-/// Why a device is skipped.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SkipReason {
     /// Missing, not text, or without a letter or digit.
