@@ -9,8 +9,7 @@ use rustls::CertificateError;
 
 use crate::redact::{self, Text, error_messages, text};
 
-use super::host_name::NameNotFound;
-use super::redirect::{MAX_REDIRECTS, RefusedRedirect};
+use super::MAX_REDIRECTS;
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -32,8 +31,11 @@ error_messages! {
         Incomplete(Text),
         #[error("did not respond with TLS (it may use plain HTTP, or a proxy responded)")]
         NotTls,
+        /// The user can install the certificate of the server's issuer on the machine.
         #[error("has a certificate that this machine does not trust ({0})")]
-        UntrustedCertificate(CertificateProblem),
+        UntrustedIssuer(&'static str),
+        #[error("has a certificate that this machine does not trust ({0})")]
+        UntrustedCertificate(&'static str),
         #[error("returned HTTP {}{}", .status.as_u16(), status_meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
         #[error("sent more than {} KiB", max_bytes / 1024)]
@@ -44,41 +46,6 @@ error_messages! {
         RedirectToHttp { from: &'static str },
         #[error("could not be contacted ({0})")]
         Other(Text),
-    }
-}
-
-error_messages! {
-    /// Why this machine does not trust a server's certificate.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-    pub enum CertificateProblem {
-        #[error("its issuer is unknown")]
-        UnknownIssuer,
-        #[error("it has expired")]
-        Expired,
-        #[error("it is not valid yet")]
-        NotValidYet,
-        #[error("it is for another name")]
-        OtherName,
-        #[error("it has been revoked")]
-        Revoked,
-        /// For example, a server that presents its own CA certificate.
-        #[error("it is self-signed or malformed")]
-        Invalid,
-    }
-}
-
-impl From<&CertificateError> for CertificateProblem {
-    fn from(error: &CertificateError) -> Self {
-        match error {
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotValidYet,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Self::OtherName
-            }
-            CertificateError::Revoked => Self::Revoked,
-            _ => Self::Invalid,
-        }
     }
 }
 
@@ -102,7 +69,7 @@ pub(crate) enum FailureKind {
     Transient,
     /// The server denies access.
     AccessDenied,
-    /// The user can install the certificate of the server's issuer on the machine.
+    /// See [`Failure::UntrustedIssuer`].
     UntrustedIssuer,
     /// Trying again does not help.
     Permanent,
@@ -117,9 +84,7 @@ impl Failure {
             Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
                 FailureKind::AccessDenied
             }
-            Self::UntrustedCertificate(CertificateProblem::UnknownIssuer | CertificateProblem::Invalid) => {
-                FailureKind::UntrustedIssuer
-            }
+            Self::UntrustedIssuer(_) => FailureKind::UntrustedIssuer,
             _ => FailureKind::Permanent,
         }
     }
@@ -159,15 +124,12 @@ impl Failure {
         if error.is_timeout() {
             return Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout });
         }
-        match find_cause(&error) {
-            Some(RefusedRedirect::TooMany) => return Self::TooManyRedirects,
-            Some(RefusedRedirect::ToHttp { from }) => return Self::RedirectToHttp { from },
-            None => {}
+        // From this module's own redirect policy and resolver.
+        if let Some(failure) = find_cause::<Self>(&error) {
+            return failure.clone();
         }
         match find_cause(&error) {
-            Some(rustls::Error::InvalidCertificate(error)) => {
-                return Self::UntrustedCertificate(error.into());
-            }
+            Some(rustls::Error::InvalidCertificate(error)) => return Self::from_certificate(error),
             Some(rustls::Error::InvalidMessage(_)) => return Self::NotTls,
             _ => {}
         }
@@ -180,14 +142,27 @@ impl Failure {
             Self::Incomplete(reason)
         }
     }
+
+    fn from_certificate(error: &CertificateError) -> Self {
+        Self::UntrustedCertificate(match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "it is not valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "it is for another name"
+            }
+            CertificateError::Revoked => "it has been revoked",
+            CertificateError::UnknownIssuer => return Self::UntrustedIssuer("its issuer is unknown"),
+            // For example, a server that presents its own CA certificate.
+            _ => return Self::UntrustedIssuer("it is self-signed or malformed"),
+        })
+    }
 }
 
 /// Describes the cause in plain English, or with the library's message if its type is unknown here.
 fn describe(error: &reqwest::Error) -> Text {
     const CLOSED: &str = "it closed the connection";
-    if find_cause::<NameNotFound>(error).is_some() {
-        return text!("its host name cannot be resolved");
-    }
     if let Some(error) = find_cause::<hyper::Error>(error) {
         if error.is_parse() {
             return text!("it does not respond with HTTP");

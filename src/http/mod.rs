@@ -2,42 +2,39 @@
 
 mod failure;
 mod host_name;
-mod loopback;
 mod proxy;
-mod redirect;
 mod retry;
 mod tls;
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use backon::Retryable as _;
+use backon::{ExponentialBuilder, Retryable as _};
 pub(crate) use reqwest::header::HeaderMap;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{StatusCode, Url};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
 use crate::env::{Env, Sleep};
-use crate::log;
 use crate::redact::{self, text};
+use crate::{log, timestamp};
 
 use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;
 use proxy::Proxy;
-use redirect::follow;
-use retry::backoff;
-use tls::TrustStore;
+use retry::FIRST_PAUSE;
 
 pub(crate) use failure::{Failure, FailureKind};
-pub(crate) use loopback::is_loopback;
 pub(crate) use retry::{ATTEMPTS, Deadline, OnLongerPause, RetryPolicy};
 
 /// The time limit for a document from Bitrise or a file host.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+const MAX_REDIRECTS: usize = 5;
 
 /// Whether to follow redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,13 +91,9 @@ impl Response {
 
     /// Whether the header `Content-Type` declares JSON.
     pub(crate) fn is_json(&self) -> bool {
-        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let value = header(&self.headers, &CONTENT_TYPE).unwrap_or_default();
         let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         media_type == "application/json" || media_type.ends_with("+json")
-    }
-
-    fn into_body_if_ok(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        if self.status == StatusCode::OK { Ok(self.body) } else { Err(self.failure()) }
     }
 
     fn failure(&self) -> Failure {
@@ -119,14 +112,6 @@ struct ClientKey {
 }
 
 impl ClientKey {
-    fn new(url: &Url, redirects: Redirects) -> Self {
-        Self {
-            redirects,
-            is_loopback: is_loopback(url),
-            needs_tls: url.scheme() != "http" || redirects == Redirects::Followed,
-        }
-    }
-
     fn build_client(
         self,
         tls: Option<rustls::ClientConfig>,
@@ -157,35 +142,34 @@ impl ClientKey {
 
 /// Makes the requests of a run.
 pub struct Http {
-    clients: Mutex<HashMap<ClientKey, reqwest::Client>>,
+    clients: RefCell<HashMap<ClientKey, reqwest::Client>>,
     /// Built when first used.
-    tls: OnceLock<rustls::ClientConfig>,
+    tls: OnceCell<Result<rustls::ClientConfig, Failure>>,
     now: fn() -> OffsetDateTime,
     sleep: Sleep,
     jitter_seed: u64,
     /// For all requests together.
     deadline: Deadline,
     proxy: Option<Proxy>,
-    trust_store: TrustStore,
+    /// See [`tls::check_variables`].
+    certificate_variable: Result<Option<&'static str>, Failure>,
 }
 
 impl Http {
-    #[must_use]
     pub(crate) fn new(env: &Env) -> Self {
         Self {
-            clients: Mutex::default(),
-            tls: OnceLock::new(),
+            clients: RefCell::default(),
+            tls: OnceCell::new(),
             now: env.now,
             sleep: env.sleep.clone(),
             jitter_seed: env.jitter_seed,
             deadline: Deadline::for_run(env.network_time_limit),
             proxy: Proxy::from_env(env),
-            trust_store: TrustStore::from_env(env),
+            certificate_variable: tls::check_variables(env),
         }
     }
 
     /// The current time, in UTC.
-    #[must_use]
     pub(crate) fn now(&self) -> OffsetDateTime {
         (self.now)()
     }
@@ -199,7 +183,11 @@ impl Http {
         request: &Get,
         policy: RetryPolicy,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        self.retry(&request.url, policy, || async { self.send(request).await?.into_body_if_ok() }).await
+        let attempt = async || {
+            let response = self.send(request).await?;
+            if response.status == StatusCode::OK { Ok(response.body) } else { Err(response.failure()) }
+        };
+        self.retry(&request.url, policy, attempt).await
     }
 
     /// Repeats a request until it succeeds or fails permanently, or until the policy or the run's time limit
@@ -214,10 +202,15 @@ impl Http {
         attempt: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let sleep = self.sleep.clone();
-        let deadline = self.deadline.earlier(policy.deadline);
+        let deadline = policy.deadline.filter(|own| own.at < self.deadline.at).unwrap_or(self.deadline);
         let policy = RetryPolicy { deadline: Some(deadline), ..policy };
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_times(ATTEMPTS - 1)
+            .with_jitter()
+            .with_jitter_seed(self.jitter_seed);
         let attempts = (|| attempt())
-            .retry(backoff(self.jitter_seed))
+            .retry(backoff)
             .sleep(move |span| sleep(span))
             .when(Failure::is_transient)
             .adjust(|error: &Failure, planned| policy.pause(error.retry_after(), planned))
@@ -282,8 +275,8 @@ impl Http {
         }
         Ok(Response {
             status,
-            date: header(&response, &DATE).and_then(parse_http_date),
-            retry_after: header(&response, &RETRY_AFTER)
+            date: header(response.headers(), &DATE).and_then(timestamp::parse),
+            retry_after: header(response.headers(), &RETRY_AFTER)
                 .and_then(|value| parse_retry_after(value, self.now())),
             headers: std::mem::take(response.headers_mut()),
             body,
@@ -292,27 +285,46 @@ impl Http {
 
     /// The client that such requests share. Fails if its proxy or trust store is invalid.
     fn client(&self, url: &Url, redirects: Redirects, timeout: Duration) -> Result<reqwest::Client, Failure> {
-        let key = ClientKey::new(url, redirects);
+        let needs_tls = url.scheme() != "http" || redirects == Redirects::Followed;
+        let key = ClientKey { redirects, is_loopback: is_loopback(url), needs_tls };
         if let Some(proxy) = self.proxy.as_ref().filter(|_| !key.is_loopback) {
             proxy.check(url)?;
         }
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.borrow_mut();
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let tls = if key.needs_tls { Some(self.tls_config()?) } else { None };
+        let tls_config = || tls::config(self.certificate_variable.clone()?);
+        let tls = needs_tls.then(|| self.tls.get_or_init(tls_config).clone()).transpose()?;
         let client = key.build_client(tls, self.proxy.as_ref());
         let client = client.map_err(|error| Failure::from_reqwest(error, timeout))?;
         clients.insert(key, client.clone());
         Ok(client)
     }
+}
 
-    fn tls_config(&self) -> Result<rustls::ClientConfig, Failure> {
-        if let Some(config) = self.tls.get() {
-            return Ok(config.clone());
-        }
-        let config = tls::config(&self.trust_store)?;
-        Ok(self.tls.get_or_init(|| config).clone())
+/// Follows up to five redirects. One to plain http must lead to this machine, and never come from https.
+fn follow(attempt: Attempt<'_>) -> Action {
+    let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");
+    let is_http = attempt.url().scheme() != "https";
+    if is_http && (was_https || !is_loopback(attempt.url())) {
+        let from = if was_https { "an https:// URL" } else { "localhost" };
+        return attempt.error(Failure::RedirectToHttp { from });
+    }
+    // `previous` includes the first request.
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error(Failure::TooManyRedirects);
+    }
+    attempt.follow()
+}
+
+/// Whether a request to a URL stays on this machine, where plain http is allowed.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -333,12 +345,8 @@ pub(crate) fn endpoint(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
-    response.headers().get(name)?.to_str().ok()
-}
-
-fn parse_http_date(value: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(value, &Rfc2822).ok()
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// Parses seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
@@ -348,12 +356,12 @@ fn parse_retry_after(retry_after: &str, now: OffsetDateTime) -> Option<Duration>
     if let Ok(seconds) = retry_after.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    Some((parse_http_date(retry_after)? - now).try_into().unwrap_or(Duration::ZERO))
+    Some((timestamp::parse(retry_after)? - now).try_into().unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use stand_in::{Behaviour, StandIn};
 
@@ -409,46 +417,50 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_respected_up_to_30_seconds() -> Result {
-        let pause_for = |value: &str| -> Result<Vec<Duration>> {
-            Ok(fetch(RetryPolicy::DOCUMENT, vec![status(429, &[("Retry-After", value)])])?.1)
-        };
-        assert_eq!(pause_for("7")?, [Duration::from_secs(7)]);
-        assert_eq!(pause_for("0")?, [Duration::ZERO]);
-        assert_eq!(pause_for("3600")?, [Duration::from_secs(30)]);
-        assert_eq!(pause_for("Fri, 20 Nov 2026 09:00:12 GMT")?, [Duration::from_secs(12)]);
-        assert_eq!(pause_for("Fri, 20 Nov 2026 08:00:00 GMT")?, [Duration::ZERO], "a time in the past");
-        Ok(())
-    }
-
-    #[test]
-    fn a_policy_can_give_up_on_a_long_retry_after() -> Result {
-        let policy = RetryPolicy {
+    fn the_pause_that_a_server_asks_for_is_respected_shortened_or_ends_the_attempts() -> Result {
+        let document = RetryPolicy::DOCUMENT;
+        let giving_up = RetryPolicy {
             longest_pause: Duration::from_secs(5),
             on_longer_pause: OnLongerPause::GiveUp,
             deadline: None,
         };
-        let pauses_for = |value: &str| -> Result<_> {
-            let (result, pauses, _) = fetch(policy, vec![status(503, &[("Retry-After", value)])])?;
-            Ok((result.is_ok(), pauses))
-        };
-        assert_eq!(pauses_for("5")?, (true, vec![Duration::from_secs(5)]));
-        assert_eq!(pauses_for("6")?, (false, vec![]));
-        Ok(())
-    }
-
-    #[test]
-    fn a_pause_that_would_outlast_the_deadline_ends_the_attempts() -> Result {
         let until = |limit| RetryPolicy {
             deadline: Some(Deadline::after(Duration::from_secs(limit))),
             ..RetryPolicy::DOCUMENT
         };
-        let behaviour = || status(503, &[("Retry-After", "20")]);
-        let (result, pauses, _) = fetch(until(15), vec![behaviour()])?;
-        assert!(matches!(result, Err(Failure::Status { .. })), "the error is that of the server");
-        assert_eq!(pauses.len(), 0);
-        let (result, pauses, _) = fetch(until(60), vec![behaviour()])?;
-        assert_eq!((result, pauses), (Ok(10), vec![Duration::from_secs(20)]));
+        for (policy, retry_after, expected) in [
+            (document, "7", Some(7)),
+            (document, "0", Some(0)),
+            (document, "3600", Some(30)),
+            (document, "Fri, 20 Nov 2026 09:00:12 GMT", Some(12)),
+            // A time in the past.
+            (document, "Fri, 20 Nov 2026 08:00:00 GMT", Some(0)),
+            (giving_up, "5", Some(5)),
+            (giving_up, "6", None),
+            (until(60), "20", Some(20)),
+            (until(15), "20", None),
+        ] {
+            let behaviour = status(503, &[("Retry-After", retry_after)]);
+            let (result, pauses, _) = fetch(policy, vec![behaviour])?;
+            assert_eq!(pauses, expected.map(Duration::from_secs).as_slice(), "{policy:?}, {retry_after}");
+            match expected {
+                Some(_) => assert_eq!(result, Ok(10)),
+                None => {
+                    assert!(matches!(result, Err(Failure::Status { .. })), "the error is that of the server")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback_by_name_and_by_address() -> Result {
+        for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
+            assert!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+        }
+        for host in ["example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "[::2]", "128.0.0.1"] {
+            assert!(!is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+        }
         Ok(())
     }
 }
