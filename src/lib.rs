@@ -66,7 +66,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
             Err(RunError::Interrupted(signal).into())
         }
     };
-    let result = result.map_err(|failed| report.run_log.mask_error(failed));
+    let result = result.map_err(|failed| failed.mask(&report.run_log.secrets));
     report.write_summary(result.as_ref().err(), time_limit, env, &http).await;
     result.map(|()| !report.run_log.warnings().is_empty())
 }

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use secrecy::SecretString;
 
-use crate::redact::{self, FatalError, Secrets, Text, text};
+use crate::redact::{self, Secrets, Text, text};
 
 const CRATE: &str = "apple_services_connection";
 const TITLE: &str = "apple_services_connection::title";
@@ -48,21 +48,18 @@ struct StandardOutput {
     is_stalled: bool,
 }
 
-impl StandardOutput {
-    /// A pipe that is ready takes this many bytes without blocking (`PIPE_BUF` of POSIX).
-    const MAX_WRITE: usize = 512;
-    const MAX_WAIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
-}
-
 impl Write for StandardOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// A pipe that is ready takes this many bytes without blocking (`PIPE_BUF` of POSIX).
+        const MAX_WRITE: usize = 512;
+        const MAX_WAIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
         let out = io::stdout();
         while !self.is_stalled {
-            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&Self::MAX_WAIT)) {
+            match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&MAX_WAIT)) {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => self.is_stalled = true,
                 Ok(_) => {
-                    let start = bytes.get(..Self::MAX_WRITE).unwrap_or(bytes);
+                    let start = bytes.get(..MAX_WRITE).unwrap_or(bytes);
                     match rustix::io::write(&out, start) {
                         Err(Errno::AGAIN) => {}
                         written => return Ok(written?),
@@ -78,7 +75,6 @@ impl Write for StandardOutput {
     }
 }
 
-/// Turns debug lines on or off.
 pub(crate) fn set_verbose(verbose: bool) {
     log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
 }
@@ -88,7 +84,6 @@ pub(crate) fn title(text: &'static str) {
     log::info!(target: TITLE, "{text}");
 }
 
-/// Logs a success.
 pub(crate) fn done(text: &Text) {
     log::info!(target: DONE, "{text}");
 }
@@ -116,7 +111,7 @@ pub fn error(text: &Text) {
 pub struct RunLog {
     details: Vec<(&'static str, Text)>,
     warnings: Vec<Text>,
-    secrets: Secrets,
+    pub(crate) secrets: Secrets,
 }
 
 impl RunLog {
@@ -125,19 +120,11 @@ impl RunLog {
         self.secrets.add(secret);
     }
 
-    /// Masks the secrets of this run in its error.
-    #[must_use]
-    pub(crate) fn mask_error(&self, failed: FatalError) -> FatalError {
-        failed.mask(&self.secrets)
-    }
-
     /// Masks the secrets of this run in a text.
-    #[must_use]
     pub(crate) fn mask_text(&self, text: &Text) -> Text {
         text.clone().mask(&self.secrets)
     }
 
-    /// Logs a line.
     pub fn info(&self, text: &Text) {
         info(&self.mask_text(text));
     }

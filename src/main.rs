@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         None => run_step(|| Ok(Env::system())),
         Some("check") => run_step(|| apple_services_connection::env_from_arguments(arguments, Env::system())),
         Some("--version" | "-V") => {
-            print(&format!("{} {} ({COMMIT})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
+            // Set by `release/build`. Other builds may not have git.
+            let commit = option_env!("APPLE_SERVICES_CONNECTION_COMMIT").unwrap_or("not a release");
+            print(&format!("{} {} ({commit})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
         }
         Some("--help" | "-h") => print(HELP),
         Some(_) => {
@@ -40,10 +42,8 @@ fn main() -> ExitCode {
 
 /// Prints text. Fails if it can't be written, for example because the disk is full.
 fn print(text: &str) -> ExitCode {
-    match writeln!(std::io::stdout(), "{text}") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    let written = writeln!(std::io::stdout(), "{text}");
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
@@ -75,8 +75,7 @@ fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
 
 /// Fails if the process can't open as many files as tokio needs for signals. Without them, tokio panics.
 fn can_open_files() -> std::io::Result<()> {
-    let pairs: Result<Vec<_>, _> = (0..4).map(|_| UnixStream::pair()).collect();
-    pairs.map(drop)
+    (0..4).map(|_| UnixStream::pair()).collect::<Result<Vec<_>, _>>().map(drop)
 }
 
 /// Keeps the credential out of core dumps, and its files private, including in child processes.
@@ -107,12 +106,6 @@ fn let_the_cli_read_the_log() {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
-
-/// Set by `release/build`. Other builds may not have git.
-const COMMIT: &str = match option_env!("APPLE_SERVICES_CONNECTION_COMMIT") {
-    Some(commit) => commit,
-    None => "not a release",
-};
 
 const HELP: &str = "\
 Exports the Apple credential that is connected on Bitrise, or the one in the inputs,

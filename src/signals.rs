@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
-use rustix::process::Signal;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
+use signal_hook::low_level::signal_name;
 use tokio::signal::unix::{SignalKind, signal};
 
-const SIGNALS: [(&str, Signal); 4] =
-    [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP), ("SIGQUIT", Signal::QUIT)];
+const SIGNALS: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
 
 /// Records which of the signals has arrived. Unlike tokio's streams, the record is up to date immediately, so
 /// that a run notices a signal at its next await.
@@ -24,30 +24,25 @@ impl Stop {
     #[must_use]
     pub fn catch() -> Self {
         let stop = Self::default();
-        for (_, signal) in SIGNALS {
-            let number = signal.as_raw();
+        for number in SIGNALS {
             let value = usize::try_from(number).unwrap_or_default();
             drop(flag::register_usize(number, Arc::clone(&stop.received), value));
         }
         // Caught and ignored, so that a write beyond the file size limit fails and the run can clean up.
-        drop(flag::register(Signal::XFSZ.as_raw(), Arc::new(AtomicBool::new(false))));
+        drop(flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))));
         stop
-    }
-
-    fn received(&self) -> Option<&'static str> {
-        let number = i32::try_from(self.received.load(Ordering::Relaxed)).ok()?;
-        SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number).map(|(name, _)| *name)
     }
 
     /// Waits for a signal and returns its name. Call it inside a tokio runtime.
     pub fn wait(self) -> impl Future<Output = &'static str> {
         // These streams only wake the task.
-        let mut streams = SIGNALS.map(|(_, number)| signal(SignalKind::from_raw(number.as_raw())).ok());
+        let mut streams = SIGNALS.map(|number| signal(SignalKind::from_raw(number)).ok());
         std::future::poll_fn(move |context| {
             for stream in streams.iter_mut().flatten() {
                 while let Poll::Ready(Some(())) = stream.poll_recv(context) {}
             }
-            self.received().map_or(Poll::Pending, Poll::Ready)
+            let number = i32::try_from(self.received.load(Ordering::Relaxed)).unwrap_or_default();
+            signal_name(number).map_or(Poll::Pending, Poll::Ready)
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Why a request failed, read from the types of the libraries' errors, never from their messages.
 
 use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter;
 use std::time::Duration;
-use std::{io, iter};
 
 use reqwest::StatusCode;
 use rustls::CertificateError;
@@ -162,34 +163,29 @@ impl Failure {
 
 /// Describes the cause in plain English, or with the library's message if its type is unknown here.
 fn describe(error: &reqwest::Error) -> Text {
-    const CLOSED: &str = "it closed the connection";
+    let closed = || text!("it closed the connection");
     if let Some(error) = find_cause::<hyper::Error>(error) {
         if error.is_parse() {
             return text!("it does not respond with HTTP");
         }
         if error.is_incomplete_message() {
-            return text!("{}", CLOSED);
+            return closed();
         }
     }
     let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
-    let reason = match io.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "it refused the connection",
-        Some(
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe,
-        ) => CLOSED,
-        Some(io::ErrorKind::UnexpectedEof) if error.is_connect() => CLOSED,
-        Some(io::ErrorKind::UnexpectedEof) => "only part of it arrived",
-        Some(io::ErrorKind::NetworkUnreachable) => "there is no network",
-        Some(io::ErrorKind::HostUnreachable) => "there is no route to it",
-        Some(io::ErrorKind::TimedOut) => "it took too long",
-        _ => {
-            return match io.filter(|io| io.raw_os_error().is_some()) {
-                Some(io) => redact::os(io),
-                None => causes(error).last().map_or(text!(""), redact::cause),
-            };
-        }
-    };
-    text!("{}", reason)
+    match io.map(io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => text!("it refused the connection"),
+        Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => closed(),
+        Some(ErrorKind::UnexpectedEof) if error.is_connect() => closed(),
+        Some(ErrorKind::UnexpectedEof) => text!("only part of it arrived"),
+        Some(ErrorKind::NetworkUnreachable) => text!("there is no network"),
+        Some(ErrorKind::HostUnreachable) => text!("there is no route to it"),
+        Some(ErrorKind::TimedOut) => text!("it took too long"),
+        _ => match io.filter(|io| io.raw_os_error().is_some()) {
+            Some(io) => redact::os(io),
+            None => causes(error).last().map_or(text!(""), redact::cause),
+        },
+    }
 }
 
 /// An error, followed by its causes, down to the root cause.

@@ -26,6 +26,8 @@ pub fn may_hold_secret(text: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '=') || (c == '/' && !is_path);
     // Dashes and underscores are part of URL-safe base64, but also separate words in names.
     let is_url_safe_base64 = |c: char| is_base64(c) || matches!(c, '-' | '_');
+    // The checksums that people put into names are shorter.
+    let is_long_hex = |run: &str| run.len() > 40 && is_hex(run);
     let mut runs = compact.split(|c| !is_base64(c));
     runs.any(|run| is_random(run) || begins_like_key(run) || is_long_hex(run))
         || compact.split(|c| !is_url_safe_base64(c)).any(|run| run.len() >= 64 && is_random(run))
@@ -33,7 +35,6 @@ pub fn may_hold_secret(text: &str) -> bool {
 
 /// Whether text may contain a short secret in a known format: an app-specific password, a hexadecimal token, or
 /// a URL with a user.
-#[must_use]
 pub(super) fn may_hold_token(text: &str) -> bool {
     /// The length of an MD5 sum and of many tokens.
     const MIN_HEX: usize = 32;
@@ -50,7 +51,6 @@ pub(super) fn may_hold_token(text: &str) -> bool {
 /// Whether a value has the format of an app-specific password: four groups of four lower-case letters.
 ///
 /// Source: <https://support.apple.com/102654>
-#[must_use]
 pub(crate) fn is_app_password(value: &str) -> bool {
     value.len() == 19 && contains_app_password(value)
 }
@@ -86,11 +86,6 @@ fn is_random(run: &str) -> bool {
 
 fn is_hex(run: &str) -> bool {
     run.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-/// Whether a run is hexadecimal and longer than the checksums that people put into names.
-fn is_long_hex(run: &str) -> bool {
-    run.len() > 40 && is_hex(run)
 }
 
 /// Whether a run begins like the base64 of an EC key's DER, of "-----BEGIN", or of a JSON object.

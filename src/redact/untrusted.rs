@@ -15,6 +15,8 @@ use super::{
 /// folder in it looks like a secret, the name of a key file is still shown.
 #[must_use]
 pub fn path(path: &Path) -> Text {
+    /// No path in a build is longer.
+    const MAX_PATH: usize = 300;
     let Some(text) = path.to_str() else { return Text::hidden() };
     if text.len() > MAX_PATH || !is_path(text) || holds_credentials(text) || names_unusual_key(text) {
         Text::hidden()
@@ -118,9 +120,6 @@ pub fn os(error: &io::Error) -> Text {
     }
 }
 
-/// No path in a build is longer.
-const MAX_PATH: usize = 300;
-
 /// Whether a value is written as a path, or has the extension of a key or JSON file.
 fn is_path(text: &str) -> bool {
     let is_key_file =
@@ -160,7 +159,6 @@ fn names_unusual_key(path: &str) -> bool {
 }
 
 /// Whether a value has the usual format of a key ID: 10 upper-case letters and digits.
-#[must_use]
 pub(crate) fn is_usual_key_id(id: &str) -> bool {
     id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
@@ -251,13 +249,9 @@ mod tests {
     #[test]
     fn an_email_address_is_masked_and_anything_else_is_hidden() {
         assert_eq!(email("jane@example.com").plain(), "j***@example.com");
-        assert_eq!(
-            email(&format!("jane@{}.com", "x".repeat(250))).plain(),
-            HIDDEN,
-            "longer than a host name"
-        );
+        let long = format!("jane@{}.com", "x".repeat(250));
         for other in
-            ["jane", "@example.com", "jane@", "jane@host", "a@b@example.com", "jane@exa mple.com", ""]
+            ["jane", "@example.com", "jane@", "jane@host", "a@b@example.com", "jane@exa mple.com", "", &long]
         {
             assert_eq!(email(other).plain(), HIDDEN, "{other}");
         }
