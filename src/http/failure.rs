@@ -64,15 +64,12 @@ fn status_meaning(status: StatusCode) -> &'static str {
 /// The kinds of failures, by what the user can do about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// The user must correct an environment variable.
     InvalidVariable,
     /// The same request can succeed later.
     Transient,
-    /// The server denies access.
     AccessDenied,
     /// See [`Failure::UntrustedIssuer`].
     UntrustedIssuer,
-    /// Trying again does not help.
     Permanent,
 }
 
@@ -108,14 +105,6 @@ impl Failure {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             _ => false,
-        }
-    }
-
-    /// How long the server asks to wait before the next attempt.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
         }
     }
 

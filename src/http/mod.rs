@@ -26,7 +26,6 @@ use crate::{log, timestamp};
 use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;
 use proxy::Proxy;
-use retry::FIRST_PAUSE;
 
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use retry::{ATTEMPTS, Deadline, OnLongerPause, RetryPolicy};
@@ -36,7 +35,6 @@ pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_REDIRECTS: usize = 5;
 
-/// Whether to follow redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Redirects {
     /// For requests that carry a secret.
@@ -45,7 +43,6 @@ pub(crate) enum Redirects {
     Followed,
 }
 
-/// A `GET` request.
 #[derive(Debug)]
 pub(crate) struct Get {
     pub(crate) url: Url,
@@ -109,35 +106,6 @@ struct ClientKey {
     is_loopback: bool,
     /// A client without TLS doesn't read the system's trust store, which takes longer than the rest of a run.
     needs_tls: bool,
-}
-
-impl ClientKey {
-    fn build_client(
-        self,
-        tls: Option<rustls::ClientConfig>,
-        proxy: Option<&Proxy>,
-    ) -> Result<reqwest::Client, reqwest::Error> {
-        let policy = match self.redirects {
-            Redirects::Refused => Policy::none(),
-            Redirects::Followed => Policy::custom(follow),
-        };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .dns_resolver(Arc::new(Resolver))
-            .redirect(policy)
-            .referer(false);
-        builder = match proxy {
-            _ if self.is_loopback => builder.no_proxy(),
-            Some(proxy) => proxy.apply_to(builder)?,
-            None => builder,
-        };
-        match tls {
-            Some(config) => builder.tls_backend_preconfigured(config),
-            None => builder.tls_certs_only([]),
-        }
-        .build()
-    }
 }
 
 /// Makes the requests of a run.
@@ -205,7 +173,7 @@ impl Http {
         let deadline = policy.deadline.filter(|own| own.at < self.deadline.at).unwrap_or(self.deadline);
         let policy = RetryPolicy { deadline: Some(deadline), ..policy };
         let backoff = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
+            .with_min_delay(Duration::from_millis(500))
             .with_max_times(ATTEMPTS - 1)
             .with_jitter()
             .with_jitter_seed(self.jitter_seed);
@@ -213,7 +181,7 @@ impl Http {
             .retry(backoff)
             .sleep(move |span| sleep(span))
             .when(Failure::is_transient)
-            .adjust(|error: &Failure, planned| policy.pause(error.retry_after(), planned))
+            .adjust(|error, planned| policy.pause(error, planned))
             .notify(|error, pause| {
                 log::warn(&text!(
                     "{} {}; trying again in {:.1} s",
@@ -285,19 +253,40 @@ impl Http {
 
     /// The client that such requests share. Fails if its proxy or trust store is invalid.
     fn client(&self, url: &Url, redirects: Redirects, timeout: Duration) -> Result<reqwest::Client, Failure> {
+        let is_loopback = is_loopback(url);
         let needs_tls = url.scheme() != "http" || redirects == Redirects::Followed;
-        let key = ClientKey { redirects, is_loopback: is_loopback(url), needs_tls };
-        if let Some(proxy) = self.proxy.as_ref().filter(|_| !key.is_loopback) {
+        let proxy = self.proxy.as_ref().filter(|_| !is_loopback);
+        if let Some(proxy) = proxy {
             proxy.check(url)?;
         }
+        let key = ClientKey { redirects, is_loopback, needs_tls };
         let mut clients = self.clients.borrow_mut();
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let tls_config = || tls::config(self.certificate_variable.clone()?);
-        let tls = needs_tls.then(|| self.tls.get_or_init(tls_config).clone()).transpose()?;
-        let client = key.build_client(tls, self.proxy.as_ref());
-        let client = client.map_err(|error| Failure::from_reqwest(error, timeout))?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .dns_resolver(Arc::new(Resolver))
+            .redirect(match redirects {
+                Redirects::Refused => Policy::none(),
+                Redirects::Followed => Policy::custom(follow),
+            })
+            .referer(false);
+        if is_loopback {
+            builder = builder.no_proxy();
+        }
+        if let Some(proxy) = proxy {
+            builder =
+                builder.proxy(proxy.for_client().map_err(|error| Failure::from_reqwest(error, timeout))?);
+        }
+        builder = if needs_tls {
+            let config = || tls::config(self.certificate_variable.clone()?);
+            builder.tls_backend_preconfigured(self.tls.get_or_init(config).clone()?)
+        } else {
+            builder.tls_certs_only([])
+        };
+        let client = builder.build().map_err(|error| Failure::from_reqwest(error, timeout))?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -349,9 +338,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Parses seconds, or an HTTP date ([RFC 9110 section 10.2.3]).
-///
-/// [RFC 9110 section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+/// Parses seconds, or an HTTP date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 fn parse_retry_after(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
     if let Ok(seconds) = retry_after.parse() {
         return Some(Duration::from_secs(seconds));

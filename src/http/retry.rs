@@ -8,7 +8,6 @@ use super::failure::Failure;
 
 /// How often a request is tried, at most.
 pub(crate) const ATTEMPTS: usize = 4;
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long to keep trying after transient failures. There are at most [`ATTEMPTS`]. The pauses between them are
 /// those that the server asks for, or else 0.5, 1 and 2 seconds, randomly lengthened to at most double.
@@ -21,7 +20,6 @@ pub(crate) struct RetryPolicy {
     pub(crate) deadline: Option<Deadline>,
 }
 
-/// What to do if a server asks for a longer pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnLongerPause {
     /// Try again after [`RetryPolicy::longest_pause`].
@@ -45,9 +43,10 @@ impl RetryPolicy {
         deadline: None,
     };
 
-    /// The pause before the next attempt, or `None` to give up. The server asks for `requested`; the backoff
-    /// plans `planned`, which is `None` after the last attempt.
-    pub(super) fn pause(&self, requested: Option<Duration>, planned: Option<Duration>) -> Option<Duration> {
+    /// The pause before the next attempt, or `None` to give up. The server can ask for another than the backoff
+    /// planned, which is `None` after the last attempt.
+    pub(super) fn pause(&self, failure: &Failure, planned: Option<Duration>) -> Option<Duration> {
+        let requested = if let Failure::Status { retry_after, .. } = failure { *retry_after } else { None };
         let pause = match (requested.unwrap_or(planned?), self.on_longer_pause) {
             (pause, _) if pause <= self.longest_pause => pause,
             (_, OnLongerPause::Shorten) => self.longest_pause,

@@ -103,20 +103,17 @@ mod tests {
     #[test]
     fn more_than_16_mib_of_certificates_in_total_are_rejected_unread() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
-        let paths = ["a.pem", "b.pem", "c/d.pem"].map(|name| folder.path().join(name));
         fs::create_dir(folder.path().join("c"))?;
         // Sparse: only the length counts.
-        for (path, length) in paths.iter().zip([MAX_BYTES - 1, 1, 1]) {
-            File::create(path)?.set_len(length)?;
+        for (name, length) in [("a.pem", MAX_BYTES - 1), ("b.pem", 1), ("c/d.pem", 1)] {
+            File::create(folder.path().join(name))?.set_len(length)?;
         }
-        let other = paths[2].to_str().unwrap_or_default();
         let folder = folder.path().to_str().unwrap_or_default();
         assert_eq!(problem(&[(CERT_DIR, folder)]), None);
         assert_eq!(problem(&[(CERT_DIR, "/nowhere")]), None);
-        let in_total = problem(&[(CERT_FILE, other), (CERT_DIR, folder)]);
+        let in_total = problem(&[(CERT_FILE, &format!("{folder}/c/d.pem")), (CERT_DIR, folder)]);
         assert!(in_total.is_some_and(|why| why.contains("SSL_CERT_DIR points to more than 16 MiB")));
-        let two_folders = format!("{folder}:{folder}/c");
-        assert!(problem(&[(CERT_DIR, &two_folders)]).is_some());
+        assert!(problem(&[(CERT_DIR, &format!("{folder}:{folder}/c"))]).is_some());
         Ok(())
     }
 }
