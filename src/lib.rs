@@ -31,22 +31,11 @@ use crate::env::Env;
 use crate::export::files::Files;
 use crate::export::outputs::{self, ExportPlan, OutputContext, SignedToken};
 use crate::http::Http;
-use crate::redact::{FatalError, error_messages};
+use crate::redact::FatalError;
 use crate::report::Report;
 use crate::verify::Verification;
 
 pub use crate::config::env_from_arguments;
-
-error_messages! {
-    /// Errors of the run as a whole.
-    #[derive(Debug, thiserror::Error)]
-    enum RunError {
-        #[error("The Step was interrupted ({0}) before it changed any output. If nobody aborted the build, raise the Step's `timeout` in the workflow, or run the build again.")]
-        Interrupted(&'static str),
-        #[error("`export_token` is yes, but only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key.")]
-        TokenNeedsApiKey,
-    }
-}
 
 /// Runs the Step and writes its summary. Returns whether it logged a warning. If `interrupted` completes
 /// first, with the name of a signal, the run stops there.
@@ -63,7 +52,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
         result = run_job(env, &http, &mut report) => result,
         signal = interrupted => {
             time_limit = annotation::TIME_LIMIT_WHEN_INTERRUPTED;
-            Err(RunError::Interrupted(signal).into())
+            Err(FatalError::new(text!("The Step was interrupted ({}) before it changed any output. If nobody aborted the build, raise the Step's `timeout` in the workflow, or run the build again.", signal)))
         }
     };
     let result = result.map_err(|failed| failed.mask(&report.run_log.secrets));
@@ -88,7 +77,6 @@ async fn export_credential(
     report: &mut Report,
 ) -> Result<(), FatalError> {
     report.warn_about_inputs(config);
-
     report.start_stage("Finding the Apple credential", (env.now)());
     let sources::Resolution { resolved, other_connected, test_devices } =
         sources::resolve(config, http, &mut report.run_log).await?;
@@ -102,14 +90,14 @@ async fn export_credential(
         }
         None => return Err(FatalError::new(report::missing_credential_message(config, other_connected))),
     }
-    let token = sign_token(config, resolved.as_ref(), env)?;
+    let resolved = resolved.as_ref();
+    let token = sign_token(config, resolved, env)?;
     let devices = report.skip_unusable_devices(&test_devices);
-    let context =
-        OutputContext { config, resolved: resolved.as_ref(), devices: &devices, token: token.as_ref() };
+    let context = OutputContext { config, resolved, devices: &devices, token: token.as_ref() };
     let plan = ExportPlan::new(context)?;
-    report.warn_about_skipped_tools(&plan.skipped_tools, resolved.as_ref(), config);
+    report.warn_about_skipped_tools(&plan.skipped_tools, resolved, config);
 
-    let verification = match (&resolved, &config.checks) {
+    let verification = match (resolved, &config.checks) {
         (Some(resolved), Some(checks)) => {
             report.start_stage("Verifying it with Apple", (env.now)());
             let verification = verify::verify(resolved, checks, config, http, &mut report.run_log).await?;
@@ -126,7 +114,7 @@ async fn export_credential(
     tokio::task::yield_now().await;
     report.start_stage(if config.is_check { "Result" } else { "Exporting it to later Steps" }, (env.now)());
     tokio::task::yield_now().await;
-    let credential = resolved.as_ref().map(|resolved| &resolved.credential);
+    let credential = resolved.map(|resolved| &resolved.credential);
     let files = Files::write(&plan.files(), credential, &devices, &env.temp_dir, &mut report.run_log)?;
     let outputs = plan.outputs(&verification, &files)?;
     tokio::task::yield_now().await;
@@ -135,7 +123,7 @@ async fn export_credential(
         export::export(&outputs.entries, env).await?;
     }
     files.keep();
-    let warning = resolved.as_ref().filter(|_| !config.is_check).and_then(|resolved| {
+    let warning = resolved.filter(|_| !config.is_check).and_then(|resolved| {
         outputs::earlier_credential_warning(&config.outputs, resolved, &outputs.entries, env)
     });
     report.log_outputs(outputs);
@@ -153,7 +141,9 @@ fn sign_token(
 ) -> Result<Option<SignedToken>, FatalError> {
     let (Some(lifetime), Some(resolved)) = (config.outputs.token_lifetime, resolved) else { return Ok(None) };
     let Credential::ApiKey(key) = &resolved.credential else {
-        return Err(RunError::TokenNeedsApiKey.into());
+        return Err(FatalError::new(text!(
+            "`export_token` is yes, but only an API key can sign a token, not an Apple ID: set `export_token` to no, or use an API key."
+        )));
     };
     let now = (env.now)();
     let token = token::sign(key, now, lifetime)?;
