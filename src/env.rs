@@ -45,12 +45,10 @@ impl FromIterator<(String, String)> for Vars {
     }
 }
 
-/// The environment of a run.
 #[derive(Clone)]
 pub struct Env {
     /// Environment variables whose values are UTF-8.
     pub vars: Vars,
-    /// Names of environment variables whose values are not UTF-8.
     pub non_utf8_vars: Vec<String>,
     /// The current time, in UTC.
     pub now: fn() -> OffsetDateTime,

@@ -79,7 +79,6 @@ pub(crate) fn set_verbose(verbose: bool) {
     log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
 }
 
-/// Logs the title of a section.
 pub(crate) fn title(text: &'static str) {
     log::info!(target: TITLE, "{text}");
 }
@@ -120,7 +119,6 @@ impl RunLog {
         self.secrets.add(secret);
     }
 
-    /// Masks the secrets of this run in a text.
     pub(crate) fn mask_text(&self, text: &Text) -> Text {
         text.clone().mask(&self.secrets)
     }
@@ -143,20 +141,17 @@ impl RunLog {
         self.warnings.push(text);
     }
 
-    /// The details of the credential so far, in order.
     #[must_use]
     pub fn details(&self) -> &[(&'static str, Text)] {
         &self.details
     }
 
-    /// The warnings so far, in order.
     #[must_use]
     pub fn warnings(&self) -> &[Text] {
         &self.warnings
     }
 }
 
-/// Formats a record as the log shows it.
 #[must_use]
 pub fn format_record(record: &Record<'_>) -> String {
     let text = record.args().to_string();

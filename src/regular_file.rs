@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use crate::redact::{self, Text, text};
 
-/// Why a file was not read.
 #[derive(Debug)]
 pub enum ReadError {
     Io(io::Error),
@@ -57,18 +56,11 @@ pub(crate) fn require_regular(file: File) -> Result<File, ReadError> {
     if kind.is_file() { Ok(file) } else { Err(ReadError::NotRegular) }
 }
 
-/// Reads a regular file of at most `max_bytes`.
-///
-/// # Errors
-/// [`ReadError`]
 pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     read_open(&open(path, OpenOptions::new().read(true))?, max_bytes)
 }
 
 /// Reads the rest of an open file, which may have at most `max_bytes` in all.
-///
-/// # Errors
-/// [`ReadError`]
 pub(crate) fn read_open(file: &File, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     if length > max_bytes {

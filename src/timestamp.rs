@@ -7,7 +7,6 @@ use crate::redact::{Text, text};
 
 /// Parses RFC 3339, the format of Ruby (`2026-12-01 12:00:00.000000000 +01:00`), and the date of an HTTP
 /// header. Returns `None` for anything else, and for years outside 0 to 9999 in UTC, which can't be formatted.
-#[must_use]
 pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     if let Ok(timestamp) = OffsetDateTime::parse(text, &Rfc2822) {
@@ -24,7 +23,6 @@ pub(crate) fn to_utc(timestamp: OffsetDateTime) -> Option<OffsetDateTime> {
 }
 
 /// `2026-12-01 09:30 UTC`
-#[must_use]
 pub(crate) fn format(timestamp: OffsetDateTime) -> Text {
     let Some(t) = to_utc(timestamp) else { return text!("an unknown date") };
     let (year, month, day) = t.to_calendar_date();
@@ -32,7 +30,6 @@ pub(crate) fn format(timestamp: OffsetDateTime) -> Text {
 }
 
 /// `19 days ago`
-#[must_use]
 pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
     match (now - then).whole_days() {
         0 => text!("less than a day ago"),
@@ -42,7 +39,6 @@ pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
 }
 
 /// `19 days`, in the largest unit that fits.
-#[must_use]
 pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     let left = until - now;
     match (left.whole_days(), left.whole_hours()) {
@@ -55,13 +51,11 @@ pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
 }
 
 /// RFC 3339 in UTC with fractions of a second. Returns `None` for years that it can't express.
-#[must_use]
 pub(crate) fn rfc3339_exact(timestamp: OffsetDateTime) -> Option<String> {
     to_utc(timestamp)?.format(&Rfc3339).ok()
 }
 
 /// RFC 3339 in UTC, truncated to whole seconds. Returns `None` for years that it can't express.
-#[must_use]
 pub(crate) fn rfc3339(timestamp: OffsetDateTime) -> Option<String> {
     to_utc(timestamp)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }

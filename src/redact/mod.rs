@@ -50,7 +50,6 @@ impl Text {
         Self(one_line(&text.to_string()))
     }
 
-    /// A hidden value.
     #[must_use]
     pub fn hidden() -> Self {
         Self(HIDDEN.to_owned())
@@ -62,20 +61,17 @@ impl Text {
     }
 
     /// Whether the text is short enough for the last error line of a run. Readers skip longer lines.
-    #[must_use]
     pub(crate) fn is_short(&self) -> bool {
         const MAX_WORDS: usize = 45;
         self.0.split_whitespace().count() <= MAX_WORDS
     }
 
-    /// Joins several texts with a separator.
     #[must_use]
     pub fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, separator: &'static str) -> Self {
         Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(separator))
     }
 
     /// Hides each part from outside that contains one of the run's secrets.
-    #[must_use]
     pub(crate) fn mask(self, secrets: &Secrets) -> Self {
         let mut masked = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
@@ -111,7 +107,6 @@ pub(crate) const UNTRUSTED_END: char = '\u{fdd2}';
 const MARKS: [char; 3] = [UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END];
 
 /// Removes the internal marks from the text of a [`Text`].
-#[must_use]
 pub(crate) fn remove_marks(text: &str) -> Cow<'_, str> {
     if text.contains(MARKS) {
         Cow::Owned(text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], ""))
@@ -235,7 +230,6 @@ impl FatalError {
     }
 
     /// Adds a note about the lines above to the last error line, if that line stays short.
-    #[must_use]
     pub(crate) fn mention(mut self, note: &Text) -> Self {
         let longer = text!("{} {}", self.text, note);
         if longer.is_short() {
@@ -256,13 +250,11 @@ impl FatalError {
         &self.details
     }
 
-    /// The error lines, in order.
     pub fn lines(&self) -> impl Iterator<Item = &Text> {
         self.details.iter().chain([&self.text])
     }
 
     /// See [`Text::mask`].
-    #[must_use]
     pub(crate) fn mask(self, secrets: &Secrets) -> Self {
         let details = self.details.into_iter().map(|detail| detail.mask(secrets)).collect();
         Self { text: self.text.mask(secrets), details }
@@ -294,15 +286,8 @@ fn one_line(text: &str) -> String {
 
 /// Line separators, soft hyphens, characters without a width, and those that change the writing direction.
 fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-    )
+    let has_no_width = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    has_no_width || matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}')
 }
 
 #[cfg(test)]
