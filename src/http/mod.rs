@@ -183,12 +183,8 @@ impl Http {
             .when(Failure::is_transient)
             .adjust(|error, planned| policy.pause(error, planned))
             .notify(|error, pause| {
-                log::warn(&text!(
-                    "{} {}; trying again in {:.1} s",
-                    redact::site(url),
-                    error,
-                    pause.as_secs_f64()
-                ));
+                let seconds = pause.as_secs_f64();
+                log::warn(&text!("{} {}; trying again in {:.1} s", redact::site(url), error, seconds));
             });
         deadline.timeout(attempts).await?
     }
@@ -259,6 +255,7 @@ impl Http {
         if let Some(proxy) = proxy {
             proxy.check(url)?;
         }
+        let failure = |error| Failure::from_reqwest(error, timeout);
         let key = ClientKey { redirects, is_loopback, needs_tls };
         let mut clients = self.clients.borrow_mut();
         if let Some(client) = clients.get(&key) {
@@ -277,8 +274,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         if let Some(proxy) = proxy {
-            builder =
-                builder.proxy(proxy.for_client().map_err(|error| Failure::from_reqwest(error, timeout))?);
+            builder = builder.proxy(proxy.for_client().map_err(failure)?);
         }
         builder = if needs_tls {
             let config = || tls::config(self.certificate_variable.clone()?);
@@ -286,7 +282,7 @@ impl Http {
         } else {
             builder.tls_certs_only([])
         };
-        let client = builder.build().map_err(|error| Failure::from_reqwest(error, timeout))?;
+        let client = builder.build().map_err(failure)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -356,11 +352,12 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// The result, and the pauses between the attempts.
-    type Fetched = (std::result::Result<usize, Failure>, Vec<Duration>);
-
-    /// Fetches a file that the server sends with these behaviours. Pauses are recorded instead of waited for.
-    fn fetch(policy: RetryPolicy, behaviours: Vec<Behaviour>) -> Result<Fetched> {
+    /// Fetches a file that the server sends with these behaviours. Returns its length, and the pauses between the
+    /// attempts, which are recorded instead of waited for.
+    fn fetch(
+        policy: RetryPolicy,
+        behaviours: Vec<Behaviour>,
+    ) -> Result<(std::result::Result<usize, Failure>, Vec<Duration>)> {
         let server = StandIn::start()?;
         let request = Get {
             url: Url::parse(&server.file("key", "AuthKey.p8", *b"0123456789", behaviours))?,
@@ -381,14 +378,14 @@ mod tests {
         Ok((result, pauses.try_iter().collect()))
     }
 
-    fn status(code: u16, headers: &[(&str, &str)]) -> Behaviour {
+    fn busy(headers: &[(&str, &str)]) -> Behaviour {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Behaviour::Status { code, headers, body: String::new() }
+        Behaviour::Status { code: 503, headers, body: String::new() }
     }
 
     #[test]
     fn the_pauses_between_attempts_grow_and_have_jitter() -> Result {
-        let (_, pauses) = fetch(RetryPolicy::DOCUMENT, vec![status(503, &[]).forever()])?;
+        let (_, pauses) = fetch(RetryPolicy::DOCUMENT, vec![busy(&[]).forever()])?;
         for (pause, least) in pauses.iter().zip([0.5, 1.0, 2.0]) {
             let seconds = pause.as_secs_f64();
             assert!((least..=least + 1.0).contains(&seconds), "{pauses:?}");
@@ -400,15 +397,9 @@ mod tests {
     #[test]
     fn the_pause_that_a_server_asks_for_is_respected_shortened_or_ends_the_attempts() -> Result {
         let document = RetryPolicy::DOCUMENT;
-        let giving_up = RetryPolicy {
-            longest_pause: Duration::from_secs(5),
-            on_longer_pause: OnLongerPause::GiveUp,
-            deadline: None,
-        };
-        let until = |limit| RetryPolicy {
-            deadline: Some(Deadline::after(Duration::from_secs(limit))),
-            ..RetryPolicy::DOCUMENT
-        };
+        let on_longer_pause = OnLongerPause::GiveUp;
+        let giving_up = RetryPolicy { longest_pause: Duration::from_secs(5), on_longer_pause, ..document };
+        let until = |limit| Some(Deadline::after(Duration::from_secs(limit)));
         for (policy, retry_after, expected) in [
             (document, "7", Some(7)),
             (document, "0", Some(0)),
@@ -418,11 +409,10 @@ mod tests {
             (document, "Fri, 20 Nov 2026 08:00:00 GMT", Some(0)),
             (giving_up, "5", Some(5)),
             (giving_up, "6", None),
-            (until(60), "20", Some(20)),
-            (until(15), "20", None),
+            (RetryPolicy { deadline: until(60), ..document }, "20", Some(20)),
+            (RetryPolicy { deadline: until(15), ..document }, "20", None),
         ] {
-            let behaviour = status(503, &[("Retry-After", retry_after)]);
-            let (result, pauses) = fetch(policy, vec![behaviour])?;
+            let (result, pauses) = fetch(policy, vec![busy(&[("Retry-After", retry_after)])])?;
             assert_eq!(pauses, expected.map(Duration::from_secs).as_slice(), "{policy:?}, {retry_after}");
             // The error is that of the server.
             let has_failed = matches!(result, Err(Failure::Status { .. }));
