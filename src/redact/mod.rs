@@ -284,10 +284,15 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
 
-/// Line separators, soft hyphens, characters without a width, and those that change the writing direction.
+/// Line separators, and the characters that Unicode calls default-ignorable or that look like a space: text that
+/// contains them looks the same without them.
+///
+/// Source: <https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt>
 fn is_invisible(c: char) -> bool {
-    let has_no_width = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    has_no_width || matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -323,6 +328,7 @@ mod tests {
             ("of\u{2028}Unicode", "of\u{2028}Unicode"),
             ("a\u{fdd1}mark", "a\u{fdd1}mark"),
             ("hunter2-Summer", "x hunter2\u{ad}-Sum\u{200b}mer y"),
+            ("hunter2-Summer", "x hunter2\u{fe0f}-Sum\u{34f}mer\u{e0020} y"),
         ] {
             let mut secrets = Secrets::default();
             secrets.add(&secret.into());

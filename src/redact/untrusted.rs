@@ -270,6 +270,7 @@ mod tests {
             "pw-abcd-efgh-ijkl-mnop",
             "abcd-efgh-ijkl-mnop-",
             "abcd-ef\u{200b}gh-ijkl-mnop",
+            "abcd-ef\u{fe0f}gh-ijkl-m\u{3164}nop",
             "01234567\u{ad}89abcdef\u{2060}0123456789abcdef",
             "0123456789abcdef0123456789abcdef",
             "token 0123456789abcdef0123456789abcdef01234567",
