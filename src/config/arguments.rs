@@ -1,7 +1,7 @@
 //! The inputs of `apple-services-connection check name=value…`.
 
 use super::key_location::KeyLocation;
-use super::values::{InputValue as _, is_typo, is_word};
+use super::values::{is_typo, is_word};
 use crate::bitrise::step_yml::StepYml;
 use crate::env::Env;
 use crate::redact::{self, FatalError, Text, error_messages};

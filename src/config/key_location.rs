@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::values::{InputValue, expand_home, file_url_to_path, parse_url};
+use super::values::{expand_home, file_url_to_path, is_confidential, parse_url};
 use crate::apple::api_key::{KeyFileName, is_uuid};
 use crate::apple::private_key::{PrivateKey, strip_wrapping};
 use crate::env::Env;
 use crate::formats::key_json;
-use crate::http::is_loopback;
-use crate::redact::text;
-use crate::redact::{self, Text, is_path_like, is_usual_key_id, may_hold_secret};
+use crate::redact::{self, Text, is_path_like, is_usual_key_id, may_hold_secret, text};
 
 /// Where the private key is, or its text.
 #[derive(Debug)]
@@ -22,9 +20,9 @@ pub enum KeyLocation {
     Inline(SecretString),
 }
 
-impl InputValue for KeyLocation {
+impl KeyLocation {
     /// Recognizes a URL, a path or a key by its form. The file does not have to exist.
-    fn parse(value: &str, env: &Env) -> Result<Self, Text> {
+    pub(super) fn parse(value: &str, env: &Env) -> Result<Self, Text> {
         let value = strip_wrapping(value);
         if is_uuid(value) {
             return Err(text!(
@@ -40,18 +38,15 @@ impl InputValue for KeyLocation {
         if let Some(path) = value.strip_prefix("@file:") {
             return Ok(Self::File(expand_home(path, env)));
         }
-        let scheme = value.split_once("://").map(|(scheme, _)| scheme);
-        let Some(scheme) = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric())) else {
-            return Ok(if is_key_text(value) {
-                Self::Inline(value.into())
-            } else {
-                Self::File(expand_home(value, env))
-            });
-        };
+        let is_scheme = |(scheme, _): (&str, &str)| scheme.bytes().all(|b| b.is_ascii_alphanumeric());
+        match value.split_once("://").is_some_and(is_scheme) {
+            false if is_key_text(value) => return Ok(Self::Inline(value.into())),
+            false => return Ok(Self::File(expand_home(value, env))),
+            true => {}
+        }
         let url = parse_url(value, "correct it")?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "https" => Ok(Self::Url(url)),
-            "http" if is_loopback(&url) => Ok(Self::Url(url)),
+        match url.scheme() {
+            _ if is_confidential(&url) => Ok(Self::Url(url)),
             "http" => Err(text!("is an http:// URL, which would send the key unencrypted: use https://")),
             "file" => file_url_to_path(&url, value, env).map(Self::File),
             _ => Err(text!(
@@ -60,22 +55,16 @@ impl InputValue for KeyLocation {
         }
     }
 
-    fn shown(&self) -> Text {
+    pub(super) fn shown(&self) -> Text {
         match self {
             Self::Url(url) => redact::url(url),
             Self::File(path) => redact::path(path),
             Self::Inline(_) => Text::hidden(),
         }
     }
-}
 
-/// The limits of Linux and macOS: a longer value is not a path.
-const MAX_PATH: usize = 4096;
-const MAX_NAME: usize = 255;
-
-impl KeyLocation {
     /// Parses the file name. In a URL, that is the last segment of the path, percent-decoded.
-    pub(super) fn file_name(&self) -> Option<KeyFileName> {
+    pub(crate) fn file_name(&self) -> Option<KeyFileName> {
         match self {
             Self::Url(url) => {
                 let name = url.path_segments()?.next_back()?;
@@ -101,6 +90,10 @@ impl KeyLocation {
         }
     }
 }
+
+/// The limits of Linux and macOS: a longer value is not a path.
+const MAX_PATH: usize = 4096;
+const MAX_NAME: usize = 255;
 
 fn has_key_extension(path: &Path) -> bool {
     path.extension().is_some_and(|name| name == "p8" || name == "pem")

@@ -106,14 +106,14 @@ pub struct Notes {
     pub tools_are_chosen: bool,
     /// Warn about a session that ends within this many days; 0 to never warn.
     pub session_expiry_warning_days: i64,
-    /// Warnings about valid inputs that look like mistakes.
-    pub warnings: Vec<Text>,
+    /// Warns about a valid input that looks like a mistake.
+    pub warning: Option<Text>,
 }
 
 /// Input `action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Action {
+pub(crate) enum Action {
     Export,
     Check,
     Remove,
@@ -130,7 +130,7 @@ pub enum IfMissing {
 /// Input `verify`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Verify {
+pub(crate) enum Verify {
     Yes,
     Strict,
     No,
@@ -195,8 +195,6 @@ pub struct ApiKeyInputs {
     pub key: KeyLocation,
     /// Input `api_key_id`.
     pub id: Option<KeyId>,
-    /// The ID in the file name.
-    pub id_in_name: Option<KeyId>,
     /// Input `api_issuer`.
     pub issuer: Option<IssuerId>,
     /// Input `api_key_type`.

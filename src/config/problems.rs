@@ -2,51 +2,31 @@
 
 use crate::redact::{FatalError, Text, text};
 
-/// All problems with the inputs, in the order in which they were found.
+/// All problems with the inputs, in the order in which they were found: sentences, each with the input that it is
+/// about; `None` for a problem between several inputs.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    /// `None` if the problem is between several inputs.
-    input: Option<&'static str>,
-    sentence: Text,
-}
-
-impl Problem {
-    /// A problem with one input. The text completes "`input` …", without a full stop.
-    pub(super) fn new(input: &'static str, text: &Text) -> Self {
-        let end = if text.as_str().ends_with('?') { "" } else { "." };
-        Self::from_sentence(input, text!("`{}` {}{}", input, text, end))
-    }
-
-    /// A problem with one input, as a whole sentence.
-    pub(super) fn from_sentence(input: &'static str, sentence: Text) -> Self {
-        Self { input: Some(input), sentence }
-    }
-}
+pub struct Problems(Vec<(Option<&'static str>, Text)>);
 
 impl Problems {
-    /// Adds a problem with one input. The text completes "`input` …", without a full stop.
+    /// Adds a problem with one input, unless another one was found before. The text completes "`input` …", without a
+    /// full stop, or is a whole sentence, which begins with a capital letter.
     pub(super) fn add(&mut self, input: &'static str, text: &Text) {
-        self.push(Problem::new(input, text));
-    }
-
-    /// Adds a problem, unless another problem with the same input was found before.
-    pub(super) fn push(&mut self, problem: Problem) {
-        if problem.input.is_none() || self.0.iter().all(|earlier| earlier.input != problem.input) {
-            self.0.push(problem);
+        if self.0.iter().any(|(earlier, _)| *earlier == Some(input)) {
+            return;
         }
+        let is_sentence = text.as_str().starts_with(char::is_uppercase);
+        let sentence = if is_sentence { text.clone() } else { text!("`{}` {}.", input, text) };
+        self.0.push((Some(input), sentence));
     }
 
     /// Adds a problem between several inputs, as a whole sentence.
     pub(super) fn add_between(&mut self, sentence: Text) {
-        self.0.push(Problem { input: None, sentence });
+        self.0.push((None, sentence));
     }
 
     /// Keeps only the problems with one of these inputs.
     pub(super) fn retain_about(&mut self, inputs: &[&str]) {
-        self.0.retain(|problem| problem.input.is_some_and(|input| inputs.contains(&input)));
+        self.0.retain(|(input, _)| input.is_some_and(|input| inputs.contains(&input)));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -58,7 +38,7 @@ impl From<Problems> for FatalError {
     /// Puts all problems in the last error line, if it stays short. Otherwise the last error line has the first
     /// problem, and the lines above it have the others.
     fn from(problems: Problems) -> Self {
-        let mut sentences: Vec<_> = problems.0.into_iter().map(|problem| problem.sentence).collect();
+        let mut sentences: Vec<_> = problems.0.into_iter().map(|(_, sentence)| sentence).collect();
         let combined = text!("{} problems with the inputs. {}", sentences.len(), Text::join(&sentences, " "));
         if sentences.len() > 1 && combined.is_short() {
             return Self::new(combined);

@@ -1,16 +1,18 @@
 //! Reads the inputs from the environment. The defaults are in `step.yml`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use super::key_location::KeyLocation;
 use super::problems::Problems;
 use super::values::{
-    AccountName, AppPassword, BaseUrl, Field, Password, PhoneNumber, TokenLifetime, WarningDays,
-    describe_unknown_choice, find_choice, is_shown_variable, is_word,
+    self, Field, describe_unknown_choice, expand_home, find_choice, is_phone_number, is_shown_variable,
+    is_word, join_names,
 };
 use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
 use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
@@ -26,7 +28,7 @@ use crate::tools::{OutputPrefix, Tool};
 macro_rules! inputs {
     (
         choices { $($(#[$meta:meta])* $choice:ident: $choice_type:ty,)+ }
-        values { $($value:ident: $value_type:ty,)+ }
+        values { $($value:ident: $value_type:ty = ($parse:expr, $shown:expr),)+ }
     ) => {
         /// The texts that `envy` reads.
         #[derive(Deserialize)]
@@ -37,8 +39,8 @@ macro_rules! inputs {
         }
 
         /// Every input with its type, parsed on its own.
-        pub(super) struct Fields {
-            $(pub(super) $choice: $choice_type,)+
+        pub(crate) struct Fields {
+            $(pub(crate) $choice: $choice_type,)+
             $(pub(super) $value: Field<$value_type>,)+
         }
 
@@ -48,14 +50,17 @@ macro_rules! inputs {
             fn parse(texts: Texts, env: &Env) -> Self {
                 Self {
                     $($choice: texts.$choice,)+
-                    $($value: Field::parse(stringify!($value), &texts.$value, env),)+
+                    $($value: {
+                        let (name, value) = (stringify!($value), texts.$value.expose_secret());
+                        Field::parse(name, value, |value| ($parse)(value, env), $shown)
+                    },)+
                 }
             }
 
             /// How the log shows a value; `None` for a choice.
-            fn shown(&self, name: &str) -> Option<Text> {
+            fn shown(&self, name: &str) -> Option<&Text> {
                 match name {
-                    $(stringify!($value) => Some(self.$value.shown()),)+
+                    $(stringify!($value) => Some(&self.$value.shown),)+
                     _ => None,
                 }
             }
@@ -79,30 +84,39 @@ inputs! {
         #[serde(deserialize_with = "deserialize_yes_no")]
         verbose_log: bool,
     }
+    // How each is parsed, and how the log shows it.
     values {
-        api_key_path: KeyLocation,
-        api_key_id: KeyId,
-        api_issuer: IssuerId,
-        apple_id: AccountName,
-        password: Password,
-        app_password: AppPassword,
-        fastlane_session: SecretString,
-        sms_default_phone_number: PhoneNumber,
-        team_id: TeamId,
-        itc_team_id: ProviderId,
-        export_for: Vec<&'static Tool>,
-        output_prefix: OutputPrefix,
-        token_lifetime_seconds: TokenLifetime,
-        bundle_id: BundleId,
-        required_access: BTreeSet<Access>,
-        session_expiry_warning_days: WarningDays,
-        credentials_dir: PathBuf,
-        app_store_connect_url: BaseUrl,
-        app_store_connect_enterprise_url: BaseUrl,
-        apple_session_url: BaseUrl,
-        build_url: BuildLocation,
-        build_api_token: SecretString,
+        api_key_path: KeyLocation = (KeyLocation::parse, KeyLocation::shown),
+        api_key_id: KeyId = (values::key_id, KeyId::shown),
+        api_issuer: IssuerId = (values::issuer_id, IssuerId::shown),
+        apple_id: SecretString = (values::apple_id, hidden),
+        password: SecretString = (values::password, hidden),
+        app_password: SecretString = (values::app_password, hidden),
+        fastlane_session: SecretString = (|secret: &str, _| Ok(secret.into()), hidden),
+        sms_default_phone_number: String =
+            (values::phone_number, |number| redact::checked(number, is_phone_number)),
+        team_id: TeamId = (values::team_id, TeamId::shown),
+        itc_team_id: ProviderId = (values::provider_id, |id| id.shown()),
+        export_for: Vec<&'static Tool> =
+            (values::tools, |tools| join_names(tools.iter().map(|tool| tool.name))),
+        output_prefix: OutputPrefix = (values::output_prefix, |prefix| prefix.name("")),
+        token_lifetime_seconds: Duration =
+            (values::token_lifetime, |lifetime| text!("{}", lifetime.as_secs())),
+        bundle_id: BundleId = (values::bundle_id, BundleId::shown),
+        required_access: BTreeSet<Access> =
+            (values::required_access, |access| join_names(access.iter().map(|access| access.name()))),
+        session_expiry_warning_days: i64 = (values::warning_days, Text::of),
+        credentials_dir: PathBuf = (|path, env| Ok(expand_home(path, env)), |path| redact::path(path)),
+        app_store_connect_url: Url = (values::base_url, redact::url),
+        app_store_connect_enterprise_url: Url = (values::base_url, redact::url),
+        apple_session_url: Url = (values::base_url, redact::url),
+        build_url: BuildLocation = (BuildLocation::parse, BuildLocation::shown),
+        build_api_token: SecretString = (|secret: &str, _| Ok(secret.into()), hidden),
     }
+}
+
+fn hidden(_: &SecretString) -> Text {
+    Text::hidden()
 }
 
 fn deserialize_yes_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -128,7 +142,7 @@ error_messages! {
 
 /// All inputs, each parsed on its own.
 pub(crate) struct RawInputs {
-    pub(super) fields: Fields,
+    pub fields: Fields,
     pub(super) problems: Problems,
     /// In the order of `step.yml`.
     pub lines: Vec<InputLine>,
@@ -153,7 +167,7 @@ impl RawInputs {
     pub(crate) fn read(env: &Env) -> Result<Self, Bug> {
         let step_yml = StepYml::embedded().map_err(|_| Bug::StepYml)?;
         let mut problems = Problems::default();
-        let mut texts: BTreeMap<&'static str, SecretString> = BTreeMap::new();
+        let mut texts = Vec::new();
         let mut secrets = Vec::new();
         let mut lines = Vec::new();
         for input in step_yml.inputs() {
@@ -184,29 +198,16 @@ impl RawInputs {
                 (default, Text::hidden())
             };
             lines.push(InputLine { name, value: shown, is_changed });
-            texts.insert(name, value);
+            texts.push((name.to_owned(), value.expose_secret().to_owned()));
         }
-        let pairs = texts.iter().map(|(name, text)| ((*name).to_owned(), text.expose_secret().to_owned()));
-        let texts: Texts = envy::from_iter(pairs).map_err(|error| Bug::Fields(redact::cause(&error)))?;
+        let texts = envy::from_iter::<_, Texts>(texts).map_err(|error| Bug::Fields(redact::cause(&error)))?;
         let fields = Fields::parse(texts, env);
         for line in &mut lines {
             if let Some(shown) = fields.shown(line.name) {
-                line.value = shown;
+                line.value = shown.clone();
             }
         }
         Ok(Self { fields, problems, lines, secrets })
-    }
-
-    /// Input `build_annotation`.
-    #[must_use]
-    pub(crate) fn build_annotation(&self) -> BuildAnnotation {
-        self.fields.build_annotation
-    }
-
-    /// Input `verbose_log`.
-    #[must_use]
-    pub(crate) fn is_verbose(&self) -> bool {
-        self.fields.verbose_log
     }
 }
 

@@ -1,7 +1,5 @@
 //! Checks the inputs against each other.
 
-use std::collections::BTreeSet;
-
 use secrecy::ExposeSecret as _;
 
 use super::key_location::KeyLocation;
@@ -24,7 +22,7 @@ impl Job {
     /// All [`Problems`] at once.
     pub(crate) fn new(inputs: RawInputs, env: &Env) -> Result<Self, Problems> {
         let RawInputs { mut fields, mut problems, lines, .. } = inputs;
-        let changed = lines.iter().filter(|line| line.is_changed).map(|line| line.name).collect();
+        let changed: Vec<_> = lines.iter().filter(|line| line.is_changed).map(|line| line.name).collect();
         let job = match fields.action {
             Action::Export | Action::Check => {
                 Self::Export(Box::new(fields.into_config(&changed, &mut problems)))
@@ -32,7 +30,14 @@ impl Job {
             Action::Remove => {
                 // A problem with another input must not keep credentials on a machine.
                 problems.retain_about(&["credentials_dir", "output_prefix"]);
-                Self::Remove(fields.remove_config(&changed, env, &mut problems))
+                let output_prefix = fields.output_prefix.take(&mut problems).unwrap_or_default();
+                // With an output prefix, `credentials_dir` defaults to the output of a run with that prefix.
+                let credentials_dir = if output_prefix.is_empty() || changed.contains(&"credentials_dir") {
+                    fields.credentials_dir.take(&mut problems)
+                } else {
+                    output_prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Into::into)
+                };
+                Self::Remove(RemoveConfig { credentials_dir, output_prefix })
             }
         };
         if problems.is_empty() { Ok(job) } else { Err(problems) }
@@ -45,7 +50,7 @@ struct InputGroups {
     apple_id: Vec<&'static str>,
     /// Those of `apple_id` that are secret.
     apple_id_secrets: Vec<&'static str>,
-    has_secret: bool,
+    all: Vec<&'static str>,
 }
 
 impl InputGroups {
@@ -55,22 +60,16 @@ impl InputGroups {
             fields.api_key_id.name_if_set(),
             fields.api_issuer.name_if_set(),
         ];
-        let apple_id_secrets = [
+        let secrets = [
             fields.password.name_if_set(),
             fields.app_password.name_if_set(),
             fields.fastlane_session.name_if_set(),
         ];
-        let apple_id_secrets: Vec<_> = apple_id_secrets.into_iter().flatten().collect();
-        Self {
-            api_key: api_key.into_iter().flatten().collect(),
-            apple_id: fields.apple_id.name_if_set().into_iter().chain(apple_id_secrets.clone()).collect(),
-            has_secret: fields.api_key_path.is_set() || !apple_id_secrets.is_empty(),
-            apple_id_secrets,
-        }
-    }
-
-    fn all(&self) -> Vec<&'static str> {
-        [self.api_key.as_slice(), &self.apple_id].concat()
+        let api_key: Vec<_> = api_key.into_iter().flatten().collect();
+        let apple_id_secrets: Vec<_> = secrets.into_iter().flatten().collect();
+        let apple_id: Vec<_> =
+            fields.apple_id.name_if_set().into_iter().chain(secrets.into_iter().flatten()).collect();
+        Self { all: [api_key.as_slice(), &apple_id].concat(), api_key, apple_id, apple_id_secrets }
     }
 }
 
@@ -89,35 +88,49 @@ pub(crate) fn individual_key_name_problem() -> Text {
     )
 }
 
+/// Warns about a valid input that looks like a mistake.
+fn warning_about(credential: &InputCredential) -> Option<Text> {
+    match credential {
+        InputCredential::ApiKey(key) => {
+            (key.kind == KeyKind::Team && is_named_individual(&key.key)).then(individual_key_name_warning)
+        }
+        InputCredential::AppleId(apple_id) => {
+            let password = apple_id.password.as_ref()?;
+            variable_name(password.expose_secret()).map(|_| text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."))
+        }
+    }
+}
+
+fn is_named_individual(key: &KeyLocation) -> bool {
+    matches!(key.file_name(), Some(KeyFileName::Api { kind: KeyKind::Individual, .. }))
+}
+
 impl Fields {
-    fn into_config(mut self, changed: &BTreeSet<&'static str>, problems: &mut Problems) -> Config {
+    fn into_config(mut self, changed: &[&'static str], problems: &mut Problems) -> Config {
         let connection = self.connection;
         let groups = InputGroups::new(&self);
         let uses_inputs = connection.uses(Source::Inputs);
-        let mut warnings = Vec::new();
+        let has_secret = self.api_key_path.is_set() || !groups.apple_id_secrets.is_empty();
         let ignored = if uses_inputs { Vec::new() } else { self.ignored(&groups, changed) };
+        let build = if connection.uses(Source::Connection) { self.build(problems) } else { None };
+        let credential = if uses_inputs && has_secret { self.credential(&groups, problems) } else { None };
         Config {
             is_check: self.action == Action::Check,
             connection,
             if_missing: self.if_missing,
-            build: if connection.uses(Source::Connection) { self.build(problems) } else { None },
-            credential: if uses_inputs && groups.has_secret {
-                self.credential(&groups, problems, &mut warnings)
-            } else {
-                None
-            },
+            build,
             app_password: if connection == ConnectionMode::AppleId {
-                self.app_password.take(problems).map(|password| password.0)
+                self.app_password.take(problems)
             } else {
                 None
             },
             outputs: OutputsConfig {
-                sms_default_phone_number: self.sms_default_phone_number.take(problems).map(|number| number.0),
+                sms_default_phone_number: self.sms_default_phone_number.take(problems),
                 tools: self.export_for.require(problems).unwrap_or_default(),
                 prefix: self.output_prefix.take(problems).unwrap_or_default(),
                 // Inputs that the run doesn't use are not checked.
                 token_lifetime: if self.export_token {
-                    self.token_lifetime_seconds.require(problems).map(|lifetime| lifetime.0)
+                    self.token_lifetime_seconds.require(problems)
                 } else {
                     None
                 },
@@ -127,36 +140,21 @@ impl Fields {
             itc_team_id: self.itc_team_id.take(problems),
             notes: Notes {
                 ignored,
-                source_inputs: groups.all(),
-                without_secrets: if uses_inputs && !groups.has_secret { groups.all() } else { Vec::new() },
-                tools_are_chosen: changed.contains("export_for"),
+                without_secrets: if uses_inputs && !has_secret { groups.all.clone() } else { Vec::new() },
+                source_inputs: groups.all,
+                tools_are_chosen: changed.contains(&"export_for"),
                 session_expiry_warning_days: self
                     .session_expiry_warning_days
                     .require(problems)
-                    .map_or(0, |days| days.0),
-                warnings,
+                    .unwrap_or_default(),
+                warning: credential.as_ref().and_then(warning_about),
             },
+            credential,
         }
     }
 
-    /// With an output prefix, `credentials_dir` defaults to the output of a run with that prefix.
-    fn remove_config(
-        &mut self,
-        changed: &BTreeSet<&'static str>,
-        env: &Env,
-        problems: &mut Problems,
-    ) -> RemoveConfig {
-        let output_prefix = self.output_prefix.take(problems).unwrap_or_default();
-        let credentials_dir = if output_prefix.is_empty() || changed.contains("credentials_dir") {
-            self.credentials_dir.take(problems)
-        } else {
-            output_prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Into::into)
-        };
-        RemoveConfig { credentials_dir, output_prefix }
-    }
-
     /// The inputs that are set although `connection` excludes them.
-    fn ignored(&self, groups: &InputGroups, changed: &BTreeSet<&'static str>) -> Vec<&'static str> {
+    fn ignored(&self, groups: &InputGroups, changed: &[&'static str]) -> Vec<&'static str> {
         let choices = ["api_key_type", "api_key_enterprise_account"];
         let fills_in = |name: &str| self.connection == ConnectionMode::AppleId && name == "app_password";
         let mut ignored = groups.api_key.clone();
@@ -165,12 +163,7 @@ impl Fields {
         ignored
     }
 
-    fn credential(
-        &mut self,
-        groups: &InputGroups,
-        problems: &mut Problems,
-        warnings: &mut Vec<Text>,
-    ) -> Option<InputCredential> {
+    fn credential(&mut self, groups: &InputGroups, problems: &mut Problems) -> Option<InputCredential> {
         if !groups.api_key.is_empty() && !groups.apple_id.is_empty() {
             problems.add_between(text!(
                 "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
@@ -178,13 +171,13 @@ impl Fields {
                 quote_names(&groups.apple_id)
             ));
         }
-        let api_key = if groups.api_key.is_empty() { None } else { self.api_key(problems, warnings) };
+        let api_key = if groups.api_key.is_empty() { None } else { self.api_key(problems) };
         let apple_id =
-            if groups.apple_id.is_empty() { None } else { self.apple_id(groups, problems, warnings) };
+            if groups.apple_id.is_empty() { None } else { self.apple_id(&groups.apple_id_secrets, problems) };
         api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
     }
 
-    fn api_key(&mut self, problems: &mut Problems, warnings: &mut Vec<Text>) -> Option<ApiKeyInputs> {
+    fn api_key(&mut self, problems: &mut Problems) -> Option<ApiKeyInputs> {
         if !self.api_key_path.is_set() {
             problems
                 .add("api_key_path", &text!("is empty (or its variable is empty or misspelled): set it to the path, URL or text of AuthKey_<ID>.p8"));
@@ -198,60 +191,47 @@ impl Fields {
         if key.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
             problems.add("api_key_id", &text!("is empty (or its variable is empty or misspelled), and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
         }
-        let is_named_individual =
-            matches!(file_name, Some(KeyFileName::Api { kind: KeyKind::Individual, .. }));
         match (self.api_key_type, self.api_issuer.is_set()) {
             (KeyKind::Individual, true) => problems.add(
                 "api_issuer",
                 &text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
             ),
-            (KeyKind::Team, true) if is_named_individual => warnings.push(individual_key_name_warning()),
-            (KeyKind::Team, false) if is_named_individual => problems.add("api_issuer", &individual_key_name_problem()),
+            (KeyKind::Team, false) if key.as_ref().is_some_and(is_named_individual) => {
+                problems.add("api_issuer", &individual_key_name_problem());
+            }
             (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",
                 &text!("is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
             ),
             _ => {}
         }
-        Some(ApiKeyInputs {
-            id: self.api_key_id.take(problems),
-            id_in_name: file_name.as_ref().and_then(KeyFileName::key_id).cloned(),
-            issuer: self.api_issuer.take(problems),
-            kind: self.api_key_type,
-            key: key?,
-            enterprise: self.api_key_enterprise_account,
-        })
+        let id = self.api_key_id.take(problems);
+        let issuer = self.api_issuer.take(problems);
+        let enterprise = self.api_key_enterprise_account;
+        Some(ApiKeyInputs { key: key?, id, issuer, kind: self.api_key_type, enterprise })
     }
 
     /// An Apple ID needs an address and a secret.
-    fn apple_id(
-        &mut self,
-        groups: &InputGroups,
-        problems: &mut Problems,
-        warnings: &mut Vec<Text>,
-    ) -> Option<AppleIdInputs> {
+    fn apple_id(&mut self, secrets: &[&'static str], problems: &mut Problems) -> Option<AppleIdInputs> {
         if !self.apple_id.is_set() {
-            let secrets = quote_names(&groups.apple_id_secrets);
-            problems.add("apple_id", &if groups.apple_id_secrets == ["app_password"] {
-                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", secrets)
+            let names = quote_names(secrets);
+            problems.add("apple_id", &if secrets == ["app_password"] {
+                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", names)
             } else {
-                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID", secrets)
+                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID", names)
             });
         }
-        if groups.apple_id_secrets.is_empty() {
+        if secrets.is_empty() {
             problems.add(
                 "apple_id",
                 &text!("alone cannot log in: set one of `password`, `fastlane_session`, `app_password`"),
             );
         }
         let email = self.apple_id.take(problems);
-        let password = self.password.take(problems).map(|password| password.0);
-        if password.as_ref().is_some_and(|password| variable_name(password.expose_secret()).is_some()) {
-            warnings.push(text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."));
-        }
-        let app_password = self.app_password.take(problems).map(|password| password.0);
+        let password = self.password.take(problems);
+        let app_password = self.app_password.take(problems);
         let fastlane_session = self.fastlane_session.take(problems);
-        Some(AppleIdInputs { email: email?.0, password, app_password, fastlane_session })
+        Some(AppleIdInputs { email: email?, password, app_password, fastlane_session })
     }
 
     fn build(&mut self, problems: &mut Problems) -> Option<Build> {
@@ -279,18 +259,14 @@ impl Fields {
             }
             return None;
         }
-        let services = self.services(problems)?;
-        Some(Checks { services, is_strict: self.verify == Verify::Strict, bundle_id, required_access })
-    }
-
-    fn services(&mut self, problems: &mut Problems) -> Option<Services> {
         let app_store_connect = self.app_store_connect_url.require(problems);
         let enterprise = self.app_store_connect_enterprise_url.require(problems);
         let session = self.apple_session_url.require(problems);
-        Some(Services {
-            app_store_connect: app_store_connect?.0,
-            app_store_connect_enterprise: enterprise?.0,
-            apple_session: session?.0,
-        })
+        let services = Services {
+            app_store_connect: app_store_connect?,
+            app_store_connect_enterprise: enterprise?,
+            apple_session: session?,
+        };
+        Some(Checks { services, is_strict: self.verify == Verify::Strict, bundle_id, required_access })
     }
 }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use super::BuildLocation;
-use super::problems::{Problem, Problems};
+use super::problems::Problems;
 use crate::apple::api_key::{IssuerId, KeyId, identify_misplaced};
 use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
@@ -22,67 +22,43 @@ use crate::http::is_loopback;
 use crate::redact::{self, Text, is_app_password, may_hold_secret, text};
 use crate::tools::{OutputPrefix, TOOLS, Tool, find_tool, split_list};
 
-/// The type of an input that is not a choice between the values in `step.yml`.
-pub(super) trait InputValue: Sized {
-    /// Whether a value like `$NAME` can be meant literally.
-    const MAY_LOOK_LIKE_A_VARIABLE: bool = false;
-    /// Whether the errors of `parse` are whole sentences.
-    const ERRORS_ARE_SENTENCES: bool = false;
-
-    /// Parses a value that is not empty.
-    ///
-    /// # Errors
-    /// Completes the sentence "`input` …", without a full stop, unless `ERRORS_ARE_SENTENCES`. Never repeats
-    /// the value.
-    fn parse(value: &str, env: &Env) -> Result<Self, Text>;
-
-    /// How the log shows the value. Secrets are hidden.
-    fn shown(&self) -> Text {
-        Text::hidden()
-    }
-}
-
-/// An input. A problem with it is only reported if the run uses the input.
-#[derive(Debug)]
+/// An input that is not a choice between the values in `step.yml`. A problem with it is only reported if the run
+/// uses the input.
 pub(super) struct Field<T> {
     name: &'static str,
-    value: Result<Option<T>, Problem>,
-}
-
-impl<T: InputValue> Field<T> {
-    pub(super) fn parse(name: &'static str, value: &SecretString, env: &Env) -> Self {
-        let value = match value.expose_secret() {
-            "" => Ok(None),
-            value => match describe_unexpanded_variable(value) {
-                Some(problem) if !T::MAY_LOOK_LIKE_A_VARIABLE => Err(Problem::new(name, &problem)),
-                _ => T::parse(value, env).map(Some).map_err(|problem| {
-                    if T::ERRORS_ARE_SENTENCES {
-                        Problem::from_sentence(name, problem)
-                    } else {
-                        Problem::new(name, &problem)
-                    }
-                }),
-            },
-        };
-        Self { name, value }
-    }
-
-    pub(super) fn shown(&self) -> Text {
-        match &self.value {
-            Ok(None) => text!("<unset>"),
-            Ok(Some(value)) => value.shown(),
-            Err(_) => Text::hidden(),
-        }
-    }
+    value: Result<Option<T>, Text>,
+    /// How the log shows the value.
+    pub(super) shown: Text,
 }
 
 impl<T> Field<T> {
+    /// Parses the input. `parse` gets a value that is not empty. It never repeats the value in its error, which
+    /// [`Problems::add`] turns into a sentence.
+    pub(super) fn parse(
+        name: &'static str,
+        value: &str,
+        parse: impl FnOnce(&str) -> Result<T, Text>,
+        shown: fn(&T) -> Text,
+    ) -> Self {
+        // A password can look like a variable.
+        let value = match describe_unexpanded_variable(value).filter(|_| name != "password") {
+            Some(problem) => Err(problem),
+            None if value.is_empty() => Ok(None),
+            None => parse(value).map(Some),
+        };
+        let shown = match &value {
+            Ok(None) => text!("<unset>"),
+            Ok(Some(value)) => shown(value),
+            Err(_) => Text::hidden(),
+        };
+        Self { name, value, shown }
+    }
+
     /// Whether the input is not empty. Its value can be invalid.
     pub(super) fn is_set(&self) -> bool {
         !matches!(self.value, Ok(None))
     }
 
-    /// The input's name, if it is set.
     pub(super) fn name_if_set(&self) -> Option<&'static str> {
         self.is_set().then_some(self.name)
     }
@@ -90,7 +66,7 @@ impl<T> Field<T> {
     /// Takes the value out. If it is invalid, adds the problem.
     pub(super) fn take(&mut self, problems: &mut Problems) -> Option<T> {
         std::mem::replace(&mut self.value, Ok(None)).unwrap_or_else(|problem| {
-            problems.push(problem);
+            problems.add(self.name, &problem);
             None
         })
     }
@@ -222,43 +198,27 @@ pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> 
     })
 }
 
-/// Input `credentials_dir`.
-impl InputValue for PathBuf {
-    fn parse(value: &str, env: &Env) -> Result<Self, Text> {
-        Ok(expand_home(value, env))
-    }
-
-    fn shown(&self) -> Text {
-        redact::path(self)
-    }
-}
-
 /// The base URL of one of Apple's services.
-#[derive(Debug)]
-pub(super) struct BaseUrl(pub(super) Url);
-
-impl InputValue for BaseUrl {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        let url = parse_url(value, "use an https:// URL")?;
-        match url.scheme() {
-            "https" => Ok(Self(url)),
-            "http" if is_loopback(&url) => Ok(Self(url)),
-            _ => Err(text!("would send a token unencrypted: use an https:// URL")),
-        }
-    }
-
-    fn shown(&self) -> Text {
-        redact::url(&self.0)
+pub(super) fn base_url(value: &str, _: &Env) -> Result<Url, Text> {
+    let url = parse_url(value, "use an https:// URL")?;
+    if is_confidential(&url) {
+        Ok(url)
+    } else {
+        Err(text!("would send a token unencrypted: use an https:// URL"))
     }
 }
 
-impl InputValue for BuildLocation {
-    fn parse(value: &str, env: &Env) -> Result<Self, Text> {
+/// Whether requests to a URL are encrypted, or stay on this machine.
+pub(super) fn is_confidential(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
+impl BuildLocation {
+    pub(super) fn parse(value: &str, env: &Env) -> Result<Self, Text> {
         const REMEDY: &str = "use the build's https:// URL, or the file:// URL of a JSON file";
         let url = parse_url(value, REMEDY)?;
         match url.scheme() {
-            "https" => Ok(Self::Url(url)),
-            "http" if is_loopback(&url) => Ok(Self::Url(url)),
+            _ if is_confidential(&url) => Ok(Self::Url(url)),
             "http" => {
                 Err(text!("is an http:// URL, which would send the build's token unencrypted: {}", REMEDY))
             }
@@ -267,7 +227,7 @@ impl InputValue for BuildLocation {
         }
     }
 
-    fn shown(&self) -> Text {
+    pub(super) fn shown(&self) -> Text {
         match self {
             Self::Url(url) => redact::url(url),
             Self::File(path) => redact::path(path),
@@ -275,29 +235,17 @@ impl InputValue for BuildLocation {
     }
 }
 
-/// A secret that later code parses.
-impl InputValue for SecretString {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
+/// An e-mail address, or a phone number in international form, which Apple accepts too.
+pub(super) fn apple_id(value: &str, _: &Env) -> Result<SecretString, Text> {
+    let value = strip_wrapping(value);
+    if is_email(value) || is_phone_number(value) {
         Ok(value.into())
-    }
-}
-
-/// Input `apple_id`: an e-mail address, or a phone number in international form, which Apple accepts too.
-#[derive(Debug)]
-pub(super) struct AccountName(pub(super) SecretString);
-
-impl InputValue for AccountName {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        let value = strip_wrapping(value);
-        if is_email(value) || is_phone_number(value) {
-            Ok(Self(value.into()))
-        } else if may_hold_secret(value) {
-            Err(text!("contains a key or a session: set it to the e-mail address of the Apple ID"))
-        } else {
-            Err(text!(
-                "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678"
-            ))
-        }
+    } else if may_hold_secret(value) {
+        Err(text!("contains a key or a session: set it to the e-mail address of the Apple ID"))
+    } else {
+        Err(text!(
+            "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678"
+        ))
     }
 }
 
@@ -311,127 +259,80 @@ fn is_email(value: &str) -> bool {
 }
 
 /// The account's own password.
-#[derive(Debug)]
-pub(super) struct Password(pub(super) SecretString);
-
-impl InputValue for Password {
-    const MAY_LOOK_LIKE_A_VARIABLE: bool = true;
-
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        // The account's own password can't have this form: Apple requires capitals and digits.
-        if is_app_password(value.trim()) {
-            Err(text!(
-                "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own"
-            ))
-        } else {
-            Ok(Self(value.into()))
-        }
+pub(super) fn password(value: &str, _: &Env) -> Result<SecretString, Text> {
+    // The account's own password can't have this form: Apple requires capitals and digits.
+    if is_app_password(value.trim()) {
+        Err(text!(
+            "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own"
+        ))
+    } else {
+        Ok(value.into())
     }
 }
 
 /// An app-specific password, as account.apple.com shows it.
-#[derive(Debug)]
-pub(super) struct AppPassword(pub(super) SecretString);
-
-impl InputValue for AppPassword {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        let value = strip_wrapping(value);
-        if is_app_password(value) {
-            Ok(Self(value.into()))
-        } else {
-            Err(text!(
-                "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`"
-            ))
-        }
+pub(super) fn app_password(value: &str, _: &Env) -> Result<SecretString, Text> {
+    let value = strip_wrapping(value);
+    if is_app_password(value) {
+        Ok(value.into())
+    } else {
+        Err(text!(
+            "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`"
+        ))
     }
 }
 
 /// A trusted phone number, exactly as Apple shows it, because fastlane compares the two.
-#[derive(Debug)]
-pub(super) struct PhoneNumber(pub(super) String);
-
-impl InputValue for PhoneNumber {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        if is_phone_number(value) {
-            Ok(Self(value.to_owned()))
-        } else {
-            Err(text!(
-                "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678"
-            ))
-        }
-    }
-
-    fn shown(&self) -> Text {
-        redact::checked(&self.0, is_phone_number)
+pub(super) fn phone_number(value: &str, _: &Env) -> Result<String, Text> {
+    if is_phone_number(value) {
+        Ok(value.to_owned())
+    } else {
+        Err(text!(
+            "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678"
+        ))
     }
 }
 
 /// Whether a value is a phone number with its country code.
-fn is_phone_number(value: &str) -> bool {
+pub(super) fn is_phone_number(value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let is_allowed = |b: u8| b.is_ascii_digit() || b"+-() .".contains(&b);
     value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(is_allowed)
 }
 
-impl InputValue for KeyId {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        let value = strip_wrapping(value);
-        if is_yaml_number(value) {
-            return Err(yaml_number_message());
+pub(super) fn key_id(value: &str, _: &Env) -> Result<KeyId, Text> {
+    let value = strip_wrapping(value);
+    if is_yaml_number(value) {
+        return Err(yaml_number_message());
+    }
+    KeyId::parse(value).map_err(|error| text!("{}: {}", error, error.remedy()))
+}
+
+pub(super) fn issuer_id(value: &str, _: &Env) -> Result<IssuerId, Text> {
+    IssuerId::parse(strip_wrapping(value)).map_err(|error| text!("{}: {}", error, error.remedy()))
+}
+
+pub(super) fn team_id(value: &str, _: &Env) -> Result<TeamId, Text> {
+    let value = strip_wrapping(value);
+    TeamId::parse(value).map_err(|error| match (error, identify_misplaced(value)) {
+        (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
+        (InvalidTeamId::NotATeamId, Some(found)) => {
+            text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
         }
-        Self::parse(value).map_err(|error| text!("{}: {}", error, error.remedy()))
-    }
-
-    fn shown(&self) -> Text {
-        self.shown()
-    }
+        (error, _) => Text::of(&error),
+    })
 }
 
-impl InputValue for IssuerId {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(strip_wrapping(value)).map_err(|error| text!("{}: {}", error, error.remedy()))
-    }
-
-    fn shown(&self) -> Text {
-        self.shown()
-    }
+pub(super) fn provider_id(value: &str, _: &Env) -> Result<ProviderId, Text> {
+    ProviderId::parse(strip_wrapping(value)).map_err(|error| Text::of(&error))
 }
 
-impl InputValue for TeamId {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        let value = strip_wrapping(value);
-        Self::parse(value).map_err(|error| match (error, identify_misplaced(value)) {
-            (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
-            (InvalidTeamId::NotATeamId, Some(found)) => {
-                text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
-            }
-            (error, _) => Text::of(&error),
-        })
-    }
-
-    fn shown(&self) -> Text {
-        self.shown()
-    }
+pub(super) fn bundle_id(value: &str, _: &Env) -> Result<BundleId, Text> {
+    BundleId::parse(value)
 }
 
-impl InputValue for ProviderId {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(strip_wrapping(value)).map_err(|error| Text::of(&error))
-    }
-
-    fn shown(&self) -> Text {
-        Self::shown(*self)
-    }
-}
-
-impl InputValue for BundleId {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(value)
-    }
-
-    fn shown(&self) -> Text {
-        self.shown()
-    }
+pub(super) fn output_prefix(value: &str, _: &Env) -> Result<OutputPrefix, Text> {
+    OutputPrefix::parse(value).map_err(|error| Text::of(&error))
 }
 
 fn yaml_number_message() -> Text {
@@ -451,33 +352,14 @@ fn is_yaml_number(value: &str) -> bool {
     (is_digits(value) && value.len() != 10) || is_float().unwrap_or(false)
 }
 
-/// Input `token_lifetime_seconds`: at least a minute, at most Apple's maximum.
-#[derive(Debug)]
-pub(super) struct TokenLifetime(pub(super) Duration);
-
-impl InputValue for TokenLifetime {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        parse_number(value, 60..=token::MAX_LIFETIME.as_secs())
-            .map(|seconds| Self(Duration::from_secs(seconds)))
-    }
-
-    fn shown(&self) -> Text {
-        text!("{}", self.0.as_secs())
-    }
+/// At least a minute, at most Apple's maximum.
+pub(super) fn token_lifetime(value: &str, _: &Env) -> Result<Duration, Text> {
+    parse_number(value, 60..=token::MAX_LIFETIME.as_secs()).map(Duration::from_secs)
 }
 
-/// Input `session_expiry_warning_days`: at most a century, longer than any session.
-#[derive(Debug)]
-pub(super) struct WarningDays(pub(super) i64);
-
-impl InputValue for WarningDays {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        parse_number(value, 0..=36_500).map(|days| Self(i64::try_from(days).unwrap_or_default()))
-    }
-
-    fn shown(&self) -> Text {
-        text!("{}", self.0)
-    }
+/// At most a century, longer than any session.
+pub(super) fn warning_days(value: &str, _: &Env) -> Result<i64, Text> {
+    parse_number(value, 0..=36_500).map(u64::cast_signed)
 }
 
 /// Parses a whole number. Errors never repeat the value, which can be a one-time code in the wrong field.
@@ -490,76 +372,35 @@ fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
     }
 }
 
-/// Input `required_access`.
-impl InputValue for BTreeSet<Access> {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
-        let access = words.zip(1_usize..).map(|(word, place)| {
-            let known = Access::ALL.into_iter().find(|access| access.name() == word);
-            known.ok_or_else(|| {
-                text!(
-                    "has an unknown value (item {}): choose from {}",
-                    place,
-                    join_names(Access::ALL.map(Access::name))
-                )
-            })
-        });
-        access.collect()
-    }
-
-    fn shown(&self) -> Text {
-        join_names(self.iter().map(|access| access.name()))
-    }
-}
-
-impl InputValue for OutputPrefix {
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        Self::parse(value).map_err(|error| Text::of(&error))
-    }
-
-    fn shown(&self) -> Text {
-        self.name("")
-    }
+pub(super) fn required_access(value: &str, _: &Env) -> Result<BTreeSet<Access>, Text> {
+    let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+    let access = words.zip(1_usize..).map(|(word, place)| {
+        let known = Access::ALL.into_iter().find(|access| access.name() == word);
+        let names = || join_names(Access::ALL.map(Access::name));
+        known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", place, names()))
+    });
+    access.collect()
 }
 
 /// Input `export_for`.
-impl InputValue for Vec<&'static Tool> {
-    const ERRORS_ARE_SENTENCES: bool = true;
-
-    fn parse(value: &str, _: &Env) -> Result<Self, Text> {
-        if let Some((name, place)) =
-            split_list(value).zip(1_u32..).find(|(name, _)| find_tool(name).is_none())
-        {
-            let close = TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
-            return Err(match close {
-                Some(known) => text!(
-                    "Unknown tool \"{}\" in `export_for`. Did you mean \"{}\"?",
-                    redact::checked(name, is_word),
-                    known
-                ),
-                // The word can be a secret in the wrong field.
-                None => {
-                    text!(
-                        "Unknown tool in `export_for` (item {}): choose from {}.",
-                        place,
-                        join_names(TOOLS.iter().map(|tool| tool.name))
-                    )
-                }
-            });
-        }
-        let chosen: Vec<_> = split_list(value).filter_map(find_tool).collect();
-        if chosen.is_empty() {
-            return Err(text!(
-                "`export_for` lists no tool: choose from {}.",
-                join_names(TOOLS.iter().map(|tool| tool.name))
-            ));
-        }
-        Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
+pub(super) fn tools(value: &str, _: &Env) -> Result<Vec<&'static Tool>, Text> {
+    let names = || join_names(TOOLS.iter().map(|tool| tool.name));
+    let mut chosen = Vec::new();
+    for (name, place) in split_list(value).zip(1_u32..) {
+        let close = || TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
+        chosen.push(find_tool(name).ok_or_else(|| match close() {
+            Some(known) => {
+                let typed = redact::checked(name, is_word);
+                text!("Unknown tool \"{}\" in `export_for`. Did you mean \"{}\"?", typed, known)
+            }
+            // The word can be a secret in the wrong field.
+            None => text!("Unknown tool in `export_for` (item {}): choose from {}.", place, names()),
+        })?);
     }
-
-    fn shown(&self) -> Text {
-        join_names(self.iter().map(|tool| tool.name))
+    if chosen.is_empty() {
+        return Err(text!("lists no tool: choose from {}", names()));
     }
+    Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
 }
 
 /// ``"fastlane, asc"``
@@ -571,16 +412,6 @@ pub(crate) fn join_names(names: impl IntoIterator<Item = &'static str>) -> Text 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_number_from_yaml_is_not_a_key_id() {
-        for number in ["1.234567e+18", "1e+12", "1.23456789E+08", "21913025", "0", "36"] {
-            assert!(is_yaml_number(number), "{number}");
-        }
-        for id in ["2X9R4HXF34", "1234567890", "0123456701", "1234567E12", "abc123", ""] {
-            assert!(!is_yaml_number(id), "{id}");
-        }
-    }
 
     #[test]
     fn a_variable_that_is_not_set_is_named_only_if_its_name_is_not_a_secret() {

@@ -84,11 +84,11 @@ impl Report {
     /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them. From now on, text from
     /// services can't show the secret ones.
     pub(crate) fn log_inputs(&mut self, inputs: &RawInputs) {
-        self.build_annotation = inputs.build_annotation();
+        self.build_annotation = inputs.fields.build_annotation;
         inputs.secrets.iter().for_each(|secret| self.run_log.hide(secret));
-        set_verbose(inputs.is_verbose());
+        set_verbose(inputs.fields.verbose_log);
         title("Inputs");
-        let shown = inputs.lines.iter().filter(|line| line.is_changed || inputs.is_verbose());
+        let shown = inputs.lines.iter().filter(|line| line.is_changed || inputs.fields.verbose_log);
         let lines: Vec<_> = shown.map(|line| text!("- {}: {}", line.name, line.value)).collect();
         if lines.is_empty() {
             info(&text!("All inputs are at their defaults."));
@@ -100,7 +100,7 @@ impl Report {
 
     /// Warns about inputs that look like mistakes, and about inputs that `connection` excludes.
     pub(crate) fn warn_about_inputs(&mut self, config: &Config) {
-        for warning in &config.notes.warnings {
+        if let Some(warning) = &config.notes.warning {
             self.run_log.warn(warning.clone());
         }
         if !config.notes.ignored.is_empty() {

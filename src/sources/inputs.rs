@@ -97,7 +97,7 @@ pub async fn api_key(
     http: &Http,
     run_log: &mut RunLog,
 ) -> Result<ApiKey, InputsError> {
-    let mut id_in_name = inputs.id_in_name.clone();
+    let mut id_in_name = inputs.key.file_name().as_ref().and_then(KeyFileName::key_id).cloned();
     // Only for a folder: the name in a path or URL has been checked with the other inputs.
     let mut is_named_individual = false;
     let content = match &inputs.key {
