@@ -9,7 +9,6 @@ use crate::apple::api_key::{IssuerId, KeyKind};
 use crate::apple::app_store_connect::RateLimit;
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
-use crate::bitrise::connection::RE_AUTHENTICATE;
 use crate::bitrise::entry::Entry;
 use crate::config::{self, BuildAnnotation, Config, RawInputs, join_names};
 use crate::credential::{
@@ -17,13 +16,12 @@ use crate::credential::{
 };
 use crate::env::Env;
 use crate::export::outputs::{Outputs, SkippedTool};
-use crate::formats::fastlane_session::NEW_SESSION;
 use crate::http::Http;
 use crate::log::{RunLog, debug, done, info, set_verbose, title};
 use crate::redact::{self, FatalError, Text, text};
 use crate::timestamp;
 use crate::tools::OutputValue;
-use crate::verify::Verification;
+use crate::verify::{self, Verification};
 
 /// Logs the messages of a run, and collects what the summary shows.
 #[derive(Debug)]
@@ -213,15 +211,11 @@ impl Report {
         self.days_left = Some((end - now).whole_days());
         let warning_days = config.notes.session_expiry_warning_days;
         if warning_days > 0 && end - now <= Duration::days(warning_days) {
-            let remedy = match source {
-                Source::Connection => RE_AUTHENTICATE,
-                Source::Inputs => NEW_SESSION,
-            };
             self.run_log.warn(text!(
                 "The Apple ID's session expires on {}, in {}. Before builds fail, {}.",
                 timestamp::format(end),
                 timestamp::time_left(end, now),
-                remedy
+                verify::renewal(source)
             ));
         }
     }
@@ -261,10 +255,10 @@ impl Report {
         if verification.is_verified() {
             done(&text!("Apple accepted it."));
         }
-        for reason in verification.reasons() {
+        for reason in &verification.unverified {
             self.run_log.warn(text!("Not verified, but the build continues: {}.", reason));
         }
-        if let Some(RateLimit { limit, remaining }) = verification.rate_limit().filter(|_| config.is_check) {
+        if let Some(RateLimit { limit, remaining }) = verification.rate_limit.filter(|_| config.is_check) {
             self.run_log.log_detail("Requests left this hour", text!("{} of {}", remaining, limit));
         }
         self.verification = Some(verification.clone());

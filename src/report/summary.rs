@@ -60,10 +60,10 @@ fn describe_verification(verification: &Verification, markdown: impl Fn(&Text) -
     if verification.is_verified() {
         return "✅ yes, Apple accepted it".to_owned();
     }
-    if !verification.is_attempted() {
+    if !verification.is_attempted {
         return "⚪ no: `verify` is no".to_owned();
     }
-    let reasons: Vec<_> = verification.reasons().iter().map(|reason| markdown(&Text::of(reason))).collect();
+    let reasons: Vec<_> = verification.unverified.iter().map(|reason| markdown(&Text::of(reason))).collect();
     format!("⚠️ no: {}", reasons.join("; "))
 }
 

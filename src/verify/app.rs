@@ -6,10 +6,10 @@ use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, AppAttributes, BUNDLE_IDS};
 use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
 use crate::log::RunLog;
-use crate::redact::{self, Text, error_messages, text};
+use crate::redact::{self, FatalError, Text, error_messages, text};
 
-use super::client::{Client, ListError, Search};
-use super::{Unverified, Verification, VerifyError, shown_code_and_detail};
+use super::client::{Client, RoleTooLow, Search};
+use super::{CheckError, Unverified};
 
 /// How many of the team's apps an error lists.
 const MAX_LISTED: usize = 5;
@@ -19,71 +19,38 @@ error_messages! {
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchApp {
         #[error("The API key {key_id} is valid, but its team has no app {bundle_id}.{others} {mistake}.")]
-        App { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
+        App { key_id: Text, bundle_id: Text, others: Text, mistake: Text },
         #[error("The individual API key {key_id} cannot see the app {bundle_id}.{others} Give its owner access to {bundle_id} in Users and Access, or use a team key.")]
         IndividualKey { key_id: Text, bundle_id: Text, others: Text },
         #[error("The API key {key_id} is valid, but its team has not registered {bundle_id}.{others} {mistake}.")]
-        BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Mistake },
+        BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Text },
     }
 }
 
-error_messages! {
-    /// The likely mistake, and what to do about it.
-    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub(crate) enum Mistake {
-        #[error("This looks like another team's key: use a key of the team that owns the app")]
-        OtherTeam,
-        #[error("The app seems to have no record yet: create it in App Store Connect > Apps")]
-        NoRecord,
-        #[error("Register {bundle_id} at developer.apple.com > Account > Identifiers")]
-        NotRegistered { bundle_id: Text },
-        #[error("`bundle_id` looks misspelled: correct it")]
-        Typo,
-        #[error("Either the app does not exist yet, or this is another team's key: create the app, or use another key")]
-        NoRecordOrOtherTeam,
-        #[error("Register it at developer.apple.com > Account > Identifiers, or use another team's key")]
-        NotRegisteredOrOtherTeam,
-    }
-}
-
-/// Looks for the app with this bundle ID. In the Enterprise Program, which has no apps, looks for the bundle ID
-/// itself.
-///
-/// # Errors
-/// [`NoSuchApp`], or if Apple rejects the key.
+/// Looks for the app with this bundle ID, and returns its number in App Store Connect. In the Enterprise Program, which
+/// has no apps, looks for the bundle ID itself.
 pub(super) async fn check(
     client: &Client<'_>,
     bundle_id: &BundleId,
-    verification: &mut Verification,
     run_log: &mut RunLog,
-) -> Result<(), VerifyError> {
+) -> Result<Option<String>, CheckError> {
     let is_enterprise = client.key.enterprise;
     let is_match = |app: &App| app.attributes.bundle_id == bundle_id.as_str();
     let filter = if is_enterprise { "filter[identifier]" } else { "filter[bundleId]" };
-    let app = match search(client, Some((filter, bundle_id.as_str())), is_match).await? {
-        Ok(Search { found: Some(app), .. }) => app,
-        Ok(Search { found: None, .. }) => return Err(no_such_app(client, bundle_id).await?.into()),
-        Err(ListError::Errors(_, errors)) if errors.is_role_too_low() => {
-            let (code, detail) = shown_code_and_detail(&errors);
-            verification.unverified.push(Unverified::AppsHidden { code, detail });
-            return Ok(());
-        }
-        Err(error) => {
-            verification.unverified.push(error.into());
-            return Ok(());
-        }
+    let search = search(client, Some((filter, bundle_id.as_str())), is_match).await?;
+    let search = search.map_err(|RoleTooLow { code, detail }| Unverified::AppsHidden { code, detail })?;
+    let Some(app) = search.found else {
+        return Err(CheckError::Rejected(no_such_app(client, bundle_id).await));
     };
     let name = redact::service_text(app.attributes.name.as_deref().unwrap_or_default(), 60);
-    match app.app_id() {
-        _ if is_enterprise => run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name)),
-        Some(id) => {
-            verification.app_id = Some(id.to_owned());
-            let id = redact::checked(id, bundle_id::is_app_id);
-            run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), id));
-        }
-        None => verification.unverified.push(client.not_apple_format(StatusCode::OK)),
+    if is_enterprise {
+        run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name));
+        return Ok(None);
     }
-    Ok(())
+    let id = app.app_id().ok_or_else(|| client.not_apple_format(StatusCode::OK))?;
+    let shown_id = redact::checked(id, bundle_id::is_app_id);
+    run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), shown_id));
+    Ok(Some(id.to_owned()))
 }
 
 /// Searches the team's apps. Apple's filter also matches longer bundle IDs that contain the given one.
@@ -91,7 +58,7 @@ async fn search(
     client: &Client<'_>,
     filter: Option<(&str, &str)>,
     is_match: impl Fn(&App) -> bool,
-) -> Result<Result<Search<AppAttributes>, ListError>, VerifyError> {
+) -> Result<Result<Search<AppAttributes>, RoleTooLow>, CheckError> {
     let (list, fields) = if client.key.enterprise {
         (BUNDLE_IDS, ("fields[bundleIds]", "identifier,name"))
     } else {
@@ -102,10 +69,11 @@ async fn search(
 }
 
 /// The error for an app that the team does not have. It lists some of the team's apps, if the key can list them.
-async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuchApp, VerifyError> {
-    let mut apps = match search(client, None, |_| false).await? {
-        Ok(search) => search.others,
-        Err(_) => Vec::new(),
+async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
+    let mut apps = match search(client, None, |_| false).await {
+        Ok(Ok(search)) => search.others,
+        Ok(Err(RoleTooLow { .. })) | Err(CheckError::Unverified(_)) => Vec::new(),
+        Err(CheckError::Rejected(error)) => return error,
     };
     let total = apps.len();
     apps.retain(|app| app.attributes.bundle_id.len() <= MAX_LENGTH);
@@ -121,21 +89,35 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> Result<NoSuch
     let others = list_others(client.key, &named, total);
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let closest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
+    // The likely mistake, and what to do about it.
     let mistake = match closest {
-        Some(closest) if distance(&wanted, &closest) <= 1 => Mistake::Typo,
-        Some(closest) if vendor(&wanted) != vendor(&closest) => Mistake::OtherTeam,
-        Some(_) if client.key.enterprise => Mistake::NotRegistered { bundle_id: bundle_id.clone() },
-        Some(_) => Mistake::NoRecord,
-        None if client.key.enterprise => Mistake::NotRegisteredOrOtherTeam,
-        None => Mistake::NoRecordOrOtherTeam,
+        Some(closest) if distance(&wanted, &closest) <= 1 => {
+            text!("`bundle_id` looks misspelled: correct it")
+        }
+        Some(closest) if vendor(&wanted) != vendor(&closest) => {
+            text!("This looks like another team's key: use a key of the team that owns the app")
+        }
+        Some(_) if client.key.enterprise => {
+            text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id)
+        }
+        Some(_) => {
+            text!("The app seems to have no record yet: create it in App Store Connect > Apps")
+        }
+        None if client.key.enterprise => {
+            text!("Register it at developer.apple.com > Account > Identifiers, or use another team's key")
+        }
+        None => text!(
+            "Either the app does not exist yet, or this is another team's key: create the app, or use another key"
+        ),
     };
-    Ok(match client.key.owner {
+    match client.key.owner {
         KeyOwner::Individual => NoSuchApp::IndividualKey { key_id, bundle_id, others },
         KeyOwner::Team(_) if client.key.enterprise => {
             NoSuchApp::BundleId { key_id, bundle_id, others, mistake }
         }
         KeyOwner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake },
-    })
+    }
+    .into()
 }
 
 /// A sentence about the apps that the key can see, with a leading space. Empty if there are none to name.

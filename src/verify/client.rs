@@ -7,14 +7,11 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
+use super::{CheckError, MAX_BYTES, REQUEST_TIMEOUT, Unverified, api_errors, shown_code_and_detail};
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::apple::app_store_connect::{
-    ErrorResponse, MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource,
-};
+use crate::apple::app_store_connect::{MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
 use crate::config::Services;
 use crate::credential::Source;
@@ -69,21 +66,10 @@ impl KeyRejected {
     }
 }
 
-/// Why a list could not be read.
-pub(super) enum ListError {
-    /// Apple returned errors, with this status.
-    Errors(StatusCode, ErrorResponse),
-    /// The request failed, the response is not in Apple's format, or the list is too long.
-    NoAnswer(Unverified),
-}
-
-impl From<ListError> for Unverified {
-    fn from(error: ListError) -> Self {
-        match error {
-            ListError::Errors(status, errors) => Self::new(status, &errors),
-            ListError::NoAnswer(reason) => reason,
-        }
-    }
+/// The key's role does not allow it to read a list: Apple's code and detail, as the log shows them.
+pub(super) struct RoleTooLow {
+    pub(super) code: Text,
+    pub(super) detail: Text,
 }
 
 /// The result of a search through a list.
@@ -98,12 +84,12 @@ pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
     source: Source,
     base: &'a Url,
-    http: &'a Http,
+    pub(super) http: &'a Http,
     policy: RetryPolicy,
     /// Whether Apple accepted a token of the key: it returned a list, or an error other than 401.
     was_accepted: Cell<bool>,
     /// From the last response that reported it.
-    rate_limit: Cell<Option<RateLimit>>,
+    pub(super) rate_limit: Cell<Option<RateLimit>>,
     /// From the last 401, if this machine's clock is off.
     clock_skew: Cell<Option<time::Duration>>,
 }
@@ -130,19 +116,11 @@ impl<'a> Client<'a> {
         }
     }
 
-    pub(super) fn now(&self) -> OffsetDateTime {
-        self.http.now()
-    }
-
-    pub(super) fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit.get()
-    }
-
     /// Requests one entry of a list to find out whether the key can read the list.
     ///
     /// # Errors
     /// See [`Client::request_page`].
-    pub(super) async fn probe(&self, list: &str) -> Result<Result<(), ListError>, VerifyError> {
+    pub(super) async fn probe(&self, list: &str) -> Result<Result<(), RoleTooLow>, CheckError> {
         Ok(self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
     }
 
@@ -155,7 +133,7 @@ impl<'a> Client<'a> {
         list: &str,
         query: &[(&str, &str)],
         is_match: impl Fn(&Resource<A>) -> bool,
-    ) -> Result<Result<Search<A>, ListError>, VerifyError> {
+    ) -> Result<Result<Search<A>, RoleTooLow>, CheckError> {
         let mut others = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -163,7 +141,7 @@ impl<'a> Client<'a> {
             let query: Vec<_> = query.iter().copied().chain([("limit", MAX_PAGE_SIZE)]).chain(next).collect();
             let page = match self.request_page::<A>(list, &query).await? {
                 Ok(page) => page,
-                Err(error) => return Ok(Err(error)),
+                Err(role_too_low) => return Ok(Err(role_too_low)),
             };
             let next = page.next();
             for resource in page.into_resources() {
@@ -175,15 +153,13 @@ impl<'a> Client<'a> {
             cursor = match next {
                 NextPage::None => return Ok(Ok(Search { found: None, others })),
                 NextPage::Cursor(cursor) => Some(cursor),
-                NextPage::Unknown => {
-                    return Ok(Err(ListError::NoAnswer(self.not_apple_format(StatusCode::OK))));
-                }
+                NextPage::Unknown => return Err(self.not_apple_format(StatusCode::OK).into()),
             };
         }
-        Ok(Err(ListError::NoAnswer(Unverified::ListTooLong { site: redact::site(self.base) })))
+        Err(Unverified::ListTooLong { site: redact::site(self.base) }.into())
     }
 
-    /// Requests a page of a list. The inner error does not fail the build by itself.
+    /// Requests a page of a list.
     ///
     /// # Errors
     /// [`KeyRejected`] if Apple answers 401 at every attempt, each with a new token, and accepted no token of the
@@ -192,7 +168,7 @@ impl<'a> Client<'a> {
         &self,
         list: &str,
         query: &[(&str, &str)],
-    ) -> Result<Result<Page<A>, ListError>, VerifyError> {
+    ) -> Result<Result<Page<A>, RoleTooLow>, CheckError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
         let rejections = Cell::new(0);
@@ -204,13 +180,14 @@ impl<'a> Client<'a> {
             result
         };
         let response = match self.http.retry(self.base, self.policy, attempt).await {
-            Ok(response) => response?,
+            Ok(response) => response.map_err(|error| CheckError::Rejected(error.into()))?,
             Err(_) if rejections.get() == ATTEMPTS && !self.was_accepted.get() => {
-                return Err(KeyRejected::new(self.key, self.source, self.clock_skew.get()).into());
+                let rejected = KeyRejected::new(self.key, self.source, self.clock_skew.get());
+                return Err(CheckError::Rejected(rejected.into()));
             }
             Err(failure) => {
                 let site = redact::site(self.base);
-                return Ok(Err(ListError::NoAnswer(Unverified::RequestFailed { site, failure })));
+                return Err(Unverified::RequestFailed { site, failure }.into());
             }
         };
         if response.status == StatusCode::OK
@@ -221,13 +198,15 @@ impl<'a> Client<'a> {
             return Ok(Ok(page));
         }
         let status = response.status;
-        Ok(Err(match api_errors(&response).filter(|_| status.is_client_error()) {
-            Some(errors) => {
-                self.was_accepted.set(true);
-                ListError::Errors(status, errors)
-            }
-            None => ListError::NoAnswer(self.not_apple_format(status)),
-        }))
+        let Some(errors) = api_errors(&response).filter(|_| status.is_client_error()) else {
+            return Err(self.not_apple_format(status).into());
+        };
+        self.was_accepted.set(true);
+        if errors.is_role_too_low() {
+            let (code, detail) = shown_code_and_detail(&errors);
+            return Ok(Err(RoleTooLow { code, detail }));
+        }
+        Err(Unverified::new(status, &errors).into())
     }
 
     /// For a response with this status.

@@ -16,17 +16,14 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
-use crate::apple::token::CannotSign;
 use crate::config::{Checks, Config};
-use crate::credential::{AppleId, Credential, ResolvedCredential};
+use crate::credential::{Credential, ResolvedCredential};
 use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, Response, RetryPolicy};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
-use access::AccessDenied;
-use app::NoSuchApp;
-use client::{Client, KeyRejected, MAX_PAGES};
-use session::{NoSuchTeam, SessionRejected};
+use client::{Client, MAX_PAGES};
+pub(crate) use session::renewal;
 
 /// For all requests and the pauses between them.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -41,29 +38,19 @@ const MAX_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verification {
     /// `false` without a credential, or with `verify: no`.
-    is_attempted: bool,
-    unverified: Vec<Unverified>,
+    pub(crate) is_attempted: bool,
+    /// Why the credential is not verified.
+    pub(crate) unverified: Vec<Unverified>,
     app_id: Option<String>,
-    rate_limit: Option<RateLimit>,
+    /// How many requests Apple still allows the API key in this hour, if a response reported it.
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 impl Verification {
-    /// Whether the Step tried to verify the credential.
-    #[must_use]
-    pub(crate) fn is_attempted(&self) -> bool {
-        self.is_attempted
-    }
-
     /// Whether Apple accepted the credential and every check passed.
     #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
         self.is_attempted && self.unverified.is_empty()
-    }
-
-    /// Why the credential is not verified.
-    #[must_use]
-    pub(crate) fn reasons(&self) -> &[Unverified] {
-        &self.unverified
     }
 
     /// The number in App Store Connect of the app in `bundle_id`.
@@ -72,10 +59,16 @@ impl Verification {
         self.app_id.as_deref()
     }
 
-    /// How many requests Apple still allows the API key in this hour, if a response reported it.
-    #[must_use]
-    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
+    /// Takes the value out of a check. Records why the credential is not verified.
+    fn record<T>(&mut self, result: Result<T, CheckError>) -> Result<Option<T>, FatalError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(CheckError::Unverified(reason)) => {
+                self.unverified.push(reason);
+                Ok(None)
+            }
+            Err(CheckError::Rejected(error)) => Err(error),
+        }
     }
 
     /// For `verify: strict`.
@@ -117,8 +110,8 @@ error_messages! {
         WithoutSession,
         #[error("the session has no cookies for {site}, so it can't be verified")]
         MissingCookie { site: Text, renewal: &'static str },
-        #[error("{}", .0.what)]
-        SessionRejected(SessionRejected),
+        #[error("{what}")]
+        SessionRejected { what: Text, renewal: &'static str },
         #[error("the session belongs to {of_session}, but the Apple ID is {of_credential}, and fastlane uses both: use a session and an Apple ID of the same account")]
         OtherAccount { of_session: Text, of_credential: Text },
         #[error("Apple accepts the session, but does not say whose it is")]
@@ -168,8 +161,9 @@ impl Unverified {
             Self::AppleError { .. } => Some("Fix what Apple reports, or set `verify` to yes"),
             Self::AppsHidden { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
-            Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal } => Some(renewal),
-            Self::SessionRejected(rejected) => Some(rejected.remedy),
+            Self::MissingCookie { renewal, .. }
+            | Self::UnknownAccount { renewal }
+            | Self::SessionRejected { renewal, .. } => Some(renewal),
         }
     }
 
@@ -188,7 +182,7 @@ impl Unverified {
             (Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal }, _) => {
                 text!("{}: {}: {}, or set `verify` to yes.", before, self, *renewal)
             }
-            (Self::SessionRejected(rejected), _) => text!("{}: {}", before, rejected),
+            (Self::SessionRejected { what, renewal }, _) => text!("{}: {}: {}.", before, what, *renewal),
             (_, Some(remedy)) => text!("{}: {}. {}.", before, self, remedy),
             (_, None) => text!("{}: {}.", before, self),
         }
@@ -224,36 +218,30 @@ fn api_errors(response: &Response) -> Option<ErrorResponse> {
     ErrorResponse::read(response.status.as_u16(), &response.body).filter(|_| response.is_json())
 }
 
-error_messages! {
-    /// Why the build fails.
-    #[derive(Debug, thiserror::Error)]
-    pub(crate) enum VerifyError {
-        #[error(transparent)]
-        Key(#[from] KeyRejected),
-        #[error(transparent)]
-        App(#[from] NoSuchApp),
-        #[error(transparent)]
-        Access(#[from] AccessDenied),
-        #[error(transparent)]
-        Session(#[from] SessionRejected),
-        #[error(transparent)]
-        Team(#[from] NoSuchTeam),
-        #[error(transparent)]
-        CannotSign(#[from] CannotSign),
+/// Why a check did not pass.
+enum CheckError {
+    /// Apple rejects the credential, or the credential lacks what the inputs require: the build fails.
+    Rejected(FatalError),
+    Unverified(Unverified),
+}
+
+impl From<Unverified> for CheckError {
+    fn from(reason: Unverified) -> Self {
+        Self::Unverified(reason)
     }
 }
 
 /// Verifies the credential with Apple.
 ///
 /// # Errors
-/// [`VerifyError`] if Apple rejects the credential, or if the credential lacks what the inputs require.
+/// If Apple rejects the credential, or if the credential lacks what the inputs require.
 pub(crate) async fn verify(
     resolved: &ResolvedCredential,
     checks: &Checks,
     config: &Config,
     http: &Http,
     run_log: &mut RunLog,
-) -> Result<Verification, VerifyError> {
+) -> Result<Verification, FatalError> {
     let policy = RetryPolicy {
         longest_pause: LONGEST_PAUSE,
         on_longer_pause: OnLongerPause::GiveUp,
@@ -265,48 +253,28 @@ pub(crate) async fn verify(
             access::check_kind(key, &checks.required_access)?;
             let client = Client::new(key, resolved.source, &checks.services, http, policy);
             match &checks.bundle_id {
-                Some(bundle_id) => app::check(&client, bundle_id, &mut verification, run_log).await?,
-                None => api_key::check(&client, &mut verification, run_log).await?,
+                Some(bundle_id) => {
+                    let app_id = app::check(&client, bundle_id, run_log).await;
+                    verification.app_id = verification.record(app_id)?.flatten();
+                }
+                None => drop(verification.record(api_key::check(&client, run_log).await)?),
             }
             for access in &checks.required_access {
                 if !verification.unverified.iter().any(Unverified::stops_checks) {
-                    access::check(&client, *access, &mut verification, run_log).await?;
+                    verification.record(access::check(&client, *access, run_log).await)?;
                 }
             }
             client.report_rate_limit(run_log);
-            verification.rate_limit = client.rate_limit();
+            verification.rate_limit = client.rate_limit.get();
         }
         Credential::AppleId(apple_id) => {
-            let reason = check_session(resolved, apple_id, checks, config, http, policy, run_log).await?;
-            verification.unverified.extend(reason.into_iter().chain(needs_api_key(checks)));
+            let (source, services) = (resolved.source, &checks.services);
+            let result = session::check(apple_id, source, services, config, http, policy, run_log).await;
+            verification.record(result)?;
+            verification.unverified.extend(needs_api_key(checks));
         }
     }
     Ok(verification)
-}
-
-async fn check_session(
-    resolved: &ResolvedCredential,
-    apple_id: &AppleId,
-    checks: &Checks,
-    config: &Config,
-    http: &Http,
-    policy: RetryPolicy,
-    run_log: &mut RunLog,
-) -> Result<Option<Unverified>, VerifyError> {
-    let Some(session) = &apple_id.session else { return Ok(Some(Unverified::WithoutSession)) };
-    let expected = session::SessionCheck {
-        session,
-        email: &apple_id.email,
-        source: resolved.source,
-        team: config.itc_team_id,
-    };
-    match session::check(expected, &checks.services, http, policy, run_log).await {
-        // No tool needs the session, and an upload with an app-specific password still works.
-        Err(VerifyError::Session(rejected)) if !config.needs_session() => {
-            Ok(Some(Unverified::SessionRejected(rejected)))
-        }
-        result => result,
-    }
 }
 
 /// The reason to report if inputs request checks that need an API key.

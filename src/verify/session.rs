@@ -1,145 +1,98 @@
 //! Is the Apple ID's session still logged in, to the right account and team?
 
 use cookie_store::{CookieStore, RawCookie};
-use reqwest::header::{COOKIE, HeaderValue};
+use reqwest::header::COOKIE;
 use reqwest::{StatusCode, Url};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, REQUEST_TIMEOUT, Unverified, VerifyError, api_errors};
+use super::{CheckError, MAX_BYTES, REQUEST_TIMEOUT, Unverified, api_errors};
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION_PATH, SessionStatus};
 use crate::apple::session::Session;
 use crate::apple::team::ProviderId;
 use crate::bitrise::connection::RE_AUTHENTICATE;
-use crate::config::Services;
-use crate::credential::Source;
+use crate::config::{Config, Services};
+use crate::credential::{AppleId, Source};
 use crate::formats::fastlane_session::NEW_SESSION;
-use crate::http::{Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header};
+use crate::http::{Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
-use crate::redact::{self, Show, Text, error_messages, text};
+use crate::redact::{self, FatalError, Text, text};
 
 /// How many teams a message lists.
 const MAX_LISTED: usize = 5;
 
-/// The session is no longer logged in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {remedy}.")]
-pub(crate) struct SessionRejected {
-    pub(super) what: Text,
-    pub(super) remedy: &'static str,
-}
-
-impl Show for SessionRejected {}
-
-error_messages! {
-    /// The session is valid, but not for the team in `itc_team_id`.
-    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub(crate) enum NoSuchTeam {
-        #[error("The session's account does not belong to the team {wanted} in `itc_team_id`, only to {teams}: set the input to one of these numbers.")]
-        NotAMember { wanted: Text, teams: Text },
+/// How to get a new session. Completes a sentence.
+pub(crate) fn renewal(source: Source) -> &'static str {
+    match source {
+        Source::Connection => RE_AUTHENTICATE,
+        Source::Inputs => NEW_SESSION,
     }
 }
 
-/// A session, and the account and team that it should be for.
-pub(super) struct SessionCheck<'a> {
-    pub(super) session: &'a Session,
-    pub(super) email: &'a SecretString,
-    pub(super) source: Source,
-    /// Input `itc_team_id`.
-    pub(super) team: Option<ProviderId>,
-}
-
-impl SessionCheck<'_> {
-    /// How to get a new session.
-    fn renewal(&self) -> &'static str {
-        match self.source {
-            Source::Connection => RE_AUTHENTICATE,
-            Source::Inputs => NEW_SESSION,
-        }
-    }
-}
-
-/// Sends the request that fastlane sends, with the session's cookies for its URL. Returns `None` if the session is
-/// verified.
-///
-/// # Errors
-/// [`SessionRejected`] if the session is not logged in, [`NoSuchTeam`] if its account is not in the team.
+/// Sends the request that fastlane sends, with the session's cookies for its URL.
 pub(super) async fn check(
-    expected: SessionCheck<'_>,
+    apple_id: &AppleId,
+    source: Source,
     services: &Services,
+    config: &Config,
     http: &Http,
     policy: RetryPolicy,
     run_log: &mut RunLog,
-) -> Result<Option<Unverified>, VerifyError> {
+) -> Result<(), CheckError> {
+    let renewal = renewal(source);
+    let session = apple_id.session.as_ref().ok_or(Unverified::WithoutSession)?;
     let url = endpoint(&services.apple_session, SESSION_PATH);
     let site = redact::site(&url);
-    let cookies = cookie_header(expected.session, &url, http.now());
-    let Some(cookies) = cookies.and_then(|cookies| secret_header(&cookies)) else {
-        return Ok(Some(Unverified::MissingCookie { site, renewal: expected.renewal() }));
-    };
-    match http.retry(&url, policy, async || attempt(&url, &cookies, http).await).await {
-        Ok(response) => evaluate(&response, &expected, site, run_log),
-        Err(failure) => Ok(Some(Unverified::RequestFailed { site, failure })),
-    }
-}
-
-async fn attempt(url: &Url, cookies: &HeaderValue, http: &Http) -> Result<Response, Failure> {
+    let cookies = cookie_header(session, &url, http.now()).and_then(|cookies| secret_header(&cookies));
+    let Some(cookies) = cookies else { return Err(Unverified::MissingCookie { site, renewal }.into()) };
     let request = Get {
         url: url.clone(),
-        headers: HeaderMap::from_iter([(COOKIE, cookies.clone())]),
+        headers: HeaderMap::from_iter([(COOKIE, cookies)]),
         redirects: Redirects::Refused,
         max_bytes: MAX_BYTES,
         timeout: REQUEST_TIMEOUT,
     };
-    http.send(&request).await?.require_final()
-}
+    let response = http.retry(&url, policy, async || http.send(&request).await?.require_final()).await;
+    let response = response.map_err(|failure| Unverified::RequestFailed { site: site.clone(), failure })?;
 
-fn evaluate(
-    response: &Response,
-    expected: &SessionCheck<'_>,
-    site: Text,
-    run_log: &mut RunLog,
-) -> Result<Option<Unverified>, VerifyError> {
     let rejected = |why: &'static str| {
-        let session = match expected.source {
+        let session = match source {
             Source::Connection => "of the connected Apple ID",
             Source::Inputs => "in `fastlane_session`",
         };
         let what = text!("Apple no longer accepts the session {} ({})", session, why);
-        SessionRejected { what, remedy: expected.renewal() }
+        if config.needs_session() {
+            CheckError::Rejected(FatalError::new(text!("{}: {}.", what, renewal)))
+        } else {
+            // No tool needs the session, and an upload with an app-specific password still works.
+            Unverified::SessionRejected { what, renewal }.into()
+        }
     };
-    let session_status = match (response.status, api_errors(response)) {
+    let status = response.status;
+    let session_status = match (status, api_errors(&response)) {
         (StatusCode::UNAUTHORIZED, errors) if errors.is_some() || is_unauthenticated(&response.body) => {
-            return Err(rejected("HTTP 401").into());
+            return Err(rejected("HTTP 401"));
         }
-        (StatusCode::FORBIDDEN, Some(errors)) => {
-            return Ok(Some(Unverified::new(response.status, &errors)));
-        }
+        (StatusCode::FORBIDDEN, Some(errors)) => return Err(Unverified::new(status, &errors).into()),
         (StatusCode::OK, _) if response.is_json() => SessionStatus::read(&response.body),
         _ => None,
     };
-    let Some(session_status) = session_status else {
-        return Ok(Some(Unverified::NotAppleFormat { site, status: response.status.as_u16() }));
+    let session_status =
+        session_status.ok_or(Unverified::NotAppleFormat { site, status: status.as_u16() })?;
+    let selected = session_status.provider().ok_or_else(|| rejected("it is not logged in to a team"))?;
+    check_team(selected, &session_status.providers(), config.itc_team_id, run_log)?;
+    let Some(of_session) = session_status.email_address() else {
+        return Err(Unverified::UnknownAccount { renewal }.into());
     };
-    let Some(selected) = session_status.provider() else {
-        return Err(rejected("it is not logged in to a team").into());
-    };
-    check_team(selected, &session_status.providers(), expected.team, run_log)?;
-    Ok(match session_status.email_address() {
-        Some(of_session) => compare_accounts(of_session, expected.email.expose_secret()),
-        None => Some(Unverified::UnknownAccount { renewal: expected.renewal() }),
-    })
-}
-
-/// Returns `None` if both are the same account. Apple ignores the case of email addresses.
-fn compare_accounts(of_session: &str, of_credential: &str) -> Option<Unverified> {
-    let is_same = of_session.trim().to_lowercase() == of_credential.trim().to_lowercase();
-    (!is_same).then(|| Unverified::OtherAccount {
-        of_session: redact::email(of_session),
-        of_credential: redact::email(of_credential),
-    })
+    let of_credential = apple_id.email.expose_secret();
+    // Apple ignores the case of email addresses.
+    if of_session.trim().to_lowercase() == of_credential.trim().to_lowercase() {
+        return Ok(());
+    }
+    let (of_session, of_credential) = (redact::email(of_session), redact::email(of_credential));
+    Err(Unverified::OtherAccount { of_session, of_credential }.into())
 }
 
 /// Logs the team that fastlane will use. Warns if fastlane would have to ask which one.
@@ -148,11 +101,16 @@ fn check_team(
     teams: &[&Provider],
     wanted: Option<ProviderId>,
     run_log: &mut RunLog,
-) -> Result<(), NoSuchTeam> {
+) -> Result<(), CheckError> {
     if let Some(wanted) = wanted {
-        let team = teams.iter().find(|team| team.provider_id == wanted.number());
-        let not_a_member = || NoSuchTeam::NotAMember { wanted: wanted.shown(), teams: list_teams(teams) };
-        run_log.log_detail("Team", name_and_id(team.ok_or_else(not_a_member)?));
+        let Some(team) = teams.iter().find(|team| team.provider_id == wanted.number()) else {
+            return Err(CheckError::Rejected(FatalError::new(text!(
+                "The session's account does not belong to the team {} in `itc_team_id`, only to {}: set the input to one of these numbers.",
+                wanted.shown(),
+                list_teams(teams)
+            ))));
+        };
+        run_log.log_detail("Team", name_and_id(team));
         return Ok(());
     }
     run_log.log_detail("Team", name_and_id(selected));
