@@ -1,7 +1,5 @@
 //! Credentials, their kinds and sources, and the order in which the sources are tried.
 
-use std::fmt;
-
 use secrecy::SecretString;
 
 use crate::apple::api_key::{ApiKey, KeyKind};
@@ -107,23 +105,19 @@ impl ConnectionMode {
         }
     }
 
-    /// Whether the search includes a source.
-    #[must_use]
-    pub fn uses(self, source: Source) -> bool {
-        self.order().iter().any(|(used, _)| *used == source)
-    }
-}
-
-impl crate::redact::Show for ConnectionMode {}
-
-/// As users type it.
-impl fmt::Display for ConnectionMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// As users write it in the input.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Automatic => "automatic",
             Self::ApiKey => "api_key",
             Self::AppleId => "apple_id",
             Self::Off => "off",
-        })
+        }
+    }
+
+    /// Whether the search includes a source.
+    #[must_use]
+    pub fn uses(self, source: Source) -> bool {
+        self.order().iter().any(|(used, _)| *used == source)
     }
 }

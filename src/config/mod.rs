@@ -22,7 +22,7 @@ use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
 use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
 use crate::apple::team::{ProviderId, TeamId};
-use crate::credential::ConnectionMode;
+use crate::credential::{AppleId, ConnectionMode};
 use crate::redact::Text;
 use crate::tools::{OutputPrefix, OutputValue, Tool};
 
@@ -205,9 +205,8 @@ pub struct ApiKeyInputs {
 /// An Apple ID in the inputs.
 #[derive(Debug)]
 pub struct AppleIdInputs {
-    pub email: SecretString,
-    pub password: Option<SecretString>,
-    pub app_password: Option<SecretString>,
+    /// Without its session.
+    pub apple_id: AppleId,
     /// As pasted, not yet parsed.
     pub fastlane_session: Option<SecretString>,
 }

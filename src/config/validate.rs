@@ -11,7 +11,7 @@ use super::{
     RemoveConfig, Services, Verify,
 };
 use crate::apple::api_key::{KeyFileName, KeyKind};
-use crate::credential::{ConnectionMode, Source};
+use crate::credential::{AppleId, ConnectionMode, Source};
 use crate::env::Env;
 use crate::redact::{Text, text};
 
@@ -94,8 +94,8 @@ fn warning_about(credential: &InputCredential) -> Option<Text> {
         InputCredential::ApiKey(key) => {
             (key.kind == KeyKind::Team && is_named_individual(&key.key)).then(individual_key_name_warning)
         }
-        InputCredential::AppleId(apple_id) => {
-            let password = apple_id.password.as_ref()?;
+        InputCredential::AppleId(inputs) => {
+            let password = inputs.apple_id.password.as_ref()?;
             variable_name(password.expose_secret()).map(|_| text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."))
         }
     }
@@ -231,12 +231,13 @@ impl Fields {
         let password = self.password.take(problems);
         let app_password = self.app_password.take(problems);
         let fastlane_session = self.fastlane_session.take(problems);
-        Some(AppleIdInputs { email: email?, password, app_password, fastlane_session })
+        let apple_id = AppleId { email: email?, password, app_password, session: None };
+        Some(AppleIdInputs { apple_id, fastlane_session })
     }
 
     fn build(&mut self, problems: &mut Problems) -> Option<Build> {
         if !self.build_url.is_set() && self.connection != ConnectionMode::Automatic {
-            problems.add("build_url", &text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection));
+            problems.add("build_url", &text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
         }
         let location = self.build_url.take(problems)?;
         Some(Build { location, api_token: self.build_api_token.take(problems) })

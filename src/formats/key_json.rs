@@ -32,7 +32,7 @@ error_messages! {
     /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with
     /// the document.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-    pub enum KeyJsonError {
+    pub(crate) enum KeyJsonError {
         #[error("is not valid JSON (line {line}, column {column}: {problem})")]
         NotJson { line: usize, column: usize, problem: Text },
         #[error("has an invalid `{field}` (expected {expected})")]

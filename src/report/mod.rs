@@ -106,7 +106,7 @@ impl Report {
             self.run_log.warn(text!(
                 "{} ignored, because `connection` is {}.",
                 ignored_are,
-                config.connection
+                config.connection.name()
             ));
         }
     }

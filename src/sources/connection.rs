@@ -20,8 +20,7 @@ use crate::config::{Build, BuildLocation};
 use crate::credential::{AppleId, Method};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
 use crate::timestamp;
 
@@ -69,33 +68,21 @@ error_messages! {
 
 /// Completes a sentence that begins with "The connection cannot be read".
 fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
-    match failure.kind() {
-        FailureKind::InvalidVariable => failure.invalid_variable_sentence(),
-        FailureKind::Transient => text!(": {} {}. Run the build again, or {}.", site, failure, USE_INPUTS),
-        FailureKind::UntrustedIssuer => {
-            text!(
-                ": {} {}. Install that issuer's certificate on the machine, or {}.",
-                site,
-                failure,
-                USE_INPUTS
-            )
+    let remedy = match failure.kind() {
+        FailureKind::InvalidVariable => return failure.invalid_variable_sentence(),
+        FailureKind::Transient => "Run the build again",
+        FailureKind::UntrustedIssuer => "Install that issuer's certificate on the machine",
+        FailureKind::AccessDenied | FailureKind::Permanent => {
+            "Reset `build_url` and `build_api_token` to their defaults"
         }
-        FailureKind::AccessDenied | FailureKind::Permanent => text!(
-            ": {} {}. Reset `build_url` and `build_api_token` to their defaults, or {}.",
-            site,
-            failure,
-            USE_INPUTS
-        ),
-    }
+    };
+    text!(": {} {}. {}, or {}.", site, failure, remedy, USE_INPUTS)
 }
 
 /// Reads the connection from Bitrise or from a file.
 ///
 /// The build's token is sent only to the origin of the build URL: redirects are not followed.
-///
-/// # Errors
-/// [`ConnectionError`]
-pub async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
+pub(super) async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
     match &build.location {
         BuildLocation::File(path) => Connection::from_json(&read_file(path)?)
             .map_err(|error| ConnectionError::MalformedFile { path: redact::path(path), error }),

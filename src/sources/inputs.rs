@@ -20,15 +20,14 @@ use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
 use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
 use crate::timestamp;
 
 error_messages! {
     /// Why the inputs do not contain a usable credential.
     #[derive(Debug, thiserror::Error)]
-    pub enum InputsError {
+    pub(super) enum InputsError {
         #[error("The private key in `api_key_path` {}: {}.", .0, .0.remedy())]
         PrivateKey(#[from] PrivateKeyError),
         #[error("The file in `api_key_path` does not exist ({path}): correct the path, or create the file in an earlier step.")]
@@ -64,35 +63,23 @@ error_messages! {
 
 /// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
 fn describe_download_failure(site: &Text, failure: &Failure) -> Text {
-    match failure.kind() {
-        FailureKind::InvalidVariable => failure.invalid_variable_sentence(),
+    let remedy = match failure.kind() {
+        FailureKind::InvalidVariable => return failure.invalid_variable_sentence(),
         FailureKind::Transient => {
-            text!(
-                ": {} {}. Run the build again, or set `api_key_path` to a Secret with the key's text.",
-                site,
-                failure
-            )
+            "Run the build again, or set `api_key_path` to a Secret with the key's text"
         }
-        FailureKind::AccessDenied => text!(
-            ": {} {}. The link may have expired: set `api_key_path` to a new one, or to a Secret with the key's text.",
-            site,
-            failure
-        ),
+        FailureKind::AccessDenied => {
+            "The link may have expired: set `api_key_path` to a new one, or to a Secret with the key's text"
+        }
         FailureKind::UntrustedIssuer | FailureKind::Permanent => {
-            text!(
-                ": {} {}. Check the link in `api_key_path`, or set it to a Secret with the key's text.",
-                site,
-                failure
-            )
+            "Check the link in `api_key_path`, or set it to a Secret with the key's text"
         }
-    }
+    };
+    text!(": {} {}. {}.", site, failure, remedy)
 }
 
 /// Reads or downloads the API key in the inputs.
-///
-/// # Errors
-/// [`InputsError`]
-pub async fn api_key(
+pub(super) async fn api_key(
     inputs: &ApiKeyInputs,
     http: &Http,
     run_log: &mut RunLog,
@@ -256,27 +243,19 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
 }
 
 /// Parses the session in the inputs. Unless `needs_session`, skips an expired session with a warning.
-///
-/// # Errors
-/// [`InputsError`]
-pub fn apple_id(
+pub(super) fn apple_id(
     inputs: &AppleIdInputs,
     needs_session: bool,
     now: OffsetDateTime,
     run_log: &mut RunLog,
 ) -> Result<AppleId, InputsError> {
     let mut session = inputs.fastlane_session.as_ref().map(fastlane_session::from_pasted).transpose()?;
-    let has_password = inputs.password.is_some() || inputs.app_password.is_some();
+    let has_password = inputs.apple_id.password.is_some() || inputs.apple_id.app_password.is_some();
     let session_use = SessionUse { is_needed: needs_session, has_password, now };
     let expired = |at| InputsError::Expired { expired_on: timestamp::format(at) };
     let expires_at = session.as_ref().and_then(|session| session.expires_at);
     if !session_use.allows(expires_at, expired, run_log)? {
         session = None;
     }
-    Ok(AppleId {
-        email: inputs.email.clone(),
-        password: inputs.password.clone(),
-        app_password: inputs.app_password.clone(),
-        session,
-    })
+    Ok(AppleId { session, ..inputs.apple_id.clone() })
 }

@@ -4,7 +4,7 @@
 //! is set up but can't be used.
 
 pub mod connection;
-pub mod inputs;
+mod inputs;
 
 use std::fmt;
 
@@ -16,22 +16,9 @@ use crate::config::{Config, InputCredential};
 use crate::credential::{ConnectionMode, Credential, Method, ResolvedCredential, Source};
 use crate::http::Http;
 use crate::log::RunLog;
-use crate::redact::text;
-use crate::redact::{Show, Text, error_messages};
+use crate::redact::{FatalError, Show, Text, text};
 
 use connection::ConnectionError;
-use inputs::InputsError;
-
-error_messages! {
-    /// Why a credential that is set up cannot be used.
-    #[derive(Debug, thiserror::Error)]
-    pub enum SourceError {
-        #[error(transparent)]
-        Connection(#[from] ConnectionError),
-        #[error(transparent)]
-        Inputs(#[from] InputsError),
-    }
-}
 
 /// The result of the search.
 #[derive(Debug)]
@@ -49,36 +36,43 @@ pub struct Resolution {
 /// credential, the Step warns and uses the inputs.
 ///
 /// # Errors
-/// [`SourceError`] if a credential is set up but can't be used.
-pub async fn resolve(config: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, SourceError> {
+/// If a credential is set up but can't be used.
+pub async fn resolve(config: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, FatalError> {
+    let has_fallback = config.connection == ConnectionMode::Automatic && config.credential.is_some();
     let mut resolved = None;
-    let mut unusable = None;
+    let mut is_unusable = false;
     let mut connection = None;
     for &(source, method) in config.connection.order() {
-        if unusable == Some(source) {
-            continue;
-        }
         let found = match source {
-            Source::Connection => from_connection(method, &mut connection, config, http, run_log).await,
-            Source::Inputs => from_inputs(method, config, http, run_log).await,
-        };
-        match found {
-            Ok(Some(credential)) => {
-                resolved = Some(ResolvedCredential { credential, source });
-                break;
-            }
-            Ok(None) => run_log.info(&absence_message(source, method, config)),
-            Err(error @ SourceError::Connection(_))
-                if config.connection == ConnectionMode::Automatic && config.credential.is_some() =>
+            Source::Connection if is_unusable => continue,
+            Source::Connection => match from_connection(method, &mut connection, config, http, run_log).await
             {
-                run_log.warn(text!(
-                    "The Step uses the credential in the inputs, because the connected one is unusable. {}",
-                    error
-                ));
-                unusable = Some(source);
-            }
-            Err(error) => return Err(error),
+                Err(error) if has_fallback => {
+                    run_log.warn(text!(
+                        "The Step uses the credential in the inputs, because the connected one is unusable. {}",
+                        error
+                    ));
+                    is_unusable = true;
+                    continue;
+                }
+                found => found?,
+            },
+            Source::Inputs => match (&config.credential, method) {
+                (Some(InputCredential::ApiKey(inputs)), Method::ApiKey) => {
+                    Some(Credential::ApiKey(inputs::api_key(inputs, http, run_log).await?))
+                }
+                (Some(InputCredential::AppleId(inputs)), Method::AppleId) => {
+                    let apple_id = inputs::apple_id(inputs, config.needs_session(), http.now(), run_log)?;
+                    Some(Credential::AppleId(apple_id))
+                }
+                _ => None,
+            },
+        };
+        if let Some(credential) = found {
+            resolved = Some(ResolvedCredential { credential, source });
+            break;
         }
+        run_log.info(&absence_message(source, method, config));
     }
     let other = match config.connection {
         ConnectionMode::ApiKey => Some(Method::AppleId),
@@ -112,7 +106,7 @@ async fn from_connection(
     config: &Config,
     http: &Http,
     run_log: &mut RunLog,
-) -> Result<Option<Credential>, SourceError> {
+) -> Result<Option<Credential>, ConnectionError> {
     let Some(build) = &config.build else { return Ok(None) };
     let connection = if let Some(connection) = connection {
         connection
@@ -128,23 +122,6 @@ async fn from_connection(
             connection::apple_id(connection, app_password, config.needs_session(), http.now(), run_log)?
                 .map(Credential::AppleId)
         }
-    })
-}
-
-async fn from_inputs(
-    method: Method,
-    config: &Config,
-    http: &Http,
-    run_log: &mut RunLog,
-) -> Result<Option<Credential>, SourceError> {
-    Ok(match (&config.credential, method) {
-        (Some(InputCredential::ApiKey(inputs)), Method::ApiKey) => {
-            Some(Credential::ApiKey(inputs::api_key(inputs, http, run_log).await?))
-        }
-        (Some(InputCredential::AppleId(inputs)), Method::AppleId) => {
-            Some(Credential::AppleId(inputs::apple_id(inputs, config.needs_session(), http.now(), run_log)?))
-        }
-        _ => None,
     })
 }
 
