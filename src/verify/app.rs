@@ -18,12 +18,10 @@ error_messages! {
     /// The key is valid, but its team does not have the app.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NoSuchApp {
-        #[error("The API key {key_id} is valid, but its team has no app {bundle_id}.{others} {mistake}.")]
-        App { key_id: Text, bundle_id: Text, others: Text, mistake: Text },
+        #[error("The API key {key_id} is valid, but its team {lacks} {bundle_id}.{others} {mistake}.")]
+        Team { key_id: Text, lacks: &'static str, bundle_id: Text, others: Text, mistake: Text },
         #[error("The individual API key {key_id} cannot see the app {bundle_id}.{others} Give its owner access to {bundle_id} in Users and Access, or use a team key.")]
         IndividualKey { key_id: Text, bundle_id: Text, others: Text },
-        #[error("The API key {key_id} is valid, but its team has not registered {bundle_id}.{others} {mistake}.")]
-        BundleId { key_id: Text, bundle_id: Text, others: Text, mistake: Text },
     }
 }
 
@@ -100,9 +98,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
         Some(_) if client.key.enterprise => {
             text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id)
         }
-        Some(_) => {
-            text!("The app seems to have no record yet: create it in App Store Connect > Apps")
-        }
+        Some(_) => text!("The app seems to have no record yet: create it in App Store Connect > Apps"),
         None if client.key.enterprise => {
             text!("Register it at developer.apple.com > Account > Identifiers, or use another team's key")
         }
@@ -110,12 +106,10 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
             "Either the app does not exist yet, or this is another team's key: create the app, or use another key"
         ),
     };
+    let lacks = if client.key.enterprise { "has not registered" } else { "has no app" };
     match client.key.owner {
         KeyOwner::Individual => NoSuchApp::IndividualKey { key_id, bundle_id, others },
-        KeyOwner::Team(_) if client.key.enterprise => {
-            NoSuchApp::BundleId { key_id, bundle_id, others, mistake }
-        }
-        KeyOwner::Team(_) => NoSuchApp::App { key_id, bundle_id, others, mistake },
+        KeyOwner::Team(_) => NoSuchApp::Team { key_id, lacks, bundle_id, others, mistake },
     }
     .into()
 }

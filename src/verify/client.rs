@@ -117,17 +117,11 @@ impl<'a> Client<'a> {
     }
 
     /// Requests one entry of a list to find out whether the key can read the list.
-    ///
-    /// # Errors
-    /// See [`Client::request_page`].
     pub(super) async fn probe(&self, list: &str) -> Result<Result<(), RoleTooLow>, CheckError> {
         Ok(self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
     }
 
     /// Reads a list up to the first entry that matches.
-    ///
-    /// # Errors
-    /// See [`Client::request_page`].
     pub(super) async fn search<A: DeserializeOwned>(
         &self,
         list: &str,
