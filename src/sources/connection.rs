@@ -1,7 +1,5 @@
 //! The credential that is connected to the project on Bitrise.
 
-use std::path::Path;
-
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -84,21 +82,20 @@ fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
 /// The build's token is sent only to the origin of the build URL: redirects are not followed.
 pub(super) async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
     match &build.location {
-        BuildLocation::File(path) => Connection::from_json(&read_file(path)?)
-            .map_err(|error| ConnectionError::MalformedFile { path: redact::path(path), error }),
+        BuildLocation::File(file) => {
+            let path = redact::path(file);
+            match regular_file::read(file, MAX_BYTES) {
+                Ok(json) => Connection::from_json(&json)
+                    .map_err(|error| ConnectionError::MalformedFile { path, error }),
+                Err(ReadError::TooLarge) => Err(ConnectionError::FileTooLarge { path }),
+                Err(error) => Err(ConnectionError::File { path, why: error.why() }),
+            }
+        }
         BuildLocation::Url(url) => {
             let json = fetch(url, build.api_token.as_ref(), http).await?;
             Connection::from_json(&json).map_err(ConnectionError::Malformed)
         }
     }
-}
-
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
-    let shown = redact::path(path);
-    regular_file::read(path, MAX_BYTES).map_err(|error| match error {
-        ReadError::TooLarge => ConnectionError::FileTooLarge { path: shown },
-        error => ConnectionError::File { path: shown, why: error.why() },
-    })
 }
 
 async fn fetch(

@@ -126,7 +126,6 @@ async fn from_connection(
 }
 
 /// The conditions for using the session of an Apple ID.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionUse {
     /// Whether a tool needs it to log in.
     pub(crate) is_needed: bool,
