@@ -136,14 +136,11 @@ mod tests {
         let pem = pkcs8()?;
         let sec1 = sec1(&pem, true)?;
         let (sec1_body, body) = (body(&sec1), body(&pem));
-        let wrapped = |width: usize, by: &str| {
-            let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
-            lines.join(by)
-        };
         let mut texts =
             vec![pem.clone(), body.clone(), STANDARD.encode(&pem), format!("\"{pem}\""), sec1, sec1_body];
         for width in 16..=40 {
-            texts.extend([wrapped(width, " "), wrapped(width, "\\n"), wrapped(width, "\n")]);
+            let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+            texts.extend([" ", "\\n", "\n"].map(|end| lines.join(end)));
         }
         for text in texts {
             assert!(is_key_text(strip_wrapping(&text)) && may_hold_secret(&text), "{text}");

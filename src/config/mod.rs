@@ -28,9 +28,9 @@ use crate::tools::{OutputPrefix, OutputValue, Tool};
 
 pub use arguments::env_from_arguments;
 pub(crate) use key_location::KeyLocation;
-pub(crate) use problems::quote_names;
+pub(crate) use problems::{fail_with_all, quote_names};
 pub(crate) use raw::RawInputs;
-pub(crate) use validate::{individual_key_name_problem, individual_key_name_warning};
+pub(crate) use validate::{INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING};
 pub(crate) use values::join_names;
 
 /// What the run does, input `action`.
@@ -80,7 +80,6 @@ impl Config {
     }
 }
 
-/// Configures the outputs.
 #[derive(Debug)]
 pub struct OutputsConfig {
     /// In the order of the table of tools.
@@ -98,10 +97,8 @@ pub struct OutputsConfig {
 pub struct Notes {
     /// Inputs that are set although `connection` excludes them.
     pub ignored: Vec<&'static str>,
-    /// The inputs that make up a credential.
+    /// The inputs of a credential that are set.
     pub source_inputs: Vec<&'static str>,
-    /// Inputs that identify a credential, if no input holds its secret.
-    pub without_secrets: Vec<&'static str>,
     /// Whether `export_for` was changed. Its default lists tools for every kind of credential.
     pub tools_are_chosen: bool,
     /// Warn about a session that ends within this many days; 0 to never warn.
@@ -182,14 +179,12 @@ pub struct Services {
     pub apple_session: Url,
 }
 
-/// A credential in the inputs.
 #[derive(Debug)]
 pub enum InputCredential {
     ApiKey(ApiKeyInputs),
     AppleId(AppleIdInputs),
 }
 
-/// An API key in the inputs.
 #[derive(Debug)]
 pub struct ApiKeyInputs {
     pub key: KeyLocation,
@@ -202,7 +197,6 @@ pub struct ApiKeyInputs {
     pub enterprise: bool,
 }
 
-/// An Apple ID in the inputs.
 #[derive(Debug)]
 pub struct AppleIdInputs {
     /// Without its session.

@@ -44,13 +44,18 @@ impl From<Problems> for FatalError {
             return Self::new(combined);
         }
         let first = sentences.remove(0);
-        let note = match sentences.len() {
-            0 => return Self::new(first),
-            1 => text!("(There is one more problem.)"),
-            more => text!("(There are {} more problems.)", more),
-        };
-        Self::with_details(sentences, first).mention(&note)
+        fail_with_all(first, sentences, "problem")
     }
+}
+
+/// The last error line has the first problem, and says how many others are in the lines above it.
+pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) -> FatalError {
+    let note = match others.len() {
+        0 => return FatalError::new(first),
+        1 => text!("(There is one more {}.)", noun),
+        more => text!("(There are {} more {}s.)", more, noun),
+    };
+    FatalError::with_details(others, first).mention(&note)
 }
 
 /// Lists names in quotes: ``"`a`, `b`"``.

@@ -98,13 +98,13 @@ inputs! {
         team_id: TeamId = (values::team_id, TeamId::shown),
         itc_team_id: ProviderId = (values::provider_id, |id| id.shown()),
         export_for: Vec<&'static Tool> =
-            (values::tools, |tools| join_names(tools.iter().map(|tool| tool.name))),
+            (values::tools, |tools| join_names(tools.iter().map(|tool| tool.name), ", ")),
         output_prefix: OutputPrefix = (values::output_prefix, |prefix| prefix.name("")),
         token_lifetime_seconds: Duration =
             (values::token_lifetime, |lifetime| text!("{}", lifetime.as_secs())),
         bundle_id: BundleId = (values::bundle_id, BundleId::shown),
         required_access: BTreeSet<Access> =
-            (values::required_access, |access| join_names(access.iter().map(|access| access.name()))),
+            (values::required_access, |access| join_names(access.iter().map(|access| access.name()), ", ")),
         session_expiry_warning_days: i64 = (values::warning_days, Text::of),
         credentials_dir: PathBuf = (|path, env| Ok(expand_home(path, env)), |path| redact::path(path)),
         app_store_connect_url: Url = (values::base_url, redact::url),
@@ -151,7 +151,6 @@ pub(crate) struct RawInputs {
 }
 
 /// An input as the log shows it.
-#[derive(Debug)]
 pub(crate) struct InputLine {
     pub name: &'static str,
     pub value: Text,

@@ -74,26 +74,17 @@ impl InputGroups {
 }
 
 /// Warns about a team key in a file with the name of an individual key.
-pub(crate) fn individual_key_name_warning() -> Text {
-    text!(
-        "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`."
-    )
-}
+pub(crate) const INDIVIDUAL_KEY_NAME_WARNING: &str = "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`.";
 
 /// The problem with an empty `api_issuer` if the file has the name of an individual key. Completes
 /// "`api_issuer` …".
-pub(crate) fn individual_key_name_problem() -> Text {
-    text!(
-        "is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key"
-    )
-}
+pub(crate) const INDIVIDUAL_KEY_NAME_PROBLEM: &str = "is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key";
 
 /// Warns about a valid input that looks like a mistake.
 fn warning_about(credential: &InputCredential) -> Option<Text> {
     match credential {
-        InputCredential::ApiKey(key) => {
-            (key.kind == KeyKind::Team && is_named_individual(&key.key)).then(individual_key_name_warning)
-        }
+        InputCredential::ApiKey(key) => (key.kind == KeyKind::Team && is_named_individual(&key.key))
+            .then(|| text!("{}", INDIVIDUAL_KEY_NAME_WARNING)),
         InputCredential::AppleId(inputs) => {
             let password = inputs.apple_id.password.as_ref()?;
             variable_name(password.expose_secret()).map(|_| text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."))
@@ -119,28 +110,24 @@ impl Fields {
             connection,
             if_missing: self.if_missing,
             build,
-            app_password: if connection == ConnectionMode::AppleId {
-                self.app_password.take(problems)
-            } else {
-                None
-            },
+            app_password: (connection == ConnectionMode::AppleId)
+                .then(|| self.app_password.take(problems))
+                .flatten(),
             outputs: OutputsConfig {
                 sms_default_phone_number: self.sms_default_phone_number.take(problems),
                 tools: self.export_for.require(problems).unwrap_or_default(),
                 prefix: self.output_prefix.take(problems).unwrap_or_default(),
                 // Inputs that the run doesn't use are not checked.
-                token_lifetime: if self.export_token {
-                    self.token_lifetime_seconds.require(problems)
-                } else {
-                    None
-                },
+                token_lifetime: self
+                    .export_token
+                    .then(|| self.token_lifetime_seconds.require(problems))
+                    .flatten(),
                 team_id: self.team_id.take(problems),
             },
             checks: self.checks(problems),
             itc_team_id: self.itc_team_id.take(problems),
             notes: Notes {
                 ignored,
-                without_secrets: if uses_inputs && !has_secret { groups.all.clone() } else { Vec::new() },
                 source_inputs: groups.all,
                 tools_are_chosen: changed.contains(&"export_for"),
                 session_expiry_warning_days: self
@@ -197,7 +184,7 @@ impl Fields {
                 &text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
             ),
             (KeyKind::Team, false) if key.as_ref().is_some_and(is_named_individual) => {
-                problems.add("api_issuer", &individual_key_name_problem());
+                problems.add("api_issuer", &text!("{}", INDIVIDUAL_KEY_NAME_PROBLEM));
             }
             (KeyKind::Team, false) if !may_hold_ids => problems.add(
                 "api_issuer",

@@ -82,18 +82,13 @@ impl<T> Field<T> {
 
 /// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
-    let name = variable_name(value)?;
     // Shows only a name in the form of most variables: others can be passwords.
-    Some(if is_conventional_name(name) {
-        text!(
-            "is the unexpanded variable `{}`: check that it is spelled correctly and set in this workflow",
-            redact::checked(value, is_shown_variable)
-        )
+    let what = if is_conventional_name(variable_name(value)?) {
+        text!("is the unexpanded variable `{}`", redact::checked(value, is_shown_variable))
     } else {
-        text!(
-            "looks like an unexpanded variable (it begins with $): check that it is spelled correctly and set in this workflow"
-        )
-    })
+        text!("looks like an unexpanded variable (it begins with $)")
+    };
+    Some(text!("{}: check that it is spelled correctly and set in this workflow", what))
 }
 
 /// The name of the variable, if the value is only a reference to one in the syntax of shells, the Bitrise CLI
@@ -201,11 +196,8 @@ pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> 
 /// The base URL of one of Apple's services.
 pub(super) fn base_url(value: &str, _: &Env) -> Result<Url, Text> {
     let url = parse_url(value, "use an https:// URL")?;
-    if is_confidential(&url) {
-        Ok(url)
-    } else {
-        Err(text!("would send a token unencrypted: use an https:// URL"))
-    }
+    let is_safe = is_confidential(&url);
+    is_safe.then_some(url).ok_or_else(|| text!("would send a token unencrypted: use an https:// URL"))
 }
 
 /// Whether requests to a URL are encrypted, or stay on this machine.
@@ -376,7 +368,7 @@ pub(super) fn required_access(value: &str, _: &Env) -> Result<BTreeSet<Access>, 
     let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     let access = words.zip(1_usize..).map(|(word, place)| {
         let known = Access::ALL.into_iter().find(|access| access.name() == word);
-        let names = || join_names(Access::ALL.map(Access::name));
+        let names = || join_names(Access::ALL.map(Access::name), ", ");
         known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", place, names()))
     });
     access.collect()
@@ -384,7 +376,7 @@ pub(super) fn required_access(value: &str, _: &Env) -> Result<BTreeSet<Access>, 
 
 /// Input `export_for`.
 pub(super) fn tools(value: &str, _: &Env) -> Result<Vec<&'static Tool>, Text> {
-    let names = || join_names(TOOLS.iter().map(|tool| tool.name));
+    let names = || join_names(TOOLS.iter().map(|tool| tool.name), ", ");
     let mut chosen = Vec::new();
     for (name, place) in split_list(value).zip(1_u32..) {
         let close = || TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
@@ -403,10 +395,9 @@ pub(super) fn tools(value: &str, _: &Env) -> Result<Vec<&'static Tool>, Text> {
     Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
 }
 
-/// ``"fastlane, asc"``
-pub(crate) fn join_names(names: impl IntoIterator<Item = &'static str>) -> Text {
+pub(crate) fn join_names(names: impl IntoIterator<Item = &'static str>, separator: &'static str) -> Text {
     let names: Vec<_> = names.into_iter().map(|name| text!("{}", name)).collect();
-    Text::join(&names, ", ")
+    Text::join(&names, separator)
 }
 
 #[cfg(test)]
@@ -417,11 +408,8 @@ mod tests {
     fn a_variable_that_is_not_set_is_named_only_if_its_name_is_not_a_secret() {
         let described = |value: &str| describe_unexpanded_variable(value).map(|text| text.plain());
         for value in ["$CUSTOMER_API_KEY", "${CUSTOMER_API_KEY}", "$(CUSTOMER_API_KEY)", "$X"] {
-            assert!(
-                described(value)
-                    .is_some_and(|text| text.starts_with(&format!("is the unexpanded variable `{value}`: "))),
-                "{value}"
-            );
+            let text = described(value).unwrap_or_default();
+            assert!(text.starts_with(&format!("is the unexpanded variable `{value}`: ")), "{value}: {text}");
         }
         for value in ["$ecretWord", "${hunter2}", "$UMMER2026", "$_x"] {
             let text = described(value).unwrap_or_default();

@@ -20,7 +20,6 @@ use crate::http::Http;
 use crate::log::{RunLog, debug, done, info, set_verbose, title};
 use crate::redact::{self, FatalError, Text, text};
 use crate::timestamp;
-use crate::tools::OutputValue;
 use crate::verify::{self, Verification};
 
 /// Logs the messages of a run, and collects what the summary shows.
@@ -157,11 +156,29 @@ impl Report {
                     ));
                 }
             }
-            Credential::AppleId(apple_id) => {
-                self.run_log.log_detail("Apple ID", redact::email(apple_id.email.expose_secret()));
-                self.run_log.log_detail("Session", describe_session(apple_id, now));
-                self.check_session_expiry(apple_id, resolved.source, config, now);
-            }
+            Credential::AppleId(apple_id) => self.log_apple_id(apple_id, resolved.source, config, now),
+        }
+    }
+
+    /// Logs an Apple ID, records how many days its session has left, and warns if the session expires soon.
+    fn log_apple_id(&mut self, apple_id: &AppleId, source: Source, config: &Config, now: OffsetDateTime) {
+        self.run_log.log_detail("Apple ID", redact::email(apple_id.email.expose_secret()));
+        let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else {
+            let state = if apple_id.session.is_some() { "expiry unknown" } else { "none" };
+            self.run_log.log_detail("Session", text!("{}", state));
+            return;
+        };
+        let (date, left) = (timestamp::format(end), timestamp::time_left(end, now));
+        self.run_log.log_detail("Session", text!("expires on {} ({} left)", date, left));
+        self.days_left = Some((end - now).whole_days());
+        let warning_days = config.notes.session_expiry_warning_days;
+        if warning_days > 0 && end - now <= Duration::days(warning_days) {
+            self.run_log.warn(text!(
+                "The Apple ID's session expires on {}, in {}. Before builds fail, {}.",
+                date,
+                left,
+                verify::renewal(source)
+            ));
         }
     }
 
@@ -185,37 +202,18 @@ impl Report {
             self.run_log.warn(text!(
                 "Nothing is exported for these tools in `export_for`, because they can't use {}: {}. Use {}, or remove them from `export_for`.",
                 kind,
-                join_names(unusable.iter().map(|skipped| skipped.tool.name)),
+                join_names(unusable.iter().map(|skipped| skipped.tool.name), ", "),
                 other
             ));
         }
         for SkippedTool { tool, missing } in incomplete {
-            let ways: Vec<_> = missing.iter().map(|values| join_conditions(values)).collect();
+            let conditions = missing.iter().map(|values| values.iter().filter_map(|value| value.condition()));
+            // Such as "`team_id` and an app-specific password (`app_password`)".
+            let ways: Vec<_> = conditions.map(|conditions| join_names(conditions, " and ")).collect();
             self.run_log.warn(text!(
                 "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
                 tool.name,
                 Text::join(&ways, ", or ")
-            ));
-        }
-    }
-
-    /// Records how many days the session has left, and warns if it expires soon.
-    fn check_session_expiry(
-        &mut self,
-        apple_id: &AppleId,
-        source: Source,
-        config: &Config,
-        now: OffsetDateTime,
-    ) {
-        let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else { return };
-        self.days_left = Some((end - now).whole_days());
-        let warning_days = config.notes.session_expiry_warning_days;
-        if warning_days > 0 && end - now <= Duration::days(warning_days) {
-            self.run_log.warn(text!(
-                "The Apple ID's session expires on {}, in {}. Before builds fail, {}.",
-                timestamp::format(end),
-                timestamp::time_left(end, now),
-                verify::renewal(source)
             ));
         }
     }
@@ -320,40 +318,23 @@ impl Report {
     }
 }
 
-/// ``"`team_id` and an app-specific password (`app_password`)"``
-fn join_conditions(values: &[OutputValue]) -> Text {
-    let conditions = values.iter().filter_map(|value| value.condition());
-    let conditions: Vec<_> = conditions.map(|condition| text!("{}", condition)).collect();
-    Text::join(&conditions, " and ")
-}
-
-fn describe_session(apple_id: &AppleId, now: OffsetDateTime) -> Text {
-    let Some(session) = &apple_id.session else { return text!("none") };
-    match session.expires_at {
-        Some(end) => text!("expires on {} ({} left)", timestamp::format(end), timestamp::time_left(end, now)),
-        None => text!("expiry unknown"),
-    }
-}
-
-/// ``"`api_key_id` and `api_issuer` are"``
-fn names_with_verb(inputs: &[&'static str]) -> Text {
-    match inputs.split_last() {
-        Some((last, [])) => text!("`{}` is", *last),
-        Some((last, others)) => text!("{} and `{}` are", config::quote_names(others), *last),
-        None => text!(""),
-    }
-}
-
 /// The message if there is no credential: what to set up. `other_connected` is the kind of the connected
 /// credential that `connection` excludes.
 #[must_use]
 pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
-    if !config.notes.without_secrets.is_empty() {
+    // If one of these were secret, the inputs would hold a credential.
+    if config.connection.uses(Source::Inputs)
+        && let Some((last, others)) = config.notes.source_inputs.split_last()
+    {
+        let names = match others {
+            [] => text!("`{}` is", *last),
+            others => text!("{} and `{}` are", config::quote_names(others), *last),
+        };
         return text!(
             "{} set, but no private key, session or password is: check the names of the Secrets. In a pull-request build, expose the Secrets, or set `if_missing` to skip.",
-            names_with_verb(&config.notes.without_secrets)
+            names
         );
     }
     match (config.connection, other_connected) {

@@ -134,8 +134,6 @@ fn push_literal(text: &str, shown: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use comrak::nodes::NodeValue;
     use comrak::{Arena, Options, parse_document};
     use proptest::prelude::*;
@@ -179,12 +177,8 @@ mod tests {
             match &node.data.borrow().value {
                 NodeValue::Document | NodeValue::Paragraph => {}
                 NodeValue::Text(text) => seen.push_str(text),
-                NodeValue::Code(code) => {
-                    let _ = write!(seen, "«{}»", code.literal);
-                }
-                other => {
-                    let _ = write!(seen, "<{}>", other.xml_node_name());
-                }
+                NodeValue::Code(code) => seen.extend(["«", &code.literal, "»"]),
+                other => seen.extend(["<", other.xml_node_name(), ">"]),
             }
         }
         seen.replace('\u{2060}', "").replacen("⚠️ ", "", 1)

@@ -13,7 +13,7 @@ use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, Key
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
 use crate::config::{
-    ApiKeyInputs, AppleIdInputs, KeyLocation, individual_key_name_problem, individual_key_name_warning,
+    ApiKeyInputs, AppleIdInputs, INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING, KeyLocation,
 };
 use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
@@ -40,7 +40,7 @@ error_messages! {
         MissingKeyId,
         #[error("`api_issuer` is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
         MissingIssuerId,
-        #[error("`api_issuer` {}.", individual_key_name_problem())]
+        #[error("`api_issuer` {INDIVIDUAL_KEY_NAME_PROBLEM}.")]
         MissingIssuerOrType,
         #[error("The API key JSON in `api_key_path` {0}: correct it, or provide AuthKey_<ID>.p8.")]
         KeyJson(#[from] KeyJsonError),
@@ -114,7 +114,7 @@ pub(super) async fn api_key(
     let owner = match (&inputs.issuer, inputs.kind) {
         (Some(issuer), _) => {
             if is_named_individual {
-                run_log.warn(individual_key_name_warning());
+                run_log.warn(text!("{}", INDIVIDUAL_KEY_NAME_WARNING));
             }
             KeyOwner::Team(issuer.clone())
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
-use crate::config::{Checks, Config};
+use crate::config::{self, Checks, Config};
 use crate::credential::{Credential, ResolvedCredential};
 use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, Response, RetryPolicy};
 use crate::log::RunLog;
@@ -79,12 +79,7 @@ impl Verification {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let details = others.iter().map(|reason| reason.error_line("Not verified")).collect();
         let last = first.error_line("`verify` is strict, and the credential is not verified");
-        let failed = FatalError::with_details(details, last);
-        Err(match others.len() {
-            0 => failed,
-            1 => failed.mention(&text!("(There is one more reason.)")),
-            more => failed.mention(&text!("(There are {} more reasons.)", more)),
-        })
+        Err(config::fail_with_all(last, details, "reason"))
     }
 }
 
@@ -252,13 +247,11 @@ pub(crate) async fn verify(
         Credential::ApiKey(key) => {
             access::check_kind(key, &checks.required_access)?;
             let client = Client::new(key, resolved.source, &checks.services, http, policy);
-            match &checks.bundle_id {
-                Some(bundle_id) => {
-                    let app_id = app::check(&client, bundle_id, run_log).await;
-                    verification.app_id = verification.record(app_id)?.flatten();
-                }
-                None => drop(verification.record(api_key::check(&client, run_log).await)?),
-            }
+            let app_id = match &checks.bundle_id {
+                Some(bundle_id) => app::check(&client, bundle_id, run_log).await,
+                None => api_key::check(&client, run_log).await.map(|()| None),
+            };
+            verification.app_id = verification.record(app_id)?.flatten();
             for access in &checks.required_access {
                 if !verification.unverified.iter().any(Unverified::stops_checks) {
                     verification.record(access::check(&client, *access, run_log).await)?;
@@ -282,5 +275,5 @@ fn needs_api_key(checks: &Checks) -> Option<Unverified> {
     let requested =
         [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];
     let inputs: Vec<_> = requested.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
-    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: crate::config::quote_names(&inputs) })
+    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: config::quote_names(&inputs) })
 }
