@@ -318,6 +318,15 @@ impl Report {
     }
 }
 
+/// ``"`api_key_id` and `api_issuer` are"``
+fn names_with_verb(inputs: &[&'static str]) -> Text {
+    match inputs.split_last() {
+        Some((last, [])) => text!("`{}` is", *last),
+        Some((last, others)) => text!("{} and `{}` are", config::quote_names(others), *last),
+        None => text!(""),
+    }
+}
+
 /// The message if there is no credential: what to set up. `other_connected` is the kind of the connected
 /// credential that `connection` excludes.
 #[must_use]
@@ -325,16 +334,10 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     // If one of these were secret, the inputs would hold a credential.
-    if config.connection.uses(Source::Inputs)
-        && let Some((last, others)) = config.notes.source_inputs.split_last()
-    {
-        let names = match others {
-            [] => text!("`{}` is", *last),
-            others => text!("{} and `{}` are", config::quote_names(others), *last),
-        };
+    if config.connection.uses(Source::Inputs) && !config.notes.source_inputs.is_empty() {
         return text!(
             "{} set, but no private key, session or password is: check the names of the Secrets. In a pull-request build, expose the Secrets, or set `if_missing` to skip.",
-            names
+            names_with_verb(&config.notes.source_inputs)
         );
     }
     match (config.connection, other_connected) {
