@@ -1,16 +1,18 @@
 //! `action: remove`: deletes the folder of an earlier run, and unsets its outputs.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, stat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
+use rustix::process::geteuid;
 
 use crate::env::Env;
 use crate::export::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
@@ -36,83 +38,68 @@ error_messages! {
 pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, RemoveError> {
     // `components` drops a trailing slash, with which the system would follow a link.
     let folder: PathBuf = folder.components().collect();
-    let shown = || redact::path(&folder);
-    let failed = |error: &io::Error| RemoveError::Failed { folder: shown(), why: redact::os(error) };
-    match OwnFolder::open(&folder, env) {
-        Ok(own) => own.remove().map(|()| true).map_err(|error| failed(&error)),
-        Err(OpenError::Missing) => Ok(false),
-        Err(OpenError::NotOurs(why)) => Err(RemoveError::NotOurs { folder: shown(), why }),
-        Err(OpenError::Unreadable(error)) => Err(failed(&error)),
+    let shown = redact::path(&folder);
+    match remove_own_folder(&folder, env) {
+        Ok(()) => Ok(true),
+        Err(Problem::Missing) => Ok(false),
+        Err(Problem::NotOurs(why)) => Err(RemoveError::NotOurs { folder: shown, why }),
+        Err(Problem::Failed(error)) => Err(RemoveError::Failed { folder: shown, why: redact::os(&error) }),
     }
 }
 
-enum OpenError {
+enum Problem {
     Missing,
     NotOurs(&'static str),
-    Unreadable(io::Error),
+    Failed(io::Error),
 }
 
-impl From<io::Error> for OpenError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::NotFound => Self::Missing,
-            ErrorKind::NotADirectory => Self::NotOurs("a part of its path is not a folder"),
-            _ => Self::Unreadable(error),
+/// For the system calls that open the folder.
+impl From<Errno> for Problem {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOENT => Self::Missing,
+            Errno::NOTDIR => Self::NotOurs("a part of its path is not a folder"),
+            _ => Self::Failed(error.into()),
         }
     }
 }
 
-/// An open folder that this Step created. Its path is resolved only once, since another process can replace
-/// the folder while it is checked and emptied.
-struct OwnFolder<'a> {
-    parent: OwnedFd,
-    name: &'a OsStr,
-    folder: OwnedFd,
-}
-
-impl<'a> OwnFolder<'a> {
-    /// Opens the folder and checks everything that [`crate::export::files`] guarantees about it.
-    fn open(path: &'a Path, env: &Env) -> Result<Self, OpenError> {
-        if !path.is_absolute() {
-            return Err(OpenError::NotOurs("its path is not absolute"));
-        }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(OpenError::NotOurs(WRONG_NAME));
-        };
-        let parent = openat(CWD, parent, FOLDER_FLAGS, Mode::empty()).map_err(io::Error::from)?;
-        let folder = open_folder(&parent, name).map_err(|error| match error {
-            Errno::NOENT => OpenError::Missing,
-            // The error for a link depends on the system.
-            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => OpenError::NotOurs("it is a link or a file"),
-            Errno::ACCESS => OpenError::NotOurs("this user can't read it"),
-            error => OpenError::Unreadable(error.into()),
-        })?;
-        let identity = |status: Stat| (status.st_dev, status.st_ino);
-        let parent_identity = fstat(&parent).map(identity).map_err(io::Error::from)?;
-        let is_parent =
-            |temp_dir: &Path| stat(temp_dir).is_ok_and(|status| identity(status) == parent_identity);
-        let status = fstat(&folder).map_err(io::Error::from)?;
-        let mode = Mode::from_raw_mode(status.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
-        let name_text = name.to_str().unwrap_or_default();
-        let requirements = [
-            (name_text.starts_with(FOLDER_PREFIX), WRONG_NAME),
-            (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
-            (status.st_uid == effective_user_id(), "it belongs to another user"),
-            (mode == Mode::RWXU, "other users can read it"),
-        ];
-        if let Some((_, why)) = requirements.into_iter().find(|(is_met, _)| !is_met) {
-            return Err(OpenError::NotOurs(why));
-        }
-        check_marker(&folder).map_err(OpenError::NotOurs)?;
-        Ok(Self { parent, name, folder })
+/// Checks everything that [`crate::export::files`] guarantees about its folder, and deletes it. Resolves its path only
+/// once, since another process can replace the folder while it is checked and emptied.
+fn remove_own_folder(path: &Path, env: &Env) -> Result<(), Problem> {
+    if !path.is_absolute() {
+        return Err(Problem::NotOurs("its path is not absolute"));
     }
-
-    /// Deletes the marker last, so that a failed removal can be repeated.
-    fn remove(&self) -> io::Result<()> {
-        empty_folder(&self.folder, Some(MARKER_NAME))?;
-        unlinkat(&self.folder, MARKER_NAME, AtFlags::empty())?;
-        Ok(unlinkat(&self.parent, self.name, AtFlags::REMOVEDIR)?)
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Problem::NotOurs(WRONG_NAME));
+    };
+    let parent = openat(CWD, parent, FOLDER_FLAGS, Mode::empty())?;
+    let folder = open_folder(&parent, name).map_err(|error| match error {
+        // The error for a link depends on the system.
+        Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Problem::NotOurs("it is a link or a file"),
+        Errno::ACCESS => Problem::NotOurs("this user can't read it"),
+        error => error.into(),
+    })?;
+    let identity = |status: Stat| (status.st_dev, status.st_ino);
+    let parent_identity = identity(fstat(&parent)?);
+    let is_parent = |temp_dir: &Path| stat(temp_dir).is_ok_and(|status| identity(status) == parent_identity);
+    let status = fstat(&folder)?;
+    let mode = Mode::from_raw_mode(status.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+    let requirements = [
+        (name.as_bytes().starts_with(FOLDER_PREFIX.as_bytes()), WRONG_NAME),
+        (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
+        (status.st_uid == geteuid().as_raw(), "it belongs to another user"),
+        (mode == Mode::RWXU, "other users can read it"),
+    ];
+    if let Some((_, why)) = requirements.into_iter().find(|(is_met, _)| !is_met) {
+        return Err(Problem::NotOurs(why));
     }
+    check_marker(&folder).map_err(Problem::NotOurs)?;
+    // The marker is deleted last, so that a failed removal can be repeated.
+    let result = empty_folder(&folder, MARKER_NAME)
+        .and_then(|()| Ok(unlinkat(&folder, MARKER_NAME, AtFlags::empty())?))
+        .and_then(|()| Ok(unlinkat(&parent, name, AtFlags::REMOVEDIR)?));
+    result.map_err(Problem::Failed)
 }
 
 /// Repeats [`FOLDER_PREFIX`].
@@ -125,10 +112,6 @@ fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd>
     openat(parent, name, FOLDER_FLAGS | OFlags::NOFOLLOW, Mode::empty())
 }
 
-fn effective_user_id() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
 /// Checks the Step's marker file in a folder. The error says what is wrong.
 fn check_marker(folder: &OwnedFd) -> Result<(), &'static str> {
     const WRONG: &str = "its marker file is wrong";
@@ -138,25 +121,23 @@ fn check_marker(folder: &OwnedFd) -> Result<(), &'static str> {
         Err(Errno::NOENT) => return Err("its marker file is missing"),
         Err(_) => return Err(WRONG),
     };
-    let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == effective_user_id());
+    let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == geteuid().as_raw());
     let text = regular_file::require_regular(marker)
         .and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
     let is_right = is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes());
     if is_right { Ok(()) } else { Err(WRONG) }
 }
 
-/// Deletes everything in a folder except `keep`, without following links. If an entry can't be deleted, goes on
-/// with the others, and returns the first error.
-fn empty_folder(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
+/// Deletes everything in a folder except the entry `keep`, without following links. If an entry can't be deleted, goes
+/// on with the others, and returns the first error.
+fn empty_folder(folder: &OwnedFd, keep: &str) -> io::Result<()> {
     let mut first_error = None;
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_kept = keep.is_some_and(|keep| name.to_bytes() == keep.as_bytes());
-        if is_kept || matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        if let Err(error) = delete_entry(folder, name) {
+        if ![".", "..", keep].iter().any(|kept| name.to_bytes() == kept.as_bytes())
+            && let Err(error) = delete_entry(folder, name)
+        {
             first_error.get_or_insert(error);
         }
     }
@@ -165,13 +146,11 @@ fn empty_folder(folder: &OwnedFd, keep: Option<&str>) -> io::Result<()> {
 
 fn delete_entry(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
     let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
-        empty_folder(&open_folder(folder, name)?, None)?;
-        unlinkat(folder, name, AtFlags::REMOVEDIR)?;
-    } else {
-        unlinkat(folder, name, AtFlags::empty())?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
+        return Ok(unlinkat(folder, name, AtFlags::empty())?);
     }
-    Ok(())
+    empty_folder(&open_folder(folder, name)?, "")?;
+    Ok(unlinkat(folder, name, AtFlags::REMOVEDIR)?)
 }
 
 /// Returns the outputs to unset when a folder is removed: all that are set and have this prefix. If the latest run
