@@ -5,9 +5,8 @@ use std::fs::{OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use reqwest::Url;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -17,6 +16,7 @@ use crate::credential::Credential;
 use crate::formats::{connection, fastlane_devices, fastlane_key, rcodesign};
 use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
+use crate::tools::FileKind;
 
 /// The name of the folder, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
@@ -24,31 +24,6 @@ pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
 /// Marks the folders of this Step for `action: remove`.
 pub(crate) const MARKER_NAME: &str = ".apple-services-connection";
 pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
-
-/// The files that outputs point to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum FileKind {
-    /// `AuthKey_<ID>.p8`, or `ApiKey_<ID>.p8`
-    PrivateKey,
-    /// fastlane's API key file.
-    FastlaneKey,
-    /// rcodesign's API key file.
-    RcodesignKey,
-    /// The credential in the connection's format.
-    Connection,
-    /// fastlane's `register_devices` file.
-    FastlaneDevices,
-    /// UDIDs separated by commas, for Bitrise's input `test_device_list_path`.
-    UdidList,
-}
-
-impl FileKind {
-    /// Whether this run can write the file.
-    #[must_use]
-    pub(crate) fn has_content(self, credential: Option<&Credential>, devices: &[Device]) -> bool {
-        name_and_content(self, credential, devices).is_some()
-    }
-}
 
 error_messages! {
     /// Why the files are not written.
@@ -66,11 +41,9 @@ error_messages! {
 /// The files of a run. Deleted on drop, unless `keep` is called.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    /// The folder and its path as text.
-    folder: Option<(TempDir, String)>,
-    /// Every file in the folder.
-    created: Vec<PathBuf>,
-    paths: BTreeMap<FileKind, String>,
+    /// The absolute path of the run's folder, if a file was written.
+    pub(crate) folder: Option<String>,
+    pub(crate) paths: BTreeMap<FileKind, String>,
     /// The text of [`FileKind::Connection`].
     pub(crate) connection_json: Option<SecretString>,
 }
@@ -90,11 +63,25 @@ impl Files {
         run_log: &mut RunLog,
     ) -> Result<Self, FilesError> {
         let mut files = Self::default();
-        for &file in wanted {
-            let Some((name, content)) = name_and_content(file, credential, devices) else { continue };
-            let path = files.get_or_create_folder(temp_dir, run_log)?.join(&name);
-            files.create_file(&path, temp_dir, &content)?;
-            files.paths.insert(file, path_to_string(&path)?);
+        let contents = wanted.iter().map(|&file| (file, name_and_content(file, credential, devices)));
+        let contents: Vec<_> = contents.filter_map(|(file, content)| Some((file, content?))).collect();
+        if contents.is_empty() {
+            return Ok(files);
+        }
+        let temporary = create_private_folder(temp_dir, Path::new(FALLBACK_TEMP_DIR), run_log)?;
+        let folder = temporary.path().to_str().ok_or(FilesError::NotUtf8)?.to_owned();
+        let _path = temporary.keep();
+        files.folder = Some(folder.clone());
+        let create = |path: &str, bytes: &[u8]| {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            file.and_then(|mut file| file.write_all(bytes)).map_err(|error| FilesError::new(temp_dir, &error))
+        };
+        create(&format!("{folder}/{MARKER_NAME}"), MARKER_TEXT.as_bytes())?;
+        for (file, (name, content)) in contents {
+            let path = format!("{folder}/{name}");
+            // Before it is created, so that `drop` also deletes half a file.
+            files.paths.insert(file, path.clone());
+            create(&path, &content)?;
             if file == FileKind::Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
             }
@@ -102,64 +89,26 @@ impl Files {
         Ok(files)
     }
 
-    /// Returns the folder of this run. Creates it before the first file.
-    fn get_or_create_folder(&mut self, temp_dir: &Path, run_log: &mut RunLog) -> Result<PathBuf, FilesError> {
-        if let Some((folder, _)) = &self.folder {
-            return Ok(folder.path().to_owned());
-        }
-        let folder = create_private_folder(temp_dir, Path::new(FALLBACK_TEMP_DIR), run_log)?;
-        let path = folder.path().to_owned();
-        self.folder = Some((folder, path_to_string(&path)?));
-        self.create_file(&path.join(MARKER_NAME), temp_dir, MARKER_TEXT.as_bytes())?;
-        Ok(path)
-    }
-
-    fn create_file(&mut self, path: &Path, temp_dir: &Path, bytes: &[u8]) -> Result<(), FilesError> {
-        self.created.push(path.to_owned());
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        file.and_then(|mut file| file.write_all(bytes)).map_err(|error| FilesError::new(temp_dir, &error))
-    }
-
-    /// The run's folder, if a file was written.
-    #[must_use]
-    pub(crate) fn folder(&self) -> Option<&str> {
-        self.folder.as_ref().map(|(_, path)| path.as_str())
-    }
-
-    /// The absolute path of a file, if it was written.
-    #[must_use]
-    pub(crate) fn path(&self, file: FileKind) -> Option<&str> {
-        self.paths.get(&file).map(String::as_str)
-    }
-
     /// Keeps the files for later Steps.
     pub(crate) fn keep(mut self) {
-        if let Some((folder, _)) = self.folder.take() {
-            // The outputs have the path.
-            let _path = folder.keep();
-        }
+        self.folder = None;
     }
 }
 
 impl Drop for Files {
-    /// Deletes by name. `TempDir` lists the folder, which fails if the process has no file descriptor left.
+    /// Deletes by name: listing the folder fails if the process has no file descriptor left.
     fn drop(&mut self) {
-        let Some((folder, _)) = &self.folder else { return };
-        for path in &self.created {
+        let Some(folder) = &self.folder else { return };
+        let marker = format!("{folder}/{MARKER_NAME}");
+        for path in self.paths.values().chain([&marker]) {
             drop(std::fs::remove_file(path));
         }
-        drop(std::fs::remove_dir(folder.path()));
+        drop(std::fs::remove_dir(folder));
     }
 }
 
-/// The `file://` URL of an absolute path.
-#[must_use]
-pub(crate) fn file_url(path: &str) -> Option<String> {
-    Url::from_file_path(path).ok().map(String::from)
-}
-
 /// Returns the name and content of a file, or `None` if this run has no content for it.
-fn name_and_content(
+pub(crate) fn name_and_content(
     file: FileKind,
     credential: Option<&Credential>,
     devices: &[Device],
@@ -237,10 +186,6 @@ impl FilesError {
         }
         Self::NotWritten { folder, why: redact::os(error), remedy: super::remedy(error) }
     }
-}
-
-fn path_to_string(path: &Path) -> Result<String, FilesError> {
-    path.to_str().map(str::to_owned).ok_or(FilesError::NotUtf8)
 }
 
 #[cfg(test)]

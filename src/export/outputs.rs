@@ -5,25 +5,23 @@ use std::collections::BTreeSet;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
-use crate::apple::api_key::ApiKey;
 use crate::apple::device::Device;
 use crate::bitrise::entry::Entry;
 use crate::config::{Config, OutputsConfig};
-use crate::credential::{AppleId, Credential, ResolvedCredential, Source};
+use crate::credential::{Credential, ResolvedCredential, Source};
 use crate::env::Env;
-use crate::export::files::{FileKind, Files, file_url};
+use crate::export::files::{Files, name_and_content};
 use crate::formats::fastlane_session;
 use crate::redact::{Text, error_messages, text};
 use crate::timestamp;
-use crate::tools::{Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW};
+use crate::tools::{FileKind, Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW};
 use crate::verify::Verification;
 
 use OutputValue::{
-    AppId, AppPassword, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder, Email,
-    EnterpriseTrueFalse, EnterpriseYesNo, FalseForApiKey, FastlaneDevicesPath, FastlaneKeyPath,
-    IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
-    OneForAppleId, Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionExpiry, TeamId, TeamType,
-    Token, TokenExpiry, UdidListPath, Verified,
+    AppId, AppPassword, ConnectionJson, CredentialSource, CredentialsFolder, Email, EnterpriseTrueFalse,
+    EnterpriseYesNo, FalseForApiKey, IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder,
+    KeyId, Method, OneForAppleId, Password, Path, PhoneNumber, SessionCookies, SessionExpiry, TeamId,
+    TeamType, Token, TokenExpiry, Url, Verified,
 };
 
 /// Everything that determines the outputs, except for the files and the verification.
@@ -126,12 +124,7 @@ impl<'a> ExportPlan<'a> {
         let prefix = &self.context.config.outputs.prefix;
         let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
         for &(name, output_value) in &self.outputs {
-            let value = match output_value {
-                Verified => Some(yes_no(verification.is_verified()).into()),
-                AppId => verification.app_id().map(Into::into),
-                value => self.context.value(value, files),
-            };
-            let Some(value) = value else { continue };
+            let Some(value) = self.context.value(output_value, verification, files) else { continue };
             if value.expose_secret().contains('\0') {
                 return Err(OutputsError::Nul(prefix.name(name)));
             }
@@ -154,12 +147,9 @@ pub(crate) struct Outputs {
 /// The file that a value points to, or whose text it is.
 fn file_kind(value: OutputValue) -> Option<FileKind> {
     match value {
-        KeyPath | KeyUrl | KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
-        FastlaneKeyPath => Some(FileKind::FastlaneKey),
-        RcodesignKeyPath => Some(FileKind::RcodesignKey),
-        ConnectionUrl | ConnectionJson => Some(FileKind::Connection),
-        FastlaneDevicesPath => Some(FileKind::FastlaneDevices),
-        UdidListPath => Some(FileKind::UdidList),
+        Path(file) | Url(file) => Some(file),
+        KeyFolder | KeyFileReference => Some(FileKind::PrivateKey),
+        ConnectionJson => Some(FileKind::Connection),
         _ => None,
     }
 }
@@ -207,8 +197,8 @@ impl<'a> OutputContext<'a> {
     /// Whether a value exists in this run.
     fn has(self, value: OutputValue) -> bool {
         match file_kind(value) {
-            Some(file) => file.has_content(self.credential(), self.devices),
-            None => self.value(value, &Files::default()).is_some(),
+            Some(file) => name_and_content(file, self.credential(), self.devices).is_some(),
+            None => self.value(value, &Verification::default(), &Files::default()).is_some(),
         }
     }
 
@@ -229,10 +219,13 @@ impl<'a> OutputContext<'a> {
         Some(SkippedTool { tool, missing: ways.map(missing).collect() })
     }
 
-    fn value(self, value: OutputValue, files: &Files) -> Option<SecretString> {
-        let path = |file| files.path(file);
-        let key = self.api_key();
-        let apple_id = self.apple_id();
+    fn value(self, value: OutputValue, verification: &Verification, files: &Files) -> Option<SecretString> {
+        let path = |file| files.paths.get(&file).cloned();
+        let (key, apple_id) = match self.credential() {
+            Some(Credential::ApiKey(key)) => (Some(key), None),
+            Some(Credential::AppleId(apple_id)) => (None, Some(apple_id)),
+            None => (None, None),
+        };
         let session = apple_id.and_then(|apple_id| apple_id.session.as_ref());
         let plain = match value {
             Password => return apple_id?.password.clone(),
@@ -252,12 +245,12 @@ impl<'a> OutputContext<'a> {
                 None => "none",
             }
             .to_owned(),
-            // See `ExportPlan::outputs`.
-            Verified | AppId => return None,
-            CredentialsFolder => files.folder()?.to_owned(),
-            KeyPath => path(FileKind::PrivateKey)?.to_owned(),
-            KeyUrl => file_url(path(FileKind::PrivateKey)?)?,
-            KeyFolder => path(FileKind::PrivateKey).and(files.folder())?.to_owned(),
+            Verified => yes_no(verification.is_verified()).to_owned(),
+            AppId => verification.app_id()?.to_owned(),
+            CredentialsFolder => files.folder.clone()?,
+            Path(file) => path(file)?,
+            Url(file) => reqwest::Url::from_file_path(path(file)?).ok()?.into(),
+            KeyFolder => path(FileKind::PrivateKey).and(files.folder.clone())?,
             KeyFileReference => format!("@file:{}", path(FileKind::PrivateKey)?),
             KeyId => key?.id.as_str().to_owned(),
             IssuerId => key?.issuer()?.as_str().to_owned(),
@@ -265,8 +258,6 @@ impl<'a> OutputContext<'a> {
             EnterpriseYesNo => yes_no(key?.enterprise).to_owned(),
             EnterpriseTrueFalse => key?.enterprise.to_string(),
             TeamType => if key?.enterprise { "IN_HOUSE" } else { "COMPANY_OR_ORGANIZATION" }.to_owned(),
-            FastlaneKeyPath => path(FileKind::FastlaneKey)?.to_owned(),
-            RcodesignKeyPath => path(FileKind::RcodesignKey)?.to_owned(),
             FalseForApiKey => key.map(|_| "false".to_owned())?,
             Email => apple_id?.email.expose_secret().to_owned(),
             OneForAppleId => apple_id.map(|_| "1".to_owned())?,
@@ -274,9 +265,6 @@ impl<'a> OutputContext<'a> {
             ItcTeamId => self.config.itc_team_id?.number().to_string(),
             PhoneNumber => self.config.outputs.sms_default_phone_number.clone()?,
             SessionExpiry => timestamp::rfc3339(session?.expires_at?)?,
-            ConnectionUrl => file_url(path(FileKind::Connection)?)?,
-            FastlaneDevicesPath => path(FileKind::FastlaneDevices)?.to_owned(),
-            UdidListPath => path(FileKind::UdidList)?.to_owned(),
             TokenExpiry => timestamp::rfc3339(self.token?.expires_at)?,
         };
         Some(plain.into())
@@ -284,20 +272,6 @@ impl<'a> OutputContext<'a> {
 
     fn credential(self) -> Option<&'a Credential> {
         self.resolved.map(|resolved| &resolved.credential)
-    }
-
-    fn api_key(self) -> Option<&'a ApiKey> {
-        match self.credential()? {
-            Credential::ApiKey(key) => Some(key),
-            Credential::AppleId(_) => None,
-        }
-    }
-
-    fn apple_id(self) -> Option<&'a AppleId> {
-        match self.credential()? {
-            Credential::AppleId(apple_id) => Some(apple_id),
-            Credential::ApiKey(_) => None,
-        }
     }
 }
 

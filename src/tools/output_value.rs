@@ -7,12 +7,26 @@ use crate::credential::CredentialKind;
 use crate::redact::{self, Text, is_usual_key_id};
 
 use OutputValue::{
-    AppId, AppPassword, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder, Email,
-    EnterpriseTrueFalse, EnterpriseYesNo, FalseForApiKey, FastlaneDevicesPath, FastlaneKeyPath,
-    IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
-    OneForAppleId, Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionExpiry, TeamId, TeamType,
-    Token, TokenExpiry, UdidListPath, Verified,
+    AppId, AppPassword, ConnectionJson, CredentialSource, CredentialsFolder, Email, EnterpriseTrueFalse,
+    EnterpriseYesNo, FalseForApiKey, IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder,
+    KeyId, Method, OneForAppleId, Password, Path, PhoneNumber, SessionCookies, SessionExpiry, TeamId,
+    TeamType, Token, TokenExpiry, Url, Verified,
 };
+
+/// The files that outputs point to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    /// `AuthKey_<ID>.p8`, or `ApiKey_<ID>.p8`
+    PrivateKey,
+    FastlaneKey,
+    RcodesignKey,
+    /// The credential in the connection's format.
+    Connection,
+    /// For fastlane's `register_devices`.
+    FastlaneDevices,
+    /// UDIDs separated by commas, for Bitrise's input `test_device_list_path`.
+    UdidList,
+}
 
 /// The value of an output. The credential decides which values exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +35,9 @@ pub enum OutputValue {
     CredentialSource,
     Verified,
     CredentialsFolder,
-    KeyPath,
-    KeyUrl,
+    Path(FileKind),
+    /// `file://<path>`
+    Url(FileKind),
     KeyFolder,
     /// `@file:<path>`, the form in which Codemagic's tools read a secret from a file.
     KeyFileReference,
@@ -34,8 +49,6 @@ pub enum OutputValue {
     EnterpriseTrueFalse,
     /// `IN_HOUSE` or `COMPANY_OR_ORGANIZATION`: EAS CLI only distinguishes the first from its other team types.
     TeamType,
-    FastlaneKeyPath,
-    RcodesignKeyPath,
     /// `false`, for any API key.
     FalseForApiKey,
     Email,
@@ -52,10 +65,7 @@ pub enum OutputValue {
     AppId,
     PhoneNumber,
     SessionExpiry,
-    ConnectionUrl,
     ConnectionJson,
-    FastlaneDevicesPath,
-    UdidListPath,
     Token,
     TokenExpiry,
 }
@@ -91,10 +101,15 @@ impl OutputValue {
         match self {
             Method | CredentialSource | Verified => (verbatim, ANY, None),
             CredentialsFolder => (Public(own_path), ANY, Some("a file in it")),
-            KeyPath | KeyUrl | KeyFolder | KeyFileReference | FastlaneKeyPath => {
-                (LeadsToSecret(own_path), ANY_KEY, None)
-            }
-            RcodesignKeyPath => (LeadsToSecret(own_path), TEAM_KEY, None),
+            Path(file) | Url(file) => match file {
+                FileKind::PrivateKey | FileKind::FastlaneKey => (LeadsToSecret(own_path), ANY_KEY, None),
+                FileKind::RcodesignKey => (LeadsToSecret(own_path), TEAM_KEY, None),
+                FileKind::Connection => (LeadsToSecret(own_path), CONNECTED, None),
+                FileKind::FastlaneDevices | FileKind::UdidList => {
+                    (Public(own_path), ANY, Some("test devices in the connection"))
+                }
+            },
+            KeyFolder | KeyFileReference => (LeadsToSecret(own_path), ANY_KEY, None),
             KeyId => (Public(|id| redact::checked(id, is_usual_key_id)), ANY_KEY, None),
             IssuerId => (Public(|id| redact::checked(id, is_uuid)), TEAM_KEY, None),
             IndividualKeyType => (verbatim, INDIVIDUAL_KEY, None),
@@ -113,11 +128,7 @@ impl OutputValue {
                 Some("`bundle_id`, if Apple has such an app"),
             ),
             PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
-            ConnectionUrl => (LeadsToSecret(own_path), CONNECTED, None),
             ConnectionJson => (Secret, CONNECTED, None),
-            FastlaneDevicesPath | UdidListPath => {
-                (Public(own_path), ANY, Some("test devices in the connection"))
-            }
             Token => (Secret, ANY_KEY, Some("`export_token`")),
             TokenExpiry => (verbatim, ANY_KEY, Some("`export_token`")),
         }

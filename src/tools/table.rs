@@ -2,14 +2,14 @@
 //!
 //! To add a tool, see `CONTRIBUTING.md`.
 
-use super::VariableGroup::{AllOrNone, Any, Extra};
-use super::output_value::OutputValue::{
-    AppId, AppPassword, ConnectionJson, ConnectionUrl, CredentialSource, CredentialsFolder, Email,
-    EnterpriseTrueFalse, EnterpriseYesNo, FalseForApiKey, FastlaneDevicesPath, FastlaneKeyPath,
-    IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder, KeyId, KeyPath, KeyUrl, Method,
-    OneForAppleId, Password, PhoneNumber, RcodesignKeyPath, SessionCookies, SessionExpiry, TeamId, TeamType,
-    Token, TokenExpiry, UdidListPath, Verified,
+use super::FileKind::{Connection, FastlaneDevices, FastlaneKey, PrivateKey, RcodesignKey, UdidList};
+use super::OutputValue::{
+    AppId, AppPassword, ConnectionJson, CredentialSource, CredentialsFolder, Email, EnterpriseTrueFalse,
+    EnterpriseYesNo, FalseForApiKey, IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder,
+    KeyId, Method, OneForAppleId, Password, Path, PhoneNumber, SessionCookies, SessionExpiry, TeamId,
+    TeamType, Token, TokenExpiry, Url, Verified,
 };
+use super::VariableGroup::{AllOrNone, Any, Extra};
 use super::{Output, Tool};
 
 /// The result of a run. `action: check` exports nothing else.
@@ -23,8 +23,8 @@ pub const RESULT: &[Output] = &[
 
 /// For the workflow itself, independent of `export_for`.
 pub const WORKFLOW: &[Output] = &[
-    ("APPLE_TEST_DEVICES_PATH", FastlaneDevicesPath),
-    ("APPLE_TEST_DEVICE_LIST_PATH", UdidListPath),
+    ("APPLE_TEST_DEVICES_PATH", Path(FastlaneDevices)),
+    ("APPLE_TEST_DEVICE_LIST_PATH", Path(UdidList)),
     ("APP_STORE_CONNECT_TOKEN", Token),
     ("APP_STORE_CONNECT_TOKEN_EXPIRES_AT", TokenExpiry),
     ("APPLE_CREDENTIALS_DIR", CredentialsFolder),
@@ -35,10 +35,9 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "bitrise",
         aliases: &["notarytool"],
-        readers: "Bitrise Steps with inputs for an API key, notarytool, scripts",
         variables: &[Any(&[
-            ("APPLE_API_KEY_PATH", KeyPath),
-            ("APPLE_API_KEY_URL", KeyUrl),
+            ("APPLE_API_KEY_PATH", Path(PrivateKey)),
+            ("APPLE_API_KEY_URL", Url(PrivateKey)),
             ("APPLE_API_KEY_ID", KeyId),
             ("APPLE_API_ISSUER", IssuerId),
             ("APPLE_API_KEY_ENTERPRISE", EnterpriseYesNo),
@@ -47,35 +46,27 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "xcodebuild",
         aliases: &[],
-        readers: "xcodebuild",
         variables: &[AllOrNone(&[
-            ("APPLE_API_KEY_PATH", KeyPath),
+            ("APPLE_API_KEY_PATH", Path(PrivateKey)),
             ("APPLE_API_KEY_ID", KeyId),
             ("APPLE_API_ISSUER", IssuerId),
         ])],
     },
-    Tool {
-        name: "xcode",
-        aliases: &["altool"],
-        readers: "altool",
-        variables: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])],
-    },
+    Tool { name: "xcode", aliases: &["altool"], variables: &[Any(&[("API_PRIVATE_KEYS_DIR", KeyFolder)])] },
     // Separate from fastlane, which rejects this variable in lanes that pass `api_key`.
     Tool {
         name: "fastlane_api_key_path",
         aliases: &[],
-        readers: "fastlane's actions with the option `api_key_path`, in lanes that do not pass `api_key`",
-        variables: &[Any(&[("APP_STORE_CONNECT_API_KEY_PATH", FastlaneKeyPath)])],
+        variables: &[Any(&[("APP_STORE_CONNECT_API_KEY_PATH", Path(FastlaneKey))])],
     },
     Tool {
         name: "fastlane",
         aliases: &[],
-        readers: "fastlane",
         variables: &[
             Any(&[
                 ("APP_STORE_CONNECT_API_KEY_KEY_ID", KeyId),
                 ("APP_STORE_CONNECT_API_KEY_ISSUER_ID", IssuerId),
-                ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", KeyPath),
+                ("APP_STORE_CONNECT_API_KEY_KEY_FILEPATH", Path(PrivateKey)),
                 ("APP_STORE_CONNECT_API_KEY_IN_HOUSE", EnterpriseTrueFalse),
                 ("PRECHECK_INCLUDE_IN_APP_PURCHASES", FalseForApiKey),
                 ("FASTLANE_USER", Email),
@@ -94,38 +85,34 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "connection",
         aliases: &[],
-        readers: "Bitrise Steps that only know the connection",
         variables: &[Any(&[
-            ("APPLE_CONNECTION_URL", ConnectionUrl),
+            ("APPLE_CONNECTION_URL", Url(Connection)),
             ("BITRISE_PORTAL_DATA_JSON", ConnectionJson),
         ])],
     },
     Tool {
         name: "spaceship",
         aliases: &[],
-        readers: "fastlane's library spaceship, without lanes",
         variables: &[Any(&[
             ("SPACESHIP_CONNECT_API_KEY_ID", KeyId),
             ("SPACESHIP_CONNECT_API_ISSUER_ID", IssuerId),
-            ("SPACESHIP_CONNECT_API_KEY_FILEPATH", KeyPath),
+            ("SPACESHIP_CONNECT_API_KEY_FILEPATH", Path(PrivateKey)),
             ("SPACESHIP_CONNECT_API_IN_HOUSE", EnterpriseTrueFalse),
         ])],
     },
     Tool {
         name: "asc",
         aliases: &[],
-        readers: "asc (App Store Connect CLI)",
         variables: &[Any(&[
             ("ASC_KEY_ID", KeyId),
             ("ASC_ISSUER_ID", IssuerId),
-            ("ASC_PRIVATE_KEY_PATH", KeyPath),
+            ("ASC_PRIVATE_KEY_PATH", Path(PrivateKey)),
             ("ASC_KEY_TYPE", IndividualKeyType),
         ])],
     },
     Tool {
         name: "codemagic",
         aliases: &[],
-        readers: "Codemagic CLI tools",
         variables: &[AllOrNone(&[
             ("APP_STORE_CONNECT_KEY_IDENTIFIER", KeyId),
             ("APP_STORE_CONNECT_ISSUER_ID", IssuerId),
@@ -137,12 +124,11 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "expo",
         aliases: &["eas"],
-        readers: "EAS CLI (Expo)",
         variables: &[
             Any(&[
                 ("EXPO_ASC_KEY_ID", KeyId),
                 ("EXPO_ASC_ISSUER_ID", IssuerId),
-                ("EXPO_ASC_API_KEY_PATH", KeyPath),
+                ("EXPO_ASC_API_KEY_PATH", Path(PrivateKey)),
             ]),
             AllOrNone(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_PASSWORD", Password)]),
             AllOrNone(&[("EXPO_APPLE_ID", Email), ("EXPO_APPLE_APP_SPECIFIC_PASSWORD", AppPassword)]),
@@ -152,12 +138,11 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "tauri",
         aliases: &["cargo-packager"],
-        readers: "Tauri, cargo-packager",
         variables: &[
             AllOrNone(&[
                 ("APPLE_API_KEY", KeyId),
                 ("APPLE_API_ISSUER", IssuerId),
-                ("APPLE_API_KEY_PATH", KeyPath),
+                ("APPLE_API_KEY_PATH", Path(PrivateKey)),
             ]),
             AllOrNone(&[("APPLE_ID", Email), ("APPLE_PASSWORD", AppPassword), ("APPLE_TEAM_ID", TeamId)]),
         ],
@@ -165,10 +150,9 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "electron",
         aliases: &["electron-builder"],
-        readers: "electron-builder",
         variables: &[
             AllOrNone(&[
-                ("APPLE_API_KEY", KeyPath),
+                ("APPLE_API_KEY", Path(PrivateKey)),
                 ("APPLE_API_KEY_ID", KeyId),
                 ("APPLE_API_ISSUER", IssuerId),
             ]),
@@ -183,9 +167,8 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "goreleaser",
         aliases: &[],
-        readers: "GoReleaser",
         variables: &[AllOrNone(&[
-            ("MACOS_NOTARY_KEY", KeyPath),
+            ("MACOS_NOTARY_KEY", Path(PrivateKey)),
             ("MACOS_NOTARY_KEY_ID", KeyId),
             ("MACOS_NOTARY_ISSUER_ID", IssuerId),
         ])],
@@ -194,9 +177,8 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "quill",
         aliases: &[],
-        readers: "quill",
         variables: &[AllOrNone(&[
-            ("QUILL_NOTARY_KEY", KeyPath),
+            ("QUILL_NOTARY_KEY", Path(PrivateKey)),
             ("QUILL_NOTARY_KEY_ID", KeyId),
             ("QUILL_NOTARY_ISSUER", IssuerId),
         ])],
@@ -205,7 +187,6 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "rcodesign",
         aliases: &[],
-        readers: "rcodesign",
-        variables: &[Any(&[("APPLE_RCODESIGN_API_KEY_PATH", RcodesignKeyPath)])],
+        variables: &[Any(&[("APPLE_RCODESIGN_API_KEY_PATH", Path(RcodesignKey))])],
     },
 ];
