@@ -81,23 +81,3 @@ fn is_prefix(value: &str) -> bool {
         && value.ends_with('_')
         && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_in_capitals_ends_in_an_underscore_and_makes_no_other_output() {
-        for valid in ["TEAM2_", "APPLE_SERVICES_"] {
-            let key = OutputPrefix::parse(valid).map(|prefix| prefix.key("APPLE_ID"));
-            assert_eq!(key, Ok(format!("{valid}APPLE_ID").into()));
-        }
-        for wrong in ["TEAM", "team_", "", "2TEAM_", "TEÄM_", "A B_", "A-B_", &"A_".repeat(21)] {
-            assert_eq!(OutputPrefix::parse(wrong), Err(WrongPrefix::Form), "{wrong}");
-        }
-        // EXPO_APPLE_ID is the variable of EAS CLI.
-        for wrong in ["EXPO_", "CUSTOMER_EXPO_"] {
-            assert!(matches!(OutputPrefix::parse(wrong), Err(WrongPrefix::OtherOutput { .. })), "{wrong}");
-        }
-    }
-}

@@ -13,9 +13,10 @@ fn with_prefix() -> Step {
 
 #[test]
 fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
-    for connected in [api_key(), apple_id()] {
+    for (connected, prefix) in [(api_key(), PREFIX), (apple_id(), "TEAM2_"), (apple_id(), "APPLE_SERVICES_")]
+    {
         let plain = Step::new().connected(&connected).succeeds();
-        let prefixed = with_prefix().connected(&connected).run();
+        let prefixed = Step::new().set("output_prefix", prefix).connected(&connected).run();
         assert_eq!(prefixed.code, Some(0), "{}", prefixed.stdout);
         let entries = |outcome: &Outcome, prefix: &str| -> Vec<Entry> {
             let with_key = |entry: Entry| Entry {
@@ -25,7 +26,7 @@ fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
             };
             outcome.entries().into_iter().map(with_key).collect()
         };
-        assert_eq!(entries(&prefixed, PREFIX), entries(&plain, ""));
+        assert_eq!(entries(&prefixed, prefix), entries(&plain, ""));
     }
 }
 
@@ -68,7 +69,20 @@ fn remove_with_a_wrong_prefix_removes_nothing() {
 
 #[test]
 fn a_prefix_of_another_form_or_one_that_makes_another_output_is_an_error() {
-    let rows = ["customer_", "CUSTOMER", "2_", "A B_", "EXPO_", "canary-secret", "$CUSTOMER_PREFIX"];
+    let long = "A_".repeat(21);
+    let rows = [
+        "customer_",
+        "CUSTOMER",
+        "2_",
+        "A B_",
+        "A-B_",
+        "TEÄM_",
+        &long,
+        "EXPO_",
+        "CUSTOMER_EXPO_",
+        "canary-secret",
+        "$CUSTOMER_PREFIX",
+    ];
     let rows = rows.map(|prefix| {
         (prefix, Step::new().connected(&api_key()).set("output_prefix", prefix).secret("canary"))
     });
