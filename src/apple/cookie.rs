@@ -82,7 +82,7 @@ pub struct CookieRecord {
 /// A list of cookies. A list larger than any session is rejected while reading: with YAML aliases or empty
 /// records, a small document can describe a huge list.
 #[derive(Debug)]
-pub(crate) struct CookieRecords(pub Vec<CookieRecord>);
+pub struct CookieRecords(pub Vec<CookieRecord>);
 
 impl<'de> Deserialize<'de> for CookieRecords {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -167,7 +167,7 @@ pub fn apple_id(
     let password = secret(&connection.password);
     let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());
 
-    let mut records = connection.session_cookies.take().and_then(|origins| origins.idmsa);
+    let mut records = connection.session_cookies.take().and_then(|origins| Some(origins.idmsa?.0));
     let has_password = password.is_some() || app_password.is_some();
     let session_use = SessionUse { is_needed: needs_session, has_password, now };
     let expired =
