@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::env::Env;
@@ -26,13 +27,6 @@ pub(crate) const TIME_LIMIT_WHEN_INTERRUPTED: Duration = Duration::from_secs(2);
 
 /// A new annotation with the same context replaces the old one.
 const CONTEXT: &str = env!("CARGO_PKG_NAME");
-
-#[derive(Serialize)]
-struct Annotation<'a> {
-    context: &'static str,
-    markdown: &'a str,
-    style: Style,
-}
 
 /// An annotation's style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,12 +69,10 @@ pub(crate) async fn write(
     let site = redact::site(&service);
     let bearer = Zeroizing::new(format!("Bearer {token}"));
     let bearer = secret_header(&bearer).ok_or(NotWritten::BadToken)?;
-    let annotation = Annotation { context: CONTEXT, markdown, style };
     let request = Put {
         url: endpoint(&service, &["v1", "builds", build, "annotations", ""]),
         headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
-        // Text always converts to JSON.
-        json: serde_json::to_vec(&annotation).unwrap_or_default(),
+        json: json!({"context": CONTEXT, "markdown": markdown, "style": style}).to_string().into_bytes(),
         timeout: time_limit,
     };
     http.put(request).await.map_err(|failure| NotWritten::RequestFailed { site, failure })?;
@@ -102,22 +94,18 @@ fn service_url(env: &Env) -> Option<Url> {
 mod tests {
     use super::*;
 
-    fn service_from(variable: Option<&str>) -> Option<String> {
-        let vars: Vec<_> = variable.map(|url| (SERVICE_VARIABLE, url)).into_iter().collect();
-        service_url(&Env::for_tests(&vars)).map(|url| url.to_string())
-    }
-
     #[test]
     fn the_token_is_only_sent_over_https_or_to_this_machine() {
-        let default = "https://build-annotations.services.bitrise.io/";
-        for unset in [None, Some("")] {
-            assert_eq!(service_from(unset).as_deref(), Some(default));
-        }
+        let service = |variable| {
+            service_url(&Env::for_tests(&[(SERVICE_VARIABLE, variable)])).map(|url| url.to_string())
+        };
+        assert_eq!(service_url(&Env::for_tests(&[])).map(String::from), service(""));
+        assert_eq!(service("").as_deref(), Some("https://build-annotations.services.bitrise.io/"));
         for good in ["https://annotations.example.com/", "http://127.0.0.1:8080/a"] {
-            assert_eq!(service_from(Some(good)).as_deref(), Some(good));
+            assert_eq!(service(good).as_deref(), Some(good));
         }
         for bad in ["http://annotations.example.com", "ftp://127.0.0.1", "annotations", "https://"] {
-            assert_eq!(service_from(Some(bad)), None, "{bad}");
+            assert_eq!(service(bad), None, "{bad}");
         }
     }
 }
