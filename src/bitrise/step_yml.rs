@@ -9,15 +9,27 @@ use serde::Deserialize;
 
 const STEP_YML: &str = include_str!("../../step.yml");
 
-/// The parts of `step.yml` that a run needs.
+/// The parts of `step.yml` that a run needs, in the order of the file.
 #[derive(Debug, Deserialize)]
 pub struct StepYml {
-    inputs: Vec<Item>,
-    outputs: Vec<Item>,
+    pub inputs: Vec<Declared>,
+    pub outputs: Vec<Declared>,
+}
+
+/// An input or output that `step.yml` declares.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Item")]
+pub struct Declared {
+    pub name: String,
+    /// As in the file: `$NAME` is not expanded. Empty for an output.
+    pub default: String,
+    /// Empty when any value is allowed.
+    pub value_options: Vec<String>,
+    pub is_sensitive: bool,
 }
 
 /// An input or output as the file holds it: its name as the key of its default, and its options.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Item {
     #[serde(default)]
     opts: Options,
@@ -25,22 +37,18 @@ struct Item {
     name_and_default: BTreeMap<String, Option<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Options {
     value_options: Vec<String>,
     is_sensitive: bool,
 }
 
-/// An input or output that `step.yml` declares.
-#[derive(Debug, Clone, Copy)]
-pub struct Declared<'a> {
-    pub name: &'a str,
-    /// As in the file: `$NAME` is not expanded.
-    pub default: &'a str,
-    /// Empty when any value is allowed.
-    pub value_options: &'a [String],
-    pub is_sensitive: bool,
+impl From<Item> for Declared {
+    fn from(Item { opts: Options { value_options, is_sensitive }, name_and_default }: Item) -> Self {
+        let (name, default) = name_and_default.into_iter().next().unwrap_or_default();
+        Self { name, default: default.unwrap_or_default(), value_options, is_sensitive }
+    }
 }
 
 impl StepYml {
@@ -50,27 +58,5 @@ impl StepYml {
     /// If the file is invalid. A test ensures that it isn't.
     pub fn embedded() -> Result<Self, serde_yaml::Error> {
         serde_yaml::from_str(STEP_YML)
-    }
-
-    /// The inputs, in the order of the file.
-    pub fn inputs(&self) -> impl Iterator<Item = Declared<'_>> {
-        self.inputs.iter().filter_map(Item::declared)
-    }
-
-    /// The outputs, in order. Their defaults are empty.
-    pub fn outputs(&self) -> impl Iterator<Item = Declared<'_>> {
-        self.outputs.iter().filter_map(Item::declared)
-    }
-}
-
-impl Item {
-    fn declared(&self) -> Option<Declared<'_>> {
-        let (name, default) = self.name_and_default.iter().next()?;
-        Some(Declared {
-            name,
-            default: default.as_deref().unwrap_or_default(),
-            value_options: &self.opts.value_options,
-            is_sensitive: self.opts.is_sensitive,
-        })
     }
 }

@@ -46,12 +46,12 @@ pub fn env_from_arguments(
     let shown = |name: &str| redact::checked(name, is_word);
     for (argument, place) in arguments.into_iter().zip(1_usize..) {
         let (name, value) = argument.split_once('=').ok_or(ArgumentError::NotAnInput { place })?;
-        let input = step_yml.inputs().find(|input| input.name == name).ok_or_else(|| {
-            let known = step_yml.inputs().find(|input| is_typo(name, input.name));
+        let input = step_yml.inputs.iter().find(|input| input.name == name).ok_or_else(|| {
+            let known = step_yml.inputs.iter().find(|input| is_typo(name, &input.name));
             known.map_or(ArgumentError::Unknown { place }, |known| ArgumentError::Typo {
                 place,
                 typed: shown(name),
-                known: shown(known.name),
+                known: shown(&known.name),
             })
         })?;
         let is_key = || matches!(KeyLocation::parse(value, &env), Ok(KeyLocation::Inline(_)));

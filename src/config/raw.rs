@@ -169,10 +169,10 @@ impl RawInputs {
         let mut texts = Vec::new();
         let mut secrets = Vec::new();
         let mut lines = Vec::new();
-        for input in step_yml.inputs() {
+        for input in &step_yml.inputs {
             let name = Fields::NAMES.iter().copied().find(|name| *name == input.name);
             let name = name.ok_or_else(|| Bug::Fields(text!("one is unknown")))?;
-            let default = expand_default(name, &input, env, &mut problems);
+            let default = expand_default(name, input, env, &mut problems);
             let value = match env.vars.get(name) {
                 Some(value) => trim_value(name, value),
                 None if env.is_not_utf8(name) => {
@@ -189,10 +189,10 @@ impl RawInputs {
             let (value, shown) = if input.value_options.is_empty() {
                 // Shown below, once it is parsed.
                 (value, Text::hidden())
-            } else if let Some(option) = find_choice(value.expose_secret(), &input) {
+            } else if let Some(option) = find_choice(value.expose_secret(), input) {
                 (option.into(), redact::checked(option, is_word))
             } else {
-                problems.add(name, &describe_unknown_choice(value.expose_secret(), &input));
+                problems.add(name, &describe_unknown_choice(value.expose_secret(), input));
                 // Go on, to report the problems with the other inputs too.
                 (default, Text::hidden())
             };
@@ -211,14 +211,9 @@ impl RawInputs {
 }
 
 /// Expands the variables in the default like the Bitrise CLI (`os.Expand` in Go): an unset variable is empty.
-fn expand_default(
-    name: &'static str,
-    input: &Declared<'_>,
-    env: &Env,
-    problems: &mut Problems,
-) -> SecretString {
+fn expand_default(name: &'static str, input: &Declared, env: &Env, problems: &mut Problems) -> SecretString {
     let is_set_in_env = env.vars.contains_key(name);
-    let value = shellexpand::env_with_context_no_errors(input.default, |variable| {
+    let value = shellexpand::env_with_context_no_errors(&input.default, |variable| {
         if !is_set_in_env && env.is_not_utf8(variable) {
             problems.add(
                 name,

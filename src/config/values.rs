@@ -119,7 +119,7 @@ fn is_conventional_name(name: &str) -> bool {
 
 /// Finds the allowed value that a text stands for, ignoring case. YAML turns an unquoted `off`, `no` or `yes`
 /// into a boolean.
-pub(super) fn find_choice<'a>(value: &str, input: &Declared<'a>) -> Option<&'a str> {
+pub(super) fn find_choice<'a>(value: &str, input: &'a Declared) -> Option<&'a str> {
     let value = value.to_ascii_lowercase();
     let meanings: &[&str] = match value.as_str() {
         "false" => &["no", "off", "false"],
@@ -129,7 +129,7 @@ pub(super) fn find_choice<'a>(value: &str, input: &Declared<'a>) -> Option<&'a s
     input.value_options.iter().map(String::as_str).find(|option| meanings.contains(option))
 }
 
-pub(super) fn describe_unknown_choice(value: &str, input: &Declared<'_>) -> Text {
+pub(super) fn describe_unknown_choice(value: &str, input: &Declared) -> Text {
     let options: Vec<_> = input.value_options.iter().map(|option| redact::checked(option, is_word)).collect();
     let expected = Text::join(&options, ", ");
     if value.is_empty() {
