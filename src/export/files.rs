@@ -49,9 +49,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Writes the wanted files for which this credential and these devices have content.
-    ///
-    /// The folder is created with mode 0700, the files with 0600.
+    /// Writes the wanted files for which this credential and these devices have content, with mode 0600, into a
+    /// folder with mode 0700.
     ///
     /// # Errors
     /// [`FilesError`]. No file is left.
@@ -68,7 +67,7 @@ impl Files {
         if contents.is_empty() {
             return Ok(files);
         }
-        let temporary = create_private_folder(temp_dir, Path::new(FALLBACK_TEMP_DIR), run_log)?;
+        let temporary = create_private_folder(temp_dir, Path::new("/tmp"), run_log)?;
         let folder = temporary.path().to_str().ok_or(FilesError::NotUtf8)?.to_owned();
         let _path = temporary.keep();
         files.folder = Some(folder.clone());
@@ -140,6 +139,7 @@ pub(crate) fn name_and_content(
     }
 }
 
+/// Creates a folder in `temp_dir`, or in `fallback` if the path of `temp_dir` is not URL-safe.
 fn create_private_folder(
     temp_dir: &Path,
     fallback: &Path,
@@ -167,9 +167,6 @@ fn create_private_folder(
     ));
     Ok(folder)
 }
-
-/// Used instead of a temporary folder whose path is not URL-safe.
-const FALLBACK_TEMP_DIR: &str = "/tmp";
 
 /// Whether a path is the same in a URL, so that readers can skip the decoding: it consists of slashes and the
 /// unreserved characters of RFC 3986.

@@ -209,10 +209,8 @@ impl<'a> OutputContext<'a> {
         if tool.variables.iter().any(|group| group.can_authenticate(|value| self.has(value))) {
             return None;
         }
-        let ways = tool
-            .variables
-            .iter()
-            .filter(|group| group.can_authenticate(|value| value.kinds().contains(&kind)));
+        let is_way = |group: &&VariableGroup| group.can_authenticate(|value| value.kinds().contains(&kind));
+        let ways = tool.variables.iter().filter(is_way);
         let missing = |group: &VariableGroup| {
             group.outputs().iter().map(|(_, value)| *value).filter(|value| !self.has(*value)).collect()
         };

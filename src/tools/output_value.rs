@@ -6,13 +6,6 @@ use crate::apple::team::{is_team_id, is_usual_provider_id};
 use crate::credential::CredentialKind;
 use crate::redact::{self, Text, is_usual_key_id};
 
-use OutputValue::{
-    AppId, AppPassword, ConnectionJson, CredentialSource, CredentialsFolder, Email, EnterpriseTrueFalse,
-    EnterpriseYesNo, FalseForApiKey, IndividualKeyType, IssuerId, ItcTeamId, KeyFileReference, KeyFolder,
-    KeyId, Method, OneForAppleId, Password, Path, PhoneNumber, SessionCookies, SessionExpiry, TeamId,
-    TeamType, Token, TokenExpiry, Url, Verified,
-};
-
 /// The files that outputs point to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
@@ -99,9 +92,9 @@ impl OutputValue {
         // The Step's own words, dates, and a phone number whose form is checked.
         let verbatim = Public(|value| redact::checked(value, |_| true));
         match self {
-            Method | CredentialSource | Verified => (verbatim, ANY, None),
-            CredentialsFolder => (Public(own_path), ANY, Some("a file in it")),
-            Path(file) | Url(file) => match file {
+            Self::Method | Self::CredentialSource | Self::Verified => (verbatim, ANY, None),
+            Self::CredentialsFolder => (Public(own_path), ANY, Some("a file in it")),
+            Self::Path(file) | Self::Url(file) => match file {
                 FileKind::PrivateKey | FileKind::FastlaneKey => (LeadsToSecret(own_path), ANY_KEY, None),
                 FileKind::RcodesignKey => (LeadsToSecret(own_path), TEAM_KEY, None),
                 FileKind::Connection => (LeadsToSecret(own_path), CONNECTED, None),
@@ -109,28 +102,32 @@ impl OutputValue {
                     (Public(own_path), ANY, Some("test devices in the connection"))
                 }
             },
-            KeyFolder | KeyFileReference => (LeadsToSecret(own_path), ANY_KEY, None),
-            KeyId => (Public(|id| redact::checked(id, is_usual_key_id)), ANY_KEY, None),
-            IssuerId => (Public(|id| redact::checked(id, is_uuid)), TEAM_KEY, None),
-            IndividualKeyType => (verbatim, INDIVIDUAL_KEY, None),
-            EnterpriseYesNo | EnterpriseTrueFalse | TeamType | FalseForApiKey => (verbatim, ANY_KEY, None),
-            Email => (Public(redact::email), APPLE_ID, None),
-            Password => (Secret, APPLE_ID, Some("a password (`password`)")),
-            SessionCookies => (Secret, APPLE_ID, Some("a session (`fastlane_session`)")),
-            AppPassword => (Secret, APPLE_ID, Some("an app-specific password (`app_password`)")),
-            OneForAppleId => (verbatim, APPLE_ID, None),
-            SessionExpiry => (verbatim, APPLE_ID, Some("a session with a known expiry")),
-            TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY, Some("`team_id`")),
-            ItcTeamId => (Public(|id| redact::checked(id, is_usual_provider_id)), ANY, Some("`itc_team_id`")),
-            AppId => (
+            Self::KeyFolder | Self::KeyFileReference => (LeadsToSecret(own_path), ANY_KEY, None),
+            Self::KeyId => (Public(|id| redact::checked(id, is_usual_key_id)), ANY_KEY, None),
+            Self::IssuerId => (Public(|id| redact::checked(id, is_uuid)), TEAM_KEY, None),
+            Self::IndividualKeyType => (verbatim, INDIVIDUAL_KEY, None),
+            Self::EnterpriseYesNo | Self::EnterpriseTrueFalse | Self::TeamType | Self::FalseForApiKey => {
+                (verbatim, ANY_KEY, None)
+            }
+            Self::Email => (Public(redact::email), APPLE_ID, None),
+            Self::Password => (Secret, APPLE_ID, Some("a password (`password`)")),
+            Self::SessionCookies => (Secret, APPLE_ID, Some("a session (`fastlane_session`)")),
+            Self::AppPassword => (Secret, APPLE_ID, Some("an app-specific password (`app_password`)")),
+            Self::OneForAppleId => (verbatim, APPLE_ID, None),
+            Self::SessionExpiry => (verbatim, APPLE_ID, Some("a session with a known expiry")),
+            Self::TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY, Some("`team_id`")),
+            Self::ItcTeamId => {
+                (Public(|id| redact::checked(id, is_usual_provider_id)), ANY, Some("`itc_team_id`"))
+            }
+            Self::AppId => (
                 Public(|id| redact::checked(id, is_app_id)),
                 ANY_KEY,
                 Some("`bundle_id`, if Apple has such an app"),
             ),
-            PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
-            ConnectionJson => (Secret, CONNECTED, None),
-            Token => (Secret, ANY_KEY, Some("`export_token`")),
-            TokenExpiry => (verbatim, ANY_KEY, Some("`export_token`")),
+            Self::PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
+            Self::ConnectionJson => (Secret, CONNECTED, None),
+            Self::Token => (Secret, ANY_KEY, Some("`export_token`")),
+            Self::TokenExpiry => (verbatim, ANY_KEY, Some("`export_token`")),
         }
     }
 
