@@ -8,6 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde_path_to_error::{Path, Segment};
 
 use crate::apple::cookie::CookieRecords;
 use crate::apple::device::DeviceRecord;
@@ -140,27 +141,21 @@ impl Connection {
         let not_json =
             |error: &serde_json::Error| Malformed::NotJson { line: error.line(), column: error.column() };
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let connection = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            if error.inner().is_data() {
-                Malformed::UnexpectedType { place: field_name(error.path()) }
-            } else {
-                not_json(error.inner())
-            }
-        })?;
+        let connection =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner() {
+                inner if inner.is_data() => Malformed::UnexpectedType { place: field_name(error.path()) },
+                inner => not_json(inner),
+            })?;
         json.end().map_err(|error| not_json(&error))?;
         Ok(connection)
     }
 }
 
 /// The top-level field in a path. Deeper keys can be data.
-fn field_name(path: &serde_path_to_error::Path) -> Text {
+fn field_name(path: &Path) -> Text {
     let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    match path.iter().next() {
-        Some(serde_path_to_error::Segment::Map { key }) => {
-            text!("the field `{}`", redact::checked(key, is_field))
-        }
-        _ => text!("the document"),
-    }
+    let Some(Segment::Map { key }) = path.iter().next() else { return text!("the document") };
+    text!("the field `{}`", redact::checked(key, is_field))
 }
 
 /// The trimmed text of a field that is present and not empty.

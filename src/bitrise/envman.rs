@@ -116,9 +116,8 @@ async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
     };
     let status = child.wait().await.map_err(|error| failed(redact::os(&error)))?;
     if !status.success() {
-        return Err(failed(
-            status.code().map_or(text!("a signal ended it"), |code| text!("exit status {}", code)),
-        ));
+        let why = status.code().map_or(text!("a signal ended it"), |code| text!("exit status {}", code));
+        return Err(failed(why));
     }
     written.map_err(|error| failed(redact::os(&error)))
 }

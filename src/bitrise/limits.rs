@@ -68,22 +68,22 @@ impl Limits {
         let Some(home) = home else { return Ok(Self::default()) };
         let path = Path::new(home).join(".envman/configs.json");
         let bytes = match regular_file::read(&path, MAX_SETTINGS_BYTES) {
-            Ok(bytes) => bytes,
             Err(ReadError::Io(error))
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(SettingsError::Unreadable(error.why())),
+            read => read.map_err(|error| SettingsError::Unreadable(error.why()))?,
         };
         let settings: Option<Settings> =
             serde_json::from_slice(&bytes).map_err(|_| SettingsError::NotJson)?;
-        let (settings, default) = (settings.unwrap_or_default(), Self::default());
+        let settings = settings.unwrap_or_default();
+        let Self { env_bytes_limit_in_kb, env_list_bytes_limit_in_kb } = Self::default();
         Ok(Self {
-            env_bytes_limit_in_kb: settings.env_bytes_limit_in_kb.unwrap_or(default.env_bytes_limit_in_kb),
+            env_bytes_limit_in_kb: settings.env_bytes_limit_in_kb.unwrap_or(env_bytes_limit_in_kb),
             env_list_bytes_limit_in_kb: settings
                 .env_list_bytes_limit_in_kb
-                .unwrap_or(default.env_list_bytes_limit_in_kb),
+                .unwrap_or(env_list_bytes_limit_in_kb),
         })
     }
 

@@ -316,7 +316,6 @@ mod tests {
     fn other_forms_are_left_to_envman() {
         let unknown = [
             "envs:\n- &a {A: b}\n- *a\n",
-            "envs:\n- A: b\nother: [\n",
             "envs:\n- A: [1]\n",
             "envs:\n- A: b\n  A: b\n",
             "envs:\n- A: b\n  opts:\n  opts: {}\n",
