@@ -394,7 +394,8 @@ mod tests {
 
     #[test]
     fn wrapped_lines_are_joined_only_if_all_of_them_are_there() -> Result {
-        let long = SPACEAUTH.replace("HSARM", &(0..90).map(|n| format!("{n:x}Hs")).collect::<String>());
+        let long =
+            SPACEAUTH.replace("HSARM", &(0..90).map(|n| format!("{n:x}Hs")).collect::<Vec<_>>().concat());
         let wrap = |text: &str, indent: &str| {
             let mut lines = vec![String::new()];
             for c in text.chars() {
