@@ -66,7 +66,7 @@ error_messages! {
 #[derive(Debug, Deserialize)]
 pub struct CookieRecord {
     name: Option<String>,
-    value: Option<SecretString>,
+    pub(crate) value: Option<SecretString>,
     domain: Option<String>,
     for_domain: Option<bool>,
     path: Option<String>,

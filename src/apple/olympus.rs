@@ -54,6 +54,11 @@ impl SessionStatus {
         self.provider.as_ref().map(|team| &team.fields)
     }
 
+    /// Whether the response lists the account's teams.
+    pub(crate) fn lists_providers(&self) -> bool {
+        self.available_providers.iter().flatten().next().is_some()
+    }
+
     /// All teams of the account, beginning with the selected one, even if the response doesn't list it.
     pub(crate) fn providers(&self) -> Vec<&Provider> {
         let selected = self.provider();

@@ -128,9 +128,12 @@ impl Connection {
         fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }
 
-    /// The account's e-mail address and passwords, whether or not the run uses them.
+    /// The account's e-mail address, passwords and cookies, whether or not the run uses them.
     pub(crate) fn login(&self) -> impl Iterator<Item = &SecretString> {
-        [&self.apple_id, &self.password, &self.app_specific_password].into_iter().flatten()
+        let cookies = self.session_cookies.iter().filter_map(|origins| origins.idmsa.as_ref());
+        let cookies = cookies.flat_map(|cookies| &cookies.0).filter_map(|cookie| cookie.value.as_ref());
+        let account = [&self.apple_id, &self.password, &self.app_specific_password].into_iter().flatten();
+        account.chain(cookies)
     }
 
     /// Parses the document.

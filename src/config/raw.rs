@@ -171,7 +171,8 @@ impl RawInputs {
         let mut lines = Vec::new();
         for input in &step_yml.inputs {
             let name = Fields::NAMES.iter().copied().find(|name| *name == input.name);
-            let name = name.ok_or_else(|| Bug::Fields(text!("one is unknown")))?;
+            let name = name
+                .ok_or_else(|| Bug::Fields(text!("{} is unknown", redact::checked(&input.name, is_word))))?;
             let default = expand_default(name, input, env, &mut problems);
             let value = match env.vars.get(name) {
                 Some(value) => trim_value(name, value),

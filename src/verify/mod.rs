@@ -111,6 +111,8 @@ error_messages! {
         OtherAccount { of_session: Text, of_credential: Text },
         #[error("Apple accepts the session, but does not say whose it is")]
         UnknownAccount { renewal: &'static str },
+        #[error("Apple accepts the session, but does not list the account's teams, so `itc_team_id` cannot be checked")]
+        TeamsNotListed,
     }
 }
 
@@ -156,6 +158,7 @@ impl Unverified {
             Self::AppleError { .. } => Some("Fix what Apple reports, or set `verify` to yes"),
             Self::AppsHidden { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
+            Self::TeamsNotListed => Some("Run the build again, or set `verify` to yes"),
             Self::MissingCookie { renewal, .. }
             | Self::UnknownAccount { renewal }
             | Self::SessionRejected { renewal, .. } => Some(renewal),

@@ -81,33 +81,36 @@ pub(super) async fn check(
     };
     let session_status =
         session_status.ok_or(Unverified::NotAppleFormat { site, status: status.as_u16() })?;
-    let selected = session_status.provider().ok_or_else(|| rejected("it is not logged in to a team"))?;
-    check_team(selected, &session_status.providers(), config.itc_team_id, run_log)?;
     let Some(of_session) = session_status.email_address() else {
         return Err(Unverified::UnknownAccount { renewal }.into());
     };
     let of_credential = apple_id.email.expose_secret();
     // Apple ignores the case of email addresses.
-    if of_session.trim().to_lowercase() == of_credential.trim().to_lowercase() {
-        return Ok(());
+    if of_session.trim().to_lowercase() != of_credential.trim().to_lowercase() {
+        let (of_session, of_credential) = (redact::email(of_session), redact::email(of_credential));
+        return Err(Unverified::OtherAccount { of_session, of_credential }.into());
     }
-    let (of_session, of_credential) = (redact::email(of_session), redact::email(of_credential));
-    Err(Unverified::OtherAccount { of_session, of_credential }.into())
+    let selected = session_status.provider().ok_or_else(|| rejected("it is not logged in to a team"))?;
+    check_team(selected, &session_status, config.itc_team_id, run_log)
 }
 
 /// Logs the team that fastlane will use. Warns if fastlane would have to ask which one.
 fn check_team(
     selected: &Provider,
-    teams: &[&Provider],
+    session_status: &SessionStatus,
     wanted: Option<ProviderId>,
     run_log: &mut RunLog,
 ) -> Result<(), CheckError> {
+    let teams = session_status.providers();
     if let Some(wanted) = wanted {
         let Some(team) = teams.iter().find(|team| team.provider_id == wanted.number()) else {
+            if !session_status.lists_providers() {
+                return Err(Unverified::TeamsNotListed.into());
+            }
             return Err(CheckError::Rejected(FatalError::new(text!(
                 "The session's account does not belong to the team {} in `itc_team_id`, only to {}: set the input to one of these numbers.",
                 wanted.shown(),
-                list_teams(teams)
+                list_teams(&teams)
             ))));
         };
         run_log.log_detail("Team", name_and_id(team));
@@ -118,7 +121,7 @@ fn check_team(
         run_log.warn(text!(
             "The Apple ID belongs to {} teams, and in a build, fastlane cannot ask which one to use. Set `itc_team_id` to the number of one of them: {}.",
             teams.len(),
-            list_teams(teams)
+            list_teams(&teams)
         ));
     }
     Ok(())
@@ -137,6 +140,7 @@ fn list_teams(teams: &[&Provider]) -> Text {
 /// <https://github.com/fastlane/fastlane/issues/16126>.
 fn is_unauthenticated(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
+    let text = Some(text).filter(|text| !text.contains('<')).unwrap_or_default();
     text.strip_prefix("Unauthenticated").is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
 }
 

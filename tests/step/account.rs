@@ -298,6 +298,7 @@ fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
         ("another team than the two", with_teams(&two).set("itc_team_id", "9").fails().error()),
         ("another team than the one", with_teams(&two[..1]).set("itc_team_id", "9").fails().error()),
         ("another team than the twelve", with_teams(&twelve).set("itc_team_id", "99").fails().error()),
+        ("no list of teams", warning(with_selected_team(&two[0], &[]).set("itc_team_id", "8"))),
         ("two teams, no choice", warning(with_teams(&two))),
         ("twelve teams, no choice", warning(with_teams(&twelve))),
     ];

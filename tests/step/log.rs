@@ -66,6 +66,15 @@ fn help_and_version_are_the_only_options() {
 }
 
 #[test]
+fn a_connected_session_is_hidden_in_text_from_services_even_if_the_run_uses_the_key() {
+    let device = json!({"device_identifier": "A1", "title": "x canary-session", "device_type": "other"});
+    let devices = json!({"test_devices": [device.clone(), device]});
+    let outcome = Step::new().connected(&all([api_key(), connected_session(), devices])).succeeds();
+    assert!(outcome.warnings().concat().contains("\"*****\""), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("canary-session"), "{}", outcome.stdout);
+}
+
+#[test]
 fn a_password_that_is_also_in_another_input_is_hidden_there() {
     // The password looks like a team ID, which the log usually shows.
     let step = Step::new().with_apple_id_inputs().set("password", "TR0UB4DOR9").set("team_id", "TR0UB4DOR9");

@@ -207,11 +207,15 @@ fn has_many_lists(text: &str) -> bool {
     rest.bytes().filter(|b| matches!(b, b'[' | b'{')).nth(MAX).is_some()
 }
 
-/// The text after an entry's first value, if that is quoted or a block: its brackets are only text.
+/// The text after an entry's first value, if that is quoted, a block or a line of plain text: it contains neither
+/// lists nor tags.
 fn after_first_value(text: &str) -> Option<&str> {
     let (start, value) = text.split_once(": ")?;
     if !is_plain_key(start.trim_start_matches(' ').strip_prefix("- ")?) {
         return None;
+    }
+    if value.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Some(value.split_once('\n').map_or("", |(_, rest)| rest));
     }
     if let Some(quoted) = value.strip_prefix('"') {
         let mut is_escaped = false;
@@ -239,7 +243,8 @@ fn after_first_value(text: &str) -> Option<&str> {
 /// Whether a value or key seems to have a tag such as `!!binary`, which can change its meaning.
 fn has_tag(text: &str) -> bool {
     let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
-    text.as_bytes().windows(3).any(begins_tag)
+    let rest = after_first_value(text).unwrap_or(text);
+    rest.as_bytes().windows(3).any(begins_tag)
 }
 
 /// The options that `envman add` and `envman unset` write, with the types that envman requires.
@@ -380,8 +385,10 @@ mod tests {
             format!("- A: 'it''s {brackets}'\n"),
             format!("- A: |-\n    b\n\n    {brackets}\n  opts: {{}}\n"),
             format!("  - A: >\n      {brackets}\n"),
+            format!("- A: b {brackets} !!c\n  opts: {{}}\n"),
+            "- A: \"b !! c\"\n".to_owned(),
         ] {
-            assert!(!has_many_lists(&yaml), "{yaml}");
+            assert!(!has_many_lists(&yaml) && !has_tag(&yaml), "{yaml}");
         }
     }
 
