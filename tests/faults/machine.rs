@@ -176,15 +176,15 @@ fn a_trust_store_without_certificates_is_an_error_that_names_the_variable() {
         (format!("{variable}: {what}"), fails_at_once(step.set(variable, value)))
     };
     let rows = [
-        ("another file", "SSL_CERT_FILE", "work/store/ca.pem"),
+        ("a file without certificates", "SSL_CERT_FILE", "work/store/ca.pem"),
         ("empty", "SSL_CERT_FILE", ""),
-        ("another folder", "SSL_CERT_DIR", "work/store"),
+        ("a folder without certificates", "SSL_CERT_DIR", "work/store"),
     ];
     assert_messages("faults/trust_store_without_certificates", rows.map(with_store));
 }
 
 #[test]
-fn sockets_and_settings_that_are_too_large_are_rejected() {
+fn oversized_settings_and_sockets_in_place_of_files_are_rejected() {
     let connected = || Step::new().connected(&api_key());
     let settings = format!("{{}}{}", " ".repeat(2 << 20));
     connected().file("home/.envman/configs.json", settings).fails();

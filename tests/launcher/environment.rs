@@ -53,7 +53,7 @@ fn the_binary_gets_the_environment_as_it_was() {
         "version",
     ]);
     names.retain(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
-    // Those that lead the launcher elsewhere, and bash's clock.
+    // Except the variables that tell the launcher where to look, and SECONDS, which bash keeps changing.
     names.retain(|name| !["PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "SECONDS"].contains(name));
     fs::write(sources.path("startup"), ":\n").unwrap();
 
@@ -74,7 +74,7 @@ fn the_binary_gets_the_environment_as_it_was() {
             let mut command = launcher.command();
             command.envs(names.iter().map(|name| (name, "of the user"))).env("MY-OWN.NAME", "x");
             command.env("BASH_ENV", sources.path("startup")).env(option, value);
-            // What any bash script passes on that only starts the program.
+            // For comparison, the environment that a bash script passes on if it only starts the program.
             let mut reference = Command::new(which("bash"));
             fs::write(launcher.path("script"), format!("exec {}\n", program.display())).unwrap();
             reference.arg(launcher.path("script")).env_clear();

@@ -1,9 +1,9 @@
-//! Reads what the Step writes with the programs that read it in a build: thousands of sessions with Ruby's
-//! loader, as fastlane calls it, and thousands of values with envman.
+//! Feeds what the Step writes to the programs that read it in a build: thousands of sessions to Ruby's loader,
+//! invoked the way fastlane does, and thousands of values to envman.
 //!
 //! `cargo test --test round_trip` needs `ruby` with its gem http-cookie, and `envman`; so
-//! `cargo test` leaves it out, and `.ci/run` runs it. `PROPTEST_CASES` sets how many cases there
-//! are; each run has others.
+//! `cargo test` leaves it out, and `.ci/run` runs it. `PROPTEST_CASES` sets the number of cases;
+//! every run generates different ones.
 
 #![allow(clippy::expect_used, reason = "a panic is how a test fails")]
 

@@ -141,8 +141,8 @@ fn dedent(block: &str) -> Secret {
     out
 }
 
-/// Returns what the text at the start of a quoted string can be: all up to the last quote, or only up to the first
-/// quote that can close the string.
+/// Returns the possible contents of the quoted string at the start of a text: everything up to the last quote, and
+/// everything up to the first quote that can close the string. Returns nothing if the text doesn't start with a quote.
 fn unquote(text: &str) -> Vec<Secret> {
     let Some(quote @ ('\'' | '"')) = text.chars().next() else { return Vec::new() };
     let rest = text.get(1..).unwrap_or_default();
@@ -163,7 +163,7 @@ fn unescape_quotes(inner: &str, quote: char) -> Vec<Secret> {
         '"' => inner.replace("\\\"", "\"").replace("\\!", "!"),
         _ => inner.replace("'\\''", "'").replace("'\"'\"'", "'").replace("\\'", "'"),
     };
-    // YAML and tables double them.
+    // YAML and CSV double them.
     let doubled = quote.to_string().repeat(2);
     let yaml = inner.contains(&doubled).then(|| inner.replace(&doubled, &quote.to_string()));
     [shell].into_iter().chain(yaml).map(Zeroizing::new).collect()
@@ -181,10 +181,10 @@ fn unescape(text: &str) -> Vec<Secret> {
 }
 
 /// Joins the lines of one line that was wrapped. Restores blanks that were trimmed before a line break, and removes
-/// an indent. Returns nothing if the lines do not come from one line, because they have different widths, repeat or
-/// are marked.
+/// an indent. Returns nothing if the lines do not come from one line: their widths differ, a line is repeated, or a
+/// mark such as `>` was inserted at every line break.
 fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
-    /// The text has at most so many in a row.
+    /// A session never has more blanks in a row.
     const MAX_BLANKS: usize = 2;
     let [first, inner @ .., last] = lines else { return Vec::new() };
     let breaks = lines.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
