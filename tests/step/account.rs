@@ -1,4 +1,4 @@
-//! Whether the credential is the one that the user means, and its team has the app of the build.
+//! Whether the credential is the one that the user means, and whether its team has the app to build.
 
 use serde_json::{Value, json};
 use stand_in::{Account, App, Behaviour, Provider, Session, Team};
@@ -18,7 +18,7 @@ fn with_apps<'a>(apps: impl IntoIterator<Item = &'a str>) -> Step {
     with_team(Team::with_apps(apps)).set("bundle_id", BUNDLE_ID)
 }
 
-/// The requests to Apple, decoded, without the scenario.
+/// What follows `/v1/` in the requests to Apple, decoded.
 fn requests(outcome: &Outcome) -> Vec<String> {
     let decoded = |request: &stand_in::Request| {
         assert!(request.verdict.is_ok(), "{request:?}");
@@ -31,7 +31,7 @@ fn requests(outcome: &Outcome) -> Vec<String> {
 // --- Inputs that are not used
 
 #[test]
-fn a_credential_in_the_inputs_that_is_not_used_is_a_warning() {
+fn an_unused_credential_in_the_inputs_is_a_warning() {
     let rows = [
         ("two API keys", Step::new().connected(&api_key()).with_key_inputs()),
         ("a connected Apple ID, an API key", Step::new().connected(&apple_id()).with_key_inputs()),
@@ -50,10 +50,10 @@ fn a_credential_in_the_inputs_that_is_not_used_is_a_warning() {
 }
 
 #[test]
-fn used_inputs_and_identifiers_alone_are_no_warning() {
+fn a_used_credential_or_an_issuer_alone_in_the_inputs_is_no_warning() {
     let used = Step::new().with_key_inputs();
-    let only_identifiers = Step::new().connected(&api_key()).set("api_issuer", test_support::INPUT_ISSUER);
-    for step in [used, only_identifiers] {
+    let only_issuer = Step::new().connected(&api_key()).set("api_issuer", test_support::INPUT_ISSUER);
+    for step in [used, only_issuer] {
         assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
@@ -61,7 +61,7 @@ fn used_inputs_and_identifiers_alone_are_no_warning() {
 // --- The app
 
 #[test]
-fn bundle_id_takes_no_extra_request_and_exports_the_apps_number() {
+fn checking_bundle_id_takes_one_request_in_all_and_exports_the_app_id() {
     let outcome = with_apps(["com.example.other", BUNDLE_ID, "com.example.app.watch"]).succeeds();
     assert_eq!(outcome.output("APPLE_APP_ID"), "1600000002");
     assert_eq!(outcome.verified(), "yes");
@@ -81,22 +81,22 @@ fn the_app_is_found_on_a_later_page_of_the_filtered_list() {
 }
 
 #[test]
-fn the_error_for_a_missing_app_lists_the_nearest_apps_and_the_likely_mistake() {
+fn the_error_for_a_missing_app_names_the_most_similar_apps_and_the_likely_mistake() {
     let many: Vec<_> = (0..250).map(|number| format!("org.other.app{number}")).collect();
     let rows: [(&str, Vec<&str>); 6] = [
         ("another team's key", many.iter().map(String::as_str).collect()),
         ("no record yet", vec!["com.example.shop", "com.example.bank", "com.example.app.watch"]),
         ("a typo", vec!["com.example.ap", "com.example.bank", "org.other.app"]),
-        ("in another case", vec!["com.Example.App"]),
+        ("different letter case", vec!["com.Example.App"]),
         ("one app", vec!["org.other.app"]),
         ("no app", vec![]),
     ];
     let messages = rows.map(|(what, apps)| {
         let outcome = with_apps(apps).fails();
-        // The second list is for the error, in pages of 200.
-        let listed = requests(&outcome);
-        assert_eq!(listed[1], "apps?fields[apps]=bundleId,name&limit=200");
-        assert_eq!(listed.len(), if what == "another team's key" { 3 } else { 2 });
+        // The first request looks for the app. The others list all apps for the error, in pages of 200.
+        let targets = requests(&outcome);
+        assert_eq!(targets[1], "apps?fields[apps]=bundleId,name&limit=200");
+        assert_eq!(targets.len(), if what == "another team's key" { 3 } else { 2 });
         (what, outcome.error())
     });
     assert_messages("account/no_such_app", messages);
@@ -111,14 +111,14 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
     };
     let apps = vec![app("com.example.\u{1b}[31;1mred"), app(&format!("com.example.{}", "x".repeat(300)))];
     let error = with_team(Team { apps, ..Team::default() }).set("bundle_id", BUNDLE_ID).fails().error();
-    let named = with_team(Team { apps: vec![app(BUNDLE_ID)], ..Team::default() }).set("bundle_id", BUNDLE_ID);
-    let outcome = named.succeeds();
+    let found = with_team(Team { apps: vec![app(BUNDLE_ID)], ..Team::default() }).set("bundle_id", BUNDLE_ID);
+    let outcome = found.succeeds();
     let line = outcome.stdout.lines().find(|line| line.starts_with("- App: ")).unwrap().to_owned();
     assert_messages("account/hostile_names", [("in the error", error), ("in the log", line)]);
 }
 
 #[test]
-fn an_enterprise_key_looks_for_the_bundle_id_itself() {
+fn an_enterprise_key_looks_for_the_bundle_id_instead_of_an_app() {
     let run = |bundle_id: &str, ids: &[&str]| {
         let connected = all([api_key(), json!({"is_enterprise_account": true})]);
         let team = Team { apps: Vec::new(), ..Team::with_apps(ids.iter().copied()) };
@@ -157,12 +157,12 @@ fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
     };
     assert_eq!(run(&[BUNDLE_ID]).succeeds().output("APPLE_APP_ID"), "1600000001");
     let messages =
-        [("another app", run(&["com.example.shop"]).fails().error()), ("no app", run(&[]).fails().error())];
+        [("one app", run(&["com.example.shop"]).fails().error()), ("no app", run(&[]).fails().error())];
     assert_messages("account/individual_key", messages);
 }
 
 #[test]
-fn the_error_lists_no_apps_if_apple_does_not_list_them() {
+fn the_error_for_a_missing_app_lists_no_apps_if_apple_refuses_the_list() {
     let stray = Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "t", "d")]).forever();
     let rows = [("404", status(404, &[])), ("401, although Apple accepted the key", stray)];
     let rows = rows.map(|(what, response)| {
@@ -195,9 +195,9 @@ fn a_list_that_is_incomplete_or_malformed_does_not_prove_that_the_app_is_missing
 }
 
 #[test]
-fn with_an_apple_id_bundle_id_cannot_be_checked() {
+fn bundle_id_cannot_be_checked_with_an_apple_id() {
     let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
-    let without = Step::new().with_apple_id_inputs().unset("verify");
+    let without_session = Step::new().with_apple_id_inputs().unset("verify");
     let both = |step: Step| step.set("bundle_id", BUNDLE_ID).set("required_access", "admin");
     let rows = [
         ("a session", session.set("bundle_id", BUNDLE_ID)),
@@ -205,7 +205,7 @@ fn with_an_apple_id_bundle_id_cannot_be_checked() {
             "a session, and required_access",
             both(Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]))),
         ),
-        ("no session", without.set("bundle_id", BUNDLE_ID)),
+        ("no session", without_session.set("bundle_id", BUNDLE_ID)),
     ];
     let messages = rows.map(|(what, step)| {
         let outcome = step.succeeds();
@@ -240,13 +240,13 @@ fn an_invalid_bundle_id_or_team_is_a_problem_with_the_inputs() {
 
 #[test]
 fn verify_no_with_bundle_id_or_required_access_is_a_problem_with_the_inputs() {
-    let step = |inputs: &[(&str, &str)]| {
+    let error = |inputs: &[(&str, &str)]| {
         Step::new().connected(&api_key()).set_all(inputs.iter().copied()).set("verify", "no").fails().error()
     };
     let messages = [
-        ("bundle_id", step(&[("bundle_id", BUNDLE_ID)])),
-        ("required_access", step(&[("required_access", "admin")])),
-        ("both", step(&[("bundle_id", BUNDLE_ID), ("required_access", "admin")])),
+        ("bundle_id", error(&[("bundle_id", BUNDLE_ID)])),
+        ("required_access", error(&[("required_access", "admin")])),
+        ("both", error(&[("bundle_id", BUNDLE_ID), ("required_access", "admin")])),
     ];
     assert_messages("account/verify_no", messages);
 }
@@ -278,7 +278,7 @@ fn with_selected_team(selected: &Provider, listed: &[Provider]) -> Step {
 }
 
 #[test]
-fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
+fn the_team_must_be_among_the_teams_of_the_session_and_several_need_a_choice() {
     let two = [provider(7, "Example Ltd"), provider(8, "Other Inc")];
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
     for (step, chosen) in
@@ -287,17 +287,17 @@ fn the_team_must_be_one_of_the_sessions_and_several_teams_need_a_choice() {
         let outcome = step.set("itc_team_id", chosen).succeeds();
         assert_eq!(outcome.verified(), "yes");
         assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), chosen);
-        let of_teams = |line: &String| line.contains("teams");
-        assert_eq!(outcome.warnings().into_iter().find(of_teams), None);
+        let about_teams = |line: &String| line.contains("teams");
+        assert_eq!(outcome.warnings().into_iter().find(about_teams), None);
     }
     let warning = |step: Step| {
-        let of_teams = |line: &String| line.contains("teams");
-        step.succeeds().warnings().into_iter().find(of_teams).expect("a warning")
+        let about_teams = |line: &String| line.contains("teams");
+        step.succeeds().warnings().into_iter().find(about_teams).expect("a warning")
     };
     let rows = [
-        ("another team than the two", with_teams(&two).set("itc_team_id", "9").fails().error()),
-        ("another team than the one", with_teams(&two[..1]).set("itc_team_id", "9").fails().error()),
-        ("another team than the twelve", with_teams(&twelve).set("itc_team_id", "99").fails().error()),
+        ("neither of the two teams", with_teams(&two).set("itc_team_id", "9").fails().error()),
+        ("not the only team", with_teams(&two[..1]).set("itc_team_id", "9").fails().error()),
+        ("none of the twelve teams", with_teams(&twelve).set("itc_team_id", "99").fails().error()),
         ("no list of teams", warning(with_selected_team(&two[0], &[]).set("itc_team_id", "8"))),
         ("two teams, no choice", warning(with_teams(&two))),
         ("twelve teams, no choice", warning(with_teams(&twelve))),
@@ -311,9 +311,9 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
         let step = Step::new().set("apple_id", "jane@example.com").set("fastlane_session", pasted_session());
         step.verified_by_session(session)
     };
-    let of = |address: &str| step(Session { email_address: address.to_owned(), ..logged_in(vec![]) });
+    let session_of = |address: &str| step(Session { email_address: address.to_owned(), ..logged_in(vec![]) });
     for same in ["jane@example.com", "Jane@Example.com"] {
-        let outcome = of(same).succeeds();
+        let outcome = session_of(same).succeeds();
         assert_eq!(outcome.warnings(), Vec::<String>::new());
         assert_eq!(outcome.verified(), "yes");
     }
@@ -325,9 +325,9 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
         outcome.warnings().join("\n")
     };
     let rows = [
-        ("kim's session", warned(of("kim@example.org"))),
+        ("kim's session", warned(session_of("kim@example.org"))),
         ("an unknown account", warned(unknown())),
-        ("kim's session, strict", of("kim@example.org").set("verify", "strict").fails().error()),
+        ("kim's session, strict", session_of("kim@example.org").set("verify", "strict").fails().error()),
         ("an unknown account, strict", unknown().set("verify", "strict").fails().error()),
     ];
     assert_messages("account/another_account", rows);

@@ -36,16 +36,16 @@ fn build_annotation_decides_when_the_summary_is_written_and_the_result_decides_i
     for (choice, expected) in rows {
         let styles = [succeeding(), warning(), failing()].map(|step| {
             let outcome = step.set("build_annotation", choice).run();
-            assert_eq!(outcome.page_requests.len(), outcome.page.len(), "nothing else is asked");
+            assert_eq!(outcome.page_requests.len(), outcome.page.len(), "no other request");
             style(&outcome)
         });
         assert_eq!(styles, expected, "{choice}");
     }
-    assert_eq!(style(&succeeding().unset("build_annotation").run()), None, "problems is the default");
+    assert_eq!(style(&succeeding().unset("build_annotation").run()), None, "`problems` is the default");
     assert_eq!(style(&warning().unset("build_annotation").run()), Some(Style::Warning));
 }
 
-/// Source: `service` in `bitrise-plugins-annotations`, as Go's `net/http` and `encoding/json` send it.
+/// Source: `service` in `bitrise-plugins-annotations`, encoded by Go's `net/http` and `encoding/json`.
 #[test]
 fn the_request_is_the_one_that_bitrises_own_client_sends() {
     let outcome = warning().run();
@@ -79,7 +79,7 @@ fn every_error_line_of_the_log_is_in_the_summary() {
 }
 
 #[test]
-fn the_summary_lists_problems_with_the_inputs() {
+fn problems_with_the_inputs_make_a_summary_unless_build_annotation_is_never() {
     let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").fails();
     assert_eq!(style(&outcome), Some(Style::Error), "a wrong choice is taken as the default");
     let never = Step::new().set("team_id", "?").set("build_annotation", "never").run();
@@ -106,7 +106,7 @@ fn names_from_outside_are_literal_text() {
 }
 
 #[test]
-fn without_a_build_page_nothing_is_sent_or_logged() {
+fn without_a_build_page_nothing_is_sent_and_there_is_no_warning() {
     for variable in ["BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "BITRISE_BUILD_SLUG"] {
         for step in [succeeding().unset(variable), succeeding().set(variable, "")] {
             let outcome = step.succeeds();
@@ -131,13 +131,13 @@ fn a_page_that_cannot_be_written_is_a_warning_and_costs_at_most_5_seconds() {
         ("a reset", succeeding().with_page(vec![Behaviour::ResetBeforeAnswer])),
         ("a stall", succeeding().with_page(vec![Behaviour::StallBeforeHeader(Duration::from_secs(60))])),
         ("no server", service(&format!("http://{closed}"))),
-        ("plain http to elsewhere", service("http://annotations.invalid")),
-        ("no URL", service("annotations")),
-        ("no token", succeeding().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
+        ("plain http to another machine", service("http://annotations.invalid")),
+        ("not a URL", service("annotations")),
+        ("a token with a newline", succeeding().set("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN", "to\nken")),
     ];
     let messages = in_parallel(rows, |(what, step)| {
         let outcome = step.set("build_annotation", "always").succeeds();
-        assert!(outcome.page_requests.len() <= 1, "it is tried once");
+        assert!(outcome.page_requests.len() <= 1, "no retry");
         assert!(outcome.took < Duration::from_secs(8), "{what}: {:?}", outcome.took);
         (what, outcome.warnings().join("\n"))
     });

@@ -1,4 +1,4 @@
-//! `action: check`, in a build and at a desk.
+//! `action: check` in a build, and the `check` command at a developer's desk.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn check() -> Step {
     Step::new().set("action", "check")
 }
 
-/// Searches the folders of the run: home, working and temporary folder, and that of the envstore.
+/// Searches all files of the run: in its home, working, temporary and envstore folders.
 fn assert_in_no_file(outcome: &Outcome, secret: &str) {
     for path in files_below(outcome.root.path()) {
         let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
@@ -93,7 +93,7 @@ fn a_check_fails_where_an_export_fails() {
     ];
     for (what, step) in rows {
         let error = step.set("action", "check").fails().error();
-        assert!(!error.contains("check"), "{what}: the error of an export: {error}");
+        assert!(!error.contains("check"), "{what}: the same error as an export's: {error}");
     }
 }
 
@@ -113,13 +113,13 @@ fn at_desk(step: Step, arguments: &[&str]) -> Outcome {
     step.unset("verify").under("/bin/sh", &["-c", &script]).run()
 }
 
-fn key_file() -> Step {
+fn with_key_file() -> Step {
     Step::new().connected(&api_key()).file(&format!("home/AuthKey_{INPUT_KEY_ID}.p8"), pem())
 }
 
 #[test]
 fn at_a_desk_a_check_takes_its_inputs_as_arguments_and_exports_nothing() {
-    let step = key_file();
+    let step = with_key_file();
     let step = step.verified_by_team(
         account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![]),
         Team::with_apps([BUNDLE_ID]),
@@ -151,7 +151,7 @@ fn at_a_desk_secret_inputs_come_from_the_environment() {
 }
 
 #[test]
-fn at_a_desk_the_connection_is_read_only_if_it_is_asked_for() {
+fn at_a_desk_the_connection_is_not_read_unless_asked_for() {
     let step = || Step::new().connected(&api_key()).verified_by(account(vec![]));
     assert_eq!(at_desk(step(), &[]).code, Some(1));
     let connected = at_desk(step(), &["connection=automatic"]);
@@ -159,8 +159,8 @@ fn at_a_desk_the_connection_is_read_only_if_it_is_asked_for() {
 }
 
 #[test]
-fn at_a_desk_an_argument_that_is_not_an_input_or_is_secret_is_an_error() {
-    // The start of every key on P-256, without the key.
+fn at_a_desk_arguments_that_a_check_cannot_take_are_errors() {
+    // The base64 start that all P-256 keys share, twice, without the secret part.
     const KEY: &str = "api_key_path=MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
     let rows = [
         "api_key_path",

@@ -13,7 +13,7 @@ use test_support::{
 
 #[test]
 fn the_connection_is_requested_once_with_the_token_in_its_header() {
-    // The Step looks for an API key before it finds this Apple ID.
+    // The Step looks for an API key first, then for an Apple ID, in one response.
     let outcome = Step::new().connected(&apple_id()).succeeds();
     let [request] = outcome.requests.as_slice() else { panic!("{:?}", outcome.requests) };
     assert_eq!(request.method, "GET");
@@ -156,8 +156,8 @@ fn a_response_of_4_mib_is_read_and_a_larger_one_is_refused() {
         assert_eq!(outcome.chosen().0, "none");
     }
     let over = [
-        ("a byte more, that never comes", Behaviour::Oversize(LIMIT + 1)),
-        ("a byte more", padded(LIMIT + 1)),
+        ("a byte more, unannounced", Behaviour::Oversize(LIMIT + 1)),
+        ("a byte more, announced", padded(LIMIT + 1)),
         ("64 MiB", Behaviour::Oversize(64 << 20)),
     ];
     let messages = over.map(|(what, over)| {
@@ -254,7 +254,7 @@ fn the_error_for_a_response_that_is_not_json_hides_its_content() {
     ] {
         rows.push((format!("{deep} {what}"), Step::new().connected_as_text(text, vec![])));
     }
-    // Asked for or not, as a proxy may do it.
+    // A proxy may compress the response, whether or not the Step accepts gzip.
     rows.push(("gzip".to_owned(), Step::new().connected_with(&api_key(), vec![Behaviour::Gzip])));
     let rows = rows
         .into_iter()
@@ -280,6 +280,6 @@ fn the_error_for_an_empty_token_does_not_blame_pull_requests() {
     let outcome = step.succeeds();
     assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
     assert!(outcome.requests.is_empty(), "no request without a token");
-    let messages = [("nothing else", error), ("a key in the inputs", outcome.warnings().join("\n"))];
+    let messages = [("no key", error), ("a key in the inputs", outcome.warnings().join("\n"))];
     assert_messages("connection/empty_token", messages);
 }

@@ -41,13 +41,13 @@ const AFTER: &str = "- MULTI: |-
 ";
 
 #[test]
-fn a_key_already_there_is_replaced_in_its_place() {
+fn an_output_already_in_the_envstore_is_replaced_in_place() {
     let before = format!("{BEFORE}{OLD_METHOD}{AFTER}");
     let outcome = Step::new().connected(&apple_id()).envstore(before).succeeds();
     let text = outcome.envstore_text.clone().unwrap();
-    let rest = text.strip_prefix(BEFORE).expect("what was before it");
+    let rest = text.strip_prefix(BEFORE).expect("the entries before");
     let rest = rest.strip_prefix("- APPLE_AUTH_METHOD: \"apple_id\"\n").expect("the new value");
-    let (options, rest) = rest.split_once("- MULTI").expect("what was after it");
+    let (options, rest) = rest.split_once("- MULTI").expect("the entries after");
     assert_eq!(options.trim(), "opts:\n    is_expand: false", "the old options are gone");
     assert!(format!("- MULTI{rest}").starts_with(AFTER), "{text}");
     assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "apple_id");
@@ -64,11 +64,11 @@ fn a_second_run_replaces_the_outputs_of_the_first() {
 
 #[test]
 fn every_form_of_an_empty_envstore_is_accepted() {
-    for new in
+    for empty in
         ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "---\n", "\n", "{}", "envs: null\n"]
     {
-        let outcome = Step::new().connected(&api_key()).envstore(new).succeeds();
-        assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{new:?}");
+        let outcome = Step::new().connected(&api_key()).envstore(empty).succeeds();
+        assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{empty:?}");
     }
 }
 
@@ -84,14 +84,14 @@ fn entries_already_there_are_kept_byte_for_byte() {
     ] {
         let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
         let text = outcome.envstore_text.clone().unwrap();
-        let ours = text.strip_prefix(before).expect("what was there");
+        let ours = text.strip_prefix(before).expect("the entries already there");
         assert!(ours.trim_start().starts_with("- APPLE_AUTH_METHOD: "), "{text:?}");
         assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{text:?}");
     }
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_replaced_once() {
+fn an_output_that_is_in_the_envstore_twice_ends_up_there_once() {
     let before = "envs:\n- APPLE_AUTH_METHOD: x\n- A: x\n- APPLE_AUTH_METHOD: y\n";
     let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
     assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key");
@@ -137,7 +137,7 @@ fn a_relative_envstore_path_is_relative_to_the_working_folder() {
 
 #[test]
 fn a_writable_envstore_in_a_read_only_folder_is_written_in_place() {
-    // The new text is shorter.
+    // The new content is shorter than the old, whose end must be cut off.
     let before = format!("{BEFORE}- FASTLANE_PASSWORD: {}\n{AFTER}", "x".repeat(10_000));
     let step = Step::new().connected(&apple_id()).envstore(before).not_as_root();
     set_mode(step.envstore_path(), 0o666);
@@ -187,13 +187,13 @@ fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
     let rows = [
         ("not set", Step::new().unset("ENVMAN_ENVSTORE_PATH")),
         ("empty", Step::new().set("ENVMAN_ENVSTORE_PATH", "")),
-        ("not set, with a PATH", Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere")),
+        ("not set, PATH without envman", Step::new().unset("ENVMAN_ENVSTORE_PATH").set("PATH", "/nowhere")),
     ];
     let messages = rows.map(|(what, step)| (what, step.connected(&api_key()).fails().error()));
     assert_messages("export/no_envstore", messages);
 }
 
-/// Forms that are not envman's own, and that envman may still read.
+/// Forms that envman does not write, but may read.
 const UNKNOWN_FORMS: [&str; 5] = [
     "{\"envs\": [{\"A\": \"x\"}]}\n",
     "envs: [{A: x}]\n",
@@ -203,11 +203,11 @@ const UNKNOWN_FORMS: [&str; 5] = [
 ];
 
 #[test]
-fn an_envstore_of_an_unknown_form_without_envman_is_an_error_and_left_alone() {
+fn without_envman_an_envstore_of_an_unknown_form_is_an_error_and_left_alone() {
     let step = |form: &[u8]| Step::new().connected(&api_key()).envstore(form);
     let forms = UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "envs: [", "- list\n", "text", "envs: 1\n"]);
     let mut rows: Vec<_> = forms.map(|form| (format!("{form:?}"), step(form.as_bytes()))).collect();
-    rows.push(("no UTF-8".to_owned(), step(&[0xff, 0xfe, 0])));
+    rows.push(("not UTF-8".to_owned(), step(&[0xff, 0xfe, 0])));
     assert_messages("export/unknown_form", errors_of(rows));
 }
 
@@ -235,7 +235,7 @@ fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
             assert!(words.contains(&"--no-expand"), "{line}");
             let secret = words[2] == "FASTLANE_SESSION" || words[2].contains("PASSWORD");
             assert_eq!(words.contains(&"--sensitive"), secret, "{line}");
-            assert_eq!(words.len(), 4 + usize::from(secret), "no value among them: {line}");
+            assert_eq!(words.len(), 4 + usize::from(secret), "no value in the arguments: {line}");
         }
         assert_eq!(argv.lines().count(), 9, "each output once: {argv}");
         for (key, value) in [
@@ -258,7 +258,7 @@ fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
 
     let step = Step::new().connected(&api_key()).unset("ENVMAN_ENVSTORE_PATH").with_envman(FAKE_ENVMAN);
     let outcome = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails();
-    assert!(!outcome.root.path().join("work/.envstore.yml").exists(), "it was not there before");
+    assert!(!outcome.root.path().join("work/.envstore.yml").exists(), "the file was not there before");
 }
 
 #[test]
@@ -295,15 +295,15 @@ fn the_error_for_values_over_envmans_limits_names_the_output() {
     with_password(50 * 1024).envstore(&before).succeeds();
     let one_limit = r#"{"env_bytes_limit_in_kb": 400}"#;
     let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
-    let with =
+    let error_with =
         |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails().error();
     let by_envman = with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]).with_envman(FAKE_ENVMAN);
     let messages = [
         ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails().error()),
         ("one of more than 256 KiB, for envman add", by_envman.fails().error()),
         ("60 KiB and 200 KiB", with_password(60 * 1024).envstore(&before).fails().error()),
-        ("300 KiB, with only one limit raised", with(300 * 1024, one_limit)),
-        ("2000 bytes, with a limit of 1 KiB", with(2000, smaller)),
+        ("300 KiB, with only one limit raised", error_with(300 * 1024, one_limit)),
+        ("2000 bytes, with a limit of 1 KiB", error_with(2000, smaller)),
     ];
     assert_messages("export/limits", messages);
 }
@@ -333,7 +333,7 @@ fn the_error_for_settings_of_envman_that_cannot_be_read_names_the_file() {
     let step = || Step::new().connected(&api_key()).secret("canary");
     let wrong_type = r#"{"env_bytes_limit_in_kb": "canary"}"#;
     let rows = [
-        ("no JSON", step().file("home/.envman/configs.json", "{")),
+        ("not JSON", step().file("home/.envman/configs.json", "{")),
         ("a limit of the wrong type", step().file("home/.envman/configs.json", wrong_type)),
         ("a folder", step().file("home/.envman/configs.json/x", "")),
     ];
@@ -341,21 +341,21 @@ fn the_error_for_settings_of_envman_that_cannot_be_read_names_the_file() {
 }
 
 #[test]
-fn the_next_run_and_remove_delete_the_new_envstore_of_a_killed_run_and_keep_its_folder() {
+fn export_and_remove_delete_only_the_unfinished_envstore_of_a_killed_run() {
     for action in ["export", "remove"] {
         let step = Step::new().connected(&api_key()).set("action", action).envstore("envs: []\n");
         let step = step
             .file("store/.envstore-apple-services-connection-aB3dE6", "outputs")
             .file("store/.envstore-backup", "another program's")
             .file("tmp/apple-services-connection-x7Yz01/AuthKey_X.p8", "key");
-        let others = ["folder", "link"].map(|what| format!(".envstore-apple-services-connection-{what}"));
-        let [folder, link] = others.each_ref().map(|name| step.path(&format!("store/{name}")));
+        let lookalikes = ["folder", "link"].map(|what| format!(".envstore-apple-services-connection-{what}"));
+        let [folder, link] = lookalikes.each_ref().map(|name| step.path(&format!("store/{name}")));
         fs::create_dir(folder).unwrap();
         symlink(step.envstore_path(), link).unwrap();
         let outcome = step.run_in_process();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let store = names_in(outcome.envstore.parent().unwrap());
-        let [folder, link] = &others;
+        let [folder, link] = &lookalikes;
         let kept = [folder, link, ".envstore-backup", "envstore.yml"];
         assert_eq!(store.into_iter().collect::<Vec<_>>(), kept, "{action}");
         assert!(outcome.leftovers.contains("apple-services-connection-x7Yz01"), "{action}");
