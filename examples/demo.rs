@@ -1,7 +1,7 @@
 //! Runs the Step without contacting other machines, and prints what it does: `cargo run --example demo`.
 //!
 //! The real binary runs three times, as the Bitrise CLI would start it. A stand-in on loopback simulates Bitrise
-//! and Apple, and verifies each request as they do. Each run generates a new private key. All files are in a
+//! and Apple, and verifies each request as they do. Each demo has a new private key. All files are in a
 //! temporary folder, which is deleted at the end.
 
 use std::env;

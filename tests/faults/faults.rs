@@ -61,7 +61,7 @@ fn closed_port() -> u16 {
 }
 
 #[test]
-fn a_broken_connection_is_retried_and_fails_after_four_tries() {
+fn a_failed_request_is_tried_up_to_four_times() {
     use Behaviour::{ChunkedCut, CloseBeforeAnswer, ResetBeforeAnswer, ResetMidBody, WrongContentLength};
     let no_http = Behaviour::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let refused = Step::new().set("build_url", format!("http://127.0.0.1:{}/build/x", closed_port()));
@@ -121,11 +121,11 @@ fn requests_go_through_the_proxy_in_the_environment() {
         ],
         &[("HTTPS_PROXY", ""), ("https_proxy", proxy)],
         &[("ALL_PROXY", proxy), ("HTTPS_PROXY", "")],
-        // The HTTP library's rule for CGI scripts.
+        // On its own, the HTTP library would take this for a CGI script and bypass the proxy.
         &[("HTTPS_PROXY", proxy), ("REQUEST_METHOD", "GET")],
     ];
     in_parallel(environments, |environment| {
-        // Bitrise is behind the proxy, which is the stand-in, and refuses to connect.
+        // The proxy is the stand-in, which refuses to connect to Bitrise.
         let host = format!("{}.invalid", unique_name().replace(' ', "-"));
         let step = Step::new().set("build_url", format!("https://{host}/build/1"));
         step.set_all(environment.iter().copied()).fails();
@@ -164,22 +164,22 @@ fn a_stall_of_apple_ends_after_20_seconds_and_the_build_continues() {
 fn stalls_end_at_the_time_limits() {
     use Behaviour::{Drip, StallBeforeHeader, StallInBody};
     const LONG: Duration = Duration::from_secs(600);
-    let one_limit = Duration::from_secs(45);
-    let all_of_them = Duration::from_secs(75);
+    let one_request = Duration::from_secs(45);
+    let whole_run = Duration::from_secs(75);
     let drip = Drip { bytes: 1, every: Duration::from_secs(1) };
     check(
         "faults/stalls",
         vec![
             Fault {
-                within: one_limit,
+                within: one_request,
                 ..then_ok("a stall before the header, then a good response", StallBeforeHeader(LONG))
             },
             Fault {
-                within: one_limit,
+                within: one_request,
                 ..then_ok("a stall in the body, then a good response", StallInBody(LONG))
             },
-            Fault { within: one_limit, ..then_ok("a slow drip, then a good response", drip) },
-            Fault { within: all_of_them, requests: 3, ..on_every_try("a stall", StallBeforeHeader(LONG)) },
+            Fault { within: one_request, ..then_ok("a slow drip, then a good response", drip) },
+            Fault { within: whole_run, requests: 3, ..on_every_try("a stall", StallBeforeHeader(LONG)) },
         ],
     );
 }

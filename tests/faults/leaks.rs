@@ -86,7 +86,7 @@ fn scenarios() -> Vec<(&'static str, Step)> {
         ("expired session", with_expiry("2024-02-29T12:00:00Z")),
         ("session ends soon", with_expiry(&in_days(2))),
         ("no envstore", connected().set("ENVMAN_ENVSTORE_PATH", "/nowhere/envstore.yml")),
-        ("no session", {
+        ("not a session", {
             let step = Step::new().set("apple_id", "jane@example.com");
             step.set("fastlane_session", format!("{SESSION} {PASSWORD}"))
         }),
@@ -239,9 +239,9 @@ fn memory_at_exit(child: &std::process::Child) -> Vec<u8> {
 #[cfg(target_os = "linux")]
 fn no_secret_is_left_in_memory_when_a_run_ends() {
     let with_key = || Step::new().connected(&connection_of_canaries()).set("export_token", "yes");
-    let all_tools = "bitrise fastlane fastlane_api_key_path xcode connection";
+    let tools = "bitrise fastlane fastlane_api_key_path xcode connection";
     let steps = [
-        ("a connected key", with_key().set("export_for", all_tools).verified_by(account(vec![]))),
+        ("a connected key", with_key().set("export_for", tools).verified_by(account(vec![]))),
         (
             "a connected Apple ID",
             Step::new().connected(&connection_of_canaries()).set("connection", "apple_id"),

@@ -89,19 +89,19 @@ fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
 }
 
 #[test]
-fn a_replaced_envstore_keeps_its_owner_group_and_mode() {
-    const OTHERS: u32 = 54321;
+fn a_replaced_or_overwritten_envstore_keeps_its_owner_group_and_mode() {
+    const OTHER_ID: u32 = 54321;
     let facts = |path: &Path| {
         let file = fs::metadata(path).unwrap();
         (file.uid(), file.gid(), mode(path))
     };
-    // Root replaces it; another user, who can only write to it, overwrites it.
+    // Root replaces the envstore; another user, who can only write to it, overwrites it.
     let as_root = Step::new().connected(&apple_id()).envstore("envs: []\n");
     let as_other = Step::new().connected(&apple_id()).envstore("envs: []\n").not_as_root();
     for (step, its_mode) in [(as_root, 0o640), (as_other, 0o666)] {
         let path = step.envstore_path();
-        // Fails unless the test runs as root; the file then keeps its owner.
-        let _ = chown(&path, Some(OTHERS), Some(OTHERS));
+        // If the test does not run as root, this fails, and the file keeps its owner.
+        let _ = chown(&path, Some(OTHER_ID), Some(OTHER_ID));
         set_mode(&path, its_mode);
         let before = facts(&path);
         let outcome = step.succeeds();
@@ -111,7 +111,7 @@ fn a_replaced_envstore_keeps_its_owner_group_and_mode() {
 }
 
 #[test]
-fn a_umask_that_takes_the_users_own_rights_does_no_harm() {
+fn a_umask_that_removes_the_users_own_permissions_does_no_harm() {
     for umask in ["0177", "0777"] {
         let outcome = Step::new().connected(&api_key()).not_as_root().umask(umask).succeeds();
         let folder = outcome.output("APPLE_CREDENTIALS_DIR");
@@ -120,7 +120,7 @@ fn a_umask_that_takes_the_users_own_rights_does_no_harm() {
 }
 
 #[test]
-fn a_run_with_too_few_open_files_fails_cleanly_or_succeeds() {
+fn a_run_with_a_low_limit_of_open_files_fails_cleanly_or_succeeds() {
     let mut succeeded = 0;
     for files in 4..=24 {
         let step = Step::new().connected(&api_key()).verified_by(account(vec![]));
@@ -147,7 +147,7 @@ fn the_error_for_an_invalid_proxy_variable_hides_its_value() {
     let exempt = elsewhere().set("HTTPS_PROXY", wrong).set("NO_PROXY", "example.com,.invalid");
     messages.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails().error()));
     assert_messages("faults/wrong_proxy", messages);
-    // Requests to this machine use no proxy, and all requests over http stay here.
+    // Requests to this machine use no proxy, and plain http is allowed only to this machine.
     Step::new().connected(&api_key()).set("HTTPS_PROXY", wrong).set("HTTP_PROXY", wrong).succeeds();
 }
 
@@ -204,7 +204,7 @@ fn oversized_settings_and_sockets_in_place_of_files_are_rejected() {
 }
 
 #[test]
-fn a_limit_of_file_sizes_fails_the_run_without_leaving_files() {
+fn a_file_size_limit_fails_the_run_without_leaving_files() {
     let step = Step::new().connected(&api_key()).envstore("envs: []\n");
     step.under("sh", &["-c", "ulimit -f 1; exec \"$0\""]).fails();
 }

@@ -95,7 +95,7 @@ fn an_interrupted_run_waits_at_most_two_seconds_for_the_build_page() {
 #[test]
 fn a_second_signal_at_once_changes_nothing() {
     // As `timeout` sends it, to a process and to its group.
-    let step = with_slow_envman();
+    let step = with_endless_envman();
     let written = step.path("home/added");
     let outcome = step.run_while(|child| {
         wait_for(&written);
@@ -179,9 +179,9 @@ fn no_core_is_dumped_whatever_the_limit_was() {
 }
 
 /// A run that awaits nothing but envman, which never ends.
-fn with_slow_envman() -> Step {
+fn with_endless_envman() -> Step {
     let step = from_inputs().envstore("{envs: [{OLD: kept}]}\n");
-    // It starts no other program, which would outlive it.
+    // The script starts no other program, which would outlive it.
     let script = "#!/bin/sh\necho broken > \"$ENVMAN_ENVSTORE_PATH\"\necho \"$3\" >> \"$HOME/added\"\n\
                   while :; do echo broken > \"$ENVMAN_ENVSTORE_PATH\"; done\n";
     step.with_envman(script)
@@ -191,7 +191,7 @@ fn with_slow_envman() -> Step {
 fn a_signal_while_envman_runs_kills_it_and_restores_the_envstore() {
     let signals = [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT), ("SIGHUP", Signal::HUP)];
     let messages = signals.map(|(name, signal)| {
-        let step = with_slow_envman();
+        let step = with_endless_envman();
         let added = step.path("home/added");
         let outcome = step.run_while(|child| {
             wait_for(&added);
@@ -207,17 +207,17 @@ fn a_signal_while_envman_runs_kills_it_and_restores_the_envstore() {
 #[test]
 #[ignore = "waits for the real time limit of envman, 12 seconds"]
 fn a_hanging_envman_is_killed_and_the_error_names_it() {
-    let outcome = with_slow_envman().fails();
+    let outcome = with_endless_envman().fails();
     assert_messages("faults/envman_hangs", [("envman hangs", outcome.error())]);
 }
 
 #[test]
-fn after_sigkill_at_random_points_the_envstore_is_unchanged_or_complete() {
+fn after_sigkill_at_any_point_the_envstore_is_unchanged_or_complete() {
     const RUNS: u64 = 200;
     const BEFORE: &str = "envs:\n- OLD: kept\n";
     let whole = Step::new().connected(&api_key()).envstore(BEFORE).succeeds();
     let complete = whole.output_names();
-    // Spread over a little more than the time of a whole run next to three others.
+    // The kills are spread over a little more time than a run takes beside three others.
     let span = whole.took.as_micros().min(300_000) as u64 * 3;
     let kill_after = |run: u64| {
         let pause = Duration::from_micros(span * ((run * 7919) % RUNS) / RUNS);
@@ -254,7 +254,7 @@ fn a_run_waits_for_another_run_on_the_same_envstore() {
     let folder = std::fs::File::open(store.parent().unwrap()).unwrap();
     rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let outcome = step.run_while(|_| {
-        // As another run does it, between reading and writing.
+        // Like another run, which holds the lock from reading to writing.
         thread::sleep(Duration::from_secs(1));
         std::fs::write(&store, "envs:\n- OTHER: kept\n").unwrap();
         drop(folder);

@@ -72,12 +72,12 @@ fn a_run_ends_at_its_network_time_limit_and_the_error_says_what_it_waited_for() 
         ("a stall before the header", connection(vec![STALL.forever()])),
         ("a stall in the body", connection(vec![Behaviour::StallInBody(LONG).forever()])),
         ("a slow drip", connection(vec![drip.forever()])),
-        ("no TLS", key_at(format!("https://127.0.0.1:{silent}/AuthKey_FROMINPUT1.p8"))),
+        ("no TLS handshake", key_at(format!("https://127.0.0.1:{silent}/AuthKey_FROMINPUT1.p8"))),
         ("an error, then a stall", connection(vec![busy(503), STALL.forever()])),
         ("pauses of an hour", connection(vec![status(503, &[("Retry-After", "3600")]).forever()])),
         ("a redirect to a stall", key(vec![redirect(stalled).forever()])),
         (
-            "a slow connection without a credential, then a stall of the key",
+            "a slow connection without a credential, then a stalled key",
             [connection_of("{}".to_owned(), vec![slow.clone()]), key(vec![STALL.forever()])].concat(),
         ),
     ];
@@ -107,7 +107,7 @@ fn verification_gets_only_the_rest_of_the_network_time_limit() {
 #[ignore = "waits for the real time limit, 70 seconds"]
 fn every_run_ends_within_90_seconds() {
     let long_pauses = || {
-        // Well over the limit of one request: the kernel can end a wait of half a minute seconds late.
+        // Well over the limit of one request: the kernel can end a 30-second wait some seconds late.
         let silence = Behaviour::StallBeforeHeader(Duration::from_secs(40));
         let busy = status(503, &[("Retry-After", "3600")]);
         [silence, busy.clone(), busy.clone(), busy.clone(), STALL.forever()].to_vec()
@@ -116,7 +116,7 @@ fn every_run_ends_within_90_seconds() {
         key(vec![STALL.forever()]).into_iter().fold(step, |step, (name, value)| step.set(name, value))
     };
     let endless = "#!/bin/sh\nwhile :; do sleep 1; done\n";
-    let by_envman =
+    let endless_envman =
         Step::new().connected(&api_key()).envstore("{envs: [{OLD: kept}]}\n").with_envman(endless);
     let rows = [
         ("a stall", Step::new().connected_with(&api_key(), vec![STALL.forever()])),
@@ -125,7 +125,7 @@ fn every_run_ends_within_90_seconds() {
             "a stalled connection, then a stalled key",
             with_key(Step::new().connected_with(&api_key(), long_pauses())),
         ),
-        ("a stall of Apple, then one of envman", by_envman.verified_by(account(vec![STALL.forever()]))),
+        ("Apple stalls, then envman hangs", endless_envman.verified_by(account(vec![STALL.forever()]))),
     ];
     let messages = in_parallel(rows, |(what, step)| {
         let outcome = step.fails();

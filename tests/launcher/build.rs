@@ -41,7 +41,7 @@ fn the_first_line_comes_within_a_second_and_then_lines_show_progress() {
         log.read_to_string(&mut rest).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(1));
         let (progress, end) = rest.split_once("\x1b[31;1m").unwrap();
-        // On a busy machine, the first line can come before cargo prints anything.
+        // On a busy machine, the first line of progress can come before cargo prints anything.
         assert!(progress.lines().all(|line| line.starts_with("Still building after ")), "{rest}");
         assert!(progress.ends_with(" s: Compiling rustls v0.23.1\n"), "{rest}");
         assert!(end.starts_with("Cannot build the Step from source") && end.ends_with("\x1b[0m\n"), "{rest}");

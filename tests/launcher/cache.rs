@@ -37,7 +37,7 @@ fn nothing_runs_that_another_user_can_change_or_replace() {
     let attacks: [(&str, Attack); 8] = [
         ("others can write to the cache", |launcher, _| set_mode(launcher.cache(), 0o777)),
         ("the group can write to the cache", |launcher, _| set_mode(launcher.cache(), 0o770)),
-        ("the cache is sticky", |launcher, _| set_mode(launcher.cache(), 0o1777)),
+        ("others can write to the sticky cache", |launcher, _| set_mode(launcher.cache(), 0o1777)),
         ("others can write to ~/.cache", |launcher, _| set_mode(launcher.path("home/.cache"), 0o777)),
         ("others can write to the home", |launcher, _| set_mode(launcher.path("home"), 0o777)),
         ("others can write to the binary", |_, binary| set_mode(binary, 0o777)),
@@ -50,10 +50,10 @@ fn nothing_runs_that_another_user_can_change_or_replace() {
             symlink(launcher.path("tmp/elsewhere"), launcher.cache()).unwrap();
         }),
     ];
-    for (attack, open) in attacks {
+    for (attack, apply) in attacks {
         let launcher = Launcher::released(0o644);
         let binary = plant(&launcher);
-        open(&launcher, &binary);
+        apply(&launcher, &binary);
         let run = launcher.run();
         assert!(!run.log.contains("planted"), "{attack}: {}", run.log);
         run.assert_released();
@@ -113,7 +113,7 @@ fn without_a_writable_home_the_cache_is_a_private_folder_in_the_temporary_folder
 }
 
 #[test]
-fn without_any_private_folder_the_error_names_both() {
+fn without_any_private_folder_the_error_names_both_candidates() {
     let launcher = Launcher::released(0o644);
     for folder in ["home", "tmp"] {
         set_mode(launcher.path(folder), 0o777);

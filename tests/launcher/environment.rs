@@ -15,7 +15,7 @@ const PRINTS_ITS_ENVIRONMENT: &str = "fn main() {
 }
 ";
 
-/// The environment that the program printed, without the variable in which bash keeps what it runs.
+/// The environment that the program printed, without `_`, which bash sets to what it runs.
 fn printed_environment(run: &Run) -> Vec<&str> {
     assert_eq!(run.status, Some(0), "{}", run.log);
     run.log.lines().filter(|line| line.starts_with("(\"") && !line.starts_with("(\"_\"")).collect()
@@ -36,7 +36,7 @@ fn the_binary_gets_the_environment_as_it_was() {
     let unbuilt = Launcher::with_sources();
     unbuilt.replace("cargo", &fake_cargo(&format!("cp '{}' \"$binary\"", program.display())));
 
-    // Every word of the launcher could be one of its variables, and these have a meaning for bash.
+    // Every word of the launcher could be one of its variables; the names added below mean something to bash.
     let script = fs::read_to_string(sources.step.join("step.sh")).unwrap();
     let mut names: Vec<&str> = script.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     names.extend([
@@ -88,7 +88,7 @@ fn the_binary_gets_the_environment_as_it_was() {
     }
 }
 
-/// What a cargo does that builds the program of [`Launcher::with_sources`].
+/// A script for [`fake_cargo`] that builds the program of [`Launcher::with_sources`].
 pub(crate) const PRINTS_A_LINE: &str = "echo '#!/bin/sh\necho this is the built binary' >\"$binary\"";
 
 /// A cargo that runs this script, in which `$binary` is the file to make.
@@ -182,7 +182,7 @@ fn options_of_the_users_bash_do_not_hide_a_changed_source() {
 }
 
 #[test]
-fn a_tool_that_fails_makes_one_error_that_says_so() {
+fn a_tool_that_fails_gives_one_error_that_refers_to_its_message() {
     for (tool, message) in [
         ("uname", "uname failed"),
         ("cp", "Cannot store the Step's binary"),

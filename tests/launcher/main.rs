@@ -1,5 +1,5 @@
-//! The launcher, step.sh, on each way to the Step's binary: `cargo test --test launcher`. It needs
-//! openssl and, to give files to another user, root.
+//! Each way in which the launcher, step.sh, gets the Step's binary: `cargo test --test launcher`. The tests
+//! need openssl and, to give files to another user, root.
 //!
 //! The Step is a program of one line here, so that cargo builds it in a second.
 

@@ -39,7 +39,7 @@ fn a_binary_that_lost_its_execute_permission_is_copied_into_the_private_cache_on
 }
 
 #[test]
-fn another_binary_without_execute_permission_is_copied_again() {
+fn a_changed_binary_without_execute_permission_is_copied_again() {
     let launcher = Launcher::released(0o644);
     launcher.run().assert_released();
     fs::write(launcher.released_binary(), "#!/bin/sh\necho another\n").unwrap();
@@ -86,7 +86,7 @@ fn the_name_of_the_steps_folder_can_have_any_characters() {
         launcher.add_sources();
         launcher.run_with_cargo().assert_built();
         launcher.run().assert_built_earlier();
-        // As the shell finds it by a relative path.
+        // The launcher can also be started by a relative path.
         for (folder, script) in [(&*launcher.step, "step.sh"), (&*launcher.step, "./step.sh")]
             .into_iter()
             .chain([(launcher.path("").as_path(), &*format!("./{name}/step.sh"))])

@@ -1,4 +1,4 @@
-//! Generated outputs and envstores. `tests/round_trip` reads them with envman.
+//! Generated outputs, which `tests/round_trip` reads with envman, and generated envstores.
 
 use std::fs;
 

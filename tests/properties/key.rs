@@ -39,7 +39,7 @@ impl Wrapping {
                 let (head, rest) = text.split_once("KEY-----").expect("a header");
                 let (body, foot) = rest.split_once("-----END").expect("a footer");
                 let body: Vec<char> = body.chars().filter(char::is_ascii_alphanumeric).collect();
-                // An earlier wrapping left more than the body there.
+                // Only letters and digits would be kept, so a body with `+`, `/`, `=` or escapes stays.
                 if text.contains('\\') || rest.contains(['+', '/', '=']) {
                     return text.to_owned();
                 }
@@ -186,7 +186,7 @@ proptest! {
     }
 }
 
-/// Damage can leave the key as it was; that it makes another valid key has a chance of one in 2¹²⁸.
+/// Damage can leave the key as it was; the chance that it makes another valid key is one in 2¹²⁸.
 fn same_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
     match PrivateKey::from_bytes(bytes) {
         Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL.as_str()),

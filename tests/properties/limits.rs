@@ -1,12 +1,12 @@
-//! Small inputs that expand to something huge: the binary succeeds or fails with an error, and needs at most
-//! 64 MiB and 10 seconds of CPU time.
+//! Inputs that are huge or expand to something huge: the binary succeeds or fails with an error, and needs at
+//! most 64 MiB and 10 seconds of CPU time.
 
 use std::fs;
 
 use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, in_parallel, pem};
 
-/// The Step aborts when it needs more. Only Linux limits the address space. The CPU time is that of a build
-/// without optimization.
+/// Runs the Step, which aborts when it needs more memory or CPU time. Only Linux limits the address space.
+/// The limit of CPU time is for a build without optimization.
 const LIMITED: &str = if cfg!(target_os = "linux") {
     "ulimit -v 65536 && ulimit -t 10 && exec \"$0\""
 } else {
@@ -56,39 +56,39 @@ fn fill(piece: &str, length: usize) -> String {
 
 #[test]
 fn sessions_of_any_size_stay_within_the_limits() {
-    let all = MAX_VARIABLE;
+    let max = MAX_VARIABLE;
     let laugh = |n: usize| format!("  x{n}: &x{n} [{}]\n", fill(&format!("*x{},", n - 1), 60));
     let laughs = (1..30).map(laugh).collect::<Vec<_>>().concat();
     let sessions = vec![
-        ("lists in lists", fill("[", all)),
-        ("maps in maps", fill("{", all)),
-        ("block lists in block lists", fill("- ", all)),
-        ("keys in keys", fill("? ", all)),
-        ("many empty entries", fill("-\n", all)),
-        ("words", format!("[{}]", fill("a,", all - 2))),
-        ("empty cookies", format!("[{}]", fill("{},", all - 2))),
+        ("lists in lists", fill("[", max)),
+        ("maps in maps", fill("{", max)),
+        ("block lists in block lists", fill("- ", max)),
+        ("keys in keys", fill("? ", max)),
+        ("many empty entries", fill("-\n", max)),
+        ("words", format!("[{}]", fill("a,", max - 2))),
+        ("empty cookies", format!("[{}]", fill("{},", max - 2))),
         (
             "many aliases of one value",
-            format!("- {{name: DES1, value: &a {}, domain: a.b}}\n", fill("x", all / 2))
-                + &fill("- {name: b, value: *a, domain: a.b}\n", all / 3),
+            format!("- {{name: DES1, value: &a {}, domain: a.b}}\n", fill("x", max / 2))
+                + &fill("- {name: b, value: *a, domain: a.b}\n", max / 3),
         ),
         (
             "many aliases of one cookie",
-            format!("- &a {{{}}}\n", fill("k: ,", all / 2)) + &fill("- *a\n", all / 3),
+            format!("- &a {{{}}}\n", fill("k: ,", max / 2)) + &fill("- *a\n", max / 3),
         ),
         (
             "many aliases of one list",
-            format!("- {{name: DES1, x: &a [{}], y: [{}]}}\n", fill("a,", all / 3), fill("*a,", all / 3)),
+            format!("- {{name: DES1, x: &a [{}], y: [{}]}}\n", fill("a,", max / 3), fill("*a,", max / 3)),
         ),
         ("a billion laughs", format!("- x0: &x0 [a,a,a,a,a,a,a,a,a,a]\n{laughs}")),
         ("a list that contains itself", "&a [*a]".to_owned()),
-        ("anchors", format!("[{}]", fill("&a b,", all - 2))),
-        ("tags", fill("- !", all)),
-        ("tag directives", fill("%TAG !a! b\n", all)),
-        ("an open quote", format!("\"{}", fill("\\x41", all - 1))),
-        ("documents", fill("---\n", all)),
-        ("a long key", format!("? {}\n: y", fill("x", all - 10))),
-        ("many variables", fill("FASTLANE_SESSION='", all)),
+        ("anchors", format!("[{}]", fill("&a b,", max - 2))),
+        ("tags", fill("- !", max)),
+        ("tag directives", fill("%TAG !a! b\n", max)),
+        ("an open quote", format!("\"{}", fill("\\x41", max - 1))),
+        ("documents", fill("---\n", max)),
+        ("a long key", format!("? {}\n: y", fill("x", max - 10))),
+        ("many variables", fill("FASTLANE_SESSION='", max)),
     ];
     check_all(sessions, with_session);
 }
@@ -99,7 +99,7 @@ fn envstores_of_any_size_stay_within_the_limits() {
     let envstores = vec![
         ("entries", format!("envs:\n{}", fill("- A: b\n", mib - 100))),
         ("empty entries", format!("envs:\n{}", fill("- A:\n", mib - 100))),
-        ("more than is merged", format!("envs:\n{}", fill("- A: b\n", 2 * mib))),
+        ("more entries than are merged", format!("envs:\n{}", fill("- A: b\n", 2 * mib))),
         ("an entry of many parts", format!("envs:\n- A: b\n  opts: [{}]\n", fill("[],", 63 * 1024))),
         (
             "entries of many parts",
@@ -144,21 +144,21 @@ fn a_huge_envstore_is_not_read_beyond_the_size_limit() {
 
 #[test]
 fn connections_of_any_size_stay_within_the_limits() {
-    let all = MAX_CONNECTION - 200;
+    let max = MAX_CONNECTION - 200;
     let key = format!(r#""key_id":"{INPUT_KEY_ID}","issuer_id":"{INPUT_ISSUER}","private_key":{:?}"#, pem());
     let apple_id = r#""apple_id":"jane@example.com","password":"x""#;
     let idmsa = "https://idmsa.apple.com";
     let device = r#"{"device_identifier":"a"},"#;
     let connections = vec![
-        ("lists in lists", format!("{{\"x\":{}", fill("[", all))),
-        ("objects in objects", fill("{\"x\":", all)),
-        ("cookies", format!("{{\"session_cookies\":{{\"{idmsa}\":[{}{{}}]}}}}", fill("{},", all))),
+        ("lists in lists", format!("{{\"x\":{}", fill("[", max))),
+        ("objects in objects", fill("{\"x\":", max)),
+        ("cookies", format!("{{\"session_cookies\":{{\"{idmsa}\":[{}{{}}]}}}}", fill("{},", max))),
         (
             "cookies of another origin",
-            format!("{{\"session_cookies\":{{\"a\":[{}{{}}]}}}}", fill("{},", all)),
+            format!("{{\"session_cookies\":{{\"a\":[{}{{}}]}}}}", fill("{},", max)),
         ),
-        ("origins", format!("{{\"session_cookies\":{{{}\"a\":0}}}}", fill("\"a\":[{}],", all))),
-        ("devices", format!("{{\"test_devices\":[{}{{}}]}}", fill("{},", all))),
+        ("origins", format!("{{\"session_cookies\":{{{}\"a\":0}}}}", fill("\"a\":[{}],", max))),
+        ("devices", format!("{{\"test_devices\":[{}{{}}]}}", fill("{},", max))),
         (
             "one device many times",
             format!("{{{key},\"test_devices\":[{}{{}}]}}", fill(device, 9_999 * device.len())),
@@ -167,22 +167,22 @@ fn connections_of_any_size_stay_within_the_limits() {
             "one device with a long name many times",
             format!(
                 "{{{key},\"test_devices\":[{{\"device_identifier\":\"a\",\"title\":\"{}\"}},{}{{}}]}}",
-                fill("\u{200b}", all - 400 * 1024),
+                fill("\u{200b}", max - 400 * 1024),
                 fill(device, 9_990 * device.len())
             ),
         ),
-        ("a long Apple ID", format!("{{\"password\":\"x\",\"apple_id\":\"{}\"}}", fill("\u{e9}", all))),
-        ("a long password", format!("{{{apple_id},\"app_specific_password\":\"{}\"}}", fill("\\u0001", all))),
+        ("a long Apple ID", format!("{{\"password\":\"x\",\"apple_id\":\"{}\"}}", fill("\u{e9}", max))),
+        ("a long password", format!("{{{apple_id},\"app_specific_password\":\"{}\"}}", fill("\\u0001", max))),
         (
             "a long key",
-            format!("{{\"key_id\":\"a\",\"issuer_id\":\"a\",\"private_key\":\"{}\"}}", fill("A", all)),
+            format!("{{\"key_id\":\"a\",\"issuer_id\":\"a\",\"private_key\":\"{}\"}}", fill("A", max)),
         ),
         (
             "a long key ID",
-            format!("{{\"issuer_id\":\"a\",\"private_key\":\"a\",\"key_id\":\"{}\"}}", fill("A", all)),
+            format!("{{\"issuer_id\":\"a\",\"private_key\":\"a\",\"key_id\":\"{}\"}}", fill("A", max)),
         ),
-        ("a long date", format!("{{{apple_id},\"connection_expiry_date\":\"{}\"}}", fill("2", all))),
-        ("a long field", format!("{{\"{}\":1}}", fill("x", all))),
+        ("a long date", format!("{{{apple_id},\"connection_expiry_date\":\"{}\"}}", fill("2", max))),
+        ("a long field", format!("{{\"{}\":1}}", fill("x", max))),
         (
             "a long cookie",
             format!(
@@ -190,7 +190,7 @@ fn connections_of_any_size_stay_within_the_limits() {
                 fill("\u{e9}", 250 * 1024)
             ),
         ),
-        ("numbers", format!("{{\"x\":[{}1]}}", fill("1,", all))),
+        ("numbers", format!("{{\"x\":[{}1]}}", fill("1,", max))),
     ];
     assert!(connections.iter().all(|(_, connection)| connection.len() <= MAX_CONNECTION));
     check_all(connections, with_connection);
@@ -198,10 +198,10 @@ fn connections_of_any_size_stay_within_the_limits() {
 
 #[test]
 fn keys_of_any_size_stay_within_the_limits() {
-    let all = MAX_VARIABLE;
+    let max = MAX_VARIABLE;
     let keys = vec![
-        ("long", fill("A", all)),
-        ("headers", fill("-----BEGIN PRIVATE KEY-----", all)),
+        ("long", fill("A", max)),
+        ("headers", fill("-----BEGIN PRIVATE KEY-----", max)),
         ("keys", fill(pem(), 60 * 1024)),
         ("escapes", fill("\\n", 60 * 1024)),
         ("elements in elements", fill("MIIDMIIDMIID", 60 * 1024)),

@@ -1,7 +1,7 @@
 //! Puts secrets into every input: whole, in part, and in other encodings. None reaches the log or the summary.
 //!
-//! Secrets that look harmless are left out: one that is written as a path is a path, and a UUID in
-//! `api_issuer` is an issuer ID.
+//! Secrets that look harmless are left out: one written as a path passes for a path, and a UUID in
+//! `api_issuer` for an issuer ID.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -111,7 +111,7 @@ fn with_value(input: &str, value: &str) -> Step {
         "token_lifetime_seconds" => Step::new().with_key_inputs().set("export_token", "yes"),
         _ => Step::new().with_key_inputs(),
     };
-    // `set` would stop at the first leak. `leak` searches for all.
+    // `set` would end the test at the first leak; the tests list all leaks.
     step.set("verbose_log", "yes").set_as_plain(input, value)
 }
 
@@ -162,7 +162,7 @@ fn a_secret_in_any_field_of_the_connection_stays_out_of_the_log_and_the_summary(
     let forms = forms();
     let check = |field: &str| {
         let of_apple_id = ["apple_id", "password", "app_specific_password", "session_cookies"];
-        let toggle = if of_apple_id.contains(&field) { "apple_id" } else { "automatic" };
+        let connection = if of_apple_id.contains(&field) { "apple_id" } else { "automatic" };
         let leaks = forms.iter().filter_map(|(form, value, secrets)| {
             let changed = if field == "session_cookies" {
                 json!({field: {"https://idmsa.apple.com": [cookie("myacinfo", value), cookie(value, "x")]}})
@@ -171,7 +171,7 @@ fn a_secret_in_any_field_of_the_connection_stays_out_of_the_log_and_the_summary(
             };
             let step =
                 Step::new().connected_as_text(all([api_key(), apple_id(), changed]).to_string(), vec![]);
-            let step = step.set("connection", toggle).set("verbose_log", "yes");
+            let step = step.set("connection", connection).set("verbose_log", "yes");
             leak(step, value, secrets).map(|leak| format!("{form} in {field}: {leak}"))
         });
         leaks.collect::<Vec<_>>()

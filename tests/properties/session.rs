@@ -1,5 +1,5 @@
-//! Generated cookies exported as `FASTLANE_SESSION`, and texts pasted as a session. `tests/round_trip` reads
-//! them with Ruby.
+//! Generated cookies exported as `FASTLANE_SESSION`, which `tests/round_trip` reads with Ruby, and texts
+//! pasted as a session.
 
 use apple_services_connection::apple::cookie::CookieRecord;
 use apple_services_connection::apple::session::Session;
@@ -105,7 +105,7 @@ proptest! {
         }
         let exported = to_variable(&session(&cookies));
         let line = exported.expose_secret();
-        // Inside single quotes, a shell takes any but these.
+        // Inside single quotes, a shell takes every character but the single quote.
         let pasted = if wrapped && !line.contains('\'') { format!("export FASTLANE_SESSION='{line}'\n") } else { line.to_owned() };
         let again = from_pasted(&SecretString::from(pasted));
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;

@@ -129,7 +129,7 @@ fn any_value_comes_back_from_envman_as_it_was() {
                 println!("envman read {:?}\n  of {key}, expected {value:?}", read.get(key));
             }
         }
-        // Nothing that was not written, either.
+        // Nor may there be other variables.
         let count = read.as_object().map_or(0, Map::len);
         if count != expected.len() {
             lost += 1;

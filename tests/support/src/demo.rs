@@ -23,7 +23,7 @@ pub fn wrong_team() -> Step {
     with_api_key(Team::with_apps(["com.example.other"]))
 }
 
-/// An Apple ID is connected to the project, and its session ends in 3 days and a few hours.
+/// An Apple ID is connected to the project, and its session ends in just under 4 days.
 pub fn expiring_session() -> Step {
     let fields = json!({"apple_id": APPLE_ID, "connection_expiry_date": in_days(4)});
     let session = Session { email_address: APPLE_ID.to_owned(), ..logged_in(Vec::new()) };
@@ -36,7 +36,7 @@ fn with_api_key(team: Team) -> Step {
     on_bitrise().connected(&key).verified_by_team(account, team).set("bundle_id", APP)
 }
 
-/// Like a build, with no input set; the tests set this one.
+/// Like a build with no input set; [`Step::new`] sets `build_annotation`.
 fn on_bitrise() -> Step {
     Step::new().unset("build_annotation")
 }

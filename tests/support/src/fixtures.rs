@@ -113,12 +113,12 @@ pub fn cookie(name: &str, value: &str) -> Value {
 /// The fields of a connected Apple ID whose session has a cookie for the stand-in and one for Apple.
 pub fn connected_session() -> Value {
     // The stand-in uses plain http, so its cookie is not `secure`.
-    let own = json!({
+    let for_stand_in = json!({
         "name": "myacinfo", "value": "canary-session", "domain": "127.0.0.1", "for_domain": false,
         "path": "/", "secure": false,
     });
-    let apples = json!({"name": "DES1", "value": "canary-des", "domain": "idmsa.apple.com"});
-    all([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [own, apples]}})])
+    let for_apple = json!({"name": "DES1", "value": "canary-des", "domain": "idmsa.apple.com"});
+    all([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [for_stand_in, for_apple]}})])
 }
 
 /// A session for the stand-in, as `fastlane spaceauth` prints it.

@@ -286,7 +286,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// The names of the files and folders in a folder. None if it does not exist.
+/// The names of the files and folders in a folder. Empty if it does not exist.
 pub fn names_in(folder: &Path) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()

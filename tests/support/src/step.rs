@@ -51,7 +51,7 @@ pub struct Step {
     /// The user of the run, if it must not be root.
     uid: Option<u32>,
     umask: Option<&'static str>,
-    /// A program that runs it, with its arguments.
+    /// A program that runs the binary, and that program's arguments.
     under: Option<(PathBuf, Vec<OsString>)>,
 }
 
@@ -99,12 +99,12 @@ impl Step {
             .secret(PAGE_TOKEN)
     }
 
-    /// The name of the page's scenario. It has its own, because few tests are about the page.
+    /// The name of the page's scenario. The page has its own, because few tests are about the page.
     pub fn page_name(&self) -> String {
         format!("page of {}", self.scenario)
     }
 
-    /// Connects this document on Bitrise.
+    /// Makes Bitrise serve this document as the connection.
     pub fn connected(self, body: &Value) -> Self {
         self.connected_with(body, Vec::new())
     }
@@ -321,7 +321,7 @@ impl Step {
         has_files || self.uid.is_some() || self.umask.is_some() || self.under.is_some()
     }
 
-    /// Runs it by `run`, which returns exit status, standard output and standard error.
+    /// Runs it with `run`, which returns exit status, standard output and standard error.
     fn observe(self, run: impl FnOnce(&Self) -> (Option<i32>, String, String)) -> Outcome {
         let envstore = self.env.get(OsStr::new("ENVMAN_ENVSTORE_PATH")).map(PathBuf::from);
         let envstore = envstore.unwrap_or_else(|| self.envstore_path());
@@ -371,7 +371,7 @@ impl Step {
         command
     }
 
-    /// No run must write to a page that is not the stand-in's.
+    /// A run must not write to a page that is not the stand-in's.
     fn check_page(&self) {
         let value = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str());
         let has_page = value("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN").is_some()

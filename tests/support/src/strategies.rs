@@ -57,7 +57,7 @@ impl Cookie {
     }
 }
 
-/// Up to a dozen cookies. Their names differ, because a cookie jar keeps only one of two with the same name.
+/// Up to 11 cookies. Their names differ, because a cookie jar keeps only one of two with the same name.
 pub fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
     prop::collection::vec(cookie(), 1..12).prop_map(|mut cookies| {
         for (number, cookie) in cookies.iter_mut().enumerate() {
@@ -77,7 +77,7 @@ fn cookie() -> impl Strategy<Value = Cookie> {
         1 => "[a-z][a-z0-9]{0,8}(\\.[a-z0-9]{1,5}){0,2}\\.(com|org)",
         1 => "[1-9][0-9]?\\.[1-9][0-9]?\\.[1-9]\\.[1-9]",
     ];
-    let path = prop_oneof![2 => Just("/".to_owned()), 1 => value_path()];
+    let path = prop_oneof![2 => Just("/".to_owned()), 1 => any_path()];
     let flags = any::<(bool, bool, bool)>();
     let max_age = prop_oneof![1 => Just(None), 1 => (86_400_u32..=31_536_000).prop_map(Some)];
     (name, value, domain, path, flags, max_age).prop_map(
@@ -94,6 +94,6 @@ fn cookie() -> impl Strategy<Value = Cookie> {
     )
 }
 
-fn value_path() -> impl Strategy<Value = String> {
+fn any_path() -> impl Strategy<Value = String> {
     text().prop_map(|text| format!("/{}", text.replace(|c: char| c < ' ' || c == '\u{7f}', "")))
 }
