@@ -3,7 +3,8 @@
 # docs/launcher.md describes what the launcher trusts. It must work in bash 3.2, macOS's /bin/bash.
 
 # Runs only in subshells, so the binary inherits variables, functions, options and signal handlers unchanged.
-# $1: "find" prints the binary's path to descriptor 3, or "build" if there is none. After "build", "built" prints it.
+# $1: "find" prints the binary's path to descriptor 3, or the word "build" if there is no binary. "build" then builds
+# it, and "built" prints its path.
 # shellcheck disable=SC2317 # a trap calls clean_up
 apple_services_connection_launcher() {
   set -eu +aCfk -o pipefail
@@ -30,7 +31,7 @@ apple_services_connection_launcher() {
   }
 
   # Succeeds if only this user and root can change or replace $1, a physical path. Folders above it can be
-  # sticky: others can add files there, but can't replace this user's.
+  # sticky: other users can add files there, but can't replace this user's.
   is_private() {
     local path=$1 others
     if [ ! -O "$1" ] || [ -k "$1" ]; then return 1; fi
@@ -54,7 +55,7 @@ apple_services_connection_launcher() {
       "for no other user. Set XDG_CACHE_HOME to a private folder."
   }
 
-  # Prints the path of the cached binary for $key, and exits. Its file name ends in its checksum.
+  # Prints the path of the cached binary for $key and exits, if there is one. The file name ends in its checksum.
   print_cached() {
     local file sum
     for file in "$cache/$name-$key-"*; do
@@ -77,21 +78,21 @@ apple_services_connection_launcher() {
   }
 
   # A separate bash runs this in the root folder, since cargo and rustup read settings from the folders
-  # above the current one, and other users can write to some of those above the Step.
+  # above the current one, and other users may be able to write to folders above the Step.
   compile() {
     cd /
     # Without this variable, rustup looks for a toolchain file above each crate.
     RUSTUP_TOOLCHAIN=${RUSTUP_TOOLCHAIN:-$(rustup show active-toolchain 2>/dev/null)}
     RUSTUP_TOOLCHAIN=${RUSTUP_TOOLCHAIN%%[[:space:]]*}
     export RUSTUP_TOOLCHAIN=${RUSTUP_TOOLCHAIN:-stable}
-    # The system's random source, without 22 ms of CPU jitter at its first use.
+    # Uses only the system's random source: collecting CPU jitter entropy takes 22 ms.
     export AWS_LC_SYS_NO_JITTER_ENTROPY=1
     exec cargo build --profile source --locked --package "$1" --bin "$1" \
       --manifest-path "$2/Cargo.toml" --target-dir "$3/target" </dev/null
   }
 
   # The build gets only these variables: none of the Step's inputs and Secrets, and no flags, wrappers or
-  # targets. They go through a pipe, since other users can see arguments.
+  # targets. The variables go through a pipe, since other users can see arguments.
   compile_in_isolation() {
     {
       declare -p PATH HOME USER LOGNAME LANG TMPDIR CARGO_HOME RUSTUP_HOME RUSTUP_DIST_SERVER RUSTUP_TOOLCHAIN \
@@ -108,7 +109,7 @@ apple_services_connection_launcher() {
     printf 'Building the Step from source; this takes 1–2 minutes once. To avoid it, reference a release tag.\n'
     SECONDS=0
     export TMPDIR=$temporary
-    # A background job, since bash handles signals between foreground commands. set -m makes it a process group.
+    # A background job, since bash handles signals only between foreground commands. set -m makes it a process group.
     set -m
     {
       set +m
@@ -130,10 +131,10 @@ apple_services_connection_launcher() {
 
   clean_up() {
     if [ -n "$job" ]; then kill -KILL -- "-$job" && wait "$job"; fi 2>/dev/null || :
-    rm -rf "$temporary" || : # rm says why; the binary can run
+    rm -rf "$temporary" || : # if rm fails, it says why, and the binary can still run
   }
 
-  here=$0 # not BASH_SOURCE, which the environment can set, as it can UID
+  here=$0 # not BASH_SOURCE: the environment can set it, like UID
   case $here in /*) ;; *) here=$PWD/$here ;; esac
   here=${here%/*}
   command -v uname >/dev/null || fail "The launcher needs uname, which is not on the PATH. Fix the PATH."
@@ -181,7 +182,7 @@ apple_services_connection_launcher() {
   exit # bash 3.2 does not run the EXIT trap at the end of a function in the background
 }
 
-# This shell becomes the binary, so it sets no variables: the path is its first argument.
+# This shell becomes the binary, so it sets no variables: the path is in $1.
 {
   set -- "$(apple_services_connection_launcher find 3>&1 >&4)"
   if [ "$1" = build ]; then
@@ -194,7 +195,7 @@ apple_services_connection_launcher() {
 } 4>&1
 unset -f apple_services_connection_launcher
 [ -n "$1" ] || exit 1
-# With execfail, bash continues if the binary can't start. Setting it would change BASHOPTS if that is exported.
+# With execfail, bash continues if the binary can't start. Not set if BASHOPTS is exported: it would change BASHOPTS.
 case $(declare -p BASHOPTS 2>/dev/null) in 'declare -'*x*=*) ;; *) shopt -s execfail ;; esac
 exec "$1" || printf '\033[31;1m%s\033[0m\n' "The Step's binary $1 does not start on this system: see the message above."
 exit 1

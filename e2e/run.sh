@@ -13,7 +13,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 e2e=$repo/e2e
 work=
-# More than the number of cores, because a scenario mostly waits: for the CLI to start, and between retries.
+# Can be more than the number of cores, because a scenario mostly waits: for the CLI to start, and between retries.
 workers=4
 
 die() {

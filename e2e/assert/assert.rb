@@ -111,7 +111,7 @@ OUTPUTS = [ALWAYS, *TOOLS.values].reduce(:merge).freeze
 
 MARKER = '.apple-services-connection'.freeze
 
-# Variables that do not come from the Step: those of the machine, the CLI, the project and this Step.
+# Variables that the Step under test does not export: those of the machine, the CLI, the project and e2e/assert.
 NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|HTTPS?_PROXY|expect
                  |E2E_.*|BITRISE.*|ENVMAN_.*|STEPLIB_BUILD_STATUS|TEAM_.*)\z/x.freeze
 

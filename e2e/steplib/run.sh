@@ -119,11 +119,10 @@ workflow() {
     "$work/steplib" "$name" "$1"
   local input
   for input in "${inputs[@]}"; do printf '        - %s: "%s"\n' "${input%%=*}" "${input#*=}"; done
-  # shellcheck disable=SC2016 # the later Step expands it
   printf '    - path::%s: {}\n' "$work/assert"
 }
 printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$work/assert/step.yml"
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016 # the later Step expands it
 printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
 
 # Runs a command without this machine's environment. All requests except to loopback go to a proxy that doesn't
@@ -191,7 +190,7 @@ stepman_audit_accepts_every_version() {
 }
 
 # Runs the first snippet in the README unchanged, with a connected API key. Bitrise's connection is a file, Apple is
-# unreachable, and a script that reads the key from the same variable replaces fastlane. The sources are the same as
+# unreachable, and a script that reads the key from fastlane's variable replaces fastlane. The sources are the same as
 # in source_version_is_built_with_cargo, so the binary in that scenario's cache runs.
 quick_start_in_the_readme_runs() {
   # shellcheck disable=SC2016 # the backticks are Markdown's

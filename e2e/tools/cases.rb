@@ -3,7 +3,8 @@
 #
 #   tool           the tool in the Step's input `export_for`
 #   reader         a program that run.sh installs, with its arguments
-#   kind           the credential: team_key, individual_key (without an issuer), apple_id
+#   kind           the credential: team_key, individual_key (without an issuer), apple_id; _without_team: without
+#                  the input `team_id`
 #
 # A case has one of three results. The tool reads the credential:
 #   reads          the variables that it reads; all others make no difference
@@ -17,7 +18,8 @@
 #
 # Optional:
 #   sets           variables that the case sets in addition to the Step's outputs
-#   warned         whether the Step warns that the tool can't use the credential (default: if it rejects it)
+#   warned         whether the Step warns that the tool can't use the credential (default: if the tool or
+#                  Apple rejects it)
 #   note           how the case differs from others of the same tool
 
 Case = Struct.new(:tool, :reader, :kind, :reads, :found, :rejects, :token_rejected, :sets, :warned, :note,

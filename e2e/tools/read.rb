@@ -38,9 +38,9 @@ def new_key(name)
   OpenSSL::PKey.read(File.read(private_key))
 end
 
-# YAML would read these key IDs as numbers if they were not quoted.
 ISSUER = '69a6de7f-03bb-47e3-e053-5b8c7c11a4d1'
 TEAM = 'TEAM123456'
+# YAML would read these key IDs as numbers if they were not quoted.
 KEYS = {
   team_key: { key_id: '1234567E12', issuer_id: ISSUER, key: new_key('team_key') },
   individual_key: { key_id: '0123456701', issuer_id: nil, key: new_key('individual_key') }
@@ -81,8 +81,7 @@ end
 
 StepRun = Struct.new(:variables, :log, :ok, keyword_init: true)
 
-# The default of `export_for`, and all tools in the cases. CONFLICTS are tools that need different values of the same
-# variable.
+# The default of `export_for`, and all tools. CONFLICTS are tools that need different values of the same variable.
 DEFAULT = %w[bitrise fastlane fastlane_api_key_path xcode].freeze
 ALL = DEFAULT + %w[connection spaceship asc] + CASES.map(&:tool).compact.uniq
 CONFLICTS = { 'tauri' => 'electron', 'electron' => 'tauri' }.freeze
@@ -237,7 +236,7 @@ def check_variables(case_, outcome, variables, folder)
   raise "the tool also reads some of #{(also_read.any? ? also_read : others).join(', ')}"
 end
 
-# The outcome stays the same if the Step also exports for all other tools.
+# The outcome stays the same if the Step also exports for all other tools that don't conflict.
 def check_other_tools(case_, outcome, variables, folder)
   run = step(ALL - [CONFLICTS.fetch(case_.tool, 'tauri')], case_.kind, folder)
   raise "the Step failed:\n#{run.log.lines.last(3).join}" unless run.ok

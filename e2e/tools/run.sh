@@ -4,7 +4,7 @@
 #   e2e/tools/run.sh             runs all cases in cases.rb
 #   e2e/tools/run.sh READER...   runs only the cases of these readers
 #
-# Prints one line per case, and `N passed, N failed` at the end. The cases of a tool that cannot be installed
+# Prints one line per case, and `N passed, N failed` at the end. If a tool cannot be installed, its cases
 # fail. Installs the dependencies of e2e/run.sh, and the tools at the versions that the lock files in readers/
 # pin, into a cache folder. Contacts only package registries.
 #
@@ -33,7 +33,7 @@ trap 'exit 130' INT TERM HUP
 
 # --- The tools --------------------------------------------------------------------
 
-# Prints a cache folder. $1: its name. The rest: files; if one changes, the folder changes too.
+# Prints the path of a cache folder. $1: its name. The rest: files; if one changes, the path changes too.
 cache_folder() {
   local name=$1
   shift
@@ -106,7 +106,7 @@ install_goreleaser() {
     cp "$readers/goreleaser/main.go" "$out.module/internal/reader/"
     (cd "$out.module" && go build -mod=readonly -trimpath -o "$out/reader" internal/reader/main.go) || return
     rm -rf "$out.module"
-    # A program for macOS to sign.
+    # A macOS program for the reader to sign.
     printf 'package main\n\nfunc main() {}\n' >"$out/hello.go"
     GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o "$out/hello.new" "$out/hello.go" || return
     mv "$out/hello.new" "$out/hello"

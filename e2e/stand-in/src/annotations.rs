@@ -71,7 +71,7 @@ fn check(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Result<Annot
     match sent.as_slice() {
         [one] if one.strip_prefix("Bearer ") == Some(page.token.as_str()) => {}
         [_] => return Err((401, "the header Authorization does not contain the build's token".to_owned())),
-        more => return Err((401, format!("{} Authorization headers", more.len()))),
+        all => return Err((401, format!("{} Authorization headers", all.len()))),
     }
     let expected = format!("v1/builds/{}/annotations/", page.build_slug);
     if path != expected {

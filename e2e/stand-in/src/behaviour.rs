@@ -13,14 +13,15 @@ use crate::app_store_connect::request_id;
 /// A scenario holds a list of these, one per request, in order. After the end of the list,
 /// requests get [`Behaviour::Ok`]; [`Behaviour::Forever`] never ends.
 ///
-/// There are three kinds:
+/// Apart from `Ok` and `Forever`, there are three kinds:
 ///
 /// - The connection breaks before the server checks the request: `ResetBeforeAnswer`,
 ///   `CloseBeforeAnswer`, `Raw`.
 /// - The response is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
 ///   `Oversize`. The request is checked first, as a real service authenticates first: a request
 ///   that the service refuses gets the refusal instead, and the behaviour is used up.
-/// - The delivery of the response fails, whether the service accepts or refuses the request: all others.
+/// - The response is sent slowly, compressed or incompletely, whether or not the service refuses the
+///   request: all others.
 ///
 /// The request is recorded and checked in every case.
 ///

@@ -168,7 +168,7 @@ impl StandIn {
         self.url("olympus", name)
     }
 
-    /// Adds an empty build's page and returns the base URL of the service, to which
+    /// Adds a build's page without annotations and returns the base URL of the service, to which
     /// `/v1/builds/<slug>/annotations/` is appended.
     #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
     pub fn build_page(&self, name: &str, mut page: BuildPage) -> String {
@@ -196,7 +196,7 @@ impl StandIn {
         self.requests_for(name).iter().map(|request| request.connection).collect::<HashSet<_>>().len()
     }
 
-    /// All requests so far, in the order in which they were answered.
+    /// All requests so far, in the order in which they were recorded.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.running.shared.requests()

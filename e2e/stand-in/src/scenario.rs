@@ -58,7 +58,7 @@ impl Scenarios {
     }
 }
 
-/// Scenarios added by a test, by service, name and (for files) file name.
+/// Scenarios added by a test; the key is the service, the name and (for files) the file name.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<HashMap<(Service, String, String), StoredScenario>>);
 
@@ -98,7 +98,7 @@ pub(crate) struct Folder {
     pub root: PathBuf,
     /// The token of every connection in the folder.
     pub token: String,
-    /// For each behaviours file: its text when it was first read, and the remaining behaviours.
+    /// For each behaviours file: its text when it was last parsed, and the remaining behaviours.
     behaviours: Mutex<HashMap<PathBuf, (String, VecDeque<Behaviour>)>>,
 }
 

@@ -54,7 +54,7 @@ enum Stream {
 
 impl Wire {
     pub(crate) fn new(tcp: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
-        // Sends each piece of a drip at once.
+        // Sends each piece of a drip immediately.
         tcp.set_nodelay(true)?;
         let stream = match tls {
             None => Stream::Plain(tcp),
@@ -166,7 +166,7 @@ impl Wire {
 
     /// Closes the connection. The socket closes once the server's handle is dropped too.
     pub(crate) fn end(mut self, after: AfterResponse) {
-        // Errors don't matter: the connection is already broken.
+        // An error doesn't matter: it means that the connection is already broken.
         let _broken = match after {
             AfterResponse::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
             AfterResponse::KeepAlive | AfterResponse::Close => self.close(),

@@ -29,7 +29,7 @@ impl Imports {
         Ok(Self(imports))
     }
 
-    /// The first macOS version that has the symbol. `library` is its path on a Mac, and `symbol` is spelled
+    /// The first macOS version that has the symbol. `library` is a path on a Mac, and `symbol` is spelled
     /// as in the binary, with its underscore. `None` if the table lacks it.
     pub(crate) fn since(&self, library: &str, symbol: &str) -> Option<MacOs> {
         let library = library.rsplit('/').next()?.split('.').next()?;

@@ -52,7 +52,7 @@ pub(crate) fn inspect(binary: &[u8], cpu: Cpu, findings: &mut Findings) -> anyho
         (Some(place), _) => {
             code_signature::inspect(binary, place.dataoff as usize, place.datasize as usize, findings)
         }
-        // Apple's linker doesn't sign for x86-64 either, and these Macs don't require it.
+        // Apple's linker doesn't sign for x86-64 either, and Intel Macs don't require a signature.
         (None, Cpu::X86_64) => {
             findings.note(true, "not signed");
             Ok(())
@@ -94,10 +94,10 @@ fn inspect_imports(macho: &MachO<'_>, findings: &mut Findings) -> anyhow::Result
     bound.dedup();
     findings.note(bound.len() > 40, format!("{} imports", bound.len()));
     // `imports` doesn't list weakly bound symbols, which several libraries can define.
-    let weakly = macho.load_commands.iter().any(|command| match command.command {
+    let has_weak_imports = macho.load_commands.iter().any(|command| match command.command {
         CommandVariant::DyldInfoOnly(info) | CommandVariant::DyldInfo(info) => info.weak_bind_size != 0,
         _ => false,
     });
-    findings.note(!weakly, "no weakly bound imports");
+    findings.note(!has_weak_imports, "no weakly bound imports");
     Ok(())
 }

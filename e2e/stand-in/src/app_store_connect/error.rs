@@ -68,8 +68,8 @@ impl Refusal {
         )
     }
 
-    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. None of
-    /// them, nor `bitrise-io/go-xcode`'s pull request 256, expects a `Retry-After`, so there is none.
+    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. Neither of
+    /// these, nor `bitrise-io/go-xcode`'s pull request 256, expects a `Retry-After`, so there is none.
     pub(super) fn rate_limit_exceeded() -> Self {
         Self::new(
             429,

@@ -206,8 +206,8 @@ impl List {
 }
 
 impl Query {
-    /// Apple's filter for bundle IDs is a substring match
-    /// (`ittybittyapps/appstoreconnect-cli`'s issue 249; fastlane's `App.find` compares what it gets).
+    /// All filters except that for certificate types match substrings, as Apple's filter for bundle IDs does
+    /// (`ittybittyapps/appstoreconnect-cli`'s issue 249; fastlane's `App.find` compares the results again).
     /// Several values are alternatives.
     fn matches(&self, resource: &Resource) -> bool {
         self.filters.iter().all(|(name, values)| {

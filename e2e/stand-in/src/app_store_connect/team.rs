@@ -44,7 +44,7 @@ impl Team {
     /// <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
     pub const HOURLY_LIMIT: u32 = 3500;
 
-    /// `apps` of these bundle IDs, named after them and numbered from 1600000001, each with its
+    /// Apps with these bundle IDs, named after them and numbered from 1600000001, each with its
     /// registered bundle ID. Otherwise like [`Team::default`].
     #[must_use]
     pub fn with_apps<'a>(bundle_ids: impl IntoIterator<Item = &'a str>) -> Self {
@@ -97,15 +97,15 @@ impl Default for Team {
     }
 }
 
-/// A role of a key. Apple has more roles; these four can see different lists.
+/// A role of a key. Apple has more roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Sees every list.
     Admin,
-    /// Sees apps.
+    /// Sees apps; with [`Team::provisioning`], also bundle IDs and certificates.
     AppManager,
-    /// Sees apps.
+    /// Sees the same lists as an app manager.
     Developer,
     /// Sees no list.
     AccessToReports,

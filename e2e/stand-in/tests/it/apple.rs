@@ -148,7 +148,7 @@ fn a_token_with_any_mistake_is_refused() {
 }
 
 #[test]
-fn only_one_bearer_token_is_accepted() {
+fn a_request_without_exactly_one_bearer_token_is_refused() {
     let api = Api::new(Team::default(), |_| {});
     let token = sign(&api.key, &header(), &api.claims);
     let bearer = format!("Bearer {token}");
@@ -160,7 +160,7 @@ fn only_one_bearer_token_is_accepted() {
 }
 
 #[test]
-fn each_role_sees_its_lists_and_gets_403_for_the_others() {
+fn role_enterprise_agreement_and_rate_limit_decide_which_lists_can_be_read() {
     for (role, provisioning, individual, statuses) in [
         (Role::Admin, false, false, [200, 200, 200, 200]),
         (Role::AppManager, true, false, [200, 200, 200, 403]),
@@ -187,7 +187,7 @@ fn each_role_sees_its_lists_and_gets_403_for_the_others() {
 }
 
 #[test]
-fn the_bundle_id_filter_finds_more_than_was_asked_for() {
+fn the_bundle_id_filter_also_matches_longer_bundle_ids() {
     let ids = ["com.example.app-staging", "org.other", "com.example.app"];
     let api = Api::new(Team::with_apps(ids), |_| {});
     let found = values(&api.request("apps?filter[bundleId]=com.example.app"), "bundleId");
@@ -195,7 +195,7 @@ fn the_bundle_id_filter_finds_more_than_was_asked_for() {
 }
 
 #[test]
-fn a_parameter_that_apple_does_not_know_is_refused() {
+fn unknown_and_invalid_parameters_and_unknown_lists_are_refused() {
     let api = Api::new(Team::default(), |_| {});
     for (query, expected) in [
         ("apps?x=1", "PARAMETER_ERROR.ILLEGAL"),

@@ -7,7 +7,7 @@ use crate::client::{Response, get, parts, request, send};
 /// The header with the build's API token.
 const TOKEN_HEADER: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
 
-fn build(server: &StandIn) -> String {
+fn connection_url(server: &StandIn) -> String {
     let connection = Connection { token: "t0ken".to_owned(), body: "{}".to_owned(), behaviours: Vec::new() };
     server.connection("b", connection) + "/apple_developer_portal_data.json"
 }
@@ -19,7 +19,7 @@ fn violations(server: &StandIn) -> usize {
 #[test]
 fn the_connection_is_served_only_at_its_path_and_only_with_the_token() {
     let server = StandIn::start().unwrap();
-    let url = build(&server);
+    let url = connection_url(&server);
     assert_eq!((get(&url, &[TOKEN_HEADER]).status(), violations(&server)), (200, 0));
     for headers in [
         &[][..],
@@ -42,9 +42,9 @@ fn the_connection_is_served_only_at_its_path_and_only_with_the_token() {
 }
 
 #[test]
-fn a_credential_that_reaches_a_service_it_is_not_for_is_a_violation() {
+fn a_credential_sent_to_the_wrong_service_or_in_a_query_is_a_violation() {
     let server = StandIn::start().unwrap();
-    let (build, file) = (build(&server), server.file("f", "AuthKey_X.p8", "key", Vec::new()));
+    let (build, file) = (connection_url(&server), server.file("f", "AuthKey_X.p8", "key", Vec::new()));
     assert_eq!(get(&format!("{file}?X-Amz-Signature=abc"), &[]).body, b"key");
     let nowhere = format!("{}/nowhere", server.origin());
     let rows = [(&build, "Authorization"), (&build, "cookie"), (&build, "Proxy-Authorization")];
@@ -91,7 +91,7 @@ fn put(url: &str, headers: &[(&str, &str)], body: &str) -> Response {
 }
 
 #[test]
-fn an_annotation_replaces_the_one_of_its_context_as_long_as_the_service_works() {
+fn an_annotation_replaces_the_one_with_its_context_unless_the_request_fails() {
     let unavailable = Behaviour::Status { code: 503, headers: Vec::new(), body: "busy".to_owned() };
     let (server, url) = page(vec![unavailable, Behaviour::ResetBeforeAnswer, Behaviour::Html]);
     for _ in 0..3 {

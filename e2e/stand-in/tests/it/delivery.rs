@@ -1,4 +1,4 @@
-//! How a response arrives, and who gets one.
+//! How behaviours break a response, and when a refusal takes precedence.
 
 use stand_in::{Behaviour, Connection, StandIn};
 
@@ -13,7 +13,7 @@ fn start(behaviours: Vec<Behaviour>) -> (StandIn, String) {
     (server, url)
 }
 
-/// The response to a valid request. The next request gets a normal response.
+/// The response to a valid request. Checks that the next request gets a normal response.
 fn receive(behaviour: Behaviour) -> Response {
     let (server, url) = start(vec![behaviour]);
     let response = get(&url, &[("BUILD_API_TOKEN", "t")]);
@@ -53,6 +53,6 @@ fn a_refused_request_gets_the_refusal_and_not_a_replaced_response() {
     {
         let (_server, url) = start(vec![behaviour]);
         assert_eq!(get(&url, &[("BUILD_API_TOKEN", "wrong")]).status(), 401);
-        assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).status(), 200, "it is used up");
+        assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).status(), 200, "the behaviour is used up");
     }
 }

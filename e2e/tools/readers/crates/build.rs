@@ -1,5 +1,5 @@
-//! Extracts the code for notarization from tools that compile it only on macOS. The items below stay unchanged,
-//! except that an enum `Error` keeps only the variants that they use.
+//! Extracts the code for notarization from tools that compile it only on macOS. The items below lose some
+//! attributes, and an enum `Error` keeps only the variants that they use. Otherwise, they stay unchanged.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::var("APPLE_RCODESIGN_API_KEY_PATH")
         .map_err(|_| "APPLE_RCODESIGN_API_KEY_PATH is not set")?;
     let key = UnifiedApiKey::from_json_path(path)?;
-    // The lifetime of its client's tokens.
+    // The lifetime, in seconds, of the tokens of rcodesign's own client.
     let token = ConnectTokenEncoder::try_from(key)?.new_token(300)?;
     println!("{}", serde_json::json!({ "token": token }));
     Ok(())
