@@ -194,8 +194,7 @@ impl IssuerId {
     }
 }
 
-/// The name of a key's file, in the format of App Store Connect, which names downloads, and of altool, which looks
-/// for both kinds of names.
+/// The name of a key's file, as App Store Connect names downloads or as altool expects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyFileName {
     /// `AuthKey_<ID>.p8` or `ApiKey_<ID>.p8`. Keys for push notifications are also named `AuthKey_<ID>.p8`.
@@ -258,7 +257,7 @@ mod tests {
         let named = |kind| KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind, id });
         for copy in ["", " (1)", "(12)", "-2", " 2", " copy", " copy 2"] {
             for extension in ["p8", "p8.txt"] {
-                let parse = |kind| KeyFileName::parse(&format!("{kind}_2X9R4HXF34{copy}.{extension}"));
+                let parse = |prefix| KeyFileName::parse(&format!("{prefix}_2X9R4HXF34{copy}.{extension}"));
                 assert_eq!(parse("AuthKey"), named(KeyKind::Team), "{copy}.{extension}");
                 assert_eq!(parse("ApiKey"), named(KeyKind::Individual), "{copy}.{extension}");
                 assert_eq!(parse("SubscriptionKey"), Some(KeyFileName::InAppPurchase), "{copy}.{extension}");

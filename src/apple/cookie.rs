@@ -29,7 +29,7 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub httponly: bool,
-    /// A cookie without this and without `max_age` lasts until the browser closes: never during a build.
+    /// Without this and `max_age`, a cookie lasts until the browser closes, so it never ends during a build.
     pub expires: Option<OffsetDateTime>,
     /// In seconds, from `created_at` or, if that is unknown, from when the cookie is loaded. In the gem, it overrides
     /// `expires`. Here, `expires` wins, because it does not depend on when the cookie is loaded.
@@ -131,7 +131,7 @@ impl CookieRecord {
         ]
     }
 
-    /// What copying has damaged in a pasted cookie, if anything. Completes the reason in [`DamagedCookie`].
+    /// What copying has damaged in a pasted cookie, if anything. Used as `what` in [`DamagedCookie`].
     pub(crate) fn damage(&self) -> Option<&'static str> {
         let is_value = |value: &SecretString| is_intact_value(value.expose_secret());
         let is_time = |time: &String| time.is_empty() || timestamp::parse(time).is_some();

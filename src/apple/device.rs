@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// A registered device in the connection. A field of another type counts as missing, so that one device can't
-/// make the whole connection unusable.
+/// A registered device in the connection. A field that is not text counts as missing, so that one device
+/// can't make the whole connection unusable.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct DeviceRecord {
     #[serde(default, deserialize_with = "deserialize_text")]
     pub device_identifier: Option<String>,
     #[serde(default, deserialize_with = "deserialize_text")]
     pub title: Option<String>,
-    /// `ios` and others.
+    /// Such as `ios` or `mac`.
     #[serde(default, deserialize_with = "deserialize_text")]
     pub device_type: Option<String>,
 }
@@ -44,7 +44,7 @@ pub struct SkippedDevice {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Missing, not text, or without a letter or digit.
+    /// Missing, not text, or without a letter, digit or dash.
     MissingUdid,
     /// The index of the usable device with the same UDID.
     DuplicateOf(usize),
@@ -109,7 +109,7 @@ mod tests {
 
     /// `tests/step/tools.rs` and `tests/step/connection.rs` have the usual devices, duplicates and missing fields.
     #[test]
-    fn fields_are_cleaned_and_count_as_missing_if_they_have_another_type() -> Result<(), serde_json::Error> {
+    fn fields_are_cleaned_and_count_as_missing_if_they_are_not_text() -> Result<(), serde_json::Error> {
         let records: Vec<DeviceRecord> = serde_json::from_str(
             r#"[
                 {"device_identifier": "A1\u200bB2-C3\n", "title": " Jane's\niPhone\t 12", "device_type": ["mac"]},

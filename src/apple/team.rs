@@ -8,7 +8,7 @@ use crate::redact::{self, Text, error_messages};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TeamId(String);
 
-/// The number of a team in App Store Connect, whose API calls teams providers.
+/// The number of a team in App Store Connect, whose API calls teams "providers".
 ///
 /// Source: `provider` in the response of `olympus/v1/session`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ mod tests {
 
     /// `tests/step/account.rs` has the other values, with their errors.
     #[test]
-    fn a_value_in_the_field_of_the_other_id_is_recognized() {
+    fn a_team_id_can_be_all_digits_and_malformed_ids_are_rejected() {
         // All digits, but as long as a team ID, so it can be one.
         assert_eq!(TeamId::parse("1234567890"), Ok(TeamId("1234567890".to_owned())));
         assert_eq!(TeamId::parse("ABCDE-1234"), Err(InvalidTeamId::NotATeamId));

@@ -139,7 +139,7 @@ impl Connection {
     /// Parses the document.
     ///
     /// # Errors
-    /// [`Malformed`] if the bytes are not JSON, or a known field has another type.
+    /// [`Malformed`] if the bytes are not JSON, or a known field has the wrong type.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Malformed> {
         let not_json =
             |error: &serde_json::Error| Malformed::NotJson { line: error.line(), column: error.column() };
@@ -173,10 +173,10 @@ mod tests {
     use crate::apple::session::IDMSA_ORIGIN;
 
     #[test]
-    fn a_list_longer_than_any_teams_is_rejected() {
-        let list = |records| format!("[{}{{}}]", "{},".repeat(records - 1));
-        let devices = |records| format!("{{\"test_devices\": {}}}", list(records));
-        let cookies = |records| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(records));
+    fn a_list_with_too_many_items_is_rejected() {
+        let list = |count| format!("[{}{{}}]", "{},".repeat(count - 1));
+        let devices = |count| format!("{{\"test_devices\": {}}}", list(count));
+        let cookies = |count| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(count));
         let error = |json: String| Connection::from_json(json.as_bytes()).err();
         let unexpected = |field: &str| {
             let place = text!("the field `{}`", redact::checked(field, |_| true));

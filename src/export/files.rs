@@ -78,7 +78,7 @@ impl Files {
         create(&format!("{folder}/{MARKER_NAME}"), MARKER_TEXT.as_bytes())?;
         for (file, (name, content)) in contents {
             let path = format!("{folder}/{name}");
-            // Before it is created, so that `drop` also deletes half a file.
+            // Before it is created, so that `drop` also deletes a half-written file.
             files.paths.insert(file, path.clone());
             create(&path, &content)?;
             if file == FileKind::Connection {

@@ -167,7 +167,7 @@ pub(crate) fn outputs_to_unset(
     let mut names = tools::output_names();
     names.sort_unstable();
     let keys = names.into_iter().map(|name| prefix.key(name));
-    // Empty ones are already unset: the CLI replaces their value with an empty one.
+    // Empty ones are already unset: the CLI passes an unset output on as an empty variable.
     keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key)).collect()
 }
 

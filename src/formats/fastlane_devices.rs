@@ -8,8 +8,8 @@ use crate::apple::device::Device;
 /// (`12.9" iPad`) is quoted.
 pub(crate) fn to_text(devices: &[Device]) -> String {
     let rows = devices.iter().map(|Device { udid, title, platform }| {
-        let quoted = title.replace('"', "\"\"");
-        let title = if quoted == *title { quoted } else { format!("\"{quoted}\"") };
+        let escaped = title.replace('"', "\"\"");
+        let title = if escaped == *title { escaped } else { format!("\"{escaped}\"") };
         format!("{udid}\t{title}\t{}\n", platform.as_str())
     });
     std::iter::once("Device ID\tDevice Name\tDevice Platform\n".to_owned()).chain(rows).collect()

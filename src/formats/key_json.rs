@@ -63,7 +63,8 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
     if depth == 0 { None } else { read_encoded(&decode_base64(text)?, depth - 1) }
 }
 
-/// The object in a text such as `API_KEY={…};` or a fenced block of Markdown, after the line breaks before it.
+/// The object in a text such as `API_KEY={…};` or a fenced block of Markdown. Keeps the line breaks before
+/// the object, so that errors name the right line.
 fn object(text: &str) -> Option<Zeroizing<String>> {
     /// More than the name of a variable, or the start of a fence.
     const MAX_PREFIX: usize = 80;
@@ -83,8 +84,8 @@ fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
     Ok(key)
 }
 
-/// Only repeats messages that contain nothing from the document: those of errors in the syntax, and of missing or
-/// duplicate fields, which have no field's path.
+/// Only repeats messages that contain nothing from the document: those of syntax errors, and of missing or
+/// duplicate fields, whose path names no field.
 fn to_error(path: &str, error: &serde_json::Error) -> KeyJsonError {
     const TEXTS: &[&str] = &["key_id", "issuer_id", "key", "private_key", "keyId", "issuerId", "privateKey"];
     const BOOLS: &[&str] = &["in_house", "is_enterprise_account"];
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!(key, Some(("#A//".into(), "a/b c,}\"".into())));
     }
 
-    /// `tests/step/mistakes.rs` has missing fields and fields of another type.
+    /// `tests/step/mistakes.rs` has missing fields and fields of the wrong type.
     #[test]
     fn an_error_names_the_line_or_the_field_and_never_a_value() {
         for (text, expected) in [

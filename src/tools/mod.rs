@@ -47,7 +47,7 @@ impl VariableGroup {
         }
     }
 
-    /// Whether the tool can authenticate with those of these variables whose values exist.
+    /// Whether the tool can authenticate with the variables of this group whose values exist.
     #[must_use]
     pub fn can_authenticate(&self, exists: impl Fn(OutputValue) -> bool) -> bool {
         match self {
@@ -95,7 +95,7 @@ pub fn find_tool(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.all_names().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
-/// The outputs of all tools and of the workflow. A name occurs once for each tool that reads it.
+/// All outputs: the result, the workflow's and the tools'. A name occurs once for each tool that reads it.
 pub fn all_outputs() -> impl Iterator<Item = Output> {
     RESULT.iter().chain(WORKFLOW).copied().chain(TOOLS.iter().flat_map(Tool::outputs))
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_variable_of_one_kind_of_credential_is_exported_with_another_kind() {
+    fn an_api_key_and_an_apple_id_share_only_the_variables_of_the_connection() {
         let names = |kind: CredentialKind| -> Vec<_> {
             let exists = move |value: OutputValue| value.kinds().contains(&kind);
             let groups = TOOLS.iter().flat_map(|tool| tool.variables.iter());

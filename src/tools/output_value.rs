@@ -40,7 +40,7 @@ pub enum OutputValue {
     IndividualKeyType,
     EnterpriseYesNo,
     EnterpriseTrueFalse,
-    /// `IN_HOUSE` or `COMPANY_OR_ORGANIZATION`: EAS CLI only distinguishes the first from its other team types.
+    /// `IN_HOUSE` or `COMPANY_OR_ORGANIZATION`: EAS CLI treats all of its team types except `IN_HOUSE` alike.
     TeamType,
     /// `false`, for any API key.
     FalseForApiKey,

@@ -43,7 +43,7 @@ impl OutputPrefix {
         Ok(Self(value.to_owned()))
     }
 
-    /// The prefix of a variable, if its name is that of an output after a prefix.
+    /// The prefix in `variable`, if that is a prefix followed by `output`.
     #[must_use]
     pub(crate) fn from_variable(variable: &str, output: &str) -> Option<Self> {
         variable.strip_suffix(output).filter(|prefix| is_prefix(prefix)).map(|prefix| Self(prefix.to_owned()))

@@ -60,7 +60,7 @@ pub(crate) mod samples {
         Ok(keys::P256::generate()?.private_pem)
     }
 
-    /// The same key in SEC1, without PKCS#8 around it. `openssl ec` writes it with the curve.
+    /// The key in SEC1, without PKCS#8 around it. `openssl ec` writes it with the curve.
     pub(crate) fn sec1(pkcs8: &str, with_curve: bool) -> Result<String, Box<dyn std::error::Error>> {
         let (_, document) = SecretDocument::from_pem(pkcs8)?;
         let info = PrivateKeyInfoRef::try_from(document.as_bytes())?;
@@ -115,7 +115,7 @@ mod tests {
             ("the same key as PKCS#8 and SEC1", format!("{pem}{sec1}")),
             ("certutil -encode", certutil(&base64)),
             ("the label of an RSA key", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY")),
-            ("labels that differ", pem.replacen("PRIVATE KEY", "EC PRIVATE KEY", 1)),
+            ("BEGIN and END labels that differ", pem.replacen("PRIVATE KEY", "EC PRIVATE KEY", 1)),
             ("no BEGIN line", pem.replace("-----BEGIN PRIVATE KEY-----\n", "")),
             ("no END line", pem.replace("-----END PRIVATE KEY-----\n", "")),
             ("doubled \\\\n", pem.replace('\n', "\\\\n")),
@@ -140,7 +140,7 @@ mod tests {
             ("a block scalar", format!("API_KEY: |\n  {base64}\n")),
             ("a folded block scalar", format!(">-\n  {base64}\n")),
             ("a backslash at each line's end", pem.replace('\n', "\\\n")),
-            ("a mail's quote", format!("> > {}", pem.replace('\n', "\n> > "))),
+            ("quoted in an email", format!("> > {}", pem.replace('\n', "\n> > "))),
             ("HTML's line breaks and entities", format!("<p>{}</p>", html(&pem))),
             ("JSON around PEM", format!("{{\"private_key\": \"{}\"}}", pem.replace('\n', "\\n"))),
             (
@@ -191,7 +191,7 @@ mod tests {
         for (expected, text) in [
             (PrivateKeyError::Damaged, own.split_at(own.len() - 12).0.to_owned()),
             (PrivateKeyError::Damaged, own.replacen('A', "*", 1)),
-            // The private key of one key, and the public key of another.
+            // The private part of one key, and the public part of another.
             (PrivateKeyError::Damaged, two_halves),
             (PrivateKeyError::Damaged, "MIGH".to_owned()),
             (PrivateKeyError::Damaged, "-----BEGIN PRIVATE KEY-----".to_owned()),
@@ -229,7 +229,7 @@ mod tests {
         Ok(())
     }
 
-    /// `tests/properties/limits.rs` has whole markers.
+    /// `tests/properties/limits.rs` repeats complete PEM markers.
     #[test]
     fn the_largest_hostile_input_is_rejected_in_linear_time() {
         let started = std::time::Instant::now();

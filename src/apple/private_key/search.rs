@@ -327,7 +327,7 @@ fn next_marker(text: &str) -> Option<Marker<'_>> {
     None
 }
 
-/// Identifies a block that is not an EC private key by its label.
+/// Identifies, by its label, a block that is not an EC private key.
 fn identify_label(label: &str) -> Option<PrivateKeyError> {
     let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
     match label.as_str() {

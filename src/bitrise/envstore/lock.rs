@@ -1,4 +1,5 @@
-//! Makes two runs of this Step on one envstore wait for each other, and deletes the files of killed runs.
+//! Makes a run wait while another run of this Step writes the same envstore, and deletes the files of killed
+//! runs.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -16,7 +16,7 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::Limits;
 use crate::yaml;
 
-/// A longer text is not an envstore without entries, in any notation.
+/// An envstore without entries is never longer, in any notation.
 const MAX_EMPTY_BYTES: usize = 4096;
 
 /// More than in any envstore. For each entry, the YAML library allocates large buffers, which are wiped when freed:
@@ -119,7 +119,7 @@ impl<'a> Store<'a> {
         Some(Store { head: "envs:\n", indent: "", items: Vec::new() })
     }
 
-    /// Splits before each line that begins an entry: `- ` at the indent of the first one.
+    /// Splits the text before each line that begins an entry: `- ` at the indent of the first one.
     ///
     /// YAML readers split it at the same places if each part is a complete document. Parsing the parts one by one
     /// takes linear time, and no alias can point from one into another.
@@ -207,8 +207,8 @@ fn has_many_lists(text: &str) -> bool {
     rest.bytes().filter(|b| matches!(b, b'[' | b'{')).nth(MAX).is_some()
 }
 
-/// The text after an entry's first value, if that is quoted, a block or a line of plain text: it contains neither
-/// lists nor tags.
+/// The text after an entry's first value, if that is quoted, a block or a line of plain text: such a value
+/// contains neither lists nor tags.
 fn after_first_value(text: &str) -> Option<&str> {
     let (start, value) = text.split_once(": ")?;
     if !is_plain_key(start.trim_start_matches(' ').strip_prefix("- ")?) {
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_left_to_envman() {
+    fn a_text_that_envman_does_not_write_is_left_to_envman() {
         let unknown = [
             "envs:\n- &a {A: b}\n- *a\n",
             "envs:\n- A: [1]\n",
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_several_mib_takes_entries() -> Result {
+    fn an_entry_is_added_to_a_store_of_several_mib() -> Result {
         let option = "  opts:\n    is_expand: false\n";
         let many = format!("- KEY: {}\n{option}", "x".repeat(80)).repeat(18_000);
         let block = format!("- LONG: |-\n{}{option}", "    [line, of: a* & value] {\n".repeat(80_000));

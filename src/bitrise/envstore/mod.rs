@@ -63,7 +63,7 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
     written.map_err(EnvstoreError::Write)
 }
 
-/// Reads the file. If it does not exist, it is empty and has no metadata.
+/// Reads the file. If it does not exist, returns no bytes and no metadata.
 fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<Metadata>), ReadError> {
     match regular_file::open(path, OpenOptions::new().read(true)) {
         Ok(file) => Ok((regular_file::read_open(&file, MAX_BYTES)?, Some(file.metadata()?))),

@@ -51,7 +51,7 @@ error_messages! {
 }
 
 impl SessionError {
-    /// What to paste instead. Completes "…: paste it".
+    /// How to fix it. Follows the message and a colon.
     #[must_use]
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ struct List {
     /// Whether the items are of Ruby's class `HTTP::Cookie`.
     is_ruby: bool,
     is_in_brackets: bool,
-    /// Whether the last field is a value, so that nothing shows whether it is complete.
+    /// Whether the last field is `value`, so that nothing shows whether it is complete.
     ends_with_value: bool,
 }
 
@@ -251,7 +251,7 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// Three cookies as Ruby writes them, the way `fastlane spaceauth` prints them.
+    /// Three cookies as Ruby writes them, before `fastlane spaceauth` puts them on one line.
     const SPACEAUTH: &str = concat!(
         "---\n",
         "- !ruby/object:HTTP::Cookie\n",
@@ -296,7 +296,8 @@ mod tests {
         from_pasted(&SecretString::from(text))
     }
 
-    /// `tests/properties/session.rs` has one line, `tests/step/sessions.rs` has line ends and wrapped lines.
+    /// The one-line form is tested in `tests/properties/session.rs`, line ends and wrapped lines in
+    /// `tests/step/sessions.rs`.
     #[test]
     fn a_session_is_accepted_in_the_forms_that_copying_turns_it_into() -> Result {
         let one_line = SPACEAUTH.replace('\n', "\\n");
@@ -323,9 +324,9 @@ mod tests {
             ("blanks and a semicolon", format!("  FASTLANE_SESSION='{SPACEAUTH}';")),
             ("double quotes", format!("export FASTLANE_SESSION=\"{escaped}\"")),
             ("single quotes alone", format!("'{one_line}'")),
-            ("the other way around", format!("'\"{one_line}\"'")),
-            ("escaped inside both", format!("'\"{escaped}\"'")),
-            ("export and both", format!("export FASTLANE_SESSION=\"'{one_line}'\"")),
+            ("double quotes inside single quotes", format!("'\"{one_line}\"'")),
+            ("escaped quotes inside both", format!("'\"{escaped}\"'")),
+            ("export, single inside double quotes", format!("export FASTLANE_SESSION=\"'{one_line}'\"")),
             ("blanks around it", format!(" \n\t{one_line}\n ")),
             ("a byte-order mark", format!("\u{feff}{one_line}")),
             ("no first line", SPACEAUTH.trim_start_matches("---\n").to_owned()),
@@ -339,19 +340,19 @@ mod tests {
             ("200 columns, CRLF", wrapped(&one_line, 200).replace('\n', "\r\n")),
             ("80 columns, with export", wrapped(&format!("export FASTLANE_SESSION='{one_line}'"), 80)),
             ("spaces for line breaks", SPACEAUTH.replace('\n', " ")),
-            ("spaces for written line breaks", one_line.replace("\\n", " ")),
+            ("spaces for literal \\n", one_line.replace("\\n", " ")),
             ("no line breaks", SPACEAUTH.replace('\n', "")),
             ("no indentation", SPACEAUTH.replace("\n  ", "\n")),
             ("doubled \\\\n", SPACEAUTH.replace('\n', "\\\\n")),
-            ("written \\r\\n", SPACEAUTH.replace('\n', "\\r\\n")),
+            ("literal \\r\\n", SPACEAUTH.replace('\n', "\\r\\n")),
             ("a block scalar", format!("FASTLANE_SESSION: |\n    {indented}")),
             ("a block scalar of one line", format!("FASTLANE_SESSION: >-\n    {one_line}\n")),
-            ("another key", format!("- SESSION: |-\n    {indented}")),
+            ("a block scalar under another name", format!("- SESSION: |-\n    {indented}")),
             ("a quoted value in YAML", format!("FASTLANE_SESSION: '{one_line}'")),
-            ("another variable", format!("export SESSION='{one_line}'")),
+            ("a variable with another name", format!("export SESSION='{one_line}'")),
             ("smart quotes", SPACEAUTH.replacen('"', "“", 1).replacen('"', "”", 1).replacen('"', "„", 1)),
-            ("one dash", one_line.replacen("---", "—", 1)),
-            ("an em dash and a dash", SPACEAUTH.replacen("---", "—-", 1)),
+            ("an em dash for ---", one_line.replacen("---", "—", 1)),
+            ("an em dash and a hyphen for ---", SPACEAUTH.replacen("---", "—-", 1)),
             ("a no-break space", SPACEAUTH.replace("  name", "\u{a0}\u{a0}name")),
             ("a soft hyphen", SPACEAUTH.replace("HSARM", "HSARM\u{ad}")),
             (
@@ -365,7 +366,7 @@ mod tests {
             ("Markdown", format!("```yaml\n{SPACEAUTH}```\n")),
             ("inline code", format!("`{one_line}`")),
             ("color codes", format!("\u{1b}[4;36;49m{one_line}\u{1b}[0m")),
-            ("the history of bash", format!("export FASTLANE_SESSION=\"{}\"", escaped.replace('!', "\\!"))),
+            ("bash's escaped !", format!("export FASTLANE_SESSION=\"{}\"", escaped.replace('!', "\\!"))),
             ("the fish shell", format!("set -x FASTLANE_SESSION '{one_line}'")),
             ("a field of JSON", format!("{{\"FASTLANE_SESSION\": {}, \"OTHER\": \"x\"}}", json(&one_line)?)),
             ("$'…'", format!("export FASTLANE_SESSION=$'{one_line}'")),
@@ -523,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_that_all_have_the_same_few_fields_are_restricted() -> Result {
+    fn cookies_that_all_lack_their_flags_are_restricted() -> Result {
         let session = pasted("[{name: DES1, value: x, domain: a.b}, {name: b, value: y, domain: a.b}]")?;
         assert!(session.cookies.iter().all(|cookie| cookie.secure && cookie.httponly), "{session:?}");
         let without_domain = pasted("[{name: myacinfo, value: y}]").err();

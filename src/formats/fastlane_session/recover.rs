@@ -50,7 +50,7 @@ fn to_plain_ascii(text: &str) -> Secret {
                 '\u{201c}'..='\u{201f}' => out.push('"'),
                 '\u{2018}'..='\u{201b}' => out.push('\''),
                 '\u{2010}'..='\u{2012}' => out.push('-'),
-                // Elsewhere, autocorrection may have turned two dashes into one.
+                // Only before a tag: elsewhere, autocorrection may have turned two hyphens into the dash.
                 c if is_long_dash(c) && chars.as_str().starts_with(" !ruby") => out.push('-'),
                 '\u{a0}' => out.push(' '),
                 '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => {}
@@ -180,9 +180,9 @@ fn unescape(text: &str) -> Vec<Secret> {
     readings
 }
 
-/// Joins the lines of one line that was wrapped. Restores blanks that were trimmed before a line break, and removes
-/// an indent. Returns nothing if the lines do not come from one line: their widths differ, a line is repeated, or a
-/// mark such as `>` was inserted at every line break.
+/// Joins the parts of a line that was wrapped. Restores blanks that were trimmed before a line break, and
+/// removes an indent. Returns nothing if the lines do not come from one line: their widths differ, a line is
+/// repeated, or a mark such as `>` was inserted at every line break.
 fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
     /// A session never has more blanks in a row.
     const MAX_BLANKS: usize = 2;
@@ -218,8 +218,8 @@ fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
         .collect()
 }
 
-/// Whether only line breaks were inserted. The lines are those before and after each. Editors, mail programs and
-/// shells also insert a mark at each line break, and copying in two parts repeats a line.
+/// Whether only line breaks were inserted. `breaks` has the lines before and after each. Editors, mail
+/// programs and shells also insert a mark at each line break, and copying in two parts repeats a line.
 fn are_only_breaks<'a>(breaks: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
     let breaks: Vec<_> = breaks.collect();
     let ends = breaks.iter().map(|(before, _)| before.trim_end().chars().next_back());
