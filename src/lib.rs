@@ -110,7 +110,7 @@ async fn export_credential(
     };
     report.log_verification(&verification, config);
 
-    // Without requests, nothing above yields, and only these yields let the run notice a pending signal.
+    // Without requests, nothing above yields: only these calls let the run notice a pending signal.
     tokio::task::yield_now().await;
     report.start_stage(if config.is_check { "Result" } else { "Exporting it to later Steps" }, (env.now)());
     tokio::task::yield_now().await;

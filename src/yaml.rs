@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_result_is_one_line_of_ascii_without_a_literal_backslash_n() {
+    fn a_quoted_string_is_one_line_of_ascii_without_a_literal_backslash_n() {
         let yaml = quote("\\n \n \\\\n é \" n");
         assert_eq!(yaml, r#""\x5Cn \x0A \x5C\x5Cn \xE9 \x22 n""#);
         assert!(!yaml.contains("\\n"));

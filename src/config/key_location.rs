@@ -91,7 +91,7 @@ impl KeyLocation {
     }
 }
 
-/// The limits of Linux and macOS: a longer value is not a path.
+/// No lower than the limits of Linux and macOS: a longer value is not a path.
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
 

@@ -8,8 +8,8 @@ use crate::redact::{FatalError, Text, text};
 pub struct Problems(Vec<(Option<&'static str>, Text)>);
 
 impl Problems {
-    /// Adds a problem with one input, unless another one was found before. The text completes "`input` …", without a
-    /// full stop, or is a whole sentence, which begins with a capital letter.
+    /// Adds a problem with an input, unless that input already has one. The text completes "`input` …",
+    /// without a full stop, or is a whole sentence, which begins with a capital letter.
     pub(super) fn add(&mut self, input: &'static str, text: &Text) {
         if self.0.iter().any(|(earlier, _)| *earlier == Some(input)) {
             return;
@@ -58,7 +58,7 @@ pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) 
     FatalError::with_details(others, first).mention(&note)
 }
 
-/// Lists names in quotes: ``"`a`, `b`"``.
+/// Lists names in backticks: ``"`a`, `b`"``.
 #[must_use]
 pub(crate) fn quote_names(inputs: &[&'static str]) -> Text {
     let quoted: Vec<_> = inputs.iter().map(|name| text!("`{}`", *name)).collect();

@@ -28,7 +28,7 @@ impl Job {
                 Self::Export(Box::new(fields.into_config(&changed, &mut problems)))
             }
             Action::Remove => {
-                // A problem with another input must not keep credentials on a machine.
+                // A problem with an input that removal doesn't use must not keep credentials on a machine.
                 problems.retain_about(&["credentials_dir", "output_prefix"]);
                 let output_prefix = fields.output_prefix.take(&mut problems).unwrap_or_default();
                 // With an output prefix, `credentials_dir` defaults to the output of a run with that prefix.

@@ -82,7 +82,7 @@ impl<T> Field<T> {
 
 /// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
-    // Shows only a name in the form of most variables: others can be passwords.
+    // Shows a name only in the form of most variables: in another form, it can be a password.
     let what = if is_conventional_name(variable_name(value)?) {
         text!("is the unexpanded variable `{}`", redact::checked(value, is_shown_variable))
     } else {
@@ -274,7 +274,7 @@ pub(super) fn app_password(value: &str, _: &Env) -> Result<SecretString, Text> {
     }
 }
 
-/// A trusted phone number, exactly as Apple shows it, because fastlane compares the two.
+/// A trusted phone number, exactly as Apple shows it: fastlane compares it with Apple's list.
 pub(super) fn phone_number(value: &str, _: &Env) -> Result<String, Text> {
     if is_phone_number(value) {
         Ok(value.to_owned())
@@ -379,8 +379,8 @@ pub(super) fn tools(value: &str, _: &Env) -> Result<Vec<&'static Tool>, Text> {
     let names = || join_names(TOOLS.iter().map(|tool| tool.name), ", ");
     let mut chosen = Vec::new();
     for (name, place) in split_list(value).zip(1_u32..) {
-        let close = || TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
-        chosen.push(find_tool(name).ok_or_else(|| match close() {
+        let similar = || TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
+        chosen.push(find_tool(name).ok_or_else(|| match similar() {
             Some(known) => {
                 let typed = redact::checked(name, is_word);
                 text!("Unknown tool \"{}\" in `export_for`. Did you mean \"{}\"?", typed, known)
@@ -405,7 +405,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_is_not_set_is_named_only_if_its_name_is_not_a_secret() {
+    fn an_unexpanded_variable_is_named_only_if_its_name_cannot_be_a_password() {
         let described = |value: &str| describe_unexpanded_variable(value).map(|text| text.plain());
         for value in ["$CUSTOMER_API_KEY", "${CUSTOMER_API_KEY}", "$(CUSTOMER_API_KEY)", "$X"] {
             let text = described(value).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Why a request failed, read from the types of the libraries' errors, never from their messages.
+//! Why a request failed, judged by the types of the libraries' errors, never by their messages.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -87,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// Completes a sentence about the request and says how to fix it, for [`FailureKind::InvalidVariable`].
+    /// For [`FailureKind::InvalidVariable`]. Completes a sentence about the request and says what to correct.
     pub(crate) fn invalid_variable_sentence(&self) -> Text {
         match self {
             Self::InvalidVariable { name, problem } => {

@@ -247,7 +247,8 @@ impl Http {
         })
     }
 
-    /// The client that such requests share. Fails if its proxy or trust store is invalid.
+    /// The client for a request, shared by all with an equal [`ClientKey`]. Fails if its proxy or trust store
+    /// is invalid.
     fn client(&self, url: &Url, redirects: Redirects, timeout: Duration) -> Result<reqwest::Client, Failure> {
         let is_loopback = is_loopback(url);
         let needs_tls = url.scheme() != "http" || redirects == Redirects::Followed;
@@ -352,8 +353,8 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// Fetches a file that the server sends with these behaviours. Returns its length, and the pauses between the
-    /// attempts, which are recorded instead of waited for.
+    /// Fetches a file from a server with these behaviours. Returns the file's length, and the pauses between
+    /// the attempts, which are recorded instead of waited for.
     fn fetch(
         policy: RetryPolicy,
         behaviours: Vec<Behaviour>,
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_that_a_server_asks_for_is_respected_shortened_or_ends_the_attempts() -> Result {
+    fn a_pause_that_the_server_asks_for_is_kept_or_shortened_or_ends_the_attempts() -> Result {
         let document = RetryPolicy::DOCUMENT;
         let on_longer_pause = OnLongerPause::GiveUp;
         let giving_up = RetryPolicy { longest_pause: Duration::from_secs(5), on_longer_pause, ..document };
@@ -414,7 +415,7 @@ mod tests {
         ] {
             let (result, pauses) = fetch(policy, vec![busy(&[("Retry-After", retry_after)])])?;
             assert_eq!(pauses, expected.map(Duration::from_secs).as_slice(), "{policy:?}, {retry_after}");
-            // The error is that of the server.
+            // The error is the server's status, not a timeout.
             let has_failed = matches!(result, Err(Failure::Status { .. }));
             assert!(if expected.is_some() { result == Ok(10) } else { has_failed }, "{result:?}");
         }

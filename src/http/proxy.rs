@@ -23,7 +23,7 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 pub(super) struct Proxy {
     variable: &'static str,
-    /// `None` if the value isn't the address of an HTTP proxy. It can contain a password.
+    /// Can contain a password. `None` if the value isn't the address of an HTTP proxy.
     address: Option<Url>,
     exempt: String,
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_variable_that_is_not_empty_names_the_proxy_and_no_proxy_comes_before_it() {
+    fn the_first_non_empty_variable_names_the_proxy_unless_the_host_is_exempt() {
         let chosen = |vars: &[(&str, &str)]| {
             let proxy = Proxy::from_env(&Env::for_tests(vars))?;
             let url = Url::parse("https://api.example.com/v1/apps").ok()?;
@@ -112,8 +112,8 @@ mod tests {
         };
         assert_eq!(chosen(&[]), None);
         assert_eq!(chosen(&[("HTTP_PROXY", "http://"), ("HTTPS_PROXY", "")]), None, "http stays local");
-        let company = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "b"), ("ALL_PROXY", "socks5://c:1")];
-        assert_eq!(chosen(&company), Some(("HTTPS_PROXY", true)));
+        let several = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "b"), ("ALL_PROXY", "socks5://c:1")];
+        assert_eq!(chosen(&several), Some(("HTTPS_PROXY", true)));
         let wrong = ("ALL_PROXY", "socks5://c:1");
         assert_eq!(chosen(&[wrong]), Some(("ALL_PROXY", false)));
         for (no_proxy, is_bypassed) in [("example.com", true), ("*", true), ("other.com", false)] {

@@ -9,8 +9,8 @@ use super::failure::Failure;
 /// How often a request is tried, at most.
 pub(crate) const ATTEMPTS: usize = 4;
 
-/// How long to keep trying after transient failures. There are at most [`ATTEMPTS`]. The pauses between them are
-/// those that the server asks for, or else 0.5, 1 and 2 seconds, randomly lengthened to at most double.
+/// How long to keep trying after transient failures, for at most [`ATTEMPTS`] attempts. Between them are the
+/// pauses that the server asks for, or else 0.5, 1 and 2 seconds, each randomly lengthened to at most double.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// The longest pause that a server can ask for.
@@ -43,8 +43,8 @@ impl RetryPolicy {
         deadline: None,
     };
 
-    /// The pause before the next attempt, or `None` to give up. The server can ask for another than the backoff
-    /// planned, which is `None` after the last attempt.
+    /// The pause before the next attempt, or `None` to give up: the one that the server asks for, or else
+    /// `planned`, which is `None` after the last attempt.
     pub(super) fn pause(&self, failure: &Failure, planned: Option<Duration>) -> Option<Duration> {
         let requested = if let Failure::Status { retry_after, .. } = failure { *retry_after } else { None };
         let pause = match (requested.unwrap_or(planned?), self.on_longer_pause) {

@@ -33,7 +33,7 @@ pub(super) fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure
         return Ok(None);
     }
     let wrong = |name, problem| Failure::InvalidVariable { name, problem };
-    // rustls would read their files, but the Step can't check them.
+    // rustls would read the files in such a variable, but the Step can't check them.
     if let Some(name) = [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)) {
         return Err(wrong(name, text!("is not UTF-8")));
     }
@@ -65,7 +65,7 @@ pub(super) fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure
 }
 
 /// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
-/// which take longer to read than the rest of a run. `variable` is the one that replaces the system's.
+/// which take longer to read than the rest of a run. `variable` is the one that replaces this trust store.
 ///
 /// # Errors
 /// [`Failure`] if the trust store can't be read or is empty.
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_read_only_from_a_regular_file() {
+    fn certificates_must_be_in_a_regular_file() {
         assert_eq!(problem(&[(CERT_FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))]), None);
         for path in ["/dev/zero", "/dev/null", "/nowhere/ca.pem"] {
             assert!(problem(&[(CERT_FILE, path)]).is_some_and(|why| why.contains(CERT_FILE)), "{path}");

@@ -170,7 +170,7 @@ macro_rules! text {
     };
 }
 
-// `macro_export` puts it at the crate's root, but readers look for it here.
+// `macro_export` puts the macro at the crate's root, but readers look for it here.
 pub use crate::text;
 
 /// For [`text!`]: accepts only values that can be shown.

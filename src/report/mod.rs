@@ -333,7 +333,7 @@ fn names_with_verb(inputs: &[&'static str]) -> Text {
 pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Workspace settings > Integrations > App Store Connect, then Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
-    // If one of these were secret, the inputs would hold a credential.
+    // If `api_key_path` or a secret were among them, the inputs would hold a credential.
     if config.connection.uses(Source::Inputs) && !config.notes.source_inputs.is_empty() {
         return text!(
             "{} set, but no private key, session or password is: check the names of the Secrets. In a pull-request build, expose the Secrets, or set `if_missing` to skip.",

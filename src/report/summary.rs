@@ -67,7 +67,7 @@ fn describe_verification(verification: &Verification, markdown: impl Fn(&Text) -
     format!("⚠️ no: {}", reasons.join("; "))
 }
 
-/// `▓▓▓▓▓▓░░░░ 18`: one full block for every three days or part of them.
+/// `▓▓▓▓▓▓░░░░ 18`: one full block for every three days, rounded up.
 fn days_left_bar(days: i64) -> String {
     const WIDTH: i64 = 10;
     let filled = (days.clamp(0, SESSION_DAYS) * WIDTH + SESSION_DAYS - 1) / SESSION_DAYS;

@@ -145,10 +145,11 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
 
 /// Returns the connected Apple ID, if there is one, and takes its session out of the connection.
 ///
-/// Unless `needs_session`, skips an expired session with a warning.
+/// Skips an expired session with a warning if the run can do without it.
 ///
 /// # Errors
-/// [`ConnectionError`] if the session has expired or can't be loaded, or if there is no password or session.
+/// [`ConnectionError`] if the session can't be loaded, if it has expired and the run needs it, or if there is
+/// no password or session.
 pub fn apple_id(
     connection: &mut Connection,
     app_password_input: Option<&SecretString>,

@@ -184,7 +184,7 @@ async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsEr
     })
 }
 
-/// A file in a folder, named like a key.
+/// A file in a folder, named like a key file.
 struct KeyFile {
     path: PathBuf,
     id: KeyId,
@@ -205,7 +205,7 @@ fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, Inpu
             }
         })
         .collect();
-    // Before copies, such as `AuthKey_<ID> (1).p8`.
+    // Puts a key before its copies, such as `AuthKey_<ID> (1).p8`.
     keys.sort_unstable_by_key(|key| (key.path.as_os_str().len(), key.path.clone()));
     let wanted_index = keys.iter().position(|key| Some(&key.id) == wanted);
     match (wanted_index, keys.len()) {
@@ -242,7 +242,7 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
     })
 }
 
-/// Parses the session in the inputs. Unless `needs_session`, skips an expired session with a warning.
+/// Parses the session in the inputs. Skips an expired one with a warning if the run can do without it.
 pub(super) fn apple_id(
     inputs: &AppleIdInputs,
     needs_session: bool,

@@ -76,13 +76,13 @@ pub(super) async fn check(
 ) -> Result<(), CheckError> {
     let result = match access {
         Access::Provisioning => {
-            let list = client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
-            list.await?.map(|list| {
+            let search = client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
+            search.await?.map(|search| {
                 run_log.log_detail(
                     "Access",
                     text!("can list certificates (Apple does not say whether it can create them)"),
                 );
-                let dates: Vec<_> = list.others.iter().map(|entry| entry.attributes.expires_at()).collect();
+                let dates: Vec<_> = search.others.iter().map(|entry| entry.attributes.expires_at()).collect();
                 report_certificates(&dates, client.http.now(), run_log);
             })
         }

@@ -75,7 +75,7 @@ pub(super) struct RoleTooLow {
 /// The result of a search through a list.
 pub(super) struct Search<A> {
     pub(super) found: Option<Resource<A>>,
-    /// The entries before it, or all entries if it was not found.
+    /// The entries before the match, or all entries if none matched.
     pub(super) others: Vec<Resource<A>>,
 }
 

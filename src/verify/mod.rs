@@ -59,7 +59,7 @@ impl Verification {
         self.app_id.as_deref()
     }
 
-    /// Takes the value out of a check. Records why the credential is not verified.
+    /// Takes the value out of a check's result, or records why the credential is not verified.
     fn record<T>(&mut self, result: Result<T, CheckError>) -> Result<Option<T>, FatalError> {
         match result {
             Ok(value) => Ok(Some(value)),

@@ -94,7 +94,7 @@ pub(super) async fn check(
     check_team(selected, &session_status, config.itc_team_id, run_log)
 }
 
-/// Logs the team that fastlane will use. Warns if fastlane would have to ask which one.
+/// Checks `itc_team_id`, and logs the team that fastlane will use. Warns if fastlane would have to ask.
 fn check_team(
     selected: &Provider,
     session_status: &SessionStatus,
