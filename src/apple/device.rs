@@ -44,7 +44,7 @@ pub struct SkippedDevice {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Missing, not text, or without a letter, digit or dash.
+    /// Missing, not text, or without a letter or digit.
     MissingUdid,
     /// The index of the usable device with the same UDID.
     DuplicateOf(usize),
@@ -82,11 +82,11 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
         let words =
             title.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
         let title = words.collect::<Vec<_>>().join(" ");
-        if udid.is_empty() {
+        let normalized = udid.replace('-', "").to_ascii_lowercase();
+        if normalized.is_empty() {
             skipped.push(SkippedDevice { title, reason: SkipReason::MissingUdid });
             continue;
         }
-        let normalized = udid.replace('-', "").to_ascii_lowercase();
         if let Some(&first) = seen.get(&normalized) {
             skipped.push(SkippedDevice { title, reason: SkipReason::DuplicateOf(first) });
             continue;
@@ -113,7 +113,7 @@ mod tests {
         let records: Vec<DeviceRecord> = serde_json::from_str(
             r#"[
                 {"device_identifier": "A1\u200bB2-C3\n", "title": " Jane's\niPhone\t 12", "device_type": ["mac"]},
-                {"device_identifier": " , ", "title": {}, "device_type": "mac"}
+                {"device_identifier": " -, ", "title": {}, "device_type": "mac"}
             ]"#,
         )?;
         let (devices, skipped) = normalize(&records);

@@ -255,7 +255,7 @@ pub(super) fn password(value: &str, _: &Env) -> Result<SecretString, Text> {
     // The account's own password can't have this form: Apple requires capitals and digits.
     if is_app_password(value.trim()) {
         Err(text!(
-            "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own"
+            "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own password"
         ))
     } else {
         Ok(value.into())

@@ -130,7 +130,7 @@ impl Report {
         // The user might want the one in the inputs, which can be another team's.
         if resolved.source == Source::Connection && config.credential.is_some() {
             self.run_log.warn(text!(
-                "The {} connected on Bitrise is used, not the credential in the inputs ({}). To use that one, set `connection: \"off\"`.",
+                "The {} connected on Bitrise is used, not the credential in the inputs ({}). To use the one in the inputs, set `connection: \"off\"`.",
                 kind,
                 config::quote_names(&config.notes.source_inputs)
             ));
@@ -346,7 +346,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
             CONNECT_KEY
         ),
         (ConnectionMode::ApiKey, Some(_)) => text!(
-            "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use that, set `connection` to apple_id. Otherwise {}.",
+            "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use the Apple ID, set `connection` to apple_id. Otherwise {}.",
             CONNECT_KEY
         ),
         (ConnectionMode::ApiKey, None) => text!(
@@ -354,7 +354,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
             CONNECT_KEY
         ),
         (ConnectionMode::AppleId, Some(_)) => text!(
-            "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use that, set `connection` to api_key. Otherwise {}.",
+            "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use the API key, set `connection` to api_key. Otherwise {}.",
             CONNECT_APPLE_ID
         ),
         (ConnectionMode::AppleId, None) => text!(

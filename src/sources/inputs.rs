@@ -46,7 +46,7 @@ error_messages! {
         KeyJson(#[from] KeyJsonError),
         #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
         WrongField { field: &'static str, problem: InvalidId },
-        #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or provide the JSON that belongs to it.")]
+        #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or provide the JSON that matches `{input}`.")]
         Disagrees { input: &'static str, typed: Text, says: Text },
         #[error("`api_key_path` is not a regular file ({path}): provide the path of AuthKey_<ID>.p8.")]
         NotARegularFile { path: Text },

@@ -38,11 +38,11 @@ impl Wrapping {
             Self::Columns(width) if is_pem => {
                 let (head, rest) = text.split_once("KEY-----").expect("a header");
                 let (body, foot) = rest.split_once("-----END").expect("a footer");
-                let body: Vec<char> = body.chars().filter(char::is_ascii_alphanumeric).collect();
-                // Only letters and digits would be kept, so a body with `+`, `/`, `=` or escapes stays.
-                if text.contains('\\') || rest.contains(['+', '/', '=']) {
+                // An escaped line break must not be split.
+                if text.contains('\\') {
                     return text.to_owned();
                 }
+                let body: Vec<char> = body.chars().filter(|c| !c.is_whitespace()).collect();
                 let lines: Vec<String> = body.chunks(*width).map(|line| line.iter().collect()).collect();
                 format!("{head}KEY-----\n{}\n-----END{foot}", lines.join("\n"))
             }
