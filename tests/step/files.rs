@@ -69,8 +69,8 @@ fn the_key_file_is_always_canonical_pkcs_8() {
         let outcome = Step::new().connected(&all([api_key(), json!({"private_key": form})])).succeeds();
         let file = read(outcome.output("APPLE_API_KEY_PATH"));
         assert_eq!(&file, key);
-        let columns: Vec<_> = file.lines().skip(1).map(str::len).collect();
-        assert_eq!(columns[0], 64);
+        let line_lengths: Vec<_> = file.lines().skip(1).map(str::len).collect();
+        assert_eq!(line_lengths[0], 64);
         assert!(
             file.ends_with("-----END PRIVATE KEY-----\n") && !file.ends_with("\n\n") && !file.contains('\r')
         );
@@ -89,7 +89,7 @@ fn a_key_id_cannot_escape_the_folder() {
 }
 
 #[test]
-fn the_error_for_a_temporary_folder_that_cannot_be_written_to_names_it() {
+fn the_error_names_a_temporary_folder_that_cannot_be_written_to() {
     let in_folder = |folder: &str| {
         let step = Step::new().connected(&api_key()).file("work/file", "");
         let folder = step.path(folder);

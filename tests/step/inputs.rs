@@ -37,7 +37,7 @@ fn allowed_values_are_trimmed() {
 }
 
 #[test]
-fn all_other_inputs_are_trimmed_too() {
+fn inputs_other_than_passwords_are_trimmed_too() {
     let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", pem()).set_all([
         ("api_key_path", "\n AuthKey_FROMINPUT1.p8 "),
         ("api_key_id", " FROMINPUT1\r\n"),
@@ -75,7 +75,7 @@ fn passwords_keep_their_spaces_and_lose_the_line_breaks_after_them() {
 }
 
 #[test]
-fn urls_other_than_https_are_rejected_except_http_on_loopback_and_files() {
+fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
     let of_both_inputs = [
         "http://example.invalid/x",
         "HTTP://EXAMPLE.INVALID/x",
@@ -136,7 +136,7 @@ fn each_problem_with_a_build_url_file_has_its_own_error() {
     let messages = [
         ("missing", error("work/missing.json", b"")),
         ("a folder", error("work", b"")),
-        ("below a file", error("work/f/x", b"{}")),
+        ("a path through a file", error("work/f/x", b"{}")),
         ("too large", error("work/f", &vec![b' '; (4 << 20) + 1])),
         ("half a document", error("work/f", b"{\"key_id\": \"canary")),
         ("a number as key_id", error("work/f", b"{\"key_id\": 1}")),
@@ -152,8 +152,8 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
     // The Bitrise CLI has already expanded the value.
     let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails().error();
     // Defaults are expanded once.
-    let twice = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
-    let messages = [("a value with a variable", value), ("a variable in what a default expands to", twice)];
+    let nested = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
+    let messages = [("a value with a variable", value), ("BITRISE_BUILD_URL contains a variable", nested)];
     assert_messages("inputs/expansion", messages);
 }
 
@@ -249,31 +249,31 @@ fn a_value_in_the_wrong_api_key_input_is_recognized() {
 
 #[test]
 fn a_value_in_the_wrong_field_of_the_connection_is_recognized() {
-    let other = P256::generate().unwrap().private_pem;
-    let body = pem_body(&other);
+    let key = P256::generate().unwrap().private_pem;
+    let body = pem_body(&key);
     let rows = [
-        ("key_id", "a key", other.as_str()),
+        ("key_id", "a key", key.as_str()),
         ("key_id", "the text between a key's header and footer", &body),
         ("key_id", "an issuer ID", INPUT_ISSUER),
-        ("key_id", "a path that leads out", "../../../etc/cron.d/x"),
+        ("key_id", "a path that leads out of the folder", "../../../etc/cron.d/x"),
         ("key_id", "a path", "a/b"),
         ("key_id", "two lines", "A\nB"),
-        ("issuer_id", "a key", &other),
+        ("issuer_id", "a key", &key),
         ("issuer_id", "a key ID", INPUT_KEY_ID),
         ("issuer_id", "a word", "canary-issuer"),
         ("private_key", "a key ID", INPUT_KEY_ID),
         ("private_key", "an issuer ID", INPUT_ISSUER),
     ];
-    let messages = rows.map(|(field, what, value)| {
+    let rows = rows.map(|(field, what, value)| {
         let connected = all([api_key(), json!({field: value})]);
-        let step = Step::new().connected(&connected).secret(&other).secret(&body).secret("canary-issuer");
+        let step = Step::new().connected(&connected).secret(&key).secret(&body).secret("canary-issuer");
         (format!("{field} is {what}"), step)
     });
-    assert_messages("inputs/wrong_field_of_the_connection", errors_of(messages));
+    assert_messages("inputs/wrong_field_of_the_connection", errors_of(rows));
 }
 
 #[test]
-fn a_phone_number_is_exported_as_apple_shows_it() {
+fn a_phone_number_is_exported_unchanged() {
     let run = |number| Step::new().connected(&apple_id()).set("sms_default_phone_number", number);
     for number in ["+81-80-1234-5678", "+49 162 1234567", "+1 (412) 555-0123", "+436501234567"] {
         assert_eq!(run(number).succeeds().output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);

@@ -23,14 +23,14 @@ fn with_location(location: &str) -> Step {
     Step::off_bitrise().set("api_key_path", location).set("api_issuer", INPUT_ISSUER)
 }
 
-/// Serves a file on the stand-in, in a scenario of its own.
+/// Serves a file on the stand-in, in a scenario of its own. Returns the scenario and the URL.
 fn serve(name: &str, bytes: impl Into<Vec<u8>>, behaviours: Vec<Behaviour>) -> (String, String) {
     let scenario = unique_name();
     let url = SERVER.file(&scenario, name, bytes, behaviours);
     (scenario, url)
 }
 
-fn served(behaviours: Vec<Behaviour>) -> (String, String) {
+fn serve_key(behaviours: Vec<Behaviour>) -> (String, String) {
     serve(NAME, pem(), behaviours)
 }
 
@@ -57,7 +57,7 @@ fn the_key_can_be_a_file_at_a_path() {
         assert_key(&step.set("api_key_path", location).succeeds());
     }
     let missing = with_location(&format!("/{LONG}")).fails().error();
-    assert_messages("key_locations/long_path", [("a long path to no file", missing)]);
+    assert_messages("key_locations/long_path", [("a long path to a missing file", missing)]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn the_key_can_be_at_a_file_url() {
         ("work/a b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/AuthKey_FROMINPUT1.p8", "work/%41uthKey%5FFROMINPUT1.p8"),
         ("work/ü/AuthKey_FROMINPUT1.p8", "work/%C3%BC/AuthKey_FROMINPUT1.p8"),
-        // Undecoded, if there is a file of that name: Bitrise's Steps in Go decode nothing.
+        // Not decoded if a file of that name exists, as in Bitrise's Steps in Go.
         ("work/a%20b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/a#b?c/AuthKey_FROMINPUT1.p8", "work/a#b?c/AuthKey_FROMINPUT1.p8"),
         ("work/100%/AuthKey_FROMINPUT1.p8", "work/100%/AuthKey_FROMINPUT1.p8"),
@@ -81,9 +81,9 @@ fn the_key_can_be_at_a_file_url() {
 }
 
 #[test]
-fn the_key_can_be_a_download_which_gets_the_url_unchanged_and_no_token() {
-    let (scenario, url) = served(vec![]);
-    // A slash in the name of an object of a storage service.
+fn the_key_is_downloaded_from_the_unchanged_url_and_without_the_token() {
+    let (scenario, url) = serve_key(vec![]);
+    // The name of an object in a storage service can contain a slash.
     let (_, with_slash) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
     assert!(with_slash.contains("%2FAuthKey_"), "{with_slash}");
     for location in [
@@ -169,6 +169,7 @@ fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
     for name in [
         "key.p8",
         "AuthKey_.p8",
+        // These two names contain the ID, so it is the key that cannot be read.
         "AuthKey_FROMINPUT1.p8.txt",
         "AuthKey_FROMINPUT1 (1).p8",
         "authkey_FROMINPUT1.p8",
@@ -184,7 +185,7 @@ fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
 }
 
 #[test]
-fn each_failure_of_a_file_has_its_own_error() {
+fn the_error_says_why_a_file_is_not_a_usable_key() {
     let step = || {
         Step::off_bitrise()
             .set("api_issuer", INPUT_ISSUER)
@@ -207,7 +208,7 @@ fn each_failure_of_a_file_has_its_own_error() {
         ("an empty file", step(), "empty"),
         ("a large file", step(), "large"),
         ("a binary file", step(), "binary"),
-        ("another text", step(), "file"),
+        ("text that is not a key", step(), "file"),
         ("a device", step(), "/dev/null"),
         ("a pipe", pipe, "pipe"),
         ("an unreadable file", forbidden, "file"),
@@ -217,7 +218,7 @@ fn each_failure_of_a_file_has_its_own_error() {
 }
 
 #[test]
-fn each_failure_of_a_download_has_its_own_error() {
+fn the_error_says_why_a_download_failed() {
     let body = |body: &[u8]| vec![Behaviour::Body(body.to_vec())];
     let xml = b"<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code></Error>";
     let rows = [
@@ -237,7 +238,7 @@ fn each_failure_of_a_download_has_its_own_error() {
         ("binary data", body(&[0x80, 0xff]), 1),
         ("more than 64 KiB", body(&vec![b'A'; 64 * 1024 + 1]), 1),
         ("much more than 64 KiB", vec![Behaviour::Oversize(1 << 20)], 1),
-        ("a redirect to nowhere", vec![status(302, &[])], 1),
+        ("a redirect without a target", vec![status(302, &[])], 1),
         (
             "a redirect to plain http elsewhere",
             vec![redirect("http://files.example.invalid/AuthKey_FROMINPUT1.p8?canary-signature")],
@@ -245,7 +246,7 @@ fn each_failure_of_a_download_has_its_own_error() {
         ),
     ];
     let errors = in_parallel(rows, |(what, behaviours, tries)| {
-        let (scenario, url) = served(behaviours);
+        let (scenario, url) = serve_key(behaviours);
         let error =
             with_location(&format!("{url}?canary-signature")).secret("canary-signature").fails().error();
         assert_eq!(SERVER.requests_for(&scenario).len(), tries, "{what}");
@@ -257,7 +258,7 @@ fn each_failure_of_a_download_has_its_own_error() {
 #[test]
 fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
     let (_, target) = serve("download", pem(), vec![]);
-    let (scenario, _) = served(vec![]);
+    let (scenario, _) = serve_key(vec![]);
     let own = format!("{}/files/{}/{NAME}", SERVER.origin(), scenario.replace(' ', "%20"));
     let mut hops = vec![redirect(&own); 4];
     hops.push(redirect(&target));
@@ -269,7 +270,7 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
 
 #[test]
 fn more_than_five_redirects_are_an_error() {
-    let (scenario, url) = served(vec![]);
+    let (scenario, url) = serve_key(vec![]);
     SERVER.file(&scenario, NAME, pem(), vec![redirect(&url).forever()]);
     assert_messages(
         "key_locations/redirects",
@@ -288,7 +289,7 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
     ];
     let mut errors = Vec::new();
     for (what, certificate) in kinds {
-        // Their CA is trusted, so only the certificate itself is wrong.
+        // The CA is trusted in all rows but the first, so only the certificate itself is wrong.
         let is_ca_trusted = certificate.is_some();
         let server = StandIn::start_tls(certificate.unwrap_or(Certificate::Good)).unwrap();
         let key = server.file("x", NAME, pem(), vec![]);
@@ -311,14 +312,14 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
 
 #[test]
 fn the_error_for_a_server_without_tls_says_so() {
-    let (_, url) = served(vec![]);
+    let (_, url) = serve_key(vec![]);
     let error = with_location(&url.replace("http://", "https://")).fails().error();
-    assert_messages("key_locations/no_tls", [("http behind https", error)]);
+    assert_messages("key_locations/no_tls", [("an https URL of a server without TLS", error)]);
 }
 
 #[test]
 fn a_redirect_from_https_to_http_is_rejected() {
-    let (scenario, target) = served(vec![]);
+    let (scenario, target) = serve_key(vec![]);
     let url = TLS.file(&unique_name(), NAME, "", vec![redirect(format!("{target}?canary-signature"))]);
     let error = with_location(&url).trusting(&TLS).secret("canary-signature").fails().error();
     assert_messages("key_locations/https_to_http", [("a redirect from https to http", error)]);
@@ -328,7 +329,7 @@ fn a_redirect_from_https_to_http_is_rejected() {
 #[test]
 fn a_redirect_from_http_on_this_machine_to_a_trusted_https_server_is_followed() {
     let target = TLS.file(&unique_name(), NAME, pem(), vec![]);
-    let (_, url) = served(vec![redirect(&target)]);
+    let (_, url) = serve_key(vec![redirect(&target)]);
     assert_key(&with_location(&url).trusting(&TLS).succeeds());
 }
 
@@ -354,7 +355,7 @@ fn the_error_says_what_the_content_is_if_it_is_not_an_api_key() {
             "a Git LFS pointer",
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 257\n".to_vec(),
         ),
-        ("a file of Ansible Vault", b"$ANSIBLE_VAULT;1.1;AES256\n6231336535\n".to_vec()),
+        ("an Ansible Vault file", b"$ANSIBLE_VAULT;1.1;AES256\n6231336535\n".to_vec()),
         ("a PGP message", b"-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----".to_vec()),
         ("two keys", two.into()),
         ("half a key", cut.into()),

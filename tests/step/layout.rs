@@ -29,16 +29,16 @@ fn code(path: &Path) -> String {
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The first name of each path after `crate::`, also of those in braces.
+/// The first name of each path after `crate::`, including the paths in braces.
 fn imports(code: &str) -> Vec<&str> {
-    let word = |text: &'_ str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = |text: &'_ str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let paths = code.split("crate::").skip(1);
     paths
         .flat_map(|path| match path.strip_prefix('{') {
             Some(list) => list.split('}').next().unwrap().split(',').map(str::trim).collect(),
             None => vec![path],
         })
-        .map(|path| &path[..word(path)])
+        .map(|path| &path[..end(path)])
         .collect()
 }
 

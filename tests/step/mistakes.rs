@@ -65,7 +65,7 @@ fn the_error_says_that_yaml_made_a_key_id_a_number() {
 }
 
 #[test]
-fn the_error_for_an_unexpanded_variable_names_it_in_every_input() {
+fn the_error_for_an_unexpanded_variable_names_the_variable_and_the_input() {
     let mut rows = Vec::new();
     for value in ["$CUSTOMER_API_KEY", "${X}", "$(x)"] {
         for input in ["connection", "if_missing", "api_key_path", "api_key_id", "api_issuer", "build_url"] {
@@ -124,8 +124,8 @@ fn quotes_around_a_value_are_removed() {
         assert_eq!(outcome.output("APPLE_API_ISSUER"), INPUT_ISSUER);
         let outcome = with_file("key.p8").set("api_key_id", quoted(INPUT_KEY_ID)).succeeds();
         assert_key(&outcome);
-        let outcome = Step::off_bitrise().set("apple_id", quoted(INPUT_APPLE_ID)).set("password", "canary");
-        assert_eq!(outcome.succeeds().output("FASTLANE_USER"), INPUT_APPLE_ID);
+        let step = Step::off_bitrise().set("apple_id", quoted(INPUT_APPLE_ID)).set("password", "canary");
+        assert_eq!(step.succeeds().output("FASTLANE_USER"), INPUT_APPLE_ID);
     }
 }
 
@@ -137,7 +137,7 @@ fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
     assert_eq!(outcome.get_output("APPLE_API_ISSUER"), None);
     let team = step().succeeds();
     assert_eq!(team.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    let errors = [
+    let messages = [
         ("api_key_type is team", team.warnings().join("\n")),
         ("api_key_type is team, without an issuer", step().unset("api_issuer").fails().error()),
         (
@@ -145,14 +145,14 @@ fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
             step().set("api_key_type", "individual").fails().error(),
         ),
     ];
-    assert_messages("mistakes/individual_key", errors);
+    assert_messages("mistakes/individual_key", messages);
 }
 
 #[test]
 fn the_error_says_that_a_key_is_an_in_app_purchase_key() {
     let name = "SubscriptionKey_FROMINPUT1.p8";
     let errors = [
-        ("alone", with_file(name).fails().error()),
+        ("without api_key_id", with_file(name).fails().error()),
         ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID).fails().error()),
         (
             "a URL",
@@ -185,7 +185,7 @@ fn the_json_of_an_api_key_needs_no_other_input() {
             .file("work/key.json", STANDARD.encode(&text))
             .set("api_key_path", "key.json")
             .secret(pem()),
-        // Its content decides, not its name.
+        // The content decides, not the file's name.
         Step::off_bitrise().file("work/key.txt", &text).set("api_key_path", "key.txt").secret(pem()),
         Step::off_bitrise().set("api_key_path", SERVER.file(&unique_name(), "key", text.as_bytes(), vec![])),
         with_key_json(json!({}))
@@ -224,12 +224,12 @@ fn the_json_of_an_api_key_decides_whose_key_it_is() {
 }
 
 #[test]
-fn the_inputs_must_not_contradict_the_json_of_an_api_key() {
+fn invalid_json_of_an_api_key_and_inputs_that_contradict_it_are_errors() {
     let step = || with_key_json(json!({}));
     let other_issuer = "33333333-96fe-1a63-e053-0824d011072a";
     let rows = [
-        ("another key ID", step().set("api_key_id", "OTHERKEY12")),
-        ("another issuer ID", step().set("api_issuer", other_issuer)),
+        ("a key ID other than the JSON's", step().set("api_key_id", "OTHERKEY12")),
+        ("an issuer ID other than the JSON's", step().set("api_issuer", other_issuer)),
         ("individual, with an issuer in the JSON", step().set("api_key_type", "individual")),
         ("enterprise, and not in_house", step().set("api_key_enterprise_account", "yes")),
         ("an e-mail address as key_id", with_key_json(json!({"key_id": "jane@example.com"}))),
@@ -242,13 +242,13 @@ fn the_inputs_must_not_contradict_the_json_of_an_api_key() {
         ("a missing comma", step().file("work/key.json", "{\n  \"key_id\": \"X\"\n  \"key\": \"Y\"\n}")),
         ("a damaged key", with_key_json(json!({"key": "canary-key"}))),
         ("half a document", step().file("work/key.json", &key_json(json!({}))[..80])),
-        ("another document", step().file("work/key.json", "{\"project\": \"x\"}")),
+        ("an unrelated document", step().file("work/key.json", "{\"project\": \"x\"}")),
     ];
     assert_messages("mistakes/fastlane_json", rows.map(|(what, step)| (what, step.fails().error())));
 }
 
 #[test]
-fn a_folder_is_accepted_for_the_only_key_in_it() {
+fn a_folder_with_one_key_or_with_the_key_of_api_key_id_is_accepted() {
     let step = |path: &str| {
         let step =
             Step::off_bitrise().file("work/keys/AuthKey_FROMINPUT1.p8", pem()).file("work/keys/x.txt", "x");
@@ -268,7 +268,7 @@ fn a_folder_is_accepted_for_the_only_key_in_it() {
     let errors = [
         ("no key", step("./empty").fails().error()),
         ("several keys", several().fails().error()),
-        ("more keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails().error()),
+        ("five keys", several().file("work/keys/AuthKey_AAAAAAAAA4.p8", "x").fails().error()),
         (
             "several keys, none of them with the wanted ID",
             several().set("api_key_id", "OTHERKEY12").fails().error(),

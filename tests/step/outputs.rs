@@ -1,4 +1,4 @@
-//! Each output: its condition, its value, and whether it is secret.
+//! Each output: when it is exported, its value, and whether it is secret.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ fn file_urls_need_no_decoding_even_if_the_temporary_folder_has_an_unusual_name()
         let remove = Step::new().set("action", "remove").set("TMPDIR", &tmp);
         assert_eq!(remove.set("credentials_dir", &folder).run().code, Some(0));
         assert!(!std::path::Path::new(&folder).exists());
-        assert_eq!(test_support::names_in(&tmp).len(), 1, "nothing is made there");
+        assert_eq!(test_support::names_in(&tmp).len(), 1, "only x is left");
     }
 }
 
@@ -84,7 +84,7 @@ fn the_paths_are_absolute_even_if_the_temporary_folder_is_relative() {
 }
 
 #[test]
-fn an_enterprise_key_is_yes_for_bitrise_and_true_for_fastlane() {
+fn bitrise_reads_yes_and_fastlane_reads_true_for_an_enterprise_key() {
     let connected = |value| Step::new().connected(&all([api_key(), json!({"is_enterprise_account": value})]));
     let inputs = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value);
     let rows = [
@@ -148,7 +148,7 @@ fn an_apple_id_exports_only_what_it_has() {
         }
         assert!(outcome.get_output("FASTLANE_USER").is_some());
         assert_eq!(outcome.output("SPACESHIP_SKIP_2FA_UPGRADE"), "1");
-        assert_eq!(outcome.get_output("APPLE_SESSION_EXPIRES_AT"), None, "it is not known");
+        assert_eq!(outcome.get_output("APPLE_SESSION_EXPIRES_AT"), None, "the expiry is unknown");
     }
 }
 
@@ -176,7 +176,7 @@ fn the_session_expiry_is_rfc_3339_in_utc() {
 }
 
 #[test]
-fn the_expiry_of_a_pasted_session_is_that_of_its_trusted_device() {
+fn the_expiry_of_a_pasted_session_is_that_of_its_trusted_device_cookie() {
     let session = spaceauth(&[("DES5c1", "canary-trust")])
         .replace("expires: ", "expires: 2099-01-02 03:04:05.000000000 Z");
     let outcome = Step::new().set("apple_id", INPUT_APPLE_ID).set("fastlane_session", session).succeeds();
@@ -235,12 +235,12 @@ fn the_outputs_are_those_that_step_yml_declares() {
     let (tools, with_key) = (tools.join(","), with_key.join(","));
     let key = everything(api_key(), &with_key).set("export_token", "yes").set("bundle_id", "com.example.app");
     let key = key.verified_by_team(account(vec![]), Team::with_apps(["com.example.app"])).succeeds();
-    let id = everything(apple_id(), &tools).succeeds();
+    let apple_id = everything(apple_id(), &tools).succeeds();
     let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
     let individual = individual.set("export_for", &with_key).succeeds();
-    let exported: BTreeSet<_> = [key, id, individual].iter().flat_map(Outcome::output_names).collect();
+    let exported: BTreeSet<_> = [key, apple_id, individual].iter().flat_map(Outcome::output_names).collect();
     let declared = declared_in_step_yml("outputs").into_keys().collect();
-    assert_eq!(exported.difference(&declared).collect::<Vec<_>>(), [""; 0], "missing in step.yml");
+    assert_eq!(exported.difference(&declared).collect::<Vec<_>>(), [""; 0], "missing from step.yml");
     assert_eq!(
         declared.difference(&exported).collect::<Vec<_>>(),
         [""; 0],
@@ -250,10 +250,10 @@ fn the_outputs_are_those_that_step_yml_declares() {
 
 #[test]
 fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
-    let every_tool =
+    let many_tools =
         "bitrise fastlane fastlane_api_key_path xcode connection spaceship asc codemagic expo tauri";
     let key = || Step::new().connected(&api_key());
-    let all_of_key = || key().set("export_for", every_tool).set("export_token", "yes");
+    let all_of_key = || key().set("export_for", many_tools).set("export_token", "yes");
     let apple_id = || Step::new().connected(&apple_id());
     let for_connection = apple_id().set("export_for", "connection");
     let individual = || {
@@ -262,8 +262,8 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
     };
     let rows = [
         ("an Apple ID after an API key", key(), apple_id()),
-        ("for every tool", all_of_key(), apple_id().set("export_for", every_tool)),
-        ("for fastlane alone", all_of_key(), apple_id().set("export_for", "fastlane")),
+        ("both for many tools", all_of_key(), apple_id().set("export_for", many_tools)),
+        ("an Apple ID for fastlane alone", all_of_key(), apple_id().set("export_for", "fastlane")),
         ("an API key after an Apple ID", apple_id(), key()),
         ("an individual key after a connection", for_connection, individual()),
     ];
@@ -273,7 +273,7 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
     assert_messages("outputs/earlier_credential", messages);
     for (first, second) in [(key(), key()), (apple_id(), apple_id())] {
         let outcome = second.after(&first.succeeds()).succeeds();
-        assert_eq!(outcome.warnings(), [""; 0], "what is set is overwritten");
+        assert_eq!(outcome.warnings(), [""; 0], "the second run overwrites the outputs of the first");
     }
     // A variable that was removed is empty.
     let names = key().succeeds().output_names();
@@ -282,7 +282,7 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
 }
 
 #[test]
-fn ids_paths_flags_the_apple_id_and_the_phone_number_are_not_redacted() {
+fn only_passwords_and_the_session_are_redacted() {
     for (connected, secrets) in [(api_key(), [].as_slice()), (apple_id(), &SECRETS)] {
         let step =
             Step::new().connected(&connected).set("team_id", "TEAM123456").set("itc_team_id", "118573544");

@@ -1,4 +1,4 @@
-//! Which credential each toggle uses, and what happens if one is broken.
+//! Which credential each toggle uses, and what happens if that credential is broken.
 
 use serde_json::{Value, json};
 use stand_in::Behaviour;
@@ -60,7 +60,7 @@ fn the_first_credential_in_the_order_of_the_toggle_is_used() {
 }
 
 #[test]
-fn the_log_says_why_the_credentials_before_the_last_one_were_not_used() {
+fn the_log_says_why_credentials_earlier_in_the_order_were_not_used() {
     let outcome = Step::new().with_apple_id_inputs().succeeds();
     assert_used(&outcome, APPLE_ID_OF_INPUTS);
     assert_messages("precedence/last", [("an Apple ID in the inputs", outcome.section("credential"))]);
@@ -132,7 +132,7 @@ fn app_password_is_used_only_if_the_connected_apple_id_has_none() {
 }
 
 #[test]
-fn off_uses_the_inputs_contacts_nobody_and_does_not_validate_build_url() {
+fn off_uses_the_inputs_without_a_request_and_does_not_validate_build_url() {
     let connected = || Step::new().connected(&all([api_key(), apple_id()]));
     let rows = [
         (connected().with_key_inputs(), KEY_OF_INPUTS),
@@ -183,7 +183,7 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
             json!({"apple_id": "jane@example.com", "password": ""}),
             vec![],
         ),
-        ("an expiry date that is none", all([apple_id(), json!({"connection_expiry_date": "soon"})]), vec![]),
+        ("an unreadable expiry date", all([apple_id(), json!({"connection_expiry_date": "soon"})]), vec![]),
     ]
 }
 
@@ -210,7 +210,7 @@ fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_skip() {
     let mut messages = errors_of(rows);
     // The stand-in rejects a wrong token as Bitrise does.
     let outcome = Step::new().connected(&api_key()).set("build_api_token", "another-token").fails();
-    assert_eq!(outcome.requests.len(), 1, "it is not tried again");
+    assert_eq!(outcome.requests.len(), 1, "the request is not retried");
     messages.push(("another build's token".to_owned(), outcome.error()));
     assert_messages("precedence/unusable_connection", messages);
 }
@@ -223,7 +223,7 @@ fn an_expired_session_is_an_error_with_its_date_and_how_to_renew_it() {
 }
 
 #[test]
-fn without_a_credential_the_error_explains_the_set_up() {
+fn without_a_credential_the_error_explains_the_setup() {
     let rows = [
         ("nothing set", Step::new()),
         ("if_missing is fail", Step::new().set("if_missing", "fail")),
@@ -233,7 +233,7 @@ fn without_a_credential_the_error_explains_the_set_up() {
 }
 
 #[test]
-fn without_a_credential_skip_warns_and_exports_none() {
+fn without_a_credential_skip_warns_and_exports_none_as_method_and_source() {
     let messages = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
         let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").succeeds();
         let expected =

@@ -12,7 +12,7 @@ fn with_prefix() -> Step {
 }
 
 #[test]
-fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
+fn a_prefix_changes_only_the_names_of_the_outputs() {
     for (connected, prefix) in [(api_key(), PREFIX), (apple_id(), "TEAM2_"), (apple_id(), "APPLE_SERVICES_")]
     {
         let plain = Step::new().connected(&connected).succeeds();
@@ -22,7 +22,7 @@ fn every_output_has_the_prefix_and_keeps_its_value_and_its_secrecy() {
             let folder = outcome.get_output(&format!("{prefix}APPLE_CREDENTIALS_DIR"));
             let without_prefix = |entry: Entry| Entry {
                 key: entry.key.strip_prefix(prefix).expect("the prefix").to_owned(),
-                // Each run has a folder of its own.
+                // Each run has a folder of its own, so its path is left out.
                 value: folder.iter().fold(entry.value, |value, folder| value.replace(folder.as_str(), "")),
                 ..entry
             };
@@ -47,7 +47,7 @@ fn remove_with_a_prefix_removes_the_files_and_the_outputs_with_that_prefix_only(
     let run = |step: Step| step.connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (plain, prefixed) = (run(Step::new()), run(with_prefix()));
     let remove = |step: Step| {
-        // The Bitrise CLI expands the default of `credentials_dir`.
+        // The Bitrise CLI expands the default of `credentials_dir`, which has no prefix.
         let folder = plain.output("APPLE_CREDENTIALS_DIR");
         let step = step.after(&plain).after(&prefixed).set("credentials_dir", folder);
         let outcome = step.set("action", "remove").set("TMPDIR", tmp.path()).run();
@@ -70,7 +70,7 @@ fn remove_with_a_wrong_prefix_removes_nothing() {
 }
 
 #[test]
-fn a_prefix_of_another_form_or_one_that_makes_another_output_is_an_error() {
+fn a_malformed_prefix_or_one_that_turns_one_output_into_another_is_an_error() {
     let long = "A_".repeat(21);
     let rows = [
         "customer_",

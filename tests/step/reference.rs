@@ -45,7 +45,7 @@ impl Item {
         self.name_and_default.values().next().unwrap().as_deref().unwrap_or_default()
     }
 
-    /// The summary, or the title without the tool that it begins with.
+    /// The summary, or the title without the names of tools at its start.
     fn meaning(&self) -> String {
         let Some(summary) = &self.opts.summary else {
             let title =
@@ -168,7 +168,7 @@ fn conditions(outputs: &[Output], each_alone: bool) -> String {
     values.filter_map(OutputValue::condition).map(input_of).collect::<Vec<_>>().join(" and ")
 }
 
-/// The input alone, of a condition such as "a password (`password`)".
+/// The input in a condition such as "a password (`password`)".
 fn input_of(condition: &str) -> &str {
     condition.split_once(" (").and_then(|(_, input)| input.strip_suffix(')')).unwrap_or(condition)
 }
@@ -179,7 +179,7 @@ fn exported(name: &str) -> (String, String) {
     let workflow = [("", &VariableGroup::Extra(RESULT)), ("", &VariableGroup::Extra(WORKFLOW))];
     let of_tools = TOOLS.iter().flat_map(|tool| tool.variables.iter().map(|group| (tool.name, group)));
     for (tool, group) in workflow.into_iter().chain(of_tools) {
-        for output in group.outputs().iter().filter(|(of, _)| *of == name) {
+        for output in group.outputs().iter().filter(|(output, _)| *output == name) {
             let together =
                 if matches!(group, VariableGroup::AllOrNone(_)) { group.outputs() } else { &[*output] };
             rows.push((tool, when(together)));
@@ -225,7 +225,8 @@ fn when(outputs: &[Output]) -> String {
     }
 }
 
-/// For each tool, its names and what it is for, from the description of `export_for`. Panics if one is missing.
+/// For each tool, its names and what it is for, from the description of `export_for`.
+/// Panics if a tool is missing.
 fn tools_in_step_yml(step_yml: &StepYml) -> BTreeMap<&str, (&str, &str)> {
     let input = step_yml.inputs.iter().find(|input| input.name() == "export_for").unwrap();
     let items = input.description().lines().filter_map(|line| line.strip_prefix("- "));
@@ -271,7 +272,7 @@ fn step_yml_describes_every_tool_and_alias() {
     for tool in TOOLS {
         let (names, _) = described[tool.name];
         for name in tool.all_names() {
-            assert!(names.contains(&format!("`{name}`")), "{name} is missing in: {names}");
+            assert!(names.contains(&format!("`{name}`")), "{name} is missing from: {names}");
         }
     }
     assert_eq!(described.len(), TOOLS.len());

@@ -60,15 +60,15 @@ fn removing_ignores_the_other_inputs() {
 fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
     type Tamper = fn(&Step, &PathBuf) -> PathBuf;
     let rows: [(&str, Tamper); 11] = [
-        ("without the Step's mark", |_, folder| {
+        ("without a marker file", |_, folder| {
             fs::remove_file(folder.join(".apple-services-connection")).unwrap();
             folder.clone()
         }),
-        ("with another mark", |_, folder| {
+        ("with a wrong marker file", |_, folder| {
             fs::write(folder.join(".apple-services-connection"), "something else").unwrap();
             folder.clone()
         }),
-        ("whose mark is a link", |step, folder| {
+        ("whose marker file is a link", |step, folder| {
             let mark = folder.join(".apple-services-connection");
             fs::rename(&mark, step.path("work/mark")).unwrap();
             symlink(step.path("work/mark"), &mark).unwrap();
@@ -93,22 +93,22 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
             fs::write(&file, "x").unwrap();
             file
         }),
-        ("with another name", |step, folder| {
+        ("whose name is not the Step's", |step, folder| {
             let other = step.path("tmp/other");
             fs::rename(folder, &other).unwrap();
             other
         }),
-        ("in another place", |step, folder| {
+        ("outside of the temporary folder", |step, folder| {
             let moved = step.path("home/apple-services-connection-x7Yz01");
             fs::rename(folder, &moved).unwrap();
             moved
         }),
-        ("by a relative path", |step, folder| {
+        ("at a relative path", |step, folder| {
             let moved = step.path("work/apple-services-connection-x7Yz01");
             fs::rename(folder, moved).unwrap();
             PathBuf::from("apple-services-connection-x7Yz01")
         }),
-        ("by a path that leads out of it", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
+        ("at a path that leads out of it", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
     ];
     let messages = rows.map(|(what, tamper)| {
         let (step, folder) = with_folder();
@@ -158,7 +158,7 @@ fn each_of_two_credentials_can_be_removed_alone() {
 }
 
 #[test]
-fn outputs_with_another_prefix_that_are_left_cause_a_warning() {
+fn a_warning_names_the_prefix_of_outputs_that_are_left() {
     let (step, folder) = with_folder();
     let step = step.set("CUSTOMER_APPLE_CREDENTIALS_DIR", &folder);
     let warnings = step.set("credentials_dir", &folder).succeeds().warnings();
@@ -230,11 +230,11 @@ fn the_lines_in_the_documentation_delete_what_other_tools_leave_and_nothing_else
     ];
     let others = ["home/.fastlane/Fastfile", "home/.appstoreconnect/config", "tmp/apiKeys.json"];
     let step = left.iter().chain(&others).fold(Step::new(), |step, file| step.file(file, "x"));
-    for allow_exit in [false, true] {
+    for again in [false, true] {
         let mut shell = std::process::Command::new("bash");
         shell.args(["-euc", script]).env_clear().env("PATH", "/usr/bin:/bin");
         let shell = shell.env("HOME", step.path("home")).env("TMPDIR", step.path("tmp"));
-        assert!(shell.status().unwrap().success(), "again: {allow_exit}");
+        assert!(shell.status().unwrap().success(), "again: {again}");
     }
     assert!(left.iter().all(|file| !step.path(file).exists()));
     assert!(others.iter().all(|file| step.path(file).exists()));

@@ -74,7 +74,7 @@ fn a_missing_access_is_an_error_that_names_the_role() {
     };
     let errors = [
         ("a Developer's key without provisioning", run(Role::Developer, false, "provisioning")),
-        ("an App Manager's key, required is admin", run(Role::AppManager, true, "admin")),
+        ("an App Manager's key, admin required", run(Role::AppManager, true, "admin")),
     ];
     assert_messages("rights/denied", errors);
     let enough = with_team(Team { role: Role::Developer, ..Team::default() });
@@ -205,11 +205,11 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         (what, outcome.warnings().join("\n"))
     });
     assert_messages("rights/agreement", messages);
-    let named = "The Account Holder must agree to the latest Program License Agreement.";
+    let detail = "The Account Holder must agree to the latest Program License Agreement.";
     for error in [
         AGREEMENT,
         ("FORBIDDEN.REQUIRED_AGREEMENTS_OF_SOME_NEW_KIND", "t", "d"),
-        ("FORBIDDEN", "Access Unavailable", named),
+        ("FORBIDDEN", "Access Unavailable", detail),
     ] {
         for errors in [vec![error], vec![ROLE, error]] {
             let outcome = with_behaviours(vec![Behaviour::apple_errors(403, errors)]).succeeds();
@@ -239,9 +239,9 @@ fn a_key_with_any_other_error_from_apple_is_not_verified() {
     let long = "word ".repeat(100);
     let provider = "Unable to find a team with the given Content Provider ID 'x' to which you belong.";
     let rows = [
-        ("another code", "FORBIDDEN.SOMETHING", "This is forbidden."),
+        ("an unknown code", "FORBIDDEN.SOMETHING", "This is forbidden."),
         (
-            "a code of the same family",
+            "a code that begins with FORBIDDEN_ERROR",
             "FORBIDDEN_ERROR.OTHER",
             "The API key in use does not allow this request",
         ),
@@ -249,7 +249,7 @@ fn a_key_with_any_other_error_from_apple_is_not_verified() {
         ("an unknown team", "FORBIDDEN_ERROR", provider),
         ("no detail", "FORBIDDEN_ERROR", ""),
         ("a long detail", "FORBIDDEN", long.as_str()),
-        ("a detail with a colour", "FORBIDDEN", "a\u{1b}[31;1mred\nline"),
+        ("a detail with a color", "FORBIDDEN", "a\u{1b}[31;1mred\nline"),
         ("a detail that looks like a key", "FORBIDDEN", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"),
     ];
     let messages = rows.map(|(what, code, detail)| {
@@ -282,7 +282,7 @@ fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
 fn with_strict_every_unverified_credential_is_an_error() {
     let agreement = with_team(Team { agreement_missing: true, ..Team::default() });
     let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
-    let hidden = Team { role: Role::AccessToReports, ..Team::default() };
+    let apps_hidden = Team { role: Role::AccessToReports, ..Team::default() };
     let words = "Apple's words that cannot be shortened to any fewer words than are in this one line, and no \
                  fewer than these fourteen more words, so that none is left for advice.";
     let rows = [
@@ -301,11 +301,11 @@ fn with_strict_every_unverified_credential_is_an_error() {
             with_behaviours(vec![busy(503), busy(503), busy(503), apple_error(401, "NOT_AUTHORIZED", "d")]),
         ),
         ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
-        ("the app cannot be checked", with_team(hidden).set("bundle_id", BUNDLE_ID)),
+        ("the app cannot be checked", with_team(apps_hidden).set("bundle_id", BUNDLE_ID)),
         ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),
         ("a session without cookies for Apple", Step::new().connected(&apple_id())),
         ("no session", Step::new().with_apple_id_inputs()),
-        ("no session and bundle_id", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),
+        ("bundle_id without a session", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),
     ];
     let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "strict").fails();

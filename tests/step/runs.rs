@@ -1,5 +1,5 @@
 //! The whole log, with its colors, and the summary of a few kinds of runs. The files are in
-//! `tests/snapshots/runs`; browsers show the logs.
+//! `tests/snapshots/runs`; the logs are SVGs.
 
 use serde_json::json;
 use stand_in::{Behaviour, Session};
@@ -56,8 +56,8 @@ fn the_run_that_warns() {
         ("api_issuer", INPUT_ISSUER),
         ("export_for", "asc,fastlane"),
     ]);
-    let later = Behaviour::Status { code: 404, headers: vec![], body: String::new() };
-    assert_run("warnings", &step.verified_by_session(logged_in(vec![later])).succeeds());
+    let not_found = Behaviour::Status { code: 404, headers: vec![], body: String::new() };
+    assert_run("warnings", &step.verified_by_session(logged_in(vec![not_found])).succeeds());
 }
 
 #[test]
@@ -81,6 +81,6 @@ fn the_run_with_several_problems_in_its_inputs() {
         ("build_url", "http://bitrise.example.invalid/build/1"),
     ]);
     let outcome = step.fails();
-    assert_eq!(outcome.requests, [], "nothing is asked before the inputs are right");
+    assert_eq!(outcome.requests, [], "no request is made before the inputs are valid");
     assert_run("wrong_inputs", &outcome);
 }

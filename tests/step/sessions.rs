@@ -57,7 +57,7 @@ fn a_session_that_was_cut_off_is_rejected() {
     let one_line = spaceauth(&COOKIES);
     let lines = one_line.replace("\\n", "\n");
     let mut rows = Vec::new();
-    for (form, session) in [("written line breaks", &one_line), ("real line breaks", &lines)] {
+    for (form, session) in [("escaped line breaks", &one_line), ("real line breaks", &lines)] {
         for field in ["value: c", "secure"] {
             let at = session.rfind(&format!("  {field}")).unwrap();
             let rest = &session[at..];
@@ -151,7 +151,7 @@ fn the_error_says_what_a_text_is_that_is_not_a_session() {
     let garbage = garbage.map(|text| (format!("{text:?}"), pasted(text).secret("canary")));
     // The name of a variable is not secret.
     let variable = pasted("").set_as_plain("fastlane_session", "$FASTLANE_SESSION");
-    let rows = rows.into_iter().chain([("the name of the variable".to_owned(), variable)]).chain(garbage);
+    let rows = rows.into_iter().chain([("an unexpanded variable".to_owned(), variable)]).chain(garbage);
     assert_messages("sessions/not_a_session", errors_of(rows));
 }
 
@@ -182,7 +182,7 @@ fn the_error_for_a_damaged_cookie_has_its_number_and_no_value() {
         ("a blank in its name", cookie_with(json!({"name": "canary name"}))),
         ("an equals sign in its name", cookie_with(json!({"name": "x=y"}))),
         ("no value", json!({"name": "x", "domain": "apple.com"})),
-        ("two lines", cookie_with(json!({"value": "canary\nvalue"}))),
+        ("two lines in its value", cookie_with(json!({"value": "canary\nvalue"}))),
         ("a blank in its domain", cookie_with(json!({"domain": "canary domain"}))),
         ("two dots in its domain", cookie_with(json!({"domain": "a..b"}))),
     ];

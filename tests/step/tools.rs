@@ -67,7 +67,7 @@ fn each_tool_gets_its_variables_and_only_their_files() {
     assert_messages("tools/names", messages);
 }
 
-/// A mark in place of a secret.
+/// The value, or a placeholder for a secret.
 fn without_secrets(value: &str) -> &str {
     match value {
         CONNECTED_PASSWORD => "[PASSWORD]",
@@ -102,7 +102,7 @@ fn aliases_and_capital_letters_name_the_same_tools() {
     }
 }
 
-/// fastlane rejects `api_key_path` together with `api_key`, so users can leave it out.
+/// fastlane rejects `api_key_path` together with `api_key`, so users can leave that path out.
 #[test]
 fn the_path_that_conflicts_with_api_key_is_a_separate_tool_in_the_default() {
     const CONFLICTING: &str = "APP_STORE_CONNECT_API_KEY_PATH";
@@ -167,8 +167,8 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
         let usable = TOOLS.iter().filter(|tool| tool.can_use(kind));
         let expected: Vec<_> = usable.flat_map(Tool::outputs).map(|(name, _)| name).collect();
         let names = tool_outputs(outcome).into_keys();
-        let others: Vec<_> = names.filter(|name| !expected.contains(&name.as_str())).collect();
-        assert_eq!(others, [""; 0]);
+        let unexpected: Vec<_> = names.filter(|name| !expected.contains(&name.as_str())).collect();
+        assert_eq!(unexpected, [""; 0]);
     }
 }
 
@@ -258,8 +258,8 @@ fn read_back(first: &Outcome, tools: &str) -> Outcome {
     Step::off_bitrise().set("build_url", url).set("export_for", tools).succeeds()
 }
 
-/// The outputs, with the folder of the run replaced.
-fn outputs_without_folder(outcome: &Outcome) -> BTreeMap<String, String> {
+/// The outputs except the source, with the folder of the run replaced.
+fn comparable_outputs(outcome: &Outcome) -> BTreeMap<String, String> {
     let folder = outcome.output("APPLE_CREDENTIALS_DIR");
     let outputs = outcome.outputs().into_iter();
     let outputs = outputs.map(|(name, value)| (name, value.replace(&folder, "FOLDER")));
@@ -285,7 +285,7 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
     for step in steps {
         let first = step.set("export_for", TOOLS).succeeds();
         let second = read_back(&first, TOOLS);
-        assert_eq!(outputs_without_folder(&first), outputs_without_folder(&second));
+        assert_eq!(comparable_outputs(&first), comparable_outputs(&second));
         let path = first.output("APPLE_CONNECTION_URL").replacen("file://", "", 1);
         assert_eq!(mode(&path), 0o600);
         assert_eq!(std::fs::read_to_string(path).unwrap(), first.output("BITRISE_PORTAL_DATA_JSON"));
@@ -293,7 +293,7 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
     }
 }
 
-/// ios-auto-provision only accepts text there, and `true` is not text; see its `auth_helper.rb`.
+/// ios-auto-provision accepts only text as `for_domain`, not `true`; see its `auth_helper.rb`.
 #[test]
 fn the_connection_file_has_for_domain_only_if_it_is_false() {
     let cookies = json!([
@@ -371,7 +371,7 @@ fn claims(token: &str) -> Value {
 }
 
 #[test]
-fn apple_accepts_the_exported_token_until_it_expires() {
+fn apple_accepts_the_exported_token_and_its_expiry_is_exported() {
     for lifetime in ["60", "1140"] {
         let step = Step::new().connected(&api_key()).set("export_token", "yes");
         let outcome = step.set("token_lifetime_seconds", lifetime).succeeds();
@@ -445,11 +445,11 @@ fn an_individual_key_is_verified() {
 
 #[test]
 fn only_the_variable_for_connection_contains_the_private_key() {
-    for (tool, expected) in TOOLS.iter().map(|tool| (tool.name, tool.name == "connection")) {
+    for (tool, is_connection) in TOOLS.iter().map(|tool| (tool.name, tool.name == "connection")) {
         let step = Step::new().connected(&api_key()).set("export_for", tool).set("export_token", "yes");
         let outputs = step.run_in_process().outputs().into_iter();
         let with_key = outputs.filter(|(_, value)| find_leak(value, &CONNECTED_KEY.private_pem).is_some());
         let names: Vec<_> = with_key.map(|(name, _)| name).collect();
-        assert_eq!(names, if expected { vec!["BITRISE_PORTAL_DATA_JSON"] } else { vec![] }, "{tool}");
+        assert_eq!(names, if is_connection { vec!["BITRISE_PORTAL_DATA_JSON"] } else { vec![] }, "{tool}");
     }
 }

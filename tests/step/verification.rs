@@ -60,7 +60,7 @@ fn verify_no_makes_no_request() {
 }
 
 #[test]
-fn a_key_that_apple_refuses_is_an_error_after_four_attempts_with_fresh_tokens() {
+fn a_key_that_apple_refuses_is_an_error_after_four_attempts() {
     // The account has another key with this ID, so the signature of the token is wrong.
     let other = stand_in::keys::P256::generate().unwrap();
     let account = account_of(&other, CONNECTED_KEY_ID, Some(CONNECTED_ISSUER), vec![]);
@@ -82,9 +82,9 @@ fn a_401_does_not_reject_a_key_after_another_failure_or_after_apple_accepted_the
     let rows = [
         ("after 503", with_behaviours(vec![busy(503), busy(503), busy(503), unauthorized()])),
         ("after a broken connection", after(Behaviour::ResetBeforeAnswer)),
-        ("after a list", after(Behaviour::Ok).set("required_access", "admin")),
+        ("after a successful request", after(Behaviour::Ok).set("required_access", "admin")),
         ("after a 403", after(Behaviour::apple_errors(403, [role])).set("required_access", "admin")),
-        ("after a page", two_pages.set("bundle_id", "com.example.app")),
+        ("after the first page", two_pages.set("bundle_id", "com.example.app")),
     ];
     let messages = in_parallel(rows, |(what, step)| (what, warning(&step.run_in_process())));
     assert_messages("verification/stray_401", messages);
@@ -115,7 +115,7 @@ fn without_a_verdict_from_apple_the_build_continues_with_a_warning() {
         ("503", status(503, &zero).forever()),
         ("a redirect", redirect),
         ("HTML", Behaviour::Html),
-        ("other JSON", Behaviour::Body(b"{\"status\":\"ok\"}".to_vec())),
+        ("JSON that is not from Apple", Behaviour::Body(b"{\"status\":\"ok\"}".to_vec())),
         ("an empty body", Behaviour::EmptyBody),
         ("a 401 of a proxy", status(401, &[])),
         ("a 403 of a proxy", status(403, &[])),
@@ -233,7 +233,7 @@ fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     }
 }
 
-/// Apple's website without the session.
+/// Apple's website, which knows only another session.
 fn refusing(refusal: SessionRefusal) -> Session {
     let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
     Session { cookies, refusal, ..Session::default() }
@@ -258,7 +258,7 @@ fn response_of_a_proxy(code: u16) -> Behaviour {
 }
 
 #[test]
-fn other_responses_about_a_session_are_warnings() {
+fn a_session_that_apple_neither_accepts_nor_refuses_is_a_warning() {
     let forbidden = |detail| Behaviour::apple_errors(403, [("FORBIDDEN_ERROR", "t", detail)]);
     let agreement = "The Account Holder must agree to the latest Program License Agreement.";
     let rows = [
@@ -285,7 +285,7 @@ fn other_responses_about_a_session_are_warnings() {
 fn an_apple_id_without_cookies_for_apple_is_not_verified() {
     let without = Step::new().set("apple_id", "jane@example.com").set("app_password", "cana-ryap-ppas-swrd");
     let of_another_host = Step::new().connected(&apple_id());
-    let rows = [("no session", without), ("no cookie for that host", of_another_host)];
+    let rows = [("no session", without), ("no cookies for Apple's host", of_another_host)];
     let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "yes").succeeds();
         assert!(outcome.requests_to_apple().is_empty());
@@ -319,7 +319,7 @@ fn a_session_that_ends_soon_is_a_warning() {
 }
 
 #[test]
-fn apple_receives_a_token_for_five_minutes_or_cookies_and_never_the_key_or_a_password() {
+fn apple_receives_cookies_or_a_five_minute_token_and_never_the_key_or_a_password() {
     let key = with_behaviours(vec![]).succeeds();
     let session = with_session(logged_in(vec![])).succeeds();
     for outcome in [&key, &session] {
