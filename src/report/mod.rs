@@ -346,7 +346,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
             CONNECT_KEY
         ),
         (ConnectionMode::ApiKey, Some(_)) => text!(
-            "`connection` is api_key, but no API key is connected to this project; an Apple ID is. To use the Apple ID, set `connection` to apple_id. Otherwise {}.",
+            "`connection` is api_key, but no API key is connected to this project; an Apple ID is. Set `connection` to apple_id, or {}.",
             CONNECT_KEY
         ),
         (ConnectionMode::ApiKey, None) => text!(
@@ -354,7 +354,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
             CONNECT_KEY
         ),
         (ConnectionMode::AppleId, Some(_)) => text!(
-            "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. To use the API key, set `connection` to api_key. Otherwise {}.",
+            "`connection` is apple_id, but no Apple ID is connected to this project; an API key is. Set `connection` to api_key, or {}.",
             CONNECT_APPLE_ID
         ),
         (ConnectionMode::AppleId, None) => text!(

@@ -123,7 +123,7 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
     };
     let others = ["DEVELOPMENT", "IOS_DEVELOPMENT", "DEVELOPER_ID_APPLICATION"];
     let others = others.map(|kind| certificate(kind, Some(in_days(300)))).to_vec();
-    let apples_form = in_days(95).replace('Z', ".000+0000");
+    let apples_form = format!("{}.000+0000", &in_days(95)[..19]);
     let ios = certificate("IOS_DISTRIBUTION", Some(apples_form));
     let rows = [
         ("none", team(&[])),
