@@ -33,7 +33,7 @@ pub(crate) use raw::RawInputs;
 pub(crate) use validate::{INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING};
 pub(crate) use values::join_names;
 
-/// What the run does, input `action`.
+/// What the run does: the value of input `action`, with its settings.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// For `export` and `check`.

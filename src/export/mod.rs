@@ -46,6 +46,7 @@ fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
         ErrorKind::PermissionDenied => "let this build's user write there",
+        ErrorKind::NotFound => "create that folder",
         _ => "fix that error",
     }
 }
@@ -72,7 +73,12 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
         Err(EnvstoreError::Read(ReadError::TooLarge)) => Err(ExportError::Oversize { path: shown }),
         Err(EnvstoreError::Read(ReadError::NotRegular)) => Err(ExportError::NotRegular { path: shown }),
         Err(EnvstoreError::Read(ReadError::Io(error)) | EnvstoreError::Write(error)) => {
-            Err(ExportError::Envstore { path: shown, why: redact::os(&error), remedy: remedy(&error) })
+            let why = match error.kind() {
+                // A missing envstore is created.
+                ErrorKind::NotFound => text!("its folder does not exist"),
+                _ => redact::os(&error),
+            };
+            Err(ExportError::Envstore { path: shown, why, remedy: remedy(&error) })
         }
         Err(EnvstoreError::UnknownFormat) => {
             log::debug(&text!(

@@ -200,7 +200,7 @@ impl Report {
                 CredentialKind::AppleId => ("an Apple ID", "an API key"),
             };
             self.run_log.warn(text!(
-                "Nothing is exported for these tools in `export_for`, because they can't use {}: {}. Use {}, or remove them from `export_for`.",
+                "Some tools in `export_for` can't use {}, so nothing is exported for them: {}. Use {}, or remove them from `export_for`.",
                 kind,
                 join_names(unusable.iter().map(|skipped| skipped.tool.name), ", "),
                 other

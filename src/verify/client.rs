@@ -40,7 +40,7 @@ error_messages! {
         Team { key_id: Text },
         #[error("Apple rejected the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.")]
         Individual { key_id: Text },
-        #[error("Apple rejected the API key {key_id} (HTTP 401). The name of its file contains {in_name}: if that is right, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.")]
+        #[error("Apple rejected the API key {key_id} (HTTP 401). The name of its file contains another key ID, {in_name}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.")]
         OtherIdInName { key_id: Text, in_name: Text },
         #[error("Apple rejected the connected API key {key_id} (HTTP 401). It was revoked, its IDs and private key do not match, or it is a push or In-App Purchase key. Add the right key in Workspace settings > Integrations, then select it in Project settings.")]
         Connected { key_id: Text },

@@ -39,11 +39,11 @@ fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
     (began.elapsed(), result.err().map(|failed| failed.text().to_string()))
 }
 
-fn connection(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
-    connection_of(api_key().to_string(), behaviours)
+fn connection_env(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
+    connection_env_with_body(api_key().to_string(), behaviours)
 }
 
-fn connection_of(body: String, behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
+fn connection_env_with_body(body: String, behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
     let build_url = SERVER.connection(
         &unique_name(),
         stand_in::Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours },
@@ -69,16 +69,17 @@ fn a_run_ends_at_its_network_time_limit_and_the_error_says_what_it_waited_for() 
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
     let stalled = SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", pem(), vec![STALL.forever()]);
     let rows = [
-        ("a stall before the header", connection(vec![STALL.forever()])),
-        ("a stall in the body", connection(vec![Behaviour::StallInBody(LONG).forever()])),
-        ("a slow drip", connection(vec![drip.forever()])),
+        ("a stall before the header", connection_env(vec![STALL.forever()])),
+        ("a stall in the body", connection_env(vec![Behaviour::StallInBody(LONG).forever()])),
+        ("a slow drip", connection_env(vec![drip.forever()])),
         ("no TLS handshake", key_at(format!("https://127.0.0.1:{silent}/AuthKey_FROMINPUT1.p8"))),
-        ("an error, then a stall", connection(vec![busy(503), STALL.forever()])),
-        ("pauses of an hour", connection(vec![status(503, &[("Retry-After", "3600")]).forever()])),
+        ("an error, then a stall", connection_env(vec![busy(503), STALL.forever()])),
+        ("pauses of an hour", connection_env(vec![status(503, &[("Retry-After", "3600")]).forever()])),
         ("a redirect to a stall", key(vec![redirect(stalled).forever()])),
         (
             "a slow connection without a credential, then a stalled key",
-            [connection_of("{}".to_owned(), vec![slow.clone()]), key(vec![STALL.forever()])].concat(),
+            [connection_env_with_body("{}".to_owned(), vec![slow.clone()]), key(vec![STALL.forever()])]
+                .concat(),
         ),
     ];
     let messages = in_parallel(rows, |(what, env)| {
@@ -95,7 +96,7 @@ fn verification_gets_only_the_rest_of_the_network_time_limit() {
     let scenario = unique_name();
     let url = SERVER.app_store_connect(&scenario, account(vec![STALL.forever()]));
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
-    let mut env = connection(vec![slow]);
+    let mut env = connection_env(vec![slow]);
     env.extend([("verify", "yes".to_owned()), ("app_store_connect_url", url)]);
     let (took, error) = run_with_limit(&env);
     assert_eq!(error, None, "a check without a response fails no build");

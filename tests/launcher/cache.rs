@@ -75,7 +75,7 @@ fn nothing_runs_that_belongs_to_another_user() {
 }
 
 #[test]
-fn a_cached_binary_that_was_modified_is_replaced_with_a_warning() {
+fn a_modified_cached_binary_is_warned_about_and_replaced() {
     let launcher = Launcher::released(0o644);
     launcher.run().assert_released();
     let cached = launcher.cached();

@@ -60,7 +60,7 @@ impl PrivateKeyError {
             Self::TooLarge => "provide AuthKey_<ID>.p8, which is about 250 bytes long",
             Self::NotText => "provide AuthKey_<ID>.p8 as downloaded",
             Self::Encrypted => {
-                "provide it decrypted, as App Store Connect offers it (openssl pkcs8 -in key.p8 -out AuthKey_<ID>.p8)"
+                "decrypt it (openssl pkcs8 -in key.p8 -out AuthKey_<ID>.p8), and provide the result"
             }
             Self::EncryptedFile(_) | Self::Pgp => {
                 "decrypt it in an earlier step, and provide the decrypted AuthKey_<ID>.p8"
