@@ -177,7 +177,8 @@ impl RawInputs {
             let value = match env.vars.get(name) {
                 Some(value) => trim_value(name, value),
                 None if env.is_not_utf8(name) => {
-                    problems.add(name, &text!("is not text in UTF-8: set it again"));
+                    problems
+                        .add(name, &text!("has a value that is not valid UTF-8: replace it with plain text"));
                     String::new().into()
                 }
                 None => default.clone(),

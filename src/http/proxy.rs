@@ -111,7 +111,11 @@ mod tests {
             Some((proxy.variable, proxy.check(&url).is_ok()))
         };
         assert_eq!(chosen(&[]), None);
-        assert_eq!(chosen(&[("HTTP_PROXY", "http://"), ("HTTPS_PROXY", "")]), None, "http stays local");
+        assert_eq!(
+            chosen(&[("HTTP_PROXY", "http://a:1"), ("HTTPS_PROXY", "")]),
+            None,
+            "HTTP_PROXY never applies"
+        );
         let several = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "b"), ("ALL_PROXY", "socks5://c:1")];
         assert_eq!(chosen(&several), Some(("HTTPS_PROXY", true)));
         let wrong = ("ALL_PROXY", "socks5://c:1");

@@ -11,7 +11,7 @@ pub(super) async fn check(client: &Client<'_>, run_log: &mut RunLog) -> Result<(
     let list = if client.key.enterprise { BUNDLE_IDS } else { APPS };
     // Apple accepted the token, or it would have returned 401.
     if let Err(RoleTooLow { code, detail }) = client.probe(list).await? {
-        run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}).", code, detail));
+        run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}). If later Steps need the apps, use a key whose role allows that.", code, detail));
     }
     Ok(())
 }

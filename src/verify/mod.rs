@@ -154,7 +154,7 @@ impl Unverified {
             ),
             Self::ListTooLong { .. } => Some("Set `verify` to yes"),
             Self::AgreementMissing | Self::OtherAccount { .. } => None,
-            Self::NeedsApiKey { .. } => Some("Use an API key, or set `verify` to yes"),
+            Self::NeedsApiKey { .. } => Some("Use an API key, or change `verify` from strict to yes"),
             Self::AppleError { .. } => Some("Fix what Apple reports, or set `verify` to yes"),
             Self::AppsHidden { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),

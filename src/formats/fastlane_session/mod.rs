@@ -411,14 +411,16 @@ mod tests {
             lines.join("\n").replace("\n\n", "\n")
         };
         let expected = to_variable(&pasted(&long)?).expose_secret().to_owned();
-        let one_line = wrap(&long.replace('\n', "\\n"), "");
+        let wrapped_one_line = wrap(&long.replace('\n', "\\n"), "");
         let trim = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         let indented = [wrap(&long, "      "), wrap(&long.replace('\n', "\\n"), "      ")];
-        for text in indented.into_iter().chain([wrap(&long, ""), one_line.clone(), trim(&one_line)]) {
+        for text in
+            indented.into_iter().chain([wrap(&long, ""), wrapped_one_line.clone(), trim(&wrapped_one_line)])
+        {
             let session = pasted(&text).map_err(|error| format!("{error}: {text}"))?;
             assert_eq!(to_variable(&session).expose_secret(), expected, "{text}");
         }
-        for text in [wrap(&long, ""), one_line] {
+        for text in [wrap(&long, ""), wrapped_one_line] {
             let lines: Vec<_> = text.lines().collect();
             let at =
                 lines.windows(2).position(|pair| pair.iter().all(|line| line.len() == 72)).ok_or("none")?;
