@@ -3,8 +3,7 @@
 # docs/launcher.md describes what the launcher trusts. It must work in bash 3.2, macOS's /bin/bash.
 
 # Runs only in subshells, so the binary inherits variables, functions, options and signal handlers unchanged.
-# $1: "find" prints the binary's path to descriptor 3, or the word "build" if there is no binary. "build" then builds
-# it, and "built" prints its path.
+# $1: "find" prints the binary's path, or "build", to descriptor 3; "build" builds it; "built" prints its path.
 # shellcheck disable=SC2317 # a trap calls clean_up
 apple_services_connection_launcher() {
   set -eu +aCfk -o pipefail
