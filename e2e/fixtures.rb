@@ -111,10 +111,12 @@ connected_apple_id = {
   session: essential_cookies('connected') + hostile_cookies,
   expires_at: rfc3339(EXPIRY)
 }
+# A session that can be pasted: like those of Apple, its cookies have no spaces or quotes.
+plain_apple_id = connected_apple_id.merge(session: essential_cookies('plain'))
 # No two-factor session, and a password that YAML 1.1 reads as a number.
 sessionless_apple_id = { kind: 'apple_id', user: 'sessionless@example.com', password: '1_000_000' }
 pasted_session = essential_cookies('pasted')
-pasted_session[0][:value] += ': #"'
+pasted_session[0][:value] += ":#'~"
 pasted_session[2][:value] = '0123456701234567'
 input_apple_id = {
   kind: 'apple_id', user: 'input@example.com', password: %q( in$HOME: 'p' "w" \n # ), session: pasted_session
@@ -165,6 +167,7 @@ without_app_password = connected_apple_id.reject { |name, _| name == :app_passwo
   api_key: connected_key_fields,
   enterprise_api_key: key_fields(enterprise_key, private_key: pem_body(enterprise_key[:pem])),
   apple_id: apple_id_fields(connected_apple_id, expiry: EXPIRY),
+  plain_apple_id: apple_id_fields(plain_apple_id, expiry: EXPIRY),
   sessionless_apple_id: apple_id_fields(sessionless_apple_id, expiry: nil),
   both: connected_key_fields.merge(apple_id_fields(without_app_password, expiry: EXPIRY)),
   api_key_with_devices: connected_key_fields.merge(test_devices: connected_devices)
@@ -206,6 +209,7 @@ def session(name, apple_id, **more)
 end
 
 session('connected_apple_id', connected_apple_id)
+session('plain_apple_id', plain_apple_id)
 session('input_apple_id', input_apple_id)
 session('without_team', input_apple_id, provider: nil)
 
@@ -244,7 +248,7 @@ write('token', token)
 
 keys = { connected_key: connected_key, enterprise_key: enterprise_key, input_key: input_key,
          input_key_of_an_enterprise: input_key_of_an_enterprise, individual_key: individual_key }
-apple_ids = { connected_apple_id: connected_apple_id,
+apple_ids = { connected_apple_id: connected_apple_id, plain_apple_id: plain_apple_id,
               sessionless_apple_id: sessionless_apple_id, input_apple_id: input_apple_id }
 
 # Values that must not appear in any log, by name. Short values are left out, because they could appear by chance.
