@@ -90,15 +90,24 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
         return Err(SessionError::TooLarge);
     }
     let readings = recover::readings(pasted.expose_secret());
-    let mut lists: Vec<_> = readings.iter().filter_map(|reading| List::parse(reading)).collect();
-    if lists.is_empty() {
-        let cut = readings.iter().find_map(|reading| cut_in_last_line(reading));
-        let text = readings.first().map_or("", |text| text.as_str());
-        return Err(cut.unwrap_or_else(|| SessionError::for_other_text(text)));
+    let (mut intact, mut error) = (None, None);
+    for list in readings.iter().filter_map(|reading| List::parse(reading)) {
+        match list.check() {
+            Ok(()) => {
+                intact = Some(list);
+                break;
+            }
+            // The most likely reading shows best what is wrong.
+            Err(damage) => {
+                error.get_or_insert(damage);
+            }
+        }
     }
-    let intact = lists.iter().position(|list| list.check().is_ok());
-    let list = lists.swap_remove(intact.unwrap_or(0));
-    list.check()?;
+    let Some(list) = intact else {
+        let cut = || readings.iter().find_map(|reading| cut_in_last_line(reading));
+        let text = readings.first().map_or("", |text| text.as_str());
+        return Err(error.or_else(cut).unwrap_or_else(|| SessionError::for_other_text(text)));
+    };
     let cookies = cookies_from(list.records, None)?;
     let mut keys = HashSet::new();
     let mut numbered = cookies.iter().zip(1..);
