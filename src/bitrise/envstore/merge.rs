@@ -186,7 +186,8 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let is_document_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        if has_many_lists(text) || has_tag(text) || text.split(LINE_ENDS).any(is_document_marker) {
+        let rest = after_first_value(text).unwrap_or(text);
+        if has_many_lists(rest) || has_tag(rest) || text.split(LINE_ENDS).any(is_document_marker) {
             return None;
         }
         // envman rejects byte order marks. If the last entry is a block scalar, the newline that `merge` adds would
@@ -199,11 +200,10 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Whether an entry seems to have many lists or mappings in brackets. envman writes none, and if they are nested, the
+/// Whether an entry, after its first value, seems to have many lists or mappings in brackets. envman writes none, and if they are nested, the
 /// YAML library takes quadratic time to read them.
-fn has_many_lists(text: &str) -> bool {
+fn has_many_lists(rest: &str) -> bool {
     const MAX: usize = 100;
-    let rest = after_first_value(text).unwrap_or(text);
     rest.bytes().filter(|b| matches!(b, b'[' | b'{')).nth(MAX).is_some()
 }
 
@@ -240,10 +240,9 @@ fn after_first_value(text: &str) -> Option<&str> {
     block.get(end.map_or(block.len(), |(at, _)| at)..)
 }
 
-/// Whether a value or key seems to have a tag such as `!!binary`, which can change its meaning.
-fn has_tag(text: &str) -> bool {
+/// Whether an entry, after its first value, seems to have a tag such as `!!binary`, which can change its meaning.
+fn has_tag(rest: &str) -> bool {
     let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
-    let rest = after_first_value(text).unwrap_or(text);
     rest.as_bytes().windows(3).any(begins_tag)
 }
 
@@ -378,7 +377,7 @@ mod tests {
             format!("- A:\n    {brackets}\n"),
             format!("- {brackets}\n"),
         ] {
-            assert!(has_many_lists(&yaml), "{yaml}");
+            assert!(has_many_lists(after_first_value(&yaml).unwrap_or(&yaml)), "{yaml}");
         }
         for yaml in [
             format!("- A: \"\\\"{brackets}\"\n  opts: {{}}\n"),
@@ -388,7 +387,8 @@ mod tests {
             format!("- A: b {brackets} !!c\n  opts: {{}}\n"),
             "- A: \"b !! c\"\n".to_owned(),
         ] {
-            assert!(!has_many_lists(&yaml) && !has_tag(&yaml), "{yaml}");
+            let rest = after_first_value(&yaml).unwrap_or(&yaml);
+            assert!(!has_many_lists(rest) && !has_tag(rest), "{yaml}");
         }
     }
 
