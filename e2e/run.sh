@@ -127,7 +127,7 @@ stop_stand_in() {
 }
 
 # The CLI stops reading a Step's log as soon as the Step's process exits, and loses whatever is still in the
-# pipe: up to a third of the Steps that print one line and exit lose it. This wrapper of bash waits after a
+# pipe: up to a third of the Steps that print one line and exit lose it. This wrapper around bash waits after a
 # Step that succeeds, so that checks of the log are reliable. A Step that fails has to wait by itself.
 make_bash() {
   mkdir "$work/bin"

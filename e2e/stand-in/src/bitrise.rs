@@ -14,7 +14,7 @@ pub struct Connection {
     pub behaviours: Vec<Behaviour>,
 }
 
-/// Bitrise's name of the connected credential, below the build URL.
+/// The file name of the connected credential, below the build URL.
 pub(crate) const CONNECTION_FILE: &str = "apple_developer_portal_data.json";
 
 /// `GET <build URL>/apple_developer_portal_data.json`
@@ -23,8 +23,8 @@ pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Decision {
     let refusal = match sent.as_slice() {
         [one] if *one == token => None,
         [_] => Some("the header BUILD_API_TOKEN is not the build's token".to_owned()),
-        [] => Some("the header BUILD_API_TOKEN is absent".to_owned()),
-        more => Some(format!("{} headers BUILD_API_TOKEN", more.len())),
+        [] => Some("the header BUILD_API_TOKEN is missing".to_owned()),
+        more => Some(format!("{} BUILD_API_TOKEN headers", more.len())),
     };
     match refusal {
         None => Decision::ok(Response::json(200, body)),

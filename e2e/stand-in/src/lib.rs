@@ -5,7 +5,7 @@
 //! It checks requests as strictly as the real services do, records every request with its verdict, and
 //! misbehaves on demand. Every scenario has a name, so one server serves many tests at once:
 //!
-//! | path | scenario | refuses |
+//! | path | scenario | what it refuses |
 //! |---|---|---|
 //! | `/build/<name>/apple_developer_portal_data.json` | [`Connection`] | a wrong `BUILD_API_TOKEN`: 401 |
 //! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
@@ -235,7 +235,7 @@ impl FolderStandIn {
     ///
     /// # Errors
     ///
-    /// When no port or no thread is available, or the certificate cannot be created or written.
+    /// If no port or thread is available, or the certificate cannot be created or written.
     pub fn start_tls(root: PathBuf, token: String) -> io::Result<Self> {
         let tls = Tls::new(Certificate::Good)?;
         std::fs::write(root.join("ca.pem"), &tls.ca_pem)?;

@@ -118,7 +118,7 @@ fn refuse(refusal: SessionRefusal) -> Response {
 fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(), String> {
     let sent: Vec<_> = head.values("Cookie").collect();
     let [header] = sent.as_slice() else {
-        return Err(format!("{} headers Cookie", sent.len()));
+        return Err(format!("{} Cookie headers", sent.len()));
     };
     let mut found = BTreeMap::new();
     for pair in header.split("; ") {
@@ -127,12 +127,12 @@ fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(),
             return Err(format!("not a cookie: {pair:?}"));
         }
         if found.insert(name, value).is_some() {
-            return Err(format!("the cookie {name} came twice"));
+            return Err(format!("the cookie {name} was sent twice"));
         }
     }
     for (name, value) in expected {
         match found.remove(name.as_str()) {
-            None => return Err(format!("the cookie {name} is absent")),
+            None => return Err(format!("the cookie {name} is missing")),
             Some(other) if other != value => {
                 return Err(format!("the cookie {name} has another value"));
             }
@@ -140,7 +140,7 @@ fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(),
         }
     }
     match found.keys().next() {
-        Some(name) => Err(format!("the cookie {name} is not of this session")),
+        Some(name) => Err(format!("the cookie {name} does not belong to this session")),
         None => Ok(()),
     }
 }

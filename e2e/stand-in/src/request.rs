@@ -57,7 +57,7 @@ pub enum Service {
     AppleSession,
     /// Bitrise's build annotations, under `/annotations/<name>/`.
     Annotations,
-    /// None of them.
+    /// None of these services.
     Unknown,
 }
 

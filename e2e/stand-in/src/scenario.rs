@@ -137,7 +137,7 @@ impl Folder {
             Service::Annotations => self.root.join("annotations").join(json),
             Service::Unknown => return Ok(None),
         };
-        let Some(bytes) = read_if_there(&path)? else {
+        let Some(bytes) = read_if_exists(&path)? else {
             return Ok(None);
         };
         let scenario = match service {
@@ -175,7 +175,7 @@ impl Folder {
         let mut file = path.as_os_str().to_owned();
         file.push(".behaviours.json");
         let file = PathBuf::from(file);
-        let bytes = read_if_there(&file)?;
+        let bytes = read_if_exists(&file)?;
 
         let mut behaviours = self.behaviours.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(bytes) = bytes else {
@@ -197,7 +197,7 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
 }
 
-fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

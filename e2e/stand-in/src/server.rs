@@ -88,7 +88,7 @@ impl Drop for Running {
         // Wakes the thread that accepts, so that it sees the flag and closes the listener.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
-            // The thread doesn't panic. Even if it did, it would be gone.
+            // An error means that the thread panicked, and it has ended either way.
             let _ended = accepting.join();
         }
         for connection in lock(&self.shared.open).values() {
