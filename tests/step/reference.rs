@@ -85,16 +85,12 @@ fn the_reference_is_made_from_step_yml_and_the_table_of_tools() {
 
 # Reference
 
-- [Inputs](#inputs)
-- [Tools](#tools)
-- [Outputs](#outputs)
-
 ## Inputs
 
-The default is the first value.
+The first value is the default.
 
-| input | title | values | summary |
-|---|---|---|---|
+input | title | values | summary
+---|---|---|---
 "
     .to_owned();
     for input in &step_yml.inputs {
@@ -103,11 +99,12 @@ The default is the first value.
         let values = code(std::iter::once(default).chain(others));
         let secret = if input.opts.is_sensitive { " (secret)" } else { "" };
         let (name, title) = (input.name(), &input.opts.title);
-        writeln!(page, "| `{name}` | {title} | {values} | {}{secret} |", input.meaning()).unwrap();
+        writeln!(page, "`{name}` | {title} | {values} | {}{secret}", input.meaning()).unwrap();
     }
     for input in &step_yml.inputs {
-        // The table of tools has the rest.
+        // The README and the table of tools have the rest.
         let description = match input.name() {
+            "connection" => "See [Which credential is used](../README.md#which-credential-is-used).",
             "export_for" => "A list of [tools](#tools), separated by commas, semicolons, spaces or newlines.",
             _ => input.description(),
         };
@@ -121,30 +118,31 @@ The default is the first value.
 
 The names for `export_for`, in upper or lower case. A tool gets no outputs for a credential that it can't use.
 
-| tool | for | team key | individual key | Apple ID |
-|---|---|---|---|---|
+tool | for | team key | individual key | Apple ID
+---|---|---|---|---
 ",
     );
     let tools = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
         let [team, individual, apple_id] = CredentialKind::ALL.map(|kind| takes(tool, kind));
         let (names, readers) = tools[tool.name];
-        writeln!(page, "| {names} | {readers} | {team} | {individual} | {apple_id} |").unwrap();
+        writeln!(page, "{names} | {readers} | {team} | {individual} | {apple_id}").unwrap();
     }
     page.push_str(
         "
 ## Outputs
 
-Outputs without a tool don't depend on `export_for`.
+Outputs without a tool don't depend on `export_for`. If *when* is empty, the output is exported for every credential
+that the tool can use.
 
-| output | tools | when | value |
-|---|---|---|---|
+output | tools | when | value
+---|---|---|---
 ",
     );
     for output in &step_yml.outputs {
         let secret = if output.opts.is_sensitive { " (secret)" } else { "" };
         let (tools, when) = exported(output.name());
-        writeln!(page, "| `{}` | {tools} | {when} | {}{secret} |", output.name(), output.meaning()).unwrap();
+        writeln!(page, "`{}` | {tools} | {when} | {}{secret}", output.name(), output.meaning()).unwrap();
     }
     assert_document("docs/reference.md", &page);
 }
@@ -173,21 +171,29 @@ fn input_of(condition: &str) -> &str {
     condition.split_once(" (").and_then(|(_, input)| input.strip_suffix(')')).unwrap_or(condition)
 }
 
-/// The tools that read an output, and when it is exported.
+/// The tools that read an output, and when it is exported: empty if for every credential that they can use.
 fn exported(name: &str) -> (String, String) {
     let mut rows: Vec<(&str, String)> = Vec::new();
+    let mut is_always_exported = true;
     let workflow = [("", &VariableGroup::Extra(RESULT)), ("", &VariableGroup::Extra(WORKFLOW))];
     let of_tools = TOOLS.iter().flat_map(|tool| tool.variables.iter().map(|group| (tool.name, group)));
     for (tool, group) in workflow.into_iter().chain(of_tools) {
+        let usable =
+            TOOLS.iter().find(|known| known.name == tool).map(|tool| accepted(|kind| tool.can_use(kind)));
         for output in group.outputs().iter().filter(|(output, _)| *output == name) {
             let together =
                 if matches!(group, VariableGroup::AllOrNone(_)) { group.outputs() } else { &[*output] };
-            rows.push((tool, when(together)));
+            let when = when(together);
+            is_always_exported &= usable == Some(when.as_str());
+            rows.push((tool, when));
         }
     }
     assert!(!rows.is_empty(), "{name} is exported for nothing");
     let mut tools: Vec<_> = rows.iter().map(|(tool, _)| *tool).collect();
     tools.dedup();
+    if is_always_exported {
+        return (code(tools), String::new());
+    }
     let mut whens: Vec<_> = rows.iter().map(|(_, when)| when).collect();
     whens.sort();
     whens.dedup();
@@ -202,13 +208,21 @@ fn exported(name: &str) -> (String, String) {
 
 /// The credential and the conditions for all of these outputs together.
 fn when(outputs: &[Output]) -> String {
+    let credential = accepted(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(&kind)));
+    match (credential, conditions(outputs, false)) {
+        ("", conditions) if conditions.is_empty() => "always".to_owned(),
+        ("", conditions) => format!("with {conditions}"),
+        (credential, conditions) if conditions.is_empty() => credential.to_owned(),
+        (credential, conditions) => format!("{credential} with {conditions}"),
+    }
+}
+
+/// The kinds of credential that are accepted. Empty if all are.
+fn accepted(is_accepted: impl Fn(CredentialKind) -> bool) -> &'static str {
     const TEAM_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Team);
     const INDIVIDUAL_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Individual);
-    let kinds: Vec<_> = CredentialKind::ALL
-        .into_iter()
-        .filter(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(kind)))
-        .collect();
-    let credential = match kinds.as_slice() {
+    let kinds: Vec<_> = CredentialKind::ALL.into_iter().filter(|kind| is_accepted(*kind)).collect();
+    match kinds.as_slice() {
         [TEAM_KEY, INDIVIDUAL_KEY, CredentialKind::AppleId] => "",
         [TEAM_KEY, INDIVIDUAL_KEY] => "API key",
         [TEAM_KEY] => "team key",
@@ -216,12 +230,6 @@ fn when(outputs: &[Output]) -> String {
         [CredentialKind::AppleId] => "Apple ID",
         [TEAM_KEY, CredentialKind::AppleId] => "team key, Apple ID",
         other => panic!("{other:?} has no words"),
-    };
-    match (credential, conditions(outputs, false)) {
-        ("", conditions) if conditions.is_empty() => "always".to_owned(),
-        ("", conditions) => format!("with {conditions}"),
-        (credential, conditions) if conditions.is_empty() => credential.to_owned(),
-        (credential, conditions) => format!("{credential} with {conditions}"),
     }
 }
 
