@@ -8,42 +8,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 /// Waits for a duration. Tests record it instead.
 pub type Sleep = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Environment variables. Any can be a secret, so values are wiped on drop, and there is no `Debug`.
-#[derive(Clone, Default)]
-pub struct Vars(BTreeMap<String, Zeroizing<String>>);
-
-impl Vars {
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&String> {
-        self.0.get(name).map(|value| &**value)
-    }
-
-    #[must_use]
-    pub fn contains_key(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// The names and values, for a process that the run starts.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    pub fn insert(&mut self, name: String, value: String) {
-        self.0.insert(name, value.into());
-    }
-}
-
-impl FromIterator<(String, String)> for Vars {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name, value.into())).collect())
-    }
-}
+/// Environment variables. Any can be a secret.
+pub type Vars = BTreeMap<String, SecretString>;
 
 #[derive(Clone)]
 pub struct Env {
@@ -73,7 +45,7 @@ impl Env {
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             match value.into_string() {
-                Ok(value) => vars.insert(name, value),
+                Ok(value) => drop(vars.insert(name, value.into())),
                 Err(_) => non_utf8_vars.push(name),
             }
         }
@@ -97,7 +69,7 @@ impl Env {
     #[cfg(test)]
     pub(crate) fn for_tests(vars: &[(&str, &str)]) -> Self {
         Self {
-            vars: vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            vars: vars.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect(),
             non_utf8_vars: Vec::new(),
             now: || time::macros::datetime!(2026-11-20 09:00 UTC),
             temp_dir: PathBuf::from("/tmp"),
@@ -111,7 +83,7 @@ impl Env {
     /// The value of a variable that is set and not empty.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.vars.get(name).map(ExposeSecret::expose_secret).filter(|value| !value.is_empty())
     }
 
     /// Whether a variable is set to a value that is not UTF-8.

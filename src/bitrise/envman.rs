@@ -92,7 +92,7 @@ async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
     let failed = |why: Text| AddError::Failed { key: entry.name(), why };
     let mut command = Command::new("envman");
     // In tests, the environment of the run differs from that of the process.
-    command.env_clear().envs(env.vars.iter());
+    command.env_clear().envs(env.vars.iter().map(|(name, value)| (name, value.expose_secret())));
     match entry.value {
         Some(_) => command.args(["add", "--key", &entry.key, "--no-expand"]),
         None => command.args(["unset", "--key", &entry.key]),

@@ -64,13 +64,13 @@ pub fn env_from_arguments(
         if FIXED.iter().any(|(fixed, _)| *fixed == name) {
             return Err(ArgumentError::Fixed { name: shown(name) }.into());
         }
-        env.vars.insert(name.to_owned(), value.to_owned());
+        env.vars.insert(name.to_owned(), value.into());
     }
     if !env.vars.contains_key("connection") {
-        env.vars.insert("connection".to_owned(), "off".to_owned());
+        env.vars.insert("connection".to_owned(), "off".into());
     }
     for (name, value) in FIXED {
-        env.vars.insert(name.to_owned(), value.to_owned());
+        env.vars.insert(name.to_owned(), value.into());
     }
     Ok(env)
 }

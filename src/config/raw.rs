@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use super::key_location::KeyLocation;
@@ -175,7 +175,7 @@ impl RawInputs {
                 .ok_or_else(|| Bug::Fields(text!("{} is unknown", redact::checked(&input.name, is_word))))?;
             let default = expand_default(name, input, env, &mut problems);
             let value = match env.vars.get(name) {
-                Some(value) => trim_value(name, value),
+                Some(value) => trim_value(name, value.expose_secret()),
                 None if env.is_not_utf8(name) => {
                     problems
                         .add(name, &text!("has a value that is not valid UTF-8: replace it with plain text"));
@@ -222,7 +222,7 @@ fn expand_default(name: &'static str, input: &Declared, env: &Env, problems: &mu
                 &text!("takes its default from a variable that is not text in UTF-8: correct that variable"),
             );
         }
-        Some(env.vars.get(variable).map_or("", String::as_str))
+        Some(env.vars.get(variable).map_or("", ExposeSecret::expose_secret))
     });
     trim_value(name, &value)
 }

@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat,
 use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::geteuid;
+use secrecy::ExposeSecret as _;
 
 use crate::env::Env;
 use crate::export::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
@@ -174,7 +175,7 @@ pub(crate) fn outputs_to_unset(
 /// Returns a warning if the removed folder is that of a run with another prefix, whose outputs are still set.
 #[must_use]
 pub(crate) fn outputs_left_warning(folder: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Option<Text> {
-    let holders = env.vars.iter().filter(|(_, value)| Some(Path::new(value)) == folder);
+    let holders = env.vars.iter().filter(|(_, value)| Some(Path::new(value.expose_secret())) == folder);
     let mut prefixes =
         holders.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
     let other = prefixes.find(|other| other != prefix)?;

@@ -60,7 +60,8 @@ pub(super) fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure
             add(CERT_DIR, metadata.len())?;
         }
     }
-    let is_set = |name: &&str| env.var(name).is_some() || (*name == CERT_FILE && env.vars.contains_key(name));
+    let is_set =
+        |name: &&str| env.var(name).is_some() || (*name == CERT_FILE && env.vars.contains_key(*name));
     Ok([CERT_FILE, CERT_DIR].into_iter().find(is_set))
 }
 

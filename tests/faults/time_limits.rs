@@ -27,7 +27,7 @@ fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
         ("verify", "no".to_owned()),
     ];
     let vars: Vars =
-        fixed.iter().chain(env).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        fixed.iter().chain(env).map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let began = Instant::now();
     let result = runtime.block_on(async {

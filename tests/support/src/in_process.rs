@@ -51,7 +51,7 @@ pub(crate) fn run(env: &BTreeMap<OsString, OsString>) -> (i32, String) {
         for (name, value) in env {
             let name = name.to_string_lossy().into_owned();
             match value.to_str() {
-                Some(value) => system.vars.insert(name, value.to_owned()),
+                Some(value) => drop(system.vars.insert(name, value.into())),
                 None => system.non_utf8_vars.push(name),
             }
         }
