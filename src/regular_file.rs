@@ -8,46 +8,29 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::redact::{self, Text, text};
+use crate::redact::{self, Show};
 
-#[derive(Debug)]
+/// `Display` completes a sentence about the file: "cannot be read (…)".
+#[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    Io(io::Error),
+    #[error("{}", redact::os(.0))]
+    Io(#[from] io::Error),
     /// A FIFO, a socket or a device.
+    #[error("it is not a regular file")]
     NotRegular,
+    #[error("it is too large")]
     TooLarge,
 }
 
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
+impl Show for ReadError {}
 
-impl ReadError {
-    /// Completes a sentence about the file: "cannot be read (…)".
-    pub(crate) fn why(&self) -> Text {
-        match self {
-            Self::Io(error) => redact::os(error),
-            Self::NotRegular => text!("it is not a regular file"),
-            Self::TooLarge => text!("it is too large"),
-        }
-    }
-}
-
-/// Opens a regular file without blocking.
-///
-/// # Errors
-/// [`ReadError::NotRegular`], or the error of the operating system.
-pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, ReadError> {
+/// Opens a regular file for reading, without blocking.
+pub(crate) fn open(path: &Path) -> Result<File, ReadError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    require_regular(options.custom_flags(flags.bits().cast_signed()).open(path)?)
+    require_regular(OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?)
 }
 
 /// Returns the file if it is a regular one.
-///
-/// # Errors
-/// [`ReadError::NotRegular`], or the error of the operating system.
 pub(crate) fn require_regular(file: File) -> Result<File, ReadError> {
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
@@ -57,7 +40,7 @@ pub(crate) fn require_regular(file: File) -> Result<File, ReadError> {
 }
 
 pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    read_open(&open(path, OpenOptions::new().read(true))?, max_bytes)
+    read_open(&open(path)?, max_bytes)
 }
 
 /// Reads the rest of an open file, which may have at most `max_bytes` in all.

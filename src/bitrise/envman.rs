@@ -66,7 +66,7 @@ impl Rollback {
             Ok(bytes) => Some(bytes),
             Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(AddError::Unreadable { path: redact::path(path), why: error.why() });
+                return Err(AddError::Unreadable { path: redact::path(path), why: Text::of(&error) });
             }
         };
         Ok(Self { path: Some(path.to_owned()), original })

@@ -73,7 +73,7 @@ impl Limits {
             {
                 return Ok(Self::default());
             }
-            read => read.map_err(|error| SettingsError::Unreadable(error.why()))?,
+            read => read.map_err(|error| SettingsError::Unreadable(Text::of(&error)))?,
         };
         let settings: Option<Settings> =
             serde_json::from_slice(&bytes).map_err(|_| SettingsError::NotJson)?;

@@ -1,6 +1,6 @@
 //! TLS with rustls and the certificates that the system trusts.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,9 +46,9 @@ pub(super) fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure
         Err(wrong(name, text!("points to more than {} MiB of certificates", MAX_BYTES / 1024 / 1024)))
     };
     if let Some(file) = env.var(CERT_FILE) {
-        let length = regular_file::open(Path::new(file), OpenOptions::new().read(true))
+        let length = regular_file::open(Path::new(file))
             .and_then(|file| Ok(file.metadata()?.len()))
-            .map_err(|error| wrong(CERT_FILE, text!("names a file that cannot be read ({})", error.why())))?;
+            .map_err(|error| wrong(CERT_FILE, text!("names a file that cannot be read ({})", error)))?;
         add(CERT_FILE, length)?;
     }
     // In these folders, rustls skips whatever it can't read and whatever isn't a regular file.

@@ -88,7 +88,7 @@ pub(super) async fn read(build: &Build, http: &Http) -> Result<Connection, Conne
                 Ok(json) => Connection::from_json(&json)
                     .map_err(|error| ConnectionError::MalformedFile { path, error }),
                 Err(ReadError::TooLarge) => Err(ConnectionError::FileTooLarge { path }),
-                Err(error) => Err(ConnectionError::File { path, why: error.why() }),
+                Err(error) => Err(ConnectionError::File { path, why: Text::of(&error) }),
             }
         }
         BuildLocation::Url(url) => {

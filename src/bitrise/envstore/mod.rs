@@ -65,7 +65,7 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
 
 /// Reads the file. If it does not exist, returns no bytes and no metadata.
 fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<Metadata>), ReadError> {
-    match regular_file::open(path, OpenOptions::new().read(true)) {
+    match regular_file::open(path) {
         Ok(file) => Ok((regular_file::read_open(&file, MAX_BYTES)?, Some(file.metadata()?))),
         Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(Default::default()),
         Err(error) => Err(error),
