@@ -10,7 +10,6 @@ use std::io::{self, ErrorKind, Write};
 use log::{Level, LevelFilter, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use secrecy::SecretString;
 
 use crate::redact::{self, Secrets, Text, text};
 
@@ -31,16 +30,13 @@ const RESET: &str = "\x1b[0m";
 /// Shows only this crate's lines, whatever `RUST_LOG` is set to: HTTP and TLS libraries could log the data that
 /// they send.
 pub fn init() {
-    let started = env_logger::Builder::new()
+    env_logger::Builder::new()
         .filter_level(LevelFilter::Off)
         .filter_module(CRATE, LevelFilter::Debug)
         .target(env_logger::Target::Pipe(Box::new(StandardOutput { is_stalled: false })))
         .format(|out, record| out.write_all(format_record(record).as_bytes()))
-        .try_init();
-    // If a process starts it twice, as tests do, the first log remains.
-    if started.is_ok() {
-        set_verbose(false);
-    }
+        .init();
+    set_verbose(false);
 }
 
 /// Standard output. If its reader stalls, the log ends and the run continues.
@@ -110,15 +106,11 @@ pub fn error(text: &Text) {
 pub struct RunLog {
     details: Vec<(&'static str, Text)>,
     warnings: Vec<Text>,
+    /// Masked in text from services, in case one of them echoes a secret.
     pub(crate) secrets: Secrets,
 }
 
 impl RunLog {
-    /// Masks this secret in text from services, in case one of them echoes it.
-    pub(crate) fn hide(&mut self, secret: &SecretString) {
-        self.secrets.add(secret);
-    }
-
     pub(crate) fn mask_text(&self, text: &Text) -> Text {
         text.clone().mask(&self.secrets)
     }

@@ -82,7 +82,7 @@ impl Report {
     /// services can't show the secret ones.
     pub(crate) fn log_inputs(&mut self, inputs: &RawInputs) {
         self.build_annotation = inputs.fields.build_annotation;
-        inputs.secrets.iter().for_each(|secret| self.run_log.hide(secret));
+        inputs.secrets.iter().for_each(|secret| self.run_log.secrets.add(secret));
         set_verbose(inputs.fields.verbose_log);
         title("Inputs");
         let shown = inputs.lines.iter().filter(|line| line.is_changed || inputs.fields.verbose_log);

@@ -112,7 +112,7 @@ async fn from_connection(
         connection
     } else {
         let connection = connection.insert(connection::read(build, http).await?);
-        connection.login().for_each(|value| run_log.hide(value));
+        connection.login().for_each(|value| run_log.secrets.add(value));
         connection
     };
     Ok(match method {
