@@ -48,14 +48,16 @@ impl From<Problems> for FatalError {
     }
 }
 
-/// The last error line has the first problem, and says how many others are in the lines above it.
+/// The last error line has the first problem and, if it stays short, the number of the others, which are in the
+/// lines above it.
 pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) -> FatalError {
     let note = match others.len() {
         0 => return FatalError::new(first),
         1 => text!("(There is one more {}.)", noun),
         more => text!("(There are {} more {}s.)", more, noun),
     };
-    FatalError::with_details(others, first).mention(&note)
+    let longer = text!("{} {}", first, note);
+    FatalError { text: if longer.is_short() { longer } else { first }, details: others }
 }
 
 /// Lists names in backticks: ``"`a`, `b`"``.

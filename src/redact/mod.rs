@@ -15,7 +15,6 @@
 mod detect;
 mod untrusted;
 
-use std::borrow::Cow;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -73,22 +72,16 @@ impl Text {
 
     /// Hides each part from outside that contains one of the run's secrets.
     pub(crate) fn mask(self, secrets: &Secrets) -> Self {
-        let mut masked = String::with_capacity(self.0.len());
-        let mut rest = self.0.as_str();
-        while let Some((before, after)) = rest.split_once(UNTRUSTED_START) {
-            let (outside, after) = after.split_once(UNTRUSTED_END).unwrap_or((after, ""));
-            masked.push_str(before);
-            masked.push_str(if secrets.occur_in(outside) { HIDDEN } else { outside });
-            rest = after;
-        }
-        masked.push_str(rest);
-        Self(masked)
+        // The two marks alternate, so that every second part is from outside.
+        let parts = self.0.split([UNTRUSTED_START, UNTRUSTED_END]).enumerate();
+        let mask = |(index, part)| if index % 2 == 1 && secrets.occur_in(part) { HIDDEN } else { part };
+        Self(parts.map(mask).collect())
     }
 
     /// The text as a terminal shows it, without internal marks.
     #[must_use]
     pub fn plain(&self) -> String {
-        remove_marks(&self.0).into_owned()
+        remove_marks(&self.0)
     }
 }
 
@@ -107,12 +100,8 @@ pub(crate) const UNTRUSTED_END: char = '\u{fdd2}';
 const MARKS: [char; 3] = [UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END];
 
 /// Removes the internal marks from the text of a [`Text`].
-pub(crate) fn remove_marks(text: &str) -> Cow<'_, str> {
-    if text.contains(MARKS) {
-        Cow::Owned(text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], ""))
-    } else {
-        Cow::Borrowed(text)
-    }
+pub(crate) fn remove_marks(text: &str) -> String {
+    text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], "")
 }
 
 /// The secrets of a run, which a service may repeat in the text it sends.
@@ -210,44 +199,19 @@ macro_rules! error_messages {
 }
 pub(crate) use error_messages;
 
-/// The error of a failed run: its last error line, and the error lines above it.
+/// The error of a failed run.
 #[derive(Debug)]
 pub struct FatalError {
-    text: Text,
-    details: Vec<Text>,
+    /// The last error line.
+    pub text: Text,
+    /// The error lines above it.
+    pub details: Vec<Text>,
 }
 
 impl FatalError {
     #[must_use]
     pub fn new(text: Text) -> Self {
         Self { text, details: Vec::new() }
-    }
-
-    /// With additional error lines above the last one.
-    #[must_use]
-    pub fn with_details(details: Vec<Text>, text: Text) -> Self {
-        Self { text, details }
-    }
-
-    /// Adds a note about the lines above to the last error line, if that line stays short.
-    pub(crate) fn mention(mut self, note: &Text) -> Self {
-        let longer = text!("{} {}", self.text, note);
-        if longer.is_short() {
-            self.text = longer;
-        }
-        self
-    }
-
-    /// The last error line.
-    #[must_use]
-    pub fn text(&self) -> &Text {
-        &self.text
-    }
-
-    /// The error lines before the last one.
-    #[must_use]
-    pub fn details(&self) -> &[Text] {
-        &self.details
     }
 
     pub fn lines(&self) -> impl Iterator<Item = &Text> {

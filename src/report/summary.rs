@@ -18,9 +18,9 @@ impl Report {
         let mut page = "### Apple services connection\n\n".to_owned();
         let mut line = |text: &str| page.extend([text, "\n"]);
         if let Some(failed) = failed {
-            line(&format!("❌ **{}**\n", markdown(failed.text())));
-            if !failed.details().is_empty() {
-                failed.details().iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
+            line(&format!("❌ **{}**\n", markdown(&failed.text)));
+            if !failed.details.is_empty() {
+                failed.details.iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
                 line("");
             }
         }

@@ -36,7 +36,7 @@ fn run_with_limit(env: &[(&str, String)]) -> (Duration, Option<String>) {
             Env { vars, non_utf8_vars: Vec::new(), temp_dir, network_time_limit: LIMIT, ..Env::system() };
         apple_services_connection::run(&host, std::future::pending()).await
     });
-    (began.elapsed(), result.err().map(|failed| failed.text().to_string()))
+    (began.elapsed(), result.err().map(|failed| failed.text.to_string()))
 }
 
 fn connection_env(behaviours: Vec<Behaviour>) -> Vec<(&'static str, String)> {
