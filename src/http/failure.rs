@@ -61,51 +61,25 @@ fn status_meaning(status: StatusCode) -> &'static str {
     }
 }
 
-/// The kinds of failures, by what the user can do about them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FailureKind {
-    InvalidVariable,
-    /// The same request can succeed later.
-    Transient,
-    AccessDenied,
-    /// See [`Failure::UntrustedIssuer`].
-    UntrustedIssuer,
-    Permanent,
-}
-
 impl Failure {
-    pub(crate) fn kind(&self) -> FailureKind {
-        match self {
-            Self::InvalidVariable { .. } => FailureKind::InvalidVariable,
-            Self::RunTimeout(_) => FailureKind::Transient,
-            _ if self.is_transient() => FailureKind::Transient,
-            Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
-                FailureKind::AccessDenied
-            }
-            Self::UntrustedIssuer(_) => FailureKind::UntrustedIssuer,
-            _ => FailureKind::Permanent,
-        }
-    }
-
-    /// For [`FailureKind::InvalidVariable`]. Completes a sentence about the request and says what to correct.
-    pub(crate) fn invalid_variable_sentence(&self) -> Text {
-        match self {
-            Self::InvalidVariable { name, problem } => {
-                text!(", because the variable {} {}: correct that variable, or clear it.", *name, problem)
-            }
-            other => text!(": {}.", other),
-        }
-    }
-
-    /// Whether the same request can succeed a moment later.
+    /// Whether the same request can succeed later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Incomplete(_) | Self::TokenRejected => true,
+            Self::Unreachable(_)
+            | Self::Timeout(_)
+            | Self::RunTimeout(_)
+            | Self::Incomplete(_)
+            | Self::TokenRejected => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             _ => false,
         }
+    }
+
+    /// Ends a sentence about a request that failed with [`Failure::InvalidVariable`].
+    pub(crate) fn invalid_variable(name: &'static str, problem: &Text) -> Text {
+        text!(", because the variable {} {}: correct that variable, or clear it.", name, problem)
     }
 
     pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {

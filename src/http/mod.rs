@@ -27,7 +27,7 @@ use failure::CONNECT_TIMEOUT;
 use host_name::Resolver;
 use proxy::Proxy;
 
-pub(crate) use failure::{Failure, FailureKind};
+pub(crate) use failure::Failure;
 pub(crate) use retry::{ATTEMPTS, Deadline, OnLongerPause, RetryPolicy};
 
 /// The time limit for a document from Bitrise or a file host.

@@ -16,7 +16,7 @@ use crate::bitrise::connection::{
 };
 use crate::config::{Build, BuildLocation};
 use crate::credential::{AppleId, Method};
-use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
+use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
 use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
@@ -66,13 +66,11 @@ error_messages! {
 
 /// Completes a sentence that begins with "The connection cannot be read".
 fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
-    let remedy = match failure.kind() {
-        FailureKind::InvalidVariable => return failure.invalid_variable_sentence(),
-        FailureKind::Transient => "Run the build again",
-        FailureKind::UntrustedIssuer => "Install that issuer's certificate on the machine",
-        FailureKind::AccessDenied | FailureKind::Permanent => {
-            "Reset `build_url` and `build_api_token` to their defaults"
-        }
+    let remedy = match failure {
+        Failure::InvalidVariable { name, problem } => return Failure::invalid_variable(name, problem),
+        failure if failure.is_transient() => "Run the build again",
+        Failure::UntrustedIssuer(_) => "Install that issuer's certificate on the machine",
+        _ => "Reset `build_url` and `build_api_token` to their defaults",
     };
     text!(": {} {}. {}, or {}.", site, failure, remedy, USE_INPUTS)
 }

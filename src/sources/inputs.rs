@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -18,7 +18,7 @@ use crate::config::{
 use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
-use crate::http::{self, Failure, FailureKind, Get, Http, Redirects, RetryPolicy};
+use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
 use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
@@ -63,17 +63,15 @@ error_messages! {
 
 /// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
 fn describe_download_failure(site: &Text, failure: &Failure) -> Text {
-    let remedy = match failure.kind() {
-        FailureKind::InvalidVariable => return failure.invalid_variable_sentence(),
-        FailureKind::Transient => {
+    let remedy = match failure {
+        Failure::InvalidVariable { name, problem } => return Failure::invalid_variable(name, problem),
+        failure if failure.is_transient() => {
             "Run the build again, or set `api_key_path` to a Secret with the key's text"
         }
-        FailureKind::AccessDenied => {
+        Failure::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
             "The link may have expired: set `api_key_path` to a new one, or to a Secret with the key's text"
         }
-        FailureKind::UntrustedIssuer | FailureKind::Permanent => {
-            "Check the link in `api_key_path`, or set it to a Secret with the key's text"
-        }
+        _ => "Check the link in `api_key_path`, or set it to a Secret with the key's text",
     };
     text!(": {} {}. {}.", site, failure, remedy)
 }

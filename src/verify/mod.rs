@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::config::{self, Checks, Config};
 use crate::credential::{Credential, ResolvedCredential};
-use crate::http::{Deadline, Failure, FailureKind, Http, OnLongerPause, Response, RetryPolicy};
+use crate::http::{Deadline, Failure, Http, OnLongerPause, Response, RetryPolicy};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
@@ -134,15 +134,15 @@ impl Unverified {
     /// How to fix it; `None` if the reason already says how.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::RequestFailed { failure, .. } => Some(match (failure.kind(), failure) {
-                (FailureKind::InvalidVariable, _) => "Correct that variable, or clear it",
-                (FailureKind::UntrustedIssuer, _) => {
+            Self::RequestFailed { failure, .. } => Some(match failure {
+                Failure::InvalidVariable { .. } => "Correct that variable, or clear it",
+                Failure::UntrustedIssuer(_) => {
                     "Install that issuer's certificate on the machine, or set `verify` to yes"
                 }
-                (_, Failure::UntrustedCertificate(_) | Failure::NotTls) => {
+                Failure::UntrustedCertificate(_) | Failure::NotTls => {
                     "Check the machine's clock and proxy settings, or set `verify` to yes"
                 }
-                (_, Failure::TokenRejected) => {
+                Failure::TokenRejected => {
                     "Apple sometimes returns 401 for valid keys: run the build again, or set `verify` to yes"
                 }
                 _ => {
