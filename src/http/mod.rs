@@ -28,7 +28,7 @@ use host_name::Resolver;
 use proxy::Proxy;
 
 pub(crate) use failure::Failure;
-pub(crate) use retry::{ATTEMPTS, Deadline, OnLongerPause, RetryPolicy};
+pub(crate) use retry::{ATTEMPTS, Deadline, RetryPolicy};
 
 /// The time limit for a document from Bitrise or a file host.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -398,8 +398,8 @@ mod tests {
     #[test]
     fn a_pause_that_the_server_asks_for_is_kept_or_shortened_or_ends_the_attempts() -> Result {
         let document = RetryPolicy::DOCUMENT;
-        let on_longer_pause = OnLongerPause::GiveUp;
-        let giving_up = RetryPolicy { longest_pause: Duration::from_secs(5), on_longer_pause, ..document };
+        let giving_up =
+            RetryPolicy { longest_pause: Duration::from_secs(5), shortens_pauses: false, ..document };
         let until = |limit| Some(Deadline::after(Duration::from_secs(limit)));
         for (policy, retry_after, expected) in [
             (document, "7", Some(7)),

@@ -15,16 +15,10 @@ pub(crate) const ATTEMPTS: usize = 4;
 pub(crate) struct RetryPolicy {
     /// The longest pause that a server can ask for.
     pub(crate) longest_pause: Duration,
-    pub(crate) on_longer_pause: OnLongerPause,
+    /// Whether to shorten a pause that is too long. Otherwise, it ends the attempts.
+    pub(crate) shortens_pauses: bool,
     /// For all attempts and pauses together.
     pub(crate) deadline: Option<Deadline>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnLongerPause {
-    /// Try again after [`RetryPolicy::longest_pause`].
-    Shorten,
-    GiveUp,
 }
 
 /// The end of a time limit that starts when this is created.
@@ -37,21 +31,18 @@ pub(crate) struct Deadline {
 
 impl RetryPolicy {
     /// For a document that the build can't continue without.
-    pub(crate) const DOCUMENT: Self = Self {
-        longest_pause: Duration::from_secs(30),
-        on_longer_pause: OnLongerPause::Shorten,
-        deadline: None,
-    };
+    pub(crate) const DOCUMENT: Self =
+        Self { longest_pause: Duration::from_secs(30), shortens_pauses: true, deadline: None };
 
     /// The pause before the next attempt, or `None` to give up: the one that the server asks for, or else
     /// `planned`, which is `None` after the last attempt.
     pub(super) fn pause(&self, failure: &Failure, planned: Option<Duration>) -> Option<Duration> {
         let requested = if let Failure::Status { retry_after, .. } = failure { *retry_after } else { None };
-        let pause = match (requested.unwrap_or(planned?), self.on_longer_pause) {
-            (pause, _) if pause <= self.longest_pause => pause,
-            (_, OnLongerPause::Shorten) => self.longest_pause,
-            (_, OnLongerPause::GiveUp) => return None,
-        };
+        let wanted = requested.unwrap_or(planned?);
+        let pause = wanted.min(self.longest_pause);
+        if wanted > pause && !self.shortens_pauses {
+            return None;
+        }
         self.deadline.is_none_or(|deadline| Instant::now() + pause < deadline.at).then_some(pause)
     }
 }

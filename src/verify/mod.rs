@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::config::{self, Checks, Config};
 use crate::credential::{Credential, ResolvedCredential};
-use crate::http::{Deadline, Failure, Http, OnLongerPause, Response, RetryPolicy};
+use crate::http::{Deadline, Failure, Http, Response, RetryPolicy};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
@@ -242,7 +242,7 @@ pub(crate) async fn verify(
 ) -> Result<Verification, FatalError> {
     let policy = RetryPolicy {
         longest_pause: LONGEST_PAUSE,
-        on_longer_pause: OnLongerPause::GiveUp,
+        shortens_pauses: false,
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
     let mut verification = Verification { is_attempted: true, ..Verification::default() };
