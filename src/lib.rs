@@ -61,7 +61,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
 }
 
 /// Reads the inputs and runs the job that `action` selects.
-async fn run_job(env: &Env, http: &Http, report: &mut Report) -> Result<(), FatalError> {
+async fn run_job(env: &Env, http: &Http<'_>, report: &mut Report) -> Result<(), FatalError> {
     let inputs = RawInputs::read(env)?;
     report.log_inputs(&inputs);
     match Job::new(inputs, env)? {
@@ -73,7 +73,7 @@ async fn run_job(env: &Env, http: &Http, report: &mut Report) -> Result<(), Fata
 async fn export_credential(
     config: &Config,
     env: &Env,
-    http: &Http,
+    http: &Http<'_>,
     report: &mut Report,
 ) -> Result<(), FatalError> {
     report.warn_about_inputs(config);

@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::env::Env;
-use crate::http::{Failure, Http, Put, endpoint, is_loopback, secret_header};
+use crate::http::{Failure, Http, endpoint, is_loopback, secret_header};
 use crate::redact::{self, Text, error_messages};
 
 const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
@@ -60,7 +60,7 @@ pub(crate) async fn write(
     style: Style,
     time_limit: Duration,
     env: &Env,
-    http: &Http,
+    http: &Http<'_>,
 ) -> Result<bool, NotWritten> {
     let (Some(token), Some(build)) = (env.var(TOKEN_VARIABLE), env.var(SLUG_VARIABLE)) else {
         return Ok(false);
@@ -69,14 +69,11 @@ pub(crate) async fn write(
     let site = redact::site(&service);
     let bearer = Zeroizing::new(format!("Bearer {token}"));
     let bearer = secret_header(&bearer).ok_or(NotWritten::BadToken)?;
-    let request = Put {
-        url: endpoint(&service, &["v1", "builds", build, "annotations", ""]),
-        headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
-        json: json!({"context": CONTEXT, "markdown": markdown, "style": style}).to_string().into_bytes(),
-        timeout: time_limit,
-    };
-    http.put(request).await.map_err(|failure| NotWritten::RequestFailed { site, failure })?;
-    Ok(true)
+    let url = endpoint(&service, &["v1", "builds", build, "annotations", ""]);
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+    let json = json!({"context": CONTEXT, "markdown": markdown, "style": style}).to_string();
+    let written = http.put(url, headers, json, time_limit).await;
+    written.map(|()| true).map_err(|failure| NotWritten::RequestFailed { site, failure })
 }
 
 /// The service's URL, if it is safe for the token: https, or this machine.

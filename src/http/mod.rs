@@ -19,7 +19,7 @@ use reqwest::{StatusCode, Url};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::env::{Env, Sleep};
+use crate::env::Env;
 use crate::redact::{self, text};
 use crate::{log, timestamp};
 
@@ -47,21 +47,10 @@ pub(crate) enum Redirects {
 pub(crate) struct Get {
     pub(crate) url: Url,
     /// Secret values must be marked sensitive.
-    pub(crate) headers: HeaderMap<HeaderValue>,
+    pub(crate) headers: HeaderMap,
     pub(crate) redirects: Redirects,
     /// Longer bodies are an error.
     pub(crate) max_bytes: usize,
-    /// For the whole exchange.
-    pub(crate) timeout: Duration,
-}
-
-/// A `PUT` request with a JSON body. Redirects are not followed.
-#[derive(Debug)]
-pub(crate) struct Put {
-    pub(crate) url: Url,
-    /// Secret values must be marked sensitive.
-    pub(crate) headers: HeaderMap<HeaderValue>,
-    pub(crate) json: Vec<u8>,
     /// For the whole exchange.
     pub(crate) timeout: Duration,
 }
@@ -73,7 +62,7 @@ pub(crate) struct Response {
     /// The server's clock, from the header `Date`.
     pub(crate) date: Option<OffsetDateTime>,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) headers: HeaderMap<HeaderValue>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
@@ -109,37 +98,26 @@ struct ClientKey {
 }
 
 /// Makes the requests of a run.
-pub struct Http {
+pub struct Http<'a> {
+    env: &'a Env,
     clients: RefCell<HashMap<ClientKey, reqwest::Client>>,
     /// Built when first used.
     tls: OnceCell<Result<rustls::ClientConfig, Failure>>,
-    now: fn() -> OffsetDateTime,
-    sleep: Sleep,
-    jitter_seed: u64,
     /// For all requests together.
     deadline: Deadline,
     proxy: Option<Proxy>,
-    /// See [`tls::check_variables`].
-    certificate_variable: Result<Option<&'static str>, Failure>,
 }
 
-impl Http {
-    pub(crate) fn new(env: &Env) -> Self {
-        Self {
-            clients: RefCell::default(),
-            tls: OnceCell::new(),
-            now: env.now,
-            sleep: env.sleep.clone(),
-            jitter_seed: env.jitter_seed,
-            deadline: Deadline::for_run(env.network_time_limit),
-            proxy: Proxy::from_env(env),
-            certificate_variable: tls::check_variables(env),
-        }
+impl<'a> Http<'a> {
+    pub(crate) fn new(env: &'a Env) -> Self {
+        let deadline = Deadline::for_run(env.network_time_limit);
+        let proxy = Proxy::from_env(env);
+        Self { env, clients: RefCell::default(), tls: OnceCell::new(), deadline, proxy }
     }
 
     /// The current time, in UTC.
     pub(crate) fn now(&self) -> OffsetDateTime {
-        (self.now)()
+        (self.env.now)()
     }
 
     /// Fetches a document, and tries again after transient failures.
@@ -169,14 +147,14 @@ impl Http {
         policy: RetryPolicy,
         attempt: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let sleep = self.sleep.clone();
+        let sleep = self.env.sleep.clone();
         let deadline = policy.deadline.filter(|own| own.at < self.deadline.at).unwrap_or(self.deadline);
         let policy = RetryPolicy { deadline: Some(deadline), ..policy };
         let backoff = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(500))
             .with_max_times(ATTEMPTS - 1)
             .with_jitter()
-            .with_jitter_seed(self.jitter_seed);
+            .with_jitter_seed(self.env.jitter_seed);
         let attempts = (|| attempt())
             .retry(backoff)
             .sleep(move |span| sleep(span))
@@ -199,16 +177,22 @@ impl Http {
         self.receive(call, request.max_bytes, request.timeout).await
     }
 
-    /// Sends a document once.
+    /// Sends a JSON document once, with `PUT`. Redirects are not followed.
     ///
     /// # Errors
     /// [`Failure`] if no complete response arrives, or if its status is an error.
-    pub(crate) async fn put(&self, request: Put) -> Result<(), Failure> {
+    pub(crate) async fn put(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        json: String,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
         /// No one reads the response.
         const MAX_BYTES: usize = 64 * 1024;
-        let client = self.client(&request.url, Redirects::Refused, request.timeout)?;
-        let call = client.put(request.url).headers(request.headers).header(CONTENT_TYPE, "application/json");
-        let response = self.receive(call.body(request.json), MAX_BYTES, request.timeout).await?;
+        let client = self.client(&url, Redirects::Refused, timeout)?;
+        let call = client.put(url).headers(headers).header(CONTENT_TYPE, "application/json").body(json);
+        let response = self.receive(call, MAX_BYTES, timeout).await?;
         if response.status.is_success() { Ok(()) } else { Err(response.failure()) }
     }
 
@@ -278,8 +262,7 @@ impl Http {
             builder = builder.proxy(proxy.for_client().map_err(failure)?);
         }
         builder = if needs_tls {
-            let config = || tls::config(self.certificate_variable.clone()?);
-            builder.tls_backend_preconfigured(self.tls.get_or_init(config).clone()?)
+            builder.tls_backend_preconfigured(self.tls.get_or_init(|| tls::config(self.env)).clone()?)
         } else {
             builder.tls_certs_only([])
         };
@@ -350,6 +333,7 @@ mod tests {
     use stand_in::{Behaviour, StandIn};
 
     use super::*;
+    use crate::env::Sleep;
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -373,7 +357,8 @@ mod tests {
             recorder.send(pause).unwrap_or_default();
             Box::pin(std::future::ready(()))
         });
-        let http = Http::new(&Env { sleep, ..Env::for_tests(&[]) });
+        let env = Env { sleep, ..Env::for_tests(&[]) };
+        let http = Http::new(&env);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(http.get(&request, policy)).map(|body| body.len());
         Ok((result, pauses.try_iter().collect()))

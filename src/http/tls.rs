@@ -1,6 +1,6 @@
 //! TLS with rustls and the certificates that the system trusts.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// Rejects files that would block rustls, such as a FIFO, and files that are too large or endless.
-pub(super) fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
+fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     if cfg!(target_os = "macos") {
         return Ok(None);
     }
@@ -37,40 +37,33 @@ pub(super) fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure
     if let Some(name) = [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)) {
         return Err(wrong(name, text!("is not UTF-8")));
     }
-    let mut bytes = 0;
-    let mut add = |name, length: u64| {
-        bytes += length;
-        if bytes <= MAX_BYTES {
-            return Ok(());
-        }
-        Err(wrong(name, text!("points to more than {} MiB of certificates", MAX_BYTES / 1024 / 1024)))
+    let limit = |name, bytes: u64| {
+        let problem = || text!("points to more than {} MiB of certificates", MAX_BYTES / 1024 / 1024);
+        if bytes > MAX_BYTES { Err(wrong(name, problem())) } else { Ok(bytes) }
     };
+    let mut bytes = 0;
     if let Some(file) = env.var(CERT_FILE) {
-        let length = regular_file::open(Path::new(file))
-            .and_then(|file| Ok(file.metadata()?.len()))
-            .map_err(|error| wrong(CERT_FILE, text!("names a file that cannot be read ({})", error)))?;
-        add(CERT_FILE, length)?;
+        let length = regular_file::open(Path::new(file)).and_then(|file| Ok(file.metadata()?.len()));
+        let unreadable = |error| wrong(CERT_FILE, text!("names a file that cannot be read ({})", error));
+        bytes = limit(CERT_FILE, length.map_err(unreadable)?)?;
     }
     // In these folders, rustls skips whatever it can't read and whatever isn't a regular file.
     let folders = env.var(CERT_DIR).map(std::env::split_paths).into_iter().flatten();
-    for entry in folders.flat_map(fs::read_dir).flatten().flatten() {
-        if let Ok(metadata) = fs::metadata(entry.path())
-            && metadata.is_file()
-        {
-            add(CERT_DIR, metadata.len())?;
-        }
-    }
+    let entries = folders.flat_map(fs::read_dir).flatten().flatten();
+    let files = entries.flat_map(|entry| fs::metadata(entry.path())).filter(Metadata::is_file);
+    limit(CERT_DIR, bytes + files.map(|file| file.len()).sum::<u64>())?;
     let is_set =
         |name: &&str| env.var(name).is_some() || (*name == CERT_FILE && env.vars.contains_key(*name));
     Ok([CERT_FILE, CERT_DIR].into_iter().find(is_set))
 }
 
 /// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
-/// which take longer to read than the rest of a run. `variable` is the one that replaces this trust store.
+/// which take longer to read than the rest of a run.
 ///
 /// # Errors
 /// [`Failure`] if the trust store can't be read or is empty.
-pub(super) fn config(variable: Option<&'static str>) -> Result<ClientConfig, Failure> {
+pub(super) fn config(env: &Env) -> Result<ClientConfig, Failure> {
+    let variable = check_variables(env)?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier);

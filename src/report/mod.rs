@@ -268,7 +268,7 @@ impl Report {
         failed: Option<&FatalError>,
         time_limit: std::time::Duration,
         env: &Env,
-        http: &Http,
+        http: &Http<'_>,
     ) {
         let style = match failed {
             Some(_) => Style::Error,

@@ -78,7 +78,7 @@ fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
 /// Reads the connection from Bitrise or from a file.
 ///
 /// The build's token is sent only to the origin of the build URL: redirects are not followed.
-pub(super) async fn read(build: &Build, http: &Http) -> Result<Connection, ConnectionError> {
+pub(super) async fn read(build: &Build, http: &Http<'_>) -> Result<Connection, ConnectionError> {
     match &build.location {
         BuildLocation::File(file) => {
             let path = redact::path(file);
@@ -99,7 +99,7 @@ pub(super) async fn read(build: &Build, http: &Http) -> Result<Connection, Conne
 async fn fetch(
     build_url: &Url,
     api_token: Option<&SecretString>,
-    http: &Http,
+    http: &Http<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
     let api_token = api_token.ok_or(ConnectionError::MissingToken)?;
     let token = secret_header(api_token.expose_secret()).ok_or(ConnectionError::BadToken)?;

@@ -79,7 +79,7 @@ fn describe_download_failure(site: &Text, failure: &Failure) -> Text {
 /// Reads or downloads the API key in the inputs.
 pub(super) async fn api_key(
     inputs: &ApiKeyInputs,
-    http: &Http,
+    http: &Http<'_>,
     run_log: &mut RunLog,
 ) -> Result<ApiKey, InputsError> {
     let mut id_in_name = inputs.key.file_name().as_ref().and_then(KeyFileName::key_id).cloned();
@@ -168,7 +168,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
     })
 }
 
-async fn download(url: &Url, http: &Http) -> Result<Zeroizing<Vec<u8>>, InputsError> {
+async fn download(url: &Url, http: &Http<'_>) -> Result<Zeroizing<Vec<u8>>, InputsError> {
     let request = Get {
         url: url.clone(),
         headers: http::HeaderMap::new(),

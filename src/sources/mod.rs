@@ -37,7 +37,11 @@ pub struct Resolution {
 ///
 /// # Errors
 /// If a credential is set up but can't be used.
-pub async fn resolve(config: &Config, http: &Http, run_log: &mut RunLog) -> Result<Resolution, FatalError> {
+pub async fn resolve(
+    config: &Config,
+    http: &Http<'_>,
+    run_log: &mut RunLog,
+) -> Result<Resolution, FatalError> {
     let has_fallback = config.connection == ConnectionMode::Automatic && config.credential.is_some();
     let mut resolved = None;
     let mut is_unusable = false;
@@ -104,7 +108,7 @@ async fn from_connection(
     method: Method,
     connection: &mut Option<Connection>,
     config: &Config,
-    http: &Http,
+    http: &Http<'_>,
     run_log: &mut RunLog,
 ) -> Result<Option<Credential>, ConnectionError> {
     let Some(build) = &config.build else { return Ok(None) };

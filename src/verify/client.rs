@@ -84,7 +84,7 @@ pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
     source: Source,
     base: &'a Url,
-    pub(super) http: &'a Http,
+    pub(super) http: &'a Http<'a>,
     policy: RetryPolicy,
     /// Whether Apple accepted a token of the key: it returned a list, or an error other than 401.
     was_accepted: Cell<bool>,
@@ -99,7 +99,7 @@ impl<'a> Client<'a> {
         key: &'a ApiKey,
         source: Source,
         services: &'a Services,
-        http: &'a Http,
+        http: &'a Http<'a>,
         policy: RetryPolicy,
     ) -> Self {
         let base =

@@ -237,7 +237,7 @@ pub(crate) async fn verify(
     resolved: &ResolvedCredential,
     checks: &Checks,
     config: &Config,
-    http: &Http,
+    http: &Http<'_>,
     run_log: &mut RunLog,
 ) -> Result<Verification, FatalError> {
     let policy = RetryPolicy {

@@ -37,7 +37,7 @@ pub(super) async fn check(
     source: Source,
     services: &Services,
     config: &Config,
-    http: &Http,
+    http: &Http<'_>,
     policy: RetryPolicy,
     run_log: &mut RunLog,
 ) -> Result<(), CheckError> {
