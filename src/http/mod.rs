@@ -67,10 +67,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// Returns the response, unless its status is transient.
-    ///
-    /// # Errors
-    /// [`Failure::Status`] if the same request can get another status a moment later.
+    /// Returns the response, or a failure if the same request can get another status a moment later.
     pub(crate) fn require_final(self) -> Result<Self, Failure> {
         if self.failure().is_transient() { Err(self.failure()) } else { Ok(self) }
     }
@@ -120,27 +117,17 @@ impl<'a> Http<'a> {
         (self.env.now)()
     }
 
-    /// Fetches a document, and tries again after transient failures.
-    ///
-    /// # Errors
-    /// The [`Failure`] of the last attempt.
-    pub(crate) async fn get(
-        &self,
-        request: &Get,
-        policy: RetryPolicy,
-    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    /// Fetches a document that the build can't continue without, and tries again after transient failures.
+    pub(crate) async fn get(&self, request: &Get) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let attempt = async || {
             let response = self.send(request).await?;
             if response.status == StatusCode::OK { Ok(response.body) } else { Err(response.failure()) }
         };
-        self.retry(&request.url, policy, attempt).await
+        self.retry(&request.url, RetryPolicy::DOCUMENT, attempt).await
     }
 
     /// Repeats a request until it succeeds or fails permanently, or until the policy or the run's time limit
-    /// ends the attempts.
-    ///
-    /// # Errors
-    /// The [`Failure`] of the last attempt, or a timeout if a time limit ends it.
+    /// ends the attempts. Returns the failure of the last attempt, or a timeout.
     pub(crate) async fn retry<T>(
         &self,
         url: &Url,
@@ -167,20 +154,14 @@ impl<'a> Http<'a> {
         deadline.timeout(attempts).await?
     }
 
-    /// Makes a request once.
-    ///
-    /// # Errors
-    /// [`Failure`] if no complete response arrives. A response with an error status is not a failure.
+    /// Makes a request once. A complete response with an error status is not a failure.
     pub(crate) async fn send(&self, request: &Get) -> Result<Response, Failure> {
         let client = self.client(&request.url, request.redirects, request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone());
         self.receive(call, request.max_bytes, request.timeout).await
     }
 
-    /// Sends a JSON document once, with `PUT`. Redirects are not followed.
-    ///
-    /// # Errors
-    /// [`Failure`] if no complete response arrives, or if its status is an error.
+    /// Sends a JSON document once, with `PUT`. Redirects are not followed, and an error status is a failure.
     pub(crate) async fn put(
         &self,
         url: Url,
@@ -212,9 +193,7 @@ impl<'a> Http<'a> {
         loop {
             match response.chunk().await {
                 Ok(None) => break,
-                Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => {
-                    body.extend_from_slice(&chunk);
-                }
+                Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => body.extend_from_slice(&chunk),
                 // For an error page, the status is enough.
                 _ if status != StatusCode::OK => break,
                 Ok(Some(_)) => return Err(Failure::TooLarge { max_bytes }),
@@ -360,7 +339,9 @@ mod tests {
         let env = Env { sleep, ..Env::for_tests(&[]) };
         let http = Http::new(&env);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let result = runtime.block_on(http.get(&request, policy)).map(|body| body.len());
+        let attempt = async || http.send(&request).await?.require_final();
+        let result = runtime.block_on(http.retry(&request.url, policy, attempt));
+        let result = result.map(|response| response.body.len());
         Ok((result, pauses.try_iter().collect()))
     }
 

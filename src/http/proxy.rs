@@ -37,10 +37,7 @@ impl Proxy {
         Some(Self { variable, address: env.var(variable).and_then(parse_address), exempt })
     }
 
-    /// Checks the address, if requests to this URL need the proxy.
-    ///
-    /// # Errors
-    /// [`Failure::InvalidVariable`]
+    /// Fails if requests to this URL need the proxy, and its address is invalid.
     pub(super) fn check(&self, url: &Url) -> Result<(), Failure> {
         // Interprets NO_PROXY as the HTTP library does, which doesn't expose this.
         let any_proxy = Matcher::builder().https("http://proxy").no(&self.exempt).build();

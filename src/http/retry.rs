@@ -30,8 +30,8 @@ pub(crate) struct Deadline {
 }
 
 impl RetryPolicy {
-    /// For a document that the build can't continue without.
-    pub(crate) const DOCUMENT: Self =
+    /// For [`super::Http::get`].
+    pub(super) const DOCUMENT: Self =
         Self { longest_pause: Duration::from_secs(30), shortens_pauses: true, deadline: None };
 
     /// The pause before the next attempt, or `None` to give up: the one that the server asks for, or else
@@ -58,9 +58,6 @@ impl Deadline {
     }
 
     /// Awaits a future until the deadline.
-    ///
-    /// # Errors
-    /// [`Failure::Timeout`] or [`Failure::RunTimeout`]
     pub(super) async fn timeout<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::time::timeout_at(self.at, future).await.map_err(|_| {
             if self.is_for_run { Failure::RunTimeout(self.limit) } else { Failure::Timeout(self.limit) }

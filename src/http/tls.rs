@@ -24,10 +24,8 @@ const CERT_DIR: &str = "SSL_CERT_DIR";
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The first variable that rustls reads certificates from, on systems other than a Mac. An empty [`CERT_FILE`]
-/// counts, as a file without a name.
-///
-/// # Errors
-/// Rejects files that would block rustls, such as a FIFO, and files that are too large or endless.
+/// counts, as a file without a name. Rejects files that would block rustls, such as a FIFO, and files that are
+/// too large or endless.
 fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     if cfg!(target_os = "macos") {
         return Ok(None);
@@ -52,16 +50,14 @@ fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     let entries = folders.flat_map(fs::read_dir).flatten().flatten();
     let files = entries.flat_map(|entry| fs::metadata(entry.path())).filter(Metadata::is_file);
     limit(CERT_DIR, bytes + files.map(|file| file.len()).sum::<u64>())?;
-    let is_set =
-        |name: &&str| env.var(name).is_some() || (*name == CERT_FILE && env.vars.contains_key(*name));
-    Ok([CERT_FILE, CERT_DIR].into_iter().find(is_set))
+    if env.vars.contains_key(CERT_FILE) {
+        return Ok(Some(CERT_FILE));
+    }
+    Ok(env.var(CERT_DIR).map(|_| CERT_DIR))
 }
 
 /// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
-/// which take longer to read than the rest of a run.
-///
-/// # Errors
-/// [`Failure`] if the trust store can't be read or is empty.
+/// which take longer to read than the rest of a run. Fails if it can't be read or is empty.
 pub(super) fn config(env: &Env) -> Result<ClientConfig, Failure> {
     let variable = check_variables(env)?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -16,7 +16,7 @@ use crate::bitrise::connection::{
 };
 use crate::config::{Build, BuildLocation};
 use crate::credential::{AppleId, Method};
-use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy, endpoint, secret_header};
+use crate::http::{self, Failure, Get, Http, Redirects, endpoint, secret_header};
 use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
@@ -112,7 +112,7 @@ async fn fetch(
         max_bytes: MAX_BYTES,
         timeout: http::DOCUMENT_TIMEOUT,
     };
-    http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
+    http.get(&request).await.map_err(|failure| match failure {
         Failure::Status { status: StatusCode::UNAUTHORIZED, .. } => ConnectionError::Unauthorized,
         failure => ConnectionError::Fetch { site, failure },
     })

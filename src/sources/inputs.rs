@@ -18,7 +18,7 @@ use crate::config::{
 use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
-use crate::http::{self, Failure, Get, Http, Redirects, RetryPolicy};
+use crate::http::{self, Failure, Get, Http, Redirects};
 use crate::log::RunLog;
 use crate::redact::{self, Text, error_messages, text};
 use crate::regular_file::{self, ReadError};
@@ -176,7 +176,7 @@ async fn download(url: &Url, http: &Http<'_>) -> Result<Zeroizing<Vec<u8>>, Inpu
         max_bytes: private_key::MAX_BYTES,
         timeout: http::DOCUMENT_TIMEOUT,
     };
-    http.get(&request, RetryPolicy::DOCUMENT).await.map_err(|failure| match failure {
+    http.get(&request).await.map_err(|failure| match failure {
         Failure::TooLarge { .. } => PrivateKeyError::TooLarge.into(),
         failure => InputsError::Download { site: redact::site(url), failure },
     })
