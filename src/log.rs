@@ -54,13 +54,10 @@ impl Write for StandardOutput {
             match poll(&mut [PollFd::new(&out, PollFlags::OUT)], Some(&MAX_WAIT)) {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => self.is_stalled = true,
-                Ok(_) => {
-                    let start = bytes.get(..MAX_WRITE).unwrap_or(bytes);
-                    match rustix::io::write(&out, start) {
-                        Err(Errno::AGAIN) => {}
-                        written => return Ok(written?),
-                    }
-                }
+                Ok(_) => match rustix::io::write(&out, bytes.get(..MAX_WRITE).unwrap_or(bytes)) {
+                    Err(Errno::AGAIN) => {}
+                    written => return Ok(written?),
+                },
             }
         }
         Err(ErrorKind::TimedOut.into())
