@@ -140,11 +140,9 @@ macro_rules! show {
     ($($type:ty),+ $(,)?) => { $(impl Show for $type {})+ };
 }
 
-show!(Text, &'static str, char, u8, u16, u32, u64, usize, i32, i64, f64);
-show!(std::time::Duration, time::Duration, reqwest::StatusCode);
+show!(Text, &'static str, u8, u16, u32, u64, usize, i32, i64, f64, std::time::Duration, reqwest::StatusCode);
 
 impl<T: Show> Show for Option<T> {}
-impl<T: Show> Show for Vec<T> {}
 impl<T: Show> Show for &T {}
 
 /// Builds a [`Text`] from a format string and values that are [`Show`]. The format string can't capture
