@@ -345,14 +345,13 @@ mod tests {
         Ok((result, pauses.try_iter().collect()))
     }
 
-    fn busy(headers: &[(&str, &str)]) -> Behaviour {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Behaviour::Status { code: 503, headers, body: String::new() }
+    fn busy() -> Behaviour {
+        Behaviour::Status { code: 503, headers: Vec::new(), body: String::new() }
     }
 
     #[test]
     fn the_pauses_between_attempts_grow_and_have_jitter() -> Result {
-        let (_, pauses) = fetch(RetryPolicy::DOCUMENT, vec![busy(&[]).forever()])?;
+        let (_, pauses) = fetch(RetryPolicy::DOCUMENT, vec![busy().forever()])?;
         for (pause, least) in pauses.iter().zip([0.5, 1.0, 2.0]) {
             let seconds = pause.as_secs_f64();
             assert!((least..=least + 1.0).contains(&seconds), "{pauses:?}");
@@ -379,7 +378,7 @@ mod tests {
             (RetryPolicy { deadline: until(60), ..document }, "20", Some(20)),
             (RetryPolicy { deadline: until(15), ..document }, "20", None),
         ] {
-            let (result, pauses) = fetch(policy, vec![busy(&[("Retry-After", retry_after)])])?;
+            let (result, pauses) = fetch(policy, vec![busy().with_header("Retry-After", retry_after)])?;
             assert_eq!(pauses, expected.map(Duration::from_secs).as_slice(), "{policy:?}, {retry_after}");
             // The error is the server's status, not a timeout.
             let has_failed = matches!(result, Err(Failure::Status { .. }));
@@ -389,12 +388,10 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_loopback_by_name_and_by_address() -> Result {
-        for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
-            assert!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
-        }
-        for host in ["example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "[::2]", "128.0.0.1"] {
-            assert!(!is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), "{host}");
+    fn every_loopback_address_is_this_machine() -> Result {
+        for (host, expected) in [("127.8.0.1", true), ("[::1]", true), ("128.0.0.1", false), ("[::2]", false)]
+        {
+            assert_eq!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), expected, "{host}");
         }
         Ok(())
     }

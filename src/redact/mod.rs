@@ -266,19 +266,15 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.add(&"hunter2-Summer".into());
         secrets.add(&"Apple".into());
-        let masked = |name: &str| {
-            text!("The team \"{}\" of Apple has hunter2-Summer.", service_text(name, 60)).mask(&secrets)
-        };
+        let masked = |name, max| text!("{}, hunter2-Summer", service_text(name, max)).mask(&secrets);
+        assert_eq!(masked("x hunter2-Summer y", 60).as_str(), "*****, hunter2-Summer");
         assert_eq!(
-            masked("x hunter2-Summer y").as_str(),
-            "The team \"*****\" of Apple has hunter2-Summer.",
-            "the Step's own words stay"
+            masked("x hunter2-Summer y", 9).as_str(),
+            "*****, hunter2-Summer",
+            "the start of a secret"
         );
-        let cut = text!("{}", service_text("x hunter2-Summer y", 9)).mask(&secrets);
-        assert_eq!(cut.as_str(), HIDDEN, "the start of a secret");
-        let harmless = masked("Apple `Jam`");
-        assert_eq!(harmless.plain(), "The team \"Apple `Jam`\" of Apple has hunter2-Summer.");
-        assert!(!harmless.as_str().contains([UNTRUSTED_START, UNTRUSTED_END]));
+        let harmless = masked("Apple Jam", 60);
+        assert_eq!(harmless.as_str(), "Apple Jam, hunter2-Summer");
     }
 
     #[test]
