@@ -14,8 +14,6 @@ use rustix::io::Errno;
 use crate::redact::{self, Secrets, Text, text};
 
 const CRATE: &str = "apple_services_connection";
-const TITLE: &str = "apple_services_connection::title";
-const DONE: &str = "apple_services_connection::done";
 
 /// The Bitrise CLI's colors (`log/corelog/console_logger.go`).
 const RED: &str = "\x1b[31;1m";
@@ -73,11 +71,11 @@ pub(crate) fn set_verbose(verbose: bool) {
 }
 
 pub(crate) fn title(text: &'static str) {
-    log::info!(target: TITLE, "{text}");
+    log::info!("\n{BLUE}{text}{RESET}");
 }
 
 pub(crate) fn done(text: &Text) {
-    log::info!(target: DONE, "{text}");
+    log::info!("{GREEN}{text}{RESET}");
 }
 
 pub(crate) fn info(text: &Text) {
@@ -130,13 +128,11 @@ impl RunLog {
         self.warnings.push(text);
     }
 
-    #[must_use]
-    pub fn details(&self) -> &[(&'static str, Text)] {
+    pub(crate) fn details(&self) -> &[(&'static str, Text)] {
         &self.details
     }
 
-    #[must_use]
-    pub fn warnings(&self) -> &[Text] {
+    pub(crate) fn warnings(&self) -> &[Text] {
         &self.warnings
     }
 }
@@ -145,12 +141,10 @@ impl RunLog {
 pub fn format_record(record: &Record<'_>) -> String {
     let text = record.args().to_string();
     let text = redact::remove_marks(&text);
-    match (record.level(), record.target()) {
-        (_, TITLE) => format!("\n{BLUE}{text}{RESET}\n"),
-        (_, DONE) => format!("{GREEN}{text}{RESET}\n"),
-        (Level::Error, _) => format!("{RED}{text}{RESET}\n"),
-        (Level::Warn, _) => format!("{YELLOW}{text}{RESET}\n"),
-        (Level::Info, _) => format!("{text}\n"),
-        (Level::Debug | Level::Trace, _) => format!("{MAGENTA}{text}{RESET}\n"),
+    match record.level() {
+        Level::Error => format!("{RED}{text}{RESET}\n"),
+        Level::Warn => format!("{YELLOW}{text}{RESET}\n"),
+        Level::Info => format!("{text}\n"),
+        Level::Debug | Level::Trace => format!("{MAGENTA}{text}{RESET}\n"),
     }
 }
