@@ -72,23 +72,18 @@ impl Env {
             vars: vars.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect(),
             non_utf8_vars: Vec::new(),
             now: || time::macros::datetime!(2026-11-20 09:00 UTC),
-            temp_dir: PathBuf::from("/tmp"),
             sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
-            network_time_limit: Duration::from_secs(600),
-            envman_time_limit: Duration::from_secs(1),
-            jitter_seed: 1,
+            ..Self::system()
         }
     }
 
     /// The value of a variable that is set and not empty.
-    #[must_use]
-    pub fn var(&self, name: &str) -> Option<&str> {
+    pub(crate) fn var(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(ExposeSecret::expose_secret).filter(|value| !value.is_empty())
     }
 
     /// Whether a variable is set to a value that is not UTF-8.
-    #[must_use]
-    pub fn is_not_utf8(&self, name: &str) -> bool {
+    pub(crate) fn is_not_utf8(&self, name: &str) -> bool {
         self.non_utf8_vars.iter().any(|set| set == name)
     }
 }
