@@ -3,8 +3,7 @@
 use zeroize::Zeroizing;
 
 /// Whether a value starts like a path: at the root, or in the home, working or parent folder.
-#[must_use]
-pub fn is_path_like(value: &str) -> bool {
+pub(crate) fn is_path_like(value: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| value.starts_with(start))
 }
 

@@ -19,10 +19,10 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub(crate) use detect::is_app_password;
-pub use detect::{is_path_like, may_hold_secret};
-pub(crate) use untrusted::is_usual_key_id;
-pub use untrusted::{cause, checked, email, os, own_path, path, service_text, site, source_file, url};
+pub use detect::may_hold_secret;
+pub(crate) use detect::{is_app_password, is_path_like};
+pub(crate) use untrusted::{cause, email, is_usual_key_id, own_path, path, service_text, site, url};
+pub use untrusted::{checked, os};
 
 /// Where users report a bug in the Step.
 pub const ISSUES: &str = "https://github.com/bitrise-steplib/steps-apple-services-connection/issues";
@@ -36,8 +36,7 @@ pub struct Text(String);
 
 impl Text {
     /// The text of a value that can be shown.
-    #[must_use]
-    pub fn of(shown: &(impl Show + fmt::Display + ?Sized)) -> Self {
+    pub(crate) fn of(shown: &(impl Show + fmt::Display + ?Sized)) -> Self {
         Self::from_shown(format_args!("{shown}"))
     }
 
@@ -49,13 +48,11 @@ impl Text {
         Self(one_line(&text.to_string()))
     }
 
-    #[must_use]
-    pub fn hidden() -> Self {
+    pub(crate) fn hidden() -> Self {
         Self(HIDDEN.to_owned())
     }
 
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
@@ -65,8 +62,7 @@ impl Text {
         self.0.split_whitespace().count() <= MAX_WORDS
     }
 
-    #[must_use]
-    pub fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, separator: &'static str) -> Self {
+    pub(crate) fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, separator: &'static str) -> Self {
         Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(separator))
     }
 
@@ -79,8 +75,7 @@ impl Text {
     }
 
     /// The text as a terminal shows it, without internal marks.
-    #[must_use]
-    pub fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         remove_marks(&self.0)
     }
 }
@@ -186,11 +181,9 @@ macro_rules! error_messages {
         ),+ $(,)?
     }) => {
         const _: () = {
-            #[allow(dead_code, reason = "an enum without fields has none to check")]
-            const fn can_be_shown<T: $crate::redact::Show + ?Sized>() {}
             $(
-                $($(can_be_shown::<$field_type>();)+)?
-                $($(can_be_shown::<$tuple_type>();)+)?
+                $($(let _ = $crate::redact::can_be_shown::<$field_type>;)+)?
+                $($(let _ = $crate::redact::can_be_shown::<$tuple_type>;)+)?
             )+
         };
     };
@@ -273,8 +266,9 @@ mod tests {
             "*****, hunter2-Summer",
             "the start of a secret"
         );
-        let harmless = masked("Apple Jam", 60);
-        assert_eq!(harmless.as_str(), "Apple Jam, hunter2-Summer");
+        let harmless = masked("Apple `Jam`", 60);
+        assert_eq!(harmless.as_str(), "Apple \u{fdd0}Jam\u{fdd0}, hunter2-Summer");
+        assert_eq!(harmless.plain(), "Apple `Jam`, hunter2-Summer");
     }
 
     #[test]

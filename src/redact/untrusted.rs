@@ -13,8 +13,7 @@ use super::{
 
 /// A path as a user typed it: shown if it looks like a path and no part of it looks like a secret. If only a
 /// folder in it looks like a secret, the name of a key file is still shown.
-#[must_use]
-pub fn path(path: &Path) -> Text {
+pub(crate) fn path(path: &Path) -> Text {
     /// No path in a build is longer.
     const MAX_PATH: usize = 300;
     let Some(text) = path.to_str() else { return Text::hidden() };
@@ -29,27 +28,23 @@ pub fn path(path: &Path) -> Text {
 
 /// The path or URL of a file that the Step created in the temporary folder. Hidden if the file name contains a
 /// key ID in an unusual format, which can be a secret in the wrong field.
-#[must_use]
-pub fn own_path(path: &str) -> Text {
+pub(crate) fn own_path(path: &str) -> Text {
     if names_unusual_key(path) { Text::hidden() } else { verbatim(path) }
 }
 
 /// A URL: shown if it has no user, query or fragment, and nothing in it looks like a secret.
-#[must_use]
-pub fn url(url: &Url) -> Text {
+pub(crate) fn url(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(url.as_str()) } else { Text::hidden() }
 }
 
 /// The scheme, host and port of a URL; "its server" for a URL that is hidden, because the Bitrise CLI does not
 /// redact parts of a Secret.
-#[must_use]
-pub fn site(url: &Url) -> Text {
+pub(crate) fn site(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(&url.origin().ascii_serialization()) } else { text!("its server") }
 }
 
 /// An e-mail address: its first letter and its domain, enough to tell accounts apart.
-#[must_use]
-pub fn email(address: &str) -> Text {
+pub(crate) fn email(address: &str) -> Text {
     /// The maximum length of a host name (RFC 1035).
     const MAX_DOMAIN: usize = 253;
     let Some((name, domain)) = address.split_once('@') else { return Text::hidden() };
@@ -73,8 +68,7 @@ pub fn checked(value: &str, has_format: fn(&str) -> bool) -> Text {
 
 /// Text that a service sent, such as a team's name or an error: at most `max` characters, hidden if it may
 /// hold a secret.
-#[must_use]
-pub fn service_text(text: &str, max: usize) -> Text {
+pub(crate) fn service_text(text: &str, max: usize) -> Text {
     let visible: String = text.chars().filter(|&c| !is_invisible(c)).collect();
     if [text, &visible].into_iter().any(|text| may_hold_secret(text) || may_hold_token(text)) {
         return Text::hidden();
@@ -89,16 +83,9 @@ pub fn service_text(text: &str, max: usize) -> Text {
 
 /// A library's description of a failure, hidden if it may hold a secret. The libraries used here never include
 /// the values that they received.
-#[must_use]
-pub fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
+pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> Text {
     let text = error.to_string();
     if may_hold_secret(&text) { Text::hidden() } else { verbatim(&text) }
-}
-
-/// The source file in which a panic happened.
-#[must_use]
-pub fn source_file(location: &std::panic::Location<'_>) -> Text {
-    Text(one_line(location.file()))
 }
 
 /// The operating system's reason for an error. Completes a sentence.
@@ -207,14 +194,8 @@ mod tests {
         ] {
             assert_eq!(shown(hidden), HIDDEN, "{hidden}");
         }
-        assert_eq!(shown("/wK7mZ2pQ9rT4vX8yB1nC5dF0/AuthKey_2X9R4HXF34.p8"), "*****/AuthKey_2X9R4HXF34.p8");
-    }
-
-    #[test]
-    fn a_path_of_the_step_is_shown_unless_it_is_named_after_an_unusual_key_id() {
-        let odd = "/private/tmp/wK7mZ2pQ9rT4vX8yB1nC5dF0/apple-services-connection-aB3dE6";
-        assert_eq!(own_path(odd).plain(), odd);
-        assert_eq!(own_path("/tmp/AuthKey_hunter22.p8").plain(), HIDDEN, "a password as the key ID");
+        let odd = "/wK7mZ2pQ9rT4vX8yB1nC5dF0/AuthKey_2X9R4HXF34.p8";
+        assert_eq!((shown(odd), own_path(odd).plain()), ("*****/AuthKey_2X9R4HXF34.p8".into(), odd.into()));
     }
 
     #[test]
