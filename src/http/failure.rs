@@ -93,17 +93,11 @@ impl Failure {
             return failure.clone();
         }
         match find_cause(&error) {
-            Some(rustls::Error::InvalidCertificate(error)) => return Self::from_certificate(error),
-            Some(rustls::Error::InvalidMessage(_)) => return Self::NotTls,
-            _ => {}
-        }
-        let reason = describe(&error);
-        if error.is_connect() {
-            Self::Unreachable(reason)
-        } else if error.is_builder() {
-            Self::Other(reason)
-        } else {
-            Self::Incomplete(reason)
+            Some(rustls::Error::InvalidCertificate(error)) => Self::from_certificate(error),
+            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
+            _ if error.is_connect() => Self::Unreachable(describe(&error)),
+            _ if error.is_builder() => Self::Other(describe(&error)),
+            _ => Self::Incomplete(describe(&error)),
         }
     }
 
@@ -127,13 +121,12 @@ impl Failure {
 /// Describes the cause in plain English, or with the library's message if its type is unknown here.
 fn describe(error: &reqwest::Error) -> Text {
     let closed = || text!("it closed the connection");
-    if let Some(error) = find_cause::<hyper::Error>(error) {
-        if error.is_parse() {
-            return text!("it does not respond with HTTP");
-        }
-        if error.is_incomplete_message() {
-            return closed();
-        }
+    let hyper = find_cause::<hyper::Error>(error);
+    if hyper.is_some_and(hyper::Error::is_parse) {
+        return text!("it does not respond with HTTP");
+    }
+    if hyper.is_some_and(hyper::Error::is_incomplete_message) {
+        return closed();
     }
     let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
     match io.map(io::Error::kind) {

@@ -25,7 +25,8 @@ pub(crate) struct RetryPolicy {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     limit: Duration,
-    is_for_run: bool,
+    /// [`Failure::Timeout`] or [`Failure::RunTimeout`]
+    failure: fn(Duration) -> Failure,
     pub(super) at: Instant,
 }
 
@@ -49,18 +50,16 @@ impl RetryPolicy {
 
 impl Deadline {
     pub(crate) fn after(limit: Duration) -> Self {
-        Self { limit, is_for_run: false, at: Instant::now() + limit }
+        Self { limit, failure: Failure::Timeout, at: Instant::now() + limit }
     }
 
     /// For all requests of a run together.
     pub(super) fn for_run(limit: Duration) -> Self {
-        Self { is_for_run: true, ..Self::after(limit) }
+        Self { failure: Failure::RunTimeout, ..Self::after(limit) }
     }
 
     /// Awaits a future until the deadline.
     pub(super) async fn timeout<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
-        tokio::time::timeout_at(self.at, future).await.map_err(|_| {
-            if self.is_for_run { Failure::RunTimeout(self.limit) } else { Failure::Timeout(self.limit) }
-        })
+        tokio::time::timeout_at(self.at, future).await.map_err(|_| (self.failure)(self.limit))
     }
 }
