@@ -11,10 +11,9 @@ use rustix::process::{Resource, Rlimit, setrlimit, umask};
 use zeroizing_alloc::ZeroAlloc;
 
 use apple_services_connection::env::Env;
-use apple_services_connection::log;
 use apple_services_connection::redact::{self, FatalError, ISSUES};
 use apple_services_connection::signals::Stop;
-use apple_services_connection::text;
+use apple_services_connection::{log, text};
 
 /// Wipes memory when it is freed, so that no buffer of a library leaves a secret on the heap.
 #[global_allocator]

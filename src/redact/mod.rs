@@ -274,13 +274,11 @@ mod tests {
     #[test]
     fn a_secret_is_recognized_whatever_whitespace_a_service_changes() {
         for (secret, text) in [
-            ("two  blanks", "x two  blanks y"),
             (" at the ends ", "x at the ends"),
             ("a\ttab1", "a\ttab1"),
             ("of\u{2028}Unicode", "of\u{2028}Unicode"),
             ("a\u{fdd1}mark", "a\u{fdd1}mark"),
-            ("hunter2-Summer", "x hunter2\u{ad}-Sum\u{200b}mer y"),
-            ("hunter2-Summer", "x hunter2\u{fe0f}-Sum\u{34f}mer\u{e0020} y"),
+            ("hunter2-Summer", "x hunter2\u{ad}\u{fe0f}-Sum\u{200b}\u{34f}mer\u{e0020} y"),
         ] {
             let mut secrets = Secrets::default();
             secrets.add(&secret.into());
