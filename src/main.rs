@@ -41,8 +41,7 @@ fn main() -> ExitCode {
 
 /// Prints text. Fails if it can't be written, for example because the disk is full.
 fn print(text: &str) -> ExitCode {
-    let written = writeln!(std::io::stdout(), "{text}");
-    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    writeln!(std::io::stdout(), "{text}").map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
@@ -87,12 +86,12 @@ fn make_private() {
 
 /// Logs where a panic happened, but not its message, which could contain a secret.
 fn log_bug(panic: &PanicHookInfo<'_>) {
-    let place = panic.location();
-    let place =
-        place.map(|place| text!("line {} of {}", place.line(), redact::checked(place.file(), |_| true)));
+    let place = panic.location().map_or(text!("unknown line"), |place| {
+        text!("line {} of {}", place.line(), redact::checked(place.file(), |_| true))
+    });
     log::error(&text!(
         "The Step hit a bug ({}) and exported nothing. Please report this line at {}.",
-        place.unwrap_or(text!("unknown line")),
+        place,
         ISSUES
     ));
 }
