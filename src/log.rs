@@ -13,8 +13,6 @@ use rustix::io::Errno;
 
 use crate::redact::{self, Secrets, Text, text};
 
-const CRATE: &str = "apple_services_connection";
-
 /// The Bitrise CLI's colors (`log/corelog/console_logger.go`).
 const RED: &str = "\x1b[31;1m";
 const GREEN: &str = "\x1b[32;1m";
@@ -30,7 +28,7 @@ const RESET: &str = "\x1b[0m";
 pub fn init() {
     env_logger::Builder::new()
         .filter_level(LevelFilter::Off)
-        .filter_module(CRATE, LevelFilter::Debug)
+        .filter_module("apple_services_connection", LevelFilter::Debug)
         .target(env_logger::Target::Pipe(Box::new(StandardOutput { is_stalled: false })))
         .format(|out, record| out.write_all(format_record(record).as_bytes()))
         .init();
