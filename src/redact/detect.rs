@@ -68,9 +68,6 @@ fn contains_app_password(words: &str) -> bool {
 /// case, lower case and digits once per word; random text changes at about every other character.
 fn is_random(run: &str) -> bool {
     const MIN_LENGTH: usize = 24;
-    if run.len() < MIN_LENGTH {
-        return false;
-    }
     let count = |class: fn(&u8) -> bool| run.bytes().filter(class).count();
     let (upper, lower, digits) =
         (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase), count(u8::is_ascii_digit));
@@ -80,7 +77,8 @@ fn is_random(run: &str) -> bool {
     let changes = pairs.filter(|&(one, next)| class(one) != class(next) && !begins_word(one, next)).count();
     let is_mixed = upper >= 2 && lower >= 2 && digits >= 2 && changes * 5 >= run.len();
     // Words have few capital letters.
-    is_mixed || (upper * 4 >= run.len() && lower * 4 >= run.len())
+    let has_many_capitals = upper * 4 >= run.len() && lower * 4 >= run.len();
+    run.len() >= MIN_LENGTH && (is_mixed || has_many_capitals)
 }
 
 fn is_hex(run: &str) -> bool {
