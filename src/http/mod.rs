@@ -234,12 +234,11 @@ impl<'a> Http<'a> {
                 Redirects::Followed => Policy::custom(follow),
             })
             .referer(false);
-        if is_loopback {
-            builder = builder.no_proxy();
-        }
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy.for_client().map_err(failure)?);
-        }
+        builder = match proxy {
+            _ if is_loopback => builder.no_proxy(),
+            Some(proxy) => builder.proxy(proxy.for_client().map_err(failure)?),
+            None => builder,
+        };
         builder = if needs_tls {
             builder.tls_backend_preconfigured(self.tls.get_or_init(|| tls::config(self.env)).clone()?)
         } else {
@@ -316,15 +315,15 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// Fetches a file from a server with these behaviours. Returns the response, and the pauses between the
+    /// Fetches a file from a server with this behaviour at first. Returns the response, and the pauses between the
     /// attempts, which are recorded instead of waited for.
     fn fetch(
         policy: RetryPolicy,
-        behaviours: Vec<Behaviour>,
+        behaviour: Behaviour,
     ) -> Result<(std::result::Result<Response, Failure>, Vec<Duration>)> {
         let server = StandIn::start()?;
         let request = Get {
-            url: Url::parse(&server.file("key", "AuthKey.p8", *b"0123456789", behaviours))?,
+            url: Url::parse(&server.file("key", "AuthKey.p8", *b"0123456789", vec![behaviour]))?,
             headers: HeaderMap::new(),
             // Needs no trust store, which takes long to read on a busy machine.
             redirects: Redirects::Refused,
@@ -344,13 +343,9 @@ mod tests {
         Ok((result, pauses.try_iter().collect()))
     }
 
-    fn busy() -> Behaviour {
-        Behaviour::Status { code: 503, headers: Vec::new(), body: String::new() }
-    }
-
     #[test]
     fn the_pauses_between_attempts_grow_and_have_jitter() -> Result {
-        let (_, pauses) = fetch(RetryPolicy::DOCUMENT, vec![busy().forever()])?;
+        let (_, pauses) = fetch(RetryPolicy::DOCUMENT, Behaviour::response(503, "text/plain", "").forever())?;
         for (pause, least) in pauses.iter().zip([0.5, 1.0, 2.0]) {
             let seconds = pause.as_secs_f64();
             assert!((least..=least + 1.0).contains(&seconds), "{pauses:?}");
@@ -377,7 +372,8 @@ mod tests {
             (RetryPolicy { deadline: until(60), ..document }, "20", Some(20)),
             (RetryPolicy { deadline: until(15), ..document }, "20", None),
         ] {
-            let (result, pauses) = fetch(policy, vec![busy().with_header("Retry-After", retry_after)])?;
+            let busy = Behaviour::response(503, "text/plain", "").with_header("Retry-After", retry_after);
+            let (result, pauses) = fetch(policy, busy)?;
             assert_eq!(pauses, expected.map(Duration::from_secs).as_slice(), "{policy:?}, {retry_after}");
             // The error is the server's status, not a timeout.
             let has_failed = matches!(result, Err(Failure::Status { .. }));

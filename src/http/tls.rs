@@ -50,10 +50,8 @@ fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     let entries = folders.flat_map(fs::read_dir).flatten().flatten();
     let files = entries.flat_map(|entry| fs::metadata(entry.path())).filter(Metadata::is_file);
     limit(CERT_DIR, bytes + files.map(|file| file.len()).sum::<u64>())?;
-    if env.vars.contains_key(CERT_FILE) {
-        return Ok(Some(CERT_FILE));
-    }
-    Ok(env.var(CERT_DIR).map(|_| CERT_DIR))
+    let file = env.vars.contains_key(CERT_FILE).then_some(CERT_FILE);
+    Ok(file.or(env.var(CERT_DIR).map(|_| CERT_DIR)))
 }
 
 /// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
