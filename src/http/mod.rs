@@ -361,7 +361,6 @@ mod tests {
             RetryPolicy { longest_pause: Duration::from_secs(5), shortens_pauses: false, ..document };
         let until = |limit| Some(Deadline::after(Duration::from_secs(limit)));
         for (policy, retry_after, expected) in [
-            (document, "7", Some(7)),
             (document, "0", Some(0)),
             (document, "3600", Some(30)),
             (document, "Fri, 20 Nov 2026 09:00:12 GMT", Some(12)),

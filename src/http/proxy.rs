@@ -90,6 +90,7 @@ mod tests {
 
     #[test]
     fn an_invalid_address_is_an_error_unless_the_host_is_exempt() -> Result<(), ParseError> {
+        assert!(Proxy::from_env(&Env::for_tests(&[("HTTP_PROXY", "a"), ("HTTPS_PROXY", "")])).is_none());
         let url = Url::parse("https://api.example.com/v1/apps")?;
         for (no_proxy, is_exempt) in [("example.com", true), ("*", true), ("other.com", false)] {
             let invalid = [("HTTPS_PROXY", "socks5://a:1"), ("https_proxy", "b")];

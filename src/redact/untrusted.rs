@@ -184,7 +184,6 @@ mod tests {
             assert_eq!(shown(plain), plain);
         }
         for hidden in [
-            "MIGTAgEAMBMGByqGSM49AgEG.p8",
             "/keys/MIGTAgEAMBMGByqGSM49AgEG",
             "~/wK7mZ2pQ9rT4vX8yB1nC5dF0.p8",
             "user:password.p8",
@@ -205,6 +204,8 @@ mod tests {
         assert_eq!(site(&plain).plain(), "https://example.com");
         for secret in [
             "https://token@example.com/key.p8",
+            "https://example.com/key.p8#token",
+            "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
             "https://example.com/a%3Fsig%3Dpassword/key.p8",
             "https://example.com/0123456789abcdef0123456789abcdef/key.p8",
             "https://example.com/abcd-efgh-ijkl-mnop/key.p8",
