@@ -399,7 +399,7 @@ fn hot_paths(span: Duration) -> Vec<HotPath> {
     paths
 }
 
-const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
 
 /// An envstore in the format that envman writes.
 fn envstore_of(entries: usize) -> String {

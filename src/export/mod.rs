@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::bitrise::entry::Entry;
 use crate::bitrise::envman::{self, AddError};
 use crate::bitrise::envstore::{self, EnvstoreError};
-use crate::bitrise::limits::{Limits, SettingsError, TooLarge};
+use crate::bitrise::limits::{LimitError, Limits};
 use crate::env::Env;
 use crate::log;
 use crate::redact::{self, Text, error_messages, text};
@@ -25,9 +25,7 @@ error_messages! {
         #[error("Cannot export outputs: {STORE_VARIABLE} is not set and envman is not on the PATH. Run the Step with the Bitrise CLI, which sets both, or set {STORE_VARIABLE} to the path of a new file.")]
         NoEnvstore,
         #[error("Cannot export outputs: {0}.")]
-        TooLarge(#[from] TooLarge),
-        #[error("Cannot export outputs: {0}.")]
-        Settings(#[from] SettingsError),
+        Limits(#[from] LimitError),
         #[error("Cannot export outputs to {path} ({why}): {remedy}, or set {STORE_VARIABLE} to the path of another file.")]
         Envstore { path: Text, why: Text, remedy: &'static str },
         #[error("Cannot export outputs: the file in {STORE_VARIABLE} ({path}) is larger than {} MiB, which is more than Linux and macOS can pass to a Step. Correct the earlier Step that wrote so much to it.", envstore::MAX_BYTES / 1024 / 1024)]
@@ -69,10 +67,10 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
     let _lock = envstore::lock::lock(path, env).await;
     match envstore::write(path, entries, limits) {
         Ok(()) => Ok(()),
-        Err(EnvstoreError::TooLarge(error)) => Err(error.into()),
-        Err(EnvstoreError::Read(ReadError::TooLarge)) => Err(ExportError::Oversize { path: shown }),
-        Err(EnvstoreError::Read(ReadError::NotRegular)) => Err(ExportError::NotRegular { path: shown }),
-        Err(EnvstoreError::Read(ReadError::Io(error)) | EnvstoreError::Write(error)) => {
+        Err(EnvstoreError::Limits(error)) => Err(error.into()),
+        Err(EnvstoreError::File(ReadError::TooLarge)) => Err(ExportError::Oversize { path: shown }),
+        Err(EnvstoreError::File(ReadError::NotRegular)) => Err(ExportError::NotRegular { path: shown }),
+        Err(EnvstoreError::File(ReadError::Io(error))) => {
             let why = match error.kind() {
                 // A missing envstore is created.
                 ErrorKind::NotFound => text!("its folder does not exist"),

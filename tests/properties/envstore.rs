@@ -12,7 +12,7 @@ use serde_yaml::Value;
 
 use test_support::strategies::text;
 
-const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
 
 const KEYS: [&str; 4] = ["A", "B", "C", "D"];
 

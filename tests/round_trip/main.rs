@@ -97,7 +97,7 @@ fn any_value_comes_back_from_envman_as_it_was() {
         let mut command = Command::new("envman");
         output(command.arg("--path").arg(&path).args(arguments).env("HOME", folder.path()), input)
     };
-    let no_limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+    let no_limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
     let mut lost = 0;
     for (batch, values) in values.chunks(keys.len()).enumerate() {
         fs::write(&path, "envs: []\n").expect("an envstore");

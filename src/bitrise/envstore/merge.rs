@@ -30,7 +30,7 @@ const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 /// in place, and the others are removed.
 ///
 /// # Errors
-/// [`EnvstoreError::UnknownFormat`] or [`EnvstoreError::TooLarge`].
+/// [`EnvstoreError::UnknownFormat`] or [`EnvstoreError::Limits`].
 pub(super) fn merge(
     text: &str,
     entries: &[Entry],
@@ -41,7 +41,7 @@ pub(super) fn merge(
         entries.iter().map(|entry| (entry.key.as_ref(), to_yaml(entry, store.indent))).collect();
     let kept = store.items.iter().filter(|item| !rendered.contains_key(item.key.as_str()));
     let kept_bytes = kept.map(|item| item.value_bytes).sum();
-    limits.check(kept_bytes, entries).map_err(EnvstoreError::TooLarge)?;
+    limits.check(kept_bytes, entries).map_err(EnvstoreError::Limits)?;
 
     // Reallocating would leave copies. At most the head of an empty envstore and one newline are added.
     let length = rendered.values().map(|yaml| yaml.len()).sum::<usize>() + text.len() + 16;
@@ -306,7 +306,7 @@ mod tests {
 
     type Result = std::result::Result<(), EnvstoreError>;
 
-    const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: 0, env_list_bytes_limit_in_kb: 0 };
+    const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
 
     fn entry(key: &'static str, value: &str) -> Entry {
         Entry { key: key.into(), value: Some(value.into()), is_sensitive: false }

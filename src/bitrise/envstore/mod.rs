@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::bitrise::entry::Entry;
-use crate::bitrise::limits::{Limits, TooLarge};
+use crate::bitrise::limits::{LimitError, Limits};
 use crate::regular_file::{self, ReadError};
 
 /// The Step does not read larger files. Outputs become environment variables, and Linux accepts at most 6 MiB of them.
@@ -36,9 +36,9 @@ pub enum EnvstoreError {
     /// The file is not in the format that envman writes. envman itself may still be able to read it.
     UnknownFormat,
     /// The outputs would exceed a limit of envman.
-    TooLarge(TooLarge),
-    Read(ReadError),
-    Write(io::Error),
+    Limits(LimitError),
+    /// The file could not be read or written.
+    File(ReadError),
 }
 
 /// Writes all entries into the file at `path` in one atomic replacement.
@@ -51,7 +51,7 @@ pub enum EnvstoreError {
 /// [`EnvstoreError`]. The file is then unchanged.
 pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
     let target = resolve_link(path);
-    let (old, metadata) = read(&target).map_err(EnvstoreError::Read)?;
+    let (old, metadata) = read(&target).map_err(EnvstoreError::File)?;
     let text = std::str::from_utf8(&old).map_err(|_| EnvstoreError::UnknownFormat)?;
     let new = merge::merge(text, entries, limits)?;
     let written = match replace(&target, new.as_bytes(), metadata.as_ref()) {
@@ -60,7 +60,7 @@ pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), Envst
         }
         result => result,
     };
-    written.map_err(EnvstoreError::Write)
+    written.map_err(|error| EnvstoreError::File(error.into()))
 }
 
 /// Reads the file. If it does not exist, returns no bytes and no metadata.
