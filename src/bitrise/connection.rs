@@ -7,7 +7,8 @@ use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::apple::cookie::CookieRecords;
@@ -65,15 +66,6 @@ pub struct SessionCookies {
 fn deserialize_devices<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<DeviceRecord>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Item {
-        // Before `Device`, because serde can also read a struct from a list.
-        List(#[expect(dead_code, reason = "only its type matters")] Vec<IgnoredAny>),
-        Device(DeviceRecord),
-        Other(IgnoredAny),
-    }
-
     struct DevicesVisitor;
 
     impl<'de> Visitor<'de> for DevicesVisitor {
@@ -89,14 +81,14 @@ fn deserialize_devices<'de, D: Deserializer<'de>>(
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut devices = Vec::new();
-            while let Some(device) = list.next_element()? {
+            while let Some(item) = list.next_element::<Value>()? {
                 if devices.len() == MAX_DEVICES {
                     return Err(A::Error::custom("more devices than a team can have"));
                 }
-                devices.push(match device {
-                    Item::Device(device) => device,
-                    Item::List(_) | Item::Other(_) => DeviceRecord::default(),
-                });
+                // serde can also read a struct from a list.
+                let object = Some(item).filter(Value::is_object);
+                let device = object.and_then(|object| DeviceRecord::deserialize(object).ok());
+                devices.push(device.unwrap_or_default());
             }
             Ok(Some(devices))
         }
@@ -165,26 +157,4 @@ fn field_name(path: &Path) -> Text {
 #[must_use]
 pub(crate) fn non_empty(field: Option<&SecretString>) -> Option<&str> {
     field.map(|value| value.expose_secret().trim()).filter(|value| !value.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::apple::session::IDMSA_ORIGIN;
-
-    #[test]
-    fn a_list_with_too_many_items_is_rejected() {
-        let list = |count| format!("[{}{{}}]", "{},".repeat(count - 1));
-        let devices = |count| format!("{{\"test_devices\": {}}}", list(count));
-        let cookies = |count| format!("{{\"session_cookies\": {{\"{IDMSA_ORIGIN}\": {}}}}}", list(count));
-        let error = |json: String| Connection::from_json(json.as_bytes()).err();
-        let unexpected = |field: &str| {
-            let place = text!("the field `{}`", redact::checked(field, |_| true));
-            Some(Malformed::UnexpectedType { place })
-        };
-        assert_eq!(error(devices(MAX_DEVICES)), None);
-        assert_eq!(error(devices(MAX_DEVICES + 1)), unexpected("test_devices"));
-        assert_eq!(error(cookies(1000)), None);
-        assert_eq!(error(cookies(1001)), unexpected("session_cookies"));
-    }
 }
