@@ -4,29 +4,20 @@ use std::borrow::Cow;
 
 use super::output_names;
 use crate::env::Env;
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, Text, text};
 
 /// The start of the name of every output. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputPrefix(String);
 
-error_messages! {
-    /// Why a value is not a valid prefix. `Display` completes a sentence that begins with the input's name.
-    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub enum WrongPrefix {
-        #[error("is not a prefix for variables: use at most 40 capital letters, digits and underscores, with no digit at the start and an underscore at the end, like CUSTOMER_")]
-        Form,
-        #[error("ends in {end}, which turns {from} into {to}, another output of this Step: use another prefix, like CUSTOMER_")]
-        OtherOutput { end: &'static str, from: &'static str, to: &'static str },
-    }
-}
-
 impl OutputPrefix {
     /// # Errors
-    /// [`WrongPrefix`]
-    pub fn parse(value: &str) -> Result<Self, WrongPrefix> {
+    /// Why the value is not a valid prefix. Completes a sentence that begins with the input's name.
+    pub fn parse(value: &str) -> Result<Self, Text> {
         if !is_prefix(value) {
-            return Err(WrongPrefix::Form);
+            return Err(text!(
+                "is not a prefix for variables: use at most 40 capital letters, digits and underscores, with no digit at the start and an underscore at the end, like CUSTOMER_"
+            ));
         }
         // With CUSTOMER_EXPO_, APPLE_ID would get the same name as EXPO_APPLE_ID with CUSTOMER_.
         let names = output_names();
@@ -36,7 +27,12 @@ impl OutputPrefix {
                     && !end.is_empty()
                     && value.ends_with(end)
                 {
-                    return Err(WrongPrefix::OtherOutput { end, from, to });
+                    return Err(text!(
+                        "ends in {}, which turns {} into {}, another output of this Step: use another prefix, like CUSTOMER_",
+                        end,
+                        from,
+                        to
+                    ));
                 }
             }
         }
@@ -63,7 +59,7 @@ impl OutputPrefix {
     /// [`Self::key`], for log, errors and summary.
     #[must_use]
     pub fn name(&self, output: &'static str) -> Text {
-        redact::text!("{}{}", redact::checked(&self.0, |_| true), output)
+        text!("{}{}", redact::checked(&self.0, |_| true), output)
     }
 
     /// The value of an output with this prefix, if an earlier run set it.
