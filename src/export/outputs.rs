@@ -12,7 +12,7 @@ use crate::credential::{Credential, ResolvedCredential, Source};
 use crate::env::Env;
 use crate::export::files::{Files, name_and_content};
 use crate::formats::fastlane_session;
-use crate::redact::{Text, error_messages, text};
+use crate::redact::{FatalError, Text, text};
 use crate::timestamp;
 use crate::tools::{FileKind, Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW};
 use crate::verify::Verification;
@@ -40,18 +40,6 @@ pub(crate) struct SignedToken {
     pub expires_at: OffsetDateTime,
 }
 
-error_messages! {
-    /// Why there are no outputs.
-    #[derive(Debug, thiserror::Error)]
-    pub(crate) enum OutputsError {
-        /// With such a value, no later Step could start.
-        #[error("The value for {0} contains a NUL character, which environment variables can't hold: set it again, on Bitrise or in the inputs.")]
-        Nul(Text),
-        #[error("`export_for` lists {one} and {other}, which read different values from {name}: choose one of the two, or run the Step twice, the second time with `output_prefix`.")]
-        Conflict { name: Text, one: &'static str, other: &'static str },
-    }
-}
-
 /// The outputs of a run, before the files are written.
 #[derive(Debug)]
 pub(crate) struct ExportPlan<'a> {
@@ -74,8 +62,8 @@ impl<'a> ExportPlan<'a> {
     /// Chooses the outputs, without those of tools that can't use the credential.
     ///
     /// # Errors
-    /// [`OutputsError::Conflict`]
-    pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, OutputsError> {
+    /// If two tools read different values from one variable.
+    pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, FatalError> {
         let config = &context.config.outputs;
         let mut skipped_tools = Vec::new();
         let mut for_tools: Vec<(&'static str, Output)> = Vec::new();
@@ -91,8 +79,12 @@ impl<'a> ExportPlan<'a> {
                     None => for_tools.push((tool.name, (name, value))),
                     Some((_, (_, other))) if *other == value => {}
                     Some((one, _)) => {
-                        let name = config.prefix.name(name);
-                        return Err(OutputsError::Conflict { name, one, other: tool.name });
+                        return Err(FatalError::new(text!(
+                            "`export_for` lists {} and {}, which read different values from {}: choose one of the two, or run the Step twice, the second time with `output_prefix`.",
+                            *one,
+                            tool.name,
+                            config.prefix.name(name)
+                        )));
                     }
                 }
             }
@@ -115,18 +107,17 @@ impl<'a> ExportPlan<'a> {
     /// The outputs that have a value.
     ///
     /// # Errors
-    /// [`OutputsError::Nul`]
-    pub(crate) fn outputs(
-        &self,
-        verification: &Verification,
-        files: &Files,
-    ) -> Result<Outputs, OutputsError> {
+    /// If a value contains a NUL character, with which no later Step could start.
+    pub(crate) fn outputs(&self, verification: &Verification, files: &Files) -> Result<Outputs, FatalError> {
         let prefix = &self.context.config.outputs.prefix;
         let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
         for &(name, output_value) in &self.outputs {
             let Some(value) = self.context.value(output_value, verification, files) else { continue };
             if value.expose_secret().contains('\0') {
-                return Err(OutputsError::Nul(prefix.name(name)));
+                return Err(FatalError::new(text!(
+                    "The value for {} contains a NUL character, which environment variables can't hold: set it again, on Bitrise or in the inputs.",
+                    prefix.name(name)
+                )));
             }
             outputs.shown.push((prefix.name(name), output_value.shown(value.expose_secret())));
             let is_sensitive = output_value.is_secret();
@@ -176,15 +167,15 @@ pub(crate) fn earlier_credential_warning(
         let is_suffix = |rest: &str| rest.is_empty() || rest.starts_with('_');
         config.tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_suffix))
     };
-    let readers = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect::<Vec<_>>()));
-    let readers: Vec<_> = readers
-        .chain([("scripts", WORKFLOW.to_vec())])
-        .filter_map(|(reader, outputs)| {
-            let left = outputs.into_iter().filter(|output| is_left_over(*output));
-            let variables: Vec<_> = left.map(|(name, _)| prefix.name(name)).collect();
-            (!variables.is_empty()).then(|| text!("{} ({})", reader, Text::join(&variables, ", ")))
-        })
-        .collect();
+    let tools = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect()));
+    let mut readers = Vec::new();
+    for (reader, outputs) in tools.chain([("scripts", WORKFLOW.to_vec())]) {
+        let left = outputs.into_iter().filter(|output| is_left_over(*output));
+        let variables: Vec<_> = left.map(|(name, _)| prefix.name(name)).collect();
+        if !variables.is_empty() {
+            readers.push(text!("{} ({})", reader, Text::join(&variables, ", ")));
+        }
+    }
     (!readers.is_empty()).then(|| {
         text!(
             "An earlier Step or the build has set another credential, and tools in `export_for` may use it instead: {}. To keep both credentials, set `output_prefix` for this Step.",
@@ -275,19 +266,4 @@ impl<'a> OutputContext<'a> {
 
 fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_that_points_to_a_file_with_a_credential_leads_to_a_secret() {
-        let has_credential = |file| !matches!(file, FileKind::FastlaneDevices | FileKind::UdidList);
-        for (name, value) in TOOLS.iter().flat_map(Tool::outputs) {
-            if file_kind(value).is_some_and(has_credential) {
-                assert!(value.leads_to_secret(), "{name}");
-            }
-        }
-    }
 }
