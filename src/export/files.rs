@@ -15,8 +15,10 @@ use crate::apple::device::Device;
 use crate::credential::Credential;
 use crate::formats::{connection, fastlane_devices, fastlane_key, rcodesign};
 use crate::log::RunLog;
-use crate::redact::{self, Text, error_messages, text};
-use crate::tools::FileKind;
+use crate::redact::{self, FatalError, text};
+use crate::tools::FileKind::{
+    self, Connection, FastlaneDevices, FastlaneKey, PrivateKey, RcodesignKey, UdidList,
+};
 
 /// The name of the folder, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
@@ -24,19 +26,6 @@ pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
 /// Marks the folders of this Step for `action: remove`.
 pub(crate) const MARKER_NAME: &str = ".apple-services-connection";
 pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
-
-error_messages! {
-    /// Why the files are not written.
-    #[derive(Debug, thiserror::Error)]
-    pub(crate) enum FilesError {
-        #[error("The temporary folder {folder} does not exist: create it, or set TMPDIR to an existing folder.")]
-        MissingTempDir { folder: Text },
-        #[error("Cannot write the credential's files in the temporary folder {folder} ({why}): {remedy}, or set TMPDIR to another folder.")]
-        NotWritten { folder: Text, why: Text, remedy: &'static str },
-        #[error("The path of the temporary folder is not UTF-8: set TMPDIR to another folder.")]
-        NotUtf8,
-    }
-}
 
 /// The files of a run. Deleted on drop, unless `keep` is called.
 #[derive(Debug, Default)]
@@ -53,27 +42,30 @@ impl Files {
     /// folder with mode 0700.
     ///
     /// # Errors
-    /// [`FilesError`]. No file is left.
+    /// If the temporary folder can't be used. No file is left.
     pub(crate) fn write(
         wanted: &BTreeSet<FileKind>,
         credential: Option<&Credential>,
         devices: &[Device],
         temp_dir: &Path,
         run_log: &mut RunLog,
-    ) -> Result<Self, FilesError> {
+    ) -> Result<Self, FatalError> {
         let mut files = Self::default();
         let contents = wanted.iter().map(|&file| (file, name_and_content(file, credential, devices)));
         let contents: Vec<_> = contents.filter_map(|(file, content)| Some((file, content?))).collect();
         if contents.is_empty() {
             return Ok(files);
         }
-        let temporary = create_private_folder(temp_dir, Path::new("/tmp"), run_log)?;
-        let folder = temporary.path().to_str().ok_or(FilesError::NotUtf8)?.to_owned();
+        let temporary = create_private_folder(temp_dir, Path::new("/tmp"), run_log)
+            .map_err(|error| not_written(temp_dir, &error))?;
+        let folder = temporary.path().to_str().map(str::to_owned).ok_or_else(|| {
+            text!("The path of the temporary folder is not UTF-8: set TMPDIR to another folder.")
+        })?;
         let _path = temporary.keep();
         files.folder = Some(folder.clone());
         let create = |path: &str, bytes: &[u8]| {
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            file.and_then(|mut file| file.write_all(bytes)).map_err(|error| FilesError::new(temp_dir, &error))
+            file.and_then(|mut file| file.write_all(bytes)).map_err(|error| not_written(temp_dir, &error))
         };
         create(&format!("{folder}/{MARKER_NAME}"), MARKER_TEXT.as_bytes())?;
         for (file, (name, content)) in contents {
@@ -81,7 +73,7 @@ impl Files {
             // Before it is created, so that `drop` also deletes a half-written file.
             files.paths.insert(file, path.clone());
             create(&path, &content)?;
-            if file == FileKind::Connection {
+            if file == Connection {
                 files.connection_json = std::str::from_utf8(&content).ok().map(SecretString::from);
             }
         }
@@ -113,39 +105,29 @@ pub(crate) fn name_and_content(
     devices: &[Device],
 ) -> Option<(String, Zeroizing<Vec<u8>>)> {
     let plain = |text: String| Zeroizing::new(text.into_bytes());
-    match (file, credential) {
-        (FileKind::PrivateKey, Some(Credential::ApiKey(key))) => {
-            Some((key.file_name(), plain(key.private_key.expose_pem().to_owned())))
+    let (name, content) = match (file, credential) {
+        (PrivateKey, Some(Credential::ApiKey(key))) => {
+            return Some((key.file_name(), plain(key.private_key.expose_pem().to_owned())));
         }
-        (FileKind::FastlaneKey, Some(Credential::ApiKey(key))) => {
-            Some(("fastlane_api_key.json".to_owned(), fastlane_key::json(key)))
-        }
-        (FileKind::RcodesignKey, Some(Credential::ApiKey(key))) => {
-            Some(("rcodesign_api_key.json".to_owned(), rcodesign::json(key)?))
-        }
+        (FastlaneKey, Some(Credential::ApiKey(key))) => ("fastlane_api_key.json", fastlane_key::json(key)),
+        (RcodesignKey, Some(Credential::ApiKey(key))) => ("rcodesign_api_key.json", rcodesign::json(key)?),
         // A connection can't hold an individual key.
-        (FileKind::Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => None,
-        (FileKind::Connection, Some(credential)) => {
-            Some(("connection.json".to_owned(), connection::json(credential, devices)))
+        (Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => return None,
+        (Connection, Some(credential)) => ("connection.json", connection::json(credential, devices)),
+        (FastlaneDevices, _) if !devices.is_empty() => {
+            ("devices.txt", plain(fastlane_devices::to_text(devices)))
         }
-        (FileKind::FastlaneDevices, _) if !devices.is_empty() => {
-            Some(("devices.txt".to_owned(), plain(fastlane_devices::to_text(devices))))
-        }
-        (FileKind::UdidList, _) if !devices.is_empty() => {
+        (UdidList, _) if !devices.is_empty() => {
             let udids: Vec<_> = devices.iter().map(|device| device.udid.as_str()).collect();
-            Some(("device_list.txt".to_owned(), plain(udids.join(","))))
+            ("device_list.txt", plain(udids.join(",")))
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some((name.to_owned(), content))
 }
 
 /// Creates a folder in `temp_dir`, or in `fallback` if the path of `temp_dir` is not URL-safe.
-fn create_private_folder(
-    temp_dir: &Path,
-    fallback: &Path,
-    run_log: &mut RunLog,
-) -> Result<TempDir, FilesError> {
-    let to_error = |error: io::Error| FilesError::new(temp_dir, &error);
+fn create_private_folder(temp_dir: &Path, fallback: &Path, run_log: &mut RunLog) -> io::Result<TempDir> {
     let create_in = |folder: &Path| {
         tempfile::Builder::new()
             .prefix(FOLDER_PREFIX)
@@ -153,14 +135,16 @@ fn create_private_folder(
             .tempdir_in(folder)
     };
     // Later Steps run in other folders, and xcodebuild only accepts absolute paths.
-    let absolute = std::path::absolute(temp_dir).map_err(to_error)?;
-    if is_url_safe(&absolute) {
-        return create_in(&absolute).map_err(to_error);
+    let absolute = std::path::absolute(temp_dir)?;
+    // The unreserved characters of RFC 3986: a path of these is the same in a URL, even if readers skip the decoding.
+    let is_safe = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
+    if absolute.as_os_str().as_bytes().iter().all(is_safe) {
+        return create_in(&absolute);
     }
     if let Ok(folder) = create_in(fallback) {
         return Ok(folder);
     }
-    let folder = create_in(&absolute).map_err(to_error)?;
+    let folder = create_in(&absolute)?;
     run_log.warn(text!(
         "Bitrise's own Steps can't read the files of APPLE_API_KEY_URL and APPLE_CONNECTION_URL, because the path of the temporary folder {} needs URL encoding: set TMPDIR to a path of letters, digits and hyphens.",
         redact::path(&absolute)
@@ -168,26 +152,26 @@ fn create_private_folder(
     Ok(folder)
 }
 
-/// Whether a path is the same in a URL, so that readers can skip the decoding: it consists of slashes and the
-/// unreserved characters of RFC 3986.
-fn is_url_safe(path: &Path) -> bool {
-    let is_safe = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
-    path.as_os_str().as_bytes().iter().all(is_safe)
-}
-
-impl FilesError {
-    fn new(temp_dir: &Path, error: &io::Error) -> Self {
-        let folder = redact::path(temp_dir);
-        if error.kind() == ErrorKind::NotFound {
-            return Self::MissingTempDir { folder };
-        }
-        Self::NotWritten { folder, why: redact::os(error), remedy: super::remedy(error) }
-    }
+fn not_written(temp_dir: &Path, error: &io::Error) -> FatalError {
+    let folder = redact::path(temp_dir);
+    FatalError::new(match error.kind() {
+        ErrorKind::NotFound => text!(
+            "The temporary folder {} does not exist: create it, or set TMPDIR to an existing folder.",
+            folder
+        ),
+        _ => text!(
+            "Cannot write the credential's files in the temporary folder {} ({}): {}, or set TMPDIR to another folder.",
+            folder,
+            redact::os(error),
+            super::remedy(error)
+        ),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Text;
 
     #[test]
     fn a_warning_names_the_url_outputs_if_no_temporary_folder_is_url_safe() -> io::Result<()> {
@@ -195,13 +179,10 @@ mod tests {
         let temp_dir = outer.path().join("with a blank");
         std::fs::create_dir(&temp_dir)?;
         let mut run_log = RunLog::default();
-        let folder = create_private_folder(&temp_dir, &outer.path().join("missing"), &mut run_log);
-        let folder = folder.map_err(|error| io::Error::other(error.to_string()))?;
+        let folder = create_private_folder(&temp_dir, &outer.path().join("missing"), &mut run_log)?;
         assert_eq!(folder.path().parent(), Some(temp_dir.as_path()));
-        assert!(
-            matches!(run_log.warnings(), [warning] if warning.as_str().contains("APPLE_API_KEY_URL")),
-            "{run_log:?}"
-        );
+        let warning = Text::join(run_log.warnings(), "");
+        assert!(warning.as_str().contains("APPLE_API_KEY_URL"), "{warning}");
         Ok(())
     }
 }
