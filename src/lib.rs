@@ -24,7 +24,6 @@ mod yaml;
 
 use crate::apple::token;
 use crate::bitrise::annotation;
-use crate::bitrise::entry::Entry;
 use crate::config::{Config, IfMissing, Job, RawInputs, RemoveConfig};
 use crate::credential::{Credential, ResolvedCredential};
 use crate::env::Env;
@@ -155,8 +154,7 @@ async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report
     let folder = config.credentials_dir.as_deref();
     let removed = folder.map(|folder| export::remove::remove_folder(folder, env));
     // If the folder can't be deleted, its outputs are unset all the same.
-    let keys = export::remove::outputs_to_unset(folder, &config.output_prefix, env);
-    let entries: Vec<_> = keys.into_iter().map(Entry::unset).collect();
+    let entries = export::remove::outputs_to_unset(folder, &config.output_prefix, env);
     export::export(&entries, env).await?;
     let folder_deleted = removed.transpose()?.unwrap_or(false);
     if let Some(warning) = export::remove::outputs_left_warning(folder, &config.output_prefix, env) {

@@ -17,11 +17,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    #[must_use]
-    pub fn unset(key: impl Into<Cow<'static, str>>) -> Self {
-        Self { key: key.into(), value: None, is_sensitive: false }
-    }
-
     /// The key for log and errors. It names an output of this Step, so it can be shown.
     #[must_use]
     pub(crate) fn name(&self) -> Text {

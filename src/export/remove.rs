@@ -1,9 +1,7 @@
 //! `action: remove`: deletes the folder of an earlier run, and unsets its outputs.
 
-use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,43 +13,41 @@ use rustix::path::Arg;
 use rustix::process::geteuid;
 use secrecy::ExposeSecret as _;
 
+use crate::bitrise::entry::Entry;
 use crate::env::Env;
 use crate::export::files::{FOLDER_PREFIX, MARKER_NAME, MARKER_TEXT};
-use crate::redact::{self, Text, error_messages};
+use crate::redact::{self, FatalError, Text, text};
 use crate::regular_file;
 use crate::tools::{self, OutputPrefix};
-
-error_messages! {
-    /// Why a folder was not deleted.
-    #[derive(Debug, thiserror::Error)]
-    pub(crate) enum RemoveError {
-        #[error("`credentials_dir` ({folder}) is not a folder that this Step created: {why}. Nothing in it was deleted. Remove the input from the workflow: its default is $APPLE_CREDENTIALS_DIR.")]
-        NotOurs { folder: Text, why: &'static str },
-        #[error("Cannot delete the folder in `credentials_dir` ({folder}): {why}. Delete it yourself, since it contains credentials.")]
-        Failed { folder: Text, why: Text },
-    }
-}
 
 /// Deletes a folder that a run of this Step created. Returns whether it existed.
 ///
 /// # Errors
-/// [`RemoveError`]
-pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, RemoveError> {
+/// If the folder is not this Step's, or can't be deleted.
+pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, FatalError> {
     // `components` drops a trailing slash, with which the system would follow a link.
     let folder: PathBuf = folder.components().collect();
     let shown = redact::path(&folder);
     match remove_own_folder(&folder, env) {
         Ok(()) => Ok(true),
         Err(Problem::Missing) => Ok(false),
-        Err(Problem::NotOurs(why)) => Err(RemoveError::NotOurs { folder: shown, why }),
-        Err(Problem::Failed(error)) => Err(RemoveError::Failed { folder: shown, why: redact::os(&error) }),
+        Err(Problem::NotOurs(why)) => Err(FatalError::new(text!(
+            "`credentials_dir` ({}) is not a folder that this Step created: {}. Nothing in it was deleted. Remove the input from the workflow: its default is $APPLE_CREDENTIALS_DIR.",
+            shown,
+            why
+        ))),
+        Err(Problem::Failed(error)) => Err(FatalError::new(text!(
+            "Cannot delete the folder in `credentials_dir` ({}): {}. Delete it yourself, since it contains credentials.",
+            shown,
+            redact::os(&error.into())
+        ))),
     }
 }
 
 enum Problem {
     Missing,
     NotOurs(&'static str),
-    Failed(io::Error),
+    Failed(Errno),
 }
 
 /// For the system calls that open the folder.
@@ -60,7 +56,7 @@ impl From<Errno> for Problem {
         match error {
             Errno::NOENT => Self::Missing,
             Errno::NOTDIR => Self::NotOurs("a part of its path is not a folder"),
-            _ => Self::Failed(error.into()),
+            _ => Self::Failed(error),
         }
     }
 }
@@ -85,22 +81,21 @@ fn remove_own_folder(path: &Path, env: &Env) -> Result<(), Problem> {
     let parent_identity = identity(fstat(&parent)?);
     let is_parent = |temp_dir: &Path| stat(temp_dir).is_ok_and(|status| identity(status) == parent_identity);
     let status = fstat(&folder)?;
-    let mode = Mode::from_raw_mode(status.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
     let requirements = [
         (name.as_bytes().starts_with(FOLDER_PREFIX.as_bytes()), WRONG_NAME),
         (is_parent(&env.temp_dir) || is_parent(Path::new("/tmp")), "it is not in a temporary folder"),
         (status.st_uid == geteuid().as_raw(), "it belongs to another user"),
-        (mode == Mode::RWXU, "other users can read it"),
+        (status.st_mode & 0o777 == 0o700, "other users can read it"),
     ];
     if let Some((_, why)) = requirements.into_iter().find(|(is_met, _)| !is_met) {
         return Err(Problem::NotOurs(why));
     }
     check_marker(&folder).map_err(Problem::NotOurs)?;
     // The marker is deleted last, so that a failed removal can be repeated.
-    let result = empty_folder(&folder, MARKER_NAME)
-        .and_then(|()| Ok(unlinkat(&folder, MARKER_NAME, AtFlags::empty())?))
-        .and_then(|()| Ok(unlinkat(&parent, name, AtFlags::REMOVEDIR)?));
-    result.map_err(Problem::Failed)
+    empty_folder(&folder, MARKER_NAME)
+        .and_then(|()| unlinkat(&folder, MARKER_NAME, AtFlags::empty()))
+        .and_then(|()| unlinkat(&parent, name, AtFlags::REMOVEDIR))
+        .map_err(Problem::Failed)
 }
 
 /// Repeats [`FOLDER_PREFIX`].
@@ -109,7 +104,7 @@ const WRONG_NAME: &str = "its name does not begin with apple-services-connection
 const FOLDER_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Doesn't follow links.
-fn open_folder(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
+fn open_folder(parent: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(parent, name, FOLDER_FLAGS | OFlags::NOFOLLOW, Mode::empty())
 }
 
@@ -131,7 +126,7 @@ fn check_marker(folder: &OwnedFd) -> Result<(), &'static str> {
 
 /// Deletes everything in a folder except the entry `keep`, without following links. If an entry can't be deleted, goes
 /// on with the others, and returns the first error.
-fn empty_folder(folder: &OwnedFd, keep: &str) -> io::Result<()> {
+fn empty_folder(folder: &OwnedFd, keep: &str) -> Result<(), Errno> {
     let mut first_error = None;
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -145,23 +140,19 @@ fn empty_folder(folder: &OwnedFd, keep: &str) -> io::Result<()> {
     first_error.map_or(Ok(()), Err)
 }
 
-fn delete_entry(folder: &OwnedFd, name: &CStr) -> io::Result<()> {
+fn delete_entry(folder: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
-        return Ok(unlinkat(folder, name, AtFlags::empty())?);
+        return unlinkat(folder, name, AtFlags::empty());
     }
     empty_folder(&open_folder(folder, name)?, "")?;
-    Ok(unlinkat(folder, name, AtFlags::REMOVEDIR)?)
+    unlinkat(folder, name, AtFlags::REMOVEDIR)
 }
 
 /// Returns the outputs to unset when a folder is removed: all that are set and have this prefix. If the latest run
 /// with the prefix has another folder, returns none, since they can be the outputs of that run.
 #[must_use]
-pub(crate) fn outputs_to_unset(
-    folder: Option<&Path>,
-    prefix: &OutputPrefix,
-    env: &Env,
-) -> Vec<Cow<'static, str>> {
+pub(crate) fn outputs_to_unset(folder: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Vec<Entry> {
     if folder != prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Path::new) {
         return Vec::new();
     }
@@ -169,7 +160,8 @@ pub(crate) fn outputs_to_unset(
     names.sort_unstable();
     let keys = names.into_iter().map(|name| prefix.key(name));
     // Empty ones are already unset: the CLI passes an unset output on as an empty variable.
-    keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key)).collect()
+    let set = keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key));
+    set.map(|key| Entry { key, value: None, is_sensitive: false }).collect()
 }
 
 /// Returns a warning if the removed folder is that of a run with another prefix, whose outputs are still set.
@@ -179,7 +171,7 @@ pub(crate) fn outputs_left_warning(folder: Option<&Path>, prefix: &OutputPrefix,
     let mut prefixes =
         holders.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
     let other = prefixes.find(|other| other != prefix)?;
-    Some(redact::text!(
+    Some(text!(
         "The outputs of the run that created the folder are still set: set `output_prefix` to {} to unset them too.",
         other.name("")
     ))
