@@ -68,8 +68,8 @@ pub enum OutputValue {
 enum Visibility {
     /// The Bitrise CLI redacts it in the logs of later Steps, and the Step's own log hides it.
     Secret,
-    /// A path or URL that leads to the secret of a credential. Shown as the function returns it.
-    LeadsToSecret(fn(&str) -> Text),
+    /// A path or URL that leads to the secret of a credential.
+    LeadsToSecret,
     /// Shown as the function returns it.
     Public(fn(&str) -> Text),
 }
@@ -88,21 +88,20 @@ impl OutputValue {
     /// credential.
     fn properties(self) -> (Visibility, &'static [CredentialKind], Option<&'static str>) {
         use Visibility::{LeadsToSecret, Public, Secret};
-        let own_path = redact::own_path;
         // The Step's own words, dates, and a phone number whose form is checked.
         let verbatim = Public(|value| redact::checked(value, |_| true));
         match self {
             Self::Method | Self::CredentialSource | Self::Verified => (verbatim, ANY, None),
-            Self::CredentialsFolder => (Public(own_path), ANY, Some("a file in it")),
+            Self::CredentialsFolder => (Public(redact::own_path), ANY, Some("a file in it")),
             Self::Path(file) | Self::Url(file) => match file {
-                FileKind::PrivateKey | FileKind::FastlaneKey => (LeadsToSecret(own_path), ANY_KEY, None),
-                FileKind::RcodesignKey => (LeadsToSecret(own_path), TEAM_KEY, None),
-                FileKind::Connection => (LeadsToSecret(own_path), CONNECTED, None),
+                FileKind::PrivateKey | FileKind::FastlaneKey => (LeadsToSecret, ANY_KEY, None),
+                FileKind::RcodesignKey => (LeadsToSecret, TEAM_KEY, None),
+                FileKind::Connection => (LeadsToSecret, CONNECTED, None),
                 FileKind::FastlaneDevices | FileKind::UdidList => {
-                    (Public(own_path), ANY, Some("test devices in the connection"))
+                    (Public(redact::own_path), ANY, Some("test devices in the connection"))
                 }
             },
-            Self::KeyFolder | Self::KeyFileReference => (LeadsToSecret(own_path), ANY_KEY, None),
+            Self::KeyFolder | Self::KeyFileReference => (LeadsToSecret, ANY_KEY, None),
             Self::KeyId => (Public(|id| redact::checked(id, is_usual_key_id)), ANY_KEY, None),
             Self::IssuerId => (Public(|id| redact::checked(id, is_uuid)), TEAM_KEY, None),
             Self::IndividualKeyType => (verbatim, INDIVIDUAL_KEY, None),
@@ -148,7 +147,8 @@ impl OutputValue {
     pub(crate) fn shown(self, value: &str) -> Text {
         match self.properties().0 {
             Visibility::Secret => Text::hidden(),
-            Visibility::LeadsToSecret(shown) | Visibility::Public(shown) => shown(value),
+            Visibility::LeadsToSecret => redact::own_path(value),
+            Visibility::Public(shown) => shown(value),
         }
     }
 
