@@ -95,65 +95,30 @@ pub fn find_tool(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.all_names().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
-/// All outputs: the result, the workflow's and the tools'. A name occurs once for each tool that reads it.
-pub fn all_outputs() -> impl Iterator<Item = Output> {
-    RESULT.iter().chain(WORKFLOW).copied().chain(TOOLS.iter().flat_map(Tool::outputs))
-}
-
 /// The name of every output, in the order of `step.yml`.
 #[must_use]
 pub fn output_names() -> Vec<&'static str> {
+    let outputs = RESULT.iter().chain(WORKFLOW).copied().chain(TOOLS.iter().flat_map(Tool::outputs));
     let mut seen = BTreeSet::new();
-    all_outputs().map(|(name, _)| name).filter(|name| seen.insert(*name)).collect()
+    outputs.map(|(name, _)| name).filter(|name| seen.insert(*name)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::apple::api_key::KeyKind;
-    use crate::bitrise::step_yml::StepYml;
-
-    #[test]
-    fn step_yml_declares_exactly_the_outputs_of_the_table_in_its_order() -> Result<(), serde_yaml::Error> {
-        let step_yml = StepYml::embedded()?;
-        let declared = step_yml.outputs.iter().map(|output| (output.name.as_str(), output.is_sensitive));
-        let is_secret = |name| all_outputs().any(|(key, value)| key == name && value.is_secret());
-        let expected = output_names().into_iter().map(|name| (name, is_secret(name)));
-        assert_eq!(declared.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-        Ok(())
-    }
-
-    #[test]
-    fn the_names_of_tools_are_unique() {
-        let names: Vec<_> = TOOLS.iter().flat_map(Tool::all_names).collect();
-        for name in &names {
-            assert_eq!(split_list(name).collect::<Vec<_>>(), [*name]);
-            assert_eq!(*name, name.to_ascii_lowercase());
-        }
-        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
-    }
-
-    #[test]
-    fn every_tool_can_use_a_team_key() {
-        for tool in TOOLS {
-            assert!(tool.can_use(CredentialKind::ApiKey(KeyKind::Team)), "{}", tool.name);
-        }
-    }
 
     #[test]
     fn an_api_key_and_an_apple_id_share_only_the_variables_of_the_connection() {
-        let names = |kind: CredentialKind| -> Vec<_> {
+        let names = |kind: CredentialKind| -> BTreeSet<_> {
             let exists = move |value: OutputValue| value.kinds().contains(&kind);
-            let groups = TOOLS.iter().flat_map(|tool| tool.variables.iter());
-            let exported = groups.flat_map(|group| group.to_export(exists).collect::<Vec<_>>());
+            let groups = TOOLS.iter().flat_map(|tool| tool.variables);
+            let exported = groups.flat_map(|group| group.to_export(exists));
             exported.filter(|(_, value)| value.kinds() != CredentialKind::ALL).map(|(name, _)| name).collect()
         };
-        let with_apple_id = names(CredentialKind::AppleId);
-        for key in [KeyKind::Team, KeyKind::Individual] {
-            let with_key = names(CredentialKind::ApiKey(key));
-            let both: Vec<_> = with_key.into_iter().filter(|name| with_apple_id.contains(name)).collect();
-            let connection = ["APPLE_CONNECTION_URL", "BITRISE_PORTAL_DATA_JSON"];
-            assert_eq!(both, if key == KeyKind::Team { &connection[..] } else { &[] });
-        }
+        let shared_with = |key| &names(CredentialKind::ApiKey(key)) & &names(CredentialKind::AppleId);
+        let connection = ["APPLE_CONNECTION_URL", "BITRISE_PORTAL_DATA_JSON"];
+        assert_eq!(shared_with(KeyKind::Team), connection.into());
+        assert_eq!(shared_with(KeyKind::Individual), [].into());
     }
 }
