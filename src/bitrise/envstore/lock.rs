@@ -60,26 +60,26 @@ fn delete_leftovers(folder: &OwnedFd) {
 #[cfg(test)]
 mod tests {
     use std::future::ready;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, mpsc};
 
     use super::*;
+    use crate::env::Sleep;
 
     #[test]
     fn a_run_waits_for_the_lock_for_5_seconds_at_most() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("envstore.yml");
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let slept = Arc::new(Mutex::new(Duration::ZERO));
-        let total = Arc::clone(&slept);
-        let sleep = move |pause| {
-            *total.lock().unwrap() += pause;
-            Box::pin(ready(())) as _
-        };
-        let env = Env { sleep: Arc::new(sleep), ..Env::for_tests(&[]) };
+        let (recorder, pauses) = mpsc::channel();
+        let sleep: Sleep = Arc::new(move |pause| {
+            recorder.send(pause).unwrap();
+            Box::pin(ready(()))
+        });
+        let env = Env { sleep, ..Env::for_tests(&[]) };
         let first = runtime.block_on(lock(&path, &env));
-        assert!(first.is_some() && slept.lock().unwrap().is_zero());
+        assert!(first.is_some() && pauses.try_recv().is_err());
         assert!(runtime.block_on(lock(&path, &env)).is_none(), "the first lock is still held");
-        assert_eq!(*slept.lock().unwrap(), Duration::from_secs(5));
+        assert_eq!(pauses.try_iter().sum::<Duration>(), Duration::from_secs(5));
         Ok(())
     }
 }
