@@ -186,8 +186,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let is_document_marker = |line: &str| line.starts_with("---") || line.starts_with("...");
-        let rest = after_first_value(text).unwrap_or(text);
-        if has_many_lists(rest) || has_tag(rest) || text.split(LINE_ENDS).any(is_document_marker) {
+        if has_tag_or_many_lists(text) || text.split(LINE_ENDS).any(is_document_marker) {
             return None;
         }
         // envman rejects byte order marks. If the last entry is a block scalar, the newline that `merge` adds would
@@ -200,11 +199,14 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Whether an entry, after its first value, seems to have many lists or mappings in brackets. envman writes none, and if they are nested, the
-/// YAML library takes quadratic time to read them.
-fn has_many_lists(rest: &str) -> bool {
-    const MAX: usize = 100;
-    rest.bytes().filter(|b| matches!(b, b'[' | b'{')).nth(MAX).is_some()
+/// Whether an entry, after its first value, seems to have a tag such as `!!binary`, which can change its meaning, or
+/// many lists or mappings in brackets. envman writes neither. If brackets are nested, the YAML library takes quadratic
+/// time to read them.
+fn has_tag_or_many_lists(text: &str) -> bool {
+    const MAX_LISTS: usize = 100;
+    let rest = after_first_value(text).unwrap_or(text);
+    let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
+    rest.matches(['[', '{']).nth(MAX_LISTS).is_some() || rest.as_bytes().windows(3).any(begins_tag)
 }
 
 /// The text after an entry's first value, if that is quoted, a block or a line of plain text: such a value
@@ -240,12 +242,6 @@ fn after_first_value(text: &str) -> Option<&str> {
     block.get(end.map_or(block.len(), |(at, _)| at)..)
 }
 
-/// Whether an entry, after its first value, seems to have a tag such as `!!binary`, which can change its meaning.
-fn has_tag(rest: &str) -> bool {
-    let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
-    rest.as_bytes().windows(3).any(begins_tag)
-}
-
 /// The options that `envman add` and `envman unset` write, with the types that envman requires.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -273,23 +269,22 @@ impl<'de> Visitor<'de> for ItemVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
+        let unknown = || A::Error::custom("not in the format that envman writes");
         let mut item = None;
         let mut options = None;
         while let Some(key) = pairs.next_key::<String>()? {
-            let is_repeated = if key == "opts" {
+            let is_valid = if key == "opts" {
                 let value = pairs.next_value::<Option<Options>>()?;
-                options.replace(value.ok_or_else(|| A::Error::custom("options that are null"))?).is_some()
-            } else if is_plain_key(&key) {
-                let value_bytes = pairs.next_value::<SecretString>()?.expose_secret().len();
-                item.replace(Item { key, value_bytes, text: "" }).is_some()
+                value.is_some() && options.replace(value).is_none()
             } else {
-                return Err(A::Error::custom("not a variable's name"));
+                let value_bytes = pairs.next_value::<SecretString>()?.expose_secret().len();
+                is_plain_key(&key) && item.replace(Item { key, value_bytes, text: "" }).is_none()
             };
-            if is_repeated {
-                return Err(A::Error::custom("two variables or options in one entry"));
+            if !is_valid {
+                return Err(unknown());
             }
         }
-        item.ok_or_else(|| A::Error::custom("an entry without a variable"))
+        item.ok_or_else(unknown)
     }
 }
 
@@ -304,26 +299,19 @@ fn is_plain_key(key: &str) -> bool {
 mod tests {
     use super::*;
 
-    type Result = std::result::Result<(), EnvstoreError>;
-
     const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
 
-    fn entry(key: &'static str, value: &str) -> Entry {
-        Entry { key: key.into(), value: Some(value.into()), is_sensitive: false }
-    }
-
-    fn merged(text: &str, entries: &[Entry]) -> std::result::Result<String, EnvstoreError> {
-        Ok(merge(text, entries, NO_LIMITS)?.to_string())
+    /// The envstore with the output `A`.
+    fn with_output(text: &str) -> Result<Zeroizing<String>, EnvstoreError> {
+        let entry = Entry { key: "A".into(), value: Some("1".into()), is_sensitive: false };
+        merge(text, &[entry], NO_LIMITS)
     }
 
     #[test]
     fn a_text_that_envman_does_not_write_is_left_to_envman() {
-        let unknown = [
-            "envs:\n- &a {A: b}\n- *a\n",
+        for text in [
             "envs:\n- A: [1]\n",
-            "envs:\n- A: b\n  A: b\n",
             "envs:\n- A: b\n  opts:\n  opts: {}\n",
-            "- A: b\n",
             "envs:\n- A: b\n---\nenvs: []\n",
             "envs:\n- A: b\n...\n- C: d\n",
             "envs:\n- C: d\n\u{85}...\n",
@@ -335,72 +323,53 @@ mod tests {
             "\u{0}",
             "envs:\n- A: b\n  opts: {title: x, meta: {y: 1}}\n",
             &format!("envs:\n{}", "- A: b\n".repeat(MAX_ITEMS + 1)),
-        ];
-        // envman cannot read these.
-        let broken = [
+            // envman cannot read these.
             "envs:\u{a0}\n- A: b\n",
-            "envs:\n- ~: x\n",
             "envs:\n- null: x\n",
             "envs:\n- <<: x\n",
             "envs:\n- !!binary x: y\n",
             "envs:\n- A: !!int x\n",
             "envs:\n- A: b\n  opts: x\n",
             "envs:\n- A: b\n  opts:\n",
-            "envs:\n- A: b\n  opts: {1: x}\n",
             "envs:\n- A: b\n  opts:\n    is_expand: maybe\n",
-            "envs:\n- A: b\n  opts: {is_sensitive: []}\n",
             "envs:\n- A: b\n\u{feff}",
             "envs:\n# \u{1}\n- A: b\n",
-        ];
-        // envman reads variables in these.
-        let hidden = [
+            // envman reads variables in these.
             "<<: {envs: [{OTHER: kept}]}\n",
             "envs: []\n<<: {envs: [{OTHER: kept}]}\n",
             "envs: []\n!!binary ZW52cw==: [{OTHER: kept}]\n",
-            "other: 1\n",
-        ];
-        for text in unknown.into_iter().chain(broken).chain(hidden) {
-            let result = merged(text, &[entry("A", "1")]);
+        ] {
+            let result = with_output(text);
             assert!(matches!(result, Err(EnvstoreError::UnknownFormat)), "{text:?}: {result:?}");
         }
     }
 
     #[test]
-    fn lists_in_brackets_count_only_outside_the_value() {
-        let brackets = "[".repeat(101);
-        for yaml in [
-            format!("- A: {brackets}\n"),
-            format!("- A: \"\\\"\"\n  opts: {brackets}\n"),
-            format!("- A: 'it''s'\n  opts: {brackets}\n"),
-            format!("- A: |-\n    b\n  opts: {brackets}\n"),
-            format!("- A: |-\r  opts: {brackets}\n"),
-            format!("- A:\n    {brackets}\n"),
-            format!("- {brackets}\n"),
+    fn an_entry_is_checked_from_the_end_of_its_first_value() {
+        for (entry, rest) in [
+            ("- A: b [ !!c\n  opts: {}\n", Some("  opts: {}\n")),
+            ("- A: \"b !! \\\" [\"\n  opts: [\n", Some("\"\n  opts: [\n")),
+            ("- A: 'it''s ['\n  opts: [\n", Some("'\n  opts: [\n")),
+            ("- A: |-\n    b\n\n    [\n  opts: [\n", Some("  opts: [\n")),
+            ("  - A: >\n      [\n", Some("")),
+            ("- A: |-\r  opts: [\n", None),
+            ("- A:\n    [\n", None),
+            ("- A: [\n", None),
+            ("- [\n", None),
         ] {
-            assert!(has_many_lists(after_first_value(&yaml).unwrap_or(&yaml)), "{yaml}");
-        }
-        for yaml in [
-            format!("- A: \"\\\"{brackets}\"\n  opts: {{}}\n"),
-            format!("- A: 'it''s {brackets}'\n"),
-            format!("- A: |-\n    b\n\n    {brackets}\n  opts: {{}}\n"),
-            format!("  - A: >\n      {brackets}\n"),
-            format!("- A: b {brackets} !!c\n  opts: {{}}\n"),
-            "- A: \"b !! c\"\n".to_owned(),
-        ] {
-            let rest = after_first_value(&yaml).unwrap_or(&yaml);
-            assert!(!has_many_lists(rest) && !has_tag(rest), "{yaml}");
+            assert_eq!(after_first_value(entry), rest, "{entry}");
         }
     }
 
     #[test]
-    fn an_entry_is_added_to_a_store_of_several_mib() -> Result {
+    fn an_entry_is_added_to_a_store_of_several_mib() -> Result<(), EnvstoreError> {
         let option = "  opts:\n    is_expand: false\n";
         let many = format!("- KEY: {}\n{option}", "x".repeat(80)).repeat(18_000);
         let block = format!("- LONG: |-\n{}{option}", "    [line, of: a* & value] {\n".repeat(80_000));
         for old in [many, block] {
             assert!(old.len() > 2 * 1024 * 1024, "{}", old.len());
-            let new = merged(&format!("envs:\n{old}"), &[entry("A", "1")])?;
-            assert_eq!(new, format!("envs:\n{old}- A: \"1\"\n{option}"));
+            let new = with_output(&format!("envs:\n{old}"))?;
+            assert_eq!(*new, format!("envs:\n{old}- A: \"1\"\n{option}"));
         }
         Ok(())
     }
