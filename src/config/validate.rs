@@ -44,33 +44,25 @@ impl Job {
     }
 }
 
-/// The names of the credential inputs that are set.
-struct InputGroups {
-    api_key: Vec<&'static str>,
-    apple_id: Vec<&'static str>,
-    /// Those of `apple_id` that are secret.
-    apple_id_secrets: Vec<&'static str>,
-    all: Vec<&'static str>,
+/// The inputs of each kind of credential. They have no defaults, so those that are changed are those that are set.
+const API_KEY_INPUTS: &[&str] = &["api_key_path", "api_key_id", "api_issuer"];
+const APPLE_ID_INPUTS: &[&str] = &["apple_id", "password", "app_password", "fastlane_session"];
+
+/// Without one of these, the inputs hold no credential.
+const SECRET_INPUTS: &[&str] = &["api_key_path", "password", "app_password", "fastlane_session"];
+
+/// The changed inputs that are among these.
+fn changed_among(names: &[&str], changed: &[&'static str]) -> Vec<&'static str> {
+    changed.iter().copied().filter(|name| names.contains(name)).collect()
 }
 
-impl InputGroups {
-    fn new(fields: &Fields) -> Self {
-        let api_key = [
-            fields.api_key_path.name_if_set(),
-            fields.api_key_id.name_if_set(),
-            fields.api_issuer.name_if_set(),
-        ];
-        let secrets = [
-            fields.password.name_if_set(),
-            fields.app_password.name_if_set(),
-            fields.fastlane_session.name_if_set(),
-        ];
-        let api_key: Vec<_> = api_key.into_iter().flatten().collect();
-        let apple_id_secrets: Vec<_> = secrets.into_iter().flatten().collect();
-        let apple_id: Vec<_> =
-            fields.apple_id.name_if_set().into_iter().chain(secrets.into_iter().flatten()).collect();
-        Self { all: [api_key.as_slice(), &apple_id].concat(), api_key, apple_id, apple_id_secrets }
-    }
+/// The inputs that are set although `connection` excludes those of a credential.
+fn ignored_inputs(changed: &[&'static str], connection: ConnectionMode) -> Vec<&'static str> {
+    let choices = &["api_key_type", "api_key_enterprise_account"];
+    let mut ignored = changed_among(&[API_KEY_INPUTS, choices, APPLE_ID_INPUTS].concat(), changed);
+    // It can complete the connected Apple ID.
+    ignored.retain(|name| connection != ConnectionMode::AppleId || *name != "app_password");
+    ignored
 }
 
 /// Warns about a team key in a file with the name of an individual key.
@@ -99,12 +91,9 @@ fn is_named_individual(key: &KeyLocation) -> bool {
 impl Fields {
     fn into_config(mut self, changed: &[&'static str], problems: &mut Problems) -> Config {
         let connection = self.connection;
-        let groups = InputGroups::new(&self);
         let uses_inputs = connection.uses(Source::Inputs);
-        let has_secret = self.api_key_path.is_set() || !groups.apple_id_secrets.is_empty();
-        let ignored = if uses_inputs { Vec::new() } else { self.ignored(&groups, changed) };
         let build = if connection.uses(Source::Connection) { self.build(problems) } else { None };
-        let credential = if uses_inputs && has_secret { self.credential(&groups, problems) } else { None };
+        let credential = if uses_inputs { self.credential(changed, problems) } else { None };
         Config {
             is_check: self.action == Action::Check,
             connection,
@@ -124,11 +113,11 @@ impl Fields {
                     .flatten(),
                 team_id: self.team_id.take(problems),
             },
-            checks: self.checks(problems),
+            checks: self.checks(changed, problems),
             itc_team_id: self.itc_team_id.take(problems),
             notes: Notes {
-                ignored,
-                source_inputs: groups.all,
+                ignored: if uses_inputs { Vec::new() } else { ignored_inputs(changed, connection) },
+                source_inputs: changed_among(&[API_KEY_INPUTS, APPLE_ID_INPUTS].concat(), changed),
                 tools_are_chosen: changed.contains(&"export_for"),
                 session_expiry_warning_days: self
                     .session_expiry_warning_days
@@ -140,27 +129,23 @@ impl Fields {
         }
     }
 
-    /// The inputs that are set although `connection` excludes them.
-    fn ignored(&self, groups: &InputGroups, changed: &[&'static str]) -> Vec<&'static str> {
-        let choices = ["api_key_type", "api_key_enterprise_account"];
-        let fills_in = |name: &str| self.connection == ConnectionMode::AppleId && name == "app_password";
-        let mut ignored = groups.api_key.clone();
-        ignored.extend(choices.into_iter().filter(|name| changed.contains(name)));
-        ignored.extend(groups.apple_id.iter().copied().filter(|name| !fills_in(name)));
-        ignored
-    }
-
-    fn credential(&mut self, groups: &InputGroups, problems: &mut Problems) -> Option<InputCredential> {
-        if !groups.api_key.is_empty() && !groups.apple_id.is_empty() {
+    /// `None` if only identifiers are set, as in a pull-request build that can't see Secrets.
+    fn credential(&mut self, changed: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
+        if changed_among(SECRET_INPUTS, changed).is_empty() {
+            return None;
+        }
+        let api_key_inputs = changed_among(API_KEY_INPUTS, changed);
+        let apple_id_inputs = changed_among(APPLE_ID_INPUTS, changed);
+        if !api_key_inputs.is_empty() && !apple_id_inputs.is_empty() {
             problems.add_between(text!(
                 "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
-                quote_names(&groups.api_key),
-                quote_names(&groups.apple_id)
+                quote_names(&api_key_inputs),
+                quote_names(&apple_id_inputs)
             ));
         }
-        let api_key = if groups.api_key.is_empty() { None } else { self.api_key(problems) };
+        let api_key = if api_key_inputs.is_empty() { None } else { self.api_key(problems) };
         let apple_id =
-            if groups.apple_id.is_empty() { None } else { self.apple_id(&groups.apple_id_secrets, problems) };
+            if apple_id_inputs.is_empty() { None } else { self.apple_id(&apple_id_inputs, problems) };
         api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
     }
 
@@ -199,16 +184,16 @@ impl Fields {
     }
 
     /// An Apple ID needs an address and a secret.
-    fn apple_id(&mut self, secrets: &[&'static str], problems: &mut Problems) -> Option<AppleIdInputs> {
+    fn apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<AppleIdInputs> {
         if !self.apple_id.is_set() {
-            let names = quote_names(secrets);
-            problems.add("apple_id", &if secrets == ["app_password"] {
+            let names = quote_names(inputs);
+            problems.add("apple_id", &if inputs == ["app_password"] {
                 text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", names)
             } else {
                 text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID", names)
             });
         }
-        if secrets.is_empty() {
+        if inputs == ["apple_id"] {
             problems.add(
                 "apple_id",
                 &text!("alone cannot log in: set one of `password`, `fastlane_session`, `app_password`"),
@@ -231,12 +216,11 @@ impl Fields {
     }
 
     /// With `verify: no`, an input that asks for a check is a problem: the Step never skips a check silently.
-    fn checks(&mut self, problems: &mut Problems) -> Option<Checks> {
-        let check_inputs = [self.bundle_id.name_if_set(), self.required_access.name_if_set()];
+    fn checks(&mut self, changed: &[&'static str], problems: &mut Problems) -> Option<Checks> {
         let bundle_id = self.bundle_id.take(problems);
         let required_access = self.required_access.take(problems).unwrap_or_default();
         if self.verify == Verify::No {
-            for input in check_inputs.into_iter().flatten() {
+            for input in changed_among(&["bundle_id", "required_access"], changed) {
                 problems.add(
                     input,
                     &text!("is set, but `verify` is no, which turns the check off: set `verify` to yes, or clear `{}`", input),

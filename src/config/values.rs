@@ -59,10 +59,6 @@ impl<T> Field<T> {
         !matches!(self.value, Ok(None))
     }
 
-    pub(super) fn name_if_set(&self) -> Option<&'static str> {
-        self.is_set().then_some(self.name)
-    }
-
     /// Takes the value out. If it is invalid, adds the problem.
     pub(super) fn take(&mut self, problems: &mut Problems) -> Option<T> {
         std::mem::replace(&mut self.value, Ok(None)).unwrap_or_else(|problem| {
