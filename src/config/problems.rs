@@ -63,6 +63,5 @@ pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) 
 /// Lists names in backticks: ``"`a`, `b`"``.
 #[must_use]
 pub(crate) fn quote_names(inputs: &[&'static str]) -> Text {
-    let quoted: Vec<_> = inputs.iter().map(|name| text!("`{}`", *name)).collect();
-    Text::join(&quoted, ", ")
+    Text::join(inputs.iter().map(|name| text!("`{}`", *name)), ", ")
 }

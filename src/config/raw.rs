@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,13 +11,15 @@ use super::key_location::KeyLocation;
 use super::problems::Problems;
 use super::values::{
     self, Field, describe_unknown_choice, expand_home, find_choice, is_phone_number, is_shown_variable,
-    is_word, join_names,
+    is_word, parse_number,
 };
 use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
 use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
 use crate::apple::app_store_connect::Access;
 use crate::apple::bundle_id::BundleId;
+use crate::apple::private_key::strip_wrapping;
 use crate::apple::team::{ProviderId, TeamId};
+use crate::apple::token;
 use crate::bitrise::step_yml::{Declared, StepYml};
 use crate::credential::ConnectionMode;
 use crate::env::Env;
@@ -27,6 +28,7 @@ use crate::tools::{OutputPrefix, Tool};
 
 macro_rules! inputs {
     (
+        ($env:ident)
         choices { $($(#[$meta:meta])* $choice:ident: $choice_type:ty,)+ }
         values { $($value:ident: $value_type:ty = ($parse:expr, $shown:expr),)+ }
     ) => {
@@ -47,12 +49,12 @@ macro_rules! inputs {
         impl Fields {
             const NAMES: &'static [&'static str] = &[$(stringify!($choice),)+ $(stringify!($value),)+];
 
-            fn parse(texts: Texts, env: &Env) -> Self {
+            fn parse(texts: Texts, $env: &Env) -> Self {
                 Self {
                     $($choice: texts.$choice,)+
                     $($value: {
                         let (name, value) = (stringify!($value), texts.$value.expose_secret());
-                        Field::parse(name, value, |value| ($parse)(value, env), $shown)
+                        Field::parse(name, value, $parse, $shown)
                     },)+
                 }
             }
@@ -69,6 +71,7 @@ macro_rules! inputs {
 }
 
 inputs! {
+    (env)
     // Only the values that `step.yml` lists.
     choices {
         action: Action,
@@ -86,32 +89,34 @@ inputs! {
     }
     // How each is parsed, and how the log shows it.
     values {
-        api_key_path: KeyLocation = (KeyLocation::parse, KeyLocation::shown),
+        api_key_path: KeyLocation = (|value| KeyLocation::parse(value, env), KeyLocation::shown),
         api_key_id: KeyId = (values::key_id, KeyId::shown),
         api_issuer: IssuerId = (values::issuer_id, IssuerId::shown),
         apple_id: SecretString = (values::apple_id, hidden),
         password: SecretString = (values::password, hidden),
         app_password: SecretString = (values::app_password, hidden),
-        fastlane_session: SecretString = (|secret: &str, _| Ok(secret.into()), hidden),
+        fastlane_session: SecretString = (values::secret, hidden),
         sms_default_phone_number: String =
             (values::phone_number, |number| redact::checked(number, is_phone_number)),
         team_id: TeamId = (values::team_id, TeamId::shown),
-        itc_team_id: ProviderId = (values::provider_id, |id| id.shown()),
+        itc_team_id: ProviderId = (|value| ProviderId::parse(strip_wrapping(value)), |id| id.shown()),
         export_for: Vec<&'static Tool> =
-            (values::tools, |tools| join_names(tools.iter().map(|tool| tool.name), ", ")),
-        output_prefix: OutputPrefix = (values::output_prefix, |prefix| prefix.name("")),
-        token_lifetime_seconds: Duration =
-            (values::token_lifetime, |lifetime| text!("{}", lifetime.as_secs())),
-        bundle_id: BundleId = (values::bundle_id, BundleId::shown),
+            (values::tools, |tools| Text::join(tools.iter().map(|tool| tool.name), ", ")),
+        output_prefix: OutputPrefix = (OutputPrefix::parse, |prefix| prefix.name("")),
+        token_lifetime_seconds: u64 =
+            (|value| parse_number(value, 60..=token::MAX_LIFETIME.as_secs()), Text::of),
+        bundle_id: BundleId = (BundleId::parse, BundleId::shown),
         required_access: BTreeSet<Access> =
-            (values::required_access, |access| join_names(access.iter().map(|access| access.name()), ", ")),
-        session_expiry_warning_days: i64 = (values::warning_days, Text::of),
-        credentials_dir: PathBuf = (|path, env| Ok(expand_home(path, env)), |path| redact::path(path)),
+            (values::required_access, |access| Text::join(access.iter().map(|access| access.name()), ", ")),
+        // At most a century, longer than any session.
+        session_expiry_warning_days: u64 = (|value| parse_number(value, 0..=36_500), Text::of),
+        credentials_dir: PathBuf =
+            (|path| Ok::<_, Text>(expand_home(path, env)), |path| redact::path(path)),
         app_store_connect_url: Url = (values::base_url, redact::url),
         app_store_connect_enterprise_url: Url = (values::base_url, redact::url),
         apple_session_url: Url = (values::base_url, redact::url),
-        build_url: BuildLocation = (BuildLocation::parse, BuildLocation::shown),
-        build_api_token: SecretString = (|secret: &str, _| Ok(secret.into()), hidden),
+        build_url: BuildLocation = (|value| BuildLocation::parse(value, env), BuildLocation::shown),
+        build_api_token: SecretString = (values::secret, hidden),
     }
 }
 
@@ -119,14 +124,9 @@ fn hidden(_: &SecretString) -> Text {
     Text::hidden()
 }
 
+/// The value is one of those that `step.yml` lists.
 fn deserialize_yes_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum YesNo {
-        Yes,
-        No,
-    }
-    Ok(matches!(YesNo::deserialize(deserializer)?, YesNo::Yes))
+    Ok(String::deserialize(deserializer)? == "yes")
 }
 
 error_messages! {

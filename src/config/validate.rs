@@ -1,5 +1,7 @@
 //! Checks the inputs against each other.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret as _;
 
 use super::key_location::KeyLocation;
@@ -110,7 +112,8 @@ impl Fields {
                 token_lifetime: self
                     .export_token
                     .then(|| self.token_lifetime_seconds.require(problems))
-                    .flatten(),
+                    .flatten()
+                    .map(Duration::from_secs),
                 team_id: self.team_id.take(problems),
             },
             checks: self.checks(changed, problems),
@@ -122,7 +125,8 @@ impl Fields {
                 session_expiry_warning_days: self
                     .session_expiry_warning_days
                     .require(problems)
-                    .unwrap_or_default(),
+                    .unwrap_or_default()
+                    .cast_signed(),
                 warning: credential.as_ref().and_then(warning_about),
             },
             credential,

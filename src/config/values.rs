@@ -1,9 +1,9 @@
 //! The types of the inputs, each parsed on its own.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretString;
@@ -12,15 +12,13 @@ use super::BuildLocation;
 use super::problems::Problems;
 use crate::apple::api_key::{IssuerId, KeyId, identify_misplaced};
 use crate::apple::app_store_connect::Access;
-use crate::apple::bundle_id::BundleId;
 use crate::apple::private_key::strip_wrapping;
-use crate::apple::team::{InvalidTeamId, ProviderId, TeamId};
-use crate::apple::token;
+use crate::apple::team::{InvalidTeamId, TeamId};
 use crate::bitrise::step_yml::Declared;
 use crate::env::Env;
 use crate::http::is_loopback;
-use crate::redact::{self, Text, is_app_password, may_hold_secret, text};
-use crate::tools::{OutputPrefix, TOOLS, Tool, find_tool, split_list};
+use crate::redact::{self, Show, Text, is_app_password, may_hold_secret, text};
+use crate::tools::{TOOLS, Tool, find_tool, split_list};
 
 /// An input that is not a choice between the values in `step.yml`. A problem with it is only reported if the run
 /// uses the input.
@@ -34,17 +32,17 @@ pub(super) struct Field<T> {
 impl<T> Field<T> {
     /// Parses the input. `parse` gets a value that is not empty. It never repeats the value in its error, which
     /// [`Problems::add`] turns into a sentence.
-    pub(super) fn parse(
+    pub(super) fn parse<E: Show + Display>(
         name: &'static str,
         value: &str,
-        parse: impl FnOnce(&str) -> Result<T, Text>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
         shown: fn(&T) -> Text,
     ) -> Self {
         // A password can look like a variable.
         let value = match describe_unexpanded_variable(value).filter(|_| name != "password") {
             Some(problem) => Err(problem),
             None if value.is_empty() => Ok(None),
-            None => parse(value).map(Some),
+            None => parse(value).map(Some).map_err(|error| Text::of(&error)),
         };
         let shown = match &value {
             Ok(None) => text!("<unset>"),
@@ -126,8 +124,8 @@ pub(super) fn find_choice<'a>(value: &str, input: &'a Declared) -> Option<&'a st
 }
 
 pub(super) fn describe_unknown_choice(value: &str, input: &Declared) -> Text {
-    let options: Vec<_> = input.value_options.iter().map(|option| redact::checked(option, is_word)).collect();
-    let expected = Text::join(&options, ", ");
+    let options = input.value_options.iter().map(|option| redact::checked(option, is_word));
+    let expected = Text::join(options, ", ");
     if value.is_empty() {
         return text!("is empty: use one of {}", expected);
     }
@@ -190,7 +188,7 @@ pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> 
 }
 
 /// The base URL of one of Apple's services.
-pub(super) fn base_url(value: &str, _: &Env) -> Result<Url, Text> {
+pub(super) fn base_url(value: &str) -> Result<Url, Text> {
     let url = parse_url(value, "use an https:// URL")?;
     let is_safe = is_confidential(&url);
     is_safe.then_some(url).ok_or_else(|| text!("would send a token unencrypted: use an https:// URL"))
@@ -223,18 +221,24 @@ impl BuildLocation {
     }
 }
 
+/// A secret in any form.
+pub(super) fn secret(value: &str) -> Result<SecretString, Text> {
+    Ok(value.into())
+}
+
 /// An e-mail address, or a phone number in international form, which Apple accepts too.
-pub(super) fn apple_id(value: &str, _: &Env) -> Result<SecretString, Text> {
+pub(super) fn apple_id(value: &str) -> Result<SecretString, Text> {
     let value = strip_wrapping(value);
     if is_email(value) || is_phone_number(value) {
-        Ok(value.into())
-    } else if may_hold_secret(value) {
-        Err(text!("contains a key or a session: set it to the e-mail address of the Apple ID"))
-    } else {
-        Err(text!(
-            "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678"
-        ))
+        return Ok(value.into());
     }
+    Err(if may_hold_secret(value) {
+        text!("contains a key or a session: set it to the e-mail address of the Apple ID")
+    } else {
+        text!(
+            "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678"
+        )
+    })
 }
 
 fn is_email(value: &str) -> bool {
@@ -247,38 +251,35 @@ fn is_email(value: &str) -> bool {
 }
 
 /// The account's own password.
-pub(super) fn password(value: &str, _: &Env) -> Result<SecretString, Text> {
+pub(super) fn password(value: &str) -> Result<SecretString, Text> {
     // The account's own password can't have this form: Apple requires capitals and digits.
     if is_app_password(value.trim()) {
-        Err(text!(
+        return Err(text!(
             "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own password"
-        ))
-    } else {
-        Ok(value.into())
+        ));
     }
+    Ok(value.into())
 }
 
 /// An app-specific password, as account.apple.com shows it.
-pub(super) fn app_password(value: &str, _: &Env) -> Result<SecretString, Text> {
+pub(super) fn app_password(value: &str) -> Result<SecretString, Text> {
     let value = strip_wrapping(value);
-    if is_app_password(value) {
-        Ok(value.into())
-    } else {
-        Err(text!(
+    if !is_app_password(value) {
+        return Err(text!(
             "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`"
-        ))
+        ));
     }
+    Ok(value.into())
 }
 
 /// A trusted phone number, exactly as Apple shows it: fastlane compares it with Apple's list.
-pub(super) fn phone_number(value: &str, _: &Env) -> Result<String, Text> {
-    if is_phone_number(value) {
-        Ok(value.to_owned())
-    } else {
-        Err(text!(
+pub(super) fn phone_number(value: &str) -> Result<String, Text> {
+    if !is_phone_number(value) {
+        return Err(text!(
             "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678"
-        ))
+        ));
     }
+    Ok(value.to_owned())
 }
 
 /// Whether a value is a phone number with its country code.
@@ -288,7 +289,7 @@ pub(super) fn is_phone_number(value: &str) -> bool {
     value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(is_allowed)
 }
 
-pub(super) fn key_id(value: &str, _: &Env) -> Result<KeyId, Text> {
+pub(super) fn key_id(value: &str) -> Result<KeyId, Text> {
     let value = strip_wrapping(value);
     if is_yaml_number(value) {
         return Err(yaml_number_message());
@@ -296,11 +297,11 @@ pub(super) fn key_id(value: &str, _: &Env) -> Result<KeyId, Text> {
     KeyId::parse(value).map_err(|error| text!("{}: {}", error, error.remedy()))
 }
 
-pub(super) fn issuer_id(value: &str, _: &Env) -> Result<IssuerId, Text> {
+pub(super) fn issuer_id(value: &str) -> Result<IssuerId, Text> {
     IssuerId::parse(strip_wrapping(value)).map_err(|error| text!("{}: {}", error, error.remedy()))
 }
 
-pub(super) fn team_id(value: &str, _: &Env) -> Result<TeamId, Text> {
+pub(super) fn team_id(value: &str) -> Result<TeamId, Text> {
     let value = strip_wrapping(value);
     TeamId::parse(value).map_err(|error| match (error, identify_misplaced(value)) {
         (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
@@ -309,18 +310,6 @@ pub(super) fn team_id(value: &str, _: &Env) -> Result<TeamId, Text> {
         }
         (error, _) => Text::of(&error),
     })
-}
-
-pub(super) fn provider_id(value: &str, _: &Env) -> Result<ProviderId, Text> {
-    ProviderId::parse(strip_wrapping(value)).map_err(|error| Text::of(&error))
-}
-
-pub(super) fn bundle_id(value: &str, _: &Env) -> Result<BundleId, Text> {
-    BundleId::parse(value)
-}
-
-pub(super) fn output_prefix(value: &str, _: &Env) -> Result<OutputPrefix, Text> {
-    OutputPrefix::parse(value).map_err(|error| Text::of(&error))
 }
 
 fn yaml_number_message() -> Text {
@@ -340,18 +329,8 @@ fn is_yaml_number(value: &str) -> bool {
     (is_digits(value) && value.len() != 10) || is_float().unwrap_or(false)
 }
 
-/// At least a minute, at most Apple's maximum.
-pub(super) fn token_lifetime(value: &str, _: &Env) -> Result<Duration, Text> {
-    parse_number(value, 60..=token::MAX_LIFETIME.as_secs()).map(Duration::from_secs)
-}
-
-/// At most a century, longer than any session.
-pub(super) fn warning_days(value: &str, _: &Env) -> Result<i64, Text> {
-    parse_number(value, 0..=36_500).map(u64::cast_signed)
-}
-
 /// Parses a whole number. Errors never repeat the value, which can be a one-time code in the wrong field.
-fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
+pub(super) fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
     let (least, most) = (*range.start(), *range.end());
     match value.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
@@ -360,19 +339,19 @@ fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u64, Text> {
     }
 }
 
-pub(super) fn required_access(value: &str, _: &Env) -> Result<BTreeSet<Access>, Text> {
+pub(super) fn required_access(value: &str) -> Result<BTreeSet<Access>, Text> {
     let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     let access = words.zip(1_usize..).map(|(word, place)| {
         let known = Access::ALL.into_iter().find(|access| access.name() == word);
-        let names = || join_names(Access::ALL.map(Access::name), ", ");
+        let names = || Text::join(Access::ALL.map(Access::name), ", ");
         known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", place, names()))
     });
     access.collect()
 }
 
 /// Input `export_for`.
-pub(super) fn tools(value: &str, _: &Env) -> Result<Vec<&'static Tool>, Text> {
-    let names = || join_names(TOOLS.iter().map(|tool| tool.name), ", ");
+pub(super) fn tools(value: &str) -> Result<Vec<&'static Tool>, Text> {
+    let names = || Text::join(TOOLS.iter().map(|tool| tool.name), ", ");
     let mut chosen = Vec::new();
     for (name, place) in split_list(value).zip(1_u32..) {
         let similar = || TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
@@ -389,11 +368,6 @@ pub(super) fn tools(value: &str, _: &Env) -> Result<Vec<&'static Tool>, Text> {
         return Err(text!("lists no tool: choose from {}", names()));
     }
     Ok(TOOLS.iter().filter(|tool| chosen.contains(tool)).collect())
-}
-
-pub(crate) fn join_names(names: impl IntoIterator<Item = &'static str>, separator: &'static str) -> Text {
-    let names: Vec<_> = names.into_iter().map(|name| text!("{}", name)).collect();
-    Text::join(&names, separator)
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ impl Text {
         self.0.split_whitespace().count() <= MAX_WORDS
     }
 
-    pub(crate) fn join<'a>(texts: impl IntoIterator<Item = &'a Self>, separator: &'static str) -> Self {
-        Self(texts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(separator))
+    pub(crate) fn join(parts: impl IntoIterator<Item = impl Show + fmt::Display>, separator: &'static str) -> Self {
+        Self(parts.into_iter().map(|part| Self::of(&part).0).collect::<Vec<_>>().join(separator))
     }
 
     /// Hides each part from outside that contains one of the run's secrets.

@@ -10,7 +10,7 @@ use crate::apple::app_store_connect::RateLimit;
 use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
-use crate::config::{self, BuildAnnotation, Config, RawInputs, join_names};
+use crate::config::{self, BuildAnnotation, Config, RawInputs};
 use crate::credential::{
     AppleId, ConnectionMode, Credential, CredentialKind, Method, ResolvedCredential, Source,
 };
@@ -202,14 +202,14 @@ impl Report {
             self.run_log.warn(text!(
                 "Some tools in `export_for` can't use {}, so nothing is exported for them: {}. Use {}, or remove them from `export_for`.",
                 kind,
-                join_names(unusable.iter().map(|skipped| skipped.tool.name), ", "),
+                Text::join(unusable.iter().map(|skipped| skipped.tool.name), ", "),
                 other
             ));
         }
         for SkippedTool { tool, missing } in incomplete {
             let conditions = missing.iter().map(|values| values.iter().filter_map(|value| value.condition()));
             // Such as "`team_id` and an app-specific password (`app_password`)".
-            let ways: Vec<_> = conditions.map(|conditions| join_names(conditions, " and ")).collect();
+            let ways: Vec<_> = conditions.map(|conditions| Text::join(conditions, " and ")).collect();
             self.run_log.warn(text!(
                 "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
                 tool.name,
