@@ -22,16 +22,11 @@ impl Credential {
     }
 
     /// The passwords and cookies of an Apple ID. A private key is hidden by its own type.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        let apple_id = match self {
-            Self::ApiKey(_) => None,
-            Self::AppleId(apple_id) => Some(apple_id),
-        };
-        apple_id.into_iter().flat_map(|apple_id| {
-            let passwords = [&apple_id.password, &apple_id.app_password].into_iter().flatten();
-            let cookies = apple_id.session.iter().flat_map(|session| &session.cookies);
-            passwords.chain(cookies.map(|cookie| &cookie.value))
-        })
+    pub(crate) fn secrets(&self) -> Vec<&SecretString> {
+        let Self::AppleId(apple_id) = self else { return Vec::new() };
+        let passwords = [&apple_id.password, &apple_id.app_password].into_iter().flatten();
+        let cookies = apple_id.session.iter().flat_map(|session| &session.cookies);
+        passwords.chain(cookies.map(|cookie| &cookie.value)).collect()
     }
 }
 
@@ -42,6 +37,13 @@ pub struct AppleId {
     pub password: Option<SecretString>,
     pub app_password: Option<SecretString>,
     pub session: Option<Session>,
+}
+
+impl AppleId {
+    /// Whether it has the account's own password or an app-specific one.
+    pub(crate) fn has_password(&self) -> bool {
+        self.password.is_some() || self.app_password.is_some()
+    }
 }
 
 /// The kinds of credentials that tools distinguish.

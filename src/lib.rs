@@ -81,7 +81,7 @@ async fn export_credential(
         sources::resolve(config, http, &mut report.run_log).await?;
     match &resolved {
         Some(resolved) => {
-            resolved.credential.secrets().for_each(|secret| report.run_log.secrets.add(secret));
+            resolved.credential.secrets().into_iter().for_each(|secret| report.run_log.secrets.add(secret));
             report.log_credential(resolved, config, (env.now)());
         }
         None if config.if_missing == IfMissing::Skip => {

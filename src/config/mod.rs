@@ -56,8 +56,9 @@ pub struct Config {
     pub is_check: bool,
     pub connection: ConnectionMode,
     pub if_missing: IfMissing,
-    /// `None` if `connection` is off, and outside a build.
-    pub build: Option<Build>,
+    /// Where to read the connection; `None` if `connection` is off, and outside a build.
+    pub build_url: Option<BuildLocation>,
+    pub build_api_token: Option<SecretString>,
     /// The complete credential in the inputs, if `connection` allows it.
     pub credential: Option<InputCredential>,
     /// Used if the connected Apple ID has none.
@@ -153,13 +154,6 @@ pub struct Checks {
     pub required_access: BTreeSet<Access>,
 }
 
-/// Inputs `build_url` and `build_api_token`.
-#[derive(Debug)]
-pub struct Build {
-    pub location: BuildLocation,
-    pub api_token: Option<SecretString>,
-}
-
 /// Where to read the connection.
 #[derive(Debug)]
 pub enum BuildLocation {
@@ -181,7 +175,12 @@ pub struct Services {
 #[derive(Debug)]
 pub enum InputCredential {
     ApiKey(ApiKeyInputs),
-    AppleId(AppleIdInputs),
+    AppleId {
+        /// Without its session.
+        apple_id: AppleId,
+        /// As pasted, not yet parsed.
+        fastlane_session: Option<SecretString>,
+    },
 }
 
 #[derive(Debug)]
@@ -194,12 +193,4 @@ pub struct ApiKeyInputs {
     /// Input `api_key_type`.
     pub kind: KeyKind,
     pub enterprise: bool,
-}
-
-#[derive(Debug)]
-pub struct AppleIdInputs {
-    /// Without its session.
-    pub apple_id: AppleId,
-    /// As pasted, not yet parsed.
-    pub fastlane_session: Option<SecretString>,
 }

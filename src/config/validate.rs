@@ -9,7 +9,7 @@ use super::problems::{Problems, quote_names};
 use super::raw::{Fields, RawInputs};
 use super::values::variable_name;
 use super::{
-    Action, ApiKeyInputs, AppleIdInputs, Build, Checks, Config, InputCredential, Job, Notes, OutputsConfig,
+    Action, ApiKeyInputs, BuildLocation, Checks, Config, InputCredential, Job, Notes, OutputsConfig,
     RemoveConfig, Services, Verify,
 };
 use crate::apple::api_key::{KeyFileName, KeyKind};
@@ -79,8 +79,8 @@ fn warning_about(credential: &InputCredential) -> Option<Text> {
     match credential {
         InputCredential::ApiKey(key) => (key.kind == KeyKind::Team && is_named_individual(&key.key))
             .then(|| text!("{}", INDIVIDUAL_KEY_NAME_WARNING)),
-        InputCredential::AppleId(inputs) => {
-            let password = inputs.apple_id.password.as_ref()?;
+        InputCredential::AppleId { apple_id, .. } => {
+            let password = apple_id.password.as_ref()?;
             variable_name(password.expose_secret()).map(|_| text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."))
         }
     }
@@ -94,13 +94,14 @@ impl Fields {
     fn into_config(mut self, changed: &[&'static str], problems: &mut Problems) -> Config {
         let connection = self.connection;
         let uses_inputs = connection.uses(Source::Inputs);
-        let build = if connection.uses(Source::Connection) { self.build(problems) } else { None };
+        let build_url = if connection.uses(Source::Connection) { self.build_url(problems) } else { None };
         let credential = if uses_inputs { self.credential(changed, problems) } else { None };
         Config {
             is_check: self.action == Action::Check,
             connection,
             if_missing: self.if_missing,
-            build,
+            build_api_token: build_url.as_ref().and_then(|_| self.build_api_token.take(problems)),
+            build_url,
             app_password: (connection == ConnectionMode::AppleId)
                 .then(|| self.app_password.take(problems))
                 .flatten(),
@@ -150,10 +151,10 @@ impl Fields {
         let api_key = if api_key_inputs.is_empty() { None } else { self.api_key(problems) };
         let apple_id =
             if apple_id_inputs.is_empty() { None } else { self.apple_id(&apple_id_inputs, problems) };
-        api_key.map(InputCredential::ApiKey).or(apple_id.map(InputCredential::AppleId))
+        api_key.or(apple_id)
     }
 
-    fn api_key(&mut self, problems: &mut Problems) -> Option<ApiKeyInputs> {
+    fn api_key(&mut self, problems: &mut Problems) -> Option<InputCredential> {
         if !self.api_key_path.is_set() {
             problems
                 .add("api_key_path", &text!("is empty (or its variable is empty or misspelled): set it to the path, URL or text of AuthKey_<ID>.p8"));
@@ -184,11 +185,12 @@ impl Fields {
         let id = self.api_key_id.take(problems);
         let issuer = self.api_issuer.take(problems);
         let enterprise = self.api_key_enterprise_account;
-        Some(ApiKeyInputs { key: key?, id, issuer, kind: self.api_key_type, enterprise })
+        let inputs = ApiKeyInputs { key: key?, id, issuer, kind: self.api_key_type, enterprise };
+        Some(InputCredential::ApiKey(inputs))
     }
 
     /// An Apple ID needs an address and a secret.
-    fn apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<AppleIdInputs> {
+    fn apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
         if !self.apple_id.is_set() {
             let names = quote_names(inputs);
             problems.add("apple_id", &if inputs == ["app_password"] {
@@ -208,15 +210,14 @@ impl Fields {
         let app_password = self.app_password.take(problems);
         let fastlane_session = self.fastlane_session.take(problems);
         let apple_id = AppleId { email: email?, password, app_password, session: None };
-        Some(AppleIdInputs { apple_id, fastlane_session })
+        Some(InputCredential::AppleId { apple_id, fastlane_session })
     }
 
-    fn build(&mut self, problems: &mut Problems) -> Option<Build> {
+    fn build_url(&mut self, problems: &mut Problems) -> Option<BuildLocation> {
         if !self.build_url.is_set() && self.connection != ConnectionMode::Automatic {
             problems.add("build_url", &text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
         }
-        let location = self.build_url.take(problems)?;
-        Some(Build { location, api_token: self.build_api_token.take(problems) })
+        self.build_url.take(problems)
     }
 
     /// With `verify: no`, an input that asks for a check is a problem: the Step never skips a check silently.

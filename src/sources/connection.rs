@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::SessionUse;
+use super::can_use_session;
 use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyId, KeyOwner};
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::{PrivateKey, PrivateKeyError};
@@ -14,7 +14,7 @@ use crate::apple::session::Session;
 use crate::bitrise::connection::{
     Connection, FILE_NAME, MAX_BYTES, Malformed, RE_AUTHENTICATE, RECONNECT, non_empty,
 };
-use crate::config::{Build, BuildLocation};
+use crate::config::BuildLocation;
 use crate::credential::{AppleId, Method};
 use crate::http::{self, Failure, Get, Http, Redirects, endpoint, secret_header};
 use crate::log::RunLog;
@@ -78,8 +78,12 @@ fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
 /// Reads the connection from Bitrise or from a file.
 ///
 /// The build's token is sent only to the origin of the build URL: redirects are not followed.
-pub(super) async fn read(build: &Build, http: &Http<'_>) -> Result<Connection, ConnectionError> {
-    match &build.location {
+pub(super) async fn read(
+    location: &BuildLocation,
+    api_token: Option<&SecretString>,
+    http: &Http<'_>,
+) -> Result<Connection, ConnectionError> {
+    match location {
         BuildLocation::File(file) => {
             let path = redact::path(file);
             match regular_file::read(file, MAX_BYTES) {
@@ -90,7 +94,7 @@ pub(super) async fn read(build: &Build, http: &Http<'_>) -> Result<Connection, C
             }
         }
         BuildLocation::Url(url) => {
-            let json = fetch(url, build.api_token.as_ref(), http).await?;
+            let json = fetch(url, api_token, http).await?;
             Connection::from_json(&json).map_err(ConnectionError::Malformed)
         }
     }
@@ -156,30 +160,26 @@ pub fn apple_id(
     run_log: &mut RunLog,
 ) -> Result<Option<AppleId>, ConnectionError> {
     let Some(email) = non_empty(connection.apple_id.as_ref()) else { return Ok(None) };
-    let email = SecretString::from(email);
     let expires_at = match connection.connection_expiry_date.as_deref().map(str::trim) {
         None | Some("") => None,
         Some(date) => Some(timestamp::parse(date).ok_or(ConnectionError::UnreadableDate)?),
     };
     // A password can contain spaces, but can't consist of them.
     let secret = |field: &Option<SecretString>| non_empty(field.as_ref()).and(field.clone());
-    let password = secret(&connection.password);
-    let app_password = secret(&connection.app_specific_password).or(app_password_input.cloned());
-
-    let mut records = connection.session_cookies.take().and_then(|origins| Some(origins.idmsa?.0));
-    let has_password = password.is_some() || app_password.is_some();
-    let session_use = SessionUse { is_needed: needs_session, has_password, now };
+    let mut apple_id = AppleId {
+        email: email.into(),
+        password: secret(&connection.password),
+        app_password: secret(&connection.app_specific_password).or(app_password_input.cloned()),
+        session: None,
+    };
     let expired =
         |at| ConnectionError::Expired { on: timestamp::format(at), ago: timestamp::days_ago(at, now) };
-    if !session_use.allows(expires_at, expired, run_log)? {
-        records = None;
+    let is_usable = can_use_session(&apple_id, expires_at, needs_session, now, expired, run_log)?;
+    let cookies = connection.session_cookies.take().and_then(|origins| Some(origins.idmsa?.0));
+    if let Some(cookies) = cookies.filter(|cookies| is_usable && !cookies.is_empty()) {
+        apple_id.session = Some(Session::from_connection(cookies, expires_at)?);
     }
-    let session = match records {
-        Some(records) if !records.is_empty() => Some(Session::from_connection(records, expires_at)?),
-        _ => None,
-    };
-    let apple_id = AppleId { email, password, app_password, session };
-    if apple_id.password.is_none() && apple_id.app_password.is_none() && apple_id.session.is_none() {
+    if apple_id.session.is_none() && !apple_id.has_password() {
         return Err(ConnectionError::MissingSecret);
     }
     Ok(Some(apple_id))

@@ -4,17 +4,15 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use reqwest::{StatusCode, Url};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::SessionUse;
+use super::can_use_session;
 use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner};
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
-use crate::config::{
-    ApiKeyInputs, AppleIdInputs, INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING, KeyLocation,
-};
+use crate::config::{ApiKeyInputs, INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING, KeyLocation};
 use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
@@ -242,18 +240,15 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
 
 /// Parses the session in the inputs. Skips an expired one with a warning if the run can do without it.
 pub(super) fn apple_id(
-    inputs: &AppleIdInputs,
+    apple_id: &AppleId,
+    fastlane_session: Option<&SecretString>,
     needs_session: bool,
     now: OffsetDateTime,
     run_log: &mut RunLog,
 ) -> Result<AppleId, InputsError> {
-    let mut session = inputs.fastlane_session.as_ref().map(fastlane_session::from_pasted).transpose()?;
-    let has_password = inputs.apple_id.password.is_some() || inputs.apple_id.app_password.is_some();
-    let session_use = SessionUse { is_needed: needs_session, has_password, now };
+    let session = fastlane_session.map(fastlane_session::from_pasted).transpose()?;
     let expired = |at| InputsError::Expired { expired_on: timestamp::format(at) };
     let expires_at = session.as_ref().and_then(|session| session.expires_at);
-    if !session_use.allows(expires_at, expired, run_log)? {
-        session = None;
-    }
-    Ok(AppleId { session, ..inputs.apple_id.clone() })
+    let is_usable = can_use_session(apple_id, expires_at, needs_session, now, expired, run_log)?;
+    Ok(AppleId { session: session.filter(|_| is_usable), ..apple_id.clone() })
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::apple::device::DeviceRecord;
 use crate::bitrise::connection::Connection;
 use crate::config::{Config, InputCredential};
-use crate::credential::{ConnectionMode, Credential, Method, ResolvedCredential, Source};
+use crate::credential::{AppleId, ConnectionMode, Credential, Method, ResolvedCredential, Source};
 use crate::http::Http;
 use crate::log::RunLog;
 use crate::redact::{FatalError, Show, Text, text};
@@ -24,7 +24,7 @@ use connection::ConnectionError;
 #[derive(Debug)]
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
-    /// The kind of credential that is connected, if it is not the one that input `connection` requires.
+    /// The kind of the connected credential, if none was found because input `connection` excludes it.
     pub other_connected: Option<Method>,
     /// From the connection, whichever credential is used.
     pub test_devices: Vec<DeviceRecord>,
@@ -65,8 +65,9 @@ pub async fn resolve(
                 (Some(InputCredential::ApiKey(inputs)), Method::ApiKey) => {
                     Some(Credential::ApiKey(inputs::api_key(inputs, http, run_log).await?))
                 }
-                (Some(InputCredential::AppleId(inputs)), Method::AppleId) => {
-                    let apple_id = inputs::apple_id(inputs, config.needs_session(), http.now(), run_log)?;
+                (Some(InputCredential::AppleId { apple_id, fastlane_session }), Method::AppleId) => {
+                    let (session, needs_session) = (fastlane_session.as_ref(), config.needs_session());
+                    let apple_id = inputs::apple_id(apple_id, session, needs_session, http.now(), run_log)?;
                     Some(Credential::AppleId(apple_id))
                 }
                 _ => None,
@@ -78,13 +79,10 @@ pub async fn resolve(
         }
         run_log.info(&absence_message(source, method, config));
     }
-    let other = match config.connection {
-        ConnectionMode::ApiKey => Some(Method::AppleId),
-        ConnectionMode::AppleId => Some(Method::ApiKey),
-        ConnectionMode::Automatic | ConnectionMode::Off => None,
-    };
-    let other_connected =
-        other.filter(|method| connection.as_ref().is_some_and(|connection| connection.has(*method)));
+    // If the search did not find a connected credential, `connection` excludes its kind.
+    let other_connected = [Method::ApiKey, Method::AppleId].into_iter().find(|method| {
+        resolved.is_none() && connection.as_ref().is_some_and(|connection| connection.has(*method))
+    });
     let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
     Ok(Resolution { resolved, other_connected, test_devices })
 }
@@ -95,7 +93,7 @@ fn absence_message(source: Source, method: Method, config: &Config) -> Text {
         Method::AppleId => "Apple ID",
     };
     match source {
-        Source::Connection if config.build.is_none() => {
+        Source::Connection if config.build_url.is_none() => {
             text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", name)
         }
         Source::Connection => text!("- No {} is connected to this project on Bitrise.", name),
@@ -111,11 +109,12 @@ async fn from_connection(
     http: &Http<'_>,
     run_log: &mut RunLog,
 ) -> Result<Option<Credential>, ConnectionError> {
-    let Some(build) = &config.build else { return Ok(None) };
+    let Some(build_url) = &config.build_url else { return Ok(None) };
     let connection = if let Some(connection) = connection {
         connection
     } else {
-        let connection = connection.insert(connection::read(build, http).await?);
+        let connection =
+            connection.insert(connection::read(build_url, config.build_api_token.as_ref(), http).await?);
         connection.login().for_each(|value| run_log.secrets.add(value));
         connection
     };
@@ -129,35 +128,26 @@ async fn from_connection(
     })
 }
 
-/// The conditions for using the session of an Apple ID.
-pub(crate) struct SessionUse {
-    /// Whether a tool needs it to log in.
-    pub(crate) is_needed: bool,
-    /// Whether there is also a password, the account's own or an app-specific one.
-    pub(crate) has_password: bool,
-    pub(crate) now: OffsetDateTime,
-}
-
-impl SessionUse {
-    /// Whether to use a session that ends at `expires_at`. An expired session is skipped with a warning if the run
-    /// can do without it.
-    ///
-    /// # Errors
-    /// The error that `expired` returns for the expiry date, if the run can't do without the session.
-    pub(crate) fn allows<E: Show + fmt::Display>(
-        self,
-        expires_at: Option<OffsetDateTime>,
-        expired: impl FnOnce(OffsetDateTime) -> E,
-        run_log: &mut RunLog,
-    ) -> Result<bool, E> {
-        let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= self.now) else { return Ok(true) };
-        let error = expired(ended_at);
-        if self.is_needed || !self.has_password {
-            return Err(error);
-        }
-        run_log.warn(Text::of(&error));
-        Ok(false)
+/// Whether to use the session of an Apple ID, which ends at `expires_at`. Skips an expired session with a warning
+/// if no tool needs it and there is a password.
+///
+/// # Errors
+/// The error that `expired` returns for the expiry date, if the run can't do without the session.
+fn can_use_session<E: Show + fmt::Display>(
+    apple_id: &AppleId,
+    expires_at: Option<OffsetDateTime>,
+    needs_session: bool,
+    now: OffsetDateTime,
+    expired: impl FnOnce(OffsetDateTime) -> E,
+    run_log: &mut RunLog,
+) -> Result<bool, E> {
+    let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= now) else { return Ok(true) };
+    let error = expired(ended_at);
+    if needs_session || !apple_id.has_password() {
+        return Err(error);
     }
+    run_log.warn(Text::of(&error));
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -168,20 +158,22 @@ mod tests {
     fn an_expired_session_is_an_error_only_if_the_run_needs_it() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let second = time::Duration::SECOND;
-        let allows = |is_needed, has_password, expires_at| {
-            let mut warnings = RunLog::default();
-            let session_use = SessionUse { is_needed, has_password, now };
-            let allowed = session_use.allows(expires_at, |_| text!("ended"), &mut warnings);
-            (allowed.ok(), warnings.warnings().len())
+        let can_use = |needs_session, has_password: bool, expires_at| {
+            let password = has_password.then(|| "x".into());
+            let apple_id = AppleId { email: "x".into(), password, app_password: None, session: None };
+            let mut log = RunLog::default();
+            let result =
+                can_use_session(&apple_id, expires_at, needs_session, now, |_| text!("ended"), &mut log);
+            (result.ok(), log.warnings().len())
         };
         for end in [now, now - second] {
-            assert_eq!(allows(false, true, Some(end)), (Some(false), 1), "skipped with a warning");
-            for (is_needed, has_password) in [(true, true), (true, false), (false, false)] {
-                assert_eq!(allows(is_needed, has_password, Some(end)), (None, 0));
+            assert_eq!(can_use(false, true, Some(end)), (Some(false), 1), "skipped with a warning");
+            for (needs_session, has_password) in [(true, true), (true, false), (false, false)] {
+                assert_eq!(can_use(needs_session, has_password, Some(end)), (None, 0));
             }
         }
         for end in [None, Some(now + second)] {
-            assert_eq!(allows(true, false, end), (Some(true), 0));
+            assert_eq!(can_use(true, false, end), (Some(true), 0));
         }
     }
 }
