@@ -30,7 +30,7 @@ pub use arguments::env_from_arguments;
 pub(crate) use key_location::KeyLocation;
 pub(crate) use problems::{fail_with_all, quote_names};
 pub(crate) use raw::RawInputs;
-pub(crate) use validate::{INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING};
+pub(crate) use validate::{INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING, MISSING_ISSUER_PROBLEM};
 
 /// What the run does: the value of input `action`, with its settings.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! Collects the problems with the inputs.
 
-use crate::redact::{FatalError, Text, text};
+use std::fmt::Display;
+
+use crate::redact::{FatalError, Show, Text, text};
 
 /// All problems with the inputs, in the order in which they were found: sentences, each with the input that it is
 /// about; `None` for a problem between several inputs.
@@ -8,14 +10,15 @@ use crate::redact::{FatalError, Text, text};
 pub struct Problems(Vec<(Option<&'static str>, Text)>);
 
 impl Problems {
-    /// Adds a problem with an input, unless that input already has one. The text completes "`input` …",
+    /// Adds a problem with an input, unless that input already has one. It completes "`input` …",
     /// without a full stop, or is a whole sentence, which begins with a capital letter.
-    pub(super) fn add(&mut self, input: &'static str, text: &Text) {
+    pub(super) fn add(&mut self, input: &'static str, problem: impl Show + Display) {
         if self.0.iter().any(|(earlier, _)| *earlier == Some(input)) {
             return;
         }
-        let is_sentence = text.as_str().starts_with(char::is_uppercase);
-        let sentence = if is_sentence { text.clone() } else { text!("`{}` {}.", input, text) };
+        let problem = Text::of(&problem);
+        let is_sentence = problem.as_str().starts_with(char::is_uppercase);
+        let sentence = if is_sentence { problem } else { text!("`{}` {}.", input, problem) };
         self.0.push((Some(input), sentence));
     }
 

@@ -177,8 +177,7 @@ impl RawInputs {
             let value = match env.vars.get(name) {
                 Some(value) => trim_value(name, value.expose_secret()),
                 None if env.is_not_utf8(name) => {
-                    problems
-                        .add(name, &text!("has a value that is not valid UTF-8: replace it with plain text"));
+                    problems.add(name, "has a value that is not valid UTF-8: replace it with plain text");
                     String::new().into()
                 }
                 None => default.clone(),
@@ -219,7 +218,7 @@ fn expand_default(name: &'static str, input: &Declared, env: &Env, problems: &mu
         if !is_set_in_env && env.is_not_utf8(variable) {
             problems.add(
                 name,
-                &text!("takes its default from a variable that is not text in UTF-8: correct that variable"),
+                "takes its default from a variable that is not text in UTF-8: correct that variable",
             );
         }
         Some(env.vars.get(variable).map_or("", ExposeSecret::expose_secret))

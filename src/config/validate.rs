@@ -70,6 +70,9 @@ fn ignored_inputs(changed: &[&'static str], connection: ConnectionMode) -> Vec<&
 /// Warns about a team key in a file with the name of an individual key.
 pub(crate) const INDIVIDUAL_KEY_NAME_WARNING: &str = "The file in `api_key_path` is named ApiKey_<ID>.p8, like individual keys, but `api_key_type` is team. If Apple rejects the key, set `api_key_type` to individual and clear `api_issuer`.";
 
+/// The problem with an empty `api_issuer`. Completes "`api_issuer` …".
+pub(crate) const MISSING_ISSUER_PROBLEM: &str = "is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations";
+
 /// The problem with an empty `api_issuer` if the file has the name of an individual key. Completes
 /// "`api_issuer` …".
 pub(crate) const INDIVIDUAL_KEY_NAME_PROBLEM: &str = "is empty, and ApiKey_<ID>.p8 is the name of an individual key: set `api_key_type` to individual, or `api_issuer` to the issuer ID of a team key";
@@ -77,17 +80,13 @@ pub(crate) const INDIVIDUAL_KEY_NAME_PROBLEM: &str = "is empty, and ApiKey_<ID>.
 /// Warns about a valid input that looks like a mistake.
 fn warning_about(credential: &InputCredential) -> Option<Text> {
     match credential {
-        InputCredential::ApiKey(key) => (key.kind == KeyKind::Team && is_named_individual(&key.key))
+        InputCredential::ApiKey(key) => (key.kind == KeyKind::Team && key.key.is_named_individual())
             .then(|| text!("{}", INDIVIDUAL_KEY_NAME_WARNING)),
         InputCredential::AppleId { apple_id, .. } => {
             let password = apple_id.password.as_ref()?;
             variable_name(password.expose_secret()).map(|_| text!("`password` looks like an unexpanded variable (it begins with $). If it should be a variable, check that it is spelled correctly and set in this workflow."))
         }
     }
-}
-
-fn is_named_individual(key: &KeyLocation) -> bool {
-    matches!(key.file_name(), Some(KeyFileName::Api { kind: KeyKind::Individual, .. }))
 }
 
 impl Fields {
@@ -157,29 +156,27 @@ impl Fields {
     fn api_key(&mut self, problems: &mut Problems) -> Option<InputCredential> {
         if !self.api_key_path.is_set() {
             problems
-                .add("api_key_path", &text!("is empty (or its variable is empty or misspelled): set it to the path, URL or text of AuthKey_<ID>.p8"));
+                .add("api_key_path", "is empty (or its variable is empty or misspelled): set it to the path, URL or text of AuthKey_<ID>.p8");
         }
         let key = self.api_key_path.take(problems);
         let file_name = key.as_ref().and_then(KeyLocation::file_name);
         if file_name == Some(KeyFileName::InAppPurchase) {
-            problems.add("api_key_path", &text!("is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: make a key under Users and Access > Integrations > App Store Connect API"));
+            problems.add("api_key_path", "is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: make a key under Users and Access > Integrations > App Store Connect API");
         }
         let may_hold_ids = key.as_ref().is_some_and(KeyLocation::may_hold_ids);
         if key.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
-            problems.add("api_key_id", &text!("is empty (or its variable is empty or misspelled), and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID"));
+            problems.add("api_key_id", "is empty (or its variable is empty or misspelled), and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID");
         }
+        let is_named_individual = key.as_ref().is_some_and(KeyLocation::is_named_individual);
         match (self.api_key_type, self.api_issuer.is_set()) {
             (KeyKind::Individual, true) => problems.add(
                 "api_issuer",
-                &text!("is set, but an individual key has no issuer: clear it, or set `api_key_type` to team"),
+                "is set, but an individual key has no issuer: clear it, or set `api_key_type` to team",
             ),
-            (KeyKind::Team, false) if key.as_ref().is_some_and(is_named_individual) => {
-                problems.add("api_issuer", &text!("{}", INDIVIDUAL_KEY_NAME_PROBLEM));
+            (KeyKind::Team, false) if is_named_individual => {
+                problems.add("api_issuer", INDIVIDUAL_KEY_NAME_PROBLEM);
             }
-            (KeyKind::Team, false) if !may_hold_ids => problems.add(
-                "api_issuer",
-                &text!("is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"),
-            ),
+            (KeyKind::Team, false) if !may_hold_ids => problems.add("api_issuer", MISSING_ISSUER_PROBLEM),
             _ => {}
         }
         let id = self.api_key_id.take(problems);
@@ -202,7 +199,7 @@ impl Fields {
         if inputs == ["apple_id"] {
             problems.add(
                 "apple_id",
-                &text!("alone cannot log in: set one of `password`, `fastlane_session`, `app_password`"),
+                "alone cannot log in: set one of `password`, `fastlane_session`, `app_password`",
             );
         }
         let email = self.apple_id.take(problems);
@@ -232,7 +229,7 @@ impl Fields {
                 );
             }
             if self.action == Action::Check {
-                problems.add("verify", &text!("is no, but `action` is check: set `verify` to yes"));
+                problems.add("verify", "is no, but `action` is check: set `verify` to yes");
             }
             return None;
         }

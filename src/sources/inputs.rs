@@ -12,7 +12,10 @@ use super::can_use_session;
 use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner};
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
-use crate::config::{ApiKeyInputs, INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING, KeyLocation};
+use crate::config::{
+    ApiKeyInputs, INDIVIDUAL_KEY_NAME_PROBLEM, INDIVIDUAL_KEY_NAME_WARNING, KeyLocation,
+    MISSING_ISSUER_PROBLEM,
+};
 use crate::credential::AppleId;
 use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
@@ -36,10 +39,8 @@ error_messages! {
         SeveralInFolder { count: usize, names: Text },
         #[error("`api_key_id` is empty (or its variable is empty or misspelled), and neither the name nor the content of `api_key_path` contains the key ID: set `api_key_id` to the key ID.")]
         MissingKeyId,
-        #[error("`api_issuer` is empty (or its variable is empty or misspelled): set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations.")]
-        MissingIssuerId,
-        #[error("`api_issuer` {INDIVIDUAL_KEY_NAME_PROBLEM}.")]
-        MissingIssuerOrType,
+        #[error("`api_issuer` {0}.")]
+        MissingIssuer(&'static str),
         #[error("The API key JSON in `api_key_path` {0}: correct it, or provide AuthKey_<ID>.p8.")]
         KeyJson(#[from] KeyJsonError),
         #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
@@ -80,17 +81,18 @@ pub(super) async fn api_key(
     http: &Http<'_>,
     run_log: &mut RunLog,
 ) -> Result<ApiKey, InputsError> {
-    let mut id_in_name = inputs.key.file_name().as_ref().and_then(KeyFileName::key_id).cloned();
-    // Only for a folder: the name in a path or URL has been checked with the other inputs.
-    let mut is_named_individual = false;
-    let content = match &inputs.key {
-        KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
+    let in_folder = match &inputs.key {
         KeyLocation::File(path) if path.is_dir() => {
-            let KeyFile { path, id, kind } = find_in_folder(path, inputs.id.as_ref())?;
-            id_in_name = Some(id);
-            is_named_individual = kind == KeyKind::Individual;
-            read_file(&path)?
+            Some(KeyLocation::File(find_in_folder(path, inputs.id.as_ref())?))
         }
+        _ => None,
+    };
+    // Only for a folder: the name in a path or URL has been checked with the other inputs.
+    let is_named_individual = in_folder.as_ref().is_some_and(KeyLocation::is_named_individual);
+    let location = in_folder.as_ref().unwrap_or(&inputs.key);
+    let id_in_name = location.file_name().as_ref().and_then(KeyFileName::key_id).cloned();
+    let content = match location {
+        KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
         KeyLocation::File(path) => read_file(path)?,
         KeyLocation::Url(url) => download(url, http).await?,
     };
@@ -115,8 +117,10 @@ pub(super) async fn api_key(
             KeyOwner::Team(issuer.clone())
         }
         (None, KeyKind::Individual) => KeyOwner::Individual,
-        (None, KeyKind::Team) if is_named_individual => return Err(InputsError::MissingIssuerOrType),
-        (None, KeyKind::Team) => return Err(InputsError::MissingIssuerId),
+        (None, KeyKind::Team) if is_named_individual => {
+            return Err(InputsError::MissingIssuer(INDIVIDUAL_KEY_NAME_PROBLEM));
+        }
+        (None, KeyKind::Team) => return Err(InputsError::MissingIssuer(MISSING_ISSUER_PROBLEM)),
     };
     let other_id_in_name = id_in_name.filter(|in_name| *in_name != id);
     if let Some(in_name) = &other_id_in_name {
@@ -180,41 +184,29 @@ async fn download(url: &Url, http: &Http<'_>) -> Result<Zeroizing<Vec<u8>>, Inpu
     })
 }
 
-/// A file in a folder, named like a key file.
-struct KeyFile {
-    path: PathBuf,
-    id: KeyId,
-    kind: KeyKind,
-}
-
 /// Finds the file of the wanted key in a folder, or the only key file.
-fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<KeyFile, InputsError> {
+fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<PathBuf, InputsError> {
     /// With more names, the error would be too long.
     const MAX_LISTED: usize = 4;
     let entries = std::fs::read_dir(folder).map_err(|error| read_error(folder, &error))?;
     let mut keys: Vec<_> = entries
         .filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            match KeyFileName::parse(name.to_str()?)? {
-                KeyFileName::Api { id, kind } => Some(KeyFile { path: folder.join(name), id, kind }),
-                KeyFileName::InAppPurchase => None,
-            }
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let id = KeyFileName::parse(&name)?.key_id()?.clone();
+            Some((name, id))
         })
         .collect();
     // Puts a key before its copies, such as `AuthKey_<ID> (1).p8`.
-    keys.sort_unstable_by_key(|key| (key.path.as_os_str().len(), key.path.clone()));
-    let wanted_index = keys.iter().position(|key| Some(&key.id) == wanted);
-    match (wanted_index, keys.len()) {
-        (Some(index), _) => Ok(keys.swap_remove(index)),
-        (None, 0 | 1) => keys.pop().ok_or(InputsError::NoKeyInFolder { path: redact::path(folder) }),
-        (None, count) => {
-            let names = keys.iter().filter_map(|key| key.path.file_name());
-            let mut names: Vec<_> =
-                names.map(|name| redact::path(Path::new(name))).take(MAX_LISTED).collect();
-            if count > MAX_LISTED {
-                names.push(text!("…"));
-            }
-            Err(InputsError::SeveralInFolder { count, names: Text::join(&names, ", ") })
+    keys.sort_unstable_by_key(|(name, _)| (name.len(), name.clone()));
+    let found = keys.iter().find(|(_, id)| Some(id) == wanted);
+    match (found, keys.as_slice()) {
+        (Some((name, _)), _) | (None, [(name, _)]) => Ok(folder.join(name)),
+        (None, []) => Err(InputsError::NoKeyInFolder { path: redact::path(folder) }),
+        (None, _) => {
+            let shown = keys.iter().map(|(name, _)| redact::path(Path::new(name)));
+            let ellipsis = (keys.len() > MAX_LISTED).then(|| text!("…"));
+            let names = Text::join(shown.take(MAX_LISTED).chain(ellipsis), ", ");
+            Err(InputsError::SeveralInFolder { count: keys.len(), names })
         }
     }
 }
