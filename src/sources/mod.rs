@@ -154,26 +154,15 @@ fn can_use_session<E: Show + fmt::Display>(
 mod tests {
     use super::*;
 
+    /// `tests/step/tools.rs` skips an expired session if there is a password.
     #[test]
-    fn an_expired_session_is_an_error_only_if_the_run_needs_it() {
+    fn without_a_password_an_expired_session_is_an_error_even_if_no_tool_needs_it() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        let second = time::Duration::SECOND;
-        let can_use = |needs_session, has_password: bool, expires_at| {
-            let password = has_password.then(|| "x".into());
-            let apple_id = AppleId { email: "x".into(), password, app_password: None, session: None };
-            let mut log = RunLog::default();
-            let result =
-                can_use_session(&apple_id, expires_at, needs_session, now, |_| text!("ended"), &mut log);
-            (result.ok(), log.warnings().len())
+        let apple_id = AppleId { email: "x".into(), password: None, app_password: None, session: None };
+        let can_use = |end| {
+            can_use_session(&apple_id, Some(end), false, now, |_| text!("expired"), &mut RunLog::default())
         };
-        for end in [now, now - second] {
-            assert_eq!(can_use(false, true, Some(end)), (Some(false), 1), "skipped with a warning");
-            for (needs_session, has_password) in [(true, true), (true, false), (false, false)] {
-                assert_eq!(can_use(needs_session, has_password, Some(end)), (None, 0));
-            }
-        }
-        for end in [None, Some(now + second)] {
-            assert_eq!(can_use(true, false, end), (Some(true), 0));
-        }
+        assert_eq!(can_use(now), Err(text!("expired")));
+        assert_eq!(can_use(now + time::Duration::SECOND), Ok(true));
     }
 }
