@@ -94,13 +94,14 @@ impl Fields {
         let connection = self.connection;
         let uses_inputs = connection.uses(Source::Inputs);
         let build_url = if connection.uses(Source::Connection) { self.build_url(problems) } else { None };
+        let build_api_token = build_url.as_ref().and_then(|_| self.build_api_token.take(problems));
         let credential = if uses_inputs { self.credential(changed, problems) } else { None };
         Config {
             is_check: self.action == Action::Check,
             connection,
             if_missing: self.if_missing,
-            build_api_token: build_url.as_ref().and_then(|_| self.build_api_token.take(problems)),
             build_url,
+            build_api_token,
             app_password: (connection == ConnectionMode::AppleId)
                 .then(|| self.app_password.take(problems))
                 .flatten(),

@@ -76,8 +76,8 @@ impl<T> Field<T> {
 
 /// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
-    // Shows a name only in the form of most variables: in another form, it can be a password.
-    let what = if is_conventional_name(variable_name(value)?) {
+    variable_name(value)?;
+    let what = if is_shown_variable(value) {
         text!("is the unexpanded variable `{}`", redact::checked(value, is_shown_variable))
     } else {
         text!("looks like an unexpanded variable (it begins with $)")
@@ -96,13 +96,10 @@ pub(super) fn variable_name(value: &str) -> Option<&str> {
     (has_valid_start && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
 }
 
-/// Whether a value refers to a variable whose name can be shown.
+/// Whether a value refers to a variable whose name can be shown: one in capitals, like most variables and unlike
+/// most passwords.
 pub(super) fn is_shown_variable(value: &str) -> bool {
-    variable_name(value).is_some_and(is_conventional_name)
-}
-
-/// Whether a name is in capitals, like most variables and unlike most passwords.
-fn is_conventional_name(name: &str) -> bool {
+    let Some(name) = variable_name(value) else { return false };
     let is_capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     let has_digit = name.bytes().any(|b| b.is_ascii_digit());
     name.len() <= 80
