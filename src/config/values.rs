@@ -219,23 +219,17 @@ impl BuildLocation {
 }
 
 /// A secret in any form.
-pub(super) fn secret(value: &str) -> Result<SecretString, Text> {
+pub(super) fn secret(value: &str) -> Result<SecretString, &'static str> {
     Ok(value.into())
 }
 
 /// An e-mail address, or a phone number in international form, which Apple accepts too.
-pub(super) fn apple_id(value: &str) -> Result<SecretString, Text> {
+pub(super) fn apple_id(value: &str) -> Result<SecretString, &'static str> {
+    const SECRET: &str = "contains a key or a session: set it to the e-mail address of the Apple ID";
+    const OTHER: &str = "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678";
     let value = strip_wrapping(value);
-    if is_email(value) || is_phone_number(value) {
-        return Ok(value.into());
-    }
-    Err(if may_hold_secret(value) {
-        text!("contains a key or a session: set it to the e-mail address of the Apple ID")
-    } else {
-        text!(
-            "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678"
-        )
-    })
+    let problem = if may_hold_secret(value) { SECRET } else { OTHER };
+    if is_email(value) || is_phone_number(value) { Ok(value.into()) } else { Err(problem) }
 }
 
 fn is_email(value: &str) -> bool {
@@ -247,36 +241,24 @@ fn is_email(value: &str) -> bool {
         && !host.contains(['@', '/', ':'])
 }
 
-/// The account's own password.
-pub(super) fn password(value: &str) -> Result<SecretString, Text> {
-    // The account's own password can't have this form: Apple requires capitals and digits.
-    if is_app_password(value.trim()) {
-        return Err(text!(
-            "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own password"
-        ));
-    }
-    Ok(value.into())
+/// The account's own password. It can't have the form of an app-specific one: Apple requires capitals and digits.
+pub(super) fn password(value: &str) -> Result<SecretString, &'static str> {
+    const PROBLEM: &str = "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own password";
+    if is_app_password(value.trim()) { Err(PROBLEM) } else { Ok(value.into()) }
 }
 
 /// An app-specific password, as account.apple.com shows it.
-pub(super) fn app_password(value: &str) -> Result<SecretString, Text> {
+pub(super) fn app_password(value: &str) -> Result<SecretString, &'static str> {
+    const PROBLEM: &str = "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`";
     let value = strip_wrapping(value);
-    if !is_app_password(value) {
-        return Err(text!(
-            "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`"
-        ));
-    }
-    Ok(value.into())
+    if is_app_password(value) { Ok(value.into()) } else { Err(PROBLEM) }
 }
 
 /// A trusted phone number, exactly as Apple shows it: fastlane compares it with Apple's list.
-pub(super) fn phone_number(value: &str) -> Result<String, Text> {
-    if !is_phone_number(value) {
-        return Err(text!(
-            "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678"
-        ));
-    }
-    Ok(value.to_owned())
+pub(super) fn phone_number(value: &str) -> Result<String, &'static str> {
+    const PROBLEM: &str =
+        "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678";
+    if is_phone_number(value) { Ok(value.into()) } else { Err(PROBLEM) }
 }
 
 /// Whether a value is a phone number with its country code.
@@ -289,7 +271,7 @@ pub(super) fn is_phone_number(value: &str) -> bool {
 pub(super) fn key_id(value: &str) -> Result<KeyId, Text> {
     let value = strip_wrapping(value);
     if is_yaml_number(value) {
-        return Err(yaml_number_message());
+        return Err(text!("{}", YAML_NUMBER));
     }
     KeyId::parse(value).map_err(|error| text!("{}: {}", error, error.remedy()))
 }
@@ -301,7 +283,7 @@ pub(super) fn issuer_id(value: &str) -> Result<IssuerId, Text> {
 pub(super) fn team_id(value: &str) -> Result<TeamId, Text> {
     let value = strip_wrapping(value);
     TeamId::parse(value).map_err(|error| match (error, identify_misplaced(value)) {
-        (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => yaml_number_message(),
+        (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => text!("{}", YAML_NUMBER),
         (InvalidTeamId::NotATeamId, Some(found)) => {
             text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
         }
@@ -309,9 +291,8 @@ pub(super) fn team_id(value: &str) -> Result<TeamId, Text> {
     })
 }
 
-fn yaml_number_message() -> Text {
-    text!("is a number, because YAML reads an ID like 1234567E12 or 0123456701 as one: put the ID in quotes")
-}
+const YAML_NUMBER: &str =
+    "is a number, because YAML reads an ID like 1234567E12 or 0123456701 as one: put the ID in quotes";
 
 /// Whether a value looks like an unquoted ID that YAML read as a number: the Bitrise CLI turns `1234567E12` into
 /// `1.234567e+18`, and `0123456701`, which is octal, into `21913025`.

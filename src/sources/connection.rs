@@ -1,10 +1,11 @@
 //! The credential that is connected to the project on Bitrise.
 
+use std::path::Path;
+
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use super::can_use_session;
 use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyId, KeyOwner};
@@ -83,28 +84,10 @@ pub(super) async fn read(
     api_token: Option<&SecretString>,
     http: &Http<'_>,
 ) -> Result<Connection, ConnectionError> {
-    match location {
-        BuildLocation::File(file) => {
-            let path = redact::path(file);
-            match regular_file::read(file, MAX_BYTES) {
-                Ok(json) => Connection::from_json(&json)
-                    .map_err(|error| ConnectionError::MalformedFile { path, error }),
-                Err(ReadError::TooLarge) => Err(ConnectionError::FileTooLarge { path }),
-                Err(error) => Err(ConnectionError::File { path, why: Text::of(&error) }),
-            }
-        }
-        BuildLocation::Url(url) => {
-            let json = fetch(url, api_token, http).await?;
-            Connection::from_json(&json).map_err(ConnectionError::Malformed)
-        }
-    }
-}
-
-async fn fetch(
-    build_url: &Url,
-    api_token: Option<&SecretString>,
-    http: &Http<'_>,
-) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    let build_url = match location {
+        BuildLocation::Url(url) => url,
+        BuildLocation::File(file) => return read_file(file),
+    };
     let api_token = api_token.ok_or(ConnectionError::MissingToken)?;
     let token = secret_header(api_token.expose_secret()).ok_or(ConnectionError::BadToken)?;
     let url = endpoint(build_url, &[FILE_NAME]);
@@ -116,10 +99,22 @@ async fn fetch(
         max_bytes: MAX_BYTES,
         timeout: http::DOCUMENT_TIMEOUT,
     };
-    http.get(&request).await.map_err(|failure| match failure {
+    let json = http.get(&request).await.map_err(|failure| match failure {
         Failure::Status { status: StatusCode::UNAUTHORIZED, .. } => ConnectionError::Unauthorized,
         failure => ConnectionError::Fetch { site, failure },
-    })
+    })?;
+    Connection::from_json(&json).map_err(ConnectionError::Malformed)
+}
+
+fn read_file(file: &Path) -> Result<Connection, ConnectionError> {
+    let path = redact::path(file);
+    match regular_file::read(file, MAX_BYTES) {
+        Ok(json) => {
+            Connection::from_json(&json).map_err(|error| ConnectionError::MalformedFile { path, error })
+        }
+        Err(ReadError::TooLarge) => Err(ConnectionError::FileTooLarge { path }),
+        Err(error) => Err(ConnectionError::File { path, why: Text::of(&error) }),
+    }
 }
 
 /// Returns the connected API key, if there is one.
