@@ -10,8 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::key_location::KeyLocation;
 use super::problems::Problems;
 use super::values::{
-    self, Field, describe_unknown_choice, expand_home, find_choice, is_phone_number, is_shown_variable,
-    is_word, parse_number,
+    self, Field, choice, expand_home, is_phone_number, is_shown_variable, is_word, parse_number,
 };
 use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
 use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
@@ -59,11 +58,11 @@ macro_rules! inputs {
                 }
             }
 
-            /// How the log shows a value; `None` for a choice.
-            fn shown(&self, name: &str) -> Option<&Text> {
-                match name {
-                    $(stringify!($value) => Some(&self.$value.shown),)+
-                    _ => None,
+            /// Fills in how the log shows the input, unless it is a choice.
+            fn show(&self, line: &mut InputLine) {
+                match line.name {
+                    $(stringify!($value) => line.value = self.$value.shown.clone(),)+
+                    _ => {}
                 }
             }
         }
@@ -92,10 +91,10 @@ inputs! {
         api_key_path: KeyLocation = (|value| KeyLocation::parse(value, env), KeyLocation::shown),
         api_key_id: KeyId = (values::key_id, KeyId::shown),
         api_issuer: IssuerId = (values::issuer_id, IssuerId::shown),
-        apple_id: SecretString = (values::apple_id, hidden),
-        password: SecretString = (values::password, hidden),
-        app_password: SecretString = (values::app_password, hidden),
-        fastlane_session: SecretString = (values::secret, hidden),
+        apple_id: SecretString = (values::apple_id, |_| Text::hidden()),
+        password: SecretString = (values::password, |_| Text::hidden()),
+        app_password: SecretString = (values::app_password, |_| Text::hidden()),
+        fastlane_session: SecretString = (|secret| Ok::<_, Text>(secret.into()), |_| Text::hidden()),
         sms_default_phone_number: String =
             (values::phone_number, |number| redact::checked(number, is_phone_number)),
         team_id: TeamId = (values::team_id, TeamId::shown),
@@ -116,12 +115,8 @@ inputs! {
         app_store_connect_enterprise_url: Url = (values::base_url, redact::url),
         apple_session_url: Url = (values::base_url, redact::url),
         build_url: BuildLocation = (|value| BuildLocation::parse(value, env), BuildLocation::shown),
-        build_api_token: SecretString = (values::secret, hidden),
+        build_api_token: SecretString = (|secret| Ok::<_, Text>(secret.into()), |_| Text::hidden()),
     }
-}
-
-fn hidden(_: &SecretString) -> Text {
-    Text::hidden()
 }
 
 /// The value is one of those that `step.yml` lists.
@@ -187,15 +182,16 @@ impl RawInputs {
             if input.is_sensitive && (name == "password" || !is_shown_variable(value.expose_secret())) {
                 secrets.push(value.clone());
             }
-            let (value, shown) = if input.value_options.is_empty() {
+            let choice = (!input.value_options.is_empty()).then(|| choice(value.expose_secret(), input));
+            let (value, shown) = match choice {
                 // Shown below, once it is parsed.
-                (value, Text::hidden())
-            } else if let Some(option) = find_choice(value.expose_secret(), input) {
-                (option.into(), redact::checked(option, is_word))
-            } else {
-                problems.add(name, &describe_unknown_choice(value.expose_secret(), input));
-                // Go on, to report the problems with the other inputs too.
-                (default, Text::hidden())
+                None => (value, Text::hidden()),
+                Some(Ok(option)) => (option.into(), redact::checked(option, is_word)),
+                Some(Err(problem)) => {
+                    problems.add(name, problem);
+                    // Go on, to report the problems with the other inputs too.
+                    (default, Text::hidden())
+                }
             };
             lines.push(InputLine { name, value: shown, is_changed });
             texts.push((name.to_owned(), value.expose_secret().to_owned()));
@@ -203,9 +199,7 @@ impl RawInputs {
         let texts = envy::from_iter::<_, Texts>(texts).map_err(|error| Bug::Fields(redact::cause(&error)))?;
         let fields = Fields::parse(texts, env);
         for line in &mut lines {
-            if let Some(shown) = fields.shown(line.name) {
-                line.value = shown.clone();
-            }
+            fields.show(line);
         }
         Ok(Self { fields, problems, lines, secrets })
     }

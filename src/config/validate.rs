@@ -191,7 +191,7 @@ impl Fields {
     fn apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
         if !self.apple_id.is_set() {
             let names = quote_names(inputs);
-            problems.add("apple_id", &if inputs == ["app_password"] {
+            problems.add("apple_id", if inputs == ["app_password"] {
                 text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", names)
             } else {
                 text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID", names)
@@ -213,7 +213,7 @@ impl Fields {
 
     fn build_url(&mut self, problems: &mut Problems) -> Option<BuildLocation> {
         if !self.build_url.is_set() && self.connection != ConnectionMode::Automatic {
-            problems.add("build_url", &text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
+            problems.add("build_url", text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
         }
         self.build_url.take(problems)
     }
@@ -226,7 +226,7 @@ impl Fields {
             for input in changed_among(&["bundle_id", "required_access"], changed) {
                 problems.add(
                     input,
-                    &text!("is set, but `verify` is no, which turns the check off: set `verify` to yes, or clear `{}`", input),
+                    text!("is set, but `verify` is no, which turns the check off: set `verify` to yes, or clear `{}`", input),
                 );
             }
             if self.action == Action::Check {

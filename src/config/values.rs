@@ -110,31 +110,26 @@ pub(super) fn is_shown_variable(value: &str) -> bool {
 
 /// Finds the allowed value that a text stands for, ignoring case. YAML turns an unquoted `off`, `no` or `yes`
 /// into a boolean.
-pub(super) fn find_choice<'a>(value: &str, input: &'a Declared) -> Option<&'a str> {
-    let value = value.to_ascii_lowercase();
-    let meanings: &[&str] = match value.as_str() {
+pub(super) fn choice<'a>(value: &str, input: &'a Declared) -> Result<&'a str, Text> {
+    let options = || input.value_options.iter().map(String::as_str);
+    let lower_case = value.to_ascii_lowercase();
+    let meanings: &[&str] = match lower_case.as_str() {
         "false" => &["no", "off", "false"],
         "true" => &["yes", "on", "true"],
         value => &[value],
     };
-    input.value_options.iter().map(String::as_str).find(|option| meanings.contains(option))
-}
-
-pub(super) fn describe_unknown_choice(value: &str, input: &Declared) -> Text {
-    let options = input.value_options.iter().map(|option| redact::checked(option, is_word));
-    let expected = Text::join(options, ", ");
-    if value.is_empty() {
-        return text!("is empty: use one of {}", expected);
-    }
-    if let Some(problem) = describe_unexpanded_variable(value) {
-        return problem;
-    }
-    // A value that is not close to an allowed one can be a secret in the wrong field.
-    if input.value_options.iter().any(|option| is_typo(value, option)) {
-        text!("is \"{}\": use one of {}", redact::checked(value, is_word), expected)
-    } else {
-        text!("has an unknown value: use one of {}", expected)
-    }
+    let expected = Text::join(options().map(|option| redact::checked(option, is_word)), ", ");
+    options().find(|option| meanings.contains(option)).ok_or_else(|| {
+        match describe_unexpanded_variable(value) {
+            Some(problem) => problem,
+            None if value.is_empty() => text!("is empty: use one of {}", expected),
+            None if options().any(|option| is_typo(value, option)) => {
+                text!("is \"{}\": use one of {}", redact::checked(value, is_word), expected)
+            }
+            // It can be a secret in the wrong field.
+            None => text!("has an unknown value: use one of {}", expected),
+        }
+    })
 }
 
 /// Whether a value is close to a known one, and therefore not a secret.
@@ -216,11 +211,6 @@ impl BuildLocation {
             Self::File(path) => redact::path(path),
         }
     }
-}
-
-/// A secret in any form.
-pub(super) fn secret(value: &str) -> Result<SecretString, &'static str> {
-    Ok(value.into())
 }
 
 /// An e-mail address, or a phone number in international form, which Apple accepts too.
@@ -318,11 +308,11 @@ pub(super) fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u6
 }
 
 pub(super) fn required_access(value: &str) -> Result<BTreeSet<Access>, Text> {
+    let names = Text::join(Access::ALL.map(Access::name), ", ");
     let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     let access = words.zip(1_usize..).map(|(word, place)| {
         let known = Access::ALL.into_iter().find(|access| access.name() == word);
-        let names = || Text::join(Access::ALL.map(Access::name), ", ");
-        known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", place, names()))
+        known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", place, names))
     });
     access.collect()
 }

@@ -1,6 +1,6 @@
 //! The credential in the Step's inputs.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use reqwest::{StatusCode, Url};
@@ -93,7 +93,9 @@ pub(super) async fn api_key(
     let id_in_name = location.file_name().as_ref().and_then(KeyFileName::key_id).cloned();
     let content = match location {
         KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
-        KeyLocation::File(path) => read_file(path)?,
+        KeyLocation::File(path) => {
+            regular_file::read(path, private_key::MAX_BYTES).map_err(|error| read_error(path, &error))?
+        }
         KeyLocation::Url(url) => download(url, http).await?,
     };
     if let Some(json) = key_json::read(&content) {
@@ -188,7 +190,7 @@ async fn download(url: &Url, http: &Http<'_>) -> Result<Zeroizing<Vec<u8>>, Inpu
 fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<PathBuf, InputsError> {
     /// With more names, the error would be too long.
     const MAX_LISTED: usize = 4;
-    let entries = std::fs::read_dir(folder).map_err(|error| read_error(folder, &error))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| read_error(folder, &error.into()))?;
     let mut keys: Vec<_> = entries
         .filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
@@ -211,23 +213,16 @@ fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<PathBuf, Inpu
     }
 }
 
-fn read_error(path: &Path, error: &io::Error) -> InputsError {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            InputsError::FileNotFound { path: redact::path(path) }
-        }
-        _ => InputsError::Unreadable { path: redact::path(path), why: redact::os(error) },
-    }
-}
-
-/// Reads a key file, up to the size of the largest key.
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputsError> {
-    let shown = redact::path(path);
-    regular_file::read(path, private_key::MAX_BYTES).map_err(|error| match error {
+fn read_error(path: &Path, error: &ReadError) -> InputsError {
+    let path = redact::path(path);
+    match error {
         ReadError::TooLarge => PrivateKeyError::TooLarge.into(),
-        ReadError::NotRegular => InputsError::NotARegularFile { path: shown },
-        ReadError::Io(error) => read_error(path, &error),
-    })
+        ReadError::NotRegular => InputsError::NotARegularFile { path },
+        ReadError::Io(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => InputsError::FileNotFound { path },
+            _ => InputsError::Unreadable { path, why: redact::os(error) },
+        },
+    }
 }
 
 /// Parses the session in the inputs. Skips an expired one with a warning if the run can do without it.
