@@ -10,7 +10,7 @@ use crate::redact::{FatalError, Show, Text, text};
 pub struct Problems(Vec<(Option<&'static str>, Text)>);
 
 impl Problems {
-    /// Adds a problem with an input, unless that input already has one. It completes "`input` …",
+    /// Adds a problem with an input, unless that input already has one. The problem completes "`input` …",
     /// without a full stop, or is a whole sentence, which begins with a capital letter.
     pub(super) fn add(&mut self, input: &'static str, problem: impl Show + Display) {
         if self.0.iter().any(|(earlier, _)| *earlier == Some(input)) {

@@ -53,12 +53,12 @@ const APPLE_ID_INPUTS: &[&str] = &["apple_id", "password", "app_password", "fast
 /// Without one of these, the inputs hold no credential.
 const SECRET_INPUTS: &[&str] = &["api_key_path", "password", "app_password", "fastlane_session"];
 
-/// The changed inputs that are among these.
+/// Those of the changed inputs that are in `names`.
 fn changed_among(names: &[&str], changed: &[&'static str]) -> Vec<&'static str> {
     changed.iter().copied().filter(|name| names.contains(name)).collect()
 }
 
-/// The inputs that are set although `connection` excludes those of a credential.
+/// The inputs of a credential that are set although `connection` excludes them.
 fn ignored_inputs(changed: &[&'static str], connection: ConnectionMode) -> Vec<&'static str> {
     let choices = &["api_key_type", "api_key_enterprise_account"];
     let mut ignored = changed_among(&[API_KEY_INPUTS, choices, APPLE_ID_INPUTS].concat(), changed);

@@ -77,6 +77,7 @@ impl<T> Field<T> {
 /// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
     variable_name(value)?;
+    // In another form, the name can be a password.
     let what = if is_shown_variable(value) {
         text!("is the unexpanded variable `{}`", redact::checked(value, is_shown_variable))
     } else {

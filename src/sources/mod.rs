@@ -154,7 +154,7 @@ fn can_use_session<E: Show + fmt::Display>(
 mod tests {
     use super::*;
 
-    /// `tests/step/tools.rs` skips an expired session if there is a password.
+    /// `tests/step/tools.rs` has the runs with a password.
     #[test]
     fn without_a_password_an_expired_session_is_an_error_even_if_no_tool_needs_it() {
         let now = OffsetDateTime::UNIX_EPOCH;
