@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use time::{Duration, OffsetDateTime};
 
-use super::client::{Client, RoleTooLow};
-use super::{CheckError, error_line_with_detail};
+use super::client::Client;
+use super::{CheckError, Unverified, error_line_with_detail};
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, USERS};
+use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, Resource, USERS};
 use crate::log::RunLog;
 use crate::redact::{FatalError, text};
 use crate::timestamp;
@@ -22,31 +22,29 @@ const DISTRIBUTION_QUERY: [(&str, &str); 2] = [
 const EXPIRY_WARNING: Duration = Duration::days(30);
 
 /// Logs how many of the team's certificates are valid, and warns before the last one expires.
-fn report_certificates(expiry_dates: &[Option<OffsetDateTime>], now: OffsetDateTime, run_log: &mut RunLog) {
+fn report_certificates(
+    certificates: &[Resource<CertificateAttributes>],
+    now: OffsetDateTime,
+    run_log: &mut RunLog,
+) {
+    let expiry_dates: Vec<_> = certificates.iter().map(|entry| entry.attributes.expires_at()).collect();
     let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|at| at > now)).count();
-    let last_expiry = expiry_dates.iter().copied().flatten().max();
-    let (state, problem) = match last_expiry
-        .map(|at| (at, timestamp::format(at), timestamp::time_left(at, now)))
-    {
+    let (state, problem) = match expiry_dates.into_iter().flatten().max() {
         None if valid > 0 => (text!("{}, expiry unknown", valid), None),
         None => (text!("none"), Some(text!("The team has no distribution certificate: create one"))),
-        Some((_, date, _)) if valid == 0 => (
-            text!("none, the last one expired on {}", date),
-            Some(text!(
-                "The team has no valid distribution certificate (the last one expired on {}): create a new one",
-                date
-            )),
-        ),
-        Some((at, date, left)) => (
-            text!("{}, the last one expires on {} ({} left)", valid, date, left),
-            (at - now <= EXPIRY_WARNING).then(|| {
-                text!(
-                    "The team's last distribution certificate expires on {} ({} left): create a new one",
-                    date,
-                    left
-                )
-            }),
-        ),
+        Some(last) if valid == 0 => {
+            let expired = text!("the last one expired on {}", timestamp::format(last));
+            let problem =
+                text!("The team has no valid distribution certificate ({}): create a new one", expired);
+            (text!("none, {}", expired), Some(problem))
+        }
+        Some(last) => {
+            let (date, left) = (timestamp::format(last), timestamp::time_left(last, now));
+            let expires = text!("expires on {} ({} left)", date, left);
+            let problem = text!("The team's last distribution certificate {}: create a new one", expires);
+            let is_soon = last - now <= EXPIRY_WARNING;
+            (text!("{}, the last one {}", valid, expires), is_soon.then_some(problem))
+        }
     };
     if let Some(problem) = problem {
         run_log.warn(text!(
@@ -76,21 +74,18 @@ pub(super) async fn check(
 ) -> Result<(), CheckError> {
     let result = match access {
         Access::Provisioning => {
-            let search = client.search::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
-            search.await?.map(|search| {
-                run_log.log_detail(
-                    "Access",
-                    text!("can list certificates (Apple does not say whether it can create them)"),
-                );
-                let dates: Vec<_> = search.others.iter().map(|entry| entry.attributes.expires_at()).collect();
-                report_certificates(&dates, client.http.now(), run_log);
+            let certificates = client.read_list(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false).await;
+            certificates.map(|certificates| {
+                let access = text!("can list certificates (Apple does not say whether it can create them)");
+                run_log.log_detail("Access", access);
+                report_certificates(&certificates, client.http.now(), run_log);
             })
         }
-        Access::Admin => client.probe(USERS).await?.map(|()| {
+        Access::Admin => client.probe(USERS).await.map(|()| {
             run_log.log_detail("Access", text!("can list the team's users, as an Admin key can"));
         }),
     };
-    let Err(RoleTooLow { detail, .. }) = result else { return Ok(()) };
+    let Err(CheckError::Unverified(Unverified::RoleTooLow { detail, .. })) = result else { return result };
     let (problem, remedy) = match access {
         Access::Provisioning => (
             "can't list certificates",

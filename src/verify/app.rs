@@ -1,14 +1,14 @@
-//! Does the credential's team have the app that the build is for?
+//! Does Apple accept the API key, and does its team have the app that the build is for?
 
 use reqwest::StatusCode;
 
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::apple::app_store_connect::{APPS, App, AppAttributes, BUNDLE_IDS};
+use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS};
 use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
-use super::client::{Client, RoleTooLow, Search};
+use super::client::Client;
 use super::{CheckError, Unverified};
 
 /// How many of the team's apps an error lists.
@@ -25,6 +25,19 @@ error_messages! {
     }
 }
 
+/// Lists one app, or one bundle ID in the Enterprise Program, which has no apps.
+pub(super) async fn check_key(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
+    let list = if client.key.enterprise { BUNDLE_IDS } else { APPS };
+    match client.probe(list).await {
+        // Apple accepted the token, or it would have returned 401.
+        Err(CheckError::Unverified(Unverified::RoleTooLow { code, detail })) => {
+            run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}). If later Steps need the apps, use a key whose role allows that.", code, detail));
+            Ok(())
+        }
+        result => result,
+    }
+}
+
 /// Looks for the app with this bundle ID, and returns its number in App Store Connect. In the Enterprise Program, which
 /// has no apps, looks for the bundle ID itself.
 pub(super) async fn check(
@@ -32,16 +45,12 @@ pub(super) async fn check(
     bundle_id: &BundleId,
     run_log: &mut RunLog,
 ) -> Result<Option<String>, CheckError> {
-    let is_enterprise = client.key.enterprise;
-    let is_match = |app: &App| app.attributes.bundle_id == bundle_id.as_str();
-    let filter = if is_enterprise { "filter[identifier]" } else { "filter[bundleId]" };
-    let search = search(client, Some((filter, bundle_id.as_str())), is_match).await?;
-    let search = search.map_err(|RoleTooLow { code, detail }| Unverified::AppsHidden { code, detail })?;
-    let Some(app) = search.found else {
+    let apps = read_apps(client, Some(bundle_id)).await?;
+    let Some(app) = apps.iter().find(|app| app.attributes.bundle_id == bundle_id.as_str()) else {
         return Err(CheckError::Rejected(no_such_app(client, bundle_id).await));
     };
     let name = redact::service_text(app.attributes.name.as_deref().unwrap_or_default(), 60);
-    if is_enterprise {
+    if client.key.enterprise {
         run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name));
         return Ok(None);
     }
@@ -51,26 +60,24 @@ pub(super) async fn check(
     Ok(Some(id.to_owned()))
 }
 
-/// Searches the team's apps. Apple's filter also matches longer bundle IDs that contain the given one.
-async fn search(
-    client: &Client<'_>,
-    filter: Option<(&str, &str)>,
-    is_match: impl Fn(&App) -> bool,
-) -> Result<Result<Search<AppAttributes>, RoleTooLow>, CheckError> {
-    let (list, fields) = if client.key.enterprise {
-        (BUNDLE_IDS, ("fields[bundleIds]", "identifier,name"))
+/// Reads the list of the team's apps, or only the part of it that Apple's filter selects for a bundle ID, up to the
+/// app itself. The filter also matches longer bundle IDs that contain the given one.
+async fn read_apps(client: &Client<'_>, wanted: Option<&BundleId>) -> Result<Vec<App>, CheckError> {
+    let (list, filter, fields) = if client.key.enterprise {
+        (BUNDLE_IDS, "filter[identifier]", ("fields[bundleIds]", "identifier,name"))
     } else {
-        (APPS, ("fields[apps]", "bundleId,name"))
+        (APPS, "filter[bundleId]", ("fields[apps]", "bundleId,name"))
     };
-    let query: Vec<_> = filter.into_iter().chain([fields]).collect();
-    client.search(list, &query, is_match).await
+    let wanted = wanted.map(BundleId::as_str);
+    let query: Vec<_> = wanted.map(|wanted| (filter, wanted)).into_iter().chain([fields]).collect();
+    client.read_list(list, &query, |app: &App| wanted == Some(&app.attributes.bundle_id)).await
 }
 
 /// The error for an app that the team does not have. It lists some of the team's apps, if the key can list them.
 async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
-    let mut apps = match search(client, None, |_| false).await {
-        Ok(Ok(search)) => search.others,
-        Ok(Err(RoleTooLow { .. })) | Err(CheckError::Unverified(_)) => Vec::new(),
+    let mut apps = match read_apps(client, None).await {
+        Ok(apps) => apps,
+        Err(CheckError::Unverified(_)) => Vec::new(),
         Err(CheckError::Rejected(error)) => return error,
     };
     let total = apps.len();

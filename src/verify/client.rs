@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
-use super::{CheckError, MAX_BYTES, REQUEST_TIMEOUT, Unverified, api_errors, shown_code_and_detail};
+use super::{CheckError, MAX_BYTES, REQUEST_TIMEOUT, Unverified, api_errors};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
@@ -66,19 +66,6 @@ impl KeyRejected {
     }
 }
 
-/// The key's role does not allow it to read a list: Apple's code and detail, as the log shows them.
-pub(super) struct RoleTooLow {
-    pub(super) code: Text,
-    pub(super) detail: Text,
-}
-
-/// The result of a search through a list.
-pub(super) struct Search<A> {
-    pub(super) found: Option<Resource<A>>,
-    /// The entries before the match, or all entries if none matched.
-    pub(super) others: Vec<Resource<A>>,
-}
-
 /// Sends requests to the API that the key is for, all on one connection.
 pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
@@ -117,35 +104,30 @@ impl<'a> Client<'a> {
     }
 
     /// Requests one entry of a list to find out whether the key can read the list.
-    pub(super) async fn probe(&self, list: &str) -> Result<Result<(), RoleTooLow>, CheckError> {
-        Ok(self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await?.map(drop))
+    pub(super) async fn probe(&self, list: &str) -> Result<(), CheckError> {
+        self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await.map(drop)
     }
 
-    /// Reads a list up to the first entry that matches.
-    pub(super) async fn search<A: DeserializeOwned>(
+    /// Reads a list up to the first page with an entry that matches.
+    pub(super) async fn read_list<A: DeserializeOwned>(
         &self,
         list: &str,
         query: &[(&str, &str)],
         is_match: impl Fn(&Resource<A>) -> bool,
-    ) -> Result<Result<Search<A>, RoleTooLow>, CheckError> {
-        let mut others = Vec::new();
+    ) -> Result<Vec<Resource<A>>, CheckError> {
+        let mut entries = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let next = cursor.as_deref().map(|cursor| ("cursor", cursor));
             let query: Vec<_> = query.iter().copied().chain([("limit", MAX_PAGE_SIZE)]).chain(next).collect();
-            let page = match self.request_page::<A>(list, &query).await? {
-                Ok(page) => page,
-                Err(role_too_low) => return Ok(Err(role_too_low)),
-            };
+            let page = self.request_page(list, &query).await?;
             let next = page.next();
-            for resource in page.into_resources() {
-                if is_match(&resource) {
-                    return Ok(Ok(Search { found: Some(resource), others }));
-                }
-                others.push(resource);
+            entries.extend(page.into_resources());
+            if entries.iter().any(&is_match) {
+                return Ok(entries);
             }
             cursor = match next {
-                NextPage::None => return Ok(Ok(Search { found: None, others })),
+                NextPage::None => return Ok(entries),
                 NextPage::Cursor(cursor) => Some(cursor),
                 NextPage::Unknown => return Err(self.not_apple_format(StatusCode::OK).into()),
             };
@@ -156,13 +138,13 @@ impl<'a> Client<'a> {
     /// Requests a page of a list.
     ///
     /// # Errors
-    /// [`KeyRejected`] if Apple answers 401 at every attempt, each with a new token, and accepted no token of the
+    /// [`Unverified::RoleTooLow`] if the key's role does not allow it to read the list. [`KeyRejected`] if Apple answers 401 at every attempt, each with a new token, and accepted no token of the
     /// key before: Apple sometimes returns 401 for valid keys. [`CannotSign`] if the key can't sign a token.
     async fn request_page<A: DeserializeOwned>(
         &self,
         list: &str,
         query: &[(&str, &str)],
-    ) -> Result<Result<Page<A>, RoleTooLow>, CheckError> {
+    ) -> Result<Page<A>, CheckError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
         let rejections = Cell::new(0);
@@ -189,18 +171,19 @@ impl<'a> Client<'a> {
             && let Some(page) = Page::read(&response.body, list)
         {
             self.was_accepted.set(true);
-            return Ok(Ok(page));
+            return Ok(page);
         }
         let status = response.status;
         let Some(errors) = api_errors(&response).filter(|_| status.is_client_error()) else {
             return Err(self.not_apple_format(status).into());
         };
         self.was_accepted.set(true);
-        if errors.is_role_too_low() {
-            let (code, detail) = shown_code_and_detail(&errors);
-            return Ok(Err(RoleTooLow { code, detail }));
-        }
-        Err(Unverified::new(status, &errors).into())
+        Err(match Unverified::new(status, &errors) {
+            Unverified::AppleError { code, detail, .. } if errors.is_role_too_low() => {
+                Unverified::RoleTooLow { code, detail }.into()
+            }
+            reason => reason.into(),
+        })
     }
 
     /// For a response with this status.

@@ -1,12 +1,11 @@
 //! Verifies the credential with Apple, before the build spends minutes on work that needs it.
 //!
-//! Each file except `client` answers one question: does Apple accept the key, does its team have the app, does
-//! the key have the access that the build needs, is the session logged in? If Apple rejects the credential, the
+//! Each file except `client` answers one question: does Apple accept the key, and does its team have the app; does
+//! the key have the access that the build needs; is the session logged in? If Apple rejects the credential, the
 //! build fails. Without an answer, the credential stays unverified, and the build continues unless `verify` is
 //! strict: an outage at Apple must not stop a build that could succeed.
 
 mod access;
-mod api_key;
 mod app;
 mod client;
 mod session;
@@ -97,8 +96,9 @@ error_messages! {
         AgreementMissing,
         #[error("Apple returned HTTP {status}, {code}: {detail}")]
         AppleError { status: u16, code: Text, detail: Text },
+        /// For the list of apps. The checks that read other lists report it themselves.
         #[error("the key can't list apps, so `bundle_id` can't be checked ({code}: {detail})")]
-        AppsHidden { code: Text, detail: Text },
+        RoleTooLow { code: Text, detail: Text },
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
         NeedsApiKey { inputs: Text },
         #[error("an Apple ID can only be checked with a session")]
@@ -122,7 +122,8 @@ impl Unverified {
         if errors.is_agreement_missing() {
             return Self::AgreementMissing;
         }
-        let (code, detail) = shown_code_and_detail(errors);
+        let (code, detail) = errors.code_and_detail();
+        let (code, detail) = (redact::service_text(code, 100), redact::service_text(detail, 300));
         Self::AppleError { status: status.as_u16(), code, detail }
     }
 
@@ -156,7 +157,7 @@ impl Unverified {
             Self::AgreementMissing | Self::OtherAccount { .. } => None,
             Self::NeedsApiKey { .. } => Some("Use an API key, or change `verify` from strict to yes"),
             Self::AppleError { .. } => Some("Fix what Apple reports, or set `verify` to yes"),
-            Self::AppsHidden { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
+            Self::RoleTooLow { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
             Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
             Self::TeamsNotListed => Some("Run the build again, or set `verify` to yes"),
             Self::MissingCookie { renewal, .. }
@@ -173,7 +174,7 @@ impl Unverified {
                 detail,
                 remedy,
             ),
-            (Self::AppsHidden { detail, .. }, Some(remedy)) => {
+            (Self::RoleTooLow { detail, .. }, Some(remedy)) => {
                 let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
                 error_line_with_detail(&text!("{}: {}", before, what), detail, remedy)
             }
@@ -185,12 +186,6 @@ impl Unverified {
             (_, None) => text!("{}: {}.", before, self),
         }
     }
-}
-
-/// Code and detail of Apple's main error, as the log and the summary show them.
-fn shown_code_and_detail(errors: &ErrorResponse) -> (Text, Text) {
-    let (code, detail) = errors.code_and_detail();
-    (redact::service_text(code, 100), redact::service_text(detail, 300))
 }
 
 /// An error line with the detail of Apple's error. If the line is too long, omits the remedy; if it is still too
@@ -252,7 +247,7 @@ pub(crate) async fn verify(
             let client = Client::new(key, resolved.source, &checks.services, http, policy);
             let app_id = match &checks.bundle_id {
                 Some(bundle_id) => app::check(&client, bundle_id, run_log).await,
-                None => api_key::check(&client, run_log).await.map(|()| None),
+                None => app::check_key(&client, run_log).await.map(|()| None),
             };
             verification.app_id = verification.record(app_id)?.flatten();
             for access in &checks.required_access {
