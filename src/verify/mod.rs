@@ -10,6 +10,7 @@ mod app;
 mod client;
 mod session;
 
+use std::iter;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -132,10 +133,25 @@ impl Unverified {
         matches!(self, Self::RequestFailed { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
     }
 
-    /// How to fix it; `None` if the reason already says how.
-    pub(crate) fn remedy(&self) -> Option<&'static str> {
-        match self {
-            Self::RequestFailed { failure, .. } => Some(match failure {
+    /// The reason, and how to fix it, as an error line that begins with `before`.
+    fn error_line(&self, before: &'static str) -> Text {
+        let remedy = match self {
+            Self::AgreementMissing | Self::OtherAccount { .. } => return text!("{}: {}.", before, self),
+            Self::SessionRejected { renewal, .. } => return text!("{}: {}: {}.", before, self, *renewal),
+            Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal } => {
+                return text!("{}: {}: {}, or set `verify` to yes.", before, self, *renewal);
+            }
+            Self::AppleError { status, code, detail } => {
+                let before = text!("{}: Apple returned HTTP {}, {}", before, *status, code);
+                let remedy = "Fix what Apple reports, or set `verify` to yes";
+                return error_line_with_detail(&before, detail, remedy);
+            }
+            Self::RoleTooLow { detail, .. } => {
+                let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
+                let remedy = "Use a key that can list apps, or clear `bundle_id`";
+                return error_line_with_detail(&text!("{}: {}", before, what), detail, remedy);
+            }
+            Self::RequestFailed { failure, .. } => match failure {
                 Failure::InvalidVariable { .. } => "Correct that variable, or clear it",
                 Failure::UntrustedIssuer(_) => {
                     "Install that issuer's certificate on the machine, or set `verify` to yes"
@@ -149,61 +165,28 @@ impl Unverified {
                 _ => {
                     "Apple did not reject the credential, so this may be an outage: run the build again, or set `verify` to yes"
                 }
-            }),
-            Self::NotAppleFormat { .. } => Some(
-                "Apple did not reject the credential: check the machine's network and proxy settings, or set `verify` to yes",
-            ),
-            Self::ListTooLong { .. } => Some("Set `verify` to yes"),
-            Self::AgreementMissing | Self::OtherAccount { .. } => None,
-            Self::NeedsApiKey { .. } => Some("Use an API key, or change `verify` from strict to yes"),
-            Self::AppleError { .. } => Some("Fix what Apple reports, or set `verify` to yes"),
-            Self::RoleTooLow { .. } => Some("Use a key that can list apps, or clear `bundle_id`"),
-            Self::WithoutSession => Some("Set `fastlane_session`, or set `verify` to yes"),
-            Self::TeamsNotListed => Some("Run the build again, or set `verify` to yes"),
-            Self::MissingCookie { renewal, .. }
-            | Self::UnknownAccount { renewal }
-            | Self::SessionRejected { renewal, .. } => Some(renewal),
-        }
-    }
-
-    /// The reason and its remedy as an error line that begins with `before`.
-    fn error_line(&self, before: &'static str) -> Text {
-        match (self, self.remedy()) {
-            (Self::AppleError { status, code, detail }, Some(remedy)) => error_line_with_detail(
-                &text!("{}: Apple returned HTTP {}, {}", before, *status, code),
-                detail,
-                remedy,
-            ),
-            (Self::RoleTooLow { detail, .. }, Some(remedy)) => {
-                let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
-                error_line_with_detail(&text!("{}: {}", before, what), detail, remedy)
+            },
+            Self::NotAppleFormat { .. } => {
+                "Apple did not reject the credential: check the machine's network and proxy settings, or set `verify` to yes"
             }
-            (Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal }, _) => {
-                text!("{}: {}: {}, or set `verify` to yes.", before, self, *renewal)
-            }
-            (Self::SessionRejected { what, renewal }, _) => text!("{}: {}: {}.", before, what, *renewal),
-            (_, Some(remedy)) => text!("{}: {}. {}.", before, self, remedy),
-            (_, None) => text!("{}: {}.", before, self),
-        }
+            Self::ListTooLong { .. } => "Set `verify` to yes",
+            Self::NeedsApiKey { .. } => "Use an API key, or change `verify` from strict to yes",
+            Self::WithoutSession => "Set `fastlane_session`, or set `verify` to yes",
+            Self::TeamsNotListed => "Run the build again, or set `verify` to yes",
+        };
+        text!("{}: {}. {}.", before, self, remedy)
     }
 }
 
 /// An error line with the detail of Apple's error. If the line is too long, omits the remedy; if it is still too
-/// long, cuts the detail.
+/// long, also the end of the detail.
 fn error_line_with_detail(before: &Text, detail: &Text, remedy: &'static str) -> Text {
-    let whole = text!("{}: {}. {}.", before, detail, remedy);
+    let lines = [text!("{}: {}. {}.", before, detail, remedy), text!("{}: {}.", before, detail)];
     let detail = detail.plain();
-    let words: Vec<_> = detail.split(' ').collect();
-    let cut = |count: usize| {
-        let start = words.get(..count).unwrap_or_default().join(" ");
-        let is_cut = count < words.len();
-        let start = if is_cut { format!("{start}…") } else { start };
-        text!("{}: {}.", before, redact::service_text(&start, usize::MAX))
-    };
-    Some(whole)
-        .filter(Text::is_short)
-        .or_else(|| (1..=words.len()).rev().map(cut).find(Text::is_short))
-        .unwrap_or_else(|| cut(0))
+    let starts = iter::successors(Some(detail.as_str()), |start| Some(start.rsplit_once(' ')?.0)).skip(1);
+    let cut = |start| text!("{}: {}.", before, redact::service_text(&format!("{start}…"), usize::MAX));
+    let mut lines = lines.into_iter().chain(starts.map(cut));
+    lines.find(Text::is_short).unwrap_or_else(|| text!("{}: ….", before))
 }
 
 /// Apple's errors, if the response contains any.
