@@ -235,7 +235,7 @@ impl<'a> OutputContext<'a> {
             }
             .to_owned(),
             Verified => yes_no(verification.is_verified()).to_owned(),
-            AppId => verification.app_id()?.to_owned(),
+            AppId => verification.app_id.clone()?,
             CredentialsFolder => files.folder.clone()?,
             Path(file) => path(file)?,
             Url(file) => reqwest::Url::from_file_path(path(file)?).ok()?.into(),

@@ -9,15 +9,13 @@ use secrecy::ExposeSecret as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
-use super::{CheckError, MAX_BYTES, REQUEST_TIMEOUT, Unverified, api_errors};
+use super::{CheckError, Unverified, api_errors, authenticated_request};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
 use crate::config::Services;
 use crate::credential::Source;
-use crate::http::{
-    ATTEMPTS, Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, endpoint, secret_header,
-};
+use crate::http::{ATTEMPTS, Failure, Http, Response, RetryPolicy, endpoint};
 use crate::log::{self, RunLog};
 use crate::redact::{self, Text, error_messages, text};
 
@@ -75,6 +73,8 @@ pub(super) struct Client<'a> {
     policy: RetryPolicy,
     /// Whether Apple accepted a token of the key: it returned a list, or an error other than 401.
     was_accepted: Cell<bool>,
+    /// How many tokens of the key Apple rejected with 401.
+    rejections: Cell<usize>,
     /// From the last response that reported it.
     pub(super) rate_limit: Cell<Option<RateLimit>>,
     /// From the last 401, if this machine's clock is off.
@@ -98,6 +98,7 @@ impl<'a> Client<'a> {
             http,
             policy,
             was_accepted: Cell::default(),
+            rejections: Cell::default(),
             rate_limit: Cell::default(),
             clock_skew: Cell::default(),
         }
@@ -147,17 +148,10 @@ impl<'a> Client<'a> {
     ) -> Result<Page<A>, CheckError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
-        let rejections = Cell::new(0);
-        let attempt = async || {
-            let result = self.attempt(&url).await;
-            if matches!(result, Err(Failure::TokenRejected)) {
-                rejections.set(rejections.get() + 1);
-            }
-            result
-        };
-        let response = match self.http.retry(self.base, self.policy, attempt).await {
+        let response = match self.http.retry(self.base, self.policy, async || self.attempt(&url).await).await
+        {
             Ok(response) => response.map_err(|error| CheckError::Rejected(error.into()))?,
-            Err(_) if rejections.get() == ATTEMPTS && !self.was_accepted.get() => {
+            Err(_) if self.rejections.get() == ATTEMPTS && !self.was_accepted.get() => {
                 let rejected = KeyRejected::new(self.key, self.source, self.clock_skew.get());
                 return Err(CheckError::Rejected(rejected.into()));
             }
@@ -198,14 +192,9 @@ impl<'a> Client<'a> {
             Err(error) => return Ok(Err(error)),
         };
         let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-        // A token consists of letters, digits, dots, dashes and underscores.
-        let Some(bearer) = secret_header(&bearer) else { return Ok(Err(CannotSign::Key)) };
-        let request = Get {
-            url: url.clone(),
-            headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
-            redirects: Redirects::Refused,
-            max_bytes: MAX_BYTES,
-            timeout: REQUEST_TIMEOUT,
+        let Some(request) = authenticated_request(url, AUTHORIZATION, &bearer) else {
+            // Unreachable: a token consists of letters, digits, dots, dashes and underscores.
+            return Ok(Err(CannotSign::Key));
         };
         let response = self.http.send(&request).await?;
         let limit = response.headers.get(RATE_LIMIT).and_then(|value| RateLimit::read(value.to_str().ok()?));
@@ -213,6 +202,7 @@ impl<'a> Client<'a> {
         if response.status == StatusCode::UNAUTHORIZED && api_errors(&response).is_some() {
             let skew = response.date.map(|date| self.http.now() - date);
             self.clock_skew.set(skew.filter(|skew| skew.abs() > TOLERATED_SKEW));
+            self.rejections.set(self.rejections.get() + 1);
             return Err(Failure::TokenRejected);
         }
         Ok(Ok(response.require_final()?))

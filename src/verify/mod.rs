@@ -13,12 +13,15 @@ mod session;
 use std::iter;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::header::HeaderName;
+use reqwest::{StatusCode, Url};
 
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::config::{self, Checks, Config};
 use crate::credential::{Credential, ResolvedCredential};
-use crate::http::{Deadline, Failure, Http, Response, RetryPolicy};
+use crate::http::{
+    Deadline, Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, secret_header,
+};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
@@ -41,7 +44,8 @@ pub(crate) struct Verification {
     pub(crate) is_attempted: bool,
     /// Why the credential is not verified.
     pub(crate) unverified: Vec<Unverified>,
-    app_id: Option<String>,
+    /// The number in App Store Connect of the app in `bundle_id`.
+    pub(crate) app_id: Option<String>,
     /// How many requests Apple still allows the API key in this hour, if a response reported it.
     pub(crate) rate_limit: Option<RateLimit>,
 }
@@ -51,12 +55,6 @@ impl Verification {
     #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
         self.is_attempted && self.unverified.is_empty()
-    }
-
-    /// The number in App Store Connect of the app in `bundle_id`.
-    #[must_use]
-    pub(crate) fn app_id(&self) -> Option<&str> {
-        self.app_id.as_deref()
     }
 
     /// Takes the value out of a check's result, or records why the credential is not verified.
@@ -189,6 +187,17 @@ fn error_line_with_detail(before: &Text, detail: &Text, remedy: &'static str) ->
     lines.find(Text::is_short).unwrap_or_else(|| text!("{}: ….", before))
 }
 
+/// A request with a secret in a header. `None` if the secret contains characters that headers don't allow.
+fn authenticated_request(url: &Url, header: HeaderName, secret: &str) -> Option<Get> {
+    Some(Get {
+        url: url.clone(),
+        headers: HeaderMap::from_iter([(header, secret_header(secret)?)]),
+        redirects: Redirects::Refused,
+        max_bytes: MAX_BYTES,
+        timeout: REQUEST_TIMEOUT,
+    })
+}
+
 /// Apple's errors, if the response contains any.
 fn api_errors(response: &Response) -> Option<ErrorResponse> {
     ErrorResponse::read(response.status.as_u16(), &response.body).filter(|_| response.is_json())
@@ -242,9 +251,9 @@ pub(crate) async fn verify(
             verification.rate_limit = client.rate_limit.get();
         }
         Credential::AppleId(apple_id) => {
-            let (source, services) = (resolved.source, &checks.services);
-            let result = session::check(apple_id, source, services, config, http, policy, run_log).await;
-            verification.record(result)?;
+            let check =
+                session::check(apple_id, resolved.source, &checks.services, config, http, policy, run_log);
+            verification.record(check.await)?;
             verification.unverified.extend(needs_api_key(checks));
         }
     }
@@ -253,8 +262,8 @@ pub(crate) async fn verify(
 
 /// The reason to report if inputs request checks that need an API key.
 fn needs_api_key(checks: &Checks) -> Option<Unverified> {
-    let requested =
-        [("bundle_id", checks.bundle_id.is_some()), ("required_access", !checks.required_access.is_empty())];
-    let inputs: Vec<_> = requested.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
+    let bundle_id = checks.bundle_id.as_ref().map(|_| "bundle_id");
+    let access = (!checks.required_access.is_empty()).then_some("required_access");
+    let inputs: Vec<_> = bundle_id.into_iter().chain(access).collect();
     (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: config::quote_names(&inputs) })
 }

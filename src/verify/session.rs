@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{CheckError, MAX_BYTES, REQUEST_TIMEOUT, Unverified, api_errors};
+use super::{CheckError, Unverified, api_errors, authenticated_request};
 use crate::apple::cookie::Cookie;
 use crate::apple::olympus::{Provider, SESSION_PATH, SessionStatus};
 use crate::apple::session::Session;
@@ -16,7 +16,7 @@ use crate::bitrise::connection::RE_AUTHENTICATE;
 use crate::config::{Config, Services};
 use crate::credential::{AppleId, Source};
 use crate::formats::fastlane_session::NEW_SESSION;
-use crate::http::{Get, HeaderMap, Http, Redirects, RetryPolicy, endpoint, secret_header};
+use crate::http::{Http, RetryPolicy, endpoint};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, text};
 
@@ -45,15 +45,9 @@ pub(super) async fn check(
     let session = apple_id.session.as_ref().ok_or(Unverified::WithoutSession)?;
     let url = endpoint(&services.apple_session, SESSION_PATH);
     let site = redact::site(&url);
-    let cookies = cookie_header(session, &url, http.now()).and_then(|cookies| secret_header(&cookies));
-    let Some(cookies) = cookies else { return Err(Unverified::MissingCookie { site, renewal }.into()) };
-    let request = Get {
-        url: url.clone(),
-        headers: HeaderMap::from_iter([(COOKIE, cookies)]),
-        redirects: Redirects::Refused,
-        max_bytes: MAX_BYTES,
-        timeout: REQUEST_TIMEOUT,
-    };
+    let cookies = cookie_header(session, &url, http.now());
+    let request = cookies.and_then(|cookies| authenticated_request(&url, COOKIE, &cookies));
+    let Some(request) = request else { return Err(Unverified::MissingCookie { site, renewal }.into()) };
     let response = http.retry(&url, policy, async || http.send(&request).await?.require_final()).await;
     let response = response.map_err(|failure| Unverified::RequestFailed { site: site.clone(), failure })?;
 
@@ -102,22 +96,21 @@ fn check_team(
     run_log: &mut RunLog,
 ) -> Result<(), CheckError> {
     let teams = session_status.providers();
-    if let Some(wanted) = wanted {
-        let Some(team) = teams.iter().find(|team| team.provider_id == wanted.number()) else {
+    let team = match wanted {
+        None => selected,
+        Some(wanted) => teams.iter().find(|team| team.provider_id == wanted.number()).ok_or_else(|| {
             if !session_status.lists_providers() {
-                return Err(Unverified::TeamsNotListed.into());
+                return Unverified::TeamsNotListed.into();
             }
-            return Err(CheckError::Rejected(FatalError::new(text!(
+            CheckError::Rejected(FatalError::new(text!(
                 "The session's account does not belong to the team {} in `itc_team_id`, only to {}: set the input to one of these numbers.",
                 wanted.shown(),
                 list_teams(&teams)
-            ))));
-        };
-        run_log.log_detail("Team", name_and_id(team));
-        return Ok(());
-    }
-    run_log.log_detail("Team", name_and_id(selected));
-    if teams.len() > 1 {
+            )))
+        })?,
+    };
+    run_log.log_detail("Team", name_and_id(team));
+    if wanted.is_none() && teams.len() > 1 {
         run_log.warn(text!(
             "The Apple ID belongs to {} teams, and in a build, fastlane cannot ask which one to use. Set `itc_team_id` to the number of one of them: {}.",
             teams.len(),
@@ -140,8 +133,8 @@ fn list_teams(teams: &[&Provider]) -> Text {
 /// <https://github.com/fastlane/fastlane/issues/16126>.
 fn is_unauthenticated(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
-    let text = Some(text).filter(|text| !text.contains('<')).unwrap_or_default();
-    text.strip_prefix("Unauthenticated").is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
+    let rest = text.strip_prefix("Unauthenticated").filter(|rest| !rest.contains('<'));
+    rest.is_some_and(|rest| rest.trim_start().starts_with("Request ID:"))
 }
 
 fn name_and_id(provider: &Provider) -> Text {
@@ -166,66 +159,53 @@ fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Ze
         // A cookie that the store rejects can't be sent anywhere.
         drop(store.insert_raw(&raw.build(), &origin));
     }
-    let pairs: Vec<_> = store.get_request_values(url).collect();
-    // Reserves the whole length: growing would leave copies that are not wiped.
-    let length = pairs.iter().map(|(name, value)| name.len() + value.len() + 3).sum();
-    let mut header = Zeroizing::new(String::with_capacity(length));
-    for (name, value) in pairs {
-        let separator = if header.is_empty() { "" } else { "; " };
-        for part in [separator, name, "=", value] {
-            header.push_str(part);
-        }
-    }
-    Some(header).filter(|header| !header.is_empty())
+    let pairs = store.get_request_values(url).map(|(name, value)| ["; ", name, "=", value]);
+    let parts: Vec<_> = pairs.flatten().skip(1).collect();
+    // `concat` reserves the whole length: growing would leave copies that are not wiped.
+    (!parts.is_empty()).then(|| Zeroizing::new(parts.concat()))
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretString;
     use time::macros::datetime;
 
     use crate::formats::fastlane_session::from_pasted;
 
     use super::*;
 
-    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-    const NOW: OffsetDateTime = datetime!(2026-11-20 09:00 UTC);
-
-    fn sent_to(url: &str, cookies: &str) -> Result<Vec<String>> {
-        let session = from_pasted(&SecretString::from(format!(
-            "[{{name: DES1, value: trust, domain: idmsa.apple.com}}, {cookies}]"
-        )))?;
-        let header = cookie_header(&session, &Url::parse(url)?, NOW);
-        let mut pairs: Vec<_> =
-            header.iter().flat_map(|header| header.split("; ")).map(str::to_owned).collect();
-        pairs.sort();
-        Ok(pairs)
-    }
+    const COOKIES: &str = "[
+        {name: DES1, value: 0, domain: idmsa.apple.com, secure: false},
+        {name: parent, value: 1, domain: apple.com, secure: false},
+        {name: dotted, value: 2, domain: .apple.com, secure: false},
+        {name: parent_only, value: 3, domain: apple.com, for_domain: false, secure: false},
+        {name: own, value: 4, domain: appstoreconnect.apple.com, for_domain: false, secure: false},
+        {name: like, value: 5, domain: notapple.com, secure: false},
+        {name: path, value: 6, domain: apple.com, path: /olympus, secure: false},
+        {name: other_path, value: 7, domain: apple.com, path: /agreements, secure: false},
+        {name: expired, value: 8, domain: apple.com, secure: false, expires: 2026-11-20T08:59:59Z},
+        {name: alive, value: 9, domain: apple.com, secure: false, expires: 2026-11-20T09:00:01Z},
+        {name: aged, value: a, domain: apple.com, secure: false, max_age: 60, created_at: 2026-11-20T08:00:00Z},
+        {name: secure, value: b, domain: apple.com, secure: true},
+    ]";
 
     #[test]
-    fn only_the_cookies_for_the_host_are_sent() -> Result {
-        let cookies = concat!(
-            "{name: parent, value: 1, domain: apple.com}, ",
-            "{name: dotted, value: 2, domain: .apple.com}, ",
-            "{name: parent_only, value: 3, domain: apple.com, for_domain: false}, ",
-            "{name: own, value: 4, domain: appstoreconnect.apple.com, for_domain: false}, ",
-            "{name: other, value: 5, domain: idmsa.apple.com}, ",
-            "{name: like, value: 6, domain: notapple.com}, ",
-            "{name: path, value: 7, domain: apple.com, path: /olympus}, ",
-            "{name: other_path, value: 8, domain: apple.com, path: /agreements}, ",
-            "{name: expired, value: 9, domain: apple.com, expires: 2026-11-20T08:59:59Z}, ",
-            "{name: alive, value: a, domain: apple.com, expires: 2026-11-20T09:00:01Z}, ",
-            "{name: aged, value: b, domain: apple.com, max_age: 60, created_at: 2026-11-20T08:00:00Z}, ",
-            "{name: secure, value: c, domain: apple.com, secure: true}",
-        );
-        let cookies = &cookies.replace("}, ", ", secure: false}, ");
-        let https = "https://appstoreconnect.apple.com/olympus/v1/session";
-        let expected = ["alive=a", "dotted=2", "own=4", "parent=1", "path=7", "secure=c"];
-        assert_eq!(sent_to(https, cookies)?, expected);
-        let http = "http://appstoreconnect.apple.com/olympus/v1/session";
-        assert_eq!(sent_to(http, cookies)?, ["alive=a", "dotted=2", "own=4", "parent=1", "path=7"]);
-        assert_eq!(sent_to("https://example.com/olympus", cookies)?, [""; 0]);
-        Ok(())
+    fn only_the_cookies_for_the_url_are_sent() {
+        let session = from_pasted(&COOKIES.into()).unwrap();
+        for (url, expected) in [
+            (
+                "https://appstoreconnect.apple.com/olympus/v1/session",
+                "alive=9; dotted=2; own=4; parent=1; path=6; secure=b",
+            ),
+            (
+                "http://appstoreconnect.apple.com/olympus/v1/session",
+                "alive=9; dotted=2; own=4; parent=1; path=6",
+            ),
+            ("https://example.com/olympus", ""),
+        ] {
+            let header = cookie_header(&session, &Url::parse(url).unwrap(), datetime!(2026-11-20 09:00 UTC));
+            let mut sent: Vec<_> = header.iter().flat_map(|header| header.split("; ")).collect();
+            sent.sort_unstable();
+            assert_eq!(sent.join("; "), expected, "{url}");
+        }
     }
 }
