@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use super::client::Client;
 use super::{CheckError, Unverified, error_line_with_detail};
@@ -22,12 +22,13 @@ const DISTRIBUTION_QUERY: [(&str, &str); 2] = [
 const EXPIRY_WARNING: Duration = Duration::days(30);
 
 /// Logs how many of the team's certificates are valid, and warns before the last one expires.
-fn report_certificates(
-    certificates: &[Resource<CertificateAttributes>],
-    now: OffsetDateTime,
-    run_log: &mut RunLog,
-) {
-    let expiry_dates: Vec<_> = certificates.iter().map(|entry| entry.attributes.expires_at()).collect();
+async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
+    let certificates = client.read_list(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false).await?;
+    let access = text!("can list certificates (Apple does not say whether it can create them)");
+    run_log.log_detail("Access", access);
+    let expires_at = |certificate: &Resource<CertificateAttributes>| certificate.attributes.expires_at();
+    let expiry_dates: Vec<_> = certificates.iter().map(expires_at).collect();
+    let now = client.http.now();
     let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|at| at > now)).count();
     let (state, problem) = match expiry_dates.into_iter().flatten().max() {
         None if valid > 0 => (text!("{}, expiry unknown", valid), None),
@@ -53,6 +54,13 @@ fn report_certificates(
         ));
     }
     run_log.log_detail("Distribution certificates", state);
+    Ok(())
+}
+
+async fn check_admin(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
+    client.probe(USERS).await?;
+    run_log.log_detail("Access", text!("can list the team's users, as an Admin key can"));
+    Ok(())
 }
 
 /// Rejects access that this kind of key never has. Needs no request.
@@ -72,29 +80,19 @@ pub(super) async fn check(
     access: Access,
     run_log: &mut RunLog,
 ) -> Result<(), CheckError> {
-    let result = match access {
-        Access::Provisioning => {
-            let certificates = client.read_list(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false).await;
-            certificates.map(|certificates| {
-                let access = text!("can list certificates (Apple does not say whether it can create them)");
-                run_log.log_detail("Access", access);
-                report_certificates(&certificates, client.http.now(), run_log);
-            })
-        }
-        Access::Admin => client.probe(USERS).await.map(|()| {
-            run_log.log_detail("Access", text!("can list the team's users, as an Admin key can"));
-        }),
-    };
-    let Err(CheckError::Unverified(Unverified::RoleTooLow { detail, .. })) = result else { return result };
-    let (problem, remedy) = match access {
+    let (result, problem, remedy) = match access {
         Access::Provisioning => (
+            check_provisioning(client, run_log).await,
             "can't list certificates",
             "Use a key with the role Developer, or Admin if Xcode manages signing (Users and Access > Integrations)",
         ),
-        Access::Admin => {
-            ("does not have the role Admin", "Create a key with that role in Users and Access > Integrations")
-        }
+        Access::Admin => (
+            check_admin(client, run_log).await,
+            "does not have the role Admin",
+            "Create a key with that role in Users and Access > Integrations",
+        ),
     };
+    let Err(CheckError::Unverified(Unverified::RoleTooLow { detail, .. })) = result else { return result };
     let before = text!(
         "`required_access` asks for {}, but the API key {} {}. Apple's response",
         access.name(),
