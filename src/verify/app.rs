@@ -75,35 +75,27 @@ async fn read_apps(client: &Client<'_>, wanted: Option<&BundleId>) -> Result<Vec
 
 /// The error for an app that the team does not have. It lists some of the team's apps, if the key can list them.
 async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
-    let mut apps = match read_apps(client, None).await {
+    let apps = match read_apps(client, None).await {
         Ok(apps) => apps,
         Err(CheckError::Unverified(_)) => Vec::new(),
         Err(CheckError::Rejected(error)) => return error,
     };
     let total = apps.len();
-    apps.retain(|app| app.attributes.bundle_id.len() <= MAX_LENGTH);
     let wanted = bundle_id.as_str().to_lowercase();
-    apps.sort_by_cached_key(|app| {
-        (distance(&wanted, &app.attributes.bundle_id), app.attributes.bundle_id.clone())
-    });
-    let named: Vec<_> = apps
-        .iter()
-        .take(MAX_LISTED)
-        .map(|app| redact::service_text(&app.attributes.bundle_id, 100))
-        .collect();
-    let others = list_others(client.key, &named, total);
-    let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
-    let closest = apps.first().map(|app| app.attributes.bundle_id.to_lowercase());
+    let others = apps.into_iter().map(|app| app.attributes.bundle_id).filter(|id| id.len() <= MAX_LENGTH);
+    // The most similar first.
+    let mut others: Vec<_> =
+        others.map(|id| (strsim::damerau_levenshtein(&wanted, &id.to_lowercase()), id)).collect();
+    others.sort();
+    let named: Vec<_> = others.iter().take(MAX_LISTED).map(|(_, id)| redact::service_text(id, 100)).collect();
     // The likely mistake, and what to do about it.
-    let mistake = match closest {
-        Some(closest) if distance(&wanted, &closest) <= 1 => {
-            text!("`bundle_id` looks misspelled: correct it")
-        }
-        Some(closest) if vendor(&wanted) != vendor(&closest) => {
+    let mistake = match others.first() {
+        Some((..=1, _)) => text!("`bundle_id` looks misspelled: correct it"),
+        Some((_, closest)) if vendor(&wanted) != vendor(&closest.to_lowercase()) => {
             text!("This looks like another team's key: use a key of the team that owns the app")
         }
         Some(_) if client.key.enterprise => {
-            text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id)
+            text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id.shown())
         }
         Some(_) => text!("The app seems to have no record yet: create it in App Store Connect > Apps"),
         None if client.key.enterprise => {
@@ -113,6 +105,8 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
             "Either the app does not exist yet, or this is another team's key: create the app, or use another key"
         ),
     };
+    let others = list_others(client.key, &named, total);
+    let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
     let lacks = if client.key.enterprise { "has not registered" } else { "has no app" };
     match client.key.owner {
         KeyOwner::Individual => NoSuchApp::IndividualKey { key_id, bundle_id, others },
@@ -132,10 +126,6 @@ fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
         _ if total <= named.len() => text!(" {} {} {}: {}.", has, total, several, list),
         _ => text!(" {} {} {}, the most similar: {}.", has, total, several, list),
     }
-}
-
-fn distance(wanted: &str, other: &str) -> usize {
-    strsim::damerau_levenshtein(wanted, &other.to_lowercase())
 }
 
 /// `com.example` of `com.example.app`, which a team's apps usually share.
