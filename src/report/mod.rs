@@ -31,7 +31,8 @@ pub(crate) struct Report {
     credential: Option<Text>,
     /// Whole days until the session expires.
     days_left: Option<i64>,
-    verification: Option<Verification>,
+    /// Whether the credential is verified, in Markdown, and why.
+    verified: Option<(&'static str, Text)>,
     /// Names and values.
     outputs: Vec<(Text, Text)>,
     /// The result of `action: remove`.
@@ -51,7 +52,7 @@ impl Report {
             started_at: now,
             credential: None,
             days_left: None,
-            verification: None,
+            verified: None,
             outputs: Vec::new(),
             removal: None,
             build_annotation: BuildAnnotation::Problems,
@@ -85,13 +86,13 @@ impl Report {
         inputs.secrets.iter().for_each(|secret| self.run_log.secrets.add(secret));
         set_verbose(inputs.fields.verbose_log);
         title("Inputs");
-        let shown = inputs.lines.iter().filter(|line| line.is_changed || inputs.fields.verbose_log);
-        let lines: Vec<_> = shown.map(|line| text!("- {}: {}", line.name, line.value)).collect();
-        if lines.is_empty() {
+        let mut shown =
+            inputs.lines.iter().filter(|line| line.is_changed || inputs.fields.verbose_log).peekable();
+        if shown.peek().is_none() {
             info(&text!("All inputs are at their defaults."));
         }
-        for line in &lines {
-            self.run_log.info(line);
+        for line in shown {
+            self.run_log.info(&text!("- {}: {}", line.name, line.value));
         }
     }
 
@@ -102,11 +103,8 @@ impl Report {
         }
         if !config.notes.ignored.is_empty() {
             let ignored_are = names_with_verb(&config.notes.ignored);
-            self.run_log.warn(text!(
-                "{} ignored, because `connection` is {}.",
-                ignored_are,
-                config.connection.name()
-            ));
+            let connection = config.connection.name();
+            self.run_log.warn(text!("{} ignored, because `connection` is {}.", ignored_are, connection));
         }
     }
 
@@ -138,10 +136,8 @@ impl Report {
         match &resolved.credential {
             Credential::ApiKey(key) => {
                 self.run_log.log_detail("Key ID", key.id.shown());
-                self.run_log.log_detail(
-                    "Issuer ID",
-                    key.issuer().map_or(text!("none, an individual key"), IssuerId::shown),
-                );
+                let issuer = key.issuer().map_or(text!("none, an individual key"), IssuerId::shown);
+                self.run_log.log_detail("Issuer ID", issuer);
                 if key.enterprise {
                     self.run_log.log_detail("Apple Developer Enterprise Program", text!("yes"));
                 }
@@ -250,16 +246,21 @@ impl Report {
 
     /// Logs the result of the verification, and for `action: check` how many requests Apple still allows.
     pub(crate) fn log_verification(&mut self, verification: &Verification, config: &Config) {
-        if verification.is_verified() {
-            done(&text!("Apple accepted it."));
-        }
-        for reason in &verification.unverified {
+        let reasons: Vec<_> = verification.unverified.iter().map(Text::of).collect();
+        for reason in &reasons {
             self.run_log.warn(text!("Not verified, but the build continues: {}.", reason));
         }
+        self.verified = Some(if verification.is_verified() {
+            done(&text!("Apple accepted it."));
+            ("✅ yes,", text!("Apple accepted it"))
+        } else if verification.is_attempted {
+            ("⚠️ no:", Text::join(&reasons, "; "))
+        } else {
+            ("⚪ no:", text!("`verify` is no"))
+        });
         if let Some(RateLimit { limit, remaining }) = verification.rate_limit.filter(|_| config.is_check) {
             self.run_log.log_detail("Requests left this hour", text!("{} of {}", remaining, limit));
         }
-        self.verification = Some(verification.clone());
     }
 
     /// Writes the summary on the build's page, if the user wants one. If that fails, warns.

@@ -5,10 +5,6 @@
 
 use super::Report;
 use crate::redact::{FatalError, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUSTED_START};
-use crate::verify::Verification;
-
-/// How many days Apple's sessions last, as of 2026.
-const SESSION_DAYS: i64 = 30;
 
 impl Report {
     /// Returns the summary as Markdown, without secrets.
@@ -29,8 +25,8 @@ impl Report {
             for (label, value) in self.run_log.details() {
                 line(&format!("- **{label}:** {}", markdown(value)));
             }
-            if let Some(verification) = &self.verification {
-                line(&format!("- **Verified:** {}", describe_verification(verification, markdown)));
+            if let Some((verified, reason)) = &self.verified {
+                line(&format!("- **Verified:** {verified} {}", markdown(reason)));
             }
             if let Some(days) = self.days_left {
                 line(&format!("- **Session days left:** {}", days_left_bar(days)));
@@ -56,22 +52,10 @@ impl Report {
     }
 }
 
-fn describe_verification(verification: &Verification, markdown: impl Fn(&Text) -> String) -> String {
-    if verification.is_verified() {
-        return "✅ yes, Apple accepted it".to_owned();
-    }
-    if !verification.is_attempted {
-        return "⚪ no: `verify` is no".to_owned();
-    }
-    let reasons: Vec<_> = verification.unverified.iter().map(|reason| markdown(&Text::of(reason))).collect();
-    format!("⚠️ no: {}", reasons.join("; "))
-}
-
-/// `▓▓▓▓▓▓░░░░ 18`: one full block for every three days, rounded up.
+/// `▓▓▓▓▓▓░░░░ 18`: ten blocks for the 30 days that Apple's sessions last, as of 2026.
 fn days_left_bar(days: i64) -> String {
-    const WIDTH: i64 = 10;
-    let filled = (days.clamp(0, SESSION_DAYS) * WIDTH + SESSION_DAYS - 1) / SESSION_DAYS;
-    (0..WIDTH).map(|at| if at < filled { '▓' } else { '░' }).chain(format!(" {days}").chars()).collect()
+    let blocks = (0..10).map(|block| if block * 3 < days { '▓' } else { '░' });
+    blocks.chain(format!(" {days}").chars()).collect()
 }
 
 /// Markdown that shows a text literally, provided that the text does not begin a line. Text between the Step's
@@ -156,20 +140,22 @@ mod tests {
         [Options::default(), extended]
     }
 
-    /// What a reader sees of a line that begins with a mark: text, code in `«»`, and other elements by name.
-    fn rendered(text: &Text, options: &Options<'_>) -> String {
-        let arena = Arena::new();
-        let mut seen = String::new();
+    /// What a reader sees in both flavors, in a line that begins with a mark: text, code in `«»`, and other elements
+    /// by name.
+    fn rendered(text: &Text) -> [String; 2] {
         let line = format!("⚠️ {}", to_markdown(text));
-        for node in parse_document(&arena, &line, options).descendants() {
-            match &node.data.borrow().value {
-                NodeValue::Document | NodeValue::Paragraph => {}
-                NodeValue::Text(text) => seen.push_str(text),
-                NodeValue::Code(code) => seen.extend(["«", &code.literal, "»"]),
-                other => seen.extend(["<", other.xml_node_name(), ">"]),
+        flavors().map(|options| {
+            let mut seen = String::new();
+            for node in parse_document(&Arena::new(), &line, &options).descendants() {
+                match &node.data.borrow().value {
+                    NodeValue::Document | NodeValue::Paragraph => {}
+                    NodeValue::Text(text) => seen.push_str(text),
+                    NodeValue::Code(code) => seen.extend(["«", &code.literal, "»"]),
+                    other => seen.extend(["<", other.xml_node_name(), ">"]),
+                }
             }
-        }
-        seen.replace('\u{2060}', "").replacen("⚠️ ", "", 1)
+            seen.replace('\u{2060}', "").replacen("⚠️ ", "", 1)
+        })
     }
 
     proptest! {
@@ -180,25 +166,20 @@ mod tests {
             let name = service_text(&outside.replace('\u{2060}', ""), 200);
             let own = text!("The team `team_id` of {} is known.", name);
             let expected = format!("The team «team_id» of {} is known.", name.plain());
-            for options in flavors() {
-                prop_assert_eq!(rendered(&own, &options), expected.clone());
-            }
+            prop_assert_eq!(rendered(&own), [expected.clone(), expected]);
         }
     }
 
     #[test]
     fn text_that_looks_like_markdown_or_a_link_is_literal() {
         for outside in [
-            "[a](https://example.com)",
-            "![a](https://example.com/a.png)",
-            "<img src=x onerror=alert(1)>",
-            "<https://example.com>",
+            "[a](https://example.com) ![a](https://example.com/a.png)",
+            "<img src=x onerror=alert(1)> <https://example.com>",
             "https://example.com and www.example.com, jane@example.com",
             "mailto:jane@example.com xmpp:jane@example.com",
             "`code` ``more`` ```",
-            "*a* **b** _c_ ~~d~~ ^e^ $f$ ||g||",
+            "*a* **b** _c_ ~~d~~ ^e^ $f$ ||g|| # h",
             "&lt;b&gt; &#64; &copy;",
-            "# a",
             "- a",
             "1. a",
             "> a",
@@ -206,19 +187,13 @@ mod tests {
             "\\` \\",
             "[^1]: a",
         ] {
-            let name = service_text(outside, 200);
-            for options in flavors() {
-                assert_eq!(rendered(&name, &options), outside);
-            }
+            assert_eq!(rendered(&service_text(outside, 200)), [outside; 2]);
         }
     }
 
     #[test]
     fn text_between_the_steps_own_backticks_is_code() {
-        let inside = service_text("a``b`", 20);
-        for options in flavors() {
-            let own = text!("Set `{}` to `yes`, or ` to no", inside);
-            assert_eq!(rendered(&own, &options), "Set «a``b`» to «yes», or ` to no");
-        }
+        let own = text!("Set `{}` to `yes`, or ` to no", service_text("a``b`", 20));
+        assert_eq!(rendered(&own), ["Set «a``b`» to «yes», or ` to no"; 2]);
     }
 }
