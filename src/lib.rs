@@ -42,7 +42,7 @@ pub use crate::config::env_from_arguments;
 /// # Errors
 /// The error that fails the build: what is wrong, then what to do. A failed export leaves no outputs or files.
 pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> Result<bool, FatalError> {
-    let mut report = Report::new((env.now)());
+    let mut report = Report::new(env.now);
     let http = Http::new(env);
     let mut time_limit = annotation::TIME_LIMIT;
     let result = tokio::select! {
@@ -76,13 +76,13 @@ async fn export_credential(
     report: &mut Report,
 ) -> Result<(), FatalError> {
     report.warn_about_inputs(config);
-    report.start_stage("Finding the Apple credential", (env.now)());
+    report.start_stage("Finding the Apple credential");
     let sources::Resolution { resolved, other_connected, test_devices } =
         sources::resolve(config, http, &mut report.run_log).await?;
     match &resolved {
         Some(resolved) => {
             resolved.credential.secrets().into_iter().for_each(|secret| report.run_log.secrets.add(secret));
-            report.log_credential(resolved, config, (env.now)());
+            report.log_credential(resolved, config);
         }
         None if config.if_missing == IfMissing::Skip => {
             report.run_log.warn(report::missing_credential_message(config, other_connected));
@@ -94,11 +94,11 @@ async fn export_credential(
     let devices = report.skip_unusable_devices(&test_devices);
     let context = OutputContext { config, resolved, devices: &devices, token: token.as_ref() };
     let plan = ExportPlan::new(context)?;
-    report.warn_about_skipped_tools(&plan.skipped_tools, resolved, config);
+    report.warn_about_skipped_tools(&plan.skipped_tools, context);
 
     let verification = match (resolved, &config.checks) {
         (Some(resolved), Some(checks)) => {
-            report.start_stage("Verifying it with Apple", (env.now)());
+            report.start_stage("Verifying it with Apple");
             let verification = verify::verify(resolved, checks, config, http, &mut report.run_log).await?;
             if checks.is_strict {
                 verification.require_verified()?;
@@ -111,7 +111,7 @@ async fn export_credential(
 
     // Without requests, nothing above yields: only these calls let the run notice a pending signal.
     tokio::task::yield_now().await;
-    report.start_stage(if config.is_check { "Result" } else { "Exporting it to later Steps" }, (env.now)());
+    report.start_stage(if config.is_check { "Result" } else { "Exporting it to later Steps" });
     tokio::task::yield_now().await;
     let credential = resolved.map(|resolved| &resolved.credential);
     let files = Files::write(&plan.files(), credential, &devices, &env.temp_dir, &mut report.run_log)?;
@@ -129,7 +129,7 @@ async fn export_credential(
     if let Some(warning) = warning {
         report.run_log.warn(warning);
     }
-    report.finish((env.now)());
+    report.finish();
     Ok(())
 }
 
@@ -150,7 +150,7 @@ fn sign_token(
 }
 
 async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), FatalError> {
-    report.start_stage("Removing the credential", (env.now)());
+    report.start_stage("Removing the credential");
     let folder = config.credentials_dir.as_deref();
     let removed = folder.map(|folder| export::remove::remove_folder(folder, env));
     // If the folder can't be deleted, its outputs are unset all the same.
@@ -161,6 +161,6 @@ async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report
         report.run_log.warn(warning);
     }
     report.log_removal(folder_deleted, &entries);
-    report.finish((env.now)());
+    report.finish();
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::credential::{
     AppleId, ConnectionMode, Credential, CredentialKind, Method, ResolvedCredential, Source,
 };
 use crate::env::Env;
-use crate::export::outputs::{Outputs, SkippedTool};
+use crate::export::outputs::{OutputContext, Outputs, SkippedTool};
 use crate::http::Http;
 use crate::log::{RunLog, debug, done, info, set_verbose, title};
 use crate::redact::{self, FatalError, Text, text};
@@ -26,6 +26,8 @@ use crate::verify::{self, Verification};
 #[derive(Debug)]
 pub(crate) struct Report {
     pub run_log: RunLog,
+    /// The current time, in UTC.
+    now: fn() -> OffsetDateTime,
     started_at: OffsetDateTime,
     /// The kind of credential and its source.
     credential: Option<Text>,
@@ -46,10 +48,11 @@ pub(crate) struct Report {
 impl Report {
     /// The report of a run that starts now.
     #[must_use]
-    pub(crate) fn new(now: OffsetDateTime) -> Self {
+    pub(crate) fn new(now: fn() -> OffsetDateTime) -> Self {
         Self {
             run_log: RunLog::default(),
-            started_at: now,
+            now,
+            started_at: now(),
             credential: None,
             days_left: None,
             verified: None,
@@ -61,22 +64,23 @@ impl Report {
     }
 
     /// Starts a stage of the run. Logs at debug level how long the previous one took.
-    pub(crate) fn start_stage(&mut self, name: &'static str, now: OffsetDateTime) {
-        self.end_stage(now);
+    pub(crate) fn start_stage(&mut self, name: &'static str) {
+        self.end_stage();
         title(name);
-        self.stage = Some((name, now));
+        self.stage = Some((name, (self.now)()));
     }
 
-    fn end_stage(&mut self, now: OffsetDateTime) {
+    fn end_stage(&mut self) {
         if let Some((name, started_at)) = self.stage.take() {
-            debug(&text!("{} took {:.1} ms.", name, (now - started_at).as_seconds_f64() * 1000.0));
+            let took = (self.now)() - started_at;
+            debug(&text!("{} took {:.1} ms.", name, took.as_seconds_f64() * 1000.0));
         }
     }
 
     /// Ends a successful run, and logs how long it took.
-    pub(crate) fn finish(&mut self, now: OffsetDateTime) {
-        self.end_stage(now);
-        done(&text!("Done in {:.1} s.", (now - self.started_at).as_seconds_f64()));
+    pub(crate) fn finish(&mut self) {
+        self.end_stage();
+        done(&text!("Done in {:.1} s.", ((self.now)() - self.started_at).as_seconds_f64()));
     }
 
     /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them. From now on, text from
@@ -109,12 +113,7 @@ impl Report {
     }
 
     /// Logs the credential with its source and identity, and warns about its limits.
-    pub(crate) fn log_credential(
-        &mut self,
-        resolved: &ResolvedCredential,
-        config: &Config,
-        now: OffsetDateTime,
-    ) {
+    pub(crate) fn log_credential(&mut self, resolved: &ResolvedCredential, config: &Config) {
         let source = match resolved.source {
             Source::Connection => "connected on Bitrise",
             Source::Inputs => "in the inputs",
@@ -152,18 +151,19 @@ impl Report {
                     ));
                 }
             }
-            Credential::AppleId(apple_id) => self.log_apple_id(apple_id, resolved.source, config, now),
+            Credential::AppleId(apple_id) => self.log_apple_id(apple_id, resolved.source, config),
         }
     }
 
     /// Logs an Apple ID, records how many days its session has left, and warns if the session expires soon.
-    fn log_apple_id(&mut self, apple_id: &AppleId, source: Source, config: &Config, now: OffsetDateTime) {
+    fn log_apple_id(&mut self, apple_id: &AppleId, source: Source, config: &Config) {
         self.run_log.log_detail("Apple ID", redact::email(apple_id.email.expose_secret()));
         let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else {
             let state = if apple_id.session.is_some() { "expiry unknown" } else { "none" };
             self.run_log.log_detail("Session", text!("{}", state));
             return;
         };
+        let now = (self.now)();
         let (date, left) = (timestamp::format(end), timestamp::time_left(end, now));
         self.run_log.log_detail("Session", text!("expires on {} ({} left)", date, left));
         self.days_left = Some((end - now).whole_days());
@@ -180,15 +180,11 @@ impl Report {
 
     /// Warns about tools that the user chose and that get no credential. The default of `export_for` also lists
     /// tools for other credentials, so it causes no warning.
-    pub(crate) fn warn_about_skipped_tools(
-        &mut self,
-        skipped_tools: &[SkippedTool],
-        resolved: Option<&ResolvedCredential>,
-        config: &Config,
-    ) {
-        let Some(resolved) = resolved.filter(|_| config.notes.tools_are_chosen) else { return };
+    pub(crate) fn warn_about_skipped_tools(&mut self, skipped: &[SkippedTool], context: OutputContext<'_>) {
+        let is_chosen = context.config.notes.tools_are_chosen;
+        let Some(resolved) = context.resolved.filter(|_| is_chosen) else { return };
         let (incomplete, unusable): (Vec<_>, Vec<_>) =
-            skipped_tools.iter().partition(|skipped| !skipped.missing.is_empty());
+            skipped.iter().partition(|skipped| !skipped.missing.is_empty());
         if !unusable.is_empty() {
             let (kind, other) = match resolved.credential.kind() {
                 CredentialKind::ApiKey(KeyKind::Team) => ("an API key", "an Apple ID"),
@@ -219,10 +215,8 @@ impl Report {
     pub(crate) fn skip_unusable_devices(&mut self, records: &[DeviceRecord]) -> Vec<Device> {
         /// A connection can have thousands of devices.
         const MAX_NAMED: usize = 5;
-        /// Enough of a title to tell devices apart.
-        const MAX_TITLE: usize = 60;
         let (devices, skipped) = device::normalize(records);
-        let shown = |title: &str| redact::service_text(title, MAX_TITLE);
+        let shown = |title: &str| redact::service_text(title, 60);
         for SkippedDevice { title, reason } in skipped.iter().take(MAX_NAMED) {
             self.run_log.warn(match reason {
                 SkipReason::MissingUdid => {
@@ -276,13 +270,10 @@ impl Report {
             None if self.run_log.warnings().is_empty() => Style::Info,
             None => Style::Warning,
         };
-        let is_wanted = match self.build_annotation {
-            BuildAnnotation::Problems => style != Style::Info,
-            BuildAnnotation::Always => true,
-            BuildAnnotation::Never => false,
-        };
-        if !is_wanted {
-            return;
+        match self.build_annotation {
+            BuildAnnotation::Never => return,
+            BuildAnnotation::Problems if style == Style::Info => return,
+            BuildAnnotation::Problems | BuildAnnotation::Always => {}
         }
         match annotation::write(&self.summary(failed), style, time_limit, env, http).await {
             Ok(true) => debug(&text!("The summary is on the build's page.")),
