@@ -108,43 +108,33 @@ mod tests {
     use comrak::nodes::NodeValue;
     use comrak::{Arena, Options, parse_document};
     use proptest::prelude::*;
+    use proptest::sample::select;
 
     use super::*;
     use crate::redact::{service_text, text};
 
-    /// Plain `CommonMark`, and `CommonMark` with the extensions of all common renderers.
-    fn flavors() -> [Options<'static>; 2] {
+    /// What a reader sees of a line that begins with a mark: text, code in `«»`, and other elements by name. In plain
+    /// `CommonMark`, and with the extensions of all common renderers that apply within a line.
+    fn rendered(text: &Text) -> [String; 2] {
         let mut extended = Options::default();
         let all = &mut extended.extension;
         for extension in [
             &mut all.strikethrough,
-            &mut all.table,
             &mut all.autolink,
-            &mut all.tasklist,
             &mut all.superscript,
             &mut all.footnotes,
-            &mut all.description_lists,
-            &mut all.multiline_block_quotes,
-            &mut all.alerts,
             &mut all.math_dollars,
             &mut all.math_code,
             &mut all.wikilinks_title_after_pipe,
             &mut all.underline,
             &mut all.subscript,
             &mut all.spoiler,
-            &mut all.greentext,
         ] {
             *extension = true;
         }
         extended.parse.relaxed_autolinks = true;
-        [Options::default(), extended]
-    }
-
-    /// What a reader sees in both flavors, in a line that begins with a mark: text, code in `«»`, and other elements
-    /// by name.
-    fn rendered(text: &Text) -> [String; 2] {
         let line = format!("⚠️ {}", to_markdown(text));
-        flavors().map(|options| {
+        [Options::default(), extended].map(|options| {
             let mut seen = String::new();
             for node in parse_document(&Arena::new(), &line, &options).descendants() {
                 match &node.data.borrow().value {
@@ -158,36 +148,31 @@ mod tests {
         })
     }
 
+    /// Text that looks like Markdown or a link.
+    const SAMPLES: &[&str] = &[
+        "[a](https://example.com) ![a](https://example.com/a.png)",
+        "<img src=x onerror=alert(1)> <https://example.com>",
+        "https://example.com and www.example.com, jane@example.com",
+        "mailto:jane@example.com xmpp:jane@example.com",
+        "`code` ``more`` ```",
+        "*a* **b** _c_ ~~d~~ ^e^ $f$ ||g||",
+        "&lt;b&gt; &#64; &copy;",
+        "\\` \\",
+        "[^1]: a",
+        "# a > b - c 1. d | e | f |",
+    ];
+
     proptest! {
         #[test]
         fn every_renderer_shows_text_from_outside_literally(
+            sample in select(SAMPLES),
             outside in "([!-/:-@\\[-`{-~\\x20]|https?://|www\\.|[a-z0-9]@|\\PC){0,40}",
         ) {
-            let name = service_text(&outside.replace('\u{2060}', ""), 200);
-            let own = text!("The team `team_id` of {} is known.", name);
-            let expected = format!("The team «team_id» of {} is known.", name.plain());
+            let outside = outside.replace('\u{2060}', "");
+            let names = [sample, &outside].map(|name| service_text(name, 200));
+            let own = text!("{}: the team `team_id` of {} is known.", names[0], names[1]);
+            let expected = format!("{sample}: the team «team_id» of {} is known.", names[1].plain());
             prop_assert_eq!(rendered(&own), [expected.clone(), expected]);
-        }
-    }
-
-    #[test]
-    fn text_that_looks_like_markdown_or_a_link_is_literal() {
-        for outside in [
-            "[a](https://example.com) ![a](https://example.com/a.png)",
-            "<img src=x onerror=alert(1)> <https://example.com>",
-            "https://example.com and www.example.com, jane@example.com",
-            "mailto:jane@example.com xmpp:jane@example.com",
-            "`code` ``more`` ```",
-            "*a* **b** _c_ ~~d~~ ^e^ $f$ ||g|| # h",
-            "&lt;b&gt; &#64; &copy;",
-            "- a",
-            "1. a",
-            "> a",
-            "| a | b |",
-            "\\` \\",
-            "[^1]: a",
-        ] {
-            assert_eq!(rendered(&service_text(outside, 200)), [outside; 2]);
         }
     }
 
