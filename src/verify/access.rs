@@ -7,7 +7,7 @@ use time::Duration;
 use super::client::Client;
 use super::{CheckError, Unverified, error_line_with_detail};
 use crate::apple::api_key::{ApiKey, KeyOwner};
-use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, Resource, USERS};
+use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, USERS};
 use crate::log::RunLog;
 use crate::redact::{FatalError, text};
 use crate::timestamp;
@@ -18,16 +18,12 @@ const DISTRIBUTION_QUERY: [(&str, &str); 2] = [
     ("fields[certificates]", "certificateType,expirationDate"),
 ];
 
-/// The Step warns if the last certificate expires within this time.
-const EXPIRY_WARNING: Duration = Duration::days(30);
-
 /// Logs how many of the team's certificates are valid, and warns before the last one expires.
 async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
-    let certificates = client.read_list(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false).await?;
+    let entries = client.read_list::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
+    let expiry_dates: Vec<_> = entries.await?.iter().map(|entry| entry.attributes.expires_at()).collect();
     let access = text!("can list certificates (Apple does not say whether it can create them)");
     run_log.log_detail("Access", access);
-    let expires_at = |certificate: &Resource<CertificateAttributes>| certificate.attributes.expires_at();
-    let expiry_dates: Vec<_> = certificates.iter().map(expires_at).collect();
     let now = client.http.now();
     let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|at| at > now)).count();
     let (state, problem) = match expiry_dates.into_iter().flatten().max() {
@@ -43,7 +39,7 @@ async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result
             let (date, left) = (timestamp::format(last), timestamp::time_left(last, now));
             let expires = text!("expires on {} ({} left)", date, left);
             let problem = text!("The team's last distribution certificate {}: create a new one", expires);
-            let is_soon = last - now <= EXPIRY_WARNING;
+            let is_soon = last - now <= Duration::days(30);
             (text!("{}, the last one {}", valid, expires), is_soon.then_some(problem))
         }
     };
@@ -54,12 +50,6 @@ async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result
         ));
     }
     run_log.log_detail("Distribution certificates", state);
-    Ok(())
-}
-
-async fn check_admin(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
-    client.probe(USERS).await?;
-    run_log.log_detail("Access", text!("can list the team's users, as an Admin key can"));
     Ok(())
 }
 
@@ -87,7 +77,9 @@ pub(super) async fn check(
             "Use a key with the role Developer, or Admin if Xcode manages signing (Users and Access > Integrations)",
         ),
         Access::Admin => (
-            check_admin(client, run_log).await,
+            client.probe(USERS).await.map(|()| {
+                run_log.log_detail("Access", text!("can list the team's users, as an Admin key can"));
+            }),
             "does not have the role Admin",
             "Create a key with that role in Users and Access > Integrations",
         ),

@@ -6,24 +6,10 @@ use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS};
 use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
 use crate::log::RunLog;
-use crate::redact::{self, FatalError, Text, error_messages, text};
+use crate::redact::{self, FatalError, Text, text};
 
 use super::client::Client;
-use super::{CheckError, Unverified};
-
-/// How many of the team's apps an error lists.
-const MAX_LISTED: usize = 5;
-
-error_messages! {
-    /// The key is valid, but its team does not have the app.
-    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub(crate) enum NoSuchApp {
-        #[error("The API key {key_id} is valid, but its team {lacks} {bundle_id}.{others} {mistake}.")]
-        Team { key_id: Text, lacks: &'static str, bundle_id: Text, others: Text, mistake: Text },
-        #[error("The individual API key {key_id} cannot see the app {bundle_id}.{others} Give its owner access to {bundle_id} in Users and Access, or use a team key.")]
-        IndividualKey { key_id: Text, bundle_id: Text, others: Text },
-    }
-}
+use super::{CheckError, MAX_LISTED, Unverified};
 
 /// Lists one app, or one bundle ID in the Enterprise Program, which has no apps.
 pub(super) async fn check_key(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
@@ -83,19 +69,30 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
     let total = apps.len();
     let wanted = bundle_id.as_str().to_lowercase();
     let others = apps.into_iter().map(|app| app.attributes.bundle_id).filter(|id| id.len() <= MAX_LENGTH);
+    let distance = |id: &str| strsim::damerau_levenshtein(&wanted, &id.to_lowercase());
     // The most similar first.
-    let mut others: Vec<_> =
-        others.map(|id| (strsim::damerau_levenshtein(&wanted, &id.to_lowercase()), id)).collect();
+    let mut others: Vec<_> = others.map(|id| (distance(&id), id)).collect();
     others.sort();
     let named: Vec<_> = others.iter().take(MAX_LISTED).map(|(_, id)| redact::service_text(id, 100)).collect();
+    let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
+    let is_individual = client.key.owner == KeyOwner::Individual;
+    let problem = if is_individual {
+        text!("The individual API key {} cannot see the app {}", key_id, bundle_id)
+    } else {
+        let lacks = if client.key.enterprise { "has not registered" } else { "has no app" };
+        text!("The API key {} is valid, but its team {} {}", key_id, lacks, bundle_id)
+    };
     // The likely mistake, and what to do about it.
     let mistake = match others.first() {
+        _ if is_individual => {
+            text!("Give its owner access to {} in Users and Access, or use a team key", bundle_id)
+        }
         Some((..=1, _)) => text!("`bundle_id` looks misspelled: correct it"),
         Some((_, closest)) if vendor(&wanted) != vendor(&closest.to_lowercase()) => {
             text!("This looks like another team's key: use a key of the team that owns the app")
         }
         Some(_) if client.key.enterprise => {
-            text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id.shown())
+            text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id)
         }
         Some(_) => text!("The app seems to have no record yet: create it in App Store Connect > Apps"),
         None if client.key.enterprise => {
@@ -105,14 +102,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
             "Either the app does not exist yet, or this is another team's key: create the app, or use another key"
         ),
     };
-    let others = list_others(client.key, &named, total);
-    let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
-    let lacks = if client.key.enterprise { "has not registered" } else { "has no app" };
-    match client.key.owner {
-        KeyOwner::Individual => NoSuchApp::IndividualKey { key_id, bundle_id, others },
-        KeyOwner::Team(_) => NoSuchApp::Team { key_id, lacks, bundle_id, others, mistake },
-    }
-    .into()
+    FatalError::new(text!("{}.{} {}.", problem, list_others(client.key, &named, total), mistake))
 }
 
 /// A sentence about the apps that the key can see, with a leading space. Empty if there are none to name.

@@ -13,11 +13,10 @@ use super::{CheckError, Unverified, api_errors, authenticated_request};
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
-use crate::config::Services;
 use crate::credential::Source;
 use crate::http::{ATTEMPTS, Failure, Http, Response, RetryPolicy, endpoint};
 use crate::log::{self, RunLog};
-use crate::redact::{self, Text, error_messages, text};
+use crate::redact::{self, FatalError, text};
 
 /// Long enough for a slow response and a clock that is slightly off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -28,82 +27,30 @@ const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 /// The most pages of a list to read: many times more than a large team has.
 pub(super) const MAX_PAGES: usize = 25;
 
-error_messages! {
-    /// Apple does not accept the key's tokens.
-    #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-    pub(crate) enum KeyRejected {
-        #[error("This machine's clock is {seconds} seconds {direction} Apple's, so Apple rejects its tokens: correct the clock, or run the build on another machine.")]
-        WrongClock { seconds: i64, direction: &'static str },
-        #[error("Apple rejected the API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.")]
-        Team { key_id: Text },
-        #[error("Apple rejected the individual API key {key_id} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.")]
-        Individual { key_id: Text },
-        #[error("Apple rejected the API key {key_id} (HTTP 401). The name of its file contains another key ID, {in_name}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.")]
-        OtherIdInName { key_id: Text, in_name: Text },
-        #[error("Apple rejected the connected API key {key_id} (HTTP 401). It was revoked, its IDs and private key do not match, or it is a push or In-App Purchase key. Add the right key in Workspace settings > Integrations, then select it in Project settings.")]
-        Connected { key_id: Text },
-    }
-}
-
-impl KeyRejected {
-    /// `skew`: how far this machine's clock is ahead of Apple's, if it is off.
-    fn new(key: &ApiKey, source: Source, skew: Option<time::Duration>) -> Self {
-        let key_id = key.id.shown();
-        match (skew, source, &key.other_id_in_name, &key.owner) {
-            (Some(skew), ..) => Self::WrongClock {
-                seconds: skew.whole_seconds().abs(),
-                direction: if skew.is_positive() { "ahead of" } else { "behind" },
-            },
-            (None, Source::Connection, ..) => Self::Connected { key_id },
-            (None, Source::Inputs, Some(in_name), _) => {
-                Self::OtherIdInName { key_id, in_name: in_name.shown() }
-            }
-            (None, Source::Inputs, None, KeyOwner::Team(_)) => Self::Team { key_id },
-            (None, Source::Inputs, None, KeyOwner::Individual) => Self::Individual { key_id },
-        }
-    }
-}
-
 /// Sends requests to the API that the key is for, all on one connection.
 pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
-    source: Source,
-    base: &'a Url,
+    pub(super) source: Source,
+    pub(super) base: &'a Url,
     pub(super) http: &'a Http<'a>,
-    policy: RetryPolicy,
+    pub(super) policy: RetryPolicy,
+    pub(super) observed: Observed,
+}
+
+/// What Apple's responses have shown so far.
+#[derive(Default)]
+pub(super) struct Observed {
     /// Whether Apple accepted a token of the key: it returned a list, or an error other than 401.
     was_accepted: Cell<bool>,
     /// How many tokens of the key Apple rejected with 401.
     rejections: Cell<usize>,
     /// From the last response that reported it.
     pub(super) rate_limit: Cell<Option<RateLimit>>,
-    /// From the last 401, if this machine's clock is off.
+    /// How far this machine's clock is ahead of Apple's, if it is off. From the last 401.
     clock_skew: Cell<Option<time::Duration>>,
 }
 
-impl<'a> Client<'a> {
-    pub(super) fn new(
-        key: &'a ApiKey,
-        source: Source,
-        services: &'a Services,
-        http: &'a Http<'a>,
-        policy: RetryPolicy,
-    ) -> Self {
-        let base =
-            if key.enterprise { &services.app_store_connect_enterprise } else { &services.app_store_connect };
-        Self {
-            key,
-            source,
-            base,
-            http,
-            policy,
-            was_accepted: Cell::default(),
-            rejections: Cell::default(),
-            rate_limit: Cell::default(),
-            clock_skew: Cell::default(),
-        }
-    }
-
+impl Client<'_> {
     /// Requests one entry of a list to find out whether the key can read the list.
     pub(super) async fn probe(&self, list: &str) -> Result<(), CheckError> {
         self.request_page::<IgnoredAny>(list, &[("limit", "1")]).await.map(drop)
@@ -124,10 +71,8 @@ impl<'a> Client<'a> {
             let page = self.request_page(list, &query).await?;
             let next = page.next();
             entries.extend(page.into_resources());
-            if entries.iter().any(&is_match) {
-                return Ok(entries);
-            }
             cursor = match next {
+                _ if entries.iter().any(&is_match) => return Ok(entries),
                 NextPage::None => return Ok(entries),
                 NextPage::Cursor(cursor) => Some(cursor),
                 NextPage::Unknown => return Err(self.not_apple_format(StatusCode::OK).into()),
@@ -139,8 +84,9 @@ impl<'a> Client<'a> {
     /// Requests a page of a list.
     ///
     /// # Errors
-    /// [`Unverified::RoleTooLow`] if the key's role does not allow it to read the list. [`KeyRejected`] if Apple answers 401 at every attempt, each with a new token, and accepted no token of the
-    /// key before: Apple sometimes returns 401 for valid keys. [`CannotSign`] if the key can't sign a token.
+    /// [`Unverified::RoleTooLow`] if the key's role does not allow it to read the list. Rejects the key if Apple
+    /// answers 401 at every attempt, each with a new token, and accepted no token of the key before: Apple sometimes
+    /// returns 401 for valid keys. [`CannotSign`] if the key can't sign a token.
     async fn request_page<A: DeserializeOwned>(
         &self,
         list: &str,
@@ -148,35 +94,61 @@ impl<'a> Client<'a> {
     ) -> Result<Page<A>, CheckError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
-        let response = match self.http.retry(self.base, self.policy, async || self.attempt(&url).await).await
-        {
+        let attempt = async || self.attempt(&url).await;
+        let response = match self.http.retry(self.base, self.policy, attempt).await {
             Ok(response) => response.map_err(|error| CheckError::Rejected(error.into()))?,
-            Err(_) if self.rejections.get() == ATTEMPTS && !self.was_accepted.get() => {
-                let rejected = KeyRejected::new(self.key, self.source, self.clock_skew.get());
-                return Err(CheckError::Rejected(rejected.into()));
+            Err(_) if self.observed.rejections.get() == ATTEMPTS && !self.observed.was_accepted.get() => {
+                return Err(CheckError::Rejected(self.key_rejected()));
             }
             Err(failure) => {
                 let site = redact::site(self.base);
                 return Err(Unverified::RequestFailed { site, failure }.into());
             }
         };
-        if response.status == StatusCode::OK
-            && response.is_json()
-            && let Some(page) = Page::read(&response.body, list)
-        {
-            self.was_accepted.set(true);
+        let status = response.status;
+        let is_document = status == StatusCode::OK && response.is_json();
+        if is_document && let Some(page) = Page::read(&response.body, list) {
+            self.observed.was_accepted.set(true);
             return Ok(page);
         }
-        let status = response.status;
         let Some(errors) = api_errors(&response).filter(|_| status.is_client_error()) else {
             return Err(self.not_apple_format(status).into());
         };
-        self.was_accepted.set(true);
+        self.observed.was_accepted.set(true);
         Err(match Unverified::new(status, &errors) {
             Unverified::AppleError { code, detail, .. } if errors.is_role_too_low() => {
                 Unverified::RoleTooLow { code, detail }.into()
             }
             reason => reason.into(),
+        })
+    }
+
+    /// The error if Apple accepts none of the key's tokens, with the likely reasons.
+    fn key_rejected(&self) -> FatalError {
+        let key_id = self.key.id.shown();
+        FatalError::new(match (self.observed.clock_skew.get(), self.source, &self.key.other_id_in_name) {
+            (Some(skew), ..) => text!(
+                "This machine's clock is {} seconds {} Apple's, so Apple rejects its tokens: correct the clock, or run the build on another machine.",
+                skew.whole_seconds().abs(),
+                if skew.is_positive() { "ahead of" } else { "behind" }
+            ),
+            (None, Source::Connection, _) => text!(
+                "Apple rejected the connected API key {} (HTTP 401). It was revoked, its IDs and private key do not match, or it is a push or In-App Purchase key. Add the right key in Workspace settings > Integrations, then select it in Project settings.",
+                key_id
+            ),
+            (None, Source::Inputs, Some(in_name)) => text!(
+                "Apple rejected the API key {} (HTTP 401). The name of its file contains another key ID, {}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.",
+                key_id,
+                in_name.shown()
+            ),
+            (None, Source::Inputs, None) if self.key.owner == KeyOwner::Individual => text!(
+                "Apple rejected the individual API key {} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.",
+                key_id
+            ),
+            (None, Source::Inputs, None) => text!(
+                "Apple rejected the API key {} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.",
+                key_id
+            ),
         })
     }
 
@@ -198,11 +170,11 @@ impl<'a> Client<'a> {
         };
         let response = self.http.send(&request).await?;
         let limit = response.headers.get(RATE_LIMIT).and_then(|value| RateLimit::read(value.to_str().ok()?));
-        self.rate_limit.set(limit.or(self.rate_limit.get()));
+        self.observed.rate_limit.set(limit.or(self.observed.rate_limit.get()));
         if response.status == StatusCode::UNAUTHORIZED && api_errors(&response).is_some() {
             let skew = response.date.map(|date| self.http.now() - date);
-            self.clock_skew.set(skew.filter(|skew| skew.abs() > TOLERATED_SKEW));
-            self.rejections.set(self.rejections.get() + 1);
+            self.observed.clock_skew.set(skew.filter(|skew| skew.abs() > TOLERATED_SKEW));
+            self.observed.rejections.set(self.observed.rejections.get() + 1);
             return Err(Failure::TokenRejected);
         }
         Ok(Ok(response.require_final()?))
@@ -210,8 +182,9 @@ impl<'a> Client<'a> {
 
     /// Logs how many requests are left, and warns if they might not be enough for an upload.
     pub(super) fn report_rate_limit(&self, run_log: &mut RunLog) {
-        let Some(rate_limit) = self.rate_limit.get() else { return };
-        let RateLimit { limit, remaining } = rate_limit;
+        let Some(rate_limit @ RateLimit { limit, remaining }) = self.observed.rate_limit.get() else {
+            return;
+        };
         log::debug(&text!("Requests left for this API key in this hour: {} of {}.", remaining, limit));
         if rate_limit.is_nearly_used_up() {
             run_log.warn(text!(

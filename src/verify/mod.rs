@@ -1,9 +1,8 @@
 //! Verifies the credential with Apple, before the build spends minutes on work that needs it.
 //!
-//! Each file except `client` answers one question: does Apple accept the key, and does its team have the app; does
-//! the key have the access that the build needs; is the session logged in? If Apple rejects the credential, the
-//! build fails. Without an answer, the credential stays unverified, and the build continues unless `verify` is
-//! strict: an outage at Apple must not stop a build that could succeed.
+//! Each file except `client` answers one question about it. If Apple rejects the credential, the build fails.
+//! Without an answer, the credential stays unverified, and the build continues unless `verify` is strict: an outage
+//! at Apple must not stop a build that could succeed.
 
 mod access;
 mod app;
@@ -17,7 +16,7 @@ use reqwest::header::HeaderName;
 use reqwest::{StatusCode, Url};
 
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
-use crate::config::{self, Checks, Config};
+use crate::config::{self, Checks, Config, Services};
 use crate::credential::{Credential, ResolvedCredential};
 use crate::http::{
     Deadline, Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, secret_header,
@@ -25,17 +24,17 @@ use crate::http::{
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
-use client::{Client, MAX_PAGES};
+use client::{Client, MAX_PAGES, Observed};
 pub(crate) use session::renewal;
 
 /// For all requests and the pauses between them.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// For one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest pause that a server can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The size limit of a response: a page of 200 apps is about 100 KB.
 const MAX_BYTES: usize = 1024 * 1024;
+/// How many apps or teams a message lists.
+const MAX_LISTED: usize = 5;
 
 /// The result of the checks, unless Apple rejected the credential.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -228,15 +227,18 @@ pub(crate) async fn verify(
     run_log: &mut RunLog,
 ) -> Result<Verification, FatalError> {
     let policy = RetryPolicy {
-        longest_pause: LONGEST_PAUSE,
+        longest_pause: Duration::from_secs(5),
         shortens_pauses: false,
         deadline: Some(Deadline::after(TIME_LIMIT)),
     };
+    let source = resolved.source;
     let mut verification = Verification { is_attempted: true, ..Verification::default() };
     match &resolved.credential {
         Credential::ApiKey(key) => {
             access::check_kind(key, &checks.required_access)?;
-            let client = Client::new(key, resolved.source, &checks.services, http, policy);
+            let Services { app_store_connect, app_store_connect_enterprise, .. } = &checks.services;
+            let base = if key.enterprise { app_store_connect_enterprise } else { app_store_connect };
+            let client = Client { key, source, base, http, policy, observed: Observed::default() };
             let app_id = match &checks.bundle_id {
                 Some(bundle_id) => app::check(&client, bundle_id, run_log).await,
                 None => app::check_key(&client, run_log).await.map(|()| None),
@@ -248,22 +250,18 @@ pub(crate) async fn verify(
                 }
             }
             client.report_rate_limit(run_log);
-            verification.rate_limit = client.rate_limit.get();
+            verification.rate_limit = client.observed.rate_limit.get();
         }
         Credential::AppleId(apple_id) => {
-            let check =
-                session::check(apple_id, resolved.source, &checks.services, config, http, policy, run_log);
+            let check = session::check(apple_id, source, &checks.services, config, http, policy, run_log);
             verification.record(check.await)?;
-            verification.unverified.extend(needs_api_key(checks));
+            let access = (!checks.required_access.is_empty()).then_some("required_access");
+            let inputs: Vec<_> = checks.bundle_id.iter().map(|_| "bundle_id").chain(access).collect();
+            if !inputs.is_empty() {
+                let inputs = config::quote_names(&inputs);
+                verification.unverified.push(Unverified::NeedsApiKey { inputs });
+            }
         }
     }
     Ok(verification)
-}
-
-/// The reason to report if inputs request checks that need an API key.
-fn needs_api_key(checks: &Checks) -> Option<Unverified> {
-    let bundle_id = checks.bundle_id.as_ref().map(|_| "bundle_id");
-    let access = (!checks.required_access.is_empty()).then_some("required_access");
-    let inputs: Vec<_> = bundle_id.into_iter().chain(access).collect();
-    (!inputs.is_empty()).then(|| Unverified::NeedsApiKey { inputs: config::quote_names(&inputs) })
 }
