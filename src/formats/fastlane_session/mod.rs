@@ -89,26 +89,7 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     if pasted.expose_secret().len() > MAX_BYTES {
         return Err(SessionError::TooLarge);
     }
-    let readings = recover::readings(pasted.expose_secret());
-    let (mut intact, mut error) = (None, None);
-    for list in readings.iter().filter_map(|reading| List::parse(reading)) {
-        match list.check() {
-            Ok(()) => {
-                intact = Some(list);
-                break;
-            }
-            // The most likely reading shows best what is wrong.
-            Err(damage) => {
-                error.get_or_insert(damage);
-            }
-        }
-    }
-    let Some(list) = intact else {
-        let cut = || readings.iter().find_map(|reading| cut_in_last_line(reading));
-        let text = readings.first().map_or("", |text| text.as_str());
-        return Err(error.or_else(cut).unwrap_or_else(|| SessionError::for_other_text(text)));
-    };
-    let cookies = cookies_from(list.records, None)?;
+    let cookies = cookies_from(whole_list(&recover::readings(pasted.expose_secret()))?, None)?;
     let mut keys = HashSet::new();
     let mut numbered = cookies.iter().zip(1..);
     let repeated = numbered.find(|(cookie, _)| !keys.insert((&cookie.name, &cookie.domain, &cookie.path)));
@@ -125,53 +106,45 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     Ok(Session { cookies, expires_at })
 }
 
-struct List {
-    records: Vec<CookieRecord>,
-    /// Whether the items are of Ruby's class `HTTP::Cookie`.
-    is_ruby: bool,
-    is_in_brackets: bool,
-    /// Whether the last field is `value`, so that nothing shows whether it is complete.
-    ends_with_value: bool,
-}
-
-impl List {
-    fn parse(yaml: &str) -> Option<Self> {
-        let is_ruby = yaml.contains(ITEM);
-        if yaml::is_too_deep(yaml)
-            || yaml::has_many_aliases(yaml)
-            || yaml.lines().any(has_comment)
-            || (is_ruby && yaml.lines().any(has_unknown_field))
-        {
-            return None;
+/// Returns the cookies of the first reading that is a whole list.
+fn whole_list(readings: &[Zeroizing<String>]) -> Result<Vec<CookieRecord>, SessionError> {
+    let mut error = None;
+    for reading in readings {
+        let Some(records) = parse(reading) else { continue };
+        match check(reading, &records) {
+            Ok(()) => return Ok(records),
+            // The most likely reading shows best what is wrong.
+            Err(damage) => error = error.or(Some(damage)),
         }
-        let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
-        let records = records.map_or_else(Vec::new, |records| records.0);
-        let is_field = |line: &&str| FIELDS.iter().any(|field| line.trim_start().starts_with(field));
-        let last_field = yaml.lines().rfind(is_field).filter(|_| is_ruby);
-        Some(Self {
-            records,
-            is_ruby,
-            is_in_brackets: yaml.starts_with('['),
-            ends_with_value: last_field.is_some_and(|line| line.trim_start().starts_with("value:")),
-        })
     }
+    let cut = || readings.iter().find_map(|reading| cut_in_last_line(reading));
+    let text = readings.first().map_or("", |text| text.as_str());
+    Err(error.or_else(cut).unwrap_or_else(|| SessionError::for_other_text(text)))
 }
 
-impl List {
-    /// Fails if a cookie was cut off, or damaged in copying.
-    fn check(&self) -> Result<(), SessionError> {
-        // A list in brackets, as in JSON, can't be read without its end.
-        let cut_off = find_cut_off(&self.records, self.is_ruby).filter(|_| !self.is_in_brackets);
-        let cut_off = cut_off.or(self.ends_with_value.then_some(self.records.len()));
-        let lacking = "it lacks fields that the other cookies have";
-        let damage =
-            self.records.iter().zip(1..).find_map(|(record, number)| Some((number, record.damage()?)));
-        match (cut_off, damage) {
-            (Some(number), _) if number == self.records.len() => Err(SessionError::CutOff { number }),
-            (Some(number), _) => Err(DamagedCookie::Cookie { number, what: lacking }.into()),
-            (None, Some((number, what))) => Err(DamagedCookie::Cookie { number, what }.into()),
-            (None, None) => Ok(()),
-        }
+fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
+    let is_ruby = yaml.contains(ITEM);
+    let is_damaged = |line: &str| has_comment(line) || (is_ruby && has_unknown_field(line));
+    if yaml::is_too_complex(yaml) || yaml.lines().any(is_damaged) {
+        return None;
+    }
+    let records: Option<CookieRecords> = serde_yaml::from_str(yaml).ok()?;
+    Some(records.map(|records| records.0).unwrap_or_default())
+}
+
+/// Fails if a cookie was cut off, or damaged in copying.
+fn check(yaml: &str, records: &[CookieRecord]) -> Result<(), SessionError> {
+    let is_in_brackets = yaml.trim_start().starts_with('[');
+    // A list in brackets, as in JSON, can't be read without its end.
+    let cut_off = find_cut_off(records, yaml.contains(ITEM)).filter(|_| !is_in_brackets);
+    if let Some(number) = cut_off.filter(|number| *number == records.len()) {
+        return Err(SessionError::CutOff { number });
+    }
+    let lacking = cut_off.map(|number| (number, "it lacks fields that the other cookies have"));
+    let damage = || records.iter().zip(1..).find_map(|(record, number)| Some((number, record.damage()?)));
+    match lacking.or_else(damage) {
+        Some((number, what)) => Err(DamagedCookie::Cookie { number, what }.into()),
+        None => Ok(()),
     }
 }
 
@@ -190,7 +163,7 @@ fn has_comment(line: &str) -> bool {
 /// Recognizes a list that is cut off within a line.
 fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
     let (whole, line) = yaml.trim_end().rsplit_once('\n')?;
-    let number = List::parse(whole)?.records.len() + usize::from(line.starts_with('-'));
+    let number = parse(whole)?.len() + usize::from(line.trim_start().starts_with('-'));
     Some(SessionError::CutOff { number })
 }
 
