@@ -229,10 +229,9 @@ pub(crate) fn cookies_from(
 /// cut off there. If `is_ruby`, the records are of Ruby's class `HTTP::Cookie`, and must also have a domain,
 /// `for_domain` and a path.
 pub(crate) fn find_cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
-    let required = [is_ruby, is_ruby, is_ruby, false, false, false];
-    let expected = records.iter().fold(required, |expected, record| {
-        let mut fields = record.present_fields().into_iter();
-        expected.map(|is_expected| fields.next().unwrap_or_default() || is_expected)
-    });
+    let mut expected = [is_ruby, is_ruby, is_ruby, false, false, false];
+    for record in records {
+        expected.iter_mut().zip(record.present_fields()).for_each(|(field, is_present)| *field |= is_present);
+    }
     records.iter().position(|record| record.present_fields() != expected).map(|index| index + 1)
 }

@@ -1,6 +1,8 @@
 //! Recovers the YAML of a session from the forms that shells, terminals, editors, web forms and chat programs turn
 //! it into.
 
+use std::collections::{BTreeSet, HashSet};
+
 use zeroize::Zeroizing;
 
 use super::{COOKIE, FIELDS, ITEM};
@@ -11,6 +13,9 @@ use crate::apple::private_key::{assigned_value, decode_base64, decode_text, unti
 pub(super) const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
 
 const VARIABLE: &str = "FASTLANE_SESSION";
+
+/// An en dash, an em dash and a bar.
+const LONG_DASHES: [char; 3] = ['\u{2013}', '\u{2014}', '\u{2015}'];
 
 /// The maximum number of encodings, such as base64 and percent-encoding.
 const MAX_DEPTH: u8 = 3;
@@ -51,7 +56,7 @@ fn to_plain_ascii(text: &str) -> Secret {
                 '\u{2018}'..='\u{201b}' => out.push('\''),
                 '\u{2010}'..='\u{2012}' => out.push('-'),
                 // Only before a tag: elsewhere, autocorrection may have turned two hyphens into the dash.
-                c if is_long_dash(c) && chars.as_str().starts_with(" !ruby") => out.push('-'),
+                c if LONG_DASHES.contains(&c) && chars.as_str().starts_with(" !ruby") => out.push('-'),
                 '\u{a0}' => out.push(' '),
                 '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => {}
                 c => out.push(c),
@@ -59,11 +64,6 @@ fn to_plain_ascii(text: &str) -> Secret {
         }
     }
     out
-}
-
-/// An en dash, an em dash or a bar.
-fn is_long_dash(c: char) -> bool {
-    matches!(c, '\u{2013}'..='\u{2015}')
 }
 
 /// Decodes base64 or percent-encoding around a list of cookies.
@@ -99,7 +99,7 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
         (None, None) => pasted,
     };
     if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
-        return vec![dedent(block)];
+        return vec![Zeroizing::new(block.to_owned())];
     }
     let text = text.trim().trim_matches('`');
     // Bash's `$'…'`, and a string in a YAML document of its own.
@@ -108,19 +108,14 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
     // A line of a wrapped value can look like an assignment.
     let first = until_next_assignment(text);
     let texts = [text].into_iter().chain((first.len() < text.len()).then_some(first));
-    let unquote_or_trim = |text: &str| {
-        let values = unquote(text);
-        if values.is_empty() {
-            return vec![Zeroizing::new(text.trim_end_matches([';', '%']).to_owned())];
-        }
+    let contents = texts.flat_map(|text| match unquote(text) {
         // A web form or a YAML file can add quotes around a quoted value.
-        let unquote_again = |value: Secret| {
-            let inner = unquote(value.trim());
-            if inner.is_empty() { vec![value] } else { inner }
-        };
-        values.into_iter().flat_map(unquote_again).collect()
-    };
-    texts.flat_map(unquote_or_trim).collect()
+        Some(values) => {
+            values.into_iter().flat_map(|value| unquote(value.trim()).unwrap_or(vec![value])).collect()
+        }
+        None => vec![Zeroizing::new(text.trim_end_matches([';', '%']).to_owned())],
+    });
+    contents.collect()
 }
 
 /// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
@@ -129,32 +124,20 @@ fn is_block_scalar(line: &str) -> bool {
     line.ends_with(['|', '>']) && !line.contains(COOKIE)
 }
 
-fn dedent(block: &str) -> Secret {
-    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let filled = block.lines().filter(|line| !line.trim().is_empty());
-    let common = filled.map(indent).min().unwrap_or(0);
-    let mut out = Zeroizing::new(String::with_capacity(block.len() + 1));
-    for line in block.lines() {
-        out.push_str(line.get(common..).unwrap_or_default());
-        out.push('\n');
-    }
-    out
-}
-
 /// Returns the possible contents of the quoted string at the start of a text: everything up to the last quote, and
-/// everything up to the first quote that can close the string. Returns nothing if the text doesn't start with a quote.
-fn unquote(text: &str) -> Vec<Secret> {
-    let Some(quote @ ('\'' | '"')) = text.chars().next() else { return Vec::new() };
-    let rest = text.get(1..).unwrap_or_default();
+/// everything up to the first quote that can close the string. Returns `None` if the text is not in quotes.
+fn unquote(text: &str) -> Option<Vec<Secret>> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let rest = text.get(1..)?;
+    let last = rest.rfind(quote)?;
     let can_close = |at: usize| {
         let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
         let has_fields = || FIELDS.iter().any(|field| after.contains(field));
         !before.ends_with('\\') && after.starts_with(['\n', ',', '}', ']', ')', ';']) && !has_fields()
     };
-    let last = rest.rfind(quote);
     let first = rest.match_indices(quote).map(|(at, _)| at).find(|at| can_close(*at));
-    let inners = last.into_iter().chain(first.filter(|first| Some(*first) != last));
-    inners.filter_map(|end| rest.get(..end)).flat_map(|inner| unescape_quotes(inner, quote)).collect()
+    let ends = [last].into_iter().chain(first.filter(|first| *first != last));
+    Some(ends.filter_map(|end| rest.get(..end)).flat_map(|inner| unescape_quotes(inner, quote)).collect())
 }
 
 /// Restores the quotes inside a quoted string, as shells, JSON and YAML escape them.
@@ -174,10 +157,9 @@ fn unescape(text: &str) -> Vec<Secret> {
     let lines: Vec<_> = text.trim().lines().collect();
     // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
     let is_wrapped = text.contains("\\n") && lines.len() > 1;
-    let unwrapped = if is_wrapped { unwrap_lines(&lines) } else { Vec::new() };
-    let mut readings: Vec<_> = unwrapped.iter().map(|text| unescape_line_breaks(text)).collect();
-    readings.push(unescape_line_breaks(text));
-    readings
+    let mut texts = if is_wrapped { unwrap_lines(&lines) } else { Vec::new() };
+    texts.push(Zeroizing::new(text.to_owned()));
+    texts.iter().map(|text| unescape_line_breaks(text)).collect()
 }
 
 /// Joins the parts of a line that was wrapped. Restores blanks that were trimmed before a line break, and
@@ -187,51 +169,43 @@ fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
     /// A session never has more blanks in a row.
     const MAX_BLANKS: usize = 2;
     let [first, inner @ .., last] = lines else { return Vec::new() };
-    let breaks = lines.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
-    let width = inner.iter().map(|line| line.len()).max();
-    let are_even = width.is_none_or(|width| {
-        // The name of the variable is already removed from the first line.
-        first.len() <= width
-            && last.len() <= width
-            && inner.iter().all(|line| line.len() + MAX_BLANKS >= width)
-    });
-    if !are_even || !are_only_breaks(breaks) {
+    let width = inner.iter().map(|line| line.len()).max().unwrap_or(0);
+    // The name of the variable is already removed from the first line.
+    let are_even = inner.iter().all(|line| line.len() + MAX_BLANKS >= width)
+        && (inner.is_empty() || lines.iter().all(|line| line.len() <= width));
+    let breaks: Vec<_> = lines.iter().copied().zip(lines.iter().copied().skip(1)).collect();
+    if !are_even || !are_only_breaks(&breaks) {
         return Vec::new();
     }
-    let indent = lines.iter().skip(1).map(|line| line.len() - line.trim_start_matches(' ').len()).min();
-    let join = |blanks: usize, indent: usize| {
-        let mut joined =
-            Zeroizing::new(String::with_capacity((lines.len() + 1) * (width.unwrap_or(0) + MAX_BLANKS)));
-        joined.push_str(first);
-        joined.extend(std::iter::repeat_n(' ', blanks));
-        for line in inner {
-            joined.push_str(line.get(indent..).unwrap_or_default());
-            joined.extend(std::iter::repeat_n(' ', width.unwrap_or(0) - line.len()));
+    let indents = lines.iter().skip(1).map(|line| line.len() - line.trim_start_matches(' ').len());
+    let capacity = lines.iter().map(|line| line.len() + MAX_BLANKS).sum();
+    let mut readings = Vec::new();
+    for indent in BTreeSet::from([0, indents.min().unwrap_or(0)]) {
+        for blanks in 0..=MAX_BLANKS {
+            let mut joined = Zeroizing::new(String::with_capacity(capacity));
+            joined.push_str(first);
+            joined.extend(std::iter::repeat_n(' ', blanks));
+            for line in inner {
+                joined.push_str(line.get(indent..).unwrap_or_default());
+                joined.extend(std::iter::repeat_n(' ', width - line.len()));
+            }
+            joined.push_str(last.get(indent..).unwrap_or_default());
+            readings.push(joined);
         }
-        joined.push_str(last.get(indent..).unwrap_or_default());
-        joined
-    };
-    let indents = [0].into_iter().chain(indent.filter(|indent| *indent > 0));
-    indents
-        .flat_map(|indent| (0..=MAX_BLANKS).map(move |blanks| (blanks, indent)))
-        .map(|(b, i)| join(b, i))
-        .collect()
+    }
+    readings
 }
 
 /// Whether only line breaks were inserted. `breaks` has the lines before and after each. Editors, mail
 /// programs and shells also insert a mark at each line break, and copying in two parts repeats a line.
-fn are_only_breaks<'a>(breaks: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
-    let breaks: Vec<_> = breaks.collect();
-    let ends = breaks.iter().map(|(before, _)| before.trim_end().chars().next_back());
-    let starts = breaks.iter().map(|(_, after)| after.trim_start().chars().next());
+fn are_only_breaks(breaks: &[(&str, &str)]) -> bool {
+    let ends: HashSet<_> = breaks.iter().map(|(before, _)| before.trim_end().chars().next_back()).collect();
+    let starts: HashSet<_> = breaks.iter().map(|(_, after)| after.trim_start().chars().next()).collect();
     // Next to a single line break, a colon or a quote is part of the YAML.
     let is_mark = |c: char| if breaks.len() == 1 { "-=+>|$&~_.%".contains(c) } else { !c.is_alphanumeric() };
-    let are_marks = |chars: Vec<Option<char>>| {
-        let first = chars.first().copied().flatten();
-        first.is_some_and(is_mark) && chars.iter().all(|c| *c == first)
-    };
+    let is_marked = |chars: HashSet<_>| chars.len() == 1 && chars.into_iter().flatten().any(is_mark);
     let is_repeated = breaks.iter().any(|(before, after)| before == after);
-    !is_repeated && !are_marks(ends.collect()) && !are_marks(starts.collect())
+    !is_repeated && !is_marked(ends) && !is_marked(starts)
 }
 
 /// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
@@ -244,26 +218,21 @@ fn unescape_line_breaks(text: &str) -> Secret {
     while let Some((before, backslashes)) = rest.split_once('\\') {
         out.push_str(before);
         let after = backslashes.trim_start_matches('\\');
-        let line_break = || {
-            let after = after.strip_prefix('r').and_then(|rest| rest.strip_prefix('\\')).unwrap_or(after);
-            after.trim_start_matches('\\').strip_prefix('n')
-        };
-        rest = if let Some(after) = line_break() {
+        let line_break =
+            after.strip_prefix("r\\").unwrap_or(after).trim_start_matches('\\').strip_prefix('n');
+        if line_break.is_some() {
             out.push('\n');
-            after
-        } else if is_shell_escaped || (is_json_escaped && after.starts_with('"')) {
-            after
-        } else {
+        } else if !(is_shell_escaped || is_json_escaped && after.starts_with('"')) {
             out.push('\\');
             out.push_str(backslashes.strip_suffix(after).unwrap_or_default());
-            after
-        };
+        }
+        rest = line_break.unwrap_or(after);
     }
     out.push_str(rest);
     // An editor may have turned `---` into one dash.
-    let without_head =
-        out.trim_start().trim_start_matches(|c| c == '-' || is_long_dash(c)).strip_prefix('\n');
-    without_head.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
+    let list =
+        out.trim_start().trim_start_matches(|c| c == '-' || LONG_DASHES.contains(&c)).strip_prefix('\n');
+    list.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
 }
 
 /// Restores the line breaks before Ruby's field names, and joins values that were wrapped. Returns `None` for other
@@ -274,6 +243,8 @@ fn reflow(text: &str) -> Option<Secret> {
         return None;
     }
     let is_field = |word: &str| FIELDS.contains(&word);
+    // Only timestamps contain spaces.
+    let is_timestamp = |field: &str| field.ends_with("_at:") || field == "expires:";
     let is_other_field = |word: &str| {
         let name = word.strip_suffix(':').unwrap_or_default();
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
@@ -313,10 +284,5 @@ fn reflow(text: &str) -> Option<Secret> {
     // A value that is wrapped fills several lines. The longest line alone proves no width.
     let is_width_proven = text.lines().filter(|line| line.len() == width).nth(1).is_some();
     let are_wrapped = breaks.iter().all(|(before, _)| is_width_proven && before.len() == width);
-    (are_wrapped && are_only_breaks(breaks.into_iter())).then_some(out)
-}
-
-/// Only these values contain spaces.
-fn is_timestamp(field: &str) -> bool {
-    field.ends_with("_at:") || field == "expires:"
+    (are_wrapped && are_only_breaks(&breaks)).then_some(out)
 }
