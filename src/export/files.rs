@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::apple::device::Device;
 use crate::credential::Credential;
-use crate::formats::{connection, fastlane_devices, fastlane_key, rcodesign};
+use crate::formats::{connection, fastlane_devices, fastlane_key, rcodesign_key};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, text};
 use crate::tools::FileKind::{
@@ -109,13 +109,13 @@ pub(crate) fn name_and_content(
         (PrivateKey, Some(Credential::ApiKey(key))) => {
             return Some((key.file_name(), plain(key.private_key.expose_pem().to_owned())));
         }
-        (FastlaneKey, Some(Credential::ApiKey(key))) => ("fastlane_api_key.json", fastlane_key::json(key)),
-        (RcodesignKey, Some(Credential::ApiKey(key))) => ("rcodesign_api_key.json", rcodesign::json(key)?),
+        (FastlaneKey, Some(Credential::ApiKey(key))) => ("fastlane_api_key.json", fastlane_key(key)),
+        (RcodesignKey, Some(Credential::ApiKey(key))) => ("rcodesign_api_key.json", rcodesign_key(key)?),
         // A connection can't hold an individual key.
         (Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => return None,
         (Connection, Some(credential)) => ("connection.json", connection::json(credential, devices)),
         (FastlaneDevices, _) if !devices.is_empty() => {
-            ("devices.txt", plain(fastlane_devices::to_text(devices)))
+            ("devices.txt", plain(fastlane_devices(devices)))
         }
         (UdidList, _) if !devices.is_empty() => {
             let udids: Vec<_> = devices.iter().map(|device| device.udid.as_str()).collect();

@@ -1,8 +1,7 @@
-//! API keys in JSON, as people provide them: fastlane's key file, rcodesign's, and Bitrise's
-//! connection document.
+//! API keys in JSON, as people provide them: fastlane's key file, rcodesign's, and Bitrise's connection document.
 //!
 //! Sources: <https://docs.fastlane.tools/app-store-connect-api/#using-fastlane-api-key-json-file>,
-//! [`super::rcodesign`], [`super::connection`]
+//! [`super::rcodesign_key`], [`super::connection`]
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -169,15 +168,12 @@ mod tests {
     #[test]
     fn json_that_people_write_by_hand_is_accepted() {
         for text in [
-            r#"{"key_id": "A", "key": "B", "in_house": true}"#,
-            "{\n  \"key_id\": \"A\", # optional\n  \"key\": \"B\", // note, \"key\"\n  \"in_house\": true # , }\n}",
-            "# a comment\n{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true, }",
+            "# note\n{\"key_id\": \"A\", # optional\n \"key\": \"B\", // note, \"key\"\n \"in_house\": true, # , }\n}",
             "{\u{201c}key_id\u{201d}: \u{201c}A\u{201d},\u{a0}\"private_key\": \"B\", \"is_enterprise_account\": true}",
             "```json\n{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true}\n```",
             "export API_KEY='{\"key_id\": \"A\", \"key\": \"B\", \"in_house\": true}';",
             "{\\\"key_id\\\": \\\"A\\\", \\\"key\\\": \\\"B\\\", \\\"in_house\\\": true}",
-            r#"{"keyId": "A", "privateKey": "B", "in_house": true}"#,
-            r#"'{"key_id": "A", "key": "B", "in_house": true, "issuer_id": null, "test_devices": [1, {}]}'"#,
+            r#"'{"keyId": "A", "privateKey": "B", "in_house": true, "issuer_id": null, "test_devices": [1, {}]}'"#,
         ] {
             assert_eq!(values(text), Some(("A".into(), "B".into(), Some(true))), "{text}");
         }
