@@ -91,11 +91,11 @@ pub fn from_pasted(pasted: &SecretString) -> Result<Session, SessionError> {
     }
     let cookies = cookies_from(whole_list(&recover::readings(pasted.expose_secret()))?, None)?;
     let mut keys = HashSet::new();
-    let mut numbered = cookies.iter().zip(1..);
-    let repeated = numbered.find(|(cookie, _)| !keys.insert((&cookie.name, &cookie.domain, &cookie.path)));
-    if let Some((_, number)) = repeated {
-        let what = "an earlier cookie has the same name, so the text contains several sessions";
-        return Err(DamagedCookie::Cookie { number, what }.into());
+    for (cookie, number) in cookies.iter().zip(1..) {
+        if !keys.insert((&cookie.name, &cookie.domain, &cookie.path)) {
+            let what = "an earlier cookie has the same name, so the text contains several sessions";
+            return Err(DamagedCookie::Cookie { number, what }.into());
+        }
     }
     // `myacinfo` is the login itself.
     if !cookies.iter().any(|cookie| cookie.name == "myacinfo" || cookie.is_trust_token()) {
@@ -171,9 +171,9 @@ fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
 /// If the value had several lines, the Bitrise CLI would redact each line everywhere, even `path: "/"`.
 #[must_use]
 pub fn to_variable(session: &Session) -> SecretString {
-    let mut lines = vec![Zeroizing::new("---".to_owned())];
+    let mut lines = vec![Zeroizing::new("---\\n".to_owned())];
     for cookie in &session.cookies {
-        lines.push(Zeroizing::new(ITEM.to_owned()));
+        lines.push(Zeroizing::new(format!("{ITEM}\\n")));
         let values = [
             Some(yaml::quote(&cookie.name)),
             Some(yaml::quote(cookie.value.expose_secret())),
@@ -187,13 +187,11 @@ pub fn to_variable(session: &Session) -> SecretString {
             cookie.created_at.and_then(ruby_time),
         ];
         for (field, value) in FIELDS.iter().zip(values.map(|value| value.map(Zeroizing::new))) {
-            lines.extend(value.map(|value| Zeroizing::new(format!("  {field} {}", *value))));
+            lines.extend(value.map(|value| Zeroizing::new(format!("  {field} {}\\n", *value))));
         }
     }
-    // Ends in a line break.
-    lines.push(Zeroizing::default());
     let lines: Vec<_> = lines.iter().map(|line| line.as_str()).collect();
-    SecretString::from(lines.join("\\n"))
+    SecretString::from(lines.concat())
 }
 
 /// The class of every item in the list.
@@ -224,10 +222,12 @@ fn ruby_time(timestamp: OffsetDateTime) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    use test_support::wrapped;
+    use test_support::{spaceauth, wrapped};
 
     use super::recover::LIST_INTRODUCTION;
     use super::*;
@@ -236,32 +236,13 @@ mod tests {
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
     /// Two cookies as Ruby writes them, before `fastlane spaceauth` puts them on one line.
-    const SPACEAUTH: &str = r#"---
-- !ruby/object:HTTP::Cookie
-  name: DES5c148586daa451e55afb017aa62418f91
-  value: HSARMTKNSRVXWFla
-  domain: idmsa.apple.com
-  for_domain: true
-  path: "/"
-  secure: true
-  httponly: true
-  expires:
-  max_age: 2592000
-  created_at: &1 2026-11-01 09:00:00.000000000 +01:00
-  accessed_at: *1
-- !ruby/object:HTTP::Cookie
-  name: myacinfo
-  value: 12e5
-  domain: apple.com
-  for_domain: false
-  path: "/"
-  secure: true
-  httponly: true
-  expires:
-  max_age:
-  created_at: 2026-11-01 09:00:00.000000000 +01:00
-  accessed_at: 2026-11-01 09:00:00.000000000 +01:00
-"#;
+    static SPACEAUTH: LazyLock<String> = LazyLock::new(|| {
+        let cookies = [("DES5c148586daa451e55afb017aa62418f91", "HSARMTKNSRVXWFla"), ("myacinfo", "12e5")];
+        let session = spaceauth(&cookies).replace("\\n", "\n").replacen("max_age: ", "max_age: 2592000", 1);
+        // Ruby refers to a repeated timestamp with an alias.
+        let time = "2026-01-01 12:00:01.000000000 +01:00";
+        session.replacen("created_at: ", "created_at: &1 ", 1).replacen(time, "*1", 1)
+    });
 
     fn pasted(text: &str) -> std::result::Result<Session, SessionError> {
         from_pasted(&SecretString::from(text))
@@ -282,7 +263,7 @@ mod tests {
         let shell_escape = |c: char| if is_plain(c) { c.to_string() } else { format!("\\{c}") };
         let utf16: Vec<u8> = one_line.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let forms = [
-            ("blanks and a semicolon", format!("  FASTLANE_SESSION='{SPACEAUTH}';")),
+            ("blanks and a semicolon", format!("  FASTLANE_SESSION='{}';", *SPACEAUTH)),
             ("escaped quotes inside both", format!("'\"{escaped}\"'")),
             ("export, single inside double quotes", format!("export FASTLANE_SESSION=\"'{one_line}'\"")),
             ("a byte-order mark and blanks", format!("\u{feff} \n\t{one_line}\n ")),
@@ -308,14 +289,13 @@ mod tests {
             ("a variable with another name", format!("export SESSION='{one_line}'")),
             ("smart quotes", SPACEAUTH.replacen('"', "“", 1).replacen('"', "”", 1).replacen('"', "„", 1)),
             ("an em dash and a hyphen for ---", SPACEAUTH.replacen("---", "—-", 1)),
-            ("a no-break space", SPACEAUTH.replace("  name", "\u{a0}\u{a0}name")),
-            ("a soft hyphen", SPACEAUTH.replace("HSARM", "HSARM\u{ad}")),
+            ("no-break spaces and a soft hyphen", SPACEAUTH.replace("  name", "\u{a0}\u{a0}n\u{ad}ame")),
             ("another variable after it", format!("{export}\nexport OTHER='x'\n")),
             ("a comment with an older session", format!("{one_line}\n# FASTLANE_SESSION='{one_line}'\n")),
             ("bash's set", format!("FASTLANE_SESSION='{}'", quoted_values.replace('\'', "'\\''"))),
             ("Python's shlex", format!("'{}'", quoted_values.replace('\'', "'\"'\"'"))),
             ("Ruby's to_yaml", format!("--- '{}'\n", quoted_values.replace('\'', "''"))),
-            ("Markdown", format!("```yaml\n{SPACEAUTH}```\n")),
+            ("Markdown", format!("```yaml\n{}```\n", *SPACEAUTH)),
             ("inline code", format!("`{one_line}`")),
             ("color codes", format!("\u{1b}[4;36;49m{one_line}\u{1b}[0m")),
             ("bash's escaped !", format!("export FASTLANE_SESSION=\"{}\"", escaped.replace('!', "\\!"))),
@@ -324,12 +304,12 @@ mod tests {
             ("JSON without its quotes", json.trim_matches('"').to_owned()),
             ("$'…'", format!("export FASTLANE_SESSION=$'{one_line}'")),
             ("Travis CI", one_line.chars().map(shell_escape).collect()),
-            ("base64 of base64, in lines", wrapped(&STANDARD.encode(STANDARD.encode(SPACEAUTH)), 76)),
+            ("base64 of base64, in lines", wrapped(&STANDARD.encode(STANDARD.encode(&*SPACEAUTH)), 76)),
             ("base64 of UTF-16, with zsh's %", format!("{}%", STANDARD.encode(utf16))),
             ("percent-encoding, twice", percent(&percent(&one_line))),
             ("a web form", percent(&SPACEAUTH.replace('\n', "\r\n")).replace("%20", "+")),
         ];
-        let expected = pasted(SPACEAUTH)?;
+        let expected = pasted(&SPACEAUTH)?;
         let exported = to_variable(&expected);
         let values: Vec<_> = expected.cookies.iter().map(|cookie| cookie.value.expose_secret()).collect();
         assert_eq!(values, ["HSARMTKNSRVXWFla", "12e5"], "a number keeps its text");
@@ -405,7 +385,7 @@ mod tests {
             ("max_age: 2592000", "max_age:2592000"),
             ("max_age: 2592000", "maax_age: 2592000"),
             ("max_age: 2592000", "m ax_age: 2592000"),
-            ("created_at: &1 2026-11-01 ", "created_at: &1 2026-1-01 "),
+            ("created_at: &1 2026-01-01 ", "created_at: &1 2026-1-01 "),
         ];
         for (from, to) in ends.into_iter().chain(values).chain(others) {
             let text = SPACEAUTH.replacen(from, to, 1);
@@ -415,7 +395,7 @@ mod tests {
                 assert!(is_damaged, "{to}: {error:?}");
             }
         }
-        let twice = format!("{SPACEAUTH}{}", SPACEAUTH.trim_start_matches("---\n"));
+        let twice = SPACEAUTH.repeat(2).replacen("\n---\n", "\n", 1);
         assert!(matches!(pasted(&twice).err(), Some(SessionError::DamagedCookie(_))), "two sessions");
     }
 
@@ -485,7 +465,7 @@ mod tests {
 
     #[test]
     fn debug_output_hides_cookie_values() -> Result {
-        let shown = format!("{:?}", pasted(SPACEAUTH)?);
+        let shown = format!("{:?}", pasted(&SPACEAUTH)?);
         assert!(!shown.contains("HSARMTKN") && shown.contains("REDACTED"), "{shown}");
         Ok(())
     }

@@ -98,6 +98,10 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
         (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
         (None, None) => pasted,
     };
+    // Such as `KEY: |` or `>-`.
+    let is_block_scalar = |line: &str| {
+        line.trim_end().trim_end_matches(['-', '+']).ends_with(['|', '>']) && !line.contains(COOKIE)
+    };
     if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
         return vec![Zeroizing::new(block.to_owned())];
     }
@@ -116,12 +120,6 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
         None => vec![Zeroizing::new(text.trim_end_matches([';', '%']).to_owned())],
     });
     contents.collect()
-}
-
-/// Whether a line starts a block scalar, such as `KEY: |` or `>-`.
-fn is_block_scalar(line: &str) -> bool {
-    let line = line.trim_end().trim_end_matches(['-', '+']);
-    line.ends_with(['|', '>']) && !line.contains(COOKIE)
 }
 
 /// Returns the possible contents of the quoted string at the start of a text: everything up to the last quote, and
