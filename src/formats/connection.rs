@@ -1,6 +1,4 @@
-//! The credential in the connection's own format, for Bitrise's Steps that only read the connection.
-//!
-//! The fields are those of [`crate::bitrise::connection`], which reads the document back.
+//! The credential in the format of [`crate::bitrise::connection`], for Bitrise's Steps that only read the connection.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +11,32 @@ use crate::apple::api_key::IssuerId;
 use crate::apple::cookie::Cookie;
 use crate::apple::device::Device;
 use crate::apple::session::IDMSA_ORIGIN;
-use crate::credential::Credential;
+use crate::credential::{AppleId, Credential};
 use crate::timestamp::rfc3339_exact;
 
-#[derive(Default, Serialize)]
-struct Document<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_enterprise_account: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    apple_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app_specific_password: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection_expiry_date: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_cookies: Option<BTreeMap<&'static str, Vec<CookieRecord<'a>>>>,
-    test_devices: &'a [Device],
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Document<'a> {
+    ApiKey {
+        key_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        issuer_id: Option<&'a str>,
+        private_key: &'a str,
+        is_enterprise_account: bool,
+        test_devices: &'a [Device],
+    },
+    AppleId {
+        apple_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app_specific_password: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection_expiry_date: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session_cookies: Option<BTreeMap<&'static str, Vec<CookieRecord<'a>>>>,
+        test_devices: &'a [Device],
+    },
 }
 
 #[derive(Serialize)]
@@ -64,28 +64,23 @@ struct CookieRecord<'a> {
 #[must_use]
 pub fn json(credential: &Credential, test_devices: &[Device]) -> Zeroizing<Vec<u8>> {
     to_json(&match credential {
-        Credential::ApiKey(key) => Document {
-            key_id: Some(key.id.as_str()),
+        Credential::ApiKey(key) => Document::ApiKey {
+            key_id: key.id.as_str(),
             issuer_id: key.issuer().map(IssuerId::as_str),
-            private_key: Some(key.private_key.expose_pem()),
-            is_enterprise_account: Some(key.enterprise),
+            private_key: key.private_key.expose_pem(),
+            is_enterprise_account: key.enterprise,
             test_devices,
-            ..Document::default()
         },
-        Credential::AppleId(apple_id) => {
-            let session = apple_id.session.as_ref();
-            Document {
-                apple_id: Some(apple_id.email.expose_secret()),
-                password: apple_id.password.as_ref().map(SecretString::expose_secret),
-                app_specific_password: apple_id.app_password.as_ref().map(SecretString::expose_secret),
-                connection_expiry_date: session.and_then(|session| rfc3339_exact(session.expires_at?)),
-                session_cookies: session.map(|session| {
-                    BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(cookie_record).collect())])
-                }),
-                test_devices,
-                ..Document::default()
-            }
-        }
+        Credential::AppleId(AppleId { email, password, app_password, session }) => Document::AppleId {
+            apple_id: email.expose_secret(),
+            password: password.as_ref().map(SecretString::expose_secret),
+            app_specific_password: app_password.as_ref().map(SecretString::expose_secret),
+            connection_expiry_date: session.as_ref().and_then(|session| rfc3339_exact(session.expires_at?)),
+            session_cookies: session.as_ref().map(|session| {
+                BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(cookie_record).collect())])
+            }),
+            test_devices,
+        },
     })
 }
 
