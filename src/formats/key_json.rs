@@ -18,8 +18,7 @@ pub(crate) struct KeyJson {
     /// An individual key has none.
     #[serde(alias = "issuerId")]
     pub(crate) issuer_id: Option<SecretString>,
-    /// The private key in any form that [`crate::apple::private_key`] accepts. rcodesign and
-    /// Bitrise call it `private_key`; libraries for JavaScript and Swift use camel case.
+    /// In any form that [`crate::apple::private_key`] accepts. Libraries for JavaScript and Swift use camel case.
     #[serde(alias = "private_key", alias = "privateKey")]
     pub(crate) key: SecretString,
     /// Whether the key belongs to the Apple Developer Enterprise Program.
@@ -28,8 +27,7 @@ pub(crate) struct KeyJson {
 }
 
 error_messages! {
-    /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with
-    /// the document.
+    /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with the document.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum KeyJsonError {
         #[error("is not valid JSON (line {line}, column {column}: {problem})")]
@@ -62,13 +60,11 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
     if depth == 0 { None } else { read_encoded(&decode_base64(text)?, depth - 1) }
 }
 
-/// The object in a text such as `API_KEY={…};` or a fenced block of Markdown. Keeps the line breaks before
-/// the object, so that errors name the right line.
+/// The object in `API_KEY={…};` or a fenced block of Markdown. Keeps earlier line breaks: errors count lines.
 fn object(text: &str) -> Option<Zeroizing<String>> {
     /// More than the name of a variable, or the start of a fence.
     const MAX_PREFIX: usize = 80;
-    let start = text.find('{')?;
-    let (prefix, rest) = text.split_at_checked(start)?;
+    let (prefix, rest) = text.split_at_checked(text.find('{')?)?;
     let json = rest.rfind('}').and_then(|end| rest.get(..=end)).unwrap_or(rest);
     let line_breaks = "\n".repeat(prefix.matches('\n').count());
     let is_prefix = prefix.trim().len() <= MAX_PREFIX && !prefix.contains("-----BEGIN");
@@ -92,10 +88,10 @@ fn to_error(path: &str, error: &serde_json::Error) -> KeyJsonError {
     let problem = message.split(" at line ").next().unwrap_or_default();
     let problem = redact::checked(problem, |problem| !may_hold_secret(problem));
     let find = |names: &[&'static str]| names.iter().copied().find(|name| *name == path);
+    if !error.is_data() {
+        return KeyJsonError::NotJson { line: error.line(), column: error.column(), problem };
+    }
     match (find(TEXTS), find(BOOLS)) {
-        _ if !error.is_data() => {
-            KeyJsonError::NotJson { line: error.line(), column: error.column(), problem }
-        }
         (Some(field), _) => KeyJsonError::WrongType { field, expected: "text in double quotes" },
         (_, Some(field)) => KeyJsonError::WrongType { field, expected: "true or false, without quotes" },
         (None, None) => KeyJsonError::WrongField(problem),
@@ -182,15 +178,12 @@ mod tests {
         assert_eq!(key, Some(("#A//".into(), "a/b c,}\"".into())));
     }
 
-    /// `tests/step/mistakes.rs` has missing fields and fields of the wrong type.
+    /// `tests/step/mistakes.rs` has missing commas and fields, and fields of the wrong type.
     #[test]
     fn an_error_names_the_line_or_the_field_and_never_a_value() {
         for (text, expected) in [
             ("{\n\"key_id\": \"s3cret\n\n\",\n\"key\": s3cret}", "line 5, column 8: expected value"),
-            ("{\"key_id\": \"s3cret\" \"key\": 1}", "line 1, column 21: expected `,` or `}`"),
-            ("{\"key_id\": \"s3cret", "EOF while parsing a string"),
             ("{\"key_id\": \"A\", \"key_id\": \"s3cret\"}", "cannot be used (duplicate field `key_id`)"),
-            ("{\"key_id\": \"A\", \"in_house\": \"s3cret\"}", "has an invalid `in_house`"),
         ] {
             let error = read(text.as_bytes()).and_then(Result::err).map(|error| Text::of(&error).plain());
             let error = error.unwrap_or_default();
