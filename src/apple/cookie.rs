@@ -61,8 +61,7 @@ error_messages! {
     }
 }
 
-/// A cookie in the connection, or in the output of `fastlane spaceauth`. In both, fields can be missing or
-/// `null`.
+/// A cookie in the connection, or in the output of `fastlane spaceauth`. In both, fields can be missing or `null`.
 #[derive(Debug, Deserialize)]
 pub struct CookieRecord {
     name: Option<String>,
@@ -202,8 +201,7 @@ fn is_intact_value(value: &str) -> bool {
     let is_mark = |c: char| "\",;\\<>[](){}*$`".contains(c);
     value.chars().all(|c| c.is_ascii_graphic() && !is_mark(c))
         && !["..", "=3D"].iter().any(|mark| value.contains(mark))
-        && !value.starts_with('\'')
-        && !value.ends_with('\'')
+        && value.trim_matches('\'') == value
 }
 
 /// Whether a domain is almost `apple.com`, or below such a domain.
@@ -221,13 +219,11 @@ pub(crate) fn cookies_from(
     records: Vec<CookieRecord>,
     default_domain: Option<&str>,
 ) -> Result<Vec<Cookie>, DamagedCookie> {
-    let numbered = records.into_iter().zip(1..);
-    numbered.map(|(record, number)| record.into_cookie(number, default_domain)).collect()
+    records.into_iter().zip(1..).map(|(record, number)| record.into_cookie(number, default_domain)).collect()
 }
 
-/// Returns the number of the first record that lacks a field that another record has, which means that the text was
-/// cut off there. If `is_ruby`, the records are of Ruby's class `HTTP::Cookie`, and must also have a domain,
-/// `for_domain` and a path.
+/// Returns the number of the first record that lacks a field that another record has: the text was cut off there.
+/// If `is_ruby`, the records are of Ruby's class `HTTP::Cookie`, which always has a domain, `for_domain` and a path.
 pub(crate) fn find_cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
     let mut expected = [is_ruby, is_ruby, is_ruby, false, false, false];
     for record in records {

@@ -17,8 +17,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Creates a session from the cookies of a connected Apple ID, which Bitrise stores under the origin of
-    /// idmsa.apple.com.
+    /// Creates a session from the cookies of a connected Apple ID, which Bitrise stores under idmsa.apple.com.
     ///
     /// # Errors
     /// If fastlane can't load one of the cookies.

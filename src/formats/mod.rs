@@ -1,5 +1,4 @@
-//! Files and variables in the formats of other tools: fastlane's session, key JSON and list of devices, rcodesign's
-//! key JSON, and Bitrise's connection document.
+//! Files and variables in the formats of fastlane, rcodesign and Bitrise's connection.
 
 pub mod connection;
 pub mod fastlane_session;
@@ -51,8 +50,7 @@ pub(crate) fn rcodesign_key(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
     Some(to_json(&Document { issuer_id, key_id: key.id.as_str(), private_key: body.as_str() }))
 }
 
-/// The file that fastlane's `register_devices` reads: tab-separated lines with a header. fastlane reads them as CSV, so
-/// a title with quotes (`12.9" iPad`) is quoted.
+/// The file that fastlane's `register_devices` reads as CSV with tabs: a title with quotes (`12.9" iPad`) is quoted.
 ///
 /// Source: <https://docs.fastlane.tools/actions/register_devices/>
 pub(crate) fn fastlane_devices(devices: &[Device]) -> String {

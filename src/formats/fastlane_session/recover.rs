@@ -1,5 +1,4 @@
-//! Recovers the YAML of a session from the forms that shells, terminals, editors, web forms and chat programs turn
-//! it into.
+//! Recovers the YAML of a session that shells, terminals, editors, web forms or chat programs have changed.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -41,8 +40,7 @@ fn extract_lists(pasted: &str, depth: u8) -> Vec<Secret> {
     lists.filter(|lists| lists.iter().any(|list| list.contains("name"))).unwrap_or(texts)
 }
 
-/// Converts typographic quotes, dashes and spaces to ASCII, and removes comments, invisible characters, color codes
-/// and the fences of Markdown. Cookies consist of ASCII.
+/// Converts typography to ASCII, and removes comments, invisible characters, color codes and Markdown's fences.
 fn to_plain_ascii(text: &str) -> Secret {
     // The result is never longer.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
@@ -81,8 +79,7 @@ fn decode(text: &str) -> Option<Secret> {
     Some(Zeroizing::new(decoded.into_owned()))
 }
 
-/// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, wherever it is in the
-/// output of `fastlane spaceauth`, and removes up to two pairs of quotes.
+/// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, and removes up to two pairs of quotes.
 fn extract_values(pasted: &str) -> Vec<Secret> {
     // Other text can follow that mentions the variable.
     let end = pasted.rfind(COOKIE).unwrap_or(pasted.len());
@@ -160,9 +157,8 @@ fn unescape(text: &str) -> Vec<Secret> {
     texts.iter().map(|text| unescape_line_breaks(text)).collect()
 }
 
-/// Joins the parts of a line that was wrapped. Restores blanks that were trimmed before a line break, and
-/// removes an indent. Returns nothing if the lines do not come from one line: their widths differ, a line is
-/// repeated, or a mark such as `>` was inserted at every line break.
+/// Joins the parts of a line that was wrapped. Restores trimmed blanks, and removes an indent. Returns nothing if the
+/// lines do not come from one line: their widths differ, or something else was inserted at the line breaks.
 fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
     /// A session never has more blanks in a row.
     const MAX_BLANKS: usize = 2;
