@@ -131,9 +131,8 @@ fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
 
 /// Fails if a cookie was cut off, or damaged in copying.
 fn check(yaml: &str, records: &[CookieRecord]) -> Result<(), SessionError> {
-    let is_in_brackets = yaml.trim_start().starts_with('[');
     // A list in brackets, as in JSON, can't be read without its end.
-    let cut_off = cookie::find_cut_off(records, yaml.contains(ITEM)).filter(|_| !is_in_brackets);
+    let cut_off = cookie::find_cut_off(records, yaml.contains(ITEM)).filter(|_| !yaml.starts_with('['));
     if let Some(number) = cut_off.filter(|number| *number == records.len()) {
         return Err(SessionError::CutOff { number });
     }
@@ -160,7 +159,7 @@ fn has_comment(line: &str) -> bool {
 /// Recognizes a list that is cut off within a line.
 fn cut_in_last_line(yaml: &str) -> Option<SessionError> {
     let (whole, line) = yaml.trim_end().rsplit_once('\n')?;
-    let number = parse(whole)?.len() + usize::from(line.trim_start().starts_with('-'));
+    let number = parse(whole)?.len() + usize::from(line.starts_with('-'));
     Some(SessionError::CutOff { number })
 }
 

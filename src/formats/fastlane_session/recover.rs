@@ -100,7 +100,10 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
         line.trim_end().trim_end_matches(['-', '+']).ends_with(['|', '>']) && !line.contains(COOKIE)
     };
     if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
-        return vec![Zeroizing::new(block.to_owned())];
+        let filled = block.lines().filter(|line| !line.trim().is_empty());
+        let indent = filled.map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
+        let lines: Vec<_> = block.lines().flat_map(|line| [line.get(indent..).unwrap_or(""), "\n"]).collect();
+        return vec![Zeroizing::new(lines.concat())];
     }
     let text = text.trim().trim_matches('`');
     // Bash's `$'…'`, and a string in a YAML document of its own.
