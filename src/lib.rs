@@ -146,7 +146,7 @@ fn sign_token(
     };
     let now = (env.now)();
     let token = token::sign(key, now, lifetime)?;
-    Ok(Some(SignedToken { token, expires_at: token::expiry(now, lifetime) }))
+    Ok(Some(SignedToken { token, expires_at: now + lifetime }))
 }
 
 async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), FatalError> {

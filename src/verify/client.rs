@@ -166,7 +166,7 @@ impl Client<'_> {
         let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
         let Some(request) = authenticated_request(url, AUTHORIZATION, &bearer) else {
             // Unreachable: a token consists of letters, digits, dots, dashes and underscores.
-            return Ok(Err(CannotSign::Key));
+            return Ok(Err(CannotSign));
         };
         let response = self.http.send(&request).await?;
         let limit = response.headers.get(RATE_LIMIT).and_then(|value| RateLimit::read(value.to_str().ok()?));
