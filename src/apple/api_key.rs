@@ -79,28 +79,18 @@ error_messages! {
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum InvalidId {
         #[error("contains {found}")]
-        MisplacedInKeyId { found: &'static str },
-        #[error("has {found}, but a key ID is 10 upper-case letters and digits")]
-        NotAKeyId { found: Text },
-        #[error("contains {found}")]
-        MisplacedInIssuerId { found: &'static str },
-        #[error("has {found}, but an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a")]
-        NotAnIssuerId { found: Text },
+        Misplaced { found: &'static str, remedy: &'static str },
+        #[error("has {found}, but {expected}")]
+        WrongFormat { found: Text, expected: &'static str },
     }
 }
 
 impl InvalidId {
     /// How to fix it. Follows the message and a colon.
-    #[must_use]
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
-            Self::MisplacedInKeyId { .. } => "set it to the key ID, 10 upper-case letters and digits",
-            Self::MisplacedInIssuerId { .. } => {
-                "set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations"
-            }
-            Self::NotAKeyId { .. } | Self::NotAnIssuerId { .. } => {
-                "copy it from App Store Connect > Users and Access > Integrations"
-            }
+            Self::Misplaced { remedy, .. } => remedy,
+            Self::WrongFormat { .. } => "copy it from App Store Connect > Users and Access > Integrations",
         }
     }
 }
@@ -134,13 +124,14 @@ impl KeyId {
     pub fn parse(value: &str) -> Result<Self, InvalidId> {
         let other_id = is_uuid(value).then_some("an issuer ID");
         if let Some(found) = identify_misplaced(value).or(other_id) {
-            return Err(InvalidId::MisplacedInKeyId { found });
+            let remedy = "set it to the key ID, 10 upper-case letters and digits";
+            return Err(InvalidId::Misplaced { found, remedy });
         }
         // Apple does not document the length.
-        let has_plausible_length = (1..=32).contains(&value.len());
-        if !has_plausible_length || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !(1..=32).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
             let found = describe(value, |c| c.is_ascii_alphanumeric());
-            return Err(InvalidId::NotAKeyId { found });
+            let expected = "a key ID is 10 upper-case letters and digits";
+            return Err(InvalidId::WrongFormat { found, expected });
         }
         Ok(Self(value.to_owned()))
     }
@@ -168,16 +159,15 @@ impl IssuerId {
     /// # Errors
     /// [`InvalidId`] if the value is not a UUID.
     pub fn parse(value: &str) -> Result<Self, InvalidId> {
-        if let Some(found) = identify_misplaced(value) {
-            return Err(InvalidId::MisplacedInIssuerId { found });
-        }
-        if is_usual_key_id(value) {
-            let found = "a 10-character ID, which is a key ID or a Team ID";
-            return Err(InvalidId::MisplacedInIssuerId { found });
+        let other_id = is_usual_key_id(value).then_some("a 10-character ID, which is a key ID or a Team ID");
+        if let Some(found) = identify_misplaced(value).or(other_id) {
+            let remedy = "set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations";
+            return Err(InvalidId::Misplaced { found, remedy });
         }
         if !is_uuid(value) {
             let found = describe(value, |c| c.is_ascii_hexdigit() || c == '-');
-            return Err(InvalidId::NotAnIssuerId { found });
+            let expected = "an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a";
+            return Err(InvalidId::WrongFormat { found, expected });
         }
         Ok(Self(value.to_owned()))
     }
@@ -223,15 +213,6 @@ impl KeyFileName {
             _ => None,
         }
     }
-
-    /// The key ID, unless the key is for In-App Purchase.
-    #[must_use]
-    pub(crate) fn key_id(&self) -> Option<&KeyId> {
-        match self {
-            Self::Api { id, .. } => Some(id),
-            Self::InAppPurchase => None,
-        }
-    }
 }
 
 /// Whether a suffix is empty, or distinguishes copies of a file.
@@ -252,18 +233,17 @@ pub(crate) fn is_uuid(value: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// `tests/step/mistakes.rs` has the other prefixes, and `tests/step/key_locations.rs` more names without an ID.
     #[test]
     fn the_key_id_is_read_from_the_name_of_every_copy() {
-        let named = |kind| KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind, id });
+        let expected = KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind: KeyKind::Team, id });
         for copy in ["", " (1)", "(12)", "-2", " 2", " copy", " copy 2"] {
             for extension in ["p8", "p8.txt"] {
-                let parse = |prefix| KeyFileName::parse(&format!("{prefix}_2X9R4HXF34{copy}.{extension}"));
-                assert_eq!(parse("AuthKey"), named(KeyKind::Team), "{copy}.{extension}");
-                assert_eq!(parse("ApiKey"), named(KeyKind::Individual), "{copy}.{extension}");
-                assert_eq!(parse("SubscriptionKey"), Some(KeyFileName::InAppPurchase), "{copy}.{extension}");
+                let name = format!("AuthKey_2X9R4HXF34{copy}.{extension}");
+                assert_eq!(KeyFileName::parse(&name), expected, "{name}");
             }
         }
-        for name in ["AuthKey_.p8", "AuthKey_..%2Fx.p8", "AuthKey_a.b.p8", "Key_2X9R4HXF34.p8", "AuthKey_X"] {
+        for name in ["Key_2X9R4HXF34.p8", "AuthKey_X"] {
             assert_eq!(KeyFileName::parse(name), None, "{name}");
         }
     }

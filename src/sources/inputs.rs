@@ -90,7 +90,10 @@ pub(super) async fn api_key(
     // Only for a folder: the name in a path or URL has been checked with the other inputs.
     let is_named_individual = in_folder.as_ref().is_some_and(KeyLocation::is_named_individual);
     let location = in_folder.as_ref().unwrap_or(&inputs.key);
-    let id_in_name = location.file_name().as_ref().and_then(KeyFileName::key_id).cloned();
+    let id_in_name = match location.file_name() {
+        Some(KeyFileName::Api { id, .. }) => Some(id),
+        _ => None,
+    };
     let content = match location {
         KeyLocation::Inline(text) => Zeroizing::new(text.expose_secret().as_bytes().to_vec()),
         KeyLocation::File(path) => {
