@@ -5,21 +5,22 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// A registered device in the connection. A field that is not text counts as missing, so that one device
+/// A registered device in the connection. A field that is missing or not text counts as empty, so that one device
 /// can't make the whole connection unusable.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
 pub struct DeviceRecord {
-    #[serde(default, deserialize_with = "deserialize_text")]
-    pub device_identifier: Option<String>,
-    #[serde(default, deserialize_with = "deserialize_text")]
-    pub title: Option<String>,
+    #[serde(deserialize_with = "deserialize_text")]
+    pub device_identifier: String,
+    #[serde(deserialize_with = "deserialize_text")]
+    pub title: String,
     /// Such as `ios` or `mac`.
-    #[serde(default, deserialize_with = "deserialize_text")]
-    pub device_type: Option<String>,
+    #[serde(deserialize_with = "deserialize_text")]
+    pub device_type: String,
 }
 
-fn deserialize_text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
-    Ok(Value::deserialize(field)?.as_str().map(str::to_owned))
+fn deserialize_text<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
+    Ok(Value::deserialize(field)?.as_str().unwrap_or_default().to_owned())
 }
 
 /// A device with a usable UDID, serialized as in the connection.
@@ -30,8 +31,9 @@ pub struct Device {
     pub udid: String,
     /// One line.
     pub title: String,
+    /// `ios` or `mac`.
     #[serde(rename = "device_type")]
-    pub platform: Platform,
+    pub platform: &'static str,
 }
 
 /// A device that cannot be registered.
@@ -39,33 +41,8 @@ pub struct Device {
 pub struct SkippedDevice {
     /// One line.
     pub title: String,
-    pub reason: SkipReason,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub enum SkipReason {
-    /// Missing, not text, or without a letter or digit.
-    MissingUdid,
-    /// The index of the usable device with the same UDID.
-    DuplicateOf(usize),
-}
-
-/// The platform that a device is registered for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Platform {
-    Ios,
-    Mac,
-}
-
-impl Platform {
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ios => "ios",
-            Self::Mac => "mac",
-        }
-    }
+    /// The index of the usable device with the same UDID. `None` if the UDID has no letter or digit.
+    pub duplicate_of: Option<usize>,
 }
 
 /// Cleans up UDIDs and titles, and skips devices without a UDID or with an earlier device's. UDIDs that differ only
@@ -76,28 +53,21 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
     let mut skipped = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
     for record in records {
-        let udid = record.device_identifier.as_deref().unwrap_or_default();
-        let udid: String = udid.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '-').collect();
-        let title = record.title.as_deref().unwrap_or_default();
-        let words =
-            title.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
-        let title = words.collect::<Vec<_>>().join(" ");
+        let title = record.title.replace(char::is_control, " ");
+        let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_udid_char = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        let udid: String = record.device_identifier.chars().filter(is_udid_char).collect();
         let normalized = udid.replace('-', "").to_ascii_lowercase();
-        if normalized.is_empty() {
-            skipped.push(SkippedDevice { title, reason: SkipReason::MissingUdid });
-            continue;
-        }
-        if let Some(&first) = seen.get(&normalized) {
-            skipped.push(SkippedDevice { title, reason: SkipReason::DuplicateOf(first) });
+        let duplicate_of = seen.get(&normalized).copied();
+        if normalized.is_empty() || duplicate_of.is_some() {
+            skipped.push(SkippedDevice { title, duplicate_of });
             continue;
         }
         seen.insert(normalized, devices.len());
-        let device_type = record.device_type.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
-        let platform = match device_type.as_str() {
-            "mac" | "macos" | "mac_os" => Platform::Mac,
-            // Devices of unknown types run iOS or a system derived from it.
-            _ => Platform::Ios,
-        };
+        let device_type = record.device_type.trim();
+        let is_mac = ["mac", "macos", "mac_os"].iter().any(|mac| device_type.eq_ignore_ascii_case(mac));
+        // Devices of unknown types run iOS or a system derived from it.
+        let platform = if is_mac { "mac" } else { "ios" };
         devices.push(Device { udid, title, platform });
     }
     (devices, skipped)
@@ -118,8 +88,8 @@ mod tests {
         )?;
         let (devices, skipped) = normalize(&records);
         let title = "Jane's iPhone 12".to_owned();
-        assert_eq!(devices, [Device { udid: "A1B2-C3".to_owned(), title, platform: Platform::Ios }]);
-        assert_eq!(skipped, [SkippedDevice { title: String::new(), reason: SkipReason::MissingUdid }]);
+        assert_eq!(devices, [Device { udid: "A1B2-C3".to_owned(), title, platform: "ios" }]);
+        assert_eq!(skipped, [SkippedDevice { title: String::new(), duplicate_of: None }]);
         Ok(())
     }
 }

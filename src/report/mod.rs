@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::apple::api_key::{IssuerId, KeyKind};
 use crate::apple::app_store_connect::RateLimit;
-use crate::apple::device::{self, Device, DeviceRecord, SkipReason, SkippedDevice};
+use crate::apple::device::{self, Device, DeviceRecord, SkippedDevice};
 use crate::bitrise::annotation::{self, Style};
 use crate::bitrise::entry::Entry;
 use crate::config::{self, BuildAnnotation, Config, RawInputs};
@@ -217,12 +217,12 @@ impl Report {
         const MAX_NAMED: usize = 5;
         let (devices, skipped) = device::normalize(records);
         let shown = |title: &str| redact::service_text(title, 60);
-        for SkippedDevice { title, reason } in skipped.iter().take(MAX_NAMED) {
-            self.run_log.warn(match reason {
-                SkipReason::MissingUdid => {
+        for SkippedDevice { title, duplicate_of } in skipped.iter().take(MAX_NAMED) {
+            self.run_log.warn(match duplicate_of {
+                None => {
                     text!("The test device \"{}\" has no valid UDID and is skipped.", shown(title))
                 }
-                SkipReason::DuplicateOf(first) => text!(
+                Some(first) => text!(
                     "The test device \"{}\" has the same UDID as \"{}\" and is skipped.",
                     shown(title),
                     shown(devices.get(*first).map_or("", |device| &device.title))

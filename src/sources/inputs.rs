@@ -197,7 +197,7 @@ fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<PathBuf, Inpu
     let mut keys: Vec<_> = entries
         .filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
-            let id = KeyFileName::parse(&name)?.key_id()?.clone();
+            let KeyFileName::Api { id, .. } = KeyFileName::parse(&name)? else { return None };
             Some((name, id))
         })
         .collect();
