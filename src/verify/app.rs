@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 
 use crate::apple::api_key::{ApiKey, KeyOwner};
 use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS};
-use crate::apple::bundle_id::{self, BundleId, MAX_LENGTH};
+use crate::apple::bundle_id::{BundleId, MAX_LENGTH, is_app_id};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, text};
 
@@ -40,10 +40,12 @@ pub(super) async fn check(
         run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name));
         return Ok(None);
     }
-    let id = app.app_id().ok_or_else(|| client.not_apple_format(StatusCode::OK))?;
-    let shown_id = redact::checked(id, bundle_id::is_app_id);
+    if !is_app_id(&app.id) {
+        return Err(client.not_apple_format(StatusCode::OK).into());
+    }
+    let shown_id = redact::checked(&app.id, is_app_id);
     run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), shown_id));
-    Ok(Some(id.to_owned()))
+    Ok(Some(app.id))
 }
 
 /// Reads the list of the team's apps, or only the part of it that Apple's filter selects for a bundle ID, up to the
