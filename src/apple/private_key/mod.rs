@@ -52,6 +52,7 @@ pub(crate) mod samples {
     use pkcs8::der::pem::LineEnding;
     use pkcs8::{PrivateKeyInfoRef, SecretDocument};
     use stand_in::keys;
+    pub(crate) use test_support::pem_body as body;
 
     use super::der::P256;
 
@@ -69,11 +70,6 @@ pub(crate) mod samples {
         let pem = SecretDocument::encode_msg(&key)?.to_pem("EC PRIVATE KEY", LineEnding::LF)?;
         Ok(pem.to_string())
     }
-
-    /// The text between header and footer, on one line.
-    pub(crate) fn body(pem: &str) -> String {
-        pem.lines().filter(|line| !line.starts_with("-----")).collect()
-    }
 }
 
 #[cfg(test)]
@@ -82,38 +78,42 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use pkcs8::{PrivateKeyInfoRef, SecretDocument};
     use stand_in::keys;
+    use test_support::wrapped;
 
     use super::samples::{body, pkcs8, sec1};
     use super::*;
 
-    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
-
-    fn read(bytes: impl AsRef<[u8]>) -> std::result::Result<String, PrivateKeyError> {
+    fn read(bytes: impl AsRef<[u8]>) -> Result<String, PrivateKeyError> {
         PrivateKey::from_bytes(bytes.as_ref()).map(|key| key.expose_pem().to_owned())
+    }
+
+    fn block(label: &str, body: &str) -> String {
+        format!("-----BEGIN {label}-----\r\n{body}\r\n-----END {label}-----\r\n")
     }
 
     /// Line ends, quotes and base64 are tested in `tests/step/key_locations.rs`, and in any combination in
     /// `tests/properties/key.rs`.
     #[test]
-    fn a_key_is_found_in_every_form_that_copying_turns_it_into() -> Result {
-        let pem = pkcs8()?;
+    fn a_key_is_found_in_every_form_that_copying_turns_it_into() {
+        let pem = pkcs8().unwrap();
         assert!(pem.lines().all(|line| line.len() <= 64) && pem.ends_with("-----END PRIVATE KEY-----\n"));
         let body = body(&pem);
         let base64 = STANDARD.encode(&pem);
-        let (sec1, sec1_without_curve) = (sec1(&pem, true)?, sec1(&pem, false)?);
+        let sec1 = |with_curve| sec1(&pem, with_curve).unwrap();
         let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         let percent = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
         };
         let html = |text: &str| text.replace('+', "&#43;").replace('/', "&#x2F;").replace('\n', "<br>\n");
+        let rtf = |body: String| format!("{{\\rtf1\\ansi{body}}}");
+        let macos = "\\cocoartf2761\n{\\fonttbl\\f0\\fswiss Helvetica;}\n\\f0\\fs24 \\cf0";
         let forms = [
-            ("quotes between literal \\n, without header", format!("\\n\"\\n{body}\\n\"\\n")),
             ("base64 of the body alone", STANDARD.encode(&body)),
-            ("SEC1 after an EC PARAMETERS block", format!("{parameters}{sec1}")),
-            ("SEC1 without header and footer", self::body(&sec1)),
-            ("SEC1 without the curve", sec1_without_curve),
-            ("the same key as PKCS#8 and SEC1", format!("{pem}{sec1}")),
-            ("certutil -encode", certutil(&base64)),
+            ("SEC1 after an EC PARAMETERS block", format!("{parameters}{}", sec1(true))),
+            ("SEC1 without header and footer", self::body(&sec1(true))),
+            ("SEC1 without the curve", sec1(false)),
+            ("the same key as PKCS#8 and SEC1", format!("{pem}{}", sec1(true))),
+            ("certutil -encode", block("CERTIFICATE", &base64)),
             ("the label of an RSA key", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY")),
             ("BEGIN and END labels that differ", pem.replacen("PRIVATE KEY", "EC PRIVATE KEY", 1)),
             ("no BEGIN line", pem.replace("-----BEGIN PRIVATE KEY-----\n", "")),
@@ -133,7 +133,7 @@ mod tests {
             ("zero-width spaces", pem.replace('M', "\u{200b}M\u{2060}")),
             ("no spaces in the markers", pem.replace("BEGIN PRIVATE KEY", "BEGINPRIVATEKEY")),
             ("smart quotes around base64", format!("“{base64}”")),
-            ("quotes around each line", base64.as_bytes().chunks(76).map(quoted).collect()),
+            ("quotes around each line", format!("'{}'", wrapped(&base64, 76).replace('\n', "'\n'"))),
             ("several variables", format!("KEY_ID=2X9R4HXF34\nKEY={base64}\nexport ISSUER='x'\n")),
             ("export NAME=", format!("export API_KEY=\"{body}\"")),
             ("PowerShell's $env:NAME =", format!("$env:API_KEY = '{base64}'")),
@@ -143,90 +143,70 @@ mod tests {
             ("quoted in an email", format!("> > {}", pem.replace('\n', "\n> > "))),
             ("HTML's line breaks and entities", format!("<p>{}</p>", html(&pem))),
             ("JSON around PEM", format!("{{\"private_key\": \"{}\"}}", pem.replace('\n', "\\n"))),
-            (
-                "RTF of macOS",
-                format!(
-                    "{{\\rtf1\\ansi\\cocoartf2761\n{{\\fonttbl\\f0\\fswiss Helvetica;}}\n\\f0\\fs24 \\cf0 {}}}",
-                    pem.replace('\n', "\\\n")
-                ),
-            ),
-            (
-                "RTF of WordPad",
-                format!("{{\\rtf1\\ansi {}}}", pem.replace('\n', "\\par\r\n").replace('-', "\\'2d")),
-            ),
+            ("RTF of macOS", rtf(format!("{macos} {}", pem.replace('\n', "\\\n")))),
+            ("RTF of WordPad", rtf(pem.replace('\n', "\\par\r\n").replace('-', "\\'2d"))),
         ];
         for (form, text) in forms {
             assert_eq!(read(&text), Ok(pem.clone()), "{form}: {text}");
         }
-        let utf16 = |to_bytes: fn(u16) -> [u8; 2], mark| -> Vec<u8> {
-            format!("{mark}{pem}").encode_utf16().flat_map(to_bytes).collect()
-        };
         for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
             for mark in ["", "\u{feff}"] {
-                assert_eq!(read(utf16(to_bytes, mark)), Ok(pem.clone()), "UTF-16");
-                assert_eq!(read(STANDARD.encode(utf16(to_bytes, mark))), Ok(pem.clone()), "base64 of UTF-16");
+                let utf16: Vec<_> = format!("{mark}{pem}").encode_utf16().flat_map(to_bytes).collect();
+                assert_eq!(read(&utf16), Ok(pem.clone()), "UTF-16");
+                assert_eq!(read(STANDARD.encode(utf16)), Ok(pem.clone()), "base64 of UTF-16");
             }
         }
-        assert_eq!(read(STANDARD.decode(&body)?), Ok(pem), "binary DER");
-        Ok(())
+        assert_eq!(read(STANDARD.decode(&body).unwrap()), Ok(pem), "binary DER");
     }
 
     /// Whole files are tested in `tests/step/key_locations.rs`.
     #[test]
-    fn other_content_is_recognized_in_every_form() -> Result {
-        let pem = pkcs8()?;
-        let rsa = keys::rsa_2048_private_pem()?;
-        let (_, document) = SecretDocument::from_pem(&rsa)?;
-        let pkcs1 = PrivateKeyInfoRef::try_from(document.as_bytes())?.private_key.as_bytes();
+    fn other_content_is_recognized_in_every_form() {
+        let pem = pkcs8().unwrap();
+        let rsa = keys::rsa_2048_private_pem().unwrap();
+        let (_, document) = SecretDocument::from_pem(&rsa).unwrap();
+        let pkcs1 = PrivateKeyInfoRef::try_from(document.as_bytes()).unwrap().private_key.as_bytes();
         let certificate = include_str!("../../../tests/fixtures/certificate.pem");
         let request = include_str!("../../../tests/fixtures/certificate_request.pem");
         let encrypted = include_str!("../../../tests/fixtures/encrypted_pkcs8.pem");
         let p12 = include_bytes!("../../../tests/fixtures/identity.p12");
-        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 257\n";
         let xhtml = "<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\">";
-        let block =
-            |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----");
-        let (own, other) = (body(&pem), body(&pkcs8()?));
-        let two_halves = [own.split_at(140).0, other.split_at(140).1].concat();
+        let (own, other) = (body(&pem), body(&pkcs8().unwrap()));
         for (expected, text) in [
             (PrivateKeyError::Damaged, own.split_at(own.len() - 12).0.to_owned()),
             (PrivateKeyError::Damaged, own.replacen('A', "*", 1)),
             // The private part of one key, and the public part of another.
-            (PrivateKeyError::Damaged, two_halves),
+            (PrivateKeyError::Damaged, [own.split_at(140).0, other.split_at(140).1].concat()),
             (PrivateKeyError::Damaged, "MIGH".to_owned()),
             (PrivateKeyError::Damaged, "-----BEGIN PRIVATE KEY-----".to_owned()),
             (PrivateKeyError::Empty, String::new()),
             (PrivateKeyError::Empty, "\u{feff}".to_owned()),
             (PrivateKeyError::Empty, "''".to_owned()),
             (PrivateKeyError::Empty, " ".repeat(MAX_BYTES)),
-            (PrivateKeyError::Rsa, body(&rsa)),
             (PrivateKeyError::Rsa, STANDARD.encode(pkcs1)),
             (PrivateKeyError::Rsa, block("RSA PRIVATE KEY", "MIIB")),
-            (PrivateKeyError::Rsa, certutil(&STANDARD.encode(&rsa))),
             (PrivateKeyError::Rsa, format!("<pre>{rsa}</pre>")),
             (PrivateKeyError::Rsa, format!("{{\"private_key\": \"{}\"}}", rsa.replace('\n', "\\n"))),
-            (PrivateKeyError::OtherCurve, body(&keys::p384_private_pem()?)),
             (PrivateKeyError::OtherAlgorithm, block("OPENSSH PRIVATE KEY", "b3Blbg==")),
             (PrivateKeyError::Encrypted, body(encrypted)),
             (PrivateKeyError::EncryptedFile("age"), block("AGE ENCRYPTED FILE", "YWdlLWVuY3J5")),
             (PrivateKeyError::EncryptedFile("OpenSSL"), STANDARD.encode(b"Salted__\xff\xfe\x01\x02")),
-            (PrivateKeyError::PublicKey, body(&keys::P256::generate()?.public_pem)),
+            (PrivateKeyError::PublicKey, body(&keys::P256::generate().unwrap().public_pem)),
             (PrivateKeyError::Certificate, body(certificate)),
             (PrivateKeyError::Certificate, format!("{pem}{certificate}")),
             (PrivateKeyError::CertificateRequest, body(request)),
             (PrivateKeyError::CertificateRequest, request.replace("CERTIFICATE", "NEW CERTIFICATE")),
             (PrivateKeyError::Pkcs12, STANDARD.encode(p12)),
-            (PrivateKeyError::GitLfs, STANDARD.encode(pointer)),
+            (PrivateKeyError::GitLfs, STANDARD.encode("version https://git-lfs.github.com/spec/v1\n")),
             (PrivateKeyError::Rtf, "{\\rtf1\\ansi See the key in the vault.\\par}".to_owned()),
             (PrivateKeyError::Html, "<pre>no key</pre>".to_owned()),
             (PrivateKeyError::Html, "\n<html lang=en>".to_owned()),
             (PrivateKeyError::Html, xhtml.to_owned()),
-            (PrivateKeyError::Json, format!("{{\"key\":\"{}\"}}", "MIGH")),
+            (PrivateKeyError::Json, "{\"key\":\"MIGH\"}".to_owned()),
             (PrivateKeyError::SeveralKeys, format!("{pem}{rsa}")),
         ] {
             assert_eq!(read(&text), Err(expected), "{text}");
         }
-        Ok(())
     }
 
     /// `tests/properties/limits.rs` repeats complete PEM markers.
@@ -240,19 +220,9 @@ mod tests {
         assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     }
 
-    fn certutil(base64: &str) -> String {
-        format!("-----BEGIN CERTIFICATE-----\r\n{base64}\r\n-----END CERTIFICATE-----\r\n")
-    }
-
-    fn quoted(line: &[u8]) -> String {
-        format!("'{}'\n", String::from_utf8_lossy(line))
-    }
-
     #[test]
-    fn debug_output_hides_the_key() -> Result {
-        let pem = pkcs8()?;
-        let shown = format!("{:?}", PrivateKey::from_bytes(pem.as_bytes())?);
-        assert_eq!(shown, "PrivateKey { pem: SecretBox<str>([REDACTED]) }");
-        Ok(())
+    fn debug_output_hides_the_key() {
+        let key = PrivateKey::from_bytes(pkcs8().unwrap().as_bytes()).unwrap();
+        assert_eq!(format!("{key:?}"), "PrivateKey { pem: SecretBox<str>([REDACTED]) }");
     }
 }
