@@ -37,7 +37,6 @@ pub enum KeyOwner {
 }
 
 impl ApiKey {
-    #[must_use]
     pub(crate) fn kind(&self) -> KeyKind {
         match self.owner {
             KeyOwner::Team(_) => KeyKind::Team,
@@ -46,7 +45,6 @@ impl ApiKey {
     }
 
     /// The name of the key's file, as altool and Bitrise's Steps expect it.
-    #[must_use]
     pub(crate) fn file_name(&self) -> String {
         match self.owner {
             KeyOwner::Team(_) => format!("AuthKey_{}.p8", self.id.0),
@@ -54,7 +52,6 @@ impl ApiKey {
         }
     }
 
-    #[must_use]
     pub(crate) fn issuer(&self) -> Option<&IssuerId> {
         match &self.owner {
             KeyOwner::Team(issuer) => Some(issuer),
@@ -137,20 +134,17 @@ impl KeyId {
     }
 
     /// Whether the ID has the format of all known key IDs: 10 upper-case letters and digits.
-    #[must_use]
     pub(crate) fn is_usual(&self) -> bool {
         is_usual_key_id(&self.0)
     }
 
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// For the log and errors. Hides an ID in an unusual format, because people paste secrets into the wrong
     /// field.
-    #[must_use]
-    pub fn shown(&self) -> Text {
+    pub(crate) fn shown(&self) -> Text {
         redact::checked(&self.0, is_usual_key_id)
     }
 }
@@ -172,14 +166,12 @@ impl IssuerId {
         Ok(Self(value.to_owned()))
     }
 
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// For the log and errors.
-    #[must_use]
-    pub fn shown(&self) -> Text {
+    pub(crate) fn shown(&self) -> Text {
         redact::checked(&self.0, is_uuid)
     }
 }
@@ -196,7 +188,6 @@ pub(crate) enum KeyFileName {
 impl KeyFileName {
     /// Parses a file name. Accepts suffixes that browsers and Finder add to a second copy, such as ` (1)`, `-2`
     /// or ` copy`, and the `.txt` that editors add.
-    #[must_use]
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let name = name.strip_suffix(".txt").unwrap_or(name).strip_suffix(".p8")?;
         let (prefix, rest) = name.split_once('_')?;
@@ -223,7 +214,6 @@ fn is_copy_suffix(suffix: &str) -> bool {
 }
 
 /// Whether a value is a UUID in its usual format, 8-4-4-4-12 hexadecimal digits.
-#[must_use]
 pub(crate) fn is_uuid(value: &str) -> bool {
     value.split('-').map(str::len).eq([8, 4, 4, 4, 12])
         && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')

@@ -39,7 +39,6 @@ impl Access {
     pub(crate) const ALL: [Self; 2] = [Self::Provisioning, Self::Admin];
 
     /// As users write it in `required_access`.
-    #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Provisioning => "provisioning",
@@ -93,7 +92,6 @@ pub(crate) enum NextPage {
 
 impl<A: for<'de> Deserialize<'de>> Page<A> {
     /// Reads a page of `list`. Returns `None` if it isn't in Apple's format.
-    #[must_use]
     pub(crate) fn read(body: &[u8], list: &str) -> Option<Self> {
         let page = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
         let types_match = page.data.iter().all(|resource| resource.fields.kind == list);
@@ -102,7 +100,6 @@ impl<A: for<'de> Deserialize<'de>> Page<A> {
 
     /// Reads the cursor from the link to the next page. Ignores the rest of the link, so that the token is only
     /// sent to the address that the Step knows.
-    #[must_use]
     pub(crate) fn next(&self) -> NextPage {
         let Some(link) = &self.links.fields.next else { return NextPage::None };
         let cursor = Url::parse(link).ok().and_then(|link| {
@@ -178,7 +175,6 @@ struct ApiError {
 impl ErrorResponse {
     /// Reads the body of a response with this status. Returns `None` if it isn't in Apple's format, or if no code
     /// fits the status: proxies also send errors in JSON.
-    #[must_use]
     pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
         let response = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
         let is_known = |error: &ApiError| {
@@ -198,7 +194,6 @@ impl ErrorResponse {
     }
 
     /// Whether the Account Holder has to accept an agreement of the Developer Program.
-    #[must_use]
     pub(crate) fn is_agreement_missing(&self) -> bool {
         // As of 2026.
         let codes = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
@@ -212,13 +207,11 @@ impl ErrorResponse {
     }
 
     /// Whether all errors are that the key's role doesn't allow the request.
-    #[must_use]
     pub(crate) fn is_role_too_low(&self) -> bool {
         self.iter().all(ApiError::is_role_too_low)
     }
 
     /// Code and detail of the first error that isn't about the key's role, or else of the first error.
-    #[must_use]
     pub(crate) fn code_and_detail(&self) -> (&str, &str) {
         let error = self.iter().find(|error| !error.is_role_too_low()).or_else(|| self.iter().next());
         error.map_or(("", ""), |error| (&error.code, error.detail_or_title()))
@@ -249,7 +242,6 @@ pub(crate) struct RateLimit {
 
 impl RateLimit {
     /// Reads `user-hour-lim:3500;user-hour-rem:500;`.
-    #[must_use]
     pub(crate) fn read(header: &str) -> Option<Self> {
         let value = |name: &str| {
             let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once(':'));
@@ -259,7 +251,6 @@ impl RateLimit {
     }
 
     /// Whether less than 5% is left.
-    #[must_use]
     pub(crate) fn is_nearly_used_up(self) -> bool {
         u64::from(self.remaining) * 20 < u64::from(self.limit)
     }

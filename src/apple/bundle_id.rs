@@ -28,12 +28,10 @@ impl BundleId {
         }
     }
 
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    #[must_use]
     pub(crate) fn shown(&self) -> Text {
         redact::checked(&self.0, |value| is_bundle_id(value) && !may_hold_secret(value))
     }
@@ -49,7 +47,6 @@ fn is_bundle_id(value: &str) -> bool {
 }
 
 /// Whether a value is an app's number in App Store Connect.
-#[must_use]
 pub(crate) fn is_app_id(value: &str) -> bool {
     (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
 }

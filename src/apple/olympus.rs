@@ -36,20 +36,17 @@ struct User {
 impl SessionStatus {
     /// Reads the body of a response with status 200. Returns `None` if it isn't in Apple's format, which contains a
     /// team, or an account and its teams.
-    #[must_use]
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let status = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
         let has_account = status.email_address().is_some() && status.available_providers.is_some();
         (status.errors.is_none() && (status.provider.is_some() || has_account)).then_some(status)
     }
 
-    #[must_use]
     pub(crate) fn email_address(&self) -> Option<&str> {
         self.user.as_ref()?.fields.email_address.as_deref()
     }
 
     /// The selected team; `None` if the session is not logged in to one.
-    #[must_use]
     pub(crate) fn provider(&self) -> Option<&Provider> {
         self.provider.as_ref().map(|team| &team.fields)
     }

@@ -42,12 +42,10 @@ impl TeamId {
         }
     }
 
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    #[must_use]
     pub(crate) fn shown(&self) -> Text {
         redact::checked(&self.0, is_team_id)
     }
@@ -63,27 +61,23 @@ impl ProviderId {
         number.map(Self).ok_or(error)
     }
 
-    #[must_use]
     pub(crate) fn number(self) -> u64 {
         self.0
     }
 
     /// For the log and errors. Hides a number of an unusual length, because people paste six-digit codes and
     /// passwords into the wrong field.
-    #[must_use]
     pub(crate) fn shown(self) -> Text {
         redact::checked(&self.0.to_string(), is_usual_provider_id)
     }
 }
 
 /// Whether a number has as many digits as all known team numbers in App Store Connect.
-#[must_use]
 pub(crate) fn is_usual_provider_id(value: &str) -> bool {
     (7..=10).contains(&value.len()) && is_number(value)
 }
 
 /// Whether a value has the form of a team ID on the developer portal.
-#[must_use]
 pub(crate) fn is_team_id(value: &str) -> bool {
     value.len() == 10 && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
