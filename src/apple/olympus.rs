@@ -71,26 +71,19 @@ mod tests {
 
     #[test]
     fn a_response_in_another_format_is_not_a_session_status() {
-        let provider = r#""provider": {"providerId": 7, "name": "Example Ltd"}"#;
-        let user = r#""user": {"emailAddress": "jane@example.com"}"#;
-        for valid in [
-            format!("{{{provider}, {user}}}"),
-            format!("{{{provider}}}"),
-            format!(r#"{{{user}, "availableProviders": []}}"#),
-        ] {
-            assert!(SessionStatus::read(valid.as_bytes()).is_some(), "{valid}");
-        }
+        let is_read = |body: &str| SessionStatus::read(body.as_bytes()).is_some();
+        assert!(is_read(r#"{"provider": {"providerId": 7, "name": "x"}}"#));
+        assert!(is_read(r#"{"user": {"emailAddress": "a@b.c"}, "availableProviders": []}"#));
         for foreign in [
-            "{}".to_owned(),
-            "[null,null,null]".to_owned(),
-            format!("{{{user}}}"),
-            r#"{"provider": "Example Ltd"}"#.to_owned(),
-            r#"{"provider": [7, "Example Ltd"]}"#.to_owned(),
-            format!(r#"{{{provider}, "user": ["jane@example.com"]}}"#),
-            format!(r"[{{{provider}}}]"),
-            format!(r#"{{{provider}, {user}, "errors": []}}"#),
+            "{}",
+            r#"{"user": {"emailAddress": "a@b.c"}}"#,
+            r#"{"provider": "x"}"#,
+            r#"{"provider": [7, "x"]}"#,
+            r#"{"provider": {"providerId": 7, "name": "x"}, "user": ["a@b.c"]}"#,
+            r#"{"provider": {"providerId": 7, "name": "x"}, "errors": []}"#,
+            r#"[{"providerId": 7, "name": "x"}, null, null, null]"#,
         ] {
-            assert!(SessionStatus::read(foreign.as_bytes()).is_none(), "{foreign}");
+            assert!(!is_read(foreign), "{foreign}");
         }
     }
 }

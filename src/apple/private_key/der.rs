@@ -16,7 +16,7 @@ pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
-const PKCS7_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+const PKCS7_SIGNED: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
 /// Checks a P-256 key and writes it in its canonical form: PKCS#8 around SEC1 ([RFC 5915]) with the public key, as
 /// OpenSSL writes it. Returns `None` if the parts of the key do not belong together.
@@ -68,9 +68,7 @@ fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
     let (first, second) = first_two(whole)?;
     match (first.tag(), second.tag()) {
         // PFX ::= SEQUENCE { version INTEGER, authSafe ContentInfo, … } (RFC 7292)
-        (Tag::Integer, Tag::Sequence)
-            if matches!(first_oid(second), Some(PKCS7_DATA | PKCS7_SIGNED_DATA)) =>
-        {
+        (Tag::Integer, Tag::Sequence) if matches!(first_oid(second), Some(PKCS7_DATA | PKCS7_SIGNED)) => {
             Some(PrivateKeyError::Pkcs12)
         }
         // RSAPrivateKey ::= SEQUENCE { version INTEGER, modulus INTEGER, … } (RFC 8017)

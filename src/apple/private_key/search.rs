@@ -206,24 +206,22 @@ fn read_escape(rest: &str) -> (Option<char>, &str) {
     if let Some(after) = rest.strip_prefix(['n', 'r', 't']) {
         return (Some('\n'), after);
     }
-    let unicode = || {
-        let (digits, after) = rest.strip_prefix('u')?.split_at_checked(4)?;
-        Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?), after))
-    };
-    unicode().unwrap_or((None, rest))
+    read_hex(rest, 'u', 4).unwrap_or((None, rest))
 }
 
 /// Reads an RTF control word or symbol after its backslash: `\par`, `\f0`, `\'2d`, or a line break.
 fn read_rtf_control(rest: &str) -> (Option<char>, &str) {
-    let code = || {
-        let (digits, after) = rest.strip_prefix('\'')?.split_at_checked(2)?;
-        Some((Some(char::from(u8::from_str_radix(digits, 16).ok()?)), after))
-    };
-    code().unwrap_or_else(|| {
+    read_hex(rest, '\'', 2).unwrap_or_else(|| {
         let after = rest.trim_start_matches(|c: char| c.is_ascii_lowercase());
         let after = after.strip_prefix('-').unwrap_or(after).trim_start_matches(|c: char| c.is_ascii_digit());
         (Some('\n'), after.strip_prefix(' ').unwrap_or(after))
     })
+}
+
+/// Reads the code of a character, which has this many hexadecimal digits and a prefix.
+fn read_hex(rest: &str, prefix: char, length: usize) -> Option<(Option<char>, &str)> {
+    let (digits, after) = rest.strip_prefix(prefix)?.split_at_checked(length)?;
+    Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?), after))
 }
 
 /// Reads an HTML entity after its ampersand.
@@ -279,52 +277,37 @@ struct Block<'a> {
     body: &'a str,
 }
 
-/// A line such as `-----BEGIN PRIVATE KEY-----`.
-struct Marker<'a> {
-    is_begin: bool,
-    label: &'a str,
-    before: &'a str,
-    after: &'a str,
-}
-
-/// Splits text into its PEM blocks. Unlike in [RFC 7468], the text can be a single line, and a block can lack one of
-/// its two markers.
+/// Splits text into its PEM blocks, at lines such as `-----BEGIN PRIVATE KEY-----`. Unlike in [RFC 7468], the text can
+/// be a single line, and a block can lack one of its two markers.
 ///
 /// [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
 fn pem_blocks(text: &str) -> Vec<Block<'_>> {
-    let mut blocks = Vec::new();
-    let mut rest = text;
-    let mut open_label = None;
-    while let Some(Marker { is_begin, label, before, after }) = next_marker(rest) {
-        let block_label = open_label.or((!is_begin).then_some(label));
-        blocks.extend(block_label.map(|label| Block { label, body: before }));
-        open_label = is_begin.then_some(label);
-        rest = after;
-    }
-    blocks.extend(open_label.map(|label| Block { label, body: rest }));
-    blocks
-}
-
-fn next_marker(text: &str) -> Option<Marker<'_>> {
     let is_label_char = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " \n.+_".contains(c);
     let is_dash = |c: char| matches!(c, '-' | ' ');
+    let mut blocks = Vec::new();
+    let mut open_label = None;
+    let mut body_start = 0;
     let mut scanned = 0;
     for (position, _) in text.match_indices("--") {
-        if position < scanned {
-            continue;
-        }
-        let (before, dashes) = text.split_at(position);
+        let Some(dashes) = text.get(position..).filter(|_| position >= scanned) else { continue };
         let word = dashes.trim_start_matches(is_dash);
         scanned = text.len() - word.len();
         let begin = word.strip_prefix("BEGIN");
         let Some(rest) = begin.or_else(|| word.strip_prefix("END")) else { continue };
         let Some((label, after)) = rest.split_once('-') else { continue };
-        if label.chars().all(is_label_char) {
-            let after = after.trim_start_matches(is_dash);
-            return Some(Marker { is_begin: begin.is_some(), label, before, after });
+        if !label.chars().all(is_label_char) {
+            continue;
         }
+        let body = text.get(body_start..position).unwrap_or_default();
+        let block_label = open_label.or(begin.is_none().then_some(label));
+        blocks.extend(block_label.map(|label| Block { label, body }));
+        open_label = begin.is_some().then_some(label);
+        body_start = text.len() - after.trim_start_matches(is_dash).len();
+        scanned = body_start;
     }
-    None
+    let body = text.get(body_start..).unwrap_or_default();
+    blocks.extend(open_label.map(|label| Block { label, body }));
+    blocks
 }
 
 /// Identifies, by its label, a block that is not an EC private key.
