@@ -10,7 +10,8 @@ use crate::redact::{self, Text, error_messages, is_path_like, is_usual_key_id, m
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     pub id: KeyId,
-    pub owner: KeyOwner,
+    /// `None` for an individual key, which belongs to a person.
+    pub issuer: Option<IssuerId>,
     pub private_key: PrivateKey,
     /// Whether the key belongs to the Apple Developer Enterprise Program.
     pub enterprise: bool,
@@ -28,35 +29,15 @@ pub enum KeyKind {
     Individual,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyOwner {
-    /// The team that issued the key.
-    Team(IssuerId),
-    /// A person, whose key has no issuer.
-    Individual,
-}
-
 impl ApiKey {
     pub(crate) fn kind(&self) -> KeyKind {
-        match self.owner {
-            KeyOwner::Team(_) => KeyKind::Team,
-            KeyOwner::Individual => KeyKind::Individual,
-        }
+        if self.issuer.is_some() { KeyKind::Team } else { KeyKind::Individual }
     }
 
     /// The name of the key's file, as altool and Bitrise's Steps expect it.
     pub(crate) fn file_name(&self) -> String {
-        match self.owner {
-            KeyOwner::Team(_) => format!("AuthKey_{}.p8", self.id.0),
-            KeyOwner::Individual => format!("ApiKey_{}.p8", self.id.0),
-        }
-    }
-
-    pub(crate) fn issuer(&self) -> Option<&IssuerId> {
-        match &self.owner {
-            KeyOwner::Team(issuer) => Some(issuer),
-            KeyOwner::Individual => None,
-        }
+        let prefix = if self.issuer.is_some() { "AuthKey" } else { "ApiKey" };
+        format!("{prefix}_{}.p8", self.id.0)
     }
 }
 
@@ -131,11 +112,6 @@ impl KeyId {
             return Err(InvalidId::WrongFormat { found, expected });
         }
         Ok(Self(value.to_owned()))
-    }
-
-    /// Whether the ID has the format of all known key IDs: 10 upper-case letters and digits.
-    pub(crate) fn is_usual(&self) -> bool {
-        is_usual_key_id(&self.0)
     }
 
     pub(crate) fn as_str(&self) -> &str {

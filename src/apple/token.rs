@@ -11,7 +11,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::apple::api_key::{ApiKey, KeyOwner};
+use crate::apple::api_key::ApiKey;
 use crate::redact::{ISSUES, Show};
 
 /// Apple rejects a token that was issued in the future, and clocks differ by seconds.
@@ -38,10 +38,7 @@ pub(crate) fn sign(
     now: OffsetDateTime,
     lifetime: Duration,
 ) -> Result<SecretString, CannotSign> {
-    let (owner_claim, owner) = match &key.owner {
-        KeyOwner::Team(issuer) => ("iss", issuer.as_str()),
-        KeyOwner::Individual => ("sub", "user"),
-    };
+    let (owner_claim, owner) = key.issuer.as_ref().map_or(("sub", "user"), |issuer| ("iss", issuer.as_str()));
     let claims = json!({
         owner_claim: owner,
         "iat": (now - BACKDATED_BY).unix_timestamp(),
@@ -69,7 +66,7 @@ mod tests {
     fn a_token_is_backdated_by_60_seconds() -> Result<(), Box<dyn std::error::Error>> {
         let key = ApiKey {
             id: KeyId::parse("2X9R4HXF34")?,
-            owner: KeyOwner::Individual,
+            issuer: None,
             private_key: PrivateKey::from_bytes(test_support::pem().as_bytes())?,
             enterprise: false,
             other_id_in_name: None,

@@ -112,7 +112,7 @@ pub(crate) fn name_and_content(
         (FastlaneKey, Some(Credential::ApiKey(key))) => ("fastlane_api_key.json", fastlane_key(key)),
         (RcodesignKey, Some(Credential::ApiKey(key))) => ("rcodesign_api_key.json", rcodesign_key(key)?),
         // A connection can't hold an individual key.
-        (Connection, Some(Credential::ApiKey(key))) if key.issuer().is_none() => return None,
+        (Connection, Some(Credential::ApiKey(key))) if key.issuer.is_none() => return None,
         (Connection, Some(credential)) => ("connection.json", connection::json(credential, devices)),
         (FastlaneDevices, _) if !devices.is_empty() => {
             ("devices.txt", plain(fastlane_devices(devices)))

@@ -66,7 +66,7 @@ pub fn json(credential: &Credential, test_devices: &[Device]) -> Zeroizing<Vec<u
     to_json(&match credential {
         Credential::ApiKey(key) => Document::ApiKey {
             key_id: key.id.as_str(),
-            issuer_id: key.issuer().map(IssuerId::as_str),
+            issuer_id: key.issuer.as_ref().map(IssuerId::as_str),
             private_key: key.private_key.expose_pem(),
             is_enterprise_account: key.enterprise,
             test_devices,

@@ -24,7 +24,7 @@ pub(crate) fn fastlane_key(key: &ApiKey) -> Zeroizing<Vec<u8>> {
     }
     to_json(&Document {
         key_id: key.id.as_str(),
-        issuer_id: key.issuer().map(IssuerId::as_str),
+        issuer_id: key.issuer.as_ref().map(IssuerId::as_str),
         key: key.private_key.expose_pem(),
         in_house: key.enterprise,
     })
@@ -46,7 +46,7 @@ pub(crate) fn rcodesign_key(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
     // The lines of PEM between header and footer.
     let mut body = Zeroizing::new(String::with_capacity(pem.len()));
     body.extend(pem.lines().filter(|line| !line.starts_with("-----")));
-    let issuer_id = key.issuer()?.as_str();
+    let issuer_id = key.issuer.as_ref()?.as_str();
     Some(to_json(&Document { issuer_id, key_id: key.id.as_str(), private_key: body.as_str() }))
 }
 

@@ -135,17 +135,17 @@ impl Report {
         match &resolved.credential {
             Credential::ApiKey(key) => {
                 self.run_log.log_detail("Key ID", key.id.shown());
-                let issuer = key.issuer().map_or(text!("none, an individual key"), IssuerId::shown);
+                let issuer = key.issuer.as_ref().map_or(text!("none, an individual key"), IssuerId::shown);
                 self.run_log.log_detail("Issuer ID", issuer);
                 if key.enterprise {
                     self.run_log.log_detail("Apple Developer Enterprise Program", text!("yes"));
                 }
-                if !key.id.is_usual() {
+                if !redact::is_usual_key_id(key.id.as_str()) {
                     self.run_log.warn(text!(
                         "The key ID is not in the usual form (10 upper-case letters and digits): check it if Apple rejects the key."
                     ));
                 }
-                if key.issuer().is_none() {
+                if key.issuer.is_none() {
                     self.run_log.info(&text!(
                         "- An individual key can't manage certificates, profiles or devices. Bitrise's own Steps and xcodebuild can't use it, because they need an issuer."
                     ));

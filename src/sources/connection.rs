@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 
 use super::can_use_session;
-use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyId, KeyOwner};
+use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyId};
 use crate::apple::cookie::DamagedCookie;
 use crate::apple::private_key::{PrivateKey, PrivateKeyError};
 use crate::apple::session::Session;
@@ -133,7 +133,7 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
     let wrong_field = |field| move |problem| ConnectionError::WrongField { field, problem };
     Ok(Some(ApiKey {
         id: KeyId::parse(id).map_err(wrong_field("key ID"))?,
-        owner: KeyOwner::Team(IssuerId::parse(issuer).map_err(wrong_field("issuer ID"))?),
+        issuer: Some(IssuerId::parse(issuer).map_err(wrong_field("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
         enterprise: connection.is_enterprise_account.unwrap_or(false),
         other_id_in_name: None,

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::can_use_session;
-use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, KeyKind, KeyOwner};
+use crate::apple::api_key::{ApiKey, InvalidId, IssuerId, KeyFileName, KeyId, KeyKind};
 use crate::apple::private_key::{self, PrivateKey, PrivateKeyError};
 use crate::bitrise::connection::non_empty;
 use crate::config::{
@@ -114,14 +114,14 @@ pub(super) async fn api_key(
     }
     let private_key = PrivateKey::from_bytes(&content)?;
     let id = inputs.id.as_ref().or(id_in_name.as_ref()).ok_or(InputsError::MissingKeyId)?.clone();
-    let owner = match (&inputs.issuer, inputs.kind) {
+    let issuer = match (&inputs.issuer, inputs.kind) {
         (Some(issuer), _) => {
             if is_named_individual {
                 run_log.warn(text!("{}", INDIVIDUAL_KEY_NAME_WARNING));
             }
-            KeyOwner::Team(issuer.clone())
+            Some(issuer.clone())
         }
-        (None, KeyKind::Individual) => KeyOwner::Individual,
+        (None, KeyKind::Individual) => None,
         (None, KeyKind::Team) if is_named_individual => {
             return Err(InputsError::MissingIssuer(INDIVIDUAL_KEY_NAME_PROBLEM));
         }
@@ -136,7 +136,7 @@ pub(super) async fn api_key(
             id.shown()
         ));
     }
-    Ok(ApiKey { id, owner, private_key, enterprise: inputs.enterprise, other_id_in_name })
+    Ok(ApiKey { id, issuer, private_key, enterprise: inputs.enterprise, other_id_in_name })
 }
 
 /// Reads the key in a JSON document. The inputs must not contradict the document.
@@ -168,7 +168,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
     Ok(ApiKey {
         id,
         // fastlane also treats a key without an issuer as an individual key.
-        owner: issuer.or(inputs.issuer.clone()).map_or(KeyOwner::Individual, KeyOwner::Team),
+        issuer: issuer.or(inputs.issuer.clone()),
         private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
         enterprise: inputs.enterprise || json.in_house == Some(true),
         other_id_in_name: None,

@@ -6,7 +6,7 @@ use time::Duration;
 
 use super::client::Client;
 use super::{CheckError, Unverified, error_line_with_detail};
-use crate::apple::api_key::{ApiKey, KeyOwner};
+use crate::apple::api_key::{ApiKey, KeyKind};
 use crate::apple::app_store_connect::{Access, CERTIFICATES, CertificateAttributes, USERS};
 use crate::log::RunLog;
 use crate::redact::{FatalError, text};
@@ -55,7 +55,7 @@ async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result
 
 /// Rejects access that this kind of key never has. Needs no request.
 pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<(), FatalError> {
-    if key.owner == KeyOwner::Individual && required.contains(&Access::Provisioning) {
+    if key.kind() == KeyKind::Individual && required.contains(&Access::Provisioning) {
         return Err(FatalError::new(text!(
             "The API key {} is an individual key, which has no access to provisioning, but `required_access` includes provisioning: use a team key, or remove provisioning from `required_access`.",
             key.id.shown()

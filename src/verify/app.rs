@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use crate::apple::api_key::{ApiKey, KeyOwner};
+use crate::apple::api_key::{ApiKey, KeyKind};
 use crate::apple::app_store_connect::{APPS, App, BUNDLE_IDS};
 use crate::apple::bundle_id::{BundleId, MAX_LENGTH, is_app_id};
 use crate::log::RunLog;
@@ -77,7 +77,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
     others.sort();
     let named: Vec<_> = others.iter().take(MAX_LISTED).map(|(_, id)| redact::service_text(id, 100)).collect();
     let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
-    let is_individual = client.key.owner == KeyOwner::Individual;
+    let is_individual = client.key.kind() == KeyKind::Individual;
     let problem = if is_individual {
         text!("The individual API key {} cannot see the app {}", key_id, bundle_id)
     } else {
@@ -110,7 +110,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
 /// A sentence about the apps that the key can see, with a leading space. Empty if there are none to name.
 fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
-    let has = if key.owner == KeyOwner::Individual { "It can see" } else { "The team has" };
+    let has = if key.kind() == KeyKind::Individual { "It can see" } else { "The team has" };
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match total {
         _ if named.is_empty() => text!(""),

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use super::{CheckError, Unverified, api_errors, authenticated_request};
-use crate::apple::api_key::{ApiKey, KeyOwner};
+use crate::apple::api_key::{ApiKey, KeyKind};
 use crate::apple::app_store_connect::{MAX_PAGE_SIZE, NextPage, Page, RATE_LIMIT, RateLimit, Resource};
 use crate::apple::token::{self, CannotSign};
 use crate::credential::Source;
@@ -141,7 +141,7 @@ impl Client<'_> {
                 key_id,
                 in_name.shown()
             ),
-            (None, Source::Inputs, None) if self.key.owner == KeyOwner::Individual => text!(
+            (None, Source::Inputs, None) if self.key.kind() == KeyKind::Individual => text!(
                 "Apple rejected the individual API key {} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.",
                 key_id
             ),
