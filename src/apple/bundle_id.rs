@@ -58,9 +58,7 @@ mod tests {
     /// `tests/step/account.rs` has the other values, with their errors.
     #[test]
     fn a_bundle_id_has_parts_separated_by_dots() {
-        for good in ["com.example.app", "com.Example-2.my_app", "a.b"] {
-            assert!(BundleId::parse(good).is_ok(), "{good}");
-        }
+        assert!(BundleId::parse("com.Example-2.my_app").is_ok());
         for wrong in ["com..app", ".com.app", "com.app.", "com.exa mple.a"] {
             assert!(BundleId::parse(wrong).is_err(), "{wrong}");
         }

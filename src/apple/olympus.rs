@@ -77,7 +77,6 @@ mod tests {
         for foreign in [
             "{}",
             r#"{"user": {"emailAddress": "a@b.c"}}"#,
-            r#"{"provider": "x"}"#,
             r#"{"provider": [7, "x"]}"#,
             r#"{"provider": {"providerId": 7, "name": "x"}, "user": ["a@b.c"]}"#,
             r#"{"provider": {"providerId": 7, "name": "x"}, "errors": []}"#,

@@ -182,11 +182,10 @@ impl Client<'_> {
 
     /// Logs how many requests are left, and warns if they might not be enough for an upload.
     pub(super) fn report_rate_limit(&self, run_log: &mut RunLog) {
-        let Some(rate_limit @ RateLimit { limit, remaining }) = self.observed.rate_limit.get() else {
-            return;
-        };
+        let Some(RateLimit { limit, remaining }) = self.observed.rate_limit.get() else { return };
         log::debug(&text!("Requests left for this API key in this hour: {} of {}.", remaining, limit));
-        if rate_limit.is_nearly_used_up() {
+        // Less than 5%.
+        if u64::from(remaining) * 20 < u64::from(limit) {
             run_log.warn(text!(
                 "Of the {} requests per hour that Apple allows this API key, only {} are left, which can be too few for an upload: run fewer builds with this key at the same time, or use separate keys.",
                 limit,

@@ -53,8 +53,7 @@ error_messages! {
 
 impl PrivateKeyError {
     /// How to fix it. Follows the message and a colon.
-    #[must_use]
-    pub fn remedy(self) -> &'static str {
+    pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Empty => "provide the text or the path of AuthKey_<ID>.p8",
             Self::TooLarge => "provide AuthKey_<ID>.p8, which is about 250 bytes long",

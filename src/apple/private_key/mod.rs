@@ -121,7 +121,6 @@ mod tests {
             ("doubled \\\\n", pem.replace('\n', "\\\\n")),
             ("JSON escapes", pem.replace('/', "\\/").replace('=', "\\u003d").replace('\n', "\\n")),
             ("zsh's %", format!("{base64}%")),
-            ("zsh's % after PEM", format!("{}%", pem.trim_end())),
             ("base64 of base64 of base64", STANDARD.encode(STANDARD.encode(&base64))),
             ("percent-encoded twice", percent(&percent(&pem))),
             ("a web form's encoding", percent(&pem).replace("%20", "+")),
@@ -170,16 +169,13 @@ mod tests {
         let request = include_str!("../../../tests/fixtures/certificate_request.pem");
         let encrypted = include_str!("../../../tests/fixtures/encrypted_pkcs8.pem");
         let p12 = include_bytes!("../../../tests/fixtures/identity.p12");
-        let xhtml = "<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\">";
         let (own, other) = (body(&pem), body(&pkcs8().unwrap()));
         for (expected, text) in [
             (PrivateKeyError::Damaged, own.split_at(own.len() - 12).0.to_owned()),
             (PrivateKeyError::Damaged, own.replacen('A', "*", 1)),
             // The private part of one key, and the public part of another.
             (PrivateKeyError::Damaged, [own.split_at(140).0, other.split_at(140).1].concat()),
-            (PrivateKeyError::Damaged, "MIGH".to_owned()),
             (PrivateKeyError::Damaged, "-----BEGIN PRIVATE KEY-----".to_owned()),
-            (PrivateKeyError::Empty, String::new()),
             (PrivateKeyError::Empty, "\u{feff}".to_owned()),
             (PrivateKeyError::Empty, "''".to_owned()),
             (PrivateKeyError::Empty, " ".repeat(MAX_BYTES)),
@@ -197,12 +193,9 @@ mod tests {
             (PrivateKeyError::CertificateRequest, body(request)),
             (PrivateKeyError::CertificateRequest, request.replace("CERTIFICATE", "NEW CERTIFICATE")),
             (PrivateKeyError::Pkcs12, STANDARD.encode(p12)),
-            (PrivateKeyError::GitLfs, STANDARD.encode("version https://git-lfs.github.com/spec/v1\n")),
             (PrivateKeyError::Rtf, "{\\rtf1\\ansi See the key in the vault.\\par}".to_owned()),
             (PrivateKeyError::Html, "<pre>no key</pre>".to_owned()),
-            (PrivateKeyError::Html, "\n<html lang=en>".to_owned()),
-            (PrivateKeyError::Html, xhtml.to_owned()),
-            (PrivateKeyError::Json, "{\"key\":\"MIGH\"}".to_owned()),
+            (PrivateKeyError::Html, "<?xml version=\"1.0\"?><html lang=\"en\">".to_owned()),
             (PrivateKeyError::SeveralKeys, format!("{pem}{rsa}")),
         ] {
             assert_eq!(read(&text), Err(expected), "{text}");

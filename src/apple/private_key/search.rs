@@ -86,17 +86,17 @@ impl Search {
             self.search_base64(strip_name(&plain), depth)
         } else {
             // Searches every block, to detect a second key.
-            blocks.iter().filter(|block| self.search_block(block, depth)).count() > 0
+            blocks.iter().filter(|(label, body)| self.search_block(label, body, depth)).count() > 0
         };
         is_recognized || self.record_error(identify_document(strip_wrapping(text)))
     }
 
-    fn search_block(&mut self, block: &Block<'_>, depth: u8) -> bool {
+    fn search_block(&mut self, label: &str, body: &str, depth: u8) -> bool {
         // `Proc-Type: 4,ENCRYPTED` (RFC 1421).
-        if block.body.contains("ENCRYPTED") {
+        if body.contains("ENCRYPTED") {
             return self.record_error(Some(PrivateKeyError::Encrypted));
         }
-        self.search_base64(block.body, depth) || self.record_error(identify_label(block.label))
+        self.search_base64(body, depth) || self.record_error(identify_label(label))
     }
 
     fn search_base64(&mut self, text: &str, depth: u8) -> bool {
@@ -271,42 +271,35 @@ pub(crate) fn until_next_assignment(text: &str) -> &str {
     before.map_or(text, |(before, _)| before)
 }
 
-struct Block<'a> {
-    /// As in the text, including spaces.
-    label: &'a str,
-    body: &'a str,
-}
-
-/// Splits text into its PEM blocks, at lines such as `-----BEGIN PRIVATE KEY-----`. Unlike in [RFC 7468], the text can
-/// be a single line, and a block can lack one of its two markers.
+/// Splits text into the labels and bodies of its PEM blocks, at markers such as `-----BEGIN PRIVATE KEY-----`. Unlike in
+/// [RFC 7468], the text can be a single line, and a block can lack one of its two markers.
 ///
 /// [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
-fn pem_blocks(text: &str) -> Vec<Block<'_>> {
+fn pem_blocks(text: &str) -> Vec<(&str, &str)> {
     let is_label_char = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " \n.+_".contains(c);
     let is_dash = |c: char| matches!(c, '-' | ' ');
     let mut blocks = Vec::new();
     let mut open_label = None;
     let mut body_start = 0;
-    let mut scanned = 0;
-    for (position, _) in text.match_indices("--") {
-        let Some(dashes) = text.get(position..).filter(|_| position >= scanned) else { continue };
-        let word = dashes.trim_start_matches(is_dash);
-        scanned = text.len() - word.len();
-        let begin = word.strip_prefix("BEGIN");
-        let Some(rest) = begin.or_else(|| word.strip_prefix("END")) else { continue };
-        let Some((label, after)) = rest.split_once('-') else { continue };
+    let mut rest = text;
+    while let Some((_, dashes)) = rest.split_once("--") {
+        rest = dashes.trim_start_matches(is_dash);
+        let begin = rest.strip_prefix("BEGIN");
+        let Some(marker) = begin.or_else(|| rest.strip_prefix("END")) else { continue };
+        let Some((label, after)) = marker.split_once('-') else { continue };
         if !label.chars().all(is_label_char) {
             continue;
         }
-        let body = text.get(body_start..position).unwrap_or_default();
+        let body_end = text.len() - "--".len() - dashes.len();
+        let body = text.get(body_start..body_end).unwrap_or_default();
         let block_label = open_label.or(begin.is_none().then_some(label));
-        blocks.extend(block_label.map(|label| Block { label, body }));
+        blocks.extend(block_label.map(|label| (label, body)));
         open_label = begin.is_some().then_some(label);
-        body_start = text.len() - after.trim_start_matches(is_dash).len();
-        scanned = body_start;
+        rest = after.trim_start_matches(is_dash);
+        body_start = text.len() - rest.len();
     }
     let body = text.get(body_start..).unwrap_or_default();
-    blocks.extend(open_label.map(|label| Block { label, body }));
+    blocks.extend(open_label.map(|label| (label, body)));
     blocks
 }
 
