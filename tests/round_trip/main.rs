@@ -12,8 +12,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use apple_services_connection::apple::cookie::CookieRecord;
-use apple_services_connection::apple::session::Session;
 use apple_services_connection::bitrise::entry::Entry;
 use apple_services_connection::bitrise::envstore;
 use apple_services_connection::bitrise::limits::Limits;
@@ -22,8 +20,8 @@ use apple_services_connection::tools;
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use secrecy::ExposeSecret as _;
-use serde_json::{Map, Value, json};
-use test_support::strategies::{self, Cookie};
+use serde_json::{Map, Value};
+use test_support::strategies::{self, Cookie, session};
 
 fn cases() -> usize {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
@@ -39,7 +37,8 @@ fn samples<T>(strategy: &impl Strategy<Value = T>, count: usize) -> Vec<T> {
 fn any_session_comes_back_from_ruby_as_it_was() {
     let cases = cases();
     let sessions = samples(&strategies::cookies(), cases);
-    let lines: Vec<String> = sessions.iter().map(|cookies| to_fastlane(cookies)).collect();
+    let to_line = |cookies: &Vec<Cookie>| to_variable(&session(cookies)).expose_secret().to_owned();
+    let lines: Vec<String> = sessions.iter().map(to_line).collect();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/round_trip/load_sessions.rb");
     let read = output(Command::new("ruby").args(["-W0", "-E", "UTF-8"]).arg(script), &lines.join("\n"));
     let read: Vec<&str> = read.lines().collect();
@@ -48,7 +47,7 @@ fn any_session_comes_back_from_ruby_as_it_was() {
     let mut lost = 0;
     for ((cookies, line), read) in sessions.iter().zip(&lines).zip(read) {
         let read: Value = serde_json::from_str(read).expect("JSON of Ruby");
-        let expected = Value::Array(sorted(cookies.iter().map(as_ruby_has_it).collect()));
+        let expected = Value::Array(sorted(cookies.iter().map(Cookie::record).collect()));
         let found = read.as_array().map(|cookies| Value::Array(sorted(cookies.clone())));
         if found.as_ref() != Some(&expected) {
             lost += 1;
@@ -60,37 +59,17 @@ fn any_session_comes_back_from_ruby_as_it_was() {
     assert_eq!(lost, 0, "each is printed above");
 }
 
-fn to_fastlane(cookies: &[Cookie]) -> String {
-    let records = Value::Array(cookies.iter().map(Cookie::record).collect());
-    let records: Vec<CookieRecord> = serde_json::from_value(records).expect("records");
-    let session = Session::from_connection(records, None).expect("cookies that the gem takes");
-    to_variable(&session).expose_secret().to_owned()
-}
-
-fn as_ruby_has_it(cookie: &Cookie) -> Value {
-    let Cookie { name, value, domain, for_domain, path, secure, httponly, max_age } = cookie;
-    json!({
-        "name": name, "value": value, "domain": domain, "for_domain": for_domain, "path": path,
-        "secure": secure, "httponly": httponly, "max_age": max_age,
-    })
-}
-
 /// A jar has an order of its own.
 fn sorted(mut cookies: Vec<Value>) -> Vec<Value> {
     cookies.sort_by_key(|cookie| cookie.get("name").and_then(Value::as_str).map(str::to_owned));
     cookies
 }
 
-/// The names of the Step's outputs.
-fn keys() -> Vec<&'static str> {
-    tools::output_names()
-}
-
 #[test]
 fn any_value_comes_back_from_envman_as_it_was() {
     let cases = cases();
     let values = samples(&strategies::text(), cases);
-    let keys = keys();
+    let keys = tools::output_names();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("envstore.yml");
     let envman = |arguments: &[&str], input: &str| {
@@ -101,7 +80,7 @@ fn any_value_comes_back_from_envman_as_it_was() {
     let mut lost = 0;
     for (batch, values) in values.chunks(keys.len()).enumerate() {
         fs::write(&path, "envs: []\n").expect("an envstore");
-        // The output of an earlier Step stays as envman wrote it. Variables can't contain NUL. A store with
+        // The output of an earlier Step stays as envman wrote it. Variables can't contain NUL. An envstore with
         // text that looks like a YAML tag goes through `envman add`; see `has_tag` in the Step.
         let theirs = values.first().map(|value| value.replace('\0', ""));
         let theirs =
@@ -129,7 +108,7 @@ fn any_value_comes_back_from_envman_as_it_was() {
                 println!("envman read {:?}\n  of {key}, expected {value:?}", read.get(key));
             }
         }
-        // Nor may there be other variables.
+        // There must be no other variables.
         let count = read.as_object().map_or(0, Map::len);
         if count != expected.len() {
             lost += 1;
@@ -141,8 +120,11 @@ fn any_value_comes_back_from_envman_as_it_was() {
 }
 
 fn output(command: &mut Command, input: &str) -> String {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ruby and envman are there");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("ruby and envman are on the PATH");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_owned();
     // From another thread: the child can write before it has read everything.

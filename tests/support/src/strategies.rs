@@ -1,5 +1,6 @@
 //! Generated inputs: strings that some reader mistakes for something else.
 
+use apple_services_connection::apple::session::Session;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -55,6 +56,13 @@ impl Cookie {
             "path": self.path, "secure": self.secure, "httponly": self.httponly, "max_age": self.max_age,
         })
     }
+}
+
+/// The session of a connection with these cookies.
+pub fn session(cookies: &[Cookie]) -> Session {
+    let records = cookies.iter().map(Cookie::record).collect();
+    let records = serde_json::from_value(records).expect("records");
+    Session::from_connection(records, None).expect("cookies that the gem accepts")
 }
 
 /// Up to 11 cookies. Their names differ, because a cookie jar keeps only one of two with the same name.
