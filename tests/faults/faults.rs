@@ -103,14 +103,6 @@ fn a_host_name_that_cannot_be_resolved_fails_the_run_at_once() {
 }
 
 #[test]
-fn the_first_retry_waits_at_least_half_a_second() {
-    let step = Step::new().connected_with(&api_key(), vec![Behaviour::ResetBeforeAnswer, Behaviour::Ok]);
-    let requests = step.succeeds().requests;
-    let pause = requests[1].at_millis - requests[0].at_millis;
-    assert!((500..5000).contains(&pause), "{pause} ms");
-}
-
-#[test]
 fn requests_go_through_the_proxy_in_the_environment() {
     let proxy = SERVER.origin();
     let environments: [&[(&str, &str)]; 4] = [

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use apple_services_connection::apple::private_key::{PrivateKey, PrivateKeyError};
+use apple_services_connection::apple::private_key::PrivateKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
@@ -193,9 +193,4 @@ fn same_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
         Err(refusal) => prop_assert!(!refusal.to_string().is_empty()),
     }
     Ok(())
-}
-
-#[test]
-fn a_key_larger_than_64_kib_is_refused() {
-    assert_eq!(PrivateKey::from_bytes(&vec![b'A'; 64 * 1024 + 1]).err(), Some(PrivateKeyError::TooLarge));
 }

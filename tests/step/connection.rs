@@ -89,13 +89,6 @@ fn temporary_errors_are_retried_and_each_retry_is_logged() {
 }
 
 #[test]
-fn retry_after_can_be_a_date() {
-    let past = status(503, &[("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT")]);
-    let outcome = Step::new().connected_with(&api_key(), vec![past.clone(), past.clone(), past]).succeeds();
-    assert_eq!(outcome.requests.len(), 4);
-}
-
-#[test]
 fn a_request_is_tried_at_most_four_times() {
     let messages = in_parallel([500, 502, 503, 504, 599, 429], |code| {
         let outcome = Step::new().connected_with(&api_key(), vec![busy(code).forever()]).fails();

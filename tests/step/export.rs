@@ -54,15 +54,6 @@ fn an_output_already_in_the_envstore_is_replaced_in_place() {
 }
 
 #[test]
-fn a_second_run_replaces_the_outputs_of_the_first() {
-    let first = Step::new().connected(&apple_id()).succeeds();
-    let second = Step::new().connected(&json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary-new"}));
-    let second = second.envstore(first.envstore_text.as_ref().unwrap()).succeeds();
-    assert_eq!(second.output("FASTLANE_PASSWORD"), "canary-new");
-    assert_eq!(second.output_names(), first.output_names(), "each once, in the same order");
-}
-
-#[test]
 fn every_form_of_an_empty_envstore_is_accepted() {
     for empty in
         ["", "envs: []\n", "envs:\n", "envs: []", "---\nenvs: []\n", "---\n", "\n", "{}", "envs: null\n"]
@@ -88,14 +79,6 @@ fn entries_already_there_are_kept_byte_for_byte() {
         assert!(ours.trim_start().starts_with("- APPLE_AUTH_METHOD: "), "{text:?}");
         assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{text:?}");
     }
-}
-
-#[test]
-fn an_output_that_is_in_the_envstore_twice_ends_up_there_once() {
-    let before = "envs:\n- APPLE_AUTH_METHOD: x\n- A: x\n- APPLE_AUTH_METHOD: y\n";
-    let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
-    assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key");
-    assert_eq!(outcome.output("A"), "x");
 }
 
 #[test]

@@ -62,22 +62,6 @@ fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
 }
 
 #[test]
-fn the_key_file_is_always_canonical_pkcs_8() {
-    let key = &CONNECTED_KEY.private_pem;
-    let body = pem_body(key);
-    for form in [key.replace('\n', "\r\n"), key.replace('\n', "\\n"), format!("\u{feff} \"{key}\" "), body] {
-        let outcome = Step::new().connected(&all([api_key(), json!({"private_key": form})])).succeeds();
-        let file = read(outcome.output("APPLE_API_KEY_PATH"));
-        assert_eq!(&file, key);
-        let line_lengths: Vec<_> = file.lines().skip(1).map(str::len).collect();
-        assert_eq!(line_lengths[0], 64);
-        assert!(
-            file.ends_with("-----END PRIVATE KEY-----\n") && !file.ends_with("\n\n") && !file.contains('\r')
-        );
-    }
-}
-
-#[test]
 fn a_key_id_cannot_escape_the_folder() {
     let mut rows = Vec::new();
     for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {

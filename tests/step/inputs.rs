@@ -100,16 +100,6 @@ fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
 }
 
 #[test]
-fn plain_http_is_accepted_on_loopback() {
-    for host in ["localhost", "127.0.0.1"] {
-        let step = Step::new().connected(&api_key());
-        let origin = SERVER.origin().replace("127.0.0.1", host);
-        let build_url = format!("{origin}/build/{}", step.scenario().replace(' ', "%20"));
-        assert_eq!(step.set("build_url", build_url).succeeds().requests.len(), 1, "{host}");
-    }
-}
-
-#[test]
 fn build_url_can_be_a_json_file() {
     let step = |file: &str| Step::off_bitrise().file(file, api_key().to_string()).secret(BUILD_API_TOKEN);
     for (file, path, input) in [

@@ -106,15 +106,6 @@ fn empty_secrets_of_a_pull_request_are_explained() {
 }
 
 #[test]
-fn the_key_id_is_read_from_the_name_of_a_second_download() {
-    let name = "AuthKey_FROMINPUT1 (1).p8.txt";
-    assert_key(&with_file(name).succeeds());
-    let url = SERVER.file(&unique_name(), name, pem(), vec![]);
-    let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-    assert_key(&step.succeeds());
-}
-
-#[test]
 fn quotes_around_a_value_are_removed() {
     for quote in ["'", "\""] {
         let quoted = |value: &str| format!("{quote}{value}{quote}");

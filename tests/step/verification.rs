@@ -167,14 +167,6 @@ fn a_broken_connection_is_retried() {
 }
 
 #[test]
-fn a_short_retry_after_is_respected() {
-    let outcome = with_behaviours(vec![status(429, &[("Retry-After", "1")]), Behaviour::Ok]).succeeds();
-    assert_verified(&outcome, "yes");
-    let at: Vec<_> = outcome.requests_to_apple().iter().map(|request| request.at_millis).collect();
-    assert!(at[1] - at[0] >= 1000, "{at:?}");
-}
-
-#[test]
 fn an_unreachable_or_untrusted_server_is_a_warning() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
