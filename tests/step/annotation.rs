@@ -61,24 +61,6 @@ fn the_request_is_the_one_that_bitrises_own_client_sends() {
 }
 
 #[test]
-fn the_error_comes_first_in_the_summary() {
-    let outcome = failing().fails();
-    let summary = outcome.summary().unwrap();
-    let first = summary.lines().filter(|line| !line.is_empty()).nth(1).unwrap();
-    let shown = first.replace(['\\', '\u{2060}'], "");
-    assert_eq!(shown, format!("❌ **{}**", outcome.error()));
-}
-
-#[test]
-fn every_error_line_of_the_log_is_in_the_summary() {
-    let outcome = Step::new().set("verify", "strict").with_apple_id_inputs().set("bundle_id", "a.b").fails();
-    let summary = outcome.summary().unwrap().replace(['\\', '\u{2060}'], "");
-    for line in outcome.errors() {
-        assert!(summary.contains(&line), "{line}\n{summary}");
-    }
-}
-
-#[test]
 fn problems_with_the_inputs_make_a_summary_unless_build_annotation_is_never() {
     let outcome = Step::new().set("team_id", "?").set("build_annotation", "sometimes").fails();
     assert_eq!(style(&outcome), Some(Style::Error), "a wrong choice is taken as the default");

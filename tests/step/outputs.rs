@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use apple_services_connection::tools::TOOLS;
 use serde_json::json;
-use stand_in::Team;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
-    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account,
-    all, api_key, apple_id, cookie, declared_in_step_yml, in_parallel, pem, spaceauth, strategies,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Step, all, api_key,
+    apple_id, cookie, in_parallel, pem, spaceauth, strategies,
 };
 
 const SECRETS: [&str; 3] =
@@ -219,33 +217,6 @@ fn the_error_for_a_value_with_a_nul_character_names_the_output() {
     let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": "canary\0password"});
     let error = Step::new().connected(&connected).secret("canary").fails().error();
     assert_messages("outputs/nul_character", [("a password with a NUL character", error)]);
-}
-
-#[test]
-fn the_outputs_are_those_that_step_yml_declares() {
-    let device = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
-    let everything = |credential, tools: &str| {
-        let step = Step::new().connected(&all([credential, device.clone()])).set("export_for", tools);
-        let step = step.set("sms_default_phone_number", "+81-80-1234-5678").set("team_id", "TEAM123456");
-        step.set("itc_team_id", "118573544")
-    };
-    // With a key, `electron` conflicts with `tauri`.
-    let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
-    let with_key: Vec<_> = tools.iter().copied().filter(|tool| *tool != "electron").collect();
-    let (tools, with_key) = (tools.join(","), with_key.join(","));
-    let key = everything(api_key(), &with_key).set("export_token", "yes").set("bundle_id", "com.example.app");
-    let key = key.verified_by_team(account(vec![]), Team::with_apps(["com.example.app"])).succeeds();
-    let apple_id = everything(apple_id(), &tools).succeeds();
-    let individual = Step::new().with_key_inputs().set("api_issuer", "").set("api_key_type", "individual");
-    let individual = individual.set("export_for", &with_key).succeeds();
-    let exported: BTreeSet<_> = [key, apple_id, individual].iter().flat_map(Outcome::output_names).collect();
-    let declared = declared_in_step_yml("outputs").into_keys().collect();
-    assert_eq!(exported.difference(&declared).collect::<Vec<_>>(), [""; 0], "missing from step.yml");
-    assert_eq!(
-        declared.difference(&exported).collect::<Vec<_>>(),
-        [""; 0],
-        "in step.yml, but never exported"
-    );
 }
 
 #[test]

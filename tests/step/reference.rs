@@ -2,7 +2,7 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test step reference` updates it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use apple_services_connection::apple::api_key::KeyKind;
@@ -246,21 +246,6 @@ fn tools_in_step_yml(step_yml: &StepYml) -> BTreeMap<&str, (&str, &str)> {
         assert!(is_listed, "the description of export_for in step.yml does not list {}", tool.name);
     }
     tools
-}
-
-#[test]
-fn step_yml_lists_the_outputs_in_the_order_of_the_table_of_tools() {
-    let step_yml = step_yml();
-    let declared: Vec<_> = step_yml.outputs.iter().map(Item::name).collect();
-    let mut in_table: Vec<_> = TOOLS.iter().flat_map(Tool::outputs).map(|(name, _)| name).collect();
-    let mut seen = BTreeSet::new();
-    in_table.retain(|name| seen.insert(*name));
-    let of_tools = declared.into_iter().filter(|name| seen.contains(name));
-    let difference = of_tools.zip(in_table).find(|(in_step_yml, in_table)| in_step_yml != in_table);
-    assert_eq!(
-        difference, None,
-        "the first output that is at another place in step.yml than in src/tools/table.rs"
-    );
 }
 
 #[test]

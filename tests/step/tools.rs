@@ -428,14 +428,6 @@ fn an_individual_key_has_no_issuer_anywhere() {
 }
 
 #[test]
-fn the_file_of_an_individual_key_contains_the_key() {
-    let outcome = individual().succeeds();
-    let path = outcome.output("APPLE_API_KEY_PATH");
-    assert!(path.ends_with(&format!("/ApiKey_{INPUT_KEY_ID}.p8")), "where altool looks for it: {path}");
-    assert_eq!(std::fs::read_to_string(path).unwrap(), pem());
-}
-
-#[test]
 fn an_individual_key_is_verified() {
     let step = individual().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
     let outcome = step.succeeds();

@@ -74,7 +74,6 @@ fn marked(text: &str) -> String {
             ("[SECONDS]", "(?<redacted>[0-9]+) seconds (ahead|behind|ago)".to_owned()),
             ("[TIME]", "in (?<redacted>[0-9]+\\.[0-9]+ s)\\b".to_owned()),
             ("[TIME]", "verification time (?<redacted>[0-9]+)".to_owned()),
-            ("[TIME]", "Done in (?<redacted>[0-9.]+ s)".to_owned()),
             ("[TIME]", "took (?<redacted>[0-9.]+ ms)\\b".to_owned()),
             ("[TIME]", "Done in (?<redacted>[0-9.]+ s)\\b".to_owned()),
             ("[NUMBER]", "os error (?<redacted>[0-9]+)".to_owned()),
