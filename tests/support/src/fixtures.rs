@@ -1,14 +1,22 @@
 //! Credentials, and behaviours of servers.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
 
+use apple_services_connection::tools::TOOLS;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use stand_in::keys::P256;
 use stand_in::{Account, Behaviour, PublicKey, Session, StandIn};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+
+use crate::Outcome;
 
 /// The build's API token, which Bitrise expects in requests for the connection.
 pub const BUILD_API_TOKEN: &str = "Canary-build-token_0123456789";
@@ -48,6 +56,35 @@ pub fn unique_name() -> String {
 
 pub fn pem() -> &'static str {
     &INPUT_KEY.private_pem
+}
+
+/// The key in the inputs is exported, in its canonical form.
+#[track_caller]
+pub fn assert_key(outcome: &Outcome) {
+    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID, "{}", outcome.stdout);
+    assert_eq!(fs::read_to_string(outcome.output("APPLE_API_KEY_PATH")).unwrap(), pem());
+}
+
+/// A value for `export_for`: all tools but this one.
+pub fn all_tools_except(name: &str) -> String {
+    let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|tool| *tool != name).collect();
+    names.join(",")
+}
+
+/// The claims of a token for App Store Connect.
+pub fn claims(token: &str) -> Value {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
+
+/// Waits up to 40 seconds for something that another process does.
+#[track_caller]
+pub fn wait_until(is_done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_done() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(40), "it did not happen");
+        thread::sleep(std::time::Duration::from_millis(2));
+    }
 }
 
 /// The base64 between the header and the footer of a key.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, Once};
+use std::time::Duration;
 
 use apple_services_connection::env::{Env, Vars};
 use apple_services_connection::log::{error, format_record};
@@ -32,7 +33,9 @@ impl Log for LogOfThread {
 }
 
 /// The exit status and the log of a run with these environment variables.
-pub(crate) fn run(env: &BTreeMap<OsString, OsString>) -> (i32, String) {
+///
+/// Without a time limit for the network, pauses are skipped.
+pub(crate) fn run(env: &BTreeMap<OsString, OsString>, network_time_limit: Option<Duration>) -> (i32, String) {
     static LOGGER: Once = Once::new();
     LOGGER.call_once(|| log::set_logger(&LogOfThread).expect("no other logger"));
 
@@ -45,9 +48,12 @@ pub(crate) fn run(env: &BTreeMap<OsString, OsString>) -> (i32, String) {
             vars: Vars::default(),
             non_utf8_vars: Vec::new(),
             temp_dir: value("TMPDIR").map_or_else(|| "/tmp".into(), PathBuf::from),
-            sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
             ..Env::system()
         };
+        match network_time_limit {
+            Some(limit) => system.network_time_limit = limit,
+            None => system.sleep = Arc::new(|_| Box::pin(std::future::ready(()))),
+        }
         for (name, value) in env {
             let name = name.to_string_lossy().into_owned();
             match value.to_str() {

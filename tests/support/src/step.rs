@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt as _;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stand_in::{Account, Behaviour, BuildPage, Connection, Session, StandIn, Team};
@@ -39,6 +40,9 @@ pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
     fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MAX_LENGTH)?;
     fs::read(path).ok()
 }
+
+/// A run that takes this long waits for something that never comes.
+const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// A run of the Step, about to start.
 #[must_use]
@@ -209,6 +213,11 @@ impl Step {
             .secret(pem())
     }
 
+    /// Sets a complete individual API key in the inputs.
+    pub fn with_individual_key_inputs(self) -> Self {
+        self.with_key_inputs().unset("api_issuer").set("api_key_type", "individual")
+    }
+
     /// Sets a complete Apple ID in the inputs.
     pub fn with_apple_id_inputs(self) -> Self {
         self.set("apple_id", INPUT_APPLE_ID).set("password", INPUT_PASSWORD)
@@ -296,7 +305,14 @@ impl Step {
         self.observe(|step| {
             let child = step.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             meanwhile(&child);
-            let output = child.wait_with_output().unwrap();
+            let pid = child.id().to_string();
+            let (sender, receiver) = mpsc::channel();
+            thread::spawn(move || sender.send(child.wait_with_output()));
+            let output = receiver.recv_timeout(HANGS_AFTER).unwrap_or_else(|_| {
+                let _ = Command::new("kill").args(["-s", "KILL", &pid]).status();
+                panic!("the run hangs");
+            });
+            let output = output.unwrap();
             let stdout = String::from_utf8(output.stdout).expect("the log is UTF-8");
             (output.status.code(), stdout, String::from_utf8_lossy(&output.stderr).into_owned())
         })
@@ -307,10 +323,15 @@ impl Step {
     /// It has the working folder, umask, limits and signals of the test: a run that depends on its own needs
     /// [`Step::run`].
     pub fn run_in_process(self) -> Outcome {
+        self.run_in_process_within(None)
+    }
+
+    /// Runs it inside the test's process with this time limit for the network. Without a limit, pauses are skipped.
+    pub fn run_in_process_within(self, network_time_limit: Option<Duration>) -> Outcome {
         assert!(self.uid.is_none() && self.umask.is_none() && self.under.is_none(), "this needs a process");
         self.check_page();
         self.observe(|step| {
-            let (code, log) = in_process::run(&step.env);
+            let (code, log) = in_process::run(&step.env, network_time_limit);
             (Some(code), log, String::new())
         })
     }
