@@ -4,35 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use test_support::snapshots::assert_messages;
-use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, account, api_key, apple_id, mode, set_mode};
-
-/// Runs it, and kills it if it hangs.
-fn run_or_kill(step: Step) -> Outcome {
-    let (ended, is_over) = mpsc::channel::<()>();
-    let outcome = step.run_while(move |child| {
-        let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
-        thread::spawn(move || {
-            if is_over.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        });
-    });
-    drop(ended);
-    outcome
-}
-
-fn fails_at_once(step: Step) -> String {
-    let outcome = run_or_kill(step);
-    outcome.assert_failure();
-    outcome.error()
-}
+use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, account, api_key, apple_id, mode, set_mode};
 
 fn make_fifo(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -62,14 +36,13 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
         ("build_url", build_url),
         ("api_key_path", key),
     ];
-    let mut messages: Vec<_> = rows.map(|(what, step)| (what, fails_at_once(step))).into();
+    let mut messages: Vec<_> = rows.map(|(what, step)| (what, step.fails().error())).into();
     // `fails` cannot check this envstore: in the process of the test, its name means another file.
-    let pipe = run_or_kill(connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout"));
+    let pipe = connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout").run();
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
     messages.push(("the envstore, as the pipe of standard output", pipe.error()));
     let (page, path) = with_fifo(connected(), "home/page.md");
-    let page = run_or_kill(page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path));
-    page.assert_success();
+    let page = page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path).succeeds();
     messages.push(("the page of the build", page.warnings().join("\n")));
     assert_messages("faults/fifo", messages);
 }
@@ -80,7 +53,7 @@ fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
     let messages = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
         let before = fs::metadata(device).unwrap();
         let step = Step::new().connected(&api_key()).not_as_root();
-        let error = fails_at_once(step.set("ENVMAN_ENVSTORE_PATH", device));
+        let error = step.set("ENVMAN_ENVSTORE_PATH", device).fails().error();
         let after = fs::metadata(device).unwrap();
         assert_eq!((after.ino(), after.mode(), after.rdev()), (before.ino(), before.mode(), before.rdev()));
         (device, error)
@@ -160,8 +133,7 @@ fn a_trust_store_of_20_gb_is_refused_unread() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::File::create(&path).unwrap().set_len(20 << 30).unwrap();
         let value = if variable == "SSL_CERT_FILE" { path.as_path() } else { path.parent().unwrap() };
-        let step = step.set(variable, value);
-        (variable.to_owned(), fails_at_once(step))
+        (variable.to_owned(), step.set(variable, value).fails().error())
     };
     assert_messages("faults/large_trust_store", ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(with_store));
 }
@@ -173,7 +145,7 @@ fn a_trust_store_without_certificates_is_an_error_that_names_the_variable() {
         let step =
             Step::new().set("build_url", "https://bitrise.invalid/build/x").file("work/store/ca.pem", "no");
         let value = if path.is_empty() { path.into() } else { step.path(path) };
-        (format!("{variable}: {what}"), fails_at_once(step.set(variable, value)))
+        (format!("{variable}: {what}"), step.set(variable, value).fails().error())
     };
     let rows = [
         ("a file without certificates", "SSL_CERT_FILE", "work/store/ca.pem"),

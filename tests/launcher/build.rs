@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::environment::{PRINTS_A_LINE, fake_cargo};
-use test_support::mode;
+use test_support::{mode, wait_until};
 
-use super::support::{Launcher, Run, entries_below, path_of, wait_until, which};
+use super::support::{Launcher, Run, entries_below, path_of, which};
 
 #[test]
 fn sources_are_built_once() {

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use test_support::{mode, set_mode};
+use test_support::{mode, set_mode, wait_until};
 
-use super::support::{Launcher, NAME, RELEASED, Run, sha256, wait_until, which};
+use super::support::{Launcher, NAME, RELEASED, Run, sha256, which};
 
 #[test]
 fn the_binary_next_to_the_launcher_runs_and_nothing_is_cached() {

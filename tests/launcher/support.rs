@@ -6,11 +6,10 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use test_support::set_mode;
+use test_support::{set_mode, wait_until};
 
 pub(crate) const NAME: &str = "apple-services-connection";
 
@@ -53,15 +52,6 @@ pub(crate) fn system() -> String {
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     test_support::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
-}
-
-/// Waits up to 40 seconds for something that another process does.
-pub(crate) fn wait_until(is_done: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_done() {
-        assert!(started.elapsed() < Duration::from_secs(40));
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// The PATH of a command.
