@@ -4,16 +4,15 @@
 
 use std::fs;
 
-use apple_services_connection::tools::TOOLS;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
-    BUILD_API_TOKEN, CONNECTED_KEY, INPUT_ISSUER, INPUT_KEY_ID, SERVER, Step, account, all, always_busy,
-    api_key, apple_id, cookie, files_below, find_leak, hex, in_days, in_parallel, pem, redirect, spaceauth,
-    status, unique_name,
+    BUILD_API_TOKEN, CONNECTED_KEY, INPUT_ISSUER, INPUT_KEY_ID, SERVER, Step, account, all, all_tools_except,
+    always_busy, api_key, apple_id, cookie, files_below, find_leak, hex, in_days, in_parallel, pem, redirect,
+    spaceauth, status, unique_name,
 };
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
@@ -65,8 +64,7 @@ fn scenarios() -> Vec<(&'static str, Step)> {
     let damaged_key = CONNECTED_KEY.private_pem.replace("MIGH", "MIGX");
     let damaged_cookie = json!({"https://idmsa.apple.com": [cookie("a;b", COOKIE)]});
     // With an API key, electron and tauri need different values in APPLE_API_KEY, so they exclude each other.
-    let tools: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
-    let every_tool = &tools.join(",");
+    let every_tool = &all_tools_except("electron");
     vec![
         ("connected key", connected().set("export_for", every_tool).set("export_token", "yes")),
         ("connected Apple ID", apple_id().set("export_for", every_tool)),

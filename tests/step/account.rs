@@ -5,7 +5,7 @@ use stand_in::{Account, App, Behaviour, Provider, Session, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
-    errors_of, in_parallel, logged_in, pasted_session, pem, status,
+    errors_of, in_parallel, logged_in, pasted_session, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -147,13 +147,8 @@ fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
     let run = |owner_apps: &[&str]| {
         let owner_apps = Some(owner_apps.iter().map(|&app| app.to_owned()).collect());
         let team = Team { owner_apps, ..Team::with_apps([BUNDLE_ID, "com.example.shop"]) };
-        let step = Step::new().set_all([
-            ("api_key_path", pem()),
-            ("api_key_id", INPUT_KEY_ID),
-            ("api_key_type", "individual"),
-            ("bundle_id", BUNDLE_ID),
-        ]);
-        step.secret(pem()).verified_by_team(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]), team)
+        let step = Step::new().with_individual_key_inputs().set("bundle_id", BUNDLE_ID);
+        step.verified_by_team(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]), team)
     };
     assert_eq!(run(&[BUNDLE_ID]).succeeds().output("APPLE_APP_ID"), "1600000001");
     let messages =

@@ -1,6 +1,5 @@
 //! The forms of `api_key_path`, and the error for each way in which it can be wrong.
 
-use std::fs;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -10,7 +9,7 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn, keys};
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    BUILD_API_TOKEN, INPUT_ISSUER, INPUT_KEY_ID, Outcome, SERVER, Step, always_busy, api_key, errors_of,
+    BUILD_API_TOKEN, INPUT_ISSUER, INPUT_KEY_ID, SERVER, Step, always_busy, api_key, assert_key, errors_of,
     in_parallel, pem, pem_body, redirect, status, unique_name, wrapped,
 };
 
@@ -32,12 +31,6 @@ fn serve(name: &str, bytes: impl Into<Vec<u8>>, behaviours: Vec<Behaviour>) -> (
 
 fn serve_key(behaviours: Vec<Behaviour>) -> (String, String) {
     serve(NAME, pem(), behaviours)
-}
-
-#[track_caller]
-fn assert_key(outcome: &Outcome) {
-    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    assert_eq!(fs::read_to_string(outcome.output("APPLE_API_KEY_PATH")).unwrap(), pem());
 }
 
 #[test]

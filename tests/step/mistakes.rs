@@ -7,8 +7,8 @@ use stand_in::keys::P256;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, Outcome,
-    SERVER, Step, account_of, all, api_key, errors_of, pasted_session, pem, pem_body, unique_name,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, SERVER, Step,
+    account_of, all, api_key, assert_key, errors_of, pasted_session, pem, pem_body, unique_name,
 };
 
 /// A run with a key file of this name and without `api_key_id`.
@@ -29,13 +29,6 @@ fn key_json(fields: Value) -> String {
 
 fn with_key_json(fields: Value) -> Step {
     Step::off_bitrise().file("work/key.json", key_json(fields)).set("api_key_path", "key.json").secret(pem())
-}
-
-#[track_caller]
-fn assert_key(outcome: &Outcome) {
-    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID, "{}", outcome.stdout);
-    let key = std::fs::read_to_string(outcome.output("APPLE_API_KEY_PATH")).unwrap();
-    assert_eq!(key, pem());
 }
 
 #[test]
@@ -351,8 +344,7 @@ fn the_error_for_a_rejected_key_depends_on_its_source() {
         let other = P256::generate().unwrap();
         step.verified_by(account_of(&other, INPUT_KEY_ID, issuer, vec![]))
     };
-    let individual =
-        Step::off_bitrise().with_key_inputs().unset("api_issuer").set("api_key_type", "individual");
+    let individual = Step::off_bitrise().with_individual_key_inputs();
     let other_name = with_file("AuthKey_OTHERKEY12.p8").set("api_key_id", INPUT_KEY_ID);
     let errors = errors_of([
         ("in the inputs", refuse(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),

@@ -10,7 +10,7 @@ use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Step, all, api_key,
-    apple_id, cookie, in_parallel, pem, spaceauth, strategies,
+    apple_id, cookie, in_parallel, spaceauth, strategies,
 };
 
 const SECRETS: [&str; 3] =
@@ -227,10 +227,7 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
     let all_of_key = || key().set("export_for", many_tools).set("export_token", "yes");
     let apple_id = || Step::new().connected(&apple_id());
     let for_connection = apple_id().set("export_for", "connection");
-    let individual = || {
-        let step = Step::new().set("api_key_path", pem()).set("api_key_id", INPUT_KEY_ID);
-        step.set("api_key_type", "individual").set("export_for", "connection")
-    };
+    let individual = || Step::new().with_individual_key_inputs().set("export_for", "connection");
     let rows = [
         ("an Apple ID after an API key", key(), apple_id()),
         ("both for many tools", all_of_key(), apple_id().set("export_for", many_tools)),

@@ -5,7 +5,7 @@ use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
-    connected_session, in_days, logged_in, pem, status,
+    connected_session, in_days, logged_in, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -148,13 +148,8 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
 #[test]
 fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
     let step = |required: &str| {
-        let step = Step::new().set_all([
-            ("api_key_path", pem()),
-            ("api_key_id", INPUT_KEY_ID),
-            ("api_key_type", "individual"),
-            ("required_access", required),
-        ]);
-        step.secret(pem()).verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]))
+        let step = Step::new().with_individual_key_inputs().set("required_access", required);
+        step.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]))
     };
     let outcome = step("provisioning").fails();
     assert!(paths(&outcome).is_empty());

@@ -12,8 +12,8 @@ use apple_services_connection::tools::{TOOLS, Tool};
 use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY, INPUT_KEY_ID,
-    Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, find_leak, mode, names_in, pem,
-    spaceauth,
+    Outcome, SERVER, Step, account, account_of, all, all_tools_except, api_key, apple_id, claims, find_leak,
+    mode, names_in, spaceauth,
 };
 
 /// The outputs that do not depend on `export_for`.
@@ -135,9 +135,8 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
     let error = Step::new().connected(&api_key()).set("export_for", "tauri,electron").fails().error();
     assert_messages("tools/one_name_two_values", [("export_for is tauri,electron", error)]);
     // No other two tools conflict. Some share a variable, but read the same value from it.
-    let names = TOOLS.iter().map(|tool| tool.name);
     for other in ["tauri", "electron"] {
-        for_tools(&names.clone().filter(|name| *name != other).collect::<Vec<_>>().join(","));
+        for_tools(&all_tools_except(other));
     }
     // With an Apple ID, the two read the same values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").succeeds();
@@ -147,7 +146,7 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
 
 #[test]
 fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
-    let tools = every_tool_but_electron();
+    let tools = all_tools_except("electron");
     let of_an_apple_id = apple_id_of_a_team().set("export_for", &tools).succeeds();
     let of_an_individual_key = individual().set("export_for", &tools).succeeds();
     let electron = individual().set("export_for", "electron").succeeds();
@@ -186,11 +185,6 @@ const TEAM: &str = "TEAM123456";
 /// An Apple ID with every part that a tool can need.
 fn apple_id_of_a_team() -> Step {
     Step::new().connected(&apple_id()).set("team_id", TEAM)
-}
-
-fn every_tool_but_electron() -> String {
-    let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|name| *name != "electron").collect();
-    names.join(",")
 }
 
 #[test]
@@ -364,12 +358,6 @@ fn is_accepted(token: &str, account: Account) -> bool {
     response.starts_with("HTTP/1.1 200 ")
 }
 
-fn claims(token: &str) -> Value {
-    use base64::Engine as _;
-    let body = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap()
-}
-
 #[test]
 fn apple_accepts_the_exported_token_and_its_expiry_is_exported() {
     for lifetime in ["60", "1140"] {
@@ -408,8 +396,7 @@ fn a_lifetime_out_of_range_is_an_error_only_if_a_token_is_exported() {
 // --- Individual keys
 
 fn individual() -> Step {
-    let step = Step::new().set("api_key_type", "individual").set("connection", "off");
-    step.set("api_key_path", pem()).set("api_key_id", INPUT_KEY_ID).secret(pem())
+    Step::new().set("connection", "off").with_individual_key_inputs()
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! The requests to Apple, and what each response means for the build.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use stand_in::{Account, Behaviour, Session, SessionRefusal, Team};
 
 use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
-    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
+    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy, claims,
     connected_session, errors_of, find_leak, in_days, in_parallel, logged_in, pasted_session, status,
 };
 
@@ -322,9 +320,7 @@ fn apple_receives_cookies_or_a_five_minute_token_and_never_the_key_or_a_password
     }
     assert!(session.requests_to_apple()[0].header("authorization").is_none());
     let bearer = key.requests_to_apple()[0].header("authorization").unwrap();
-    let claims = URL_SAFE_NO_PAD.decode(bearer.split('.').nth(1).unwrap()).unwrap();
-    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-    let left = claims["exp"].as_i64().unwrap() - time::OffsetDateTime::now_utc().unix_timestamp();
+    let left = claims(bearer)["exp"].as_i64().unwrap() - time::OffsetDateTime::now_utc().unix_timestamp();
     assert!((240..=300).contains(&left), "{left} s");
 }
 
