@@ -3,6 +3,7 @@
 //! Secrets that look harmless are left out: one written as a path passes for a path, and a UUID in
 //! `api_issuer` for an issuer ID.
 
+use apple_services_connection::bitrise::step_yml::StepYml;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,8 +12,7 @@ use proptest::sample::{Index, select};
 use serde_json::json;
 
 use test_support::{
-    Step, all, api_key, apple_id, cookie, declared_in_step_yml, find_leak, hex, in_parallel, pem, pem_body,
-    spaceauth, wrapped,
+    Step, all, api_key, apple_id, cookie, find_leak, hex, in_parallel, pem, pem_body, spaceauth, wrapped,
 };
 
 const API_TOKEN: &str = "canary0tokenQ7wX2zK9mB4vT1yR8nL5";
@@ -21,7 +21,8 @@ const PASSWORD: &str = "canary-Passw0rd!";
 const SIGNATURE: &str = "c0ffee1234567890abcdefc0ffee1234567890abcdefc0ffee1234567890abcd";
 
 fn inputs() -> Vec<String> {
-    declared_in_step_yml("inputs").into_keys().collect()
+    let step_yml = StepYml::embedded().expect("a valid file");
+    step_yml.inputs.into_iter().map(|input| input.name).collect()
 }
 
 /// Forms of secrets that people paste: their names, the pasted text, and the secrets in it.
@@ -72,6 +73,9 @@ fn forms() -> Vec<(&'static str, String, Vec<String>)> {
         ("pre-signed URL, no scheme", signed.clone(), owned(&[SIGNATURE])),
         ("pre-signed URL, s3", format!("s3://{signed}"), owned(&[SIGNATURE])),
         ("pre-signed URL, file", format!("file:///{signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, invalid host", format!("https://[{signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, blank in the host", format!("https://host {signed}"), owned(&[SIGNATURE])),
+        ("pre-signed URL, invalid port", format!("https://host:port/?X={SIGNATURE}"), owned(&[SIGNATURE])),
         ("pre-signed URL, no host", format!("https:///?X={SIGNATURE}"), owned(&[SIGNATURE])),
         ("session", session.clone(), cookies()),
         ("session on lines", session.replace("\\n", "\n"), cookies()),

@@ -28,7 +28,6 @@ pub mod strategies;
 
 pub use fixtures::*;
 pub use outcome::{
-    Entry, Outcome, declared_in_step_yml, envman, files_below, find_leak, hex, mode, names_in,
-    print_with_envman, set_mode,
+    Entry, Outcome, envman, files_below, find_leak, hex, mode, names_in, print_with_envman, set_mode,
 };
 pub use step::{Step, errors_of, in_parallel};

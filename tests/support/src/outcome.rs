@@ -7,30 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use apple_services_connection::bitrise::step_yml::StepYml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use regex::Regex;
 use stand_in::{Annotation, Request, Service};
 use tempfile::TempDir;
 
 use crate::step::content;
 
-/// The names in a list of `step.yml` (`inputs` or `outputs`), and whether each is marked as sensitive.
-pub fn declared_in_step_yml(list: &str) -> BTreeMap<String, bool> {
-    let step_yml: serde_yaml::Value = serde_yaml::from_str(include_str!("../../../step.yml")).unwrap();
-    let items = step_yml[list].as_sequence().unwrap().iter();
-    let declared = items.map(|item| {
-        let name = item.as_mapping().unwrap().keys().find(|name| *name != "opts").unwrap();
-        (name.as_str().unwrap().to_owned(), item["opts"]["is_sensitive"] == true)
-    });
-    declared.collect()
-}
-
 /// The outputs that the Bitrise CLI must redact.
 static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let outputs = declared_in_step_yml("outputs").into_iter();
-    outputs.filter(|(_, is_sensitive)| *is_sensitive).map(|(name, _)| name).collect()
+    let outputs = StepYml::embedded().unwrap().outputs.into_iter();
+    outputs.filter(|output| output.is_sensitive).map(|output| output.name).collect()
 });
 
 static COLOR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
@@ -213,6 +203,15 @@ impl Outcome {
     pub fn requests_to_apple(&self) -> Vec<&Request> {
         let services = [Service::AppStoreConnect, Service::AppleSession];
         self.requests.iter().filter(|request| services.contains(&request.service)).collect()
+    }
+
+    /// What follows `/v1/` in the requests to Apple, decoded.
+    pub fn paths_at_apple(&self) -> Vec<String> {
+        let path = |request: &Request| {
+            let target = percent_decode_str(&request.target).decode_utf8().unwrap();
+            target.split_once("/v1/").unwrap().1.to_owned()
+        };
+        self.requests_to_apple().into_iter().map(path).collect()
     }
 
     pub(crate) fn check_secrets(&self, secrets: &[String]) {
