@@ -18,16 +18,6 @@ fn with_apps<'a>(apps: impl IntoIterator<Item = &'a str>) -> Step {
     with_team(Team::with_apps(apps)).set("bundle_id", BUNDLE_ID)
 }
 
-/// What follows `/v1/` in the requests to Apple, decoded.
-fn requests(outcome: &Outcome) -> Vec<String> {
-    let decoded = |request: &stand_in::Request| {
-        assert!(request.verdict.is_ok(), "{request:?}");
-        let target = percent_encoding::percent_decode_str(&request.target).decode_utf8().unwrap();
-        target.split_once("/v1/").unwrap().1.to_owned()
-    };
-    outcome.requests_to_apple().into_iter().map(decoded).collect()
-}
-
 // --- Inputs that are not used
 
 #[test]
@@ -66,7 +56,7 @@ fn checking_bundle_id_takes_one_request_in_all_and_exports_the_app_id() {
     assert_eq!(outcome.output("APPLE_APP_ID"), "1600000002");
     assert_eq!(outcome.verified(), "yes");
     assert_eq!(
-        requests(&outcome),
+        outcome.paths_at_apple(),
         ["apps?filter[bundleId]=com.example.app&fields[apps]=bundleId,name&limit=200"]
     );
     assert_messages("account/app_found", [("an app", outcome.section("Verifying"))]);
@@ -77,7 +67,7 @@ fn the_app_is_found_on_a_later_page_of_the_filtered_list() {
     let more: Vec<_> = (0..200).map(|number| format!("{BUNDLE_ID}.more{number}")).collect();
     let outcome = with_apps(more.iter().map(String::as_str).chain([BUNDLE_ID])).succeeds();
     assert_eq!(outcome.output("APPLE_APP_ID"), "1600000201");
-    assert_eq!(requests(&outcome).len(), 2);
+    assert_eq!(outcome.paths_at_apple().len(), 2);
 }
 
 #[test]
@@ -94,7 +84,7 @@ fn the_error_for_a_missing_app_names_the_most_similar_apps_and_the_likely_mistak
     let messages = rows.map(|(what, apps)| {
         let outcome = with_apps(apps).fails();
         // The first request looks for the app. The others list all apps for the error, in pages of 200.
-        let targets = requests(&outcome);
+        let targets = outcome.paths_at_apple();
         assert_eq!(targets[1], "apps?fields[apps]=bundleId,name&limit=200");
         assert_eq!(targets.len(), if what == "another team's key" { 3 } else { 2 });
         (what, outcome.error())
@@ -129,7 +119,7 @@ fn an_enterprise_key_looks_for_the_bundle_id_instead_of_an_app() {
     assert_eq!(outcome.verified(), "yes");
     assert_eq!(outcome.get_output("APPLE_APP_ID"), None, "there is no app record");
     assert_eq!(
-        requests(&outcome),
+        outcome.paths_at_apple(),
         ["bundleIds?filter[identifier]=com.example.app&fields[bundleIds]=identifier,name&limit=200"]
     );
     let line = outcome.stdout.lines().find(|line| line.starts_with("- Bundle ID: ")).unwrap().to_owned();
@@ -191,19 +181,14 @@ fn a_list_that_is_incomplete_or_malformed_does_not_prove_that_the_app_is_missing
 
 #[test]
 fn bundle_id_cannot_be_checked_with_an_apple_id() {
-    let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
-    let without_session = Step::new().with_apple_id_inputs().unset("verify");
-    let both = |step: Step| step.set("bundle_id", BUNDLE_ID).set("required_access", "admin");
+    let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
     let rows = [
-        ("a session", session.set("bundle_id", BUNDLE_ID)),
-        (
-            "a session, and required_access",
-            both(Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]))),
-        ),
-        ("no session", without_session.set("bundle_id", BUNDLE_ID)),
+        ("a session", session()),
+        ("a session, and required_access", session().set("required_access", "admin")),
+        ("no session", Step::new().with_apple_id_inputs().unset("verify")),
     ];
     let messages = rows.map(|(what, step)| {
-        let outcome = step.succeeds();
+        let outcome = step.set("bundle_id", BUNDLE_ID).succeeds();
         assert_eq!(outcome.verified(), "no");
         assert_eq!(outcome.get_output("APPLE_APP_ID"), None);
         (what, outcome.warnings().join("\n"))
@@ -276,19 +261,18 @@ fn with_selected_team(selected: &Provider, listed: &[Provider]) -> Step {
 fn the_team_must_be_among_the_teams_of_the_session_and_several_need_a_choice() {
     let two = [provider(7, "Example Ltd"), provider(8, "Other Inc")];
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
+    let about_teams = |outcome: &Outcome| {
+        outcome.warnings().into_iter().find(|line| line.contains("teams")).unwrap_or_default()
+    };
     for (step, chosen) in
         [(with_teams(&two), "8"), (with_teams(&two[..1]), "7"), (with_selected_team(&two[0], &two[1..]), "7")]
     {
         let outcome = step.set("itc_team_id", chosen).succeeds();
         assert_eq!(outcome.verified(), "yes");
         assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), chosen);
-        let about_teams = |line: &String| line.contains("teams");
-        assert_eq!(outcome.warnings().into_iter().find(about_teams), None);
+        assert_eq!(about_teams(&outcome), "");
     }
-    let warning = |step: Step| {
-        let about_teams = |line: &String| line.contains("teams");
-        step.succeeds().warnings().into_iter().find(about_teams).expect("a warning")
-    };
+    let warning = |step: Step| about_teams(&step.succeeds());
     let rows = [
         ("neither of the two teams", with_teams(&two).set("itc_team_id", "9").fails().error()),
         ("not the only team", with_teams(&two[..1]).set("itc_team_id", "9").fails().error()),

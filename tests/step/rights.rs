@@ -4,7 +4,7 @@ use serde_json::json;
 use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_KEY, INPUT_KEY_ID, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
+    INPUT_KEY, INPUT_KEY_ID, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
     connected_session, in_days, logged_in, status,
 };
 
@@ -44,13 +44,9 @@ const AGREEMENT: (&str, &str, &str) = (
 const EXPIRED: (&str, &str, &str) =
     ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
-fn paths(outcome: &Outcome) -> Vec<&str> {
-    let requests = outcome.requests_to_apple().into_iter();
-    requests.map(|request| request.target.split_once("/v1/").unwrap().1).collect()
-}
-
 /// The only request that `required_access: provisioning` adds.
-const CERTIFICATES: &str = "certificates?filter%5BcertificateType%5D=DISTRIBUTION%2CIOS_DISTRIBUTION&fields%5Bcertificates%5D=certificateType%2CexpirationDate&limit=200";
+const CERTIFICATES: &str = "certificates?filter[certificateType]=DISTRIBUTION,IOS_DISTRIBUTION\
+    &fields[certificates]=certificateType,expirationDate&limit=200";
 
 // --- required_access
 
@@ -60,7 +56,7 @@ fn each_required_access_takes_one_request() {
     let team = Team::default().with_distribution_certificates(dates.iter().map(String::as_str));
     let outcome = with_team(team).set("required_access", "admin,\n provisioning").succeeds();
     assert_eq!(outcome.verified(), "yes");
-    assert_eq!(paths(&outcome), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
+    assert_eq!(outcome.paths_at_apple(), ["apps?limit=1", CERTIFICATES, "users?limit=1"]);
     assert_messages("rights/access", [("admin, provisioning", outcome.section("Verifying"))]);
 }
 
@@ -138,7 +134,7 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
     let messages = rows.map(|(what, team)| {
         let outcome = with_team(team).set("required_access", "provisioning").succeeds();
         assert_eq!(outcome.verified(), "yes");
-        assert_eq!(paths(&outcome).len(), if what == "on two pages" { 3 } else { 2 }, "{what}");
+        assert_eq!(outcome.paths_at_apple().len(), if what == "on two pages" { 3 } else { 2 }, "{what}");
         let line = outcome.stdout.lines().find(|line| line.starts_with("- Distribution")).unwrap();
         (what, [&[line.to_owned()], outcome.warnings().as_slice()].concat().join("\n"))
     });
@@ -152,7 +148,7 @@ fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
         step.verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]))
     };
     let outcome = step("provisioning").fails();
-    assert!(paths(&outcome).is_empty());
+    assert!(outcome.paths_at_apple().is_empty());
     assert_messages("rights/individual_key", [("provisioning", outcome.error())]);
     assert_eq!(step("admin").succeeds().verified(), "yes", "an Admin's own key");
 }
@@ -168,7 +164,7 @@ fn without_a_response_about_the_access_the_key_is_not_verified() {
     let later = vec![Behaviour::Ok, status(404, &[])];
     let outcome = with_behaviours(later).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "no");
-    assert_eq!(paths(&outcome).len(), 2, "the next request would get no response either");
+    assert_eq!(outcome.paths_at_apple().len(), 2, "the next request would get no response either");
     assert_messages("rights/no_response", [("404", outcome.warnings().join("\n"))]);
 }
 
@@ -180,7 +176,7 @@ fn a_random_401_is_retried_at_every_request() {
     let outcome =
         with_behaviours(behaviours.to_vec()).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "yes");
-    assert_eq!(paths(&outcome).len(), 7);
+    assert_eq!(outcome.paths_at_apple().len(), 7);
 }
 
 // --- Agreements, and other 403s
@@ -196,7 +192,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
     let messages = rows.map(|(what, step)| {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "no");
-        assert_eq!(paths(&outcome).len(), 1, "every request would get this response");
+        assert_eq!(outcome.paths_at_apple().len(), 1, "every request would get this response");
         (what, outcome.warnings().join("\n"))
     });
     assert_messages("rights/agreement", messages);
@@ -347,6 +343,6 @@ fn the_requests_of_a_run_share_a_connection() {
         with_behaviours(vec![]).set("required_access", "provisioning,admin").set("bundle_id", BUNDLE_ID);
     let name = step.scenario().to_owned();
     let outcome = step.succeeds();
-    assert_eq!(paths(&outcome).len(), 3);
+    assert_eq!(outcome.paths_at_apple().len(), 3);
     assert_eq!(SERVER.connections_for(&name), 1);
 }
