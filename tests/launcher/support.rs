@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -249,16 +249,11 @@ pub(crate) struct Run {
     pub(crate) log: String,
 }
 
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        let log = [output.stdout, output.stderr].concat();
-        Self { status: output.status.code(), log: String::from_utf8(log).unwrap() }
-    }
-}
-
 impl Run {
     pub(crate) fn of(mut command: Command) -> Self {
-        Self::from(command.output().unwrap())
+        let output = command.output().unwrap();
+        let log = [output.stdout, output.stderr].concat();
+        Self { status: output.status.code(), log: String::from_utf8(log).unwrap() }
     }
 
     /// The released binary ran, and the launcher printed nothing.

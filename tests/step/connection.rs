@@ -52,10 +52,7 @@ fn connected_api_key() -> Connection {
 #[test]
 fn no_redirect_is_followed() {
     let elsewhere = StandIn::start().unwrap();
-    let body = api_key().to_string();
-    let other = elsewhere
-        .connection("other", Connection { token: BUILD_API_TOKEN.to_owned(), body, behaviours: vec![] });
-    let other = format!("{other}/apple_developer_portal_data.json");
+    let other = elsewhere.connection("other", connected_api_key()) + "/apple_developer_portal_data.json";
     let mut rows = [301, 302, 303, 307, 308]
         .map(|code| (code.to_string(), Behaviour::Redirect { code, to: other.clone() }))
         .to_vec();
@@ -247,7 +244,7 @@ fn the_error_for_a_response_that_is_not_json_hides_its_content() {
     ] {
         rows.push((format!("{deep} {what}"), Step::new().connected_as_text(text, vec![])));
     }
-    // A proxy may compress the response, whether or not the Step accepts gzip.
+    // A proxy can compress the response, whether or not the Step accepts gzip.
     rows.push(("gzip".to_owned(), Step::new().connected_with(&api_key(), vec![Behaviour::Gzip])));
     let rows = rows
         .into_iter()

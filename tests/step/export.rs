@@ -176,7 +176,7 @@ fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
     assert_messages("export/no_envstore", messages);
 }
 
-/// Forms that envman does not write, but may read.
+/// Forms that envman does not write, but can read.
 const UNKNOWN_FORMS: [&str; 5] = [
     "{\"envs\": [{\"A\": \"x\"}]}\n",
     "envs: [{A: x}]\n",

@@ -8,7 +8,7 @@ use stand_in::keys::P256;
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, SERVER, Step,
-    account_of, all, api_key, assert_key, errors_of, pasted_session, pem, pem_body, unique_name,
+    account_of, all, api_key, assert_key, errors_of, pasted_session, pem, unique_name,
 };
 
 /// A run with a key file of this name and without `api_key_id`.
@@ -146,6 +146,7 @@ fn the_error_says_that_a_key_is_an_in_app_purchase_key() {
     assert_messages("mistakes/in_app_purchase_key", errors);
 }
 
+/// The unit tests of `formats::key_json` have JSON that people write by hand.
 #[test]
 fn the_json_of_an_api_key_needs_no_other_input() {
     let text = key_json(json!({}));
@@ -153,7 +154,6 @@ fn the_json_of_an_api_key_needs_no_other_input() {
     let encoded = key_json(json!({"key": STANDARD.encode(pem())}));
     let on_disk = with_key_json(json!({}));
     let file_url = format!("file://{}", on_disk.path("work/key.json").display());
-    let on_disk_as = |text: &str| with_key_json(json!({})).file("work/key.json", text);
     let steps = [
         with_key_json(json!({})),
         on_disk.set("api_key_path", file_url),
@@ -175,14 +175,6 @@ fn the_json_of_an_api_key_needs_no_other_input() {
         with_key_json(json!({}))
             .set("api_key_id", INPUT_KEY_ID)
             .set("api_issuer", INPUT_ISSUER.to_uppercase()),
-        with_key_json(json!({"duration": 500})),
-        // As fastlane's documentation shows it.
-        on_disk_as(&text.replace(',', ",  # optional\n")),
-        on_disk_as(&text.replace('}', ",}").replace(',', ", // note\n")),
-        on_disk_as(&text.replace("\\n", "\n")),
-        // As rcodesign and Bitrise write it.
-        on_disk_as(&json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "private_key": pem_body(pem())}).to_string()),
-        on_disk_as(&json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "private_key": pem(), "test_devices": []}).to_string()),
     ];
     for step in steps {
         let outcome = step.succeeds();
@@ -293,24 +285,13 @@ fn the_error_says_what_a_value_is_that_is_not_an_id() {
 
 #[test]
 fn the_error_says_that_a_password_is_of_the_other_kind() {
-    let errors = [
-        (
-            "password is an app-specific one",
-            with_apple_id().set("password", INPUT_APP_PASSWORD).fails().error(),
-        ),
-        (
-            "app_password is the account's",
-            with_apple_id().set("app_password", INPUT_PASSWORD).fails().error(),
-        ),
-        (
-            "app_password without dashes",
-            with_apple_id().set("app_password", "canaryabcdefghij").fails().error(),
-        ),
-        (
-            "app_password in capitals",
-            with_apple_id().set("app_password", "CANA-ryab-cdef-ghij").fails().error(),
-        ),
+    let rows = [
+        ("password is an app-specific one", "password", INPUT_APP_PASSWORD),
+        ("app_password is the account's", "app_password", INPUT_PASSWORD),
+        ("app_password without dashes", "app_password", "canaryabcdefghij"),
+        ("app_password in capitals", "app_password", "CANA-ryab-cdef-ghij"),
     ];
+    let errors = rows.map(|(what, input, value)| (what, with_apple_id().set(input, value).fails().error()));
     assert_messages("mistakes/passwords", errors);
     for around in ["", " ", "\"", "'"] {
         let typed = format!("{around}{INPUT_APP_PASSWORD}{around}");

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
@@ -163,13 +161,10 @@ fn the_session_expiry_is_rfc_3339_in_utc() {
     let with_date = |date: &str| all([apple_id(), json!({"connection_expiry_date": date})]);
     for (date, expected) in [
         ("2099-03-01T01:30:00+02:00", "2099-02-28T23:30:00Z"),
-        ("2099-03-01T01:30:00Z", "2099-03-01T01:30:00Z"),
         ("2099-03-01T01:30:00.123456789Z", "2099-03-01T01:30:00Z"),
     ] {
         let outcome = Step::new().connected(&with_date(date)).succeeds();
-        let expires_at = outcome.output("APPLE_SESSION_EXPIRES_AT");
-        assert_eq!(expires_at, expected);
-        assert!(OffsetDateTime::parse(&expires_at, &Rfc3339).is_ok());
+        assert_eq!(outcome.output("APPLE_SESSION_EXPIRES_AT"), expected);
     }
 }
 
