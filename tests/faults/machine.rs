@@ -3,15 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
-use std::process::Command;
 
 use test_support::snapshots::assert_messages;
-use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, account, api_key, apple_id, mode, set_mode};
-
-fn make_fifo(path: &Path) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-}
+use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, account, api_key, apple_id, make_fifo, mode, set_mode};
 
 #[test]
 fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {

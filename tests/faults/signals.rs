@@ -11,8 +11,8 @@ use stand_in::Behaviour;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_ISSUER, Outcome, SERVER, Step, account, api_key, in_parallel, mode, names_in, pem, status,
-    wait_until,
+    INPUT_ISSUER, Outcome, SERVER, Step, account, api_key, in_parallel, make_fifo, mode, names_in, pem,
+    status, wait_until,
 };
 
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
@@ -31,7 +31,7 @@ fn interrupted_at(step: Step, requests: usize, signal: Signal) -> Outcome {
     let scenario = step.scenario().to_owned();
     step.run_while(|child| {
         wait_for_request(&scenario, requests);
-        // Until the run waits for the response.
+        // Gives the run time to start waiting for the response.
         thread::sleep(Duration::from_millis(50));
         send(child, signal);
     })
@@ -96,7 +96,7 @@ fn a_second_signal_at_once_changes_nothing() {
     outcome.assert_failure();
 }
 
-/// A run that awaits nothing before it exports.
+/// A run that waits for nothing before it exports.
 fn from_inputs() -> Step {
     Step::off_bitrise().with_key_inputs().set("connection", "off")
 }
@@ -105,7 +105,7 @@ fn from_inputs() -> Step {
 fn full_pipe(path: &Path) -> std::fs::File {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    make_fifo(path);
     let non_blocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let mut options = std::fs::OpenOptions::new();
     let mut pipe = options.read(true).write(true).custom_flags(non_blocking).open(path).unwrap();
@@ -162,7 +162,7 @@ fn no_core_is_dumped_whatever_the_limit_was() {
     outcome.assert_failure();
 }
 
-/// A run that awaits nothing but envman, which never ends.
+/// A run that waits only for envman, which never ends.
 fn with_endless_envman() -> Step {
     let step = from_inputs().envstore("{envs: [{OLD: kept}]}\n");
     // The script starts no other program, which would outlive it.
@@ -201,13 +201,13 @@ fn after_sigkill_at_any_point_the_envstore_is_unchanged_or_complete() {
     const BEFORE: &str = "envs:\n- OLD: kept\n";
     let whole = Step::new().connected(&api_key()).envstore(BEFORE).succeeds();
     let complete = whole.output_names();
-    // The kills are spread over a little more time than a run takes beside three others.
+    // The kills are spread over a little more time than a run takes alongside three others.
     let span = whole.took.as_micros().min(300_000) as u64 * 3;
     let kill_after = |run: u64| {
         let pause = Duration::from_micros(span * ((run * 7919) % RUNS) / RUNS);
         let outcome = Step::new().connected(&api_key()).envstore(BEFORE).run_while(|child| {
             thread::sleep(pause);
-            // It may have ended by now.
+            // The run might already have ended.
             let _ = kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::KILL);
         });
         let names = outcome.output_names();

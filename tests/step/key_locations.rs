@@ -10,7 +10,7 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn, keys};
 use test_support::snapshots::assert_messages;
 use test_support::{
     BUILD_API_TOKEN, INPUT_ISSUER, INPUT_KEY_ID, SERVER, Step, always_busy, api_key, assert_key, errors_of,
-    in_parallel, pem, pem_body, redirect, status, unique_name, wrapped,
+    in_parallel, make_fifo, pem, pem_body, redirect, status, unique_name, wrapped,
 };
 
 const NAME: &str = "AuthKey_FROMINPUT1.p8";
@@ -192,8 +192,7 @@ fn the_error_says_why_a_file_is_not_a_usable_key() {
     test_support::set_mode(forbidden.path("work/file"), 0o000);
     let pipe = step();
     // Without a writer, reading it blocks forever.
-    let made = std::process::Command::new("mkfifo").arg(pipe.path("work/pipe")).status().unwrap();
-    assert!(made.success());
+    make_fifo(&pipe.path("work/pipe"));
     let rows = [
         ("a missing file", step(), "missing.p8"),
         ("a path through a file", step(), "file/through.p8"),
@@ -327,7 +326,7 @@ fn a_redirect_from_http_on_this_machine_to_a_trusted_https_server_is_followed() 
 }
 
 #[test]
-fn the_error_says_what_the_content_is_if_it_is_not_an_api_key() {
+fn the_error_recognizes_content_that_is_not_an_api_key() {
     let two = format!("{}{}", pem(), keys::P256::generate().unwrap().private_pem);
     let cut: String = pem().lines().take(2).collect::<Vec<_>>().join("\n");
     let rows: [(&str, Vec<u8>); 18] = [

@@ -82,7 +82,7 @@ pub fn claims(token: &str) -> Value {
 pub fn wait_until(is_done: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_done() {
-        assert!(began.elapsed() < std::time::Duration::from_secs(40), "it did not happen");
+        assert!(began.elapsed() < std::time::Duration::from_secs(40), "it did not happen within 40 seconds");
         thread::sleep(std::time::Duration::from_millis(2));
     }
 }

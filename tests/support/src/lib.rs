@@ -28,6 +28,7 @@ pub mod strategies;
 
 pub use fixtures::*;
 pub use outcome::{
-    Entry, Outcome, envman, files_below, find_leak, hex, mode, names_in, print_with_envman, set_mode,
+    Entry, Outcome, envman, files_below, find_leak, hex, make_fifo, mode, names_in, print_with_envman,
+    set_mode,
 };
 pub use step::{Step, errors_of, in_parallel};

@@ -125,10 +125,6 @@ impl Outcome {
         self.blocks("34;1")
     }
 
-    pub fn done(&self) -> Vec<String> {
-        self.blocks("32;1")
-    }
-
     /// The lines of the section whose title contains this, without colors.
     #[track_caller]
     pub fn section(&self, title: &str) -> String {
@@ -297,6 +293,12 @@ pub fn mode(path: impl AsRef<Path>) -> u32 {
 
 pub fn set_mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Makes a FIFO, and the folders above it.
+pub fn make_fifo(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn parse_envstore(text: &str) -> Vec<Entry> {
