@@ -38,22 +38,19 @@ fn on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
 
 /// Runs all rows at the same time, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
-    let messages = in_parallel(faults, check_one).into_iter().flatten();
-    assert_messages(name, messages);
-}
-
-fn check_one(Fault { what, step, succeeds, requests, within }: Fault) -> Option<(&'static str, String)> {
-    let scenario = step.scenario().to_owned();
-    let outcome = step.run();
-    println!("{what}: {:?} after {:.1} s", outcome.code, outcome.took.as_secs_f64());
-    assert!(outcome.took < within, "{what} took {:?}", outcome.took);
-    assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
-    if succeeds {
-        outcome.assert_success();
-        return None;
-    }
-    outcome.assert_failure();
-    Some((what, outcome.error()))
+    let messages = in_parallel(faults, |Fault { what, step, succeeds, requests, within }| {
+        let scenario = step.scenario().to_owned();
+        let outcome = step.run();
+        assert!(outcome.took < within, "{what} took {:?}", outcome.took);
+        assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
+        if succeeds {
+            outcome.assert_success();
+            return None;
+        }
+        outcome.assert_failure();
+        Some((what, outcome.error()))
+    });
+    assert_messages(name, messages.into_iter().flatten());
 }
 
 fn closed_port() -> u16 {

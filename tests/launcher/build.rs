@@ -21,7 +21,7 @@ fn sources_are_built_once() {
 }
 
 #[test]
-fn the_first_line_comes_within_a_second_and_then_lines_show_progress() {
+fn the_first_line_comes_within_a_second_and_later_lines_show_progress() {
     let launcher = Launcher::with_sources();
     // Waits of less than ten seconds take a tenth of their time.
     let sleep = which("sleep").display().to_string();
@@ -218,7 +218,7 @@ fn a_signal_during_the_build_ends_everything_and_removes_its_files() {
     for signal in ["TERM", "INT", "HUP", "QUIT"] {
         let launcher = Launcher::with_sources();
         let begun = launcher.path("tmp/begun");
-        // As rustc below cargo, in a process of its own.
+        // Like rustc, which cargo starts as a separate process.
         launcher.replace("cargo", &fake_cargo(&format!("sleep 60 & echo >'{}'; wait", begun.display())));
         let mut child = launcher.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_until(|| begun.exists());

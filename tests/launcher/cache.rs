@@ -33,7 +33,7 @@ fn a_binary_planted_in_a_private_cache_would_run() {
 type Attack = fn(&Launcher, &Path);
 
 #[test]
-fn nothing_runs_that_another_user_can_change_or_replace() {
+fn a_cached_binary_that_another_user_can_change_or_replace_never_runs() {
     let attacks: [(&str, Attack); 8] = [
         ("others can write to the cache", |launcher, _| set_mode(launcher.cache(), 0o777)),
         ("the group can write to the cache", |launcher, _| set_mode(launcher.cache(), 0o770)),
@@ -61,7 +61,7 @@ fn nothing_runs_that_another_user_can_change_or_replace() {
 }
 
 #[test]
-fn nothing_runs_that_belongs_to_another_user() {
+fn a_cached_binary_never_runs_if_it_or_a_folder_above_it_belongs_to_another_user() {
     assert!(is_root(), "only root can give files away: run this test as root, as .ci/run does");
     for part in 0..4 {
         let launcher = Launcher::released(0o644);
@@ -75,7 +75,7 @@ fn nothing_runs_that_belongs_to_another_user() {
 }
 
 #[test]
-fn a_modified_cached_binary_is_warned_about_and_replaced() {
+fn a_modified_cached_binary_is_replaced_with_a_warning() {
     let launcher = Launcher::released(0o644);
     launcher.run().assert_released();
     let cached = launcher.cached();

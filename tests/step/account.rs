@@ -108,7 +108,7 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
 }
 
 #[test]
-fn an_enterprise_key_looks_for_the_bundle_id_instead_of_an_app() {
+fn with_an_enterprise_key_the_step_looks_for_the_bundle_id_instead_of_an_app() {
     let run = |bundle_id: &str, ids: &[&str]| {
         let connected = all([api_key(), json!({"is_enterprise_account": true})]);
         let team = Team { apps: Vec::new(), ..Team::with_apps(ids.iter().copied()) };

@@ -113,19 +113,14 @@ fn at_desk(step: Step, arguments: &[&str]) -> Outcome {
     step.unset("verify").under("/bin/sh", &["-c", &script]).run()
 }
 
-fn with_key_file() -> Step {
-    Step::new().connected(&api_key()).file(&format!("home/AuthKey_{INPUT_KEY_ID}.p8"), pem())
-}
-
 #[test]
 fn at_a_desk_a_check_takes_its_inputs_as_arguments_and_exports_nothing() {
-    let step = with_key_file();
-    let step = step.verified_by_team(
-        account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![]),
-        Team::with_apps([BUNDLE_ID]),
-    );
+    let name = format!("AuthKey_{INPUT_KEY_ID}.p8");
+    let step = Step::new().connected(&api_key()).file(&format!("home/{name}"), pem());
+    let account = account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![]);
+    let step = step.verified_by_team(account, Team::with_apps([BUNDLE_ID]));
     let arguments = [
-        &format!("api_key_path=~/AuthKey_{INPUT_KEY_ID}.p8"),
+        &format!("api_key_path=~/{name}"),
         &format!("api_issuer={INPUT_ISSUER}"),
         &format!("bundle_id={BUNDLE_ID}"),
     ];

@@ -135,14 +135,13 @@ fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
 #[test]
 fn the_error_says_that_a_key_is_an_in_app_purchase_key() {
     let name = "SubscriptionKey_FROMINPUT1.p8";
-    let errors = [
-        ("without api_key_id", with_file(name).fails().error()),
-        ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID).fails().error()),
-        (
-            "a URL",
-            with_file(name).set("api_key_path", format!("https://localhost:1/{name}?x")).fails().error(),
-        ),
+    let url = format!("https://localhost:1/{name}?x");
+    let rows = [
+        ("without api_key_id", with_file(name)),
+        ("with api_key_id", with_file(name).set("api_key_id", INPUT_KEY_ID)),
+        ("a URL", with_file(name).set("api_key_path", url)),
     ];
+    let errors = rows.map(|(what, step)| (what, step.fails().error()));
     assert_messages("mistakes/in_app_purchase_key", errors);
 }
 
@@ -258,7 +257,7 @@ fn a_folder_with_one_key_or_with_the_key_of_api_key_id_is_accepted() {
 }
 
 #[test]
-fn the_error_says_what_a_value_is_that_is_not_an_id() {
+fn the_error_recognizes_values_that_are_not_ids() {
     let values = [
         ("an e-mail address", "jane@example.com"),
         ("a URL", "https://appstoreconnect.apple.com/access/integrations/api"),
@@ -271,7 +270,7 @@ fn the_error_says_what_a_value_is_that_is_not_an_id() {
     let mut rows = Vec::new();
     for input in ["api_key_id", "api_issuer"] {
         for (what, value) in values {
-            // In its own field, the value is right.
+            // In its own field, the value is valid.
             if ![("api_key_id", "a Team ID"), ("api_issuer", "an issuer ID")].contains(&(input, what)) {
                 rows.push((format!("{input} is {what}"), with_inputs(input, value)));
             }

@@ -78,7 +78,7 @@ fn a_missing_access_is_an_error_that_names_the_role() {
 }
 
 #[test]
-fn only_apples_error_about_the_key_blames_its_role() {
+fn only_apples_error_about_the_role_is_reported_as_a_missing_role() {
     let rows = [
         ("the role", [ROLE].to_vec()),
         ("a missing agreement", [AGREEMENT].to_vec()),

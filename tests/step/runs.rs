@@ -9,15 +9,11 @@ use test_support::{
     connected_session, in_days, logged_in, pasted_session,
 };
 
-fn test_devices() -> serde_json::Value {
-    json!({"test_devices": [
-        {"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "Jane's iPhone", "device_type": "ios"},
-    ]})
-}
-
 #[test]
 fn the_run_of_a_connected_api_key() {
-    let step = Step::new().connected(&all([api_key(), test_devices()])).verified_by(account(vec![]));
+    let device = json!({"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "Jane's iPhone", "device_type": "ios"});
+    let connected = all([api_key(), json!({"test_devices": [device]})]);
+    let step = Step::new().connected(&connected).verified_by(account(vec![]));
     assert_run("connected_api_key", &step.succeeds());
 }
 

@@ -115,7 +115,7 @@ fn all_attributes_of_a_cookie_are_kept() {
 }
 
 #[test]
-fn the_error_says_what_a_text_is_that_is_not_a_session() {
+fn the_error_recognizes_texts_that_are_not_sessions() {
     let session = spaceauth(&[("myacinfo", "canary-value")]);
     let rows = [
         ("the cookie dqsid alone", spaceauth(&[("dqsid", "canary-value")])),
