@@ -21,7 +21,7 @@ use crate::fixtures::{
     SERVER, pem, unique_name,
 };
 use crate::in_process;
-use crate::outcome::{Outcome, names_in, set_mode};
+use crate::outcome::{Outcome, names_in};
 
 /// The binary under test. Newer versions of cargo name its path in a variable; older ones put it into the
 /// folder above the test's.
@@ -236,9 +236,13 @@ impl Step {
 
     /// Puts this script on the PATH as `envman`.
     pub fn with_envman(self, script: &str) -> Self {
-        let step = self.file("bin/envman", script);
+        let step = self.file("bin/script", script);
         let bin = step.path("bin");
-        set_mode(bin.join("envman"), 0o755);
+        // A program can't start while a process has it open for writing. Processes that other tests start at this
+        // moment inherit the open files of this one, so another process writes the program.
+        let mut install = Command::new("install");
+        install.args(["-m", "755"]).args(["script", "envman"].map(|name| bin.join(name)));
+        assert!(install.status().unwrap().success());
         step.set("PATH", format!("{}:/usr/bin:/bin", bin.display()))
     }
 
