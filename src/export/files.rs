@@ -114,9 +114,7 @@ pub(crate) fn name_and_content(
         // A connection can't hold an individual key.
         (Connection, Some(Credential::ApiKey(key))) if key.issuer.is_none() => return None,
         (Connection, Some(credential)) => ("connection.json", connection::json(credential, devices)),
-        (FastlaneDevices, _) if !devices.is_empty() => {
-            ("devices.txt", plain(fastlane_devices(devices)))
-        }
+        (FastlaneDevices, _) if !devices.is_empty() => ("devices.txt", plain(fastlane_devices(devices))),
         (UdidList, _) if !devices.is_empty() => {
             let udids: Vec<_> = devices.iter().map(|device| device.udid.as_str()).collect();
             ("device_list.txt", plain(udids.join(",")))

@@ -57,7 +57,7 @@ pub(crate) fn fastlane_devices(devices: &[Device]) -> String {
     let rows = devices.iter().map(|Device { udid, title, platform }| {
         let escaped = title.replace('"', "\"\"");
         let title = if escaped == *title { escaped } else { format!("\"{escaped}\"") };
-        format!("{udid}\t{title}\t{}\n", platform)
+        format!("{udid}\t{title}\t{platform}\n")
     });
     std::iter::once("Device ID\tDevice Name\tDevice Platform\n".to_owned()).chain(rows).collect()
 }

@@ -62,7 +62,10 @@ impl Text {
         self.0.split_whitespace().count() <= MAX_WORDS
     }
 
-    pub(crate) fn join(parts: impl IntoIterator<Item = impl Show + fmt::Display>, separator: &'static str) -> Self {
+    pub(crate) fn join(
+        parts: impl IntoIterator<Item = impl Show + fmt::Display>,
+        separator: &'static str,
+    ) -> Self {
         Self(parts.into_iter().map(|part| Self::of(&part).0).collect::<Vec<_>>().join(separator))
     }
 

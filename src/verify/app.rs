@@ -45,7 +45,7 @@ pub(super) async fn check(
     }
     let shown_id = redact::checked(&app.id, is_app_id);
     run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), shown_id));
-    Ok(Some(app.id))
+    Ok(Some(app.id.clone()))
 }
 
 /// Reads the list of the team's apps, or only the part of it that Apple's filter selects for a bundle ID, up to the

@@ -18,9 +18,7 @@ use reqwest::{StatusCode, Url};
 use crate::apple::app_store_connect::{ErrorResponse, RateLimit};
 use crate::config::{self, Checks, Config, Services};
 use crate::credential::{Credential, ResolvedCredential};
-use crate::http::{
-    Deadline, Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, secret_header,
-};
+use crate::http::{Deadline, Failure, Get, HeaderMap, Http, Redirects, Response, RetryPolicy, secret_header};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, error_messages, text};
 
