@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// A registered device in the connection. A field that is missing or not text counts as empty, so that one device
 /// can't make the whole connection unusable.
@@ -20,7 +20,7 @@ pub struct DeviceRecord {
 }
 
 fn deserialize_text<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
-    Ok(Value::deserialize(field)?.as_str().unwrap_or_default().to_owned())
+    Ok(serde_json::from_str(<&RawValue>::deserialize(field)?.get()).unwrap_or_default())
 }
 
 /// A device with a usable UDID, serialized as in the connection.

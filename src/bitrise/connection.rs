@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
 use crate::apple::cookie::CookieRecords;
@@ -81,14 +81,13 @@ fn deserialize_devices<'de, D: Deserializer<'de>>(
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut devices = Vec::new();
-            while let Some(item) = list.next_element::<Value>()? {
+            while let Some(item) = list.next_element::<&RawValue>()? {
                 if devices.len() == MAX_DEVICES {
                     return Err(A::Error::custom("more devices than a team can have"));
                 }
                 // serde can also read a struct from a list.
-                let object = Some(item).filter(Value::is_object);
-                let device = object.and_then(|object| DeviceRecord::deserialize(object).ok());
-                devices.push(device.unwrap_or_default());
+                let object = Some(item.get()).filter(|json| json.starts_with('{'));
+                devices.push(object.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default());
             }
             Ok(Some(devices))
         }

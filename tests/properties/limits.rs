@@ -134,6 +134,10 @@ fn connections_of_any_size_stay_within_the_limits() {
         ("origins", format!("{{\"session_cookies\":{{{}\"a\":0}}}}", fill("\"a\":[{}],", max))),
         ("devices", format!("{{\"test_devices\":[{}{{}}]}}", fill("{},", max))),
         (
+            "objects in a device",
+            format!("{{\"test_devices\":[{{\"title\":[{}0]}}]}}", fill("{\"\":0},", max)),
+        ),
+        (
             "one device with a long name many times",
             format!(
                 "{{{key},\"test_devices\":[{{\"device_identifier\":\"a\",\"title\":\"{}\"}},{}{{}}]}}",
