@@ -92,7 +92,9 @@ impl OutputValue {
         let verbatim = Public(|value| redact::checked(value, |_| true));
         match self {
             Self::Method | Self::CredentialSource | Self::Verified => (verbatim, ANY, None),
-            Self::CredentialsFolder => (Public(redact::own_path), ANY, Some("a file in it")),
+            Self::CredentialsFolder => {
+                (Public(redact::own_path), ANY, Some("an output that points to a file"))
+            }
             Self::Path(file) | Self::Url(file) => match file {
                 FileKind::PrivateKey | FileKind::FastlaneKey => (LeadsToSecret, ANY_KEY, None),
                 FileKind::RcodesignKey => (LeadsToSecret, TEAM_KEY, None),
@@ -113,16 +115,14 @@ impl OutputValue {
             Self::SessionCookies => (Secret, APPLE_ID, Some("a session (`fastlane_session`)")),
             Self::AppPassword => (Secret, APPLE_ID, Some("an app-specific password (`app_password`)")),
             Self::OneForAppleId => (verbatim, APPLE_ID, None),
-            Self::SessionExpiry => (verbatim, APPLE_ID, Some("a session with a known expiry")),
+            Self::SessionExpiry => (verbatim, APPLE_ID, Some("a session whose expiry is known")),
             Self::TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY, Some("`team_id`")),
             Self::ItcTeamId => {
                 (Public(|id| redact::checked(id, is_usual_provider_id)), ANY, Some("`itc_team_id`"))
             }
-            Self::AppId => (
-                Public(|id| redact::checked(id, is_app_id)),
-                ANY_KEY,
-                Some("`bundle_id`, if Apple has such an app"),
-            ),
+            Self::AppId => {
+                (Public(|id| redact::checked(id, is_app_id)), ANY_KEY, Some("`bundle_id`, if the app exists"))
+            }
             Self::PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
             Self::ConnectionJson => (Secret, CONNECTED, None),
             Self::Token => (Secret, ANY_KEY, Some("`export_token`")),
