@@ -221,7 +221,7 @@ fn a_folder_that_is_replaced_with_a_link_during_removal_is_not_followed() {
 fn the_lines_in_the_documentation_delete_what_other_tools_leave_and_nothing_else() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
     let page = fs::read_to_string(page).unwrap();
-    let (_, section) = page.split_once("### Copies of other tools").unwrap();
+    let (_, section) = page.split_once("### Copies that other tools make").unwrap();
     let script = section.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
     let left = [
         "home/.fastlane/spaceship/jane@example.com/cookie",
