@@ -202,7 +202,8 @@ fn exported(name: &str) -> (String, String) {
         readers.dedup();
         if readers == tools { when.clone() } else { format!("{}: {when}", code(readers)) }
     };
-    let when = whens.into_iter().map(when).collect::<Vec<_>>().join("; ");
+    let when =
+        whens.into_iter().map(when).collect::<Vec<_>>().join(if tools.len() == 1 { " or " } else { "; " });
     (code(tools), when)
 }
 
