@@ -1,6 +1,6 @@
 //! Collects every sentence in the snapshots into `tests/snapshots/errors.md`, for proofreading.
 //!
-//! cargo runs this file after `faults` and `step`, so `SNAPSHOTS=overwrite cargo test` writes `errors.md` last.
+//! cargo runs this file after `faults` and `step`, so `SNAPSHOTS=overwrite cargo test` updates `errors.md` last.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -23,7 +23,7 @@ fn errors_md_has_every_sentence_of_the_snapshots() {
     let sentences: BTreeSet<_> =
         files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/messages"))
             .iter()
-            .flat_map(|file| sentences(&fs::read_to_string(file).unwrap()))
+            .flat_map(|file| sentences_in(&fs::read_to_string(file).unwrap()))
             .collect();
     for sentence in sentences {
         page.extend(["- ", &sentence, "\n"]);
@@ -31,8 +31,8 @@ fn errors_md_has_every_sentence_of_the_snapshots() {
     assert_document("tests/snapshots/errors.md", &page);
 }
 
-/// The indented lines that are sentences: tables of names and values aren't.
-fn sentences(snapshot: &str) -> Vec<String> {
+/// The indented lines that are sentences. Tables of names and values are left out.
+fn sentences_in(snapshot: &str) -> Vec<String> {
     let lines = snapshot.lines().filter_map(|line| line.strip_prefix("    "));
     let lines = lines.map(|line| line.trim_start_matches("- "));
     let lines = lines.filter(|line| line.trim_end_matches(')').ends_with(['.', '?']) && line.contains(' '));

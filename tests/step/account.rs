@@ -21,7 +21,7 @@ fn with_apps<'a>(apps: impl IntoIterator<Item = &'a str>) -> Step {
 // --- Inputs that are not used
 
 #[test]
-fn an_unused_credential_in_the_inputs_is_a_warning() {
+fn an_unused_credential_in_the_inputs_causes_a_warning() {
     let rows = [
         ("two API keys", Step::new().connected(&api_key()).with_key_inputs()),
         ("a connected Apple ID, an API key", Step::new().connected(&apple_id()).with_key_inputs()),
@@ -32,7 +32,7 @@ fn an_unused_credential_in_the_inputs_is_a_warning() {
         assert_eq!(outcome.chosen().1, "connection");
         let warnings = outcome.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        let summary = outcome.summary().expect("a warning makes a summary");
+        let summary = outcome.summary().expect("a run that warns writes a summary");
         assert!(summary.contains("connected on Bitrise is used"), "{summary}");
         (what, warnings.join("\n"))
     });
@@ -40,7 +40,7 @@ fn an_unused_credential_in_the_inputs_is_a_warning() {
 }
 
 #[test]
-fn a_used_credential_or_an_issuer_alone_in_the_inputs_is_no_warning() {
+fn a_used_credential_or_a_lone_issuer_in_the_inputs_causes_no_warning() {
     let used = Step::new().with_key_inputs();
     let only_issuer = Step::new().connected(&api_key()).set("api_issuer", test_support::INPUT_ISSUER);
     for step in [used, only_issuer] {
@@ -64,17 +64,17 @@ fn checking_bundle_id_takes_one_request_in_all_and_exports_the_app_id() {
 
 #[test]
 fn the_app_is_found_on_a_later_page_of_the_filtered_list() {
-    let more: Vec<_> = (0..200).map(|number| format!("{BUNDLE_ID}.more{number}")).collect();
-    let outcome = with_apps(more.iter().map(String::as_str).chain([BUNDLE_ID])).succeeds();
+    let full_page: Vec<_> = (0..200).map(|number| format!("{BUNDLE_ID}.more{number}")).collect();
+    let outcome = with_apps(full_page.iter().map(String::as_str).chain([BUNDLE_ID])).succeeds();
     assert_eq!(outcome.output("APPLE_APP_ID"), "1600000201");
     assert_eq!(outcome.paths_at_apple().len(), 2);
 }
 
 #[test]
 fn the_error_for_a_missing_app_names_the_most_similar_apps_and_the_likely_mistake() {
-    let many: Vec<_> = (0..250).map(|number| format!("org.other.app{number}")).collect();
+    let many_apps: Vec<_> = (0..250).map(|number| format!("org.other.app{number}")).collect();
     let rows: [(&str, Vec<&str>); 6] = [
-        ("another team's key", many.iter().map(String::as_str).collect()),
+        ("another team's key", many_apps.iter().map(String::as_str).collect()),
         ("no record yet", vec!["com.example.shop", "com.example.bank", "com.example.app.watch"]),
         ("a typo", vec!["com.example.ap", "com.example.bank", "org.other.app"]),
         ("different letter case", vec!["com.Example.App"]),
@@ -84,9 +84,9 @@ fn the_error_for_a_missing_app_names_the_most_similar_apps_and_the_likely_mistak
     let messages = rows.map(|(what, apps)| {
         let outcome = with_apps(apps).fails();
         // The first request looks for the app. The others list all apps for the error, in pages of 200.
-        let targets = outcome.paths_at_apple();
-        assert_eq!(targets[1], "apps?fields[apps]=bundleId,name&limit=200");
-        assert_eq!(targets.len(), if what == "another team's key" { 3 } else { 2 });
+        let paths = outcome.paths_at_apple();
+        assert_eq!(paths[1], "apps?fields[apps]=bundleId,name&limit=200");
+        assert_eq!(paths.len(), if what == "another team's key" { 3 } else { 2 });
         (what, outcome.error())
     });
     assert_messages("account/no_such_app", messages);
@@ -101,21 +101,21 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
     };
     let apps = vec![app("com.example.\u{1b}[31;1mred"), app(&format!("com.example.{}", "x".repeat(300)))];
     let error = with_team(Team { apps, ..Team::default() }).set("bundle_id", BUNDLE_ID).fails().error();
-    let found = with_team(Team { apps: vec![app(BUNDLE_ID)], ..Team::default() }).set("bundle_id", BUNDLE_ID);
-    let outcome = found.succeeds();
+    let with_app = with_team(Team { apps: vec![app(BUNDLE_ID)], ..Team::default() });
+    let outcome = with_app.set("bundle_id", BUNDLE_ID).succeeds();
     let line = outcome.stdout.lines().find(|line| line.starts_with("- App: ")).unwrap().to_owned();
     assert_messages("account/hostile_names", [("in the error", error), ("in the log", line)]);
 }
 
 #[test]
 fn with_an_enterprise_key_the_step_looks_for_the_bundle_id_instead_of_an_app() {
-    let run = |bundle_id: &str, ids: &[&str]| {
+    let step = |bundle_id: &str, registered: &[&str]| {
         let connected = all([api_key(), json!({"is_enterprise_account": true})]);
-        let team = Team { apps: Vec::new(), ..Team::with_apps(ids.iter().copied()) };
+        let team = Team { apps: Vec::new(), ..Team::with_apps(registered.iter().copied()) };
         let account = Account { enterprise: true, ..account(vec![]) };
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)
     };
-    let outcome = run(BUNDLE_ID, &["com.example.app.more", BUNDLE_ID]).succeeds();
+    let outcome = step(BUNDLE_ID, &["com.example.app.more", BUNDLE_ID]).succeeds();
     assert_eq!(outcome.verified(), "yes");
     assert_eq!(outcome.get_output("APPLE_APP_ID"), None, "there is no app record");
     assert_eq!(
@@ -125,31 +125,31 @@ fn with_an_enterprise_key_the_step_looks_for_the_bundle_id_instead_of_an_app() {
     let line = outcome.stdout.lines().find(|line| line.starts_with("- Bundle ID: ")).unwrap().to_owned();
     let messages = [
         ("found", line),
-        ("another team's key", run(BUNDLE_ID, &["org.other.app"]).fails().error()),
-        ("not registered", run(BUNDLE_ID, &["com.example.shop"]).fails().error()),
-        ("nothing registered", run(BUNDLE_ID, &[]).fails().error()),
+        ("another team's key", step(BUNDLE_ID, &["org.other.app"]).fails().error()),
+        ("not registered", step(BUNDLE_ID, &["com.example.shop"]).fails().error()),
+        ("nothing registered", step(BUNDLE_ID, &[]).fails().error()),
     ];
     assert_messages("account/enterprise", messages);
 }
 
 #[test]
 fn the_error_for_an_individual_key_says_that_it_sees_only_its_owners_apps() {
-    let run = |owner_apps: &[&str]| {
+    let step = |owner_apps: &[&str]| {
         let owner_apps = Some(owner_apps.iter().map(|&app| app.to_owned()).collect());
         let team = Team { owner_apps, ..Team::with_apps([BUNDLE_ID, "com.example.shop"]) };
         let step = Step::new().with_individual_key_inputs().set("bundle_id", BUNDLE_ID);
         step.verified_by_team(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]), team)
     };
-    assert_eq!(run(&[BUNDLE_ID]).succeeds().output("APPLE_APP_ID"), "1600000001");
+    assert_eq!(step(&[BUNDLE_ID]).succeeds().output("APPLE_APP_ID"), "1600000001");
     let messages =
-        [("one app", run(&["com.example.shop"]).fails().error()), ("no app", run(&[]).fails().error())];
+        [("one app", step(&["com.example.shop"]).fails().error()), ("no app", step(&[]).fails().error())];
     assert_messages("account/individual_key", messages);
 }
 
 #[test]
 fn the_error_for_a_missing_app_lists_no_apps_if_apple_refuses_the_list() {
-    let stray = Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "t", "d")]).forever();
-    let rows = [("404", status(404, &[])), ("401, although Apple accepted the key", stray)];
+    let stray_401 = Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "title", "detail")]).forever();
+    let rows = [("404", status(404, &[])), ("401, although Apple accepted the key", stray_401)];
     let rows = rows.map(|(what, response)| {
         let account = account(vec![Behaviour::Ok, response]);
         let step = Step::new().connected(&api_key()).verified_by_team(account, Team::with_apps(["a.b"]));
@@ -181,10 +181,10 @@ fn a_list_that_is_incomplete_or_malformed_does_not_prove_that_the_app_is_missing
 
 #[test]
 fn bundle_id_cannot_be_checked_with_an_apple_id() {
-    let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
+    let with_session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
     let rows = [
-        ("a session", session()),
-        ("a session, and required_access", session().set("required_access", "admin")),
+        ("a session", with_session()),
+        ("a session, and required_access", with_session().set("required_access", "admin")),
         ("no session", Step::new().with_apple_id_inputs().unset("verify")),
     ];
     let messages = rows.map(|(what, step)| {
@@ -197,7 +197,7 @@ fn bundle_id_cannot_be_checked_with_an_apple_id() {
 }
 
 #[test]
-fn an_invalid_bundle_id_or_team_is_a_problem_with_the_inputs() {
+fn an_invalid_bundle_id_or_team_id_is_an_error() {
     let rows = [
         ("bundle_id", "app"),
         ("bundle_id", "com.example.*"),
@@ -219,7 +219,7 @@ fn an_invalid_bundle_id_or_team_is_a_problem_with_the_inputs() {
 }
 
 #[test]
-fn verify_no_with_bundle_id_or_required_access_is_a_problem_with_the_inputs() {
+fn verify_no_with_bundle_id_or_required_access_is_an_error() {
     let error = |inputs: &[(&str, &str)]| {
         Step::new().connected(&api_key()).set_all(inputs.iter().copied()).set("verify", "no").fails().error()
     };
@@ -234,7 +234,7 @@ fn verify_no_with_bundle_id_or_required_access_is_a_problem_with_the_inputs() {
 // --- The team
 
 #[test]
-fn the_teams_in_the_inputs_are_exported_for_fastlane() {
+fn the_team_ids_in_the_inputs_are_exported_for_fastlane() {
     for connected in [api_key(), apple_id()] {
         let step = Step::new().connected(&connected);
         let outcome = step.set("team_id", "ABCDE12345").set("itc_team_id", "118573544").succeeds();
@@ -247,6 +247,7 @@ fn provider(id: u64, name: &str) -> Provider {
     Provider { provider_id: id, name: name.to_owned() }
 }
 
+/// A session with these teams, of which the first is selected.
 fn with_teams(teams: &[Provider]) -> Step {
     with_selected_team(&teams[0], teams)
 }
@@ -254,11 +255,11 @@ fn with_teams(teams: &[Provider]) -> Step {
 fn with_selected_team(selected: &Provider, listed: &[Provider]) -> Step {
     let available_providers = listed.to_vec();
     let session = Session { provider: Some(selected.clone()), available_providers, ..logged_in(vec![]) };
-    Step::new().connected(&connected_session()).verified_by_session(session).set("apple_id", "")
+    Step::new().connected(&connected_session()).verified_by_session(session)
 }
 
 #[test]
-fn the_team_must_be_among_the_teams_of_the_session_and_several_need_a_choice() {
+fn itc_team_id_must_be_a_team_of_the_session_and_a_warning_asks_for_it_if_there_are_several() {
     let two = [provider(7, "Example Ltd"), provider(8, "Other Inc")];
     let twelve: Vec<_> = (1..=12).map(|id| provider(id, &format!("Team {id}"))).collect();
     let about_teams = |outcome: &Outcome| {
@@ -291,23 +292,23 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
         step.verified_by_session(session)
     };
     let session_of = |address: &str| step(Session { email_address: address.to_owned(), ..logged_in(vec![]) });
-    for same in ["jane@example.com", "Jane@Example.com"] {
-        let outcome = session_of(same).succeeds();
+    for address in ["jane@example.com", "Jane@Example.com"] {
+        let outcome = session_of(address).succeeds();
         assert_eq!(outcome.warnings(), Vec::<String>::new());
         assert_eq!(outcome.verified(), "yes");
     }
     let without_user = json!({"provider": {"providerId": 1, "name": "x"}});
-    let unknown = || step(logged_in(vec![Behaviour::json(200, &without_user)]));
-    let warned = |step: Step| {
+    let of_unknown_account = || step(logged_in(vec![Behaviour::json(200, &without_user)]));
+    let warnings_without_verification = |step: Step| {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "no");
         outcome.warnings().join("\n")
     };
     let rows = [
-        ("kim's session", warned(session_of("kim@example.org"))),
-        ("an unknown account", warned(unknown())),
+        ("kim's session", warnings_without_verification(session_of("kim@example.org"))),
+        ("an unknown account", warnings_without_verification(of_unknown_account())),
         ("kim's session, strict", session_of("kim@example.org").set("verify", "strict").fails().error()),
-        ("an unknown account, strict", unknown().set("verify", "strict").fails().error()),
+        ("an unknown account, strict", of_unknown_account().set("verify", "strict").fails().error()),
     ];
     assert_messages("account/another_account", rows);
 }

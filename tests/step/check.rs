@@ -1,4 +1,4 @@
-//! `action: check` in a build, and the `check` command at a developer's desk.
+//! `action: check` in a build, and the `check` command on a developer's machine.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use test_support::{
 
 const BUNDLE_ID: &str = "com.example.app";
 
-fn check() -> Step {
+fn check_step() -> Step {
     Step::new().set("action", "check")
 }
 
@@ -26,22 +26,22 @@ fn assert_in_no_file(outcome: &Outcome, secret: &str) {
     }
 }
 
-fn assert_outputs<const N: usize>(outcome: &Outcome, expected: [(&str, &str); N]) {
+fn assert_only_outputs<const N: usize>(outcome: &Outcome, expected: [(&str, &str); N]) {
     assert_eq!(outcome.outputs(), expected.map(|(name, value)| (name.into(), value.into())).into());
 }
 
 #[test]
-fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
-    let everything = "bitrise,fastlane,fastlane_api_key_path,xcode,connection,asc,expo";
+fn a_check_exports_its_result_but_no_credential_and_writes_no_file() {
+    let tools = "bitrise,fastlane,fastlane_api_key_path,xcode,connection,asc,expo";
     let devices = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
-    let key = check().connected(&all([api_key(), devices])).set("export_for", everything);
-    let key =
-        key.set("export_token", "yes").set("bundle_id", BUNDLE_ID).set("required_access", "provisioning");
+    let step = check_step().connected(&all([api_key(), devices])).set("export_for", tools);
+    let step =
+        step.set("export_token", "yes").set("bundle_id", BUNDLE_ID).set("required_access", "provisioning");
     let team = Team { requests_left: 3000, ..Team::with_apps([BUNDLE_ID]) };
     let team = team.with_distribution_certificates(["2099-01-31T10:00:00.000+0000"]);
-    let outcome = key.verified_by_team(account(vec![]), team).succeeds();
+    let outcome = step.verified_by_team(account(vec![]), team).succeeds();
     let app = outcome.output("APPLE_APP_ID");
-    assert_outputs(
+    assert_only_outputs(
         &outcome,
         [
             ("APPLE_AUTH_METHOD", "api_key"),
@@ -55,8 +55,8 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
     assert_run("check", &outcome);
 
     let session = all([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
-    let outcome = check().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
-    assert_outputs(
+    let outcome = check_step().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
+    assert_only_outputs(
         &outcome,
         [
             ("APPLE_AUTH_METHOD", "apple_id"),
@@ -72,8 +72,8 @@ fn a_check_exports_the_result_without_a_credential_and_writes_no_file() {
 
 #[test]
 fn the_outputs_of_a_check_have_the_prefix() {
-    let outcome =
-        check().connected(&api_key()).set("output_prefix", "NEXT_").verified_by(account(vec![])).succeeds();
+    let step = check_step().connected(&api_key()).set("output_prefix", "NEXT_");
+    let outcome = step.verified_by(account(vec![])).succeeds();
     assert_eq!(
         outcome.output_names(),
         ["NEXT_APPLE_AUTH_METHOD", "NEXT_APPLE_AUTH_SOURCE", "NEXT_APPLE_AUTH_VERIFIED"]
@@ -81,7 +81,7 @@ fn the_outputs_of_a_check_have_the_prefix() {
 }
 
 #[test]
-fn a_check_fails_where_an_export_fails() {
+fn a_check_fails_with_the_same_errors_as_an_export() {
     let expired = all([connected_session(), json!({"connection_expiry_date": in_days(-3)})]);
     let rows: [(&str, Step); 3] = [
         ("an expired session", Step::new().connected(&expired).verified_by_session(logged_in(vec![]))),
@@ -93,20 +93,20 @@ fn a_check_fails_where_an_export_fails() {
     ];
     for (what, step) in rows {
         let error = step.set("action", "check").fails().error();
-        assert!(!error.contains("check"), "{what}: the same error as an export's: {error}");
+        assert!(!error.contains("check"), "{what}: an export fails with this error too: {error}");
     }
 }
 
 #[test]
-fn a_check_without_verification_is_a_problem_with_the_inputs() {
-    let error = check().connected(&api_key()).set("verify", "no").fails().error();
+fn a_check_with_verify_no_is_an_error() {
+    let error = check_step().connected(&api_key()).set("verify", "no").fails().error();
     assert_messages("check/verify_is_no", [("verify is no", error)]);
 }
 
-// --- At a desk
+// --- On a developer's machine
 
 /// Runs `apple-services-connection check` with these arguments.
-fn at_desk(step: Step, arguments: &[&str]) -> Outcome {
+fn check_locally(step: Step, arguments: &[&str]) -> Outcome {
     let arguments: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
     // The binary is the shell's `$0`.
     let script = format!("exec \"$0\" check {}", arguments.join(" "));
@@ -114,7 +114,7 @@ fn at_desk(step: Step, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn at_a_desk_a_check_takes_its_inputs_as_arguments_and_exports_nothing() {
+fn a_local_check_takes_its_inputs_as_arguments_and_exports_nothing() {
     let name = format!("AuthKey_{INPUT_KEY_ID}.p8");
     let step = Step::new().connected(&api_key()).file(&format!("home/{name}"), pem());
     let account = account_of(&INPUT_KEY, INPUT_KEY_ID, Some(INPUT_ISSUER), vec![]);
@@ -124,38 +124,38 @@ fn at_a_desk_a_check_takes_its_inputs_as_arguments_and_exports_nothing() {
         &format!("api_issuer={INPUT_ISSUER}"),
         &format!("bundle_id={BUNDLE_ID}"),
     ];
-    let outcome = at_desk(step, &arguments.map(String::as_str));
+    let outcome = check_locally(step, &arguments.map(String::as_str));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert_eq!(
         outcome.titles(),
         ["Inputs", "Finding the Apple credential", "Verifying it with Apple", "Result"]
     );
     assert!(outcome.stdout.contains("- APPLE_AUTH_VERIFIED: yes\n"), "{}", outcome.stdout);
-    assert_eq!(outcome.envstore_text, None, "no envstore");
-    assert!(outcome.leftovers.is_empty(), "no file");
-    assert!(outcome.page.is_empty(), "no summary");
-    assert!(outcome.requests.iter().all(|request| request.service == Service::AppStoreConnect), "no Bitrise");
+    assert_eq!(outcome.envstore_text, None, "no envstore is written");
+    assert!(outcome.leftovers.is_empty(), "no file is left");
+    assert!(outcome.page.is_empty(), "no summary is written");
+    assert!(outcome.requests.iter().all(|request| request.service == Service::AppStoreConnect), "Apple only");
 }
 
 #[test]
-fn at_a_desk_secret_inputs_come_from_the_environment() {
+fn a_local_check_reads_secret_inputs_from_the_environment() {
     let step = Step::new().set("password", INPUT_PASSWORD).set("apple_id", INPUT_APPLE_ID);
-    let outcome = at_desk(step, &["export_for=fastlane"]);
+    let outcome = check_locally(step, &["export_for=fastlane"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("Using the Apple ID in the inputs."), "{}", outcome.stdout);
 }
 
 #[test]
-fn at_a_desk_the_connection_is_not_read_unless_asked_for() {
+fn a_local_check_reads_the_connection_only_if_an_argument_asks_for_it() {
     let step = || Step::new().connected(&api_key()).verified_by(account(vec![]));
-    assert_eq!(at_desk(step(), &[]).code, Some(1));
-    let connected = at_desk(step(), &["connection=automatic"]);
+    assert_eq!(check_locally(step(), &[]).code, Some(1));
+    let connected = check_locally(step(), &["connection=automatic"]);
     assert_eq!(connected.code, Some(0), "{}", connected.stdout);
 }
 
 #[test]
-fn at_a_desk_arguments_that_a_check_cannot_take_are_errors() {
-    // The base64 start that all P-256 keys share, twice, without the secret part.
+fn a_local_check_rejects_invalid_arguments() {
+    // Looks like a key, but has no secret: the base64 prefix that all P-256 keys share, twice.
     const KEY: &str = "api_key_path=MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
     let rows = [
         "api_key_path",
@@ -167,7 +167,7 @@ fn at_a_desk_arguments_that_a_check_cannot_take_are_errors() {
         "verify=no",
     ];
     let errors = rows.map(|argument| {
-        let outcome = at_desk(Step::new().secret("canary-password").secret("MIGHAgEA"), &[argument]);
+        let outcome = check_locally(Step::new().secret("canary-password").secret("MIGHAgEA"), &[argument]);
         outcome.assert_failure();
         (argument, outcome.error())
     });

@@ -17,13 +17,13 @@ fn the_connection_is_requested_once_with_the_token_in_its_header() {
     let outcome = Step::new().connected(&apple_id()).succeeds();
     let [request] = outcome.requests.as_slice() else { panic!("{:?}", outcome.requests) };
     assert_eq!(request.method, "GET");
-    let name = request.name.replace(' ', "%20");
-    assert_eq!(request.target, format!("/build/{name}/apple_developer_portal_data.json"));
+    let scenario = request.name.replace(' ', "%20");
+    assert_eq!(request.target, format!("/build/{scenario}/apple_developer_portal_data.json"));
     assert_eq!(request.header("BUILD_API_TOKEN"), Some(BUILD_API_TOKEN));
     let has_token = |(name, value): &&(String, String)| {
         name.eq_ignore_ascii_case("BUILD_API_TOKEN") || value.contains(BUILD_API_TOKEN)
     };
-    assert_eq!(request.headers.iter().filter(has_token).count(), 1, "in this header only");
+    assert_eq!(request.headers.iter().filter(has_token).count(), 1, "the token is in this header only");
     assert!(request.verdict.is_ok());
 }
 
@@ -50,11 +50,11 @@ fn connected_api_key() -> Connection {
 }
 
 #[test]
-fn no_redirect_is_followed() {
-    let elsewhere = StandIn::start().unwrap();
-    let other = elsewhere.connection("other", connected_api_key()) + "/apple_developer_portal_data.json";
+fn redirects_are_not_followed() {
+    let other_server = StandIn::start().unwrap();
+    let url = other_server.connection("other", connected_api_key()) + "/apple_developer_portal_data.json";
     let mut rows = [301, 302, 303, 307, 308]
-        .map(|code| (code.to_string(), Behaviour::Redirect { code, to: other.clone() }))
+        .map(|code| (code.to_string(), Behaviour::Redirect { code, to: url.clone() }))
         .to_vec();
     rows.push(("302 to the same place".to_owned(), redirect("apple_developer_portal_data.json")));
     let messages = in_parallel(rows, |(what, behaviour)| {
@@ -63,7 +63,7 @@ fn no_redirect_is_followed() {
         (what, outcome.error())
     });
     assert_messages("connection/redirects", messages);
-    assert_eq!(elsewhere.requests(), []);
+    assert_eq!(other_server.requests(), []);
 }
 
 #[test]
@@ -141,17 +141,17 @@ fn a_response_of_4_mib_is_read_and_a_larger_one_is_refused() {
         let spaces = " ".repeat(usize::try_from(length).unwrap() - 2);
         Behaviour::Body(format!("{{{spaces}}}").into_bytes())
     };
-    for most in [Behaviour::Oversize(LIMIT), padded(LIMIT)] {
-        let outcome = Step::new().connected_with(&json!({}), vec![most]).set("if_missing", "skip").succeeds();
+    for body in [Behaviour::Oversize(LIMIT), padded(LIMIT)] {
+        let outcome = Step::new().connected_with(&json!({}), vec![body]).set("if_missing", "skip").succeeds();
         assert_eq!(outcome.chosen().0, "none");
     }
-    let over = [
+    let too_large = [
         ("a byte more, unannounced", Behaviour::Oversize(LIMIT + 1)),
         ("a byte more, announced", padded(LIMIT + 1)),
         ("64 MiB", Behaviour::Oversize(64 << 20)),
     ];
-    let messages = over.map(|(what, over)| {
-        let outcome = Step::new().connected_with(&json!({}), vec![over]).set("if_missing", "skip").fails();
+    let messages = too_large.map(|(what, body)| {
+        let outcome = Step::new().connected_with(&json!({}), vec![body]).set("if_missing", "skip").fails();
         assert_eq!(outcome.requests.len(), 1);
         (what, outcome.error())
     });
@@ -165,8 +165,8 @@ fn the_error_for_a_field_of_the_wrong_type_names_the_field_and_hides_its_value()
     let number = json!(31_415_926_535_u64);
     let list = json!([CANARY]);
     let object = json!({CANARY: CANARY});
-    let of_cookies = |cookies: Value| json!({"https://idmsa.apple.com": cookies});
-    let strings = [
+    let with_cookies = |cookies: Value| json!({"https://idmsa.apple.com": cookies});
+    let text_fields = [
         "key_id",
         "issuer_id",
         "private_key",
@@ -175,34 +175,34 @@ fn the_error_for_a_field_of_the_wrong_type_names_the_field_and_hides_its_value()
         "app_specific_password",
         "connection_expiry_date",
     ];
-    let not_strings = [&number, &json!(true), &list, &object].map(Clone::clone).to_vec();
-    let mut rows: Vec<(&str, Vec<Value>)> =
-        strings.into_iter().map(|field| (field, not_strings.clone())).collect();
-    rows.push(("is_enterprise_account", vec![text.clone(), number.clone(), list.clone()]));
-    rows.push((
+    let not_text = [&number, &json!(true), &list, &object].map(Clone::clone).to_vec();
+    let mut wrong_values: Vec<(&str, Vec<Value>)> =
+        text_fields.into_iter().map(|field| (field, not_text.clone())).collect();
+    wrong_values.push(("is_enterprise_account", vec![text.clone(), number.clone(), list.clone()]));
+    wrong_values.push((
         "session_cookies",
         vec![
             text.clone(),
             list.clone(),
-            of_cookies(text.clone()),
-            of_cookies(list.clone()),
-            of_cookies(json!([{"name": 31_415_926_535_u64}])),
-            of_cookies(json!([{"name": "x", "value": number}])),
-            of_cookies(json!([{"name": "x", "value": "y", "secure": CANARY}])),
-            of_cookies(json!([{"value": [CANARY]}])),
+            with_cookies(text.clone()),
+            with_cookies(list.clone()),
+            with_cookies(json!([{"name": 31_415_926_535_u64}])),
+            with_cookies(json!([{"name": "x", "value": number}])),
+            with_cookies(json!([{"name": "x", "value": "y", "secure": CANARY}])),
+            with_cookies(json!([{"value": [CANARY]}])),
         ],
     ));
-    rows.push(("test_devices", vec![text, object]));
-    let mut wrong = Vec::new();
-    for (field, values) in rows {
+    wrong_values.push(("test_devices", vec![text, object]));
+    let mut rows = Vec::new();
+    for (field, values) in wrong_values {
         for value in values {
             let body = all([api_key(), apple_id(), json!({field: value})]);
             let step = Step::new().connected_as_text(body.to_string(), vec![]);
             let step = step.set("verbose_log", "yes").secret("31415926535").secret("canary");
-            wrong.push((format!("{field}: {value}"), step));
+            rows.push((format!("{field}: {value}"), step));
         }
     }
-    assert_messages("connection/wrong_form", errors_of(wrong));
+    assert_messages("connection/wrong_form", errors_of(rows));
 }
 
 #[test]
@@ -236,13 +236,13 @@ fn the_error_for_a_response_that_is_not_json_hides_its_content() {
     ];
     let mut rows: Vec<_> =
         bodies.map(|body| (format!("{body:?}"), Step::new().connected_as_text(body, vec![]))).into();
-    let deep = 10_000;
+    let depth = 10_000;
     for (what, text) in [
-        ("lists in lists", "[".repeat(deep)),
-        ("objects in objects", "{\"a\":".repeat(deep)),
-        ("lists in a field", format!("{{\"session_cookies\": {}", "[".repeat(deep))),
+        ("lists in lists", "[".repeat(depth)),
+        ("objects in objects", "{\"a\":".repeat(depth)),
+        ("lists in a field", format!("{{\"session_cookies\": {}", "[".repeat(depth))),
     ] {
-        rows.push((format!("{deep} {what}"), Step::new().connected_as_text(text, vec![])));
+        rows.push((format!("{depth} {what}"), Step::new().connected_as_text(text, vec![])));
     }
     // A proxy can compress the response, whether or not the Step accepts gzip.
     rows.push(("gzip".to_owned(), Step::new().connected_with(&api_key(), vec![Behaviour::Gzip])));
@@ -253,7 +253,7 @@ fn the_error_for_a_response_that_is_not_json_hides_its_content() {
 }
 
 #[test]
-fn the_error_for_a_token_that_no_header_can_carry_names_the_input() {
+fn the_error_for_a_token_that_is_not_a_valid_header_value_names_the_input() {
     let messages = ["canary\ntoken", "canary-tökén-\u{7f}"].map(|token| {
         let outcome =
             Step::new().connected(&api_key()).set("build_api_token", token).secret("canary").fails();
@@ -264,7 +264,7 @@ fn the_error_for_a_token_that_no_header_can_carry_names_the_input() {
 }
 
 #[test]
-fn the_error_for_an_empty_token_does_not_blame_pull_requests() {
+fn the_error_for_an_empty_token_says_to_reset_the_input() {
     let error = Step::new().connected(&api_key()).unset("BITRISE_BUILD_API_TOKEN").fails().error();
     let step = Step::new().connected(&api_key()).set("build_api_token", "").with_key_inputs();
     let outcome = step.succeeds();

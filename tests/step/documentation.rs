@@ -16,7 +16,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 /// The Markdown files that users and contributors read.
-fn documents() -> Vec<PathBuf> {
+fn list_documents() -> Vec<PathBuf> {
     let mut documents: Vec<_> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"]
         .iter()
         .map(|name| root().join(name))
@@ -32,17 +32,17 @@ fn the_pictures_show_the_runs_of_the_demo() {
     let log = pictures::log(&demo::api_key().succeeds());
     let summary = pictures::summary(&demo::expiring_session().succeeds());
     for (path, picture) in [("docs/pictures/log.svg", log), ("docs/pictures/summary.svg", summary)] {
-        for mark in ["127.0.0.1", "canary", "/step-"] {
-            assert!(!picture.contains(mark), "{path} shows a value that only tests have: {mark}");
+        for test_value in ["127.0.0.1", "canary", "/step-"] {
+            assert!(!picture.contains(test_value), "{path} shows a value that only tests have: {test_value}");
         }
         assert_document(path, &picture);
     }
 }
 
-/// The minimum of WCAG 2.2, success criterion 1.4.3.
+/// WCAG 2.2 requires a contrast of at least 4.5 (success criterion 1.4.3).
 #[test]
-fn every_color_of_the_pictures_is_readable_on_their_background() {
-    let [background, colors @ ..] = pictures::PALETTE.0;
+fn every_text_color_of_the_pictures_is_readable_on_the_background() {
+    let [background, text_colors @ ..] = pictures::PALETTE.0;
     let luminance = |color: pictures::RgbColor| {
         let [red, green, blue] = [color.0, color.1, color.2].map(|channel| {
             let channel = f64::from(channel) / 255.0;
@@ -50,7 +50,7 @@ fn every_color_of_the_pictures_is_readable_on_their_background() {
         });
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     };
-    for color in colors {
+    for color in text_colors {
         let contrast = (luminance(color) + 0.05) / (luminance(background) + 0.05);
         assert!(contrast >= 4.5, "{color:?}: {contrast}");
     }
@@ -64,15 +64,15 @@ fn the_headings_of_the_errors_page_quote_only_real_errors() {
     let page = read("docs/errors.md");
     let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
     let quoted: Vec<_> = headings.flat_map(|heading| heading.split('`').skip(1).step_by(2)).collect();
-    assert!(quoted.len() > 15, "{quoted:?}");
+    assert!(quoted.len() > 15, "most headings quote an error: {quoted:?}");
     let unknown: Vec<_> = quoted.into_iter().filter(|words| !errors.contains(words)).collect();
-    assert_eq!(unknown, [""; 0]);
+    assert_eq!(unknown, Vec::<String>::new());
 }
 
 #[test]
 fn every_link_within_the_repository_leads_somewhere() {
     let mut broken = Vec::new();
-    for document in documents() {
+    for document in list_documents() {
         let text = fs::read_to_string(&document).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if target.contains("://") {
@@ -81,21 +81,20 @@ fn every_link_within_the_repository_leads_somewhere() {
             let (path, anchor) =
                 target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
             let file = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
-            let is_there = match anchor {
+            let exists = match anchor {
                 None => file.exists(),
-                Some(anchor) => {
-                    fs::read_to_string(&file).is_ok_and(|text| anchors(&text).iter().any(|own| own == anchor))
-                }
+                Some(anchor) => fs::read_to_string(&file)
+                    .is_ok_and(|text| anchors(&text).iter().any(|heading| heading == anchor)),
             };
-            if !is_there {
+            if !exists {
                 broken.push(format!("{}: {target}", document.display()));
             }
         }
     }
-    assert_eq!(broken, [""; 0]);
+    assert_eq!(broken, Vec::<String>::new());
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// The anchors that GitHub generates for a document's headings.
 fn anchors(markdown: &str) -> Vec<String> {
     let headings = markdown.lines().filter(|line| line.starts_with('#'));
     headings

@@ -11,7 +11,7 @@ use test_support::{
     errors_of, mode, names_in, print_with_envman, set_mode,
 };
 
-const BEFORE: &str = "envs:
+const ENTRIES: &str = "envs:
 - FIRST: plain $HOME
   opts:
     is_expand: true
@@ -20,12 +20,12 @@ const BEFORE: &str = "envs:
 - opts: {is_sensitive: true}
   OPTS_FIRST: 'x'
 ";
-const OLD_METHOD: &str = "- APPLE_AUTH_METHOD: old
+const OLD_OUTPUT: &str = "- APPLE_AUTH_METHOD: old
   opts:
     is_sensitive: true
     unset: true
 ";
-const AFTER: &str = "- MULTI: |-
+const MORE_ENTRIES: &str = "- MULTI: |-
     line 1
     - line 2
     envs:
@@ -42,14 +42,14 @@ const AFTER: &str = "- MULTI: |-
 
 #[test]
 fn an_output_already_in_the_envstore_is_replaced_in_place() {
-    let before = format!("{BEFORE}{OLD_METHOD}{AFTER}");
+    let before = format!("{ENTRIES}{OLD_OUTPUT}{MORE_ENTRIES}");
     let outcome = Step::new().connected(&apple_id()).envstore(before).succeeds();
     let text = outcome.envstore_text.clone().unwrap();
-    let rest = text.strip_prefix(BEFORE).expect("the entries before");
+    let rest = text.strip_prefix(ENTRIES).expect("the entries before");
     let rest = rest.strip_prefix("- APPLE_AUTH_METHOD: \"apple_id\"\n").expect("the new value");
     let (options, rest) = rest.split_once("- MULTI").expect("the entries after");
     assert_eq!(options.trim(), "opts:\n    is_expand: false", "the old options are gone");
-    assert!(format!("- MULTI{rest}").starts_with(AFTER), "{text}");
+    assert!(format!("- MULTI{rest}").starts_with(MORE_ENTRIES), "{text}");
     assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "apple_id");
 }
 
@@ -64,9 +64,9 @@ fn every_form_of_an_empty_envstore_is_accepted() {
 }
 
 #[test]
-fn entries_already_there_are_kept_byte_for_byte() {
+fn existing_entries_are_kept_byte_for_byte() {
     for before in [
-        &format!("{BEFORE}{AFTER}"),
+        &format!("{ENTRIES}{MORE_ENTRIES}"),
         "envs:\r\n- A: x\r\n  opts:\r\n    is_expand: true\r\n- B: y\r\n",
         "envs:\n  - A: x\n    opts:\n      is_expand: true\n  - B: y\n",
         "envs:\n-   A: x\n-   B: y",
@@ -75,18 +75,18 @@ fn entries_already_there_are_kept_byte_for_byte() {
     ] {
         let outcome = Step::new().connected(&api_key()).envstore(before).succeeds();
         let text = outcome.envstore_text.clone().unwrap();
-        let ours = text.strip_prefix(before).expect("the entries already there");
-        assert!(ours.trim_start().starts_with("- APPLE_AUTH_METHOD: "), "{text:?}");
+        let added = text.strip_prefix(before).expect("the existing entries");
+        assert!(added.trim_start().starts_with("- APPLE_AUTH_METHOD: "), "{text:?}");
         assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key", "{text:?}");
     }
 }
 
 #[test]
 fn the_mode_of_the_envstore_is_kept() {
-    for kept in [0o600, 0o640, 0o644, 0o666] {
-        let step = Step::new().connected(&api_key()).envstore(BEFORE).umask("077");
-        set_mode(step.envstore_path(), kept);
-        assert_eq!(mode(&step.succeeds().envstore), kept);
+    for mode_before in [0o600, 0o640, 0o644, 0o666] {
+        let step = Step::new().connected(&api_key()).envstore(ENTRIES).umask("077");
+        set_mode(step.envstore_path(), mode_before);
+        assert_eq!(mode(&step.succeeds().envstore), mode_before);
     }
 }
 
@@ -99,12 +99,12 @@ fn a_new_envstore_has_mode_0600() {
 
 #[test]
 fn a_symlinked_envstore_stays_a_link() {
-    let step = Step::new().connected(&api_key()).file("work/real.yml", BEFORE);
+    let step = Step::new().connected(&api_key()).file("work/real.yml", ENTRIES);
     let (link, real) = (step.envstore_path(), step.path("work/real.yml"));
     symlink(&real, &link).unwrap();
     let outcome = step.succeeds();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert!(fs::read_to_string(&real).unwrap().starts_with(BEFORE));
+    assert!(fs::read_to_string(&real).unwrap().starts_with(ENTRIES));
     assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "api_key");
     let work = names_in(real.parent().unwrap());
     assert_eq!(work.into_iter().collect::<Vec<_>>(), ["real.yml"], "nothing is left next to the file");
@@ -121,7 +121,7 @@ fn a_relative_envstore_path_is_relative_to_the_working_folder() {
 #[test]
 fn a_writable_envstore_in_a_read_only_folder_is_written_in_place() {
     // The new content is shorter than the old, whose end must be cut off.
-    let before = format!("{BEFORE}- FASTLANE_PASSWORD: {}\n{AFTER}", "x".repeat(10_000));
+    let before = format!("{ENTRIES}- FASTLANE_PASSWORD: {}\n{MORE_ENTRIES}", "x".repeat(10_000));
     let step = Step::new().connected(&apple_id()).envstore(before).not_as_root();
     set_mode(step.envstore_path(), 0o666);
     let store = step.path("store");
@@ -130,34 +130,35 @@ fn a_writable_envstore_in_a_read_only_folder_is_written_in_place() {
     set_mode(&store, 0o755);
     outcome.assert_success();
     let text = outcome.envstore_text.clone().unwrap();
-    assert!(text.starts_with(BEFORE) && text.len() < 10_000, "{text}");
+    assert!(text.starts_with(ENTRIES) && text.len() < 10_000, "{text}");
     assert_eq!(outcome.output("FASTLANE_PASSWORD"), CONNECTED_PASSWORD);
     assert_eq!(mode(&outcome.envstore), 0o666);
 }
 
 #[test]
 fn an_envstore_that_cannot_be_written_is_an_error() {
-    let at = |path: &str| Step::new().connected(&api_key()).set("ENVMAN_ENVSTORE_PATH", path).fails().error();
-    let through_a_file = Step::new().connected(&api_key()).envstore("envs: []\n");
-    let path = through_a_file.envstore_path().join("x");
-    let through_a_file = through_a_file.set("ENVMAN_ENVSTORE_PATH", path).fails().error();
-    let new = Step::new().connected(&api_key()).not_as_root();
-    set_mode(new.path("store"), 0o500);
-    let read_only = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
+    let step = || Step::new().connected(&api_key());
+    let error_at = |path: &str| step().set("ENVMAN_ENVSTORE_PATH", path).fails().error();
+    let below_a_file = step().envstore("envs: []\n");
+    let path = below_a_file.envstore_path().join("x");
+    let below_a_file = below_a_file.set("ENVMAN_ENVSTORE_PATH", path).fails().error();
+    let new_file = step().not_as_root();
+    set_mode(new_file.path("store"), 0o500);
+    let read_only = step().envstore(ENTRIES).not_as_root();
     set_mode(read_only.envstore_path(), 0o444);
     let store = read_only.path("store");
     set_mode(&store, 0o555);
     let outcome = read_only.run();
     set_mode(&store, 0o755);
     outcome.assert_failure();
-    let unreadable = Step::new().connected(&api_key()).envstore(BEFORE).not_as_root();
+    let unreadable = step().envstore(ENTRIES).not_as_root();
     set_mode(unreadable.envstore_path(), 0o200);
-    let large = Step::new().connected(&api_key()).envstore("#".repeat((8 << 20) + 1));
+    let large = step().envstore("#".repeat((8 << 20) + 1));
     let messages = [
-        ("in a folder that is not there", at("nowhere/store.yml")),
-        ("a folder", at(".")),
-        ("below a file", through_a_file),
-        ("a new one in a read-only folder", new.fails().error()),
+        ("in a folder that is not there", error_at("nowhere/store.yml")),
+        ("a folder", error_at(".")),
+        ("below a file", below_a_file),
+        ("a new one in a read-only folder", new_file.fails().error()),
         ("a read-only one in a read-only folder", outcome.error()),
         ("one that may not be read", unreadable.fails().error()),
         ("one of more than 8 MiB", large.fails().error()),
@@ -176,7 +177,7 @@ fn without_envstore_and_envman_the_error_says_how_to_try_the_step() {
     assert_messages("export/no_envstore", messages);
 }
 
-/// Forms that envman does not write, but can read.
+/// YAML that envman can read, but never writes.
 const UNKNOWN_FORMS: [&str; 5] = [
     "{\"envs\": [{\"A\": \"x\"}]}\n",
     "envs: [{A: x}]\n",
@@ -186,7 +187,7 @@ const UNKNOWN_FORMS: [&str; 5] = [
 ];
 
 #[test]
-fn without_envman_an_envstore_of_an_unknown_form_is_an_error_and_left_alone() {
+fn without_envman_an_envstore_of_an_unknown_form_is_an_error_and_is_left_unchanged() {
     let step = |form: &[u8]| Step::new().connected(&api_key()).envstore(form);
     let forms = UNKNOWN_FORMS.into_iter().chain(["not: [yaml", "envs: [", "- list\n", "text", "envs: 1\n"]);
     let mut rows: Vec<_> = forms.map(|form| (format!("{form:?}"), step(form.as_bytes()))).collect();
@@ -205,9 +206,9 @@ echo noise; echo noise >&2
 
 #[test]
 fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
-    let unknown = UNKNOWN_FORMS.map(|form| Step::new().envstore(form));
-    let unset = [Step::new().unset("ENVMAN_ENVSTORE_PATH"), Step::new().set("ENVMAN_ENVSTORE_PATH", "")];
-    for step in unknown.into_iter().chain(unset) {
+    let with_unknown_form = UNKNOWN_FORMS.map(|form| Step::new().envstore(form));
+    let no_path = [Step::new().unset("ENVMAN_ENVSTORE_PATH"), Step::new().set("ENVMAN_ENVSTORE_PATH", "")];
+    for step in with_unknown_form.into_iter().chain(no_path) {
         let outcome = step.connected(&apple_id()).with_envman(FAKE_ENVMAN).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let home = outcome.root.path().join("home");
@@ -216,9 +217,9 @@ fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
             let words: Vec<_> = line.split(' ').collect();
             assert_eq!(&words[..2], ["add", "--key"], "{line}");
             assert!(words.contains(&"--no-expand"), "{line}");
-            let secret = words[2] == "FASTLANE_SESSION" || words[2].contains("PASSWORD");
-            assert_eq!(words.contains(&"--sensitive"), secret, "{line}");
-            assert_eq!(words.len(), 4 + usize::from(secret), "no value in the arguments: {line}");
+            let is_secret = words[2] == "FASTLANE_SESSION" || words[2].contains("PASSWORD");
+            assert_eq!(words.contains(&"--sensitive"), is_secret, "{line}");
+            assert_eq!(words.len(), 4 + usize::from(is_secret), "no value in the arguments: {line}");
         }
         assert_eq!(argv.lines().count(), 9, "each output once: {argv}");
         for (key, value) in [
@@ -233,7 +234,7 @@ fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
 }
 
 #[test]
-fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
+fn when_envman_fails_halfway_nothing_is_exported_and_no_file_is_left() {
     let before = UNKNOWN_FORMS[0];
     let step = Step::new().connected(&api_key()).envstore(before).with_envman(FAKE_ENVMAN);
     let error = step.set("FAIL_ON", "APPLE_API_KEY_ID").fails().error();
@@ -246,25 +247,26 @@ fn when_envman_fails_half_way_nothing_is_exported_and_no_file_is_left() {
 
 #[test]
 fn an_envman_that_is_not_needed_is_not_run() {
-    let outcome = Step::new().connected(&api_key()).envstore(BEFORE).with_envman(FAKE_ENVMAN).succeeds();
+    let outcome = Step::new().connected(&api_key()).envstore(ENTRIES).with_envman(FAKE_ENVMAN).succeeds();
     assert!(!outcome.root.path().join("home/argv").exists());
 }
 
 #[test]
 fn the_real_envman_accepts_the_outputs() {
     let Some(envman) = envman() else { return };
-    let hostile = "no $HOME\n: \"'\\n ü";
-    let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": hostile});
+    let special = "no $HOME\n: \"'\\n ü";
+    let connected = json!({"apple_id": CONNECTED_APPLE_ID, "password": special});
     for step in [
         Step::new().envstore(UNKNOWN_FORMS[0]),
         Step::new().unset("ENVMAN_ENVSTORE_PATH").file("work/.envstore.yml", "envs: []\n"),
     ] {
         let outcome = step.connected(&connected).set("PATH", envman.parent().unwrap()).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
-        let own = outcome.root.path().join("work/.envstore.yml");
-        let values = print_with_envman(if own.exists() { &own } else { &outcome.envstore }, &[]).unwrap();
+        let in_work = outcome.root.path().join("work/.envstore.yml");
+        let values =
+            print_with_envman(if in_work.exists() { &in_work } else { &outcome.envstore }, &[]).unwrap();
         assert_eq!(values["FASTLANE_USER"], CONNECTED_APPLE_ID);
-        assert_eq!(values["FASTLANE_PASSWORD"], hostile);
+        assert_eq!(values["FASTLANE_PASSWORD"], special);
     }
 }
 
@@ -276,43 +278,44 @@ fn with_password(bytes: usize) -> Step {
 fn the_error_for_values_over_envmans_limits_names_the_output() {
     let before = format!("envs:\n- BIG: {}\n", "x".repeat(200 * 1024));
     with_password(50 * 1024).envstore(&before).succeeds();
-    let one_limit = r#"{"env_bytes_limit_in_kb": 400}"#;
-    let smaller = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
+    let only_value_limit = r#"{"env_bytes_limit_in_kb": 400}"#;
+    let small_value_limit = r#"{"env_bytes_limit_in_kb": 1, "env_list_bytes_limit_in_kb": 400}"#;
     let error_with =
         |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings).fails().error();
-    let by_envman = with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]).with_envman(FAKE_ENVMAN);
+    let for_envman = with_password(256 * 1024 + 1).envstore(UNKNOWN_FORMS[0]).with_envman(FAKE_ENVMAN);
     let messages = [
         ("one of more than 256 KiB", with_password(256 * 1024 + 1).fails().error()),
-        ("one of more than 256 KiB, for envman add", by_envman.fails().error()),
+        ("one of more than 256 KiB, for envman add", for_envman.fails().error()),
         ("60 KiB and 200 KiB", with_password(60 * 1024).envstore(&before).fails().error()),
-        ("300 KiB, with only one limit raised", error_with(300 * 1024, one_limit)),
-        ("2000 bytes, with a limit of 1 KiB", error_with(2000, smaller)),
+        ("300 KiB, with only one limit raised", error_with(300 * 1024, only_value_limit)),
+        ("2000 bytes, with a limit of 1 KiB", error_with(2000, small_value_limit)),
     ];
     assert_messages("export/limits", messages);
 }
 
 #[test]
 fn envmans_settings_can_raise_the_limits_and_replaced_values_do_not_count() {
-    let with = |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings);
-    with(300 * 1024, r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#).succeeds();
+    let step = |bytes, settings| with_password(bytes).file("home/.envman/configs.json", settings);
+    step(300 * 1024, r#"{"env_bytes_limit_in_kb": 400, "env_list_bytes_limit_in_kb": 400}"#).succeeds();
     // Zero or less means no limit.
-    with(300 * 1024, r#"{"env_bytes_limit_in_kb": 0, "env_list_bytes_limit_in_kb": 0}"#).succeeds();
-    with(300 * 1024, r#"{"env_bytes_limit_in_kb": -1, "env_list_bytes_limit_in_kb": -1}"#).succeeds();
+    step(300 * 1024, r#"{"env_bytes_limit_in_kb": 0, "env_list_bytes_limit_in_kb": 0}"#).succeeds();
+    step(300 * 1024, r#"{"env_bytes_limit_in_kb": -1, "env_list_bytes_limit_in_kb": -1}"#).succeeds();
     // Without a setting, the default of 256 KiB applies.
     for settings in ["null", "{}", r#"{"env_bytes_limit_in_kb": null}"#] {
-        with(255 * 1024, settings).succeeds();
-        with(256 * 1024 + 1, settings).fails();
+        step(255 * 1024, settings).succeeds();
+        step(256 * 1024 + 1, settings).fails();
     }
-    let only_in_total = r#"{"env_bytes_limit_in_kb": null, "env_list_bytes_limit_in_kb": 30}"#;
-    with(29 * 1024, only_in_total).succeeds();
-    with(30 * 1024 + 1, only_in_total).fails();
+    let only_total_limit = r#"{"env_bytes_limit_in_kb": null, "env_list_bytes_limit_in_kb": 30}"#;
+    step(29 * 1024, only_total_limit).succeeds();
+    step(30 * 1024 + 1, only_total_limit).fails();
+    // Without HOME, there are no settings.
     with_password(1000).unset("HOME").succeeds();
     let before = format!("envs:\n- FASTLANE_PASSWORD: {}\n", "x".repeat(200 * 1024));
     with_password(200 * 1024).envstore(before).succeeds();
 }
 
 #[test]
-fn the_error_for_settings_of_envman_that_cannot_be_read_names_the_file() {
+fn the_error_for_unreadable_envman_settings_names_the_file() {
     let step = || Step::new().connected(&api_key()).secret("canary");
     let wrong_type = r#"{"env_bytes_limit_in_kb": "canary"}"#;
     let rows = [

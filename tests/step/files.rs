@@ -16,7 +16,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 #[test]
-fn the_folder_has_mode_0700_and_its_files_0600_with_any_umask() {
+fn the_credentials_folder_has_mode_0700_and_its_files_0600_with_any_umask() {
     for umask in ["000", "022", "077"] {
         let outcome = Step::new().connected(&api_key()).umask(umask).succeeds();
         assert_eq!(outcome.leftovers.len(), 1, "one folder per run");
@@ -48,7 +48,7 @@ fn fastlanes_json_has_the_fields_that_fastlane_reads() {
     }
 }
 
-/// The form that `rcodesign encode-app-store-connect-api-key` writes.
+/// `rcodesign encode-app-store-connect-api-key` writes the same fields.
 #[test]
 fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
     let outcome = Step::new().connected(&api_key()).set("export_for", "rcodesign").succeeds();
@@ -62,7 +62,7 @@ fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
 }
 
 #[test]
-fn a_key_id_cannot_escape_the_folder() {
+fn a_key_id_cannot_escape_the_credentials_folder() {
     let mut rows = Vec::new();
     for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {
         let connected = Step::new().connected(&all([api_key(), json!({"key_id": id})]));
@@ -74,7 +74,7 @@ fn a_key_id_cannot_escape_the_folder() {
 
 #[test]
 fn the_error_names_a_temporary_folder_that_cannot_be_written_to() {
-    let in_folder = |folder: &str| {
+    let error_in = |folder: &str| {
         let step = Step::new().connected(&api_key()).file("work/file", "");
         let folder = step.path(folder);
         step.set("TMPDIR", &folder).fails().error()
@@ -82,8 +82,8 @@ fn the_error_names_a_temporary_folder_that_cannot_be_written_to() {
     let read_only = Step::new().connected(&api_key()).not_as_root();
     set_mode(read_only.path("tmp"), 0o500);
     let messages = [
-        ("a folder that is not there", in_folder("tmp/missing")),
-        ("a file", in_folder("work/file")),
+        ("a folder that is not there", error_in("tmp/missing")),
+        ("a file", error_in("work/file")),
         ("a folder that is read-only", read_only.fails().error()),
     ];
     assert_messages("files/temporary_folder", messages);

@@ -14,7 +14,7 @@ use test_support::{
 };
 
 #[test]
-fn a_value_outside_the_allowed_ones_is_an_error_that_lists_them() {
+fn a_value_that_is_not_allowed_is_an_error_that_lists_the_allowed_ones() {
     let mut rows = Vec::new();
     for name in ["connection", "api_key_enterprise_account", "if_missing", "verbose_log"] {
         for wrong in ["sometimes", "", "1", "hunter2-secret", "autommatic"] {
@@ -56,7 +56,7 @@ fn passwords_keep_their_spaces_and_lose_the_line_breaks_after_them() {
 
 #[test]
 fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
-    let of_both_inputs = [
+    let wrong_in_both = [
         "http://example.invalid/x",
         "HTTP://EXAMPLE.INVALID/x",
         "http://localhost.example.invalid/x",
@@ -69,9 +69,9 @@ fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
         "s3://bucket/x",
         "ssh://example.invalid/x",
     ];
-    let only_of_build_url = ["app.bitrise.io/build/1", "https://", "https://bit rise/", "file://host/x.json"];
-    let build_urls = of_both_inputs.iter().chain(&only_of_build_url).map(|url| ("build_url", url));
-    let key_paths = of_both_inputs.iter().map(|url| ("api_key_path", url));
+    let wrong_build_urls = ["app.bitrise.io/build/1", "https://", "https://bit rise/", "file://host/x.json"];
+    let build_urls = wrong_in_both.iter().chain(&wrong_build_urls).map(|url| ("build_url", url));
+    let key_paths = wrong_in_both.iter().map(|url| ("api_key_path", url));
     let rows = build_urls.chain(key_paths).map(|(input, url)| {
         let step = if input == "build_url" { Step::new() } else { Step::new().with_key_inputs() };
         (format!("{input} is {url}"), step.set(input, url))
@@ -82,15 +82,15 @@ fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
 #[test]
 fn build_url_can_be_a_json_file() {
     let step = |file: &str| Step::off_bitrise().file(file, api_key().to_string()).secret(BUILD_API_TOKEN);
-    for (file, path, input) in [
+    for (file, url_path, input) in [
         ("work/connection.json", "work/connection.json", "build_url"),
         ("work/connection.json", "work/connection.json", "BITRISE_BUILD_URL"),
         ("work/a b%/c.json", "work/a%20b%25/c.json", "build_url"),
         ("work/a%20b#?/c.json", "work/a%20b#?/c.json", "build_url"),
     ] {
         let step = step(file);
-        let url = format!("file://{}", step.path(path).display());
-        assert_eq!(step.set(input, url).succeeds().chosen().1, "connection", "{path}");
+        let url = format!("file://{}", step.path(url_path).display());
+        assert_eq!(step.set(input, url).succeeds().chosen().1, "connection", "{url_path}");
     }
     let in_home = step("home/connection.json").set("build_url", "file://~/connection.json");
     assert_eq!(in_home.succeeds().chosen().1, "connection");
@@ -122,8 +122,8 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
     // The Bitrise CLI has already expanded the value.
     let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails().error();
     // Defaults are expanded once.
-    let nested = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
-    let messages = [("a value with a variable", value), ("BITRISE_BUILD_URL contains a variable", nested)];
+    let default = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
+    let messages = [("a value with a variable", value), ("BITRISE_BUILD_URL contains a variable", default)];
     assert_messages("inputs/expansion", messages);
 }
 
@@ -131,17 +131,17 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
 fn an_empty_input_does_not_take_its_default() {
     let step = Step::new().connected(&api_key()).with_key_inputs().set("build_url", "");
     let outcome = step.succeeds();
-    assert_eq!(outcome.chosen().1, "inputs", "the default is not put in its place");
+    assert_eq!(outcome.chosen().1, "inputs", "the default does not replace it");
     assert_eq!(outcome.requests, []);
     let mut rows = Vec::new();
-    for toggle in ["api_key", "apple_id"] {
-        let empty = Step::new().set("build_url", "").set("connection", toggle);
-        rows.push((format!("connection is {toggle}, build_url is empty"), empty));
-        let off_bitrise = Step::off_bitrise().set("connection", toggle);
-        rows.push((format!("connection is {toggle}, off Bitrise"), off_bitrise));
+    for mode in ["api_key", "apple_id"] {
+        let empty = Step::new().set("build_url", "").set("connection", mode);
+        rows.push((format!("connection is {mode}, build_url is empty"), empty));
+        let off_bitrise = Step::off_bitrise().set("connection", mode);
+        rows.push((format!("connection is {mode}, off Bitrise"), off_bitrise));
     }
     assert_messages("inputs/empty_build_url", errors_of(rows));
-    let outcome = Step::new().connected(&api_key()).set_all([
+    let step = Step::new().connected(&api_key()).set_all([
         ("api_key_path", ""),
         ("api_key_id", " "),
         ("api_issuer", ""),
@@ -151,7 +151,7 @@ fn an_empty_input_does_not_take_its_default() {
         ("fastlane_session", "\n"),
         ("sms_default_phone_number", ""),
     ]);
-    assert_eq!(outcome.succeeds().chosen().1, "connection");
+    assert_eq!(step.succeeds().chosen().1, "connection");
 }
 
 #[test]
@@ -181,10 +181,10 @@ fn the_error_for_an_incomplete_api_key_names_the_missing_input() {
     ];
     let mut incomplete = Vec::new();
     for inputs in rows {
-        for toggle in ["automatic", "off"] {
-            let step = Step::new().set_all(inputs.iter().copied()).set("connection", toggle);
+        for mode in ["automatic", "off"] {
+            let step = Step::new().set_all(inputs.iter().copied()).set("connection", mode);
             let names: Vec<_> = inputs.iter().map(|(name, _)| *name).collect();
-            incomplete.push((format!("only {}, connection is {toggle}", names.join(" and ")), step));
+            incomplete.push((format!("only {}, connection is {mode}", names.join(" and ")), step));
         }
     }
     assert_messages("inputs/incomplete_api_key", errors_of(incomplete));
@@ -244,12 +244,12 @@ fn a_value_in_the_wrong_field_of_the_connection_is_recognized() {
 
 #[test]
 fn a_phone_number_is_exported_unchanged() {
-    let run = |number| Step::new().connected(&apple_id()).set("sms_default_phone_number", number);
+    let step = |number| Step::new().connected(&apple_id()).set("sms_default_phone_number", number);
     for number in ["+81-80-1234-5678", "+49 162 1234567", "+1 (412) 555-0123", "+436501234567"] {
-        assert_eq!(run(number).succeeds().output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
+        assert_eq!(step(number).succeeds().output("SPACESHIP_2FA_SMS_DEFAULT_PHONE_NUMBER"), number);
     }
     let wrong = ["080-1234-5678", "+", "+1", "jane@example.com", "+81 80 call me", "+1;rm"];
-    assert_messages("inputs/phone_number", errors_of(wrong.map(|number| (number, run(number)))));
+    assert_messages("inputs/phone_number", errors_of(wrong.map(|number| (number, step(number)))));
 }
 
 #[test]

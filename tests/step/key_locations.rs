@@ -1,4 +1,4 @@
-//! The forms of `api_key_path`, and the error for each way in which it can be wrong.
+//! What `api_key_path` can be, and the errors for wrong paths, URLs and files.
 
 use std::sync::LazyLock;
 
@@ -13,12 +13,12 @@ use test_support::{
     in_parallel, make_fifo, pem, pem_body, redirect, status, unique_name, wrapped,
 };
 
-const NAME: &str = "AuthKey_FROMINPUT1.p8";
+const KEY_FILE: &str = "AuthKey_FROMINPUT1.p8";
 
-static TLS: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
+static TLS_SERVER: LazyLock<StandIn> = LazyLock::new(|| StandIn::start_tls(Certificate::Good).unwrap());
 
 /// A run with this `api_key_path` and without `api_key_id`.
-fn with_location(location: &str) -> Step {
+fn with_key_path(location: &str) -> Step {
     Step::off_bitrise().set("api_key_path", location).set("api_issuer", INPUT_ISSUER)
 }
 
@@ -30,26 +30,26 @@ fn serve(name: &str, bytes: impl Into<Vec<u8>>, behaviours: Vec<Behaviour>) -> (
 }
 
 fn serve_key(behaviours: Vec<Behaviour>) -> (String, String) {
-    serve(NAME, pem(), behaviours)
+    serve(KEY_FILE, pem(), behaviours)
 }
 
 #[test]
 fn the_key_can_be_a_file_at_a_path() {
-    // Slashes are base64 too, so this path, with its digits and capitals, looks like the text of a key.
-    const LONG: &str = "Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
-    let step = |file: &str| Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
-    let keys = || step("work/keys/AuthKey_FROMINPUT1.p8");
-    let long = step(&format!("work/{LONG}"));
-    let absolute = long.path("work").join(LONG);
+    // A slash is a base64 character too, so a path with digits and capitals looks like the text of a key.
+    const LONG_PATH: &str = "Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
+    let with_key_at = |file: &str| Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
+    let in_folder = || with_key_at("work/keys/AuthKey_FROMINPUT1.p8");
+    let at_long_path = with_key_at(&format!("work/{LONG_PATH}"));
+    let absolute = at_long_path.path("work").join(LONG_PATH);
     for (step, location) in [
-        (long, absolute.to_str().unwrap()),
-        (keys(), "keys/AuthKey_FROMINPUT1.p8"),
-        (keys(), "./keys/../keys/AuthKey_FROMINPUT1.p8"),
-        (step("home/AuthKey_FROMINPUT1.p8"), "~/AuthKey_FROMINPUT1.p8"),
+        (at_long_path, absolute.to_str().unwrap()),
+        (in_folder(), "keys/AuthKey_FROMINPUT1.p8"),
+        (in_folder(), "./keys/../keys/AuthKey_FROMINPUT1.p8"),
+        (with_key_at("home/AuthKey_FROMINPUT1.p8"), "~/AuthKey_FROMINPUT1.p8"),
     ] {
         assert_key(&step.set("api_key_path", location).succeeds());
     }
-    let missing = with_location(&format!("/{LONG}")).fails().error();
+    let missing = with_key_path(&format!("/{LONG_PATH}")).fails().error();
     assert_messages("key_locations/long_path", [("a long path to a missing file", missing)]);
 }
 
@@ -60,7 +60,7 @@ fn the_key_can_be_at_a_file_url() {
         ("work/a b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/AuthKey_FROMINPUT1.p8", "work/%41uthKey%5FFROMINPUT1.p8"),
         ("work/ü/AuthKey_FROMINPUT1.p8", "work/%C3%BC/AuthKey_FROMINPUT1.p8"),
-        // Not decoded if a file of that name exists, as in Bitrise's Steps in Go.
+        // A URL is not decoded if a file of that name exists, as in Bitrise's Steps in Go.
         ("work/a%20b/AuthKey_FROMINPUT1.p8", "work/a%20b/AuthKey_FROMINPUT1.p8"),
         ("work/a#b?c/AuthKey_FROMINPUT1.p8", "work/a#b?c/AuthKey_FROMINPUT1.p8"),
         ("work/100%/AuthKey_FROMINPUT1.p8", "work/100%/AuthKey_FROMINPUT1.p8"),
@@ -69,12 +69,12 @@ fn the_key_can_be_at_a_file_url() {
         let url = format!("file://{}", step.path(url).display());
         assert_key(&step.set("api_key_path", url).succeeds());
     }
-    let error = with_location("file://keys/AuthKey_FROMINPUT1.p8").fails().error();
+    let error = with_key_path("file://keys/AuthKey_FROMINPUT1.p8").fails().error();
     assert_messages("key_locations/file_url", [("a file URL with two slashes", error)]);
 }
 
 #[test]
-fn the_key_is_downloaded_from_the_unchanged_url_and_without_the_token() {
+fn the_key_is_downloaded_from_the_unchanged_url_and_without_the_build_token() {
     let (scenario, url) = serve_key(vec![]);
     // The name of an object in a storage service can contain a slash.
     let (_, with_slash) = serve("folder/AuthKey_FROMINPUT1.p8", pem(), vec![]);
@@ -91,7 +91,7 @@ fn the_key_is_downloaded_from_the_unchanged_url_and_without_the_token() {
         assert_key(&step.secret("canary%2Fsignature").succeeds());
     }
     let requests = SERVER.requests_for(&scenario);
-    assert_eq!(requests.len(), 5);
+    assert_eq!(requests.len(), 5, "all but the one with a slash");
     assert!(requests[1].target.ends_with("?X-Amz-Signature=canary%2Fsignature"), "{requests:?}");
     let headers: Vec<_> = requests.iter().flat_map(|request| &request.headers).collect();
     let has_token =
@@ -114,7 +114,7 @@ fn the_key_can_be_text_in_the_input() {
     ];
     for form in forms {
         let outcome =
-            with_location(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).succeeds();
+            with_key_path(&form).set("api_key_id", INPUT_KEY_ID).secret(&form).secret(&body).succeeds();
         assert_key(&outcome);
         assert!(outcome.stdout.contains("- api_key_path: *****\n"), "{}", outcome.stdout);
     }
@@ -124,12 +124,12 @@ fn the_key_can_be_text_in_the_input() {
 fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
     let name = "AuthKey_OTHERID123.p8";
     let (_, url) = serve(name, pem(), vec![]);
-    let in_folder = || with_location("keys").file(&format!("work/keys/{name}"), pem());
+    let in_folder = || with_key_path("keys").file(&format!("work/keys/{name}"), pem());
     let json = json!({"key_id": INPUT_KEY_ID, "key": pem()}).to_string();
     let rows = [
-        ("a download", with_location(&url).set("api_key_id", INPUT_KEY_ID)),
+        ("a download", with_key_path(&url).set("api_key_id", INPUT_KEY_ID)),
         ("the only file in a folder", in_folder().set("api_key_id", INPUT_KEY_ID)),
-        ("JSON", with_location(name).file(&format!("work/{name}"), json)),
+        ("JSON", with_key_path(name).file(&format!("work/{name}"), json)),
     ];
     let warnings = rows.map(|(what, step)| {
         let outcome = step.set("verify", "no").succeeds();
@@ -143,7 +143,7 @@ fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
 }
 
 #[test]
-fn the_references_that_the_step_exports_are_accepted() {
+fn values_that_the_step_exports_are_accepted_as_api_key_path() {
     let exported = Step::off_bitrise()
         .with_key_inputs()
         .set("export_for", "codemagic, rcodesign, connection")
@@ -152,17 +152,17 @@ fn the_references_that_the_step_exports_are_accepted() {
         ["APP_STORE_CONNECT_PRIVATE_KEY", "APPLE_RCODESIGN_API_KEY_PATH", "BITRISE_PORTAL_DATA_JSON"]
     {
         let value = exported.output(variable);
-        assert_key(&with_location(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).succeeds());
+        assert_key(&with_key_path(&value).set("api_key_id", INPUT_KEY_ID).secret(pem()).succeeds());
     }
 }
 
 #[test]
-fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
-    let mut rows = vec![("the key's text".to_owned(), with_location(pem()).secret(pem()))];
+fn the_error_for_a_name_without_a_key_id_says_how_to_set_the_id() {
+    let mut rows = vec![("the key's text".to_owned(), with_key_path(pem()).secret(pem()))];
     for name in [
         "key.p8",
         "AuthKey_.p8",
-        // These two names contain the ID, so it is the key that cannot be read.
+        // These two names contain the ID, so the error is that the key cannot be read.
         "AuthKey_FROMINPUT1.p8.txt",
         "AuthKey_FROMINPUT1 (1).p8",
         "authkey_FROMINPUT1.p8",
@@ -171,7 +171,7 @@ fn the_error_for_a_name_without_a_key_id_says_how_to_set_it() {
     ] {
         for location in [format!("/keys/{name}"), format!("https://localhost:1/{name}?AuthKey_FROMINPUT1.p8")]
         {
-            rows.push((location.clone(), with_location(&location)));
+            rows.push((location.clone(), with_key_path(&location)));
         }
     }
     assert_messages("key_locations/unknown_key_id", errors_of(rows));
@@ -191,7 +191,7 @@ fn the_error_says_why_a_file_is_not_a_usable_key() {
     let forbidden = step().not_as_root();
     test_support::set_mode(forbidden.path("work/file"), 0o000);
     let pipe = step();
-    // Without a writer, reading it blocks forever.
+    // Reading a pipe that has no writer blocks forever.
     make_fifo(&pipe.path("work/pipe"));
     let rows = [
         ("a missing file", step(), "missing.p8"),
@@ -240,7 +240,7 @@ fn the_error_says_why_a_download_failed() {
     let errors = in_parallel(rows, |(what, behaviours, tries)| {
         let (scenario, url) = serve_key(behaviours);
         let error =
-            with_location(&format!("{url}?canary-signature")).secret("canary-signature").fails().error();
+            with_key_path(&format!("{url}?canary-signature")).secret("canary-signature").fails().error();
         assert_eq!(SERVER.requests_for(&scenario).len(), tries, "{what}");
         (what, error)
     });
@@ -250,12 +250,12 @@ fn the_error_says_why_a_download_failed() {
 #[test]
 fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
     let (_, target) = serve("download", pem(), vec![]);
-    let (scenario, _) = serve_key(vec![]);
-    let own = format!("{}/files/{}/{NAME}", SERVER.origin(), scenario.replace(' ', "%20"));
-    let mut hops = vec![redirect(&own); 4];
+    let scenario = unique_name();
+    let first_url = format!("{}/files/{}/{KEY_FILE}", SERVER.origin(), scenario.replace(' ', "%20"));
+    let mut hops = vec![redirect(&first_url); 4];
     hops.push(redirect(&target));
-    SERVER.file(&scenario, NAME, pem(), hops);
-    let outcome = with_location(&own).succeeds();
+    SERVER.file(&scenario, KEY_FILE, pem(), hops);
+    let outcome = with_key_path(&first_url).succeeds();
     assert_key(&outcome);
     assert_eq!(SERVER.requests_for(&scenario).len(), 5);
 }
@@ -263,10 +263,11 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
 #[test]
 fn more_than_five_redirects_are_an_error() {
     let (scenario, url) = serve_key(vec![]);
-    SERVER.file(&scenario, NAME, pem(), vec![redirect(&url).forever()]);
+    // Serves the file again, now with a redirect to its own URL.
+    SERVER.file(&scenario, KEY_FILE, pem(), vec![redirect(&url).forever()]);
     assert_messages(
         "key_locations/redirects",
-        [("a redirect to itself", with_location(&url).fails().error())],
+        [("a redirect to itself", with_key_path(&url).fails().error())],
     );
     assert_eq!(SERVER.requests_for(&scenario).len(), 6);
 }
@@ -284,17 +285,17 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
         // The CA is trusted in all rows but the first, so only the certificate itself is wrong.
         let is_ca_trusted = certificate.is_some();
         let server = StandIn::start_tls(certificate.unwrap_or(Certificate::Good)).unwrap();
-        let key = server.file("x", NAME, pem(), vec![]);
+        let key = server.file("x", KEY_FILE, pem(), vec![]);
         let connection =
             Connection { token: BUILD_API_TOKEN.to_owned(), body: api_key().to_string(), behaviours: vec![] };
         let build_url = server.connection("x", connection);
-        for (place, step) in
-            [("the key", with_location(&key)), ("the connection", Step::new().set("build_url", build_url))]
+        for (resource, step) in
+            [("the key", with_key_path(&key)), ("the connection", Step::new().set("build_url", build_url))]
         {
             let step = if is_ca_trusted { step.trusting(&server) } else { step };
             let outcome = step.fails();
-            errors.push((format!("{place}, with a certificate {what}"), outcome.error()));
-            assert_eq!(outcome.warnings(), Vec::<String>::new(), "without a retry");
+            errors.push((format!("{resource}, with a certificate {what}"), outcome.error()));
+            assert_eq!(outcome.warnings(), Vec::<String>::new(), "the request is not retried");
         }
         assert_eq!(server.requests(), [], "no token is sent");
     }
@@ -305,30 +306,31 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
 #[test]
 fn the_error_for_a_server_without_tls_says_so() {
     let (_, url) = serve_key(vec![]);
-    let error = with_location(&url.replace("http://", "https://")).fails().error();
+    let error = with_key_path(&url.replace("http://", "https://")).fails().error();
     assert_messages("key_locations/no_tls", [("an https URL of a server without TLS", error)]);
 }
 
 #[test]
 fn a_redirect_from_https_to_http_is_rejected() {
     let (scenario, target) = serve_key(vec![]);
-    let url = TLS.file(&unique_name(), NAME, "", vec![redirect(format!("{target}?canary-signature"))]);
-    let error = with_location(&url).trusting(&TLS).secret("canary-signature").fails().error();
+    let url =
+        TLS_SERVER.file(&unique_name(), KEY_FILE, "", vec![redirect(format!("{target}?canary-signature"))]);
+    let error = with_key_path(&url).trusting(&TLS_SERVER).secret("canary-signature").fails().error();
     assert_messages("key_locations/https_to_http", [("a redirect from https to http", error)]);
     assert_eq!(SERVER.requests_for(&scenario), []);
 }
 
 #[test]
 fn a_redirect_from_http_on_this_machine_to_a_trusted_https_server_is_followed() {
-    let target = TLS.file(&unique_name(), NAME, pem(), vec![]);
+    let target = TLS_SERVER.file(&unique_name(), KEY_FILE, pem(), vec![]);
     let (_, url) = serve_key(vec![redirect(&target)]);
-    assert_key(&with_location(&url).trusting(&TLS).succeeds());
+    assert_key(&with_key_path(&url).trusting(&TLS_SERVER).succeeds());
 }
 
 #[test]
 fn the_error_recognizes_content_that_is_not_an_api_key() {
-    let two = format!("{}{}", pem(), keys::P256::generate().unwrap().private_pem);
-    let cut: String = pem().lines().take(2).collect::<Vec<_>>().join("\n");
+    let two_keys = format!("{}{}", pem(), keys::P256::generate().unwrap().private_pem);
+    let half_a_key: String = pem().lines().take(2).collect::<Vec<_>>().join("\n");
     let rows: [(&str, Vec<u8>); 18] = [
         ("an RSA key", keys::rsa_2048_private_pem().unwrap().into()),
         ("a key on P-384", keys::p384_private_pem().unwrap().into()),
@@ -349,12 +351,12 @@ fn the_error_recognizes_content_that_is_not_an_api_key() {
         ),
         ("an Ansible Vault file", b"$ANSIBLE_VAULT;1.1;AES256\n6231336535\n".to_vec()),
         ("a PGP message", b"-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----".to_vec()),
-        ("two keys", two.into()),
-        ("half a key", cut.into()),
+        ("two keys", two_keys.into()),
+        ("half a key", half_a_key.into()),
     ];
     let errors = in_parallel(rows, |(what, bytes)| {
         let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", &bytes);
-        let step = step.set("api_key_path", NAME).set("api_issuer", INPUT_ISSUER);
+        let step = step.set("api_key_path", KEY_FILE).set("api_issuer", INPUT_ISSUER);
         (what, step.secret(String::from_utf8_lossy(&bytes)).fails().error())
     });
     assert_messages("key_locations/no_api_key", errors);

@@ -6,12 +6,12 @@ use test_support::{CONNECTED_APPLE_ID, INPUT_ISSUER, Step, all, api_key, connect
 
 #[test]
 fn debug_lines_are_shown_only_with_verbose_log() {
-    let run = |verbose| {
+    let count_debug_lines = |verbose| {
         let step = Step::new().connected(&api_key()).envstore("envs: [{A: x}]\n");
         step.set("verbose_log", verbose).set("RUST_LOG", "trace").run().debug_lines().len()
     };
-    assert_eq!(run("no"), 0);
-    assert!(run("yes") > 0);
+    assert_eq!(count_debug_lines("no"), 0);
+    assert!(count_debug_lines("yes") > 0);
 }
 
 #[test]
@@ -23,26 +23,24 @@ fn text_from_outside_cannot_forge_colors_or_lines() {
         Step::new().connected(&all([api_key(), forged_key])),
     ] {
         let outcome = step.fails();
+        // A forged color would look like a second error.
         assert_eq!(outcome.errors().len(), 1, "{}", outcome.stdout);
     }
 }
 
 #[test]
 fn help_and_version_are_the_only_options() {
-    let run = |argument: &str| {
-        let binary = env!("CARGO_BIN_EXE_apple-services-connection");
-        std::process::Command::new(binary).env_clear().arg(argument).output().unwrap()
-    };
+    let binary = || std::process::Command::new(env!("CARGO_BIN_EXE_apple-services-connection"));
+    let run = |argument: &str| binary().env_clear().arg(argument).output().unwrap();
     for argument in ["--help", "--version"] {
         let output = run(argument);
         assert_eq!(output.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).lines().next().is_some());
     }
     assert_eq!(run("now").status.code(), Some(1));
-    let mut help = std::process::Command::new(env!("CARGO_BIN_EXE_apple-services-connection"));
     if let Ok(full) = std::fs::File::create("/dev/full") {
-        let output = help.env_clear().arg("--help").stdout(full).output().unwrap();
-        assert_eq!((output.status.code(), output.stderr), (Some(1), vec![]), "a full disk is not a panic");
+        let output = binary().env_clear().arg("--help").stdout(full).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(1), vec![]), "a full disk causes no panic");
     }
 }
 
@@ -69,7 +67,7 @@ fn a_connected_apple_ids_address_is_hidden_in_text_from_services() {
     let provider = Provider { provider_id: 7, name: format!("Jane {CONNECTED_APPLE_ID}") };
     let available_providers = vec![provider.clone()];
     let session = Session { provider: Some(provider), available_providers, ..logged_in(vec![]) };
-    let step = Step::new().connected(&connected_session()).verified_by_session(session).set("apple_id", "");
+    let step = Step::new().connected(&connected_session()).verified_by_session(session);
     let outcome = step.set("verbose_log", "yes").succeeds();
     assert!(outcome.stdout.contains("- Team: *****"), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains(CONNECTED_APPLE_ID), "{}", outcome.stdout);

@@ -53,7 +53,7 @@ fn the_error_says_that_yaml_made_a_key_id_a_number() {
     assert_eq!(team.replace("team_id", "api_key_id"), error("1.234567e+18"));
     for id in ["1234567E12", "0123456701", "1234567890"] {
         let outcome = Step::off_bitrise().with_key_inputs().set("api_key_id", id).succeeds();
-        assert_eq!(outcome.output("APPLE_API_KEY_ID"), id, "as written in quotes");
+        assert_eq!(outcome.output("APPLE_API_KEY_ID"), id, "an ID in quotes is used as written");
     }
 }
 
@@ -114,15 +114,15 @@ fn quotes_around_a_value_are_removed() {
 }
 
 #[test]
-fn the_name_of_an_individual_key_contains_its_id_and_must_match_the_type() {
+fn the_file_name_of_an_individual_key_contains_its_id_and_is_compared_with_api_key_type() {
     let step = || with_file("ApiKey_FROMINPUT1.p8");
-    let outcome = step().unset("api_issuer").set("api_key_type", "individual").succeeds();
-    assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
-    assert_eq!(outcome.get_output("APPLE_API_ISSUER"), None);
-    let team = step().succeeds();
-    assert_eq!(team.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    let as_individual_key = step().unset("api_issuer").set("api_key_type", "individual").succeeds();
+    assert_eq!(as_individual_key.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
+    assert_eq!(as_individual_key.get_output("APPLE_API_ISSUER"), None);
+    let as_team_key = step().succeeds();
+    assert_eq!(as_team_key.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
     let messages = [
-        ("api_key_type is team", team.warnings().join("\n")),
+        ("api_key_type is team", as_team_key.warnings().join("\n")),
         ("api_key_type is team, without an issuer", step().unset("api_issuer").fails().error()),
         (
             "api_key_type is individual, with an issuer",
@@ -145,7 +145,7 @@ fn the_error_says_that_a_key_is_an_in_app_purchase_key() {
     assert_messages("mistakes/in_app_purchase_key", errors);
 }
 
-/// The unit tests of `formats::key_json` have JSON that people write by hand.
+/// The unit tests of `formats::key_json` cover JSON that people write by hand.
 #[test]
 fn the_json_of_an_api_key_needs_no_other_input() {
     let text = key_json(json!({}));
@@ -168,7 +168,7 @@ fn the_json_of_an_api_key_needs_no_other_input() {
             .file("work/key.json", STANDARD.encode(&text))
             .set("api_key_path", "key.json")
             .secret(pem()),
-        // The content decides, not the file's name.
+        // The content decides, not the name of the file.
         Step::off_bitrise().file("work/key.txt", &text).set("api_key_path", "key.txt").secret(pem()),
         Step::off_bitrise().set("api_key_path", SERVER.file(&unique_name(), "key", text.as_bytes(), vec![])),
         with_key_json(json!({}))
@@ -184,7 +184,7 @@ fn the_json_of_an_api_key_needs_no_other_input() {
 }
 
 #[test]
-fn the_json_of_an_api_key_decides_whose_key_it_is() {
+fn the_json_of_an_api_key_decides_its_type_and_whether_it_is_an_enterprise_key() {
     let enterprise = with_key_json(json!({"in_house": true})).succeeds();
     assert_eq!(enterprise.output("APPLE_API_KEY_ENTERPRISE"), "yes");
     let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").succeeds();
@@ -270,7 +270,7 @@ fn the_error_recognizes_values_that_are_not_ids() {
     let mut rows = Vec::new();
     for input in ["api_key_id", "api_issuer"] {
         for (what, value) in values {
-            // In its own field, the value is valid.
+            // A Team ID can be a key ID, and an issuer ID belongs in `api_issuer`.
             if ![("api_key_id", "a Team ID"), ("api_issuer", "an issuer ID")].contains(&(input, what)) {
                 rows.push((format!("{input} is {what}"), with_inputs(input, value)));
             }
@@ -292,8 +292,8 @@ fn the_error_says_that_a_password_is_of_the_other_kind() {
     ];
     let errors = rows.map(|(what, input, value)| (what, with_apple_id().set(input, value).fails().error()));
     assert_messages("mistakes/passwords", errors);
-    for around in ["", " ", "\"", "'"] {
-        let typed = format!("{around}{INPUT_APP_PASSWORD}{around}");
+    for quote in ["", " ", "\"", "'"] {
+        let typed = format!("{quote}{INPUT_APP_PASSWORD}{quote}");
         let outcome = with_apple_id().set("app_password", typed).succeeds();
         assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
     }
@@ -301,9 +301,9 @@ fn the_error_says_that_a_password_is_of_the_other_kind() {
 
 #[test]
 fn an_apple_id_is_an_email_address_or_a_phone_number() {
-    let run = |name: &str| Step::off_bitrise().set("apple_id", name).set("password", INPUT_PASSWORD);
-    for name in ["jane@example.com", "jane+ci@mail.example.co.uk", "+81-80-1234-5678", "+436501234567"] {
-        assert_eq!(run(name).succeeds().output("FASTLANE_USER"), name);
+    let step = |user: &str| Step::off_bitrise().set("apple_id", user).set("password", INPUT_PASSWORD);
+    for user in ["jane@example.com", "jane+ci@mail.example.co.uk", "+81-80-1234-5678", "+436501234567"] {
+        assert_eq!(step(user).succeeds().output("FASTLANE_USER"), user);
     }
     let wrong = [
         ("a name", "Jane Doe"),
@@ -315,22 +315,22 @@ fn an_apple_id_is_an_email_address_or_a_phone_number() {
         ("a key", pem()),
         ("a session", &pasted_session()),
     ];
-    assert_messages("mistakes/apple_id", wrong.map(|(what, name)| (what, run(name).fails().error())));
+    assert_messages("mistakes/apple_id", wrong.map(|(what, user)| (what, step(user).fails().error())));
 }
 
 #[test]
 fn the_error_for_a_rejected_key_depends_on_its_source() {
-    let refuse = |step: Step, issuer| {
-        let other = P256::generate().unwrap();
-        step.verified_by(account_of(&other, INPUT_KEY_ID, issuer, vec![]))
+    let rejected = |step: Step, issuer| {
+        let other_key = P256::generate().unwrap();
+        step.verified_by(account_of(&other_key, INPUT_KEY_ID, issuer, vec![]))
     };
     let individual = Step::off_bitrise().with_individual_key_inputs();
     let other_name = with_file("AuthKey_OTHERKEY12.p8").set("api_key_id", INPUT_KEY_ID);
     let errors = errors_of([
-        ("in the inputs", refuse(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),
-        ("an individual key", refuse(individual, None)),
-        ("a file that is named for another key", refuse(other_name, Some(INPUT_ISSUER))),
-        ("a connected key", refuse(Step::new().connected(&api_key()), Some(INPUT_ISSUER))),
+        ("in the inputs", rejected(Step::off_bitrise().with_key_inputs(), Some(INPUT_ISSUER))),
+        ("an individual key", rejected(individual, None)),
+        ("a file that is named for another key", rejected(other_name, Some(INPUT_ISSUER))),
+        ("a connected key", rejected(Step::new().connected(&api_key()), Some(INPUT_ISSUER))),
     ]);
     assert_messages("mistakes/refused_key", errors);
     let same_name = with_file("AuthKey_FROMINPUT1.p8").set("api_key_id", INPUT_KEY_ID);

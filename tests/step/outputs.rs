@@ -11,7 +11,7 @@ use test_support::{
     apple_id, cookie, in_parallel, spaceauth, strategies,
 };
 
-const SECRETS: [&str; 3] =
+const SECRET_OUTPUTS: [&str; 3] =
     ["FASTLANE_PASSWORD", "FASTLANE_SESSION", "FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"];
 
 #[test]
@@ -58,7 +58,7 @@ fn file_urls_need_no_decoding_even_if_the_temporary_folder_has_an_unusual_name()
         let outcome = step.set("TMPDIR", &tmp).succeeds();
         let folder = outcome.output("APPLE_CREDENTIALS_DIR");
         for url in ["APPLE_API_KEY_URL", "APPLE_CONNECTION_URL"] {
-            // As Bitrise's Steps in Go read it.
+            // Bitrise's Steps in Go also remove only the prefix.
             let path = outcome.output(url).strip_prefix("file://").unwrap().to_owned();
             assert!(std::path::Path::new(&path).is_file(), "{path}");
             assert!(path.starts_with(&folder), "{path}");
@@ -73,23 +73,23 @@ fn file_urls_need_no_decoding_even_if_the_temporary_folder_has_an_unusual_name()
 #[test]
 fn the_paths_are_absolute_even_if_the_temporary_folder_is_relative() {
     let outcome = Step::new().connected(&api_key()).file("work/here/x", "").set("TMPDIR", "here").succeeds();
-    let work = outcome.root.path().join("work/here").canonicalize().unwrap();
+    let here = outcome.root.path().join("work/here").canonicalize().unwrap();
     let folder = std::path::PathBuf::from(outcome.output("API_PRIVATE_KEYS_DIR"));
     assert!(folder.is_absolute(), "{}", folder.display());
-    assert_eq!(folder.canonicalize().unwrap().parent(), Some(work.as_path()));
+    assert_eq!(folder.canonicalize().unwrap().parent(), Some(here.as_path()));
 }
 
 #[test]
 fn bitrise_reads_yes_and_fastlane_reads_true_for_an_enterprise_key() {
     let connected = |value| Step::new().connected(&all([api_key(), json!({"is_enterprise_account": value})]));
-    let inputs = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value);
+    let from_inputs = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value);
     let rows = [
         (connected(json!(true)), "yes", "true"),
         (connected(json!(false)), "no", "false"),
         (connected(json!(null)), "no", "false"),
-        (inputs("yes"), "yes", "true"),
-        (inputs("no"), "no", "false"),
-        // The input applies to the key in the inputs, not to the connected one.
+        (from_inputs("yes"), "yes", "true"),
+        (from_inputs("no"), "no", "false"),
+        // The input applies to the key in the from_inputs, not to the connected one.
         (connected(json!(false)).set("api_key_enterprise_account", "yes"), "no", "false"),
     ];
     for (step, bitrise, fastlane) in rows {
@@ -139,7 +139,7 @@ fn an_apple_id_exports_only_what_it_has() {
     ];
     for (step, only) in rows {
         let outcome = step.succeeds();
-        for key in SECRETS {
+        for key in SECRET_OUTPUTS {
             assert_eq!(outcome.get_output(key).is_some(), key == only, "{key}, where {only} is expected");
         }
         assert!(outcome.get_output("FASTLANE_USER").is_some());
@@ -201,7 +201,7 @@ fn values_that_yaml_or_a_shell_could_change_arrive_unchanged() {
         let connected =
             json!({"apple_id": CONNECTED_APPLE_ID, "password": value, "app_specific_password": "x"});
         let outcome = Step::new().connected(&connected).succeeds();
-        // A password of blanks is ignored.
+        // A password that is only whitespace is ignored.
         let expected = Some(value.to_owned()).filter(|value| !value.trim().is_empty());
         assert_eq!(outcome.get_output("FASTLANE_PASSWORD"), expected, "{value:?}");
     });
@@ -218,35 +218,35 @@ fn the_error_for_a_value_with_a_nul_character_names_the_output() {
 fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
     let many_tools =
         "bitrise fastlane fastlane_api_key_path xcode connection spaceship asc codemagic expo tauri";
-    let key = || Step::new().connected(&api_key());
-    let all_of_key = || key().set("export_for", many_tools).set("export_token", "yes");
-    let apple_id = || Step::new().connected(&apple_id());
-    let for_connection = apple_id().set("export_for", "connection");
-    let individual = || Step::new().with_individual_key_inputs().set("export_for", "connection");
+    let with_key = || Step::new().connected(&api_key());
+    let key_for_many = || with_key().set("export_for", many_tools).set("export_token", "yes");
+    let with_apple_id = || Step::new().connected(&apple_id());
+    let id_for_connection = with_apple_id().set("export_for", "connection");
+    let individual_key = || Step::new().with_individual_key_inputs().set("export_for", "connection");
     let rows = [
-        ("an Apple ID after an API key", key(), apple_id()),
-        ("both for many tools", all_of_key(), apple_id().set("export_for", many_tools)),
-        ("an Apple ID for fastlane alone", all_of_key(), apple_id().set("export_for", "fastlane")),
-        ("an API key after an Apple ID", apple_id(), key()),
-        ("an individual key after a connection", for_connection, individual()),
+        ("an Apple ID after an API key", with_key(), with_apple_id()),
+        ("both for many tools", key_for_many(), with_apple_id().set("export_for", many_tools)),
+        ("an Apple ID for fastlane alone", key_for_many(), with_apple_id().set("export_for", "fastlane")),
+        ("an API key after an Apple ID", with_apple_id(), with_key()),
+        ("an individual key after a connection", id_for_connection, individual_key()),
     ];
     let messages = rows.map(|(what, first, second)| {
         (what, second.after(&first.succeeds()).succeeds().warnings().join("\n"))
     });
     assert_messages("outputs/earlier_credential", messages);
-    for (first, second) in [(key(), key()), (apple_id(), apple_id())] {
+    for (first, second) in [(with_key(), with_key()), (with_apple_id(), with_apple_id())] {
         let outcome = second.after(&first.succeeds()).succeeds();
-        assert_eq!(outcome.warnings(), [""; 0], "the second run overwrites the outputs of the first");
+        assert!(outcome.warnings().is_empty(), "the second run overwrites the outputs of the first");
     }
-    // A variable that was removed is empty.
-    let names = key().succeeds().output_names();
-    let removed = names.iter().fold(apple_id(), |step, name| step.set(name, ""));
-    assert_eq!(removed.succeeds().warnings(), [""; 0]);
+    // Outputs that `remove` unsets are empty variables.
+    let names = with_key().succeeds().output_names();
+    let removed = names.iter().fold(with_apple_id(), |step, name| step.set(name, ""));
+    assert_eq!(removed.succeeds().warnings(), Vec::<String>::new());
 }
 
 #[test]
 fn only_passwords_and_the_session_are_redacted() {
-    for (connected, secrets) in [(api_key(), [].as_slice()), (apple_id(), &SECRETS)] {
+    for (connected, secrets) in [(api_key(), [].as_slice()), (apple_id(), &SECRET_OUTPUTS)] {
         let step =
             Step::new().connected(&connected).set("team_id", "TEAM123456").set("itc_team_id", "118573544");
         let outcome = step.set("sms_default_phone_number", "+81-80-1234-5678").run_in_process();

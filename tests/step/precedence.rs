@@ -1,4 +1,4 @@
-//! Which credential each toggle uses, and what happens if that credential is broken.
+//! Which credential each mode (a value of the input `connection`) uses, and what happens if it is broken.
 
 use serde_json::{Value, json};
 use stand_in::Behaviour;
@@ -16,7 +16,7 @@ const APPLE_ID_OF_CONNECTION: [&str; 3] = ["apple_id", "connection", CONNECTED_A
 const KEY_OF_INPUTS: [&str; 3] = ["api_key", "inputs", INPUT_KEY_ID];
 const APPLE_ID_OF_INPUTS: [&str; 3] = ["apple_id", "inputs", INPUT_APPLE_ID];
 
-/// The outputs have this credential, and no other.
+/// Asserts that the outputs contain this credential and no other.
 #[track_caller]
 fn assert_used(outcome: &Outcome, credential: [&str; 3]) {
     let outputs = ["APPLE_AUTH_METHOD", "APPLE_AUTH_SOURCE", "APPLE_API_KEY_ID", "FASTLANE_USER"];
@@ -25,7 +25,7 @@ fn assert_used(outcome: &Outcome, credential: [&str; 3]) {
 }
 
 #[test]
-fn the_first_credential_in_the_order_of_the_toggle_is_used() {
+fn the_first_credential_in_the_order_of_the_mode_is_used() {
     let connected = |body: &Value| Step::new().connected(body);
     let both = all([apple_id(), api_key()]);
     let broken_key = all([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
@@ -36,7 +36,7 @@ fn the_first_credential_in_the_order_of_the_toggle_is_used() {
         "app_specific_password": "", "connection_expiry_date": null, "session_cookies": null,
         "test_devices": [{"id": 1, "device_identifier": "00008020-0"}], "a_new_field": {"x": [1]},
     });
-    // It would be an error to read this key.
+    // Reading this key would be an error.
     let missing_key = [("api_key_path", "/nowhere/AuthKey_FROMINPUT1.p8"), ("api_issuer", INPUT_ISSUER)];
     let rows = [
         (connected(&both).with_key_inputs(), KEY_OF_CONNECTION),
@@ -67,25 +67,25 @@ fn the_log_says_why_credentials_earlier_in_the_order_were_not_used() {
 }
 
 #[test]
-fn a_forced_toggle_never_falls_back_to_the_inputs() {
+fn a_mode_that_requires_the_connection_never_falls_back_to_the_inputs() {
     let mut messages = Vec::new();
-    for toggle in ["api_key", "apple_id"] {
-        let nothing = Step::new().with_key_inputs().set("connection", toggle).fails().error();
-        messages.push((format!("{toggle}, nothing connected"), nothing));
+    for mode in ["api_key", "apple_id"] {
+        let nothing = Step::new().with_key_inputs().set("connection", mode).fails().error();
+        messages.push((format!("{mode}, nothing connected"), nothing));
         let unreadable = Step::new().connected_with(&json!({}), always_busy(500)).with_key_inputs();
-        messages.push((format!("{toggle}, HTTP 500"), unreadable.set("connection", toggle).fails().error()));
+        messages.push((format!("{mode}, HTTP 500"), unreadable.set("connection", mode).fails().error()));
     }
-    for (toggle, other, what) in
+    for (mode, other, what) in
         [("api_key", apple_id(), "an Apple ID connected"), ("apple_id", api_key(), "an API key connected")]
     {
-        let error = Step::new().connected(&other).set("connection", toggle).fails().error();
-        messages.push((format!("{toggle}, {what}"), error));
+        let error = Step::new().connected(&other).set("connection", mode).fails().error();
+        messages.push((format!("{mode}, {what}"), error));
     }
     assert_messages("precedence/forced", messages);
 }
 
 #[test]
-fn a_forced_toggle_ignores_inputs_and_lists_them_in_a_warning() {
+fn a_mode_that_requires_the_connection_ignores_inputs_and_lists_them_in_a_warning() {
     let step = Step::new().connected(&all([api_key(), apple_id()])).set_all([
         ("connection", "api_key"),
         ("api_key_path", "http://not-checked.invalid/x"),
@@ -105,9 +105,9 @@ fn a_forced_toggle_ignores_inputs_and_lists_them_in_a_warning() {
 
 #[test]
 fn inputs_at_their_defaults_cause_no_warning() {
-    for (toggle, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
+    for (mode, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
         let connected = all([api_key(), apple_id()]);
-        let step = Step::new().connected(&connected).set("connection", toggle).set("export_for", tools);
+        let step = Step::new().connected(&connected).set("connection", mode).set("export_for", tools);
         assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
@@ -126,13 +126,13 @@ fn app_password_is_used_only_if_the_connected_apple_id_has_none() {
         assert_used(&outcome, APPLE_ID_OF_CONNECTION);
         assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), used);
         if used == INPUT_APP_PASSWORD {
-            assert_eq!(outcome.warnings(), [""; 0], "it is used, not ignored");
+            assert_eq!(outcome.warnings(), Vec::<String>::new(), "the input is used, not ignored");
         }
     }
 }
 
 #[test]
-fn off_uses_the_inputs_without_a_request_and_does_not_validate_build_url() {
+fn mode_off_uses_the_inputs_without_a_request_and_does_not_validate_build_url() {
     let connected = || Step::new().connected(&all([api_key(), apple_id()]));
     let rows = [
         (connected().with_key_inputs(), KEY_OF_INPUTS),
@@ -148,7 +148,7 @@ fn off_uses_the_inputs_without_a_request_and_does_not_validate_build_url() {
 }
 
 #[test]
-fn off_without_inputs_is_an_error_that_lists_the_inputs_to_set() {
+fn mode_off_without_inputs_is_an_error_that_lists_the_inputs_to_set() {
     let outcome = Step::new().connected(&api_key()).set("connection", "off").fails();
     assert_messages("precedence/off", [("off without inputs", outcome.error())]);
     assert_eq!(outcome.requests, []);
@@ -157,17 +157,17 @@ fn off_without_inputs_is_an_error_that_lists_the_inputs_to_set() {
 #[test]
 fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_lists_both_groups() {
     let mut messages = Vec::new();
-    for toggle in ["automatic", "off"] {
+    for mode in ["automatic", "off"] {
         let step = Step::new().connected(&api_key()).with_key_inputs().with_apple_id_inputs();
-        messages.push((format!("both, {toggle}"), step.set("connection", toggle).fails().error()));
-        let step = Step::new().set_all([("api_issuer", "x"), ("app_password", "y"), ("connection", toggle)]);
-        messages.push((format!("a part of both, {toggle}"), step.fails().error()));
+        messages.push((format!("both, {mode}"), step.set("connection", mode).fails().error()));
+        let step = Step::new().set_all([("api_issuer", "x"), ("app_password", "y"), ("connection", mode)]);
+        messages.push((format!("a part of both, {mode}"), step.fails().error()));
     }
     assert_messages("precedence/both", messages);
 }
 
-/// Unusable connections.
-fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
+/// What is wrong with each connection, its document, and how the stand-in serves it.
+fn unusable_connections() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
     let bad_key = json!({"private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"});
     vec![
         ("a server error", api_key(), always_busy(500)),
@@ -188,8 +188,8 @@ fn unusable() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
 }
 
 #[test]
-fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
-    let messages = in_parallel(unusable(), |(what, body, behaviours)| {
+fn mode_automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
+    let messages = in_parallel(unusable_connections(), |(what, body, behaviours)| {
         let outcome = Step::new().connected_with(&body, behaviours).with_key_inputs().succeeds();
         assert_used(&outcome, KEY_OF_INPUTS);
         (what, outcome.warnings().pop().expect("a warning"))
@@ -200,8 +200,8 @@ fn automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable() {
 }
 
 #[test]
-fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_skip() {
-    let rows = unusable().into_iter().flat_map(|(what, body, behaviours)| {
+fn without_complete_inputs_an_unusable_connection_is_an_error_even_if_if_missing_is_skip() {
+    let rows = unusable_connections().into_iter().flat_map(|(what, body, behaviours)| {
         ["fail", "skip"].map(|if_missing| {
             let step = Step::new().connected_with(&body, behaviours.clone());
             (format!("{what}, if_missing is {if_missing}"), step.set("if_missing", if_missing))
@@ -218,8 +218,8 @@ fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_skip() {
 #[test]
 fn an_expired_session_is_an_error_with_its_date_and_how_to_renew_it() {
     let connected = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56+01:00"})]);
-    let error = |toggle| Step::new().connected(&connected).set("connection", toggle).fails().error();
-    assert_messages("precedence/expired", ["automatic", "apple_id"].map(|toggle| (toggle, error(toggle))));
+    let error = |mode| Step::new().connected(&connected).set("connection", mode).fails().error();
+    assert_messages("precedence/expired", ["automatic", "apple_id"].map(|mode| (mode, error(mode))));
 }
 
 #[test]
@@ -233,15 +233,15 @@ fn without_a_credential_the_error_explains_the_setup() {
 }
 
 #[test]
-fn without_a_credential_skip_warns_and_exports_none_as_method_and_source() {
-    let messages = ["automatic", "api_key", "apple_id", "off"].map(|toggle| {
-        let outcome = Step::new().set("connection", toggle).set("if_missing", "skip").succeeds();
+fn without_a_credential_if_missing_skip_warns_and_exports_none_as_method_and_source() {
+    let messages = ["automatic", "api_key", "apple_id", "off"].map(|mode| {
+        let outcome = Step::new().set("connection", mode).set("if_missing", "skip").succeeds();
         let expected =
             [("APPLE_AUTH_METHOD", "none"), ("APPLE_AUTH_SOURCE", "none"), ("APPLE_AUTH_VERIFIED", "no")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(outcome.outputs(), expected.into(), "{toggle}");
+        assert_eq!(outcome.outputs(), expected.into(), "{mode}");
         assert!(outcome.leftovers.is_empty(), "no file is needed");
-        (toggle, outcome.warnings().join("\n"))
+        (mode, outcome.warnings().join("\n"))
     });
     assert_messages("precedence/nothing_found_and_skip", messages);
 }

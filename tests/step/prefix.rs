@@ -23,7 +23,7 @@ fn a_prefix_changes_only_the_names_of_the_outputs() {
             let without_prefix = |entry: Entry| Entry {
                 key: entry.key.strip_prefix(prefix).expect("the prefix").to_owned(),
                 // Each run has a folder of its own, so its path is left out.
-                value: folder.iter().fold(entry.value, |value, folder| value.replace(folder.as_str(), "")),
+                value: entry.value.replace(folder.as_deref().unwrap_or("(no folder)"), ""),
                 ..entry
             };
             outcome.entries().into_iter().map(without_prefix).collect()
@@ -38,7 +38,7 @@ fn the_outputs_of_a_run_without_the_prefix_stay_as_they_are() {
     let text = first.envstore_text.clone().unwrap();
     let second = with_prefix().connected(&api_key()).after(&first).envstore(&text).succeeds();
     assert!(second.envstore_text.clone().unwrap().starts_with(&text));
-    assert_eq!(second.warnings(), [""; 0], "no credential replaces the other");
+    assert_eq!(second.warnings(), Vec::<String>::new(), "no credential replaces the other");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn remove_with_a_prefix_removes_the_files_and_the_outputs_with_that_prefix_only(
     let run = |step: Step| step.connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (plain, prefixed) = (run(Step::new()), run(with_prefix()));
     let remove = |step: Step| {
-        // The Bitrise CLI expands the default of `credentials_dir`, which has no prefix.
+        // The default of `credentials_dir` is `$APPLE_CREDENTIALS_DIR`, without a prefix.
         let folder = plain.output("APPLE_CREDENTIALS_DIR");
         let step = step.after(&plain).after(&prefixed).set("credentials_dir", folder);
         let outcome = step.set("action", "remove").set("TMPDIR", tmp.path()).run();
@@ -71,7 +71,7 @@ fn remove_with_a_wrong_prefix_removes_nothing() {
 
 #[test]
 fn a_malformed_prefix_or_one_that_turns_one_output_into_another_is_an_error() {
-    let long = "A_".repeat(21);
+    let too_long = "A_".repeat(21);
     let rows = [
         "customer_",
         "CUSTOMER",
@@ -79,7 +79,7 @@ fn a_malformed_prefix_or_one_that_turns_one_output_into_another_is_an_error() {
         "A B_",
         "A-B_",
         "TEÄM_",
-        &long,
+        &too_long,
         "EXPO_",
         "CUSTOMER_EXPO_",
         "canary-secret",

@@ -65,14 +65,14 @@ fn step_yml() -> StepYml {
     serde_yaml::from_str(include_str!("../../step.yml")).unwrap()
 }
 
-/// Angle brackets outside of code would be HTML, and a bar ends a cell.
+/// Escapes angle brackets outside of code, which would be HTML, and bars, which would end a table cell.
 fn escaped(text: &str) -> String {
     let parts = text.split('`').enumerate();
-    let parts = parts.map(|(at, part)| if at % 2 == 1 { part.to_owned() } else { part.replace('<', "\\<") });
+    let parts = parts.map(|(i, part)| if i % 2 == 1 { part.to_owned() } else { part.replace('<', "\\<") });
     parts.collect::<Vec<_>>().join("`").replace('|', "\\|")
 }
 
-fn code(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+fn code_list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let texts = texts.into_iter().filter(|text| !text.as_ref().is_empty());
     texts.map(|text| format!("`{}`", text.as_ref())).collect::<Vec<_>>().join(", ")
 }
@@ -96,7 +96,7 @@ input | title | values | summary
     for input in &step_yml.inputs {
         let default = input.default();
         let others = input.opts.value_options.iter().map(String::as_str).filter(|value| *value != default);
-        let values = code(std::iter::once(default).chain(others));
+        let values = code_list(std::iter::once(default).chain(others));
         let secret = if input.opts.is_sensitive { " (secret)" } else { "" };
         let (name, title) = (input.name(), &input.opts.title);
         writeln!(page, "`{name}` | {title} | {values} | {}{secret}", input.meaning()).unwrap();
@@ -124,9 +124,9 @@ tool | for | team key | individual key | Apple ID
     );
     let tools = tools_in_step_yml(&step_yml);
     for tool in TOOLS {
-        let [team, individual, apple_id] = CredentialKind::ALL.map(|kind| takes(tool, kind));
-        let (names, readers) = tools[tool.name];
-        writeln!(page, "{names} | {readers} | {team} | {individual} | {apple_id}").unwrap();
+        let [team, individual, apple_id] = CredentialKind::ALL.map(|kind| support_for(tool, kind));
+        let (names, purpose) = tools[tool.name];
+        writeln!(page, "{names} | {purpose} | {team} | {individual} | {apple_id}").unwrap();
     }
     page.push_str(
         "
@@ -141,14 +141,14 @@ output | tools | when | value
     );
     for output in &step_yml.outputs {
         let secret = if output.opts.is_sensitive { " (secret)" } else { "" };
-        let (tools, when) = exported(output.name());
+        let (tools, when) = readers_and_conditions(output.name());
         writeln!(page, "`{}` | {tools} | {when} | {}{secret}", output.name(), output.meaning()).unwrap();
     }
     assert_document("docs/reference.md", &page);
 }
 
-/// `no`, `yes`, or what the tool needs besides the credential.
-fn takes(tool: &Tool, kind: CredentialKind) -> String {
+/// `no`, `yes`, or what the tool needs in addition to a credential of this kind.
+fn support_for(tool: &Tool, kind: CredentialKind) -> String {
     let ways =
         tool.variables.iter().filter(|group| group.can_authenticate(|value| value.kinds().contains(&kind)));
     let ways: Vec<_> =
@@ -160,9 +160,9 @@ fn takes(tool: &Tool, kind: CredentialKind) -> String {
     }
 }
 
-/// The conditions for all of these outputs. Outputs that are exported one by one have none in common.
-fn conditions(outputs: &[Output], each_alone: bool) -> String {
-    let values = outputs.iter().map(|(_, value)| *value).filter(|_| !each_alone);
+/// The conditions that apply to all of these outputs. Outputs that are exported one by one have none in common.
+fn conditions(outputs: &[Output], are_exported_alone: bool) -> String {
+    let values = outputs.iter().map(|(_, value)| *value).filter(|_| !are_exported_alone);
     values.filter_map(OutputValue::condition).map(input_of).collect::<Vec<_>>().join(" and ")
 }
 
@@ -171,28 +171,28 @@ fn input_of(condition: &str) -> &str {
     condition.split_once(" (").and_then(|(_, input)| input.strip_suffix(')')).unwrap_or(condition)
 }
 
-/// The tools that read an output, and when it is exported: empty if for every credential that they can use.
-fn exported(name: &str) -> (String, String) {
+/// The tools that read an output, and when it is exported. Empty means: for every kind of credential that they can use.
+fn readers_and_conditions(name: &str) -> (String, String) {
     let mut rows: Vec<(&str, String)> = Vec::new();
     let mut is_always_exported = true;
     let workflow = [("", &VariableGroup::Extra(RESULT)), ("", &VariableGroup::Extra(WORKFLOW))];
     let of_tools = TOOLS.iter().flat_map(|tool| tool.variables.iter().map(|group| (tool.name, group)));
     for (tool, group) in workflow.into_iter().chain(of_tools) {
-        let usable =
-            TOOLS.iter().find(|known| known.name == tool).map(|tool| accepted(|kind| tool.can_use(kind)));
+        let usable = TOOLS.iter().find(|known| known.name == tool);
+        let usable = usable.map(|tool| accepted_kinds(|kind| tool.can_use(kind)));
         for output in group.outputs().iter().filter(|(output, _)| *output == name) {
-            let together =
+            let joint_outputs =
                 if matches!(group, VariableGroup::AllOrNone(_)) { group.outputs() } else { &[*output] };
-            let when = when(together);
+            let when = when_exported(joint_outputs);
             is_always_exported &= usable == Some(when.as_str());
             rows.push((tool, when));
         }
     }
-    assert!(!rows.is_empty(), "{name} is exported for nothing");
+    assert!(!rows.is_empty(), "{name} is never exported");
     let mut tools: Vec<_> = rows.iter().map(|(tool, _)| *tool).collect();
     tools.dedup();
     if is_always_exported {
-        return (code(tools), String::new());
+        return (code_list(tools), String::new());
     }
     let mut whens: Vec<_> = rows.iter().map(|(_, when)| when).collect();
     whens.sort();
@@ -200,16 +200,16 @@ fn exported(name: &str) -> (String, String) {
     let when = |when: &String| {
         let mut readers: Vec<_> = rows.iter().filter(|(_, own)| own == when).map(|(tool, _)| *tool).collect();
         readers.dedup();
-        if readers == tools { when.clone() } else { format!("{}: {when}", code(readers)) }
+        if readers == tools { when.clone() } else { format!("{}: {when}", code_list(readers)) }
     };
-    let when =
-        whens.into_iter().map(when).collect::<Vec<_>>().join(if tools.len() == 1 { " or " } else { "; " });
-    (code(tools), when)
+    let separator = if tools.len() == 1 { " or " } else { "; " };
+    let when = whens.into_iter().map(when).collect::<Vec<_>>().join(separator);
+    (code_list(tools), when)
 }
 
 /// The credential and the conditions for all of these outputs together.
-fn when(outputs: &[Output]) -> String {
-    let credential = accepted(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(&kind)));
+fn when_exported(outputs: &[Output]) -> String {
+    let credential = accepted_kinds(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(&kind)));
     match (credential, conditions(outputs, false)) {
         ("", conditions) if conditions.is_empty() => "always".to_owned(),
         ("", conditions) => format!("with {conditions}"),
@@ -219,7 +219,7 @@ fn when(outputs: &[Output]) -> String {
 }
 
 /// The kinds of credential that are accepted. Empty if all are.
-fn accepted(is_accepted: impl Fn(CredentialKind) -> bool) -> &'static str {
+fn accepted_kinds(is_accepted: impl Fn(CredentialKind) -> bool) -> &'static str {
     const TEAM_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Team);
     const INDIVIDUAL_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Individual);
     let kinds: Vec<_> = CredentialKind::ALL.into_iter().filter(|kind| is_accepted(*kind)).collect();
@@ -230,18 +230,17 @@ fn accepted(is_accepted: impl Fn(CredentialKind) -> bool) -> &'static str {
         [INDIVIDUAL_KEY] => "individual key",
         [CredentialKind::AppleId] => "Apple ID",
         [TEAM_KEY, CredentialKind::AppleId] => "team key, Apple ID",
-        other => panic!("{other:?} has no words"),
+        other => panic!("no words for {other:?}"),
     }
 }
 
-/// For each tool, its names and what it is for, from the description of `export_for`.
-/// Panics if a tool is missing.
+/// For each tool, its names and its purpose, from the description of `export_for`. Panics if a tool is missing.
 fn tools_in_step_yml(step_yml: &StepYml) -> BTreeMap<&str, (&str, &str)> {
     let input = step_yml.inputs.iter().find(|input| input.name() == "export_for").unwrap();
     let items = input.description().lines().filter_map(|line| line.strip_prefix("- "));
     let items = items.map(|item| item.split_once(": ").unwrap());
     let tools: BTreeMap<_, _> =
-        items.map(|(names, readers)| (names.split('`').nth(1).unwrap(), (names, readers))).collect();
+        items.map(|(names, purpose)| (names.split('`').nth(1).unwrap(), (names, purpose))).collect();
     for tool in TOOLS {
         let is_listed = tools.contains_key(tool.name);
         assert!(is_listed, "the description of export_for in step.yml does not list {}", tool.name);
@@ -250,7 +249,7 @@ fn tools_in_step_yml(step_yml: &StepYml) -> BTreeMap<&str, (&str, &str)> {
 }
 
 #[test]
-fn every_allowed_value_in_step_yml_is_read() {
+fn no_allowed_value_in_step_yml_hits_a_bug() {
     for input in &step_yml().inputs {
         for value in &input.opts.value_options {
             let outcome = Step::new().connected(&api_key()).set(input.name(), value).run_in_process();

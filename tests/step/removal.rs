@@ -58,6 +58,7 @@ fn removing_ignores_the_other_inputs() {
 
 #[test]
 fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
+    /// Changes the folder or its surroundings, and returns the path to remove.
     type Tamper = fn(&Step, &PathBuf) -> PathBuf;
     let rows: [(&str, Tamper); 11] = [
         ("without a marker file", |_, folder| {
@@ -69,9 +70,9 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
             folder.clone()
         }),
         ("whose marker file is a link", |step, folder| {
-            let mark = folder.join(".apple-services-connection");
-            fs::rename(&mark, step.path("work/mark")).unwrap();
-            symlink(step.path("work/mark"), &mark).unwrap();
+            let marker = folder.join(".apple-services-connection");
+            fs::rename(&marker, step.path("work/mark")).unwrap();
+            symlink(step.path("work/mark"), &marker).unwrap();
             folder.clone()
         }),
         ("that others can read", |_, folder| {
@@ -112,11 +113,11 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
     ];
     let messages = rows.map(|(what, tamper)| {
         let (step, folder) = with_folder();
-        let given = tamper(&step, &folder);
-        let absolute = step.path("work").join(&given);
-        let outcome = step.set("APPLE_CREDENTIALS_DIR", &given).set("APPLE_API_KEY_ID", "X").run();
+        let path = tamper(&step, &folder);
+        let absolute = step.path("work").join(&path);
+        let outcome = step.set("APPLE_CREDENTIALS_DIR", &path).set("APPLE_API_KEY_ID", "X").run();
         assert_eq!(outcome.code, Some(1));
-        assert!(fs::symlink_metadata(&absolute).is_ok(), "untouched: {what}");
+        assert!(fs::symlink_metadata(&absolute).is_ok(), "the folder {what} is still there");
         let outputs = ["APPLE_API_KEY_ID", "APPLE_CREDENTIALS_DIR"].map(str::to_owned);
         assert_eq!(outcome.unset_names(), outputs.into(), "the outputs are unset anyway");
         (format!("a folder {what}"), outcome.error())
@@ -146,10 +147,10 @@ fn each_of_two_credentials_can_be_removed_alone() {
     let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (first, second) = (run(), run());
     let later_step = || Step::new().after(&second).set("action", "remove").set("TMPDIR", tmp.path());
-    let of_first = first.output("APPLE_CREDENTIALS_DIR");
-    let outcome = later_step().set("credentials_dir", &of_first).run();
+    let first_folder = first.output("APPLE_CREDENTIALS_DIR");
+    let outcome = later_step().set("credentials_dir", &first_folder).run();
     assert_eq!((outcome.code, outcome.unset_names().len()), (Some(0), 0), "{}", outcome.stdout);
-    assert!(!PathBuf::from(of_first).exists());
+    assert!(!PathBuf::from(first_folder).exists());
     assert!(PathBuf::from(second.output("APP_STORE_CONNECT_API_KEY_PATH")).exists());
     let outcome = later_step().run();
     assert_eq!((outcome.code, outcome.unset_names().len()), (Some(0), second.entries().len()));
@@ -158,7 +159,7 @@ fn each_of_two_credentials_can_be_removed_alone() {
 }
 
 #[test]
-fn a_warning_names_the_prefix_of_outputs_that_are_left() {
+fn a_warning_names_the_prefix_of_outputs_that_remain() {
     let (step, folder) = with_folder();
     let step = step.set("CUSTOMER_APPLE_CREDENTIALS_DIR", &folder);
     let warnings = step.set("credentials_dir", &folder).succeeds().warnings();
@@ -196,46 +197,46 @@ fn a_folder_that_is_replaced_with_a_link_during_removal_is_not_followed() {
         fs::copy(folder.join(".apple-services-connection"), victim.join(".apple-services-connection"))
             .unwrap();
         for number in 0..200 {
-            // The same names, so that a removal that follows the link would delete them.
-            for place in [&folder, &victim] {
-                fs::write(place.join(format!("precious-{number}")), "precious").unwrap();
+            // With the same names in both folders, a removal that follows the link deletes files of the victim.
+            for parent in [&folder, &victim] {
+                fs::write(parent.join(format!("precious-{number}")), "precious").unwrap();
             }
         }
         let link = step.path("tmp/link");
         symlink(&victim, &link).unwrap();
-        let ended = AtomicBool::new(false);
+        let has_ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !ended.load(Ordering::Relaxed) {
+                while !has_ended.load(Ordering::Relaxed) {
                     let _ = renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE);
                 }
             });
             let outcome = step.set("credentials_dir", &folder).run();
-            ended.store(true, Ordering::Relaxed);
-            assert_eq!(test_support::names_in(&victim).len(), 201, "{}", outcome.stdout);
+            has_ended.store(true, Ordering::Relaxed);
+            assert_eq!(test_support::names_in(&victim).len(), 200 + 1, "with the marker: {}", outcome.stdout);
         });
     }
 }
 
 #[test]
-fn the_lines_in_the_documentation_delete_what_other_tools_leave_and_nothing_else() {
+fn the_script_in_the_documentation_deletes_what_other_tools_leave_and_nothing_else() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
     let page = fs::read_to_string(page).unwrap();
     let (_, section) = page.split_once("### Copies that other tools make").unwrap();
     let script = section.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
-    let left = [
+    let leftovers = [
         "home/.fastlane/spaceship/jane@example.com/cookie",
         "home/.appstoreconnect/private_keys/AuthKey_2X9R4HXF34.p8",
         "tmp/apiKey123456789/api_key.json",
     ];
     let others = ["home/.fastlane/Fastfile", "home/.appstoreconnect/config", "tmp/apiKeys.json"];
-    let step = left.iter().chain(&others).fold(Step::new(), |step, file| step.file(file, "x"));
-    for again in [false, true] {
+    let step = leftovers.iter().chain(&others).fold(Step::new(), |step, file| step.file(file, "x"));
+    for attempt in ["first", "second"] {
         let mut shell = std::process::Command::new("bash");
         shell.args(["-euc", script]).env_clear().env("PATH", "/usr/bin:/bin");
         let shell = shell.env("HOME", step.path("home")).env("TMPDIR", step.path("tmp"));
-        assert!(shell.status().unwrap().success(), "again: {again}");
+        assert!(shell.status().unwrap().success(), "{attempt} attempt");
     }
-    assert!(left.iter().all(|file| !step.path(file).exists()));
+    assert!(leftovers.iter().all(|file| !step.path(file).exists()));
     assert!(others.iter().all(|file| step.path(file).exists()));
 }

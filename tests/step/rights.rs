@@ -26,22 +26,22 @@ fn apple_error(http: u16, code: &str, detail: &str) -> Behaviour {
     Behaviour::apple_errors(http, [(code, "t", detail)])
 }
 
-/// Apple's error for a key whose role does not allow the request.
-const ROLE: (&str, &str, &str) = (
+/// The code, title and detail of Apple's error for a key whose role does not allow the request.
+const ROLE_ERROR: (&str, &str, &str) = (
     "FORBIDDEN_ERROR",
     "This request is forbidden for security reasons",
     "The API key in use does not allow this request",
 );
 
 /// Apple's newest error for a team that must accept an agreement.
-const AGREEMENT: (&str, &str, &str) = (
+const AGREEMENT_ERROR: (&str, &str, &str) = (
     "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED",
     "Unable to process request - PLA Update available",
     "You currently do not have access to this resource. To resolve this issue, your team's Account Holder, Jane Doe, must agree to the latest Program License Agreement.",
 );
 
-/// An error with the code of [`ROLE`] that is not about the role.
-const EXPIRED: (&str, &str, &str) =
+/// An error with the code of [`ROLE_ERROR`] that is not about the role.
+const EXPIRED_ERROR: (&str, &str, &str) =
     ("FORBIDDEN_ERROR", "Unable to process request", "Your team's membership has expired.");
 
 /// The only request that `required_access: provisioning` adds.
@@ -61,16 +61,16 @@ fn each_required_access_takes_one_request() {
 }
 
 #[test]
-fn a_missing_access_is_an_error_that_names_the_role() {
-    let run = |role, provisioning, required: &str| {
+fn missing_access_is_an_error_that_names_the_role() {
+    let error_with = |role, provisioning, required: &str| {
         with_team(Team { role, provisioning, ..Team::default() })
             .set("required_access", required)
             .fails()
             .error()
     };
     let errors = [
-        ("a Developer's key without provisioning", run(Role::Developer, false, "provisioning")),
-        ("an App Manager's key, admin required", run(Role::AppManager, true, "admin")),
+        ("a Developer's key without provisioning", error_with(Role::Developer, false, "provisioning")),
+        ("an App Manager's key, admin required", error_with(Role::AppManager, true, "admin")),
     ];
     assert_messages("rights/denied", errors);
     let enough = with_team(Team { role: Role::Developer, ..Team::default() });
@@ -80,11 +80,11 @@ fn a_missing_access_is_an_error_that_names_the_role() {
 #[test]
 fn only_apples_error_about_the_role_is_reported_as_a_missing_role() {
     let rows = [
-        ("the role", [ROLE].to_vec()),
-        ("a missing agreement", [AGREEMENT].to_vec()),
-        ("a missing agreement as the second error", [ROLE, AGREEMENT].to_vec()),
-        ("an expired membership", [EXPIRED].to_vec()),
-        ("an expired membership as the second error", [ROLE, EXPIRED].to_vec()),
+        ("the role", [ROLE_ERROR].to_vec()),
+        ("a missing agreement", [AGREEMENT_ERROR].to_vec()),
+        ("a missing agreement as the second error", [ROLE_ERROR, AGREEMENT_ERROR].to_vec()),
+        ("an expired membership", [EXPIRED_ERROR].to_vec()),
+        ("an expired membership as the second error", [ROLE_ERROR, EXPIRED_ERROR].to_vec()),
     ];
     let mut messages = Vec::new();
     for (what, errors) in rows {
@@ -108,8 +108,8 @@ fn only_apples_error_about_the_role_is_reported_as_a_missing_role() {
 
 #[test]
 fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expires() {
-    let team = |dates: &[i64]| {
-        let dates: Vec<_> = dates.iter().map(|days| in_days(*days)).collect();
+    let team = |expire_in_days: &[i64]| {
+        let dates: Vec<_> = expire_in_days.iter().map(|days| in_days(*days)).collect();
         Team::default().with_distribution_certificates(dates.iter().map(String::as_str))
     };
     let certificate = |certificate_type: &str, expiration_date: Option<String>| SigningCertificate {
@@ -119,8 +119,8 @@ fn the_log_counts_distribution_certificates_and_warns_before_the_last_one_expire
     };
     let others = ["DEVELOPMENT", "IOS_DEVELOPMENT", "DEVELOPER_ID_APPLICATION"];
     let others = others.map(|kind| certificate(kind, Some(in_days(300)))).to_vec();
-    let apples_form = format!("{}.000+0000", &in_days(95)[..19]);
-    let ios = certificate("IOS_DISTRIBUTION", Some(apples_form));
+    let in_apples_format = format!("{}.000+0000", &in_days(95)[..19]);
+    let ios = certificate("IOS_DISTRIBUTION", Some(in_apples_format));
     let rows = [
         ("none", team(&[])),
         ("only of other types", Team { certificates: others, ..Team::default() }),
@@ -154,15 +154,15 @@ fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
 }
 
 #[test]
-fn an_unknown_access_is_a_problem_with_the_inputs() {
+fn an_unknown_access_is_an_error() {
     let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails().error();
     assert_messages("rights/unknown", [("owner", error)]);
 }
 
 #[test]
 fn without_a_response_about_the_access_the_key_is_not_verified() {
-    let later = vec![Behaviour::Ok, status(404, &[])];
-    let outcome = with_behaviours(later).set("required_access", "provisioning,admin").succeeds();
+    let responses = vec![Behaviour::Ok, status(404, &[])];
+    let outcome = with_behaviours(responses).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "no");
     assert_eq!(outcome.paths_at_apple().len(), 2, "the next request would get no response either");
     assert_messages("rights/no_response", [("404", outcome.warnings().join("\n"))]);
@@ -170,9 +170,9 @@ fn without_a_response_about_the_access_the_key_is_not_verified() {
 
 #[test]
 fn a_random_401_is_retried_at_every_request() {
-    let stray = apple_error(401, "NOT_AUTHORIZED", "d");
+    let stray_401 = apple_error(401, "NOT_AUTHORIZED", "detail");
     let ok = Behaviour::Ok;
-    let behaviours = [&stray, &stray, &ok, &stray, &stray, &ok, &ok].map(Clone::clone);
+    let behaviours = [&stray_401, &stray_401, &ok, &stray_401, &stray_401, &ok, &ok].map(Clone::clone);
     let outcome =
         with_behaviours(behaviours.to_vec()).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "yes");
@@ -198,11 +198,11 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
     assert_messages("rights/agreement", messages);
     let detail = "The Account Holder must agree to the latest Program License Agreement.";
     for error in [
-        AGREEMENT,
-        ("FORBIDDEN.REQUIRED_AGREEMENTS_OF_SOME_NEW_KIND", "t", "d"),
+        AGREEMENT_ERROR,
+        ("FORBIDDEN.REQUIRED_AGREEMENTS_OF_SOME_NEW_KIND", "title", "detail"),
         ("FORBIDDEN", "Access Unavailable", detail),
     ] {
-        for errors in [vec![error], vec![ROLE, error]] {
+        for errors in [vec![error], vec![ROLE_ERROR, error]] {
             let outcome = with_behaviours(vec![Behaviour::apple_errors(403, errors)]).succeeds();
             assert_eq!(outcome.verified(), "no");
             assert!(outcome.warnings().concat().contains("an agreement is missing"), "{error:?}");
@@ -211,7 +211,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
 }
 
 #[test]
-fn a_key_that_cannot_list_apps_is_verified_with_apples_words_as_a_warning() {
+fn a_key_that_cannot_list_apps_is_verified_and_a_warning_quotes_apple() {
     let outcome = with_team(Team { role: Role::AccessToReports, ..Team::default() }).succeeds();
     assert_eq!(outcome.verified(), "yes");
     assert_messages("rights/role_without_apps", [("Access to Reports", outcome.section("Verifying"))]);
@@ -227,8 +227,8 @@ fn a_key_that_cannot_list_apps_is_not_verified_for_an_app() {
 
 #[test]
 fn a_key_with_any_other_error_from_apple_is_not_verified() {
-    let long = "word ".repeat(100);
-    let provider = "Unable to find a team with the given Content Provider ID 'x' to which you belong.";
+    let long_detail = "word ".repeat(100);
+    let unknown_team = "Unable to find a team with the given Content Provider ID 'x' to which you belong.";
     let rows = [
         ("an unknown code", "FORBIDDEN.SOMETHING", "This is forbidden."),
         (
@@ -236,10 +236,10 @@ fn a_key_with_any_other_error_from_apple_is_not_verified() {
             "FORBIDDEN_ERROR.OTHER",
             "The API key in use does not allow this request",
         ),
-        ("an expired membership", EXPIRED.0, EXPIRED.2),
-        ("an unknown team", "FORBIDDEN_ERROR", provider),
+        ("an expired membership", EXPIRED_ERROR.0, EXPIRED_ERROR.2),
+        ("an unknown team", "FORBIDDEN_ERROR", unknown_team),
         ("no detail", "FORBIDDEN_ERROR", ""),
-        ("a long detail", "FORBIDDEN", long.as_str()),
+        ("a long detail", "FORBIDDEN", long_detail.as_str()),
         ("a detail with a color", "FORBIDDEN", "a\u{1b}[31;1mred\nline"),
         ("a detail that looks like a key", "FORBIDDEN", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"),
     ];
@@ -276,20 +276,18 @@ fn with_strict_every_unverified_credential_is_an_error() {
     let apps_hidden = Team { role: Role::AccessToReports, ..Team::default() };
     let words = "Apple's words that cannot be shortened to any fewer words than are in this one line, and no \
                  fewer than these fourteen more words, so that none is left for advice.";
+    let expired = || with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED_ERROR])]);
     let rows = [
         ("an agreement is missing", agreement),
         ("another 403", with_behaviours(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
-        ("an expired membership", with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED])])),
-        (
-            "an expired membership, with bundle_id",
-            with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED])]).set("bundle_id", BUNDLE_ID),
-        ),
+        ("an expired membership", expired()),
+        ("an expired membership, with bundle_id", expired().set("bundle_id", BUNDLE_ID)),
         ("words that leave no room for advice", with_behaviours(vec![apple_error(403, "FORBIDDEN", words)])),
         ("longer words", with_behaviours(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
         ("an outage", with_behaviours(vec![busy(503).forever()])),
         (
             "a single 401",
-            with_behaviours(vec![busy(503), busy(503), busy(503), apple_error(401, "NOT_AUTHORIZED", "d")]),
+            with_behaviours(vec![busy(503), busy(503), busy(503), apple_error(401, "NOT_AUTHORIZED", "x")]),
         ),
         ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
         ("the app cannot be checked", with_team(apps_hidden).set("bundle_id", BUNDLE_ID)),
@@ -326,8 +324,9 @@ fn strict_leaves_a_missing_credential_to_if_missing() {
 // --- Rate limit and connections
 
 #[test]
-fn a_rate_limit_that_is_nearly_used_up_is_a_warning() {
+fn a_rate_limit_that_is_nearly_used_up_causes_a_warning() {
     let run = |requests_left| with_team(Team { requests_left, ..Team::default() }).succeeds();
+    // The Step warns below 5% of 3500 requests, which is 175.
     assert_eq!(run(175).warnings(), Vec::<String>::new());
     let outcome = run(174);
     assert_eq!(outcome.verified(), "yes");

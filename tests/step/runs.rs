@@ -10,7 +10,7 @@ use test_support::{
 };
 
 #[test]
-fn the_run_of_a_connected_api_key() {
+fn the_run_of_a_connected_api_key_matches_its_snapshots() {
     let device = json!({"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "Jane's iPhone", "device_type": "ios"});
     let connected = all([api_key(), json!({"test_devices": [device]})]);
     let step = Step::new().connected(&connected).verified_by(account(vec![]));
@@ -18,7 +18,7 @@ fn the_run_of_a_connected_api_key() {
 }
 
 #[test]
-fn the_run_of_an_apple_id_in_the_inputs() {
+fn the_run_of_an_apple_id_in_the_inputs_matches_its_snapshots() {
     let step = Step::off_bitrise().set_all([
         ("connection", "off"),
         ("apple_id", INPUT_APPLE_ID),
@@ -34,7 +34,7 @@ fn the_run_of_an_apple_id_in_the_inputs() {
 }
 
 #[test]
-fn the_run_that_removes_an_earlier_credential() {
+fn the_run_that_removes_an_earlier_credential_matches_its_snapshots() {
     let first = Step::new().connected(&api_key()).succeeds();
     let tmp = first.root.path().join("tmp");
     let outcome = Step::new().after(&first).set("action", "remove").set("TMPDIR", tmp).run();
@@ -43,7 +43,7 @@ fn the_run_that_removes_an_earlier_credential() {
 }
 
 #[test]
-fn the_run_that_warns() {
+fn the_run_that_warns_matches_its_snapshots() {
     let ends_soon = json!({"connection_expiry_date": in_days(3)});
     let step =
         Step::new().connected_with(&all([connected_session(), ends_soon]), vec![busy(503), Behaviour::Ok]);
@@ -57,13 +57,13 @@ fn the_run_that_warns() {
 }
 
 #[test]
-fn the_run_with_debug_lines() {
+fn the_run_with_debug_lines_matches_its_snapshots() {
     let step = Step::new().connected(&api_key()).verified_by(account(vec![])).set("verbose_log", "yes");
     assert_run("verbose", &step.envstore("envs:\n- OLD: kept\n").succeeds());
 }
 
 #[test]
-fn the_run_with_several_problems_in_its_inputs() {
+fn the_run_with_several_problems_in_its_inputs_matches_its_snapshots() {
     let step = Step::new().set_all([
         ("connection", "on"),
         ("api_key_path", "http://files.example.invalid/AuthKey_X.p8"),
@@ -77,6 +77,6 @@ fn the_run_with_several_problems_in_its_inputs() {
         ("build_url", "http://bitrise.example.invalid/build/1"),
     ]);
     let outcome = step.fails();
-    assert_eq!(outcome.requests, [], "no request is made before the inputs are valid");
+    assert_eq!(outcome.requests, [], "no request is made with invalid inputs");
     assert_run("wrong_inputs", &outcome);
 }

@@ -38,7 +38,7 @@ fn owned(cookies: &[(&str, &str)]) -> Vec<(String, String)> {
     cookies.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// `formats::fastlane_session` has a test of every form.
+/// The unit tests of `formats::fastlane_session` cover every form.
 #[test]
 fn a_session_is_accepted_as_people_paste_it() {
     let one_line = spaceauth(&COOKIES);
@@ -58,19 +58,16 @@ fn a_session_that_was_cut_off_is_rejected() {
     let lines = one_line.replace("\\n", "\n");
     let mut rows = Vec::new();
     for (form, session) in [("escaped line breaks", &one_line), ("real line breaks", &lines)] {
-        for field in ["value: c", "secure"] {
-            let at = session.rfind(&format!("  {field}")).unwrap();
-            let rest = &session[at..];
-            let end = rest.find(['\n', '\\']).unwrap();
-            let cut = if field.contains(' ') { field.len() + 2 } else { end };
-            rows.push((format!("{form}, cut after {field}"), pasted(&session[..at + cut])));
+        for (what, last_text) in [("value: c", "  value: c"), ("secure", "  secure: true")] {
+            let end = session.rfind(last_text).unwrap() + last_text.len();
+            rows.push((format!("{form}, cut after {what}"), pasted(&session[..end])));
         }
     }
     assert_messages("sessions/cut_off", errors_of(rows));
 }
 
 #[test]
-fn values_as_ruby_quotes_them_are_read() {
+fn values_that_ruby_quotes_are_read_without_quotes() {
     for (yaml, value) in
         [("'0123'", "0123"), ("'no'", "no"), ("\"a:b\"", "a:b"), ("'it''s'", "it's"), ("! '~'", "~")]
     {
@@ -162,9 +159,9 @@ fn an_expired_pasted_session_is_rejected_with_its_expiry() {
         .replace("created_at: 2026-01-01 12:00", "created_at: 2024-02-29 12:33");
     let mut errors = Vec::new();
     for (what, session) in [("by expires", expires), ("by max_age", max_age)] {
-        for toggle in ["automatic", "off"] {
-            let error = pasted(&session).set("connection", toggle).fails().error();
-            errors.push((format!("{what}, connection is {toggle}"), error));
+        for mode in ["automatic", "off"] {
+            let error = pasted(&session).set("connection", mode).fails().error();
+            errors.push((format!("{what}, connection is {mode}"), error));
         }
     }
     assert_messages("sessions/expired_pasted", errors);

@@ -25,7 +25,7 @@ const ALWAYS: [&str; 5] = [
     "APPLE_CREDENTIALS_DIR",
 ];
 
-fn for_tools(tools: &str) -> Outcome {
+fn run_for_tools(tools: &str) -> Outcome {
     Step::new().connected(&api_key()).set("export_for", tools).succeeds()
 }
 
@@ -35,7 +35,7 @@ fn tool_outputs(outcome: &Outcome) -> BTreeMap<String, String> {
     outputs.filter(|(name, _)| !ALWAYS.contains(&name.as_str())).collect()
 }
 
-fn credential_files(outcome: &Outcome) -> Vec<String> {
+fn list_credential_files(outcome: &Outcome) -> Vec<String> {
     let names = names_in(Path::new(&outcome.output("APPLE_CREDENTIALS_DIR")));
     names.into_iter().filter(|name| !name.starts_with('.')).collect()
 }
@@ -46,7 +46,7 @@ fn each_tool_gets_its_variables_and_only_their_files() {
     for tool in TOOLS {
         for (kind, step) in [
             ("a team key", Step::new().connected(&api_key())),
-            ("an individual key", individual()),
+            ("an individual key", individual_key()),
             ("an Apple ID", apple_id_of_a_team()),
         ] {
             let outcome = step.set("export_for", tool.name).succeeds();
@@ -55,7 +55,7 @@ fn each_tool_gets_its_variables_and_only_their_files() {
                 .map(|(name, value)| format!("{name}={}", without_secrets(value)))
                 .collect();
             if outcome.get_output("APPLE_CREDENTIALS_DIR").is_some() {
-                lines.push(format!("files: {}", credential_files(&outcome).join(", ")));
+                lines.push(format!("files: {}", list_credential_files(&outcome).join(", ")));
             }
             if lines.is_empty() {
                 assert!(outcome.leftovers.is_empty(), "no file is needed: {:?}", outcome.leftovers);
@@ -80,10 +80,10 @@ fn without_secrets(value: &str) -> &str {
 
 #[test]
 fn a_list_of_tools_is_separated_by_commas_semicolons_spaces_or_newlines() {
-    let expected: Vec<String> = tool_outputs(&for_tools("asc,expo")).into_keys().collect();
-    assert_eq!(expected.len(), 7);
+    let expected: Vec<String> = tool_outputs(&run_for_tools("asc,expo")).into_keys().collect();
+    assert_eq!(expected.len(), 7, "the variables of asc and expo");
     for list in ["asc expo", "expo\nasc", " asc ,\n expo ,", "asc;expo", "; expo ;,asc;"] {
-        assert_eq!(tool_outputs(&for_tools(list)).into_keys().collect::<Vec<_>>(), expected, "{list:?}");
+        assert_eq!(tool_outputs(&run_for_tools(list)).into_keys().collect::<Vec<_>>(), expected, "{list:?}");
     }
 }
 
@@ -97,20 +97,20 @@ fn aliases_and_capital_letters_name_the_same_tools() {
         ("Electron-Builder", "electron"),
         ("EAS;altool", "expo xcode"),
     ] {
-        let names = |tools| tool_outputs(&for_tools(tools)).into_keys().collect::<Vec<_>>();
+        let names = |tools| tool_outputs(&run_for_tools(tools)).into_keys().collect::<Vec<_>>();
         assert_eq!(names(alias), names(tool), "{alias}");
     }
 }
 
 /// fastlane rejects `api_key_path` together with `api_key`, so users can leave that path out.
 #[test]
-fn the_path_that_conflicts_with_api_key_is_a_separate_tool_in_the_default() {
+fn the_path_that_conflicts_with_api_key_is_exported_by_default_and_can_be_left_out() {
     const CONFLICTING: &str = "APP_STORE_CONNECT_API_KEY_PATH";
-    let mut of_default = tool_outputs(&Step::new().connected(&api_key()).succeeds());
-    assert!(of_default.remove(CONFLICTING).is_some());
-    let without = for_tools("bitrise,fastlane,xcode");
-    assert!(of_default.into_keys().eq(tool_outputs(&without).into_keys()));
-    assert_eq!(credential_files(&without), [format!("AuthKey_{CONNECTED_KEY_ID}.p8")]);
+    let mut default_outputs = tool_outputs(&Step::new().connected(&api_key()).succeeds());
+    assert!(default_outputs.remove(CONFLICTING).is_some());
+    let without = run_for_tools("bitrise,fastlane,xcode");
+    assert!(default_outputs.into_keys().eq(tool_outputs(&without).into_keys()));
+    assert_eq!(list_credential_files(&without), [format!("AuthKey_{CONNECTED_KEY_ID}.p8")]);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
     assert_messages("tools/one_name_two_values", [("export_for is tauri,electron", error)]);
     // No other two tools conflict. Some share a variable, but read the same value from it.
     for other in ["tauri", "electron"] {
-        for_tools(&all_tools_except(other));
+        run_for_tools(&all_tools_except(other));
     }
     // With an Apple ID, the two read the same values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").succeeds();
@@ -148,8 +148,8 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
 fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
     let tools = all_tools_except("electron");
     let of_an_apple_id = apple_id_of_a_team().set("export_for", &tools).succeeds();
-    let of_an_individual_key = individual().set("export_for", &tools).succeeds();
-    let electron = individual().set("export_for", "electron").succeeds();
+    let of_an_individual_key = individual_key().set("export_for", &tools).succeeds();
+    let electron = individual_key().set("export_for", "electron").succeeds();
     assert_eq!(tool_outputs(&electron), BTreeMap::new());
     let messages = [
         ("an Apple ID", &of_an_apple_id),
@@ -162,18 +162,18 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
         (&of_an_apple_id, CredentialKind::AppleId),
         (&of_an_individual_key, CredentialKind::ApiKey(KeyKind::Individual)),
     ] {
-        // Two tools can read the same variable.
+        // A variable that an unusable tool reads is expected if a usable tool reads it too.
         let usable = TOOLS.iter().filter(|tool| tool.can_use(kind));
         let expected: Vec<_> = usable.flat_map(Tool::outputs).map(|(name, _)| name).collect();
         let names = tool_outputs(outcome).into_keys();
         let unexpected: Vec<_> = names.filter(|name| !expected.contains(&name.as_str())).collect();
-        assert_eq!(unexpected, [""; 0]);
+        assert_eq!(unexpected, Vec::<String>::new());
     }
 }
 
 #[test]
-fn the_default_list_never_warns() {
-    for step in [Step::new().connected(&apple_id()), individual(), Step::new().connected(&api_key())] {
+fn the_default_of_export_for_causes_no_warning() {
+    for step in [Step::new().connected(&apple_id()), individual_key(), Step::new().connected(&api_key())] {
         assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
@@ -191,20 +191,20 @@ fn apple_id_of_a_team() -> Step {
 fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missing_part() {
     let mut messages = Vec::new();
     let without = |field: &str| all([apple_id(), json!({ field: "" })]);
-    let neither = all([without("password"), json!({"app_specific_password": ""})]);
+    let session_alone = all([without("password"), json!({"app_specific_password": ""})]);
     for (what, connection, team) in [
         ("no team ID", apple_id(), ""),
         ("no app-specific password", without("app_specific_password"), TEAM),
         ("no app-specific password, no team ID", without("app_specific_password"), ""),
         ("no password", without("password"), ""),
-        ("a session alone", neither, TEAM),
+        ("a session alone", session_alone, TEAM),
     ] {
         for tool in ["tauri", "electron", "expo"] {
             let step = Step::new().connected(&connection).set("team_id", team).set("export_for", tool);
             let outcome = step.succeeds();
             let warnings = outcome.warnings().join("\n");
             let names: Vec<_> = tool_outputs(&outcome).into_keys().collect();
-            assert_ne!(warnings.is_empty(), names.is_empty(), "{tool}, {what}: {names:?}");
+            assert_ne!(warnings.is_empty(), names.is_empty(), "exactly one is empty: {tool}, {what}");
             messages.push((format!("{tool}, {what}"), warnings));
         }
     }
@@ -224,7 +224,7 @@ fn eas_cli_also_gets_the_team_if_the_credential_is_an_api_key() {
 }
 
 #[test]
-fn without_fastlane_an_expired_session_is_a_warning() {
+fn without_fastlane_an_expired_session_causes_a_warning() {
     let expired = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56Z"})]);
     let outcome = Step::new().connected(&expired).set("export_for", "connection").succeeds();
     assert_eq!(outcome.get_output("APPLE_SESSION_EXPIRES_AT"), None);
@@ -262,7 +262,7 @@ fn comparable_outputs(outcome: &Outcome) -> BTreeMap<String, String> {
 
 #[test]
 fn the_connection_file_reads_back_to_the_same_outputs() {
-    const TOOLS: &str = "connection,fastlane,bitrise";
+    const EXPORT_FOR: &str = "connection,fastlane,bitrise";
     let devices = json!({"test_devices": [{"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "One\ttwo", "device_type": "ios"}, {"device_identifier": "F00D", "title": "Mac", "device_type": "mac"}]});
     let pasted = spaceauth(&[("myacinfo", "0123"), ("DES1", "\"a:b\"")])
         .replace("max_age: \\n", "max_age: 99999999\\n")
@@ -277,17 +277,18 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
             .set("app_password", "cana-ryap-ppas-swrd"),
     ];
     for step in steps {
-        let first = step.set("export_for", TOOLS).succeeds();
-        let second = read_back(&first, TOOLS);
+        let first = step.set("export_for", EXPORT_FOR).succeeds();
+        let second = read_back(&first, EXPORT_FOR);
         assert_eq!(comparable_outputs(&first), comparable_outputs(&second));
         let path = first.output("APPLE_CONNECTION_URL").replacen("file://", "", 1);
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(std::fs::read_to_string(path).unwrap(), first.output("BITRISE_PORTAL_DATA_JSON"));
-        assert_eq!(first.output("BITRISE_PORTAL_DATA_JSON").lines().count(), 1, "one line to redact");
+        let json = first.output("BITRISE_PORTAL_DATA_JSON");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), json);
+        assert_eq!(json.lines().count(), 1, "Bitrise redacts single lines");
     }
 }
 
-/// ios-auto-provision accepts only text as `for_domain`, not `true`; see its `auth_helper.rb`.
+/// ios-auto-provision can't read `true` as `for_domain`; see its `auth_helper.rb`.
 #[test]
 fn the_connection_file_has_for_domain_only_if_it_is_false() {
     let cookies = json!([
@@ -346,8 +347,8 @@ fn without_test_devices_their_outputs_are_missing() {
 
 // --- A token for scripts
 
-/// Whether App Store Connect accepts a token.
-fn is_accepted(token: &str, account: Account) -> bool {
+/// Sends a request with the token, and returns whether App Store Connect accepts it.
+fn app_store_connect_accepts(token: &str, account: Account) -> bool {
     use std::io::{Read as _, Write as _};
     let url = SERVER.app_store_connect(&test_support::unique_name(), account);
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
@@ -364,7 +365,7 @@ fn apple_accepts_the_exported_token_and_its_expiry_is_exported() {
         let step = Step::new().connected(&api_key()).set("export_token", "yes");
         let outcome = step.set("token_lifetime_seconds", lifetime).succeeds();
         let token = outcome.output("APP_STORE_CONNECT_TOKEN");
-        assert!(is_accepted(&token, account(vec![])));
+        assert!(app_store_connect_accepts(&token, account(vec![])));
         let end = time::OffsetDateTime::parse(
             &outcome.output("APP_STORE_CONNECT_TOKEN_EXPIRES_AT"),
             &time::format_description::well_known::Rfc3339,
@@ -372,7 +373,7 @@ fn apple_accepts_the_exported_token_and_its_expiry_is_exported() {
         .unwrap();
         assert_eq!(claims(&token)["exp"], end.unix_timestamp());
         let left = end - time::OffsetDateTime::now_utc();
-        assert!((0..10).contains(&(lifetime.parse::<i64>().unwrap() - left.whole_seconds())), "{left}");
+        assert!((0..10).contains(&(lifetime.parse::<i64>().unwrap() - left.whole_seconds())), "{left} left");
         assert!(!outcome.stdout.contains(&token));
     }
 }
@@ -395,13 +396,13 @@ fn a_lifetime_out_of_range_is_an_error_only_if_a_token_is_exported() {
 
 // --- Individual keys
 
-fn individual() -> Step {
+fn individual_key() -> Step {
     Step::new().set("connection", "off").with_individual_key_inputs()
 }
 
 #[test]
 fn an_individual_key_has_no_issuer_anywhere() {
-    let outcome = individual()
+    let outcome = individual_key()
         .set("export_for", "bitrise,fastlane,fastlane_api_key_path,xcode,spaceship,asc,codemagic,expo")
         .set("export_token", "yes")
         .succeeds();
@@ -411,12 +412,12 @@ fn an_individual_key_has_no_issuer_anywhere() {
     assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["in_house", "key", "key_id"]);
     let token = outcome.output("APP_STORE_CONNECT_TOKEN");
     assert_eq!((claims(&token)["sub"].as_str(), claims(&token).get("iss")), (Some("user"), None));
-    assert!(is_accepted(&token, account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![])));
+    assert!(app_store_connect_accepts(&token, account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![])));
 }
 
 #[test]
 fn an_individual_key_is_verified() {
-    let step = individual().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
+    let step = individual_key().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
     let outcome = step.succeeds();
     assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
     assert_messages("tools/individual_key", [("api_key_type: individual", outcome.section("credential"))]);

@@ -19,7 +19,7 @@ fn with_behaviours(behaviours: Vec<Behaviour>) -> Step {
 }
 
 fn unauthorized() -> Behaviour {
-    Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "t", "d")])
+    Behaviour::apple_errors(401, [("NOT_AUTHORIZED", "title", "detail")])
 }
 
 // --- API key
@@ -63,18 +63,18 @@ fn a_key_that_apple_refuses_is_an_error_after_four_attempts() {
 /// Apple sometimes returns 401 for valid keys.
 #[test]
 fn a_401_does_not_reject_a_key_after_another_failure_or_after_apple_accepted_the_key() {
-    let strays = || unauthorized().forever();
-    let role = ("FORBIDDEN_ERROR", "t", "The API key in use does not allow this request");
-    let after = |first| with_behaviours(vec![first, strays()]);
-    let many: Vec<_> = (0..201).map(|number| format!("com.example.app{number}")).collect();
-    let many = Team::with_apps(many.iter().map(String::as_str));
+    let stray_401 = || unauthorized().forever();
+    let role_error = ("FORBIDDEN_ERROR", "title", "The API key in use does not allow this request");
+    let after = |first| with_behaviours(vec![first, stray_401()]);
+    let many_apps: Vec<_> = (0..201).map(|number| format!("com.example.app{number}")).collect();
+    let team = Team::with_apps(many_apps.iter().map(String::as_str));
     let two_pages =
-        Step::new().connected(&api_key()).verified_by_team(account(vec![Behaviour::Ok, strays()]), many);
+        Step::new().connected(&api_key()).verified_by_team(account(vec![Behaviour::Ok, stray_401()]), team);
     let rows = [
         ("after 503", with_behaviours(vec![busy(503), busy(503), busy(503), unauthorized()])),
         ("after a broken connection", after(Behaviour::ResetBeforeAnswer)),
         ("after a successful request", after(Behaviour::Ok).set("required_access", "admin")),
-        ("after a 403", after(Behaviour::apple_errors(403, [role])).set("required_access", "admin")),
+        ("after a 403", after(Behaviour::apple_errors(403, [role_error])).set("required_access", "admin")),
         ("after the first page", two_pages.set("bundle_id", "com.example.app")),
     ];
     let messages = in_parallel(rows, |(what, step)| (what, warning(&step.run_in_process())));
@@ -97,13 +97,13 @@ fn the_error_says_how_far_the_clock_is_off() {
 
 #[test]
 fn without_a_verdict_from_apple_the_build_continues_with_a_warning() {
-    let zero = [("Retry-After", "0")];
+    let retry_at_once = [("Retry-After", "0")];
     let redirect = Behaviour::Redirect { code: 302, to: "https://apple.invalid/".to_owned() };
     let rows = [
-        ("429", status(429, &zero).forever()),
+        ("429", status(429, &retry_at_once).forever()),
         ("a long Retry-After", status(429, &[("Retry-After", "60")]).forever()),
-        ("500", status(500, &zero).forever()),
-        ("503", status(503, &zero).forever()),
+        ("500", status(500, &retry_at_once).forever()),
+        ("503", status(503, &retry_at_once).forever()),
         ("a redirect", redirect),
         ("HTML", Behaviour::Html),
         ("JSON that is not from Apple", Behaviour::Body(b"{\"status\":\"ok\"}".to_vec())),
@@ -127,8 +127,8 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
         Behaviour::json(200, &json!({"message": "Blocked by policy"})),
         Behaviour::json(401, &blocked),
         Behaviour::json(403, &blocked),
-        Behaviour::apple_errors(401, [("FORBIDDEN", "t", "d")]),
-        Behaviour::apple_errors(403, [("RATE_LIMIT_EXCEEDED", "t", "d")]),
+        Behaviour::apple_errors(401, [("FORBIDDEN", "title", "detail")]),
+        Behaviour::apple_errors(403, [("RATE_LIMIT_EXCEEDED", "title", "detail")]),
         Behaviour::response(200, "text/html", list),
         Behaviour::response(200, "text/html", session),
     ];
@@ -144,7 +144,7 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
     assert_messages("verification/foreign_strict", [("401", strict.set("verify", "strict").fails().error())]);
 }
 
-/// The last warning of a run whose credential is not verified.
+/// The last warning of a run, whose credential must not be verified.
 fn warning(outcome: &Outcome) -> String {
     assert_eq!(outcome.verified(), "no");
     outcome.warnings().pop().expect("a warning")
@@ -158,7 +158,7 @@ fn a_broken_connection_is_retried() {
 }
 
 #[test]
-fn an_unreachable_or_untrusted_server_is_a_warning() {
+fn an_unreachable_or_untrusted_server_causes_a_warning() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let untrusted = stand_in::StandIn::start_tls(stand_in::Certificate::SelfSigned).unwrap();
     let rows = [("unreachable", format!("http://{closed}")), ("untrusted", untrusted.origin().to_owned())];
@@ -213,7 +213,7 @@ fn a_session_is_verified_with_only_the_cookies_for_the_host() {
 }
 
 /// Apple's website, which knows only another session.
-fn refusing(refusal: SessionRefusal) -> Session {
+fn that_refuses(refusal: SessionRefusal) -> Session {
     let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
     Session { cookies, refusal, ..Session::default() }
 }
@@ -221,8 +221,8 @@ fn refusing(refusal: SessionRefusal) -> Session {
 #[test]
 fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     let refusals = [
-        ("401 in plain text", refusing(SessionRefusal::Unauthenticated)),
-        ("401 in JSON", refusing(SessionRefusal::UnauthorizedJson)),
+        ("401 in plain text", that_refuses(SessionRefusal::Unauthenticated)),
+        ("401 in JSON", that_refuses(SessionRefusal::UnauthorizedJson)),
         ("no provider", Session { provider: None, ..logged_in(vec![]) }),
     ];
     let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails().error()));
@@ -237,8 +237,8 @@ fn response_of_a_proxy(code: u16) -> Behaviour {
 }
 
 #[test]
-fn a_session_that_apple_neither_accepts_nor_refuses_is_a_warning() {
-    let forbidden = |detail| Behaviour::apple_errors(403, [("FORBIDDEN_ERROR", "t", detail)]);
+fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
+    let forbidden = |detail| Behaviour::apple_errors(403, [("FORBIDDEN_ERROR", "title", detail)]);
     let agreement = "The Account Holder must agree to the latest Program License Agreement.";
     let rows = [
         ("an expired membership", forbidden("Your team's membership has expired.")),
@@ -254,7 +254,7 @@ fn a_session_that_apple_neither_accepts_nor_refuses_is_a_warning() {
         ("a 407 of a proxy", response_of_a_proxy(407)),
     ];
     let rows = rows.map(|(what, response)| (what, logged_in(vec![response])));
-    let rows = rows.into_iter().chain([("403 in JSON", refusing(SessionRefusal::ForbiddenJson))]);
+    let rows = rows.into_iter().chain([("403 in JSON", that_refuses(SessionRefusal::ForbiddenJson))]);
     let messages =
         in_parallel(rows, |(what, session)| (what, warning(&with_session(session).run_in_process())));
     assert_messages("verification/session_not_verified", messages);
@@ -274,7 +274,7 @@ fn an_apple_id_without_cookies_for_apple_is_not_verified() {
 }
 
 #[test]
-fn a_session_that_ends_soon_is_a_warning() {
+fn a_session_that_ends_soon_causes_a_warning() {
     let ending = |days| all([apple_id(), json!({"connection_expiry_date": in_days(days)})]);
     let step = |days| Step::new().connected(&ending(days)).set("export_for", "fastlane");
     for quiet in [
@@ -310,7 +310,7 @@ fn apple_receives_cookies_or_a_five_minute_token_and_never_the_key_or_a_password
     assert!(session.requests_to_apple()[0].header("authorization").is_none());
     let bearer = key.requests_to_apple()[0].header("authorization").unwrap();
     let left = claims(bearer)["exp"].as_i64().unwrap() - time::OffsetDateTime::now_utc().unix_timestamp();
-    assert!((240..=300).contains(&left), "{left} s");
+    assert!((240..=300).contains(&left), "the token expires in {left} s");
 }
 
 #[test]
