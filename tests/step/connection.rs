@@ -1,4 +1,4 @@
-//! Reading the connection: requests, retries, and responses that are refused.
+//! Reading the connection: requests, retries, and rejected responses.
 
 use std::time::Duration;
 

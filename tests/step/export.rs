@@ -1,4 +1,4 @@
-//! How the outputs get into the envstore, all of them or none.
+//! Writing the outputs to the envstore: all of them or none.
 
 use std::fs;
 use std::os::unix::fs::symlink;

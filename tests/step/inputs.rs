@@ -119,9 +119,9 @@ fn each_problem_with_a_build_url_file_has_its_own_error() {
 fn variables_are_expanded_in_defaults_and_not_in_values() {
     let step = Step::new().set("apple_id", INPUT_APPLE_ID).set("password", "$HOME-canary");
     assert_eq!(step.succeeds().output("FASTLANE_PASSWORD"), "$HOME-canary");
-    // The Bitrise CLI has already expanded the value.
+    // In a build, the Bitrise CLI expands values before the Step starts.
     let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails().error();
-    // Defaults are expanded once.
+    // A variable in the value of a default is not expanded.
     let default = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
     let messages = [("a value with a variable", value), ("BITRISE_BUILD_URL contains a variable", default)];
     assert_messages("inputs/expansion", messages);
@@ -131,7 +131,7 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
 fn an_empty_input_does_not_take_its_default() {
     let step = Step::new().connected(&api_key()).with_key_inputs().set("build_url", "");
     let outcome = step.succeeds();
-    assert_eq!(outcome.chosen().1, "inputs", "the default does not replace it");
+    assert_eq!(outcome.chosen().1, "inputs", "the default does not replace an empty value");
     assert_eq!(outcome.requests, []);
     let mut rows = Vec::new();
     for mode in ["api_key", "apple_id"] {
@@ -201,7 +201,6 @@ fn the_error_for_an_incomplete_apple_id_names_the_missing_input() {
 fn a_value_in_the_wrong_api_key_input_is_recognized() {
     let key = pem();
     let body = pem_body(key);
-    let issuer = INPUT_ISSUER;
     let rows = [
         ("api_key_id", "a key", key),
         ("api_key_id", "the text between a key's header and footer", &body),
@@ -209,7 +208,7 @@ fn a_value_in_the_wrong_api_key_input_is_recognized() {
         ("api_issuer", "a key", key),
         ("api_issuer", "the text between a key's header and footer", &body),
         ("api_issuer", "half an issuer ID", "57246542-96fe-1a63-e053"),
-        ("api_key_path", "an issuer ID", issuer),
+        ("api_key_path", "an issuer ID", INPUT_ISSUER),
         ("api_key_path", "a key ID", INPUT_KEY_ID),
     ];
     let step = |name, value| Step::new().with_key_inputs().set(name, value);

@@ -162,7 +162,7 @@ fn the_error_for_a_name_without_a_key_id_says_how_to_set_the_id() {
     for name in [
         "key.p8",
         "AuthKey_.p8",
-        // These two names contain the ID, so the error is that the key cannot be read.
+        // The next two names contain the ID, so the error is that the key cannot be read.
         "AuthKey_FROMINPUT1.p8.txt",
         "AuthKey_FROMINPUT1 (1).p8",
         "authkey_FROMINPUT1.p8",
@@ -255,8 +255,7 @@ fn five_redirects_are_followed_and_the_key_id_is_read_from_the_first_url() {
     let mut hops = vec![redirect(&first_url); 4];
     hops.push(redirect(&target));
     SERVER.file(&scenario, KEY_FILE, pem(), hops);
-    let outcome = with_key_path(&first_url).succeeds();
-    assert_key(&outcome);
+    assert_key(&with_key_path(&first_url).succeeds());
     assert_eq!(SERVER.requests_for(&scenario).len(), 5);
 }
 
@@ -299,6 +298,7 @@ fn an_untrusted_certificate_is_rejected_without_a_retry() {
         }
         assert_eq!(server.requests(), [], "no token is sent");
     }
+    // The errors for the connection come first.
     errors.sort_by_key(|(what, _)| what.starts_with("the key"));
     assert_messages("key_locations/certificates", errors);
 }

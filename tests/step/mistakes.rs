@@ -114,7 +114,7 @@ fn quotes_around_a_value_are_removed() {
 }
 
 #[test]
-fn the_file_name_of_an_individual_key_contains_its_id_and_is_compared_with_api_key_type() {
+fn the_file_name_of_an_individual_key_contains_its_id_and_is_checked_against_api_key_type() {
     let step = || with_file("ApiKey_FROMINPUT1.p8");
     let as_individual_key = step().unset("api_issuer").set("api_key_type", "individual").succeeds();
     assert_eq!(as_individual_key.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);
@@ -292,8 +292,8 @@ fn the_error_says_that_a_password_is_of_the_other_kind() {
     ];
     let errors = rows.map(|(what, input, value)| (what, with_apple_id().set(input, value).fails().error()));
     assert_messages("mistakes/passwords", errors);
-    for quote in ["", " ", "\"", "'"] {
-        let typed = format!("{quote}{INPUT_APP_PASSWORD}{quote}");
+    for padding in ["", " ", "\"", "'"] {
+        let typed = format!("{padding}{INPUT_APP_PASSWORD}{padding}");
         let outcome = with_apple_id().set("app_password", typed).succeeds();
         assert_eq!(outcome.output("FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD"), INPUT_APP_PASSWORD);
     }

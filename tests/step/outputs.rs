@@ -238,7 +238,7 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
         let outcome = second.after(&first.succeeds()).succeeds();
         assert!(outcome.warnings().is_empty(), "the second run overwrites the outputs of the first");
     }
-    // Outputs that `remove` unsets are empty variables.
+    // After `action: remove`, the variables of the outputs are empty.
     let names = with_key().succeeds().output_names();
     let removed = names.iter().fold(with_apple_id(), |step, name| step.set(name, ""));
     assert_eq!(removed.succeeds().warnings(), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Which credential each mode (a value of the input `connection`) uses, and what happens if it is broken.
+//! Which credential each mode (a value of the input `connection`) uses, and what happens if the credential is broken.
 
 use serde_json::{Value, json};
 use stand_in::Behaviour;
@@ -119,8 +119,8 @@ fn app_password_is_used_only_if_the_connected_apple_id_has_none() {
         (json!(null), INPUT_APP_PASSWORD),
         (json!(CONNECTED_APP_PASSWORD), CONNECTED_APP_PASSWORD),
     ];
-    for (connected, used) in rows {
-        let connected = all([apple_id(), json!({"app_specific_password": connected})]);
+    for (connected_password, used) in rows {
+        let connected = all([apple_id(), json!({"app_specific_password": connected_password})]);
         let step = Step::new().connected(&connected).set("connection", "apple_id");
         let outcome = step.set("app_password", INPUT_APP_PASSWORD).succeeds();
         assert_used(&outcome, APPLE_ID_OF_CONNECTION);
@@ -166,7 +166,7 @@ fn an_api_key_and_an_apple_id_in_the_inputs_are_an_error_that_lists_both_groups(
     assert_messages("precedence/both", messages);
 }
 
-/// What is wrong with each connection, its document, and how the stand-in serves it.
+/// For each unusable connection: what is wrong with it, its document, and the behaviours of the stand-in.
 fn unusable_connections() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
     let bad_key = json!({"private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"});
     vec![
@@ -200,7 +200,7 @@ fn mode_automatic_warns_and_uses_complete_inputs_if_the_connection_is_unusable()
 }
 
 #[test]
-fn without_complete_inputs_an_unusable_connection_is_an_error_even_if_if_missing_is_skip() {
+fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_if_missing_skip() {
     let rows = unusable_connections().into_iter().flat_map(|(what, body, behaviours)| {
         ["fail", "skip"].map(|if_missing| {
             let step = Step::new().connected_with(&body, behaviours.clone());

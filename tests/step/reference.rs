@@ -102,7 +102,7 @@ input | title | values | summary
         writeln!(page, "`{name}` | {title} | {values} | {}{secret}", input.meaning()).unwrap();
     }
     for input in &step_yml.inputs {
-        // The README and the table of tools have the rest.
+        // The README explains `connection`, and the table below lists the tools.
         let description = match input.name() {
             "connection" => "See [Which credential is used](../README.md#which-credential-is-used).",
             "export_for" => "A list of [tools](#tools), separated by commas, semicolons, spaces or newlines.",
@@ -179,7 +179,7 @@ fn readers_and_conditions(name: &str) -> (String, String) {
     let of_tools = TOOLS.iter().flat_map(|tool| tool.variables.iter().map(|group| (tool.name, group)));
     for (tool, group) in workflow.into_iter().chain(of_tools) {
         let usable = TOOLS.iter().find(|known| known.name == tool);
-        let usable = usable.map(|tool| accepted_kinds(|kind| tool.can_use(kind)));
+        let usable = usable.map(|tool| name_accepted_kinds(|kind| tool.can_use(kind)));
         for output in group.outputs().iter().filter(|(output, _)| *output == name) {
             let joint_outputs =
                 if matches!(group, VariableGroup::AllOrNone(_)) { group.outputs() } else { &[*output] };
@@ -194,22 +194,23 @@ fn readers_and_conditions(name: &str) -> (String, String) {
     if is_always_exported {
         return (code_list(tools), String::new());
     }
-    let mut whens: Vec<_> = rows.iter().map(|(_, when)| when).collect();
-    whens.sort();
-    whens.dedup();
-    let when = |when: &String| {
+    let mut conditions: Vec<_> = rows.iter().map(|(_, when)| when).collect();
+    conditions.sort();
+    conditions.dedup();
+    let with_readers = |when: &String| {
         let mut readers: Vec<_> = rows.iter().filter(|(_, own)| own == when).map(|(tool, _)| *tool).collect();
         readers.dedup();
         if readers == tools { when.clone() } else { format!("{}: {when}", code_list(readers)) }
     };
     let separator = if tools.len() == 1 { " or " } else { "; " };
-    let when = whens.into_iter().map(when).collect::<Vec<_>>().join(separator);
-    (code_list(tools), when)
+    let conditions: Vec<_> = conditions.into_iter().map(with_readers).collect();
+    (code_list(tools), conditions.join(separator))
 }
 
 /// The credential and the conditions for all of these outputs together.
 fn when_exported(outputs: &[Output]) -> String {
-    let credential = accepted_kinds(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(&kind)));
+    let credential =
+        name_accepted_kinds(|kind| outputs.iter().all(|(_, value)| value.kinds().contains(&kind)));
     match (credential, conditions(outputs, false)) {
         ("", conditions) if conditions.is_empty() => "always".to_owned(),
         ("", conditions) => format!("with {conditions}"),
@@ -218,8 +219,8 @@ fn when_exported(outputs: &[Output]) -> String {
     }
 }
 
-/// The kinds of credential that are accepted. Empty if all are.
-fn accepted_kinds(is_accepted: impl Fn(CredentialKind) -> bool) -> &'static str {
+/// The accepted kinds of credential in words, or an empty text if all are accepted.
+fn name_accepted_kinds(is_accepted: impl Fn(CredentialKind) -> bool) -> &'static str {
     const TEAM_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Team);
     const INDIVIDUAL_KEY: CredentialKind = CredentialKind::ApiKey(KeyKind::Individual);
     let kinds: Vec<_> = CredentialKind::ALL.into_iter().filter(|kind| is_accepted(*kind)).collect();

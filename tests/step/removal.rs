@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use test_support::snapshots::assert_messages;
 use test_support::{Step, api_key, set_mode};
 
-/// A run with `action: remove`, and the folder of an earlier run in its temporary folder.
+/// A run with `action: remove`, and a folder that an earlier run left in the temporary folder.
 fn with_folder() -> (Step, PathBuf) {
     let step = Step::new().set("action", "remove");
     let folder = step.path("tmp/apple-services-connection-x7Yz01");
@@ -146,13 +146,13 @@ fn each_of_two_credentials_can_be_removed_alone() {
     let tmp = tempfile::tempdir().unwrap();
     let run = || Step::new().connected(&api_key()).set("TMPDIR", tmp.path()).succeeds();
     let (first, second) = (run(), run());
-    let later_step = || Step::new().after(&second).set("action", "remove").set("TMPDIR", tmp.path());
+    let remove_step = || Step::new().after(&second).set("action", "remove").set("TMPDIR", tmp.path());
     let first_folder = first.output("APPLE_CREDENTIALS_DIR");
-    let outcome = later_step().set("credentials_dir", &first_folder).run();
+    let outcome = remove_step().set("credentials_dir", &first_folder).run();
     assert_eq!((outcome.code, outcome.unset_names().len()), (Some(0), 0), "{}", outcome.stdout);
     assert!(!PathBuf::from(first_folder).exists());
     assert!(PathBuf::from(second.output("APP_STORE_CONNECT_API_KEY_PATH")).exists());
-    let outcome = later_step().run();
+    let outcome = remove_step().run();
     assert_eq!((outcome.code, outcome.unset_names().len()), (Some(0), second.entries().len()));
     assert_eq!(outcome.warnings(), Vec::<String>::new());
     assert_eq!(test_support::names_in(tmp.path()).len(), 0);
@@ -190,7 +190,7 @@ fn a_folder_that_is_replaced_with_a_link_during_removal_is_not_followed() {
 
     for _ in 0..20 {
         let (step, folder) = with_folder();
-        // The target of the link passes all checks of the folder.
+        // The target of the link passes all checks that the Step makes before it removes a folder.
         let victim = step.path("tmp/victim");
         fs::create_dir(&victim).unwrap();
         set_mode(&victim, 0o700);

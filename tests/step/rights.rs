@@ -154,7 +154,7 @@ fn an_individual_key_cannot_provision_and_apple_gets_no_request() {
 }
 
 #[test]
-fn an_unknown_access_is_an_error() {
+fn an_unknown_value_in_required_access_is_an_error() {
     let error = with_team(Team::default()).set("required_access", "provisioning, owner").fails().error();
     assert_messages("rights/unknown", [("owner", error)]);
 }

@@ -26,7 +26,7 @@ fn with_cookies(cookies: &Value) -> Step {
     Step::new().connected(&all([apple_id(), session]))
 }
 
-/// Names and values, as fastlane sends them.
+/// The names and values of the exported cookies, as fastlane sends them.
 #[track_caller]
 fn names_and_values(outcome: &Outcome) -> Vec<(String, String)> {
     let text = |value: &Yaml| value.as_str().expect("a string").to_owned();
@@ -106,9 +106,9 @@ fn all_attributes_of_a_cookie_are_kept() {
     }
     assert_eq!(cookies.len(), expected.len());
     assert!(cookies[0]["expires"].as_str().unwrap().starts_with("2099-01-02 03:04:05"), "{cookies:?}");
-    assert!(!cookies[0].contains_key("max_age"), "expires overrides it: {cookies:?}");
+    assert!(!cookies[0].contains_key("max_age"), "expires overrides max_age: {cookies:?}");
     assert_eq!(cookies[1]["max_age"], 2_592_000);
-    assert!(!cookies[2].contains_key("expires"), "it is not a date: {cookies:?}");
+    assert!(!cookies[2].contains_key("expires"), "an expiry that is not a date is dropped: {cookies:?}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_error_recognizes_texts_that_are_not_sessions() {
         ("an API key", pem().to_owned()),
         ("an API key on one line", pem().replace('\n', "\\n")),
         ("base64 of an API key", STANDARD.encode(pem())),
-        // Linux limits one variable to 128 KiB.
+        // Nearly the longest value, because Linux limits a variable to 128 KiB.
         ("120 KiB", "x".repeat(120 * 1024)),
     ];
     let garbage = [

@@ -102,7 +102,7 @@ fn aliases_and_capital_letters_name_the_same_tools() {
     }
 }
 
-/// fastlane rejects `api_key_path` together with `api_key`, so users can leave that path out.
+/// fastlane rejects `api_key_path` if `api_key` is also set, so users can leave the path out.
 #[test]
 fn the_path_that_conflicts_with_api_key_is_exported_by_default_and_can_be_left_out() {
     const CONFLICTING: &str = "APP_STORE_CONNECT_API_KEY_PATH";
@@ -138,7 +138,7 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
     for other in ["tauri", "electron"] {
         run_for_tools(&all_tools_except(other));
     }
-    // With an Apple ID, the two read the same values.
+    // With an Apple ID, tauri and electron read the same values.
     let both = apple_id_of_a_team().set("export_for", "tauri,electron").succeeds();
     let names: Vec<_> = tool_outputs(&both).into_keys().collect();
     assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
@@ -372,8 +372,9 @@ fn apple_accepts_the_exported_token_and_its_expiry_is_exported() {
         )
         .unwrap();
         assert_eq!(claims(&token)["exp"], end.unix_timestamp());
-        let left = end - time::OffsetDateTime::now_utc();
-        assert!((0..10).contains(&(lifetime.parse::<i64>().unwrap() - left.whole_seconds())), "{left} left");
+        let left = (end - time::OffsetDateTime::now_utc()).whole_seconds();
+        let elapsed = lifetime.parse::<i64>().unwrap() - left;
+        assert!((0..10).contains(&elapsed), "{left} of {lifetime} s are left");
         assert!(!outcome.stdout.contains(&token));
     }
 }

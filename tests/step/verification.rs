@@ -186,7 +186,7 @@ fn the_urls_of_apples_services_must_use_https() {
             let step = Step::new().set("verify", "yes").set(input, url);
             rows.push((format!("{input} is {url:?}"), step));
             let not_used = Step::new().set(input, url).set("if_missing", "skip").run();
-            assert_eq!(not_used.code, Some(0), "an input that is not used is not checked");
+            assert_eq!(not_used.code, Some(0), "an unused URL is not checked");
         }
     }
     assert_messages("verification/urls", errors_of(rows));
@@ -203,6 +203,7 @@ fn with_pasted_session(session: Session) -> Step {
     step.verified_by_session(session)
 }
 
+/// The stand-in refuses a request with any other cookie.
 #[test]
 fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     for step in [with_session(logged_in(vec![])), with_pasted_session(logged_in(vec![]))] {
@@ -212,8 +213,8 @@ fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     }
 }
 
-/// Apple's website, which knows only another session.
-fn that_refuses(refusal: SessionRefusal) -> Session {
+/// Apple's website, which knows another session and refuses the one of the run.
+fn refusing_website(refusal: SessionRefusal) -> Session {
     let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
     Session { cookies, refusal, ..Session::default() }
 }
@@ -221,8 +222,8 @@ fn that_refuses(refusal: SessionRefusal) -> Session {
 #[test]
 fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     let refusals = [
-        ("401 in plain text", that_refuses(SessionRefusal::Unauthenticated)),
-        ("401 in JSON", that_refuses(SessionRefusal::UnauthorizedJson)),
+        ("401 in plain text", refusing_website(SessionRefusal::Unauthenticated)),
+        ("401 in JSON", refusing_website(SessionRefusal::UnauthorizedJson)),
         ("no provider", Session { provider: None, ..logged_in(vec![]) }),
     ];
     let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails().error()));
@@ -254,7 +255,7 @@ fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
         ("a 407 of a proxy", response_of_a_proxy(407)),
     ];
     let rows = rows.map(|(what, response)| (what, logged_in(vec![response])));
-    let rows = rows.into_iter().chain([("403 in JSON", that_refuses(SessionRefusal::ForbiddenJson))]);
+    let rows = rows.into_iter().chain([("403 in JSON", refusing_website(SessionRefusal::ForbiddenJson))]);
     let messages =
         in_parallel(rows, |(what, session)| (what, warning(&with_session(session).run_in_process())));
     assert_messages("verification/session_not_verified", messages);
@@ -262,9 +263,10 @@ fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
 
 #[test]
 fn an_apple_id_without_cookies_for_apple_is_not_verified() {
-    let without = Step::new().set("apple_id", "jane@example.com").set("app_password", "cana-ryap-ppas-swrd");
+    let no_session =
+        Step::new().set("apple_id", "jane@example.com").set("app_password", "cana-ryap-ppas-swrd");
     let of_another_host = Step::new().connected(&apple_id());
-    let rows = [("no session", without), ("no cookies for Apple's host", of_another_host)];
+    let rows = [("no session", no_session), ("no cookies for Apple's host", of_another_host)];
     let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "yes").succeeds();
         assert!(outcome.requests_to_apple().is_empty());
