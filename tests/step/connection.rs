@@ -97,7 +97,7 @@ fn a_request_is_tried_at_most_four_times() {
 }
 
 #[test]
-fn permanent_errors_are_not_retried() {
+fn permanent_errors_and_unexpected_statuses_are_not_retried() {
     let messages = in_parallel([400, 401, 402, 403, 404, 405, 408, 410, 422, 201, 204], |code| {
         let outcome =
             Step::new().connected_with(&api_key(), vec![status(code, &[("Retry-After", "0")])]).fails();

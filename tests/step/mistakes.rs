@@ -187,8 +187,9 @@ fn the_json_of_an_api_key_needs_no_other_input() {
 fn the_json_of_an_api_key_decides_its_type_and_whether_it_is_an_enterprise_key() {
     let enterprise = with_key_json(json!({"in_house": true})).succeeds();
     assert_eq!(enterprise.output("APPLE_API_KEY_ENTERPRISE"), "yes");
-    let chosen = with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").succeeds();
-    assert_eq!(chosen.output("APPLE_API_KEY_ENTERPRISE"), "yes");
+    let by_input =
+        with_key_json(json!({"in_house": null})).set("api_key_enterprise_account", "yes").succeeds();
+    assert_eq!(by_input.output("APPLE_API_KEY_ENTERPRISE"), "yes");
     for issuer in [json!(null), json!("")] {
         let individual = with_key_json(json!({"issuer_id": issuer})).succeeds();
         assert_eq!(individual.output("APPLE_API_KEY_ID"), INPUT_KEY_ID);

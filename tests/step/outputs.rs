@@ -89,7 +89,7 @@ fn bitrise_reads_yes_and_fastlane_reads_true_for_an_enterprise_key() {
         (connected(json!(null)), "no", "false"),
         (from_inputs("yes"), "yes", "true"),
         (from_inputs("no"), "no", "false"),
-        // The input applies to the key in the from_inputs, not to the connected one.
+        // The input applies to the key in the inputs, not to the connected one.
         (connected(json!(false)).set("api_key_enterprise_account", "yes"), "no", "false"),
     ];
     for (step, bitrise, fastlane) in rows {

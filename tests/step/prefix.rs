@@ -22,7 +22,7 @@ fn a_prefix_changes_only_the_names_of_the_outputs() {
             let folder = outcome.get_output(&format!("{prefix}APPLE_CREDENTIALS_DIR"));
             let without_prefix = |entry: Entry| Entry {
                 key: entry.key.strip_prefix(prefix).expect("the prefix").to_owned(),
-                // Each run has a folder of its own, so the path is left out.
+                // The path of the folder is left out: each run with an API key has its own, and an Apple ID has none.
                 value: entry.value.replace(folder.as_deref().unwrap_or("(no folder)"), ""),
                 ..entry
             };

@@ -31,16 +31,15 @@ fn the_folder_of_an_earlier_run_is_deleted_and_its_outputs_are_unset() {
     let outcome = remove.set("PATH", "/usr/bin").set("FASTLANE_OPT_OUT_USAGE", "1").run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(!folder.exists());
-    let set = first.outputs().into_keys().collect();
-    assert_eq!(outcome.unset_names(), set, "all outputs that were set, and nothing else");
+    let exported_names = first.outputs().into_keys().collect();
+    assert_eq!(outcome.unset_names(), exported_names, "all outputs that were set, and nothing else");
 }
 
 #[test]
 fn removing_works_if_the_values_of_other_steps_exceed_envmans_limits() {
     let before = format!("envs:\n- OTHER: {}\n", "x".repeat(300 * 1024));
     let (step, folder) = with_folder();
-    let step = step.set("APPLE_CREDENTIALS_DIR", &folder).envstore(&before);
-    let outcome = step.run();
+    let outcome = step.set("APPLE_CREDENTIALS_DIR", &folder).envstore(&before).run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(!folder.exists());
     assert!(outcome.envstore_text.unwrap().starts_with(&before));

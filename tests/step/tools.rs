@@ -232,11 +232,8 @@ fn without_fastlane_an_expired_session_causes_a_warning() {
     let pasted = spaceauth(&[("DES1", "canary-value")])
         .replace("max_age: \\n", "max_age: 60\\n")
         .replace("2026-01-01", "2024-02-29");
-    let step = Step::new()
-        .set("apple_id", "jane@example.com")
-        .set("password", "canary-pass")
-        .set("fastlane_session", pasted);
-    let pasted = step.set("export_for", "connection").succeeds();
+    let step = Step::new().set("apple_id", "jane@example.com").set("password", "canary-pass");
+    let pasted = step.set("fastlane_session", pasted).set("export_for", "connection").succeeds();
     let messages = [("in the connection", outcome), ("pasted", pasted)];
     assert_messages(
         "tools/expired_session",

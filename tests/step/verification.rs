@@ -84,8 +84,7 @@ fn a_401_does_not_reject_a_key_after_another_failure_or_after_apple_accepted_the
 #[test]
 fn the_error_says_how_far_the_clock_is_off() {
     let step = |clock_skew_seconds| {
-        let account = Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) };
-        with_account(account)
+        with_account(Account { clock_skew_seconds, ..account(vec![unauthorized().forever()]) })
     };
     let rows = [
         ("this machine is five minutes ahead", -300),
