@@ -21,7 +21,7 @@ impl Credential {
         }
     }
 
-    /// The passwords and cookies of an Apple ID. A private key is hidden by its own type.
+    /// The passwords and cookies of an Apple ID. A private key is not included, since its type never shows it.
     pub(crate) fn secrets(&self) -> Vec<&SecretString> {
         let Self::AppleId(apple_id) = self else { return Vec::new() };
         let passwords = [&apple_id.password, &apple_id.app_password].into_iter().flatten();
@@ -58,7 +58,7 @@ impl CredentialKind {
         [Self::ApiKey(KeyKind::Team), Self::ApiKey(KeyKind::Individual), Self::AppleId];
 }
 
-/// How later Steps authenticate, output `APPLE_AUTH_METHOD`.
+/// How later Steps authenticate. Output `APPLE_AUTH_METHOD` has this value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     ApiKey,
@@ -90,7 +90,7 @@ pub enum ConnectionMode {
 }
 
 impl ConnectionMode {
-    /// The order of the search, which ends at the first credential that exists.
+    /// Where to search for which kind of credential, in order. The search ends at the first credential that exists.
     #[must_use]
     pub fn order(self) -> &'static [(Source, Method)] {
         use Source::{Connection, Inputs};
@@ -107,7 +107,7 @@ impl ConnectionMode {
         }
     }
 
-    /// As users write it in the input.
+    /// The value of the input that selects this mode.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Automatic => "automatic",

@@ -11,21 +11,21 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::env::Env;
-use crate::http::{Failure, Http, endpoint, is_loopback, secret_header};
+use crate::http::{Failure, Http, endpoint, is_confidential, secret_header};
 use crate::redact::{self, Text, error_messages};
 
 const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
-const SLUG_VARIABLE: &str = "BITRISE_BUILD_SLUG";
-const SERVICE_VARIABLE: &str = "BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL";
-const DEFAULT_SERVICE: &str = "https://build-annotations.services.bitrise.io";
+const BUILD_SLUG_VARIABLE: &str = "BITRISE_BUILD_SLUG";
+const SERVICE_URL_VARIABLE: &str = "BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL";
+const DEFAULT_SERVICE_URL: &str = "https://build-annotations.services.bitrise.io";
 
-/// As in Bitrise's own client.
+/// How long writing the summary can take. Bitrise's own client has the same limit.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// An interrupted run must end soon.
 pub(crate) const TIME_LIMIT_WHEN_INTERRUPTED: Duration = Duration::from_secs(2);
 
-/// A new annotation with the same context replaces the old one.
+/// Identifies the Step's annotation on a build: a new one with the same context replaces the old one.
 const CONTEXT: &str = env!("CARGO_PKG_NAME");
 
 /// An annotation's style.
@@ -41,7 +41,7 @@ error_messages! {
     /// Why the summary was not written.
     #[derive(Debug, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum NotWritten {
-        #[error("Cannot write the summary on the build's page: {SERVICE_VARIABLE} is not an https URL. Clear that variable, or set `build_annotation` to never.")]
+        #[error("Cannot write the summary on the build's page: {SERVICE_URL_VARIABLE} is not an https URL. Clear that variable, or set `build_annotation` to never.")]
         InvalidServiceUrl,
         #[error("Cannot write the summary on the build's page: {TOKEN_VARIABLE} contains characters that are not allowed in a token. Clear that variable, or set `build_annotation` to never.")]
         BadToken,
@@ -62,19 +62,17 @@ pub(crate) async fn write(
     env: &Env,
     http: &Http<'_>,
 ) -> Result<bool, NotWritten> {
-    let (Some(token), Some(build)) = (env.var(TOKEN_VARIABLE), env.var(SLUG_VARIABLE)) else {
+    let (Some(token), Some(build_slug)) = (env.var(TOKEN_VARIABLE), env.var(BUILD_SLUG_VARIABLE)) else {
         return Ok(false);
     };
-    // The token is sent encrypted, or stays on this machine.
-    let is_safe = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
-    let service = Url::parse(env.var(SERVICE_VARIABLE).unwrap_or(DEFAULT_SERVICE)).ok();
-    let service = service.filter(is_safe).ok_or(NotWritten::InvalidServiceUrl)?;
+    let service = Url::parse(env.var(SERVICE_URL_VARIABLE).unwrap_or(DEFAULT_SERVICE_URL)).ok();
+    let service = service.filter(is_confidential).ok_or(NotWritten::InvalidServiceUrl)?;
     let site = redact::site(&service);
     let bearer = Zeroizing::new(format!("Bearer {token}"));
     let bearer = secret_header(&bearer).ok_or(NotWritten::BadToken)?;
-    let url = endpoint(&service, &["v1", "builds", build, "annotations", ""]);
+    let url = endpoint(&service, &["v1", "builds", build_slug, "annotations", ""]);
     let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
     let json = json!({"context": CONTEXT, "markdown": markdown, "style": style}).to_string();
-    let written = http.put(url, headers, json, time_limit).await;
-    written.map(|()| true).map_err(|failure| NotWritten::RequestFailed { site, failure })
+    let result = http.put(url, headers, json, time_limit).await;
+    result.map(|()| true).map_err(|failure| NotWritten::RequestFailed { site, failure })
 }

@@ -1,7 +1,7 @@
 //! The document that Bitrise serves for a connected Apple account.
 //!
-//! `GET {BITRISE_BUILD_URL}/apple_developer_portal_data.json`. Any group of fields can be missing, and unknown
-//! fields are ignored. [`crate::sources::connection`] turns the document into a credential.
+//! `GET {BITRISE_BUILD_URL}/apple_developer_portal_data.json`. Any field can be missing, and unknown fields
+//! are ignored. [`crate::sources::connection`] turns the document into a credential.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::apple::device::DeviceRecord;
 use crate::credential::Method;
 use crate::redact::{self, Text, error_messages, text};
 
-/// Larger than any team's connection. The Step does not read larger documents.
+/// Larger than the document of any team. The Step rejects larger documents.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// More than any team has: Apple allows 100 devices of each kind per year.
@@ -33,7 +33,7 @@ pub(crate) const RECONNECT: &str = "Add the right key in Workspace settings > In
 pub(crate) const RE_AUTHENTICATE: &str =
     "re-authenticate the Apple ID on Bitrise (Account settings > Apple Service connection > Re-authenticate)";
 
-/// The connection as Bitrise serves it.
+/// The document as Bitrise serves it.
 #[derive(Debug, Deserialize)]
 pub struct Connection {
     // People have pasted the private key into this field, so it is a secret until it is validated.
@@ -53,7 +53,7 @@ pub struct Connection {
     pub test_devices: Option<Vec<DeviceRecord>>,
 }
 
-/// The cookies by origin. Those of Apple's login are the session; the others are ignored.
+/// Cookies, grouped by origin. The session consists of those of Apple's login service; the others are ignored.
 #[derive(Debug, Deserialize)]
 pub struct SessionCookies {
     #[serde(rename = "https://idmsa.apple.com")]
@@ -85,7 +85,7 @@ fn deserialize_devices<'de, D: Deserializer<'de>>(
                 if devices.len() == MAX_DEVICES {
                     return Err(A::Error::custom("more devices than a team can have"));
                 }
-                // serde can also read a struct from a list.
+                // Not from a list, from which serde would also read a struct.
                 let object = Some(item.get()).filter(|json| json.starts_with('{'));
                 devices.push(object.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default());
             }
@@ -97,8 +97,8 @@ fn deserialize_devices<'de, D: Deserializer<'de>>(
 }
 
 error_messages! {
-    /// Why a document is not a connection, without any of its text, which can be a secret. `Display` completes
-    /// "Bitrise sent …".
+    /// Why a document is not a valid connection. Contains none of the document's text, which can be a secret.
+    /// `Display` completes "Bitrise sent …".
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum Malformed {
         #[error("invalid JSON (line {line}, column {column})")]
@@ -109,8 +109,7 @@ error_messages! {
 }
 
 impl Connection {
-    /// Whether a credential of this kind is connected, at least in part.
-    #[must_use]
+    /// Whether a credential of this kind is connected, even if parts of it are missing.
     pub(crate) fn has(&self, method: Method) -> bool {
         let fields: &[&Option<SecretString>] = match method {
             Method::ApiKey => &[&self.key_id, &self.issuer_id, &self.private_key],
@@ -119,8 +118,8 @@ impl Connection {
         fields.iter().any(|field| non_empty(field.as_ref()).is_some())
     }
 
-    /// The account's e-mail address, passwords and cookies, whether or not the run uses them.
-    pub(crate) fn login(&self) -> impl Iterator<Item = &SecretString> {
+    /// Everything about the connected Apple ID that the log must not show, whether or not the run uses it.
+    pub(crate) fn apple_id_secrets(&self) -> impl Iterator<Item = &SecretString> {
         let cookies = self.session_cookies.iter().filter_map(|origins| origins.idmsa.as_ref());
         let cookies = cookies.flat_map(|cookies| &cookies.0).filter_map(|cookie| cookie.value.as_ref());
         let account = [&self.apple_id, &self.password, &self.app_specific_password].into_iter().flatten();
@@ -145,15 +144,14 @@ impl Connection {
     }
 }
 
-/// The top-level field in a path. Deeper keys can be data.
+/// Names the top-level field of a path in the JSON. Deeper keys can be secrets, so they are left out.
 fn field_name(path: &Path) -> Text {
-    let is_field = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_field_name = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     let Some(Segment::Map { key }) = path.iter().next() else { return text!("the document") };
-    text!("the field `{}`", redact::checked(key, is_field))
+    text!("the field `{}`", redact::checked(key, is_field_name))
 }
 
-/// The trimmed text of a field that is present and not empty.
-#[must_use]
+/// The trimmed text of a field, or `None` if the field is missing or blank.
 pub(crate) fn non_empty(field: Option<&SecretString>) -> Option<&str> {
     field.map(|value| value.expose_secret().trim()).filter(|value| !value.is_empty())
 }

@@ -17,8 +17,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The key for log and errors. It names an output of this Step, so it can be shown.
-    #[must_use]
+    /// The key, for the log and errors. As the name of one of this Step's outputs, it is not a secret.
     pub(crate) fn name(&self) -> Text {
         redact::checked(&self.key, |_| true)
     }

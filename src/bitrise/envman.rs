@@ -20,7 +20,7 @@ use crate::regular_file::{self, ReadError};
 error_messages! {
     /// Why `envman` failed. `Display` completes a sentence.
     #[derive(Debug, thiserror::Error)]
-    pub enum AddError {
+    pub enum EnvmanError {
         #[error("envman is not on the PATH")]
         NotFound,
         #[error("envman failed on {key} ({why})")]
@@ -30,23 +30,23 @@ error_messages! {
     }
 }
 
-/// Runs `envman add` or `envman unset` once per entry, with the value on standard input.
+/// Runs `envman add` or `envman unset` once per entry, with the value on standard input. `store` is the envstore
+/// that the environment sets for envman, if any.
 ///
-/// Several calls are not atomic: if one fails, or the run is interrupted between them, the envstore is
-/// restored.
+/// Several calls are not atomic, so the envstore is restored if one fails or the run is interrupted.
 ///
 /// # Errors
-/// [`AddError`]. The envstore is then unchanged, if it could be restored.
-pub(crate) async fn add_all(store: Option<&Path>, entries: &[Entry], env: &Env) -> Result<(), AddError> {
-    // envman's default (`cli/cli.go`).
+/// [`EnvmanError`], after an attempt to restore the envstore.
+pub(crate) async fn export(store: Option<&Path>, entries: &[Entry], env: &Env) -> Result<(), EnvmanError> {
+    // Without that variable, envman uses this file (`cli/cli.go`).
     let mut rollback = Rollback::new(store.unwrap_or(Path::new(".envstore.yml")))?;
     let limit = env.envman_time_limit;
     let deadline = Instant::now() + limit;
     for entry in entries {
-        let result = tokio::time::timeout_at(deadline.into(), add(entry, env)).await;
+        let result = tokio::time::timeout_at(deadline.into(), run_envman(entry, env)).await;
         result.unwrap_or_else(|_| {
             let why = text!("it did not finish within {} seconds", limit.as_secs());
-            Err(AddError::Failed { key: entry.name(), why })
+            Err(EnvmanError::Failed { key: entry.name(), why })
         })?;
     }
     rollback.path = None;
@@ -61,12 +61,12 @@ struct Rollback {
 }
 
 impl Rollback {
-    fn new(path: &Path) -> Result<Self, AddError> {
+    fn new(path: &Path) -> Result<Self, EnvmanError> {
         let original = match regular_file::read(path, MAX_BYTES) {
             Ok(bytes) => Some(bytes),
             Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(AddError::Unreadable { path: redact::path(path), why: Text::of(&error) });
+                return Err(EnvmanError::Unreadable { path: redact::path(path), why: Text::of(&error) });
             }
         };
         Ok(Self { path: Some(path.to_owned()), original })
@@ -76,7 +76,7 @@ impl Rollback {
 impl Drop for Rollback {
     fn drop(&mut self) {
         let Some(path) = &self.path else { return };
-        // An unchanged file is left alone, since writing can fail halfway.
+        // Don't write to an unchanged file: if writing failed halfway, it would be damaged.
         if regular_file::read(path, MAX_BYTES).ok() == self.original {
             return;
         }
@@ -88,10 +88,10 @@ impl Drop for Rollback {
     }
 }
 
-async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
-    let failed = |why: Text| AddError::Failed { key: entry.name(), why };
+async fn run_envman(entry: &Entry, env: &Env) -> Result<(), EnvmanError> {
+    let failure = |why: Text| EnvmanError::Failed { key: entry.name(), why };
     let mut command = Command::new("envman");
-    // In tests, the environment of the run differs from that of the process.
+    // Not the environment of the process, which differs from that of the run in tests.
     command.env_clear().envs(env.vars.iter().map(|(name, value)| (name, value.expose_secret())));
     match entry.value {
         Some(_) => command.args(["add", "--key", &entry.key, "--no-expand"]),
@@ -103,30 +103,29 @@ async fn add(entry: &Entry, env: &Env) -> Result<(), AddError> {
     // At its debug level, envman prints the values.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let spawned = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => AddError::NotFound,
-        _ => failed(redact::os(&error)),
+        ErrorKind::NotFound => EnvmanError::NotFound,
+        _ => failure(redact::os(&error)),
     })?;
-    let mut running = Running(spawned);
-    let child = &mut running.0;
+    let mut guard = KillOnDrop(spawned);
+    let child = &mut guard.0;
     let value = entry.value.as_ref().map_or(&[][..], |value| value.expose_secret().as_bytes());
     let written = match child.stdin.take() {
-        // `stdin` is dropped here, which closes the pipe: envman reads to its end.
+        // Dropping `stdin` closes the pipe. Otherwise, envman would wait for more input.
         Some(mut stdin) => stdin.write_all(value).await,
         None => Ok(()),
     };
-    let status = child.wait().await.map_err(|error| failed(redact::os(&error)))?;
+    let status = child.wait().await.map_err(|error| failure(redact::os(&error)))?;
     if !status.success() {
         let why = status.code().map_or(text!("a signal ended it"), |code| text!("exit status {}", code));
-        return Err(failed(why));
+        return Err(failure(why));
     }
-    written.map_err(|error| failed(redact::os(&error)))
+    written.map_err(|error| failure(redact::os(&error)))
 }
 
-/// A running envman. Dropping it kills the process and waits for its end, since it could still write to the
-/// envstore.
-struct Running(Child);
+/// Kills envman on drop, and waits until the process has ended: until then, it could write to the envstore.
+struct KillOnDrop(Child);
 
-impl Drop for Running {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         /// A killed process ends immediately, unless it hangs in a system call.
         const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -160,15 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn dropping_a_running_envman_waits_for_its_end() -> std::io::Result<()> {
+    fn dropping_a_running_process_kills_it_and_waits_for_its_end() -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let _inside = runtime.enter();
-        let running = Running(Command::new("sleep").arg("60").spawn()?);
+        let _guard = runtime.enter();
+        let running = KillOnDrop(Command::new("sleep").arg("60").spawn()?);
         let pid = running.0.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        let signal_result = || pid.map(test_kill_process);
-        assert_eq!(signal_result(), Some(Ok(())));
+        let check_process = || pid.map(test_kill_process);
+        assert_eq!(check_process(), Some(Ok(())), "it is running");
         drop(running);
-        assert_eq!(signal_result(), Some(Err(Errno::SRCH)));
+        assert_eq!(check_process(), Some(Err(Errno::SRCH)), "no such process");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! envman's size limits. A Step that exceeds one fails the build.
+//! envman's size limits. Exceeding one of them fails the build.
 //!
 //! Source: <https://github.com/bitrise-io/envman/blob/master/envman/configs.go>
 
@@ -18,7 +18,7 @@ const MAX_SETTINGS_BYTES: usize = 1024 * 1024;
 /// envman's limit for a setting that is missing, in KiB.
 const DEFAULT_LIMIT: i64 = 256;
 
-/// How much envman accepts, in KiB, as in its settings file. Zero or less means no limit, `None` the default.
+/// How many KiB envman accepts, as in its settings file. `None` means the default; zero or less, no limit.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Limits {
     /// Per value.
@@ -57,7 +57,7 @@ impl Limits {
             {
                 return Ok(Self::default());
             }
-            read => read.map_err(|error| LimitError::Unreadable(Text::of(&error)))?,
+            result => result.map_err(|error| LimitError::Unreadable(Text::of(&error)))?,
         };
         // The file can be `null`, and so can each setting.
         let settings: Option<Self> = serde_json::from_slice(&bytes).map_err(|_| LimitError::NotJson)?;

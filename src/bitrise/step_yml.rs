@@ -12,14 +12,14 @@ const STEP_YML: &str = include_str!("../../step.yml");
 /// The parts of `step.yml` that a run needs, in the order of the file.
 #[derive(Debug, Deserialize)]
 pub struct StepYml {
-    pub inputs: Vec<Declared>,
-    pub outputs: Vec<Declared>,
+    pub inputs: Vec<Declaration>,
+    pub outputs: Vec<Declaration>,
 }
 
 /// An input or output that `step.yml` declares.
 #[derive(Debug, Deserialize)]
 #[serde(from = "Item")]
-pub struct Declared {
+pub struct Declaration {
     pub name: String,
     /// As in the file: `$NAME` is not expanded. Empty for an output.
     pub default: String,
@@ -28,7 +28,7 @@ pub struct Declared {
     pub is_sensitive: bool,
 }
 
-/// An input or output as the file holds it: its name as the key of its default, and its options.
+/// An input or output as in the file: a map with `opts` and one more pair, the name and the default.
 #[derive(Deserialize)]
 struct Item {
     #[serde(default)]
@@ -44,7 +44,7 @@ struct Options {
     is_sensitive: bool,
 }
 
-impl From<Item> for Declared {
+impl From<Item> for Declaration {
     fn from(Item { opts: Options { value_options, is_sensitive }, name_and_default }: Item) -> Self {
         let (name, default) = name_and_default.into_iter().next().unwrap_or_default();
         Self { name, default: default.unwrap_or_default(), value_options, is_sensitive }
@@ -55,7 +55,7 @@ impl StepYml {
     /// The `step.yml` that this binary was built with.
     ///
     /// # Errors
-    /// If the file is invalid. A test ensures that it isn't.
+    /// If the file is invalid, which a test rules out.
     pub fn embedded() -> Result<Self, serde_yaml::Error> {
         serde_yaml::from_str(STEP_YML)
     }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::values::{expand_home, file_url_to_path, is_confidential, parse_url};
+use super::values::{expand_home, file_url_to_path, parse_url};
 use crate::apple::api_key::{KeyFileName, KeyKind, is_uuid};
 use crate::apple::private_key::{PrivateKey, strip_wrapping};
 use crate::env::Env;
 use crate::formats::key_json;
+use crate::http::is_confidential;
 use crate::redact::{self, Text, is_path_like, is_usual_key_id, may_hold_secret, text};
 
 /// Where the private key is, or its text.
@@ -34,15 +35,14 @@ impl KeyLocation {
                 "contains a key ID: set it to the path, URL or text of AuthKey_<ID>.p8, and `api_key_id` to the key ID"
             ));
         }
-        // The form of this Step's output APP_STORE_CONNECT_PRIVATE_KEY, which Codemagic CLI tools read.
+        // This Step's output APP_STORE_CONNECT_PRIVATE_KEY, for Codemagic's tools, has this form.
         if let Some(path) = value.strip_prefix("@file:") {
             return Ok(Self::File(expand_home(path, env)));
         }
         let is_scheme = |(scheme, _): (&str, &str)| scheme.bytes().all(|b| b.is_ascii_alphanumeric());
-        match value.split_once("://").is_some_and(is_scheme) {
-            false if is_key_text(value) => return Ok(Self::Inline(value.into())),
-            false => return Ok(Self::File(expand_home(value, env))),
-            true => {}
+        if !value.split_once("://").is_some_and(is_scheme) {
+            let is_key = is_key_text(value);
+            return Ok(if is_key { Self::Inline(value.into()) } else { Self::File(expand_home(value, env)) });
         }
         let url = parse_url(value, "correct it")?;
         match url.scheme() {
@@ -55,6 +55,7 @@ impl KeyLocation {
         }
     }
 
+    /// How the log shows the input.
     pub(super) fn shown(&self) -> Text {
         match self {
             Self::Url(url) => redact::url(url),
@@ -63,13 +64,13 @@ impl KeyLocation {
         }
     }
 
-    /// Parses the file name. In a URL, that is the last segment of the path, percent-decoded.
+    /// Parses the file name. For a URL, the file name is the last segment of its decoded path.
     pub(crate) fn file_name(&self) -> Option<KeyFileName> {
         match self {
             Self::Url(url) => {
                 let name = url.path_segments()?.next_back()?;
                 let name = percent_encoding::percent_decode_str(name).decode_utf8().ok()?;
-                // A percent-encoded slash also separates, as in object names of storage services.
+                // The names of objects in storage services can contain slashes, which URLs percent-encode.
                 KeyFileName::parse(name.rsplit('/').next()?)
             }
             Self::File(path) => KeyFileName::parse(path.file_name()?.to_str()?),
@@ -82,8 +83,8 @@ impl KeyLocation {
         matches!(self.file_name(), Some(KeyFileName::Api { kind: KeyKind::Individual, .. }))
     }
 
-    /// Whether the IDs can be in the content, as in an API key JSON, or in the name of a file in a folder. For
-    /// a URL or path, only the extension of a private key rules this out.
+    /// Whether reading the location can yield the key's IDs: it can be an API key JSON, which contains them, or a
+    /// folder of files with names like `AuthKey_<ID>.p8`. A file with the extension of a private key is neither.
     pub(super) fn may_hold_ids(&self) -> bool {
         match self {
             Self::Url(url) => !has_key_extension(Path::new(url.path())),
@@ -96,7 +97,7 @@ impl KeyLocation {
     }
 }
 
-/// No lower than the limits of Linux and macOS: a longer value is not a path.
+/// At least the limits of Linux and macOS, in bytes: a longer value is not a path.
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
 
@@ -104,8 +105,8 @@ fn has_key_extension(path: &Path) -> bool {
     path.extension().is_some_and(|name| name == "p8" || name == "pem")
 }
 
-/// Whether to treat a value as the text of a key, not as a path. This includes damaged keys and keys with other
-/// text around them: they are rejected as keys, without being shown.
+/// Whether to treat a value as the text of a key, not as a path. Damaged keys and keys with other text around them
+/// are included, so that no error shows a part of a key.
 fn is_key_text(value: &str) -> bool {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-\\".contains(c) || c.is_whitespace();
     let has_long_name = || value.split('/').any(|name| name.len() > MAX_NAME);
@@ -118,7 +119,7 @@ fn is_key_text(value: &str) -> bool {
         || value.len() > MAX_PATH
         || has_long_name()
         || if is_path_like(value) {
-            // UTF-16 in base64 begins with a slash.
+            // A key in UTF-16 and base64 begins with a slash, like a path.
             PrivateKey::from_bytes(value.as_bytes()).is_ok() || key_json::read(value.as_bytes()).is_some()
         } else {
             (value.len() >= 80 && value.chars().all(is_base64))
@@ -137,15 +138,14 @@ mod tests {
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
     #[test]
-    fn a_key_in_any_form_is_text_and_never_shown() -> Result {
+    fn a_wrapped_or_encoded_key_is_recognized_as_a_secret() -> Result {
         let pem = pkcs8()?;
         let sec1 = sec1(&pem, true)?;
         let (sec1_body, body) = (body(&sec1), body(&pem));
-        let mut texts =
-            vec![pem.clone(), body.clone(), STANDARD.encode(&pem), format!("\"{pem}\""), sec1, sec1_body];
+        let mut texts = vec![sec1, sec1_body];
         for width in 16..=40 {
             let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
-            texts.extend([" ", "\\n", "\n"].map(|end| lines.join(end)));
+            texts.extend([" ", "\\n", "\n"].map(|separator| lines.join(separator)));
         }
         for text in texts {
             assert!(is_key_text(strip_wrapping(&text)) && may_hold_secret(&text), "{text}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_not_text() {
+    fn a_path_is_not_mistaken_for_a_key() {
         for path in [
             "AuthKey_2X9R4HXF34.p8",
             "/private/var/folders/8k/7xj4b1q92ld3v5c6n8m0t2wr0000gn/T/AuthKey_2X9R4HXF34.p8",
@@ -168,8 +168,8 @@ mod tests {
         ] {
             assert!(!is_key_text(path) && !may_hold_secret(path), "{path}");
         }
-        assert!(!is_key_text("Projects/MyApp2024/fastlane/Keys/AscApiKey01.json"), "its extension decides");
-        assert!(is_key_text(&format!("/{}", "x".repeat(MAX_NAME + 1))), "longer than a name can be");
-        assert!(is_key_text(&"/xxx".repeat(MAX_PATH / 4 + 1)), "longer than a path can be");
+        assert!(!is_key_text("Projects/MyApp2024/fastlane/Keys/AscApiKey01.json"), "the path of a file");
+        assert!(is_key_text(&format!("/{}", "x".repeat(MAX_NAME + 1))), "too long for a name");
+        assert!(is_key_text(&"/xxx".repeat(MAX_PATH / 4 + 1)), "too long for a path");
     }
 }

@@ -1,7 +1,7 @@
 //! The Step's inputs: reads `step.yml` and the environment into one validated [`Config`].
 //!
-//! [`raw`] reads the texts from the environment, or else from `step.yml`, [`values`] parses each input on its
-//! own, and [`validate`] checks the inputs against each other. All problems are reported at once.
+//! [`raw`] reads each input from the environment, or its default from `step.yml`, [`values`] parses each input on
+//! its own, and [`validate`] checks the inputs against each other. All problems are reported at once.
 
 mod arguments;
 mod key_location;
@@ -61,7 +61,7 @@ pub struct Config {
     pub build_api_token: Option<SecretString>,
     /// The complete credential in the inputs, if `connection` allows it.
     pub credential: Option<InputCredential>,
-    /// Used if the connected Apple ID has none.
+    /// The input, used if the connected Apple ID has no app-specific password.
     pub app_password: Option<SecretString>,
     /// The team in App Store Connect.
     pub itc_team_id: Option<ProviderId>,
@@ -73,7 +73,6 @@ pub struct Config {
 
 impl Config {
     /// Whether a tool uses the session of an Apple ID.
-    #[must_use]
     pub fn needs_session(&self) -> bool {
         let mut outputs = self.outputs.tools.iter().flat_map(|tool| tool.outputs());
         outputs.any(|(_, value)| value == OutputValue::SessionCookies)
@@ -97,9 +96,9 @@ pub struct OutputsConfig {
 pub struct Notes {
     /// Inputs that are set although `connection` excludes them.
     pub ignored: Vec<&'static str>,
-    /// The inputs of a credential that are set.
+    /// The inputs that are set and belong to a credential.
     pub source_inputs: Vec<&'static str>,
-    /// Whether `export_for` was changed. Its default lists tools for every kind of credential.
+    /// Whether `export_for` differs from its default, which lists tools for every kind of credential.
     pub tools_are_chosen: bool,
     /// Warn about a session that ends within this many days; 0 to never warn.
     pub session_expiry_warning_days: i64,
@@ -157,7 +156,7 @@ pub struct Checks {
 /// Where to read the connection.
 #[derive(Debug)]
 pub enum BuildLocation {
-    /// The build's page, below which Bitrise serves the connection.
+    /// The URL of the build's page, below which Bitrise serves the connection.
     Url(Url),
     /// A JSON file in the connection's format.
     File(PathBuf),
@@ -185,12 +184,13 @@ pub enum InputCredential {
 
 #[derive(Debug)]
 pub struct ApiKeyInputs {
-    pub key: KeyLocation,
+    /// Input `api_key_path`.
+    pub location: KeyLocation,
     /// Input `api_key_id`.
     pub id: Option<KeyId>,
     /// Input `api_issuer`.
     pub issuer: Option<IssuerId>,
     /// Input `api_key_type`.
     pub kind: KeyKind,
-    pub enterprise: bool,
+    pub is_enterprise: bool,
 }

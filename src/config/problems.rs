@@ -4,14 +4,14 @@ use std::fmt::Display;
 
 use crate::redact::{FatalError, Show, Text, text};
 
-/// All problems with the inputs, in the order in which they were found: sentences, each with the input that it is
-/// about; `None` for a problem between several inputs.
+/// All problems with the inputs, in the order in which they were found. Each is a sentence, with the input that it is
+/// about, or `None` if it is about several inputs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<(Option<&'static str>, Text)>);
 
 impl Problems {
     /// Adds a problem with an input, unless that input already has one. The problem completes "`input` …",
-    /// without a full stop, or is a whole sentence, which begins with a capital letter.
+    /// without a period, or is a whole sentence, which begins with a capital letter.
     pub(super) fn add(&mut self, input: &'static str, problem: impl Show + Display) {
         if self.0.iter().any(|(earlier, _)| *earlier == Some(input)) {
             return;
@@ -51,20 +51,19 @@ impl From<Problems> for FatalError {
     }
 }
 
-/// The last error line has the first problem and, if it stays short, the number of the others, which are in the
-/// lines above it.
+/// Makes one error of several problems. Its last line has the first problem and, if it stays short, the number of the
+/// other problems, which are in the lines above. `noun` is what a problem is called, in the singular.
 pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) -> FatalError {
     let note = match others.len() {
         0 => return FatalError::new(first),
         1 => text!("(There is one more {}.)", noun),
-        more => text!("(There are {} more {}s.)", more, noun),
+        count => text!("(There are {} more {}s.)", count, noun),
     };
-    let longer = text!("{} {}", first, note);
-    FatalError { text: if longer.is_short() { longer } else { first }, details: others }
+    let with_note = text!("{} {}", first, note);
+    FatalError { text: if with_note.is_short() { with_note } else { first }, details: others }
 }
 
 /// Lists names in backticks: ``"`a`, `b`"``.
-#[must_use]
-pub(crate) fn quote_names(inputs: &[&'static str]) -> Text {
-    Text::join(inputs.iter().map(|name| text!("`{}`", *name)), ", ")
+pub(crate) fn quote_names(names: &[&'static str]) -> Text {
+    Text::join(names.iter().map(|name| text!("`{}`", *name)), ", ")
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::key_location::KeyLocation;
 use super::problems::Problems;
 use super::values::{
-    self, Field, choice, expand_home, is_phone_number, is_shown_variable, is_word, parse_number,
+    self, Field, can_show_variable, expand_home, is_phone_number, is_word, parse_choice, parse_number,
 };
 use super::{Action, BuildAnnotation, BuildLocation, IfMissing, Verify};
 use crate::apple::api_key::{IssuerId, KeyId, KeyKind};
@@ -19,7 +19,7 @@ use crate::apple::bundle_id::BundleId;
 use crate::apple::private_key::strip_wrapping;
 use crate::apple::team::{ProviderId, TeamId};
 use crate::apple::token;
-use crate::bitrise::step_yml::{Declared, StepYml};
+use crate::bitrise::step_yml::StepYml;
 use crate::credential::ConnectionMode;
 use crate::env::Env;
 use crate::redact::{self, ISSUES, Text, error_messages, text};
@@ -31,7 +31,7 @@ macro_rules! inputs {
         choices { $($(#[$meta:meta])* $choice:ident: $choice_type:ty,)+ }
         values { $($value:ident: $value_type:ty = ($parse:expr, $shown:expr),)+ }
     ) => {
-        /// The texts that `envy` reads.
+        /// The inputs as `envy` reads them: the choices with their types, the others as text.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Texts {
@@ -58,8 +58,8 @@ macro_rules! inputs {
                 }
             }
 
-            /// Fills in how the log shows the input, unless it is a choice.
-            fn show(&self, line: &mut InputLine) {
+            /// Fills in how the log shows the value, unless the input is a choice.
+            fn fill_in_value(&self, line: &mut InputLine) {
                 match line.name {
                     $(stringify!($value) => line.value = self.$value.shown.clone(),)+
                     _ => {}
@@ -71,7 +71,7 @@ macro_rules! inputs {
 
 inputs! {
     (env)
-    // Only the values that `step.yml` lists.
+    // Inputs whose allowed values `step.yml` lists.
     choices {
         action: Action,
         connection: ConnectionMode,
@@ -86,40 +86,40 @@ inputs! {
         #[serde(deserialize_with = "deserialize_yes_no")]
         verbose_log: bool,
     }
-    // How each is parsed, and how the log shows it.
+    // Other inputs, each with the functions that parse it and that show it in the log.
     values {
         api_key_path: KeyLocation = (|value| KeyLocation::parse(value, env), KeyLocation::shown),
-        api_key_id: KeyId = (values::key_id, KeyId::shown),
-        api_issuer: IssuerId = (values::issuer_id, IssuerId::shown),
-        apple_id: SecretString = (values::apple_id, |_| Text::hidden()),
-        password: SecretString = (values::password, |_| Text::hidden()),
-        app_password: SecretString = (values::app_password, |_| Text::hidden()),
+        api_key_id: KeyId = (values::parse_key_id, KeyId::shown),
+        api_issuer: IssuerId = (values::parse_issuer_id, IssuerId::shown),
+        apple_id: SecretString = (values::parse_apple_id, |_| Text::hidden()),
+        password: SecretString = (values::parse_password, |_| Text::hidden()),
+        app_password: SecretString = (values::parse_app_password, |_| Text::hidden()),
         fastlane_session: SecretString = (|secret| Ok::<_, Text>(secret.into()), |_| Text::hidden()),
         sms_default_phone_number: String =
-            (values::phone_number, |number| redact::checked(number, is_phone_number)),
-        team_id: TeamId = (values::team_id, TeamId::shown),
+            (values::parse_phone_number, |number| redact::checked(number, is_phone_number)),
+        team_id: TeamId = (values::parse_team_id, TeamId::shown),
         itc_team_id: ProviderId = (|value| ProviderId::parse(strip_wrapping(value)), |id| id.shown()),
         export_for: Vec<&'static Tool> =
-            (values::tools, |tools| Text::join(tools.iter().map(|tool| tool.name), ", ")),
+            (values::parse_tools, |tools| Text::join(tools.iter().map(|tool| tool.name), ", ")),
         output_prefix: OutputPrefix = (OutputPrefix::parse, |prefix| prefix.name("")),
         token_lifetime_seconds: u64 =
             (|value| parse_number(value, 60..=token::MAX_LIFETIME.as_secs()), Text::of),
         bundle_id: BundleId = (BundleId::parse, BundleId::shown),
         required_access: BTreeSet<Access> =
-            (values::required_access, |access| Text::join(access.iter().map(|access| access.name()), ", ")),
+            (values::parse_required_access, |access| Text::join(access.iter().map(|access| access.name()), ", ")),
         // At most a century, longer than any session.
         session_expiry_warning_days: u64 = (|value| parse_number(value, 0..=36_500), Text::of),
         credentials_dir: PathBuf =
             (|path| Ok::<_, Text>(expand_home(path, env)), |path| redact::path(path)),
-        app_store_connect_url: Url = (values::base_url, redact::url),
-        app_store_connect_enterprise_url: Url = (values::base_url, redact::url),
-        apple_session_url: Url = (values::base_url, redact::url),
+        app_store_connect_url: Url = (values::parse_base_url, redact::url),
+        app_store_connect_enterprise_url: Url = (values::parse_base_url, redact::url),
+        apple_session_url: Url = (values::parse_base_url, redact::url),
         build_url: BuildLocation = (|value| BuildLocation::parse(value, env), BuildLocation::shown),
         build_api_token: SecretString = (|secret| Ok::<_, Text>(secret.into()), |_| Text::hidden()),
     }
 }
 
-/// The value is one of those that `step.yml` lists.
+/// Reads `yes` or `no`, the only values that `step.yml` lists for the input.
 fn deserialize_yes_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(String::deserialize(deserializer)? == "yes")
 }
@@ -139,7 +139,7 @@ error_messages! {
 pub(crate) struct RawInputs {
     pub fields: Fields,
     pub(super) problems: Problems,
-    /// In the order of `step.yml`.
+    /// The lines for the log, one for each input, in the order of `step.yml`.
     pub lines: Vec<InputLine>,
     /// The values of the sensitive inputs.
     pub secrets: Vec<SecretString>,
@@ -157,7 +157,7 @@ impl RawInputs {
     /// Reads the inputs that `step.yml` declares.
     ///
     /// # Errors
-    /// [`Bug`]
+    /// [`Bug`], which the tests rule out. Problems with the inputs are collected in `problems`.
     pub(crate) fn read(env: &Env) -> Result<Self, Bug> {
         let step_yml = StepYml::embedded().map_err(|_| Bug::StepYml)?;
         let mut problems = Problems::default();
@@ -168,7 +168,7 @@ impl RawInputs {
             let name = Fields::NAMES.iter().copied().find(|name| *name == input.name);
             let name = name
                 .ok_or_else(|| Bug::Fields(text!("{} is unknown", redact::checked(&input.name, is_word))))?;
-            let default = expand_default(name, input, env, &mut problems);
+            let default = expand_default(name, &input.default, env, &mut problems);
             let value = match env.vars.get(name) {
                 Some(value) => trim_value(name, value.expose_secret()),
                 None if env.is_not_utf8(name) => {
@@ -178,18 +178,19 @@ impl RawInputs {
                 None => default.clone(),
             };
             let is_changed = value.expose_secret() != default.expose_secret();
-            // Errors name an unexpanded variable, so it must not be hidden. But a password can look like one.
-            if input.is_sensitive && (name == "password" || !is_shown_variable(value.expose_secret())) {
+            // Errors name an unexpanded variable, so it is not masked, except in `password`: a password can look like one.
+            if input.is_sensitive && (name == "password" || !can_show_variable(value.expose_secret())) {
                 secrets.push(value.clone());
             }
-            let choice = (!input.value_options.is_empty()).then(|| choice(value.expose_secret(), input));
+            let choice =
+                (!input.value_options.is_empty()).then(|| parse_choice(value.expose_secret(), input));
             let (value, shown) = match choice {
-                // Shown below, once it is parsed.
+                // `fill_in_value` replaces the hidden text once the value is parsed.
                 None => (value, Text::hidden()),
                 Some(Ok(option)) => (option.into(), redact::checked(option, is_word)),
                 Some(Err(problem)) => {
                     problems.add(name, problem);
-                    // Go on, to report the problems with the other inputs too.
+                    // Continues with the default, to report the problems with the other inputs too.
                     (default, Text::hidden())
                 }
             };
@@ -199,16 +200,16 @@ impl RawInputs {
         let texts = envy::from_iter::<_, Texts>(texts).map_err(|error| Bug::Fields(redact::cause(&error)))?;
         let fields = Fields::parse(texts, env);
         for line in &mut lines {
-            fields.show(line);
+            fields.fill_in_value(line);
         }
         Ok(Self { fields, problems, lines, secrets })
     }
 }
 
 /// Expands the variables in the default like the Bitrise CLI (`os.Expand` in Go): an unset variable is empty.
-fn expand_default(name: &'static str, input: &Declared, env: &Env, problems: &mut Problems) -> SecretString {
+fn expand_default(name: &'static str, default: &str, env: &Env, problems: &mut Problems) -> SecretString {
     let is_set_in_env = env.vars.contains_key(name);
-    let value = shellexpand::env_with_context_no_errors(&input.default, |variable| {
+    let value = shellexpand::env_with_context_no_errors(default, |variable| {
         if !is_set_in_env && env.is_not_utf8(variable) {
             problems.add(
                 name,

@@ -46,14 +46,14 @@ impl Job {
     }
 }
 
-/// The inputs of each kind of credential. They have no defaults, so those that are changed are those that are set.
+/// The inputs of each kind of credential. None of them has a default, so the changed ones are those that are set.
 const API_KEY_INPUTS: &[&str] = &["api_key_path", "api_key_id", "api_issuer"];
 const APPLE_ID_INPUTS: &[&str] = &["apple_id", "password", "app_password", "fastlane_session"];
 
 /// Without one of these, the inputs hold no credential.
 const SECRET_INPUTS: &[&str] = &["api_key_path", "password", "app_password", "fastlane_session"];
 
-/// Those of the changed inputs that are in `names`.
+/// The inputs in `names` that are changed, that is, differ from their defaults.
 fn changed_among(names: &[&str], changed: &[&'static str]) -> Vec<&'static str> {
     changed.iter().copied().filter(|name| names.contains(name)).collect()
 }
@@ -62,7 +62,7 @@ fn changed_among(names: &[&str], changed: &[&'static str]) -> Vec<&'static str> 
 fn ignored_inputs(changed: &[&'static str], connection: ConnectionMode) -> Vec<&'static str> {
     let choices = &["api_key_type", "api_key_enterprise_account"];
     let mut ignored = changed_among(&[API_KEY_INPUTS, choices, APPLE_ID_INPUTS].concat(), changed);
-    // It can complete the connected Apple ID.
+    // With `connection: apple_id`, `app_password` is not ignored: it can complete the connected Apple ID.
     ignored.retain(|name| connection != ConnectionMode::AppleId || *name != "app_password");
     ignored
 }
@@ -80,7 +80,7 @@ pub(crate) const INDIVIDUAL_KEY_NAME_PROBLEM: &str = "is empty, and ApiKey_<ID>.
 /// Warns about a valid input that looks like a mistake.
 fn warning_about(credential: &InputCredential) -> Option<Text> {
     match credential {
-        InputCredential::ApiKey(key) => (key.kind == KeyKind::Team && key.key.is_named_individual())
+        InputCredential::ApiKey(key) => (key.kind == KeyKind::Team && key.location.is_named_individual())
             .then(|| text!("{}", INDIVIDUAL_KEY_NAME_WARNING)),
         InputCredential::AppleId { apple_id, .. } => {
             let password = apple_id.password.as_ref()?;
@@ -93,9 +93,10 @@ impl Fields {
     fn into_config(mut self, changed: &[&'static str], problems: &mut Problems) -> Config {
         let connection = self.connection;
         let uses_inputs = connection.uses(Source::Inputs);
-        let build_url = if connection.uses(Source::Connection) { self.build_url(problems) } else { None };
+        let build_url =
+            if connection.uses(Source::Connection) { self.take_build_url(problems) } else { None };
         let build_api_token = build_url.as_ref().and_then(|_| self.build_api_token.take(problems));
-        let credential = if uses_inputs { self.credential(changed, problems) } else { None };
+        let credential = if uses_inputs { self.take_credential(changed, problems) } else { None };
         Config {
             is_check: self.action == Action::Check,
             connection,
@@ -117,7 +118,7 @@ impl Fields {
                     .map(Duration::from_secs),
                 team_id: self.team_id.take(problems),
             },
-            checks: self.checks(changed, problems),
+            checks: self.take_checks(changed, problems),
             itc_team_id: self.itc_team_id.take(problems),
             notes: Notes {
                 ignored: if uses_inputs { Vec::new() } else { ignored_inputs(changed, connection) },
@@ -134,8 +135,12 @@ impl Fields {
         }
     }
 
-    /// `None` if only identifiers are set, as in a pull-request build that can't see Secrets.
-    fn credential(&mut self, changed: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
+    /// Returns `None` if only identifiers are set, as in a pull-request build, which can't see Secrets.
+    fn take_credential(
+        &mut self,
+        changed: &[&'static str],
+        problems: &mut Problems,
+    ) -> Option<InputCredential> {
         if changed_among(SECRET_INPUTS, changed).is_empty() {
             return None;
         }
@@ -148,27 +153,27 @@ impl Fields {
                 quote_names(&apple_id_inputs)
             ));
         }
-        let api_key = if api_key_inputs.is_empty() { None } else { self.api_key(problems) };
+        let api_key = if api_key_inputs.is_empty() { None } else { self.take_api_key(problems) };
         let apple_id =
-            if apple_id_inputs.is_empty() { None } else { self.apple_id(&apple_id_inputs, problems) };
+            if apple_id_inputs.is_empty() { None } else { self.take_apple_id(&apple_id_inputs, problems) };
         api_key.or(apple_id)
     }
 
-    fn api_key(&mut self, problems: &mut Problems) -> Option<InputCredential> {
+    fn take_api_key(&mut self, problems: &mut Problems) -> Option<InputCredential> {
         if !self.api_key_path.is_set() {
             problems
                 .add("api_key_path", "is empty (or its variable is empty or misspelled): set it to the path, URL or text of AuthKey_<ID>.p8");
         }
-        let key = self.api_key_path.take(problems);
-        let file_name = key.as_ref().and_then(KeyLocation::file_name);
+        let location = self.api_key_path.take(problems);
+        let file_name = location.as_ref().and_then(KeyLocation::file_name);
         if file_name == Some(KeyFileName::InAppPurchase) {
             problems.add("api_key_path", "is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: make a key under Users and Access > Integrations > App Store Connect API");
         }
-        let may_hold_ids = key.as_ref().is_some_and(KeyLocation::may_hold_ids);
-        if key.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
+        let may_hold_ids = location.as_ref().is_some_and(KeyLocation::may_hold_ids);
+        if location.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
             problems.add("api_key_id", "is empty (or its variable is empty or misspelled), and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID");
         }
-        let is_named_individual = key.as_ref().is_some_and(KeyLocation::is_named_individual);
+        let is_named_individual = location.as_ref().is_some_and(KeyLocation::is_named_individual);
         match (self.api_key_type, self.api_issuer.is_set()) {
             (KeyKind::Individual, true) => problems.add(
                 "api_issuer",
@@ -182,13 +187,13 @@ impl Fields {
         }
         let id = self.api_key_id.take(problems);
         let issuer = self.api_issuer.take(problems);
-        let enterprise = self.api_key_enterprise_account;
-        let inputs = ApiKeyInputs { key: key?, id, issuer, kind: self.api_key_type, enterprise };
+        let is_enterprise = self.api_key_enterprise_account;
+        let inputs = ApiKeyInputs { location: location?, id, issuer, kind: self.api_key_type, is_enterprise };
         Some(InputCredential::ApiKey(inputs))
     }
 
-    /// An Apple ID needs an address and a secret.
-    fn apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
+    /// An Apple ID needs an e-mail address and a password or session. `inputs` are those of them that are set.
+    fn take_apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
         if !self.apple_id.is_set() {
             let names = quote_names(inputs);
             problems.add("apple_id", if inputs == ["app_password"] {
@@ -211,7 +216,7 @@ impl Fields {
         Some(InputCredential::AppleId { apple_id, fastlane_session })
     }
 
-    fn build_url(&mut self, problems: &mut Problems) -> Option<BuildLocation> {
+    fn take_build_url(&mut self, problems: &mut Problems) -> Option<BuildLocation> {
         if !self.build_url.is_set() && self.connection != ConnectionMode::Automatic {
             problems.add("build_url", text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
         }
@@ -219,7 +224,7 @@ impl Fields {
     }
 
     /// With `verify: no`, an input that asks for a check is a problem: the Step never skips a check silently.
-    fn checks(&mut self, changed: &[&'static str], problems: &mut Problems) -> Option<Checks> {
+    fn take_checks(&mut self, changed: &[&'static str], problems: &mut Problems) -> Option<Checks> {
         let bundle_id = self.bundle_id.take(problems);
         let required_access = self.required_access.take(problems).unwrap_or_default();
         if self.verify == Verify::No {

@@ -1,4 +1,4 @@
-//! The types of the inputs, each parsed on its own.
+//! Parses the value of each input on its own.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,11 +14,11 @@ use crate::apple::api_key::{IssuerId, KeyId, identify_misplaced};
 use crate::apple::app_store_connect::Access;
 use crate::apple::private_key::strip_wrapping;
 use crate::apple::team::{InvalidTeamId, TeamId};
-use crate::bitrise::step_yml::Declared;
+use crate::bitrise::step_yml::Declaration;
 use crate::env::Env;
-use crate::http::is_loopback;
+use crate::http::is_confidential;
 use crate::redact::{self, Show, Text, is_app_password, may_hold_secret, text};
-use crate::tools::{TOOLS, Tool, find_tool, split_list};
+use crate::tools::{TOOLS, Tool};
 
 /// An input that is not a choice between the values in `step.yml`. A problem with it is only reported if the run
 /// uses the input.
@@ -30,8 +30,8 @@ pub(super) struct Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Parses the input. `parse` gets a value that is not empty. It never repeats the value in its error, which
-    /// [`Problems::add`] turns into a sentence.
+    /// Parses the input with `parse`, which gets a value that is not empty. Its error never repeats the value, and
+    /// [`Problems::add`] turns the error into a sentence. `shown` returns how the log shows a valid value.
     pub(super) fn parse<E: Show + Display>(
         name: &'static str,
         value: &str,
@@ -77,41 +77,40 @@ impl<T> Field<T> {
 /// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
     variable_name(value)?;
-    // In another form, the name can be a password.
-    let what = if is_shown_variable(value) {
-        text!("is the unexpanded variable `{}`", redact::checked(value, is_shown_variable))
+    // Any other text after the dollar sign can be a password.
+    let problem = if can_show_variable(value) {
+        text!("is the unexpanded variable `{}`", redact::checked(value, can_show_variable))
     } else {
         text!("looks like an unexpanded variable (it begins with $)")
     };
-    Some(text!("{}: check that it is spelled correctly and set in this workflow", what))
+    Some(text!("{}: check that it is spelled correctly and set in this workflow", problem))
 }
 
 /// The name of the variable, if the value is only a reference to one in the syntax of shells, the Bitrise CLI
 /// or other CI services.
-#[must_use]
 pub(super) fn variable_name(value: &str) -> Option<&str> {
     let rest = value.trim().strip_prefix('$')?;
-    let within = |open, close| rest.strip_prefix(open)?.strip_suffix(close);
-    let name = within('{', '}').or_else(|| within('(', ')')).unwrap_or(rest);
+    let inside = |open, close| rest.strip_prefix(open)?.strip_suffix(close);
+    let name = inside('{', '}').or_else(|| inside('(', ')')).unwrap_or(rest);
     let has_valid_start = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     (has_valid_start && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
 }
 
-/// Whether a value refers to a variable whose name can be shown: one in capitals, like most variables and unlike
-/// most passwords.
-pub(super) fn is_shown_variable(value: &str) -> bool {
+/// Whether a value refers to a variable whose name is certainly not a password: one in capitals, like most variables
+/// and unlike most passwords.
+pub(super) fn can_show_variable(value: &str) -> bool {
     let Some(name) = variable_name(value) else { return false };
-    let is_capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    let is_allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     let has_digit = name.bytes().any(|b| b.is_ascii_digit());
     name.len() <= 80
-        && name.bytes().all(is_capital)
+        && name.bytes().all(is_allowed)
         && (name.contains('_') || !has_digit)
         && (name == "FASTLANE_SESSION" || !may_hold_secret(name))
 }
 
-/// Finds the allowed value that a text stands for, ignoring case. YAML turns an unquoted `off`, `no` or `yes`
-/// into a boolean.
-pub(super) fn choice<'a>(value: &str, input: &'a Declared) -> Result<&'a str, Text> {
+/// Finds the allowed value that a text means, ignoring case. It can be `true` or `false`, because YAML reads an
+/// unquoted `off`, `no` or `yes` as a boolean.
+pub(super) fn parse_choice<'a>(value: &str, input: &'a Declaration) -> Result<&'a str, Text> {
     let options = || input.value_options.iter().map(String::as_str);
     let lower_case = value.to_ascii_lowercase();
     let meanings: &[&str] = match lower_case.as_str() {
@@ -127,7 +126,7 @@ pub(super) fn choice<'a>(value: &str, input: &'a Declared) -> Result<&'a str, Te
             None if options().any(|option| is_typo(value, option)) => {
                 text!("is \"{}\": use one of {}", redact::checked(value, is_word), expected)
             }
-            // It can be a secret in the wrong field.
+            // The value can be a secret in the wrong field, so it is not shown.
             None => text!("has an unknown value: use one of {}", expected),
         }
     })
@@ -138,8 +137,7 @@ pub(super) fn is_typo(value: &str, known: &str) -> bool {
     is_word(value) && strsim::damerau_levenshtein(&value.to_ascii_lowercase(), known) <= known.len() / 3
 }
 
-/// Whether a value has only letters, digits, underscores and dashes, like the names and values of inputs and
-/// tools.
+/// Whether a value consists of at most 40 letters, digits, underscores and dashes, like the names of inputs and tools.
 pub(super) fn is_word(value: &str) -> bool {
     value.len() <= 40 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
@@ -170,6 +168,7 @@ pub(super) fn file_url_to_path(url: &Url, typed: &str, env: &Env) -> Result<Path
     })
 }
 
+/// `remedy` completes the error, after a colon.
 pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> {
     Url::parse(value).map_err(|error| {
         let problem = match error {
@@ -181,15 +180,12 @@ pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> 
 }
 
 /// The base URL of one of Apple's services.
-pub(super) fn base_url(value: &str) -> Result<Url, Text> {
+pub(super) fn parse_base_url(value: &str) -> Result<Url, Text> {
     let url = parse_url(value, "use an https:// URL")?;
-    let is_safe = is_confidential(&url);
-    is_safe.then_some(url).ok_or_else(|| text!("would send a token unencrypted: use an https:// URL"))
-}
-
-/// Whether requests to a URL are encrypted, or stay on this machine.
-pub(super) fn is_confidential(url: &Url) -> bool {
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+    if !is_confidential(&url) {
+        return Err(text!("would send a token unencrypted: use an https:// URL"));
+    }
+    Ok(url)
 }
 
 impl BuildLocation {
@@ -206,6 +202,7 @@ impl BuildLocation {
         }
     }
 
+    /// How the log shows the input.
     pub(super) fn shown(&self) -> Text {
         match self {
             Self::Url(url) => redact::url(url),
@@ -215,11 +212,11 @@ impl BuildLocation {
 }
 
 /// An e-mail address, or a phone number in international form, which Apple accepts too.
-pub(super) fn apple_id(value: &str) -> Result<SecretString, &'static str> {
-    const SECRET: &str = "contains a key or a session: set it to the e-mail address of the Apple ID";
-    const OTHER: &str = "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678";
+pub(super) fn parse_apple_id(value: &str) -> Result<SecretString, &'static str> {
+    const SECRET_PROBLEM: &str = "contains a key or a session: set it to the e-mail address of the Apple ID";
+    const OTHER_PROBLEM: &str = "is not an e-mail address: set it to the e-mail address of the Apple ID, or to its phone number with the country code, like +81-80-1234-5678";
     let value = strip_wrapping(value);
-    let problem = if may_hold_secret(value) { SECRET } else { OTHER };
+    let problem = if may_hold_secret(value) { SECRET_PROBLEM } else { OTHER_PROBLEM };
     if is_email(value) || is_phone_number(value) { Ok(value.into()) } else { Err(problem) }
 }
 
@@ -232,21 +229,21 @@ fn is_email(value: &str) -> bool {
         && !host.contains(['@', '/', ':'])
 }
 
-/// The account's own password. It can't have the form of an app-specific one: Apple requires capitals and digits.
-pub(super) fn password(value: &str) -> Result<SecretString, &'static str> {
+/// The account's own password. Apple requires capitals and digits in it, so it never looks like an app-specific one.
+pub(super) fn parse_password(value: &str) -> Result<SecretString, &'static str> {
     const PROBLEM: &str = "is an app-specific password (xxxx-xxxx-xxxx-xxxx): put it into `app_password`, and clear `password` or set it to the account's own password";
     if is_app_password(value.trim()) { Err(PROBLEM) } else { Ok(value.into()) }
 }
 
 /// An app-specific password, as account.apple.com shows it.
-pub(super) fn app_password(value: &str) -> Result<SecretString, &'static str> {
+pub(super) fn parse_app_password(value: &str) -> Result<SecretString, &'static str> {
     const PROBLEM: &str = "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`";
     let value = strip_wrapping(value);
     if is_app_password(value) { Ok(value.into()) } else { Err(PROBLEM) }
 }
 
-/// A trusted phone number, exactly as Apple shows it: fastlane compares it with Apple's list.
-pub(super) fn phone_number(value: &str) -> Result<String, &'static str> {
+/// A trusted phone number, exactly as Apple shows it, because fastlane compares it with Apple's list.
+pub(super) fn parse_phone_number(value: &str) -> Result<String, &'static str> {
     const PROBLEM: &str =
         "is not a phone number with its country code: write it as Apple shows it, like +81-80-1234-5678";
     if is_phone_number(value) { Ok(value.into()) } else { Err(PROBLEM) }
@@ -259,30 +256,30 @@ pub(super) fn is_phone_number(value: &str) -> bool {
     value.starts_with('+') && (5..=20).contains(&digits) && value.bytes().all(is_allowed)
 }
 
-pub(super) fn key_id(value: &str) -> Result<KeyId, Text> {
+pub(super) fn parse_key_id(value: &str) -> Result<KeyId, Text> {
     let value = strip_wrapping(value);
     if is_yaml_number(value) {
-        return Err(text!("{}", YAML_NUMBER));
+        return Err(text!("{}", YAML_NUMBER_PROBLEM));
     }
     KeyId::parse(value).map_err(|error| text!("{}: {}", error, error.remedy()))
 }
 
-pub(super) fn issuer_id(value: &str) -> Result<IssuerId, Text> {
+pub(super) fn parse_issuer_id(value: &str) -> Result<IssuerId, Text> {
     IssuerId::parse(strip_wrapping(value)).map_err(|error| text!("{}: {}", error, error.remedy()))
 }
 
-pub(super) fn team_id(value: &str) -> Result<TeamId, Text> {
+pub(super) fn parse_team_id(value: &str) -> Result<TeamId, Text> {
     let value = strip_wrapping(value);
     TeamId::parse(value).map_err(|error| match (error, identify_misplaced(value)) {
-        (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => text!("{}", YAML_NUMBER),
-        (InvalidTeamId::NotATeamId, Some(found)) => {
-            text!("contains {}: set it to the team ID, 10 upper-case letters and digits", found)
+        (InvalidTeamId::NotATeamId, _) if is_yaml_number(value) => text!("{}", YAML_NUMBER_PROBLEM),
+        (InvalidTeamId::NotATeamId, Some(misplaced)) => {
+            text!("contains {}: set it to the team ID, 10 upper-case letters and digits", misplaced)
         }
         (error, _) => Text::of(&error),
     })
 }
 
-const YAML_NUMBER: &str =
+const YAML_NUMBER_PROBLEM: &str =
     "is a number, because YAML reads an ID like 1234567E12 or 0123456701 as one: put the ID in quotes";
 
 /// Whether a value looks like an unquoted ID that YAML read as a number: the Bitrise CLI turns `1234567E12` into
@@ -292,8 +289,8 @@ fn is_yaml_number(value: &str) -> bool {
     let is_float = || {
         let (number, exponent) = value.split_once(['e', 'E'])?;
         let exponent = exponent.strip_prefix(['+', '-'])?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        Some(is_digits(whole) && is_digits(fraction) && is_digits(exponent))
+        let (integer, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        Some(is_digits(integer) && is_digits(fraction) && is_digits(exponent))
     };
     (is_digits(value) && value.len() != 10) || is_float().unwrap_or(false)
 }
@@ -308,29 +305,31 @@ pub(super) fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u6
     }
 }
 
-pub(super) fn required_access(value: &str) -> Result<BTreeSet<Access>, Text> {
+pub(super) fn parse_required_access(value: &str) -> Result<BTreeSet<Access>, Text> {
     let names = Text::join(Access::ALL.map(Access::name), ", ");
     let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
-    let access = words.zip(1_usize..).map(|(word, place)| {
+    let access = words.zip(1_usize..).map(|(word, position)| {
         let known = Access::ALL.into_iter().find(|access| access.name() == word);
-        known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", place, names))
+        known.ok_or_else(|| text!("has an unknown value (item {}): choose from {}", position, names))
     });
     access.collect()
 }
 
-/// Input `export_for`.
-pub(super) fn tools(value: &str) -> Result<Vec<&'static Tool>, Text> {
+/// Parses the names of tools, separated by commas, semicolons or whitespace. Ignores case.
+pub(super) fn parse_tools(value: &str) -> Result<Vec<&'static Tool>, Text> {
     let names = || Text::join(TOOLS.iter().map(|tool| tool.name), ", ");
+    let words = value.split(|c: char| c == ',' || c == ';' || c.is_whitespace());
     let mut chosen = Vec::new();
-    for (name, place) in split_list(value).zip(1_u32..) {
+    for (name, position) in words.filter(|word| !word.is_empty()).zip(1_u32..) {
+        let is_named = |tool: &&Tool| tool.all_names().any(|known| known.eq_ignore_ascii_case(name));
         let similar = || TOOLS.iter().flat_map(Tool::all_names).find(|known| is_typo(name, known));
-        chosen.push(find_tool(name).ok_or_else(|| match similar() {
+        chosen.push(TOOLS.iter().find(is_named).ok_or_else(|| match similar() {
             Some(known) => {
                 let typed = redact::checked(name, is_word);
                 text!("Unknown tool \"{}\" in `export_for`. Did you mean \"{}\"?", typed, known)
             }
-            // The word can be a secret in the wrong field.
-            None => text!("Unknown tool in `export_for` (item {}): choose from {}.", place, names()),
+            // The name can be a secret in the wrong field, so it is not shown.
+            None => text!("Unknown tool in `export_for` (item {}): choose from {}.", position, names()),
         })?);
     }
     if chosen.is_empty() {
@@ -346,10 +345,10 @@ mod tests {
     #[test]
     fn an_unexpanded_variable_is_named_only_if_its_name_cannot_be_a_password() {
         for value in ["$CUSTOMER_API_KEY", "${CUSTOMER_API_KEY}", "$(CUSTOMER_API_KEY)", "$X"] {
-            assert!(is_shown_variable(value), "{value}");
+            assert!(can_show_variable(value), "{value}");
         }
         for value in ["$ecretWord", "${hunter2}", "$UMMER2026", "$_x"] {
-            assert!(variable_name(value).is_some() && !is_shown_variable(value), "{value}");
+            assert!(variable_name(value).is_some() && !can_show_variable(value), "{value}");
         }
         for value in ["", "$", "$1", "$A/key.p8", "$A-$B", "a$B", "$A B", "${A", "$$", "$2y$10$abc"] {
             assert_eq!(variable_name(value), None, "{value}");

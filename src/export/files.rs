@@ -23,7 +23,7 @@ use crate::tools::FileKind::{
 /// The name of the folder, before its random part.
 pub(crate) const FOLDER_PREFIX: &str = "apple-services-connection-";
 
-/// Marks the folders of this Step for `action: remove`.
+/// The file that marks a folder of this Step, so that `action: remove` deletes no other folder.
 pub(crate) const MARKER_NAME: &str = ".apple-services-connection";
 pub(crate) const MARKER_TEXT: &str = "This folder was made by the Bitrise Step apple-services-connection.\n";
 
@@ -33,13 +33,13 @@ pub(crate) struct Files {
     /// The absolute path of the run's folder, if a file was written.
     pub(crate) folder: Option<String>,
     pub(crate) paths: BTreeMap<FileKind, String>,
-    /// The text of [`FileKind::Connection`].
+    /// The content of the file [`FileKind::Connection`].
     pub(crate) connection_json: Option<SecretString>,
 }
 
 impl Files {
-    /// Writes the wanted files for which this credential and these devices have content, with mode 0600, into a
-    /// folder with mode 0700.
+    /// Writes those of the wanted files for which the credential or the devices have content. The files have mode
+    /// 0600, in a new folder with mode 0700.
     ///
     /// # Errors
     /// If the temporary folder can't be used. No file is left.
@@ -57,20 +57,21 @@ impl Files {
             return Ok(files);
         }
         let temporary = create_private_folder(temp_dir, Path::new("/tmp"), run_log)
-            .map_err(|error| not_written(temp_dir, &error))?;
+            .map_err(|error| write_error(temp_dir, &error))?;
         let folder = temporary.path().to_str().map(str::to_owned).ok_or_else(|| {
             text!("The path of the temporary folder is not UTF-8: set TMPDIR to another folder.")
         })?;
+        // From here on, `drop` deletes the folder.
         let _path = temporary.keep();
         files.folder = Some(folder.clone());
         let create = |path: &str, bytes: &[u8]| {
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            file.and_then(|mut file| file.write_all(bytes)).map_err(|error| not_written(temp_dir, &error))
+            file.and_then(|mut file| file.write_all(bytes)).map_err(|error| write_error(temp_dir, &error))
         };
         create(&format!("{folder}/{MARKER_NAME}"), MARKER_TEXT.as_bytes())?;
         for (file, (name, content)) in contents {
             let path = format!("{folder}/{name}");
-            // Before it is created, so that `drop` also deletes a half-written file.
+            // Before the file is created, so that `drop` also deletes a half-written one.
             files.paths.insert(file, path.clone());
             create(&path, &content)?;
             if file == Connection {
@@ -80,14 +81,14 @@ impl Files {
         Ok(files)
     }
 
-    /// Keeps the files for later Steps.
+    /// Keeps the files for later Steps: without a folder, `drop` deletes nothing.
     pub(crate) fn keep(mut self) {
         self.folder = None;
     }
 }
 
 impl Drop for Files {
-    /// Deletes by name: listing the folder fails if the process has no file descriptor left.
+    /// Deletes the files by name, since listing the folder fails if the process has no file descriptors left.
     fn drop(&mut self) {
         let Some(folder) = &self.folder else { return };
         let marker = format!("{folder}/{MARKER_NAME}");
@@ -104,20 +105,20 @@ pub(crate) fn name_and_content(
     credential: Option<&Credential>,
     devices: &[Device],
 ) -> Option<(String, Zeroizing<Vec<u8>>)> {
-    let plain = |text: String| Zeroizing::new(text.into_bytes());
+    let to_bytes = |text: String| Zeroizing::new(text.into_bytes());
     let (name, content) = match (file, credential) {
         (PrivateKey, Some(Credential::ApiKey(key))) => {
-            return Some((key.file_name(), plain(key.private_key.expose_pem().to_owned())));
+            return Some((key.file_name(), to_bytes(key.private_key.expose_pem().to_owned())));
         }
         (FastlaneKey, Some(Credential::ApiKey(key))) => ("fastlane_api_key.json", fastlane_key(key)),
         (RcodesignKey, Some(Credential::ApiKey(key))) => ("rcodesign_api_key.json", rcodesign_key(key)?),
-        // A connection can't hold an individual key.
+        // The connection's format has no individual keys.
         (Connection, Some(Credential::ApiKey(key))) if key.issuer.is_none() => return None,
         (Connection, Some(credential)) => ("connection.json", connection::json(credential, devices)),
-        (FastlaneDevices, _) if !devices.is_empty() => ("devices.txt", plain(fastlane_devices(devices))),
+        (FastlaneDevices, _) if !devices.is_empty() => ("devices.txt", to_bytes(fastlane_devices(devices))),
         (UdidList, _) if !devices.is_empty() => {
             let udids: Vec<_> = devices.iter().map(|device| device.udid.as_str()).collect();
-            ("device_list.txt", plain(udids.join(",")))
+            ("device_list.txt", to_bytes(udids.join(",")))
         }
         _ => return None,
     };
@@ -134,7 +135,7 @@ fn create_private_folder(temp_dir: &Path, fallback: &Path, run_log: &mut RunLog)
     };
     // Later Steps run in other folders, and xcodebuild only accepts absolute paths.
     let absolute = std::path::absolute(temp_dir)?;
-    // The unreserved characters of RFC 3986: a path of these is the same in a URL, even if readers skip the decoding.
+    // The unreserved characters of RFC 3986. A path of these is the same in a URL, which some readers don't decode.
     let is_safe = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
     if absolute.as_os_str().as_bytes().iter().all(is_safe) {
         return create_in(&absolute);
@@ -150,7 +151,7 @@ fn create_private_folder(temp_dir: &Path, fallback: &Path, run_log: &mut RunLog)
     Ok(folder)
 }
 
-fn not_written(temp_dir: &Path, error: &io::Error) -> FatalError {
+fn write_error(temp_dir: &Path, error: &io::Error) -> FatalError {
     let folder = redact::path(temp_dir);
     FatalError::new(match error.kind() {
         ErrorKind::NotFound => text!(

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::bitrise::entry::Entry;
-use crate::bitrise::envman::{self, AddError};
+use crate::bitrise::envman::{self, EnvmanError};
 use crate::bitrise::envstore::{self, EnvstoreError};
 use crate::bitrise::limits::{LimitError, Limits};
 use crate::env::Env;
@@ -33,13 +33,13 @@ error_messages! {
         #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not a regular file. Set {STORE_VARIABLE} to the path of a file.")]
         NotRegular { path: Text },
         #[error("Cannot export outputs: {path} ({STORE_VARIABLE}) is not in the format that envman writes, and {error}. An earlier Step may have changed the file. Correct that Step.")]
-        UnknownFormat { path: Text, error: AddError },
+        UnknownFormat { path: Text, error: EnvmanError },
         #[error("Cannot export outputs: {0}. Run the build again, or set {STORE_VARIABLE} to the path of a new file.")]
-        Envman(AddError),
+        Envman(EnvmanError),
     }
 }
 
-/// How to make it possible to write to a file or folder. Completes "… (why): {}, or …".
+/// How to fix an error when writing to a file or folder. Completes a sentence.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
@@ -53,39 +53,39 @@ fn remedy(error: &io::Error) -> &'static str {
 /// envstore is not in the format that envman writes, runs `envman add` instead.
 ///
 /// # Errors
-/// [`ExportError`]; nothing is exported then.
+/// [`ExportError`]. Nothing is exported then.
 pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportError> {
     let limits = Limits::from_settings(env.var("HOME"))?;
     let Some(path) = env.var(STORE_VARIABLE).map(Path::new) else {
         limits.check(0, entries)?;
-        return envman::add_all(None, entries, env).await.map_err(|error| match error {
-            AddError::NotFound => ExportError::NoEnvstore,
+        return envman::export(None, entries, env).await.map_err(|error| match error {
+            EnvmanError::NotFound => ExportError::NoEnvstore,
             error => ExportError::Envman(error),
         });
     };
-    let shown = redact::path(path);
+    let shown_path = redact::path(path);
     let _lock = envstore::lock::lock(path, env).await;
     match envstore::write(path, entries, limits) {
         Ok(()) => Ok(()),
         Err(EnvstoreError::Limits(error)) => Err(error.into()),
-        Err(EnvstoreError::File(ReadError::TooLarge)) => Err(ExportError::Oversize { path: shown }),
-        Err(EnvstoreError::File(ReadError::NotRegular)) => Err(ExportError::NotRegular { path: shown }),
+        Err(EnvstoreError::File(ReadError::TooLarge)) => Err(ExportError::Oversize { path: shown_path }),
+        Err(EnvstoreError::File(ReadError::NotRegular)) => Err(ExportError::NotRegular { path: shown_path }),
         Err(EnvstoreError::File(ReadError::Io(error))) => {
             let why = match error.kind() {
-                // A missing envstore is created.
+                // A missing envstore is not an error, since the Step creates it.
                 ErrorKind::NotFound => text!("its folder does not exist"),
                 _ => redact::os(&error),
             };
-            Err(ExportError::Envstore { path: shown, why, remedy: remedy(&error) })
+            Err(ExportError::Envstore { path: shown_path, why, remedy: remedy(&error) })
         }
         Err(EnvstoreError::UnknownFormat) => {
             log::debug(&text!(
                 "The envstore is not in the format that envman writes. Running envman add instead."
             ));
             limits.check(0, entries)?;
-            envman::add_all(Some(path), entries, env)
+            envman::export(Some(path), entries, env)
                 .await
-                .map_err(|error| ExportError::UnknownFormat { path: shown, error })
+                .map_err(|error| ExportError::UnknownFormat { path: shown_path, error })
         }
     }
 }

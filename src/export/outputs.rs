@@ -53,8 +53,8 @@ pub(crate) struct ExportPlan<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SkippedTool {
     pub tool: &'static Tool,
-    /// For each way in which the tool could use the credential, the missing values. Empty if the tool can't
-    /// use a credential of this kind.
+    /// The missing values, for each way in which the tool could use the credential. Empty if the tool can't use a
+    /// credential of this kind.
     pub missing: Vec<Vec<OutputValue>>,
 }
 
@@ -66,22 +66,22 @@ impl<'a> ExportPlan<'a> {
     pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, FatalError> {
         let config = &context.config.outputs;
         let mut skipped_tools = Vec::new();
-        let mut for_tools: Vec<(&'static str, Output)> = Vec::new();
+        let mut tool_outputs: Vec<(&'static Tool, Output)> = Vec::new();
         for tool in &config.tools {
             if let Some(skipped) = context.check_tool(tool) {
                 skipped_tools.push(skipped);
                 continue;
             }
             let has_value = |value| context.has(value);
-            for (name, value) in tool.variables.iter().flat_map(|group| group.to_export(has_value)) {
+            for (name, value) in tool.variables.iter().flat_map(|group| group.outputs_to_export(has_value)) {
                 // Tools can share a variable if they read the same value from it.
-                match for_tools.iter().find(|(_, (earlier, _))| *earlier == name) {
-                    None => for_tools.push((tool.name, (name, value))),
-                    Some((_, (_, other))) if *other == value => {}
-                    Some((one, _)) => {
+                match tool_outputs.iter().find(|(_, (earlier_name, _))| *earlier_name == name) {
+                    None => tool_outputs.push((tool, (name, value))),
+                    Some((_, (_, earlier_value))) if *earlier_value == value => {}
+                    Some((earlier_tool, _)) => {
                         return Err(FatalError::new(text!(
                             "`export_for` lists {} and {}, which read different values from {}: choose one of the two, or run the Step twice, the second time with `output_prefix`.",
-                            *one,
+                            earlier_tool.name,
                             tool.name,
                             config.prefix.name(name)
                         )));
@@ -89,17 +89,16 @@ impl<'a> ExportPlan<'a> {
                 }
             }
         }
-        let for_tools = for_tools.into_iter().map(|(_, output)| output);
+        let tool_outputs = tool_outputs.into_iter().map(|(_, output)| output);
         let outputs = if context.config.is_check {
             RESULT.to_vec()
         } else {
-            RESULT.iter().chain(WORKFLOW).copied().chain(for_tools).collect()
+            RESULT.iter().chain(WORKFLOW).copied().chain(tool_outputs).collect()
         };
         Ok(Self { context, outputs, skipped_tools })
     }
 
     /// The files that the outputs point to.
-    #[must_use]
     pub(crate) fn files(&self) -> BTreeSet<FileKind> {
         self.outputs.iter().filter_map(|(_, value)| file_kind(*value)).collect()
     }
@@ -107,7 +106,7 @@ impl<'a> ExportPlan<'a> {
     /// The outputs that have a value.
     ///
     /// # Errors
-    /// If a value contains a NUL character, with which no later Step could start.
+    /// If a value contains a NUL character, which would keep all later Steps from starting.
     pub(crate) fn outputs(&self, verification: &Verification, files: &Files) -> Result<Outputs, FatalError> {
         let prefix = &self.context.config.outputs.prefix;
         let mut outputs = Outputs { entries: Vec::new(), shown: Vec::new() };
@@ -135,7 +134,7 @@ pub(crate) struct Outputs {
     pub shown: Vec<(Text, Text)>,
 }
 
-/// The file that a value points to, or whose text it is.
+/// The file that a value points to or contains.
 fn file_kind(value: OutputValue) -> Option<FileKind> {
     match value {
         Path(file) | Url(file) => Some(file),
@@ -145,9 +144,8 @@ fn file_kind(value: OutputValue) -> Option<FileKind> {
     }
 }
 
-/// A warning about variables that still lead to a credential of another kind: an earlier run set them, and
-/// this one does not replace them.
-#[must_use]
+/// Returns a warning if variables still lead to a credential of another kind, because an earlier run set them and
+/// this run does not replace them.
 pub(crate) fn earlier_credential_warning(
     config: &OutputsConfig,
     resolved: &ResolvedCredential,
@@ -163,15 +161,15 @@ pub(crate) fn earlier_credential_warning(
             && prefix.variable(name, env).is_some()
     };
     // fastlane also reads the variables of `fastlane_api_key_path`.
-    let is_read = |tool: &&Tool| {
+    let is_read_by_chosen_tool = |tool: &&Tool| {
         let is_suffix = |rest: &str| rest.is_empty() || rest.starts_with('_');
         config.tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_suffix))
     };
-    let tools = TOOLS.iter().filter(is_read).map(|tool| (tool.name, tool.outputs().collect()));
+    let tools = TOOLS.iter().filter(is_read_by_chosen_tool).map(|tool| (tool.name, tool.outputs().collect()));
     let mut readers = Vec::new();
     for (reader, outputs) in tools.chain([("scripts", WORKFLOW.to_vec())]) {
-        let left = outputs.into_iter().filter(|output| is_left_over(*output));
-        let variables: Vec<_> = left.map(|(name, _)| prefix.name(name)).collect();
+        let left_over = outputs.into_iter().filter(|output| is_left_over(*output));
+        let variables: Vec<_> = left_over.map(|(name, _)| prefix.name(name)).collect();
         if !variables.is_empty() {
             readers.push(text!("{} ({})", reader, Text::join(&variables, ", ")));
         }
@@ -193,21 +191,23 @@ impl<'a> OutputContext<'a> {
         }
     }
 
-    /// Returns the values that a tool lacks to use the credential; `None` if there is no credential, or the tool can
-    /// use it.
+    /// Returns the values without which a tool can't use the credential. `None` if there is no credential, or the tool
+    /// can use it.
     fn check_tool(self, tool: &'static Tool) -> Option<SkippedTool> {
         let kind = self.credential()?.kind();
         if tool.variables.iter().any(|group| group.can_authenticate(|value| self.has(value))) {
             return None;
         }
-        let is_way = |group: &&VariableGroup| group.can_authenticate(|value| value.kinds().contains(&kind));
-        let ways = tool.variables.iter().filter(is_way);
+        let is_for_kind =
+            |group: &&VariableGroup| group.can_authenticate(|value| value.kinds().contains(&kind));
+        let groups = tool.variables.iter().filter(is_for_kind);
         let missing = |group: &VariableGroup| {
             group.outputs().iter().map(|(_, value)| *value).filter(|value| !self.has(*value)).collect()
         };
-        Some(SkippedTool { tool, missing: ways.map(missing).collect() })
+        Some(SkippedTool { tool, missing: groups.map(missing).collect() })
     }
 
+    /// The value as text, or `None` if it doesn't exist in this run.
     fn value(self, value: OutputValue, verification: &Verification, files: &Files) -> Option<SecretString> {
         let path = |file| files.paths.get(&file).cloned();
         let (key, apple_id) = match self.credential() {

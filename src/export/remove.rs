@@ -25,33 +25,34 @@ use crate::tools::{self, OutputPrefix};
 /// # Errors
 /// If the folder is not this Step's, or can't be deleted.
 pub(crate) fn remove_folder(folder: &Path, env: &Env) -> Result<bool, FatalError> {
-    // `components` drops a trailing slash, with which the system would follow a link.
+    // Drops a trailing slash, which would make the system follow a link.
     let folder: PathBuf = folder.components().collect();
-    let shown = redact::path(&folder);
+    let shown_path = redact::path(&folder);
     match remove_own_folder(&folder, env) {
         Ok(()) => Ok(true),
-        Err(Problem::Missing) => Ok(false),
-        Err(Problem::NotOurs(why)) => Err(FatalError::new(text!(
+        Err(RemoveError::Missing) => Ok(false),
+        Err(RemoveError::NotOurs(why)) => Err(FatalError::new(text!(
             "`credentials_dir` ({}) is not a folder that this Step created: {}. Nothing in it was deleted. Remove the input from the workflow: its default is $APPLE_CREDENTIALS_DIR.",
-            shown,
+            shown_path,
             why
         ))),
-        Err(Problem::Failed(error)) => Err(FatalError::new(text!(
+        Err(RemoveError::Failed(error)) => Err(FatalError::new(text!(
             "Cannot delete the folder in `credentials_dir` ({}): {}. Delete it yourself, since it contains credentials.",
-            shown,
+            shown_path,
             redact::os(&error.into())
         ))),
     }
 }
 
-enum Problem {
+/// Why a folder was not deleted.
+enum RemoveError {
     Missing,
     NotOurs(&'static str),
     Failed(Errno),
 }
 
-/// For the system calls that open the folder.
-impl From<Errno> for Problem {
+/// Converts the error of a system call that opens the folder.
+impl From<Errno> for RemoveError {
     fn from(error: Errno) -> Self {
         match error {
             Errno::NOENT => Self::Missing,
@@ -61,20 +62,20 @@ impl From<Errno> for Problem {
     }
 }
 
-/// Checks everything that [`crate::export::files`] guarantees about its folder, and deletes it. Resolves its path only
-/// once, since another process can replace the folder while it is checked and emptied.
-fn remove_own_folder(path: &Path, env: &Env) -> Result<(), Problem> {
+/// Checks that a folder has all properties of those that [`crate::export::files`] creates, and deletes it. Resolves the
+/// path only once, since another process can put another folder there between the check and the deletion.
+fn remove_own_folder(path: &Path, env: &Env) -> Result<(), RemoveError> {
     if !path.is_absolute() {
-        return Err(Problem::NotOurs("its path is not absolute"));
+        return Err(RemoveError::NotOurs("its path is not absolute"));
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Problem::NotOurs(WRONG_NAME));
+        return Err(RemoveError::NotOurs(WRONG_NAME));
     };
     let parent = openat(CWD, parent, FOLDER_FLAGS, Mode::empty())?;
     let folder = open_folder(&parent, name).map_err(|error| match error {
-        // The error for a link depends on the system.
-        Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Problem::NotOurs("it is a link or a file"),
-        Errno::ACCESS => Problem::NotOurs("this user can't read it"),
+        // Systems differ in the error for a link.
+        Errno::NOTDIR | Errno::LOOP | Errno::MLINK => RemoveError::NotOurs("it is a link or a file"),
+        Errno::ACCESS => RemoveError::NotOurs("this user can't read it"),
         error => error.into(),
     })?;
     let identity = |status: Stat| (status.st_dev, status.st_ino);
@@ -88,22 +89,22 @@ fn remove_own_folder(path: &Path, env: &Env) -> Result<(), Problem> {
         (status.st_mode & 0o777 == 0o700, "other users can read it"),
     ];
     if let Some((_, why)) = requirements.into_iter().find(|(is_met, _)| !is_met) {
-        return Err(Problem::NotOurs(why));
+        return Err(RemoveError::NotOurs(why));
     }
-    check_marker(&folder).map_err(Problem::NotOurs)?;
+    check_marker(&folder).map_err(RemoveError::NotOurs)?;
     // The marker is deleted last, so that a failed removal can be repeated.
     empty_folder(&folder, MARKER_NAME)
         .and_then(|()| unlinkat(&folder, MARKER_NAME, AtFlags::empty()))
         .and_then(|()| unlinkat(&parent, name, AtFlags::REMOVEDIR))
-        .map_err(Problem::Failed)
+        .map_err(RemoveError::Failed)
 }
 
-/// Repeats [`FOLDER_PREFIX`].
+/// Ends with [`FOLDER_PREFIX`].
 const WRONG_NAME: &str = "its name does not begin with apple-services-connection-";
 
 const FOLDER_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Doesn't follow links.
+/// Opens a folder without following links.
 fn open_folder(parent: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(parent, name, FOLDER_FLAGS | OFlags::NOFOLLOW, Mode::empty())
 }
@@ -120,12 +121,12 @@ fn check_marker(folder: &OwnedFd) -> Result<(), &'static str> {
     let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == geteuid().as_raw());
     let text = regular_file::require_regular(marker)
         .and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
-    let is_right = is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes());
-    if is_right { Ok(()) } else { Err(WRONG) }
+    let is_valid = is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes());
+    if is_valid { Ok(()) } else { Err(WRONG) }
 }
 
-/// Deletes everything in a folder except the entry `keep`, without following links. If an entry can't be deleted, goes
-/// on with the others, and returns the first error.
+/// Deletes everything in a folder except the entry `keep`, without following links. If an entry can't be deleted,
+/// deletes the others before it returns the first error.
 fn empty_folder(folder: &OwnedFd, keep: &str) -> Result<(), Errno> {
     let mut first_error = None;
     for entry in Dir::read_from(folder)? {
@@ -149,9 +150,8 @@ fn delete_entry(folder: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     unlinkat(folder, name, AtFlags::REMOVEDIR)
 }
 
-/// Returns the outputs to unset when a folder is removed: all that are set and have this prefix. If the latest run
-/// with the prefix has another folder, returns none, since they can be the outputs of that run.
-#[must_use]
+/// Returns the outputs to unset when a folder is removed: all that are set and have this prefix. Returns none if
+/// the latest run with the prefix has another folder, since the outputs can be from that run.
 pub(crate) fn outputs_to_unset(folder: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Vec<Entry> {
     if folder != prefix.variable("APPLE_CREDENTIALS_DIR", env).map(Path::new) {
         return Vec::new();
@@ -159,17 +159,16 @@ pub(crate) fn outputs_to_unset(folder: Option<&Path>, prefix: &OutputPrefix, env
     let mut names = tools::output_names();
     names.sort_unstable();
     let keys = names.into_iter().map(|name| prefix.key(name));
-    // Empty ones are already unset: the CLI passes an unset output on as an empty variable.
-    let set = keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key));
-    set.map(|key| Entry { key, value: None, is_sensitive: false }).collect()
+    // Empty variables are skipped, since the CLI passes an unset output to later Steps as an empty variable.
+    let set_keys = keys.filter(|key| env.var(key).is_some() || env.is_not_utf8(key));
+    set_keys.map(|key| Entry { key, value: None, is_sensitive: false }).collect()
 }
 
-/// Returns a warning if the removed folder is that of a run with another prefix, whose outputs are still set.
-#[must_use]
+/// Returns a warning if a run with another prefix created the removed folder, and its outputs are still set.
 pub(crate) fn outputs_left_warning(folder: Option<&Path>, prefix: &OutputPrefix, env: &Env) -> Option<Text> {
-    let holders = env.vars.iter().filter(|(_, value)| Some(Path::new(value.expose_secret())) == folder);
+    let variables = env.vars.iter().filter(|(_, value)| Some(Path::new(value.expose_secret())) == folder);
     let mut prefixes =
-        holders.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
+        variables.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
     let other = prefixes.find(|other| other != prefix)?;
     Some(text!(
         "The outputs of the run that created the folder are still set: set `output_prefix` to {} to unset them too.",

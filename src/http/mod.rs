@@ -265,8 +265,13 @@ fn follow(attempt: Attempt<'_>) -> Action {
     attempt.follow()
 }
 
+/// Whether requests to a URL are encrypted, or stay on this machine.
+pub(crate) fn is_confidential(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
 /// Whether a request to a URL stays on this machine, where plain http is allowed.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

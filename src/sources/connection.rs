@@ -25,7 +25,7 @@ use crate::timestamp;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
-/// How to continue without the connection. Completes a sentence.
+/// How to run without the connection. Completes a sentence.
 const USE_INPUTS: &str = "set `connection` to off and use a credential in the inputs";
 
 error_messages! {
@@ -142,11 +142,12 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
 
 /// Returns the connected Apple ID, if there is one, and takes its session out of the connection.
 ///
-/// Skips an expired session with a warning if the run can do without it.
+/// Skips an expired session with a warning if the run can do without it. `app_password_input` is used if the
+/// connection has no app-specific password.
 ///
 /// # Errors
-/// [`ConnectionError`] if the session can't be loaded, if it has expired and the run needs it, or if there is
-/// no password or session.
+/// [`ConnectionError`] if the session can't be read, if it has expired and the run needs it, or if there is neither a
+/// password nor a session.
 pub fn apple_id(
     connection: &mut Connection,
     app_password_input: Option<&SecretString>,
@@ -159,17 +160,17 @@ pub fn apple_id(
         None | Some("") => None,
         Some(date) => Some(timestamp::parse(date).ok_or(ConnectionError::UnreadableDate)?),
     };
-    // A password can contain spaces, but can't consist of them.
-    let secret = |field: &Option<SecretString>| non_empty(field.as_ref()).and(field.clone());
+    // A blank password counts as missing. Any other password keeps its spaces.
+    let non_blank = |field: &Option<SecretString>| non_empty(field.as_ref()).and(field.clone());
     let mut apple_id = AppleId {
         email: email.into(),
-        password: secret(&connection.password),
-        app_password: secret(&connection.app_specific_password).or(app_password_input.cloned()),
+        password: non_blank(&connection.password),
+        app_password: non_blank(&connection.app_specific_password).or(app_password_input.cloned()),
         session: None,
     };
-    let expired =
+    let expired_error =
         |at| ConnectionError::Expired { on: timestamp::format(at), ago: timestamp::days_ago(at, now) };
-    let is_usable = can_use_session(&apple_id, expires_at, needs_session, now, expired, run_log)?;
+    let is_usable = can_use_session(&apple_id, expires_at, needs_session, now, expired_error, run_log)?;
     let cookies = connection.session_cookies.take().and_then(|origins| Some(origins.idmsa?.0));
     if let Some(cookies) = cookies.filter(|cookies| is_usable && !cookies.is_empty()) {
         apple_id.session = Some(Session::from_connection(cookies, expires_at)?);

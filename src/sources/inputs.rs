@@ -36,7 +36,7 @@ error_messages! {
         #[error("`api_key_path` is a folder ({path}) that contains no file AuthKey_<ID>.p8: provide the path of that file.")]
         NoKeyInFolder { path: Text },
         #[error("`api_key_path` is a folder that contains {count} keys ({names}): provide the path of one of them, or set `api_key_id` to its ID.")]
-        SeveralInFolder { count: usize, names: Text },
+        SeveralKeysInFolder { count: usize, names: Text },
         #[error("`api_key_id` is empty (or its variable is empty or misspelled), and neither the name nor the content of `api_key_path` contains the key ID: set `api_key_id` to the key ID.")]
         MissingKeyId,
         #[error("`api_issuer` {0}.")]
@@ -46,7 +46,7 @@ error_messages! {
         #[error("In the API key JSON in `api_key_path`, `{field}` {problem}: {}.", .problem.remedy())]
         WrongField { field: &'static str, problem: InvalidId },
         #[error("`{input}` is {typed}, but the API key JSON in `api_key_path` {says}: correct `{input}`, or provide the JSON that matches `{input}`.")]
-        Disagrees { input: &'static str, typed: Text, says: Text },
+        ContradictsJson { input: &'static str, typed: Text, says: Text },
         #[error("`api_key_path` is not a regular file ({path}): provide the path of AuthKey_<ID>.p8.")]
         NotARegularFile { path: Text },
         #[error("The file in `api_key_path` cannot be read ({path}: {why}): correct its permissions.")]
@@ -76,20 +76,20 @@ fn describe_download_failure(site: &Text, failure: &Failure) -> Text {
 }
 
 /// Reads or downloads the API key in the inputs.
-pub(super) async fn api_key(
+pub(super) async fn load_api_key(
     inputs: &ApiKeyInputs,
     http: &Http<'_>,
     run_log: &mut RunLog,
 ) -> Result<ApiKey, InputsError> {
-    let in_folder = match &inputs.key {
+    let location_in_folder = match &inputs.location {
         KeyLocation::File(path) if path.is_dir() => {
             Some(KeyLocation::File(find_in_folder(path, inputs.id.as_ref())?))
         }
         _ => None,
     };
-    // Only for a folder: the name in a path or URL has been checked with the other inputs.
-    let is_named_individual = in_folder.as_ref().is_some_and(KeyLocation::is_named_individual);
-    let location = in_folder.as_ref().unwrap_or(&inputs.key);
+    // Only checks the name of a key in a folder. The name in a path or URL was checked with the other inputs.
+    let is_named_individual = location_in_folder.as_ref().is_some_and(KeyLocation::is_named_individual);
+    let location = location_in_folder.as_ref().unwrap_or(&inputs.location);
     let id_in_name = match location.file_name() {
         Some(KeyFileName::Api { id, .. }) => Some(id),
         _ => None,
@@ -136,25 +136,25 @@ pub(super) async fn api_key(
             id.shown()
         ));
     }
-    Ok(ApiKey { id, issuer, private_key, enterprise: inputs.enterprise, other_id_in_name })
+    Ok(ApiKey { id, issuer, private_key, enterprise: inputs.is_enterprise, other_id_in_name })
 }
 
-/// Reads the key in a JSON document. The inputs must not contradict the document.
+/// Reads the key in an API key JSON, which the inputs must not contradict.
 fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsError> {
     let wrong_field = |field| move |problem| InputsError::WrongField { field, problem };
-    let disagrees = |input, typed, says| Err(InputsError::Disagrees { input, typed, says });
+    let contradiction = |input, typed, says| Err(InputsError::ContradictsJson { input, typed, says });
     let id = KeyId::parse(json.key_id.expose_secret().trim()).map_err(wrong_field("key_id"))?;
     let issuer = non_empty(json.issuer_id.as_ref()).map(IssuerId::parse);
     let issuer = issuer.transpose().map_err(wrong_field("issuer_id"))?;
     if let Some(typed) = inputs.id.as_ref().filter(|typed| **typed != id) {
-        return disagrees("api_key_id", typed.shown(), text!("says {}", id.shown()));
+        return contradiction("api_key_id", typed.shown(), text!("says {}", id.shown()));
     }
     match (&inputs.issuer, &issuer) {
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
-            return disagrees("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
+            return contradiction("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
         }
         (_, Some(_)) if inputs.kind == KeyKind::Individual => {
-            return disagrees(
+            return contradiction(
                 "api_key_type",
                 text!("individual"),
                 text!("has an issuer ID, so it belongs to a team key"),
@@ -162,15 +162,15 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
         }
         _ => {}
     }
-    if inputs.enterprise && json.in_house == Some(false) {
-        return disagrees("api_key_enterprise_account", text!("yes"), text!("says false"));
+    if inputs.is_enterprise && json.in_house == Some(false) {
+        return contradiction("api_key_enterprise_account", text!("yes"), text!("says false"));
     }
     Ok(ApiKey {
         id,
         // fastlane also treats a key without an issuer as an individual key.
         issuer: issuer.or(inputs.issuer.clone()),
         private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
-        enterprise: inputs.enterprise || json.in_house == Some(true),
+        enterprise: inputs.is_enterprise || json.in_house == Some(true),
         other_id_in_name: None,
     })
 }
@@ -189,7 +189,7 @@ async fn download(url: &Url, http: &Http<'_>) -> Result<Zeroizing<Vec<u8>>, Inpu
     })
 }
 
-/// Finds the file of the wanted key in a folder, or the only key file.
+/// Finds the file of the wanted key in a folder, or else the only key file in it.
 fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<PathBuf, InputsError> {
     /// With more names, the error would be too long.
     const MAX_LISTED: usize = 4;
@@ -203,15 +203,15 @@ fn find_in_folder(folder: &Path, wanted: Option<&KeyId>) -> Result<PathBuf, Inpu
         .collect();
     // Puts a key before its copies, such as `AuthKey_<ID> (1).p8`.
     keys.sort_unstable_by_key(|(name, _)| (name.len(), name.clone()));
-    let found = keys.iter().find(|(_, id)| Some(id) == wanted);
-    match (found, keys.as_slice()) {
+    let wanted_key = keys.iter().find(|(_, id)| Some(id) == wanted);
+    match (wanted_key, keys.as_slice()) {
         (Some((name, _)), _) | (None, [(name, _)]) => Ok(folder.join(name)),
         (None, []) => Err(InputsError::NoKeyInFolder { path: redact::path(folder) }),
         (None, _) => {
-            let shown = keys.iter().map(|(name, _)| redact::path(Path::new(name)));
+            let shown_names = keys.iter().map(|(name, _)| redact::path(Path::new(name)));
             let ellipsis = (keys.len() > MAX_LISTED).then(|| text!("…"));
-            let names = Text::join(shown.take(MAX_LISTED).chain(ellipsis), ", ");
-            Err(InputsError::SeveralInFolder { count: keys.len(), names })
+            let names = Text::join(shown_names.take(MAX_LISTED).chain(ellipsis), ", ");
+            Err(InputsError::SeveralKeysInFolder { count: keys.len(), names })
         }
     }
 }
@@ -228,8 +228,9 @@ fn read_error(path: &Path, error: &ReadError) -> InputsError {
     }
 }
 
-/// Parses the session in the inputs. Skips an expired one with a warning if the run can do without it.
-pub(super) fn apple_id(
+/// Adds the session in input `fastlane_session` to the Apple ID in the other inputs. Skips an expired session with a
+/// warning if the run can do without it.
+pub(super) fn add_session(
     apple_id: &AppleId,
     fastlane_session: Option<&SecretString>,
     needs_session: bool,
@@ -237,8 +238,8 @@ pub(super) fn apple_id(
     run_log: &mut RunLog,
 ) -> Result<AppleId, InputsError> {
     let session = fastlane_session.map(fastlane_session::from_pasted).transpose()?;
-    let expired = |at| InputsError::Expired { expired_on: timestamp::format(at) };
+    let expired_error = |at| InputsError::Expired { expired_on: timestamp::format(at) };
     let expires_at = session.as_ref().and_then(|session| session.expires_at);
-    let is_usable = can_use_session(apple_id, expires_at, needs_session, now, expired, run_log)?;
+    let is_usable = can_use_session(apple_id, expires_at, needs_session, now, expired_error, run_log)?;
     Ok(AppleId { session: session.filter(|_| is_usable), ..apple_id.clone() })
 }

@@ -26,7 +26,7 @@ pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
     /// The kind of the connected credential, if none was found because input `connection` excludes it.
     pub other_connected: Option<Method>,
-    /// From the connection, whichever credential is used.
+    /// The devices in the connection, even if the credential comes from the inputs.
     pub test_devices: Vec<DeviceRecord>,
 }
 
@@ -44,42 +44,43 @@ pub async fn resolve(
 ) -> Result<Resolution, FatalError> {
     let has_fallback = config.connection == ConnectionMode::Automatic && config.credential.is_some();
     let mut resolved = None;
-    let mut is_unusable = false;
+    let mut is_connection_unusable = false;
     let mut connection = None;
     for &(source, method) in config.connection.order() {
-        let found = match source {
-            Source::Connection if is_unusable => continue,
-            Source::Connection => match from_connection(method, &mut connection, config, http, run_log).await
-            {
-                Err(error) if has_fallback => {
+        let credential = match source {
+            Source::Connection if is_connection_unusable => continue,
+            Source::Connection => {
+                let result = read_connected(method, &mut connection, config, http, run_log).await;
+                if has_fallback && let Err(error) = &result {
                     run_log.warn(text!(
                         "The Step uses the credential in the inputs, because the connected one is unusable. {}",
                         error
                     ));
-                    is_unusable = true;
+                    is_connection_unusable = true;
                     continue;
                 }
-                found => found?,
-            },
+                result?
+            }
             Source::Inputs => match (&config.credential, method) {
                 (Some(InputCredential::ApiKey(inputs)), Method::ApiKey) => {
-                    Some(Credential::ApiKey(inputs::api_key(inputs, http, run_log).await?))
+                    Some(Credential::ApiKey(inputs::load_api_key(inputs, http, run_log).await?))
                 }
                 (Some(InputCredential::AppleId { apple_id, fastlane_session }), Method::AppleId) => {
                     let (session, needs_session) = (fastlane_session.as_ref(), config.needs_session());
-                    let apple_id = inputs::apple_id(apple_id, session, needs_session, http.now(), run_log)?;
+                    let apple_id =
+                        inputs::add_session(apple_id, session, needs_session, http.now(), run_log)?;
                     Some(Credential::AppleId(apple_id))
                 }
                 _ => None,
             },
         };
-        if let Some(credential) = found {
+        if let Some(credential) = credential {
             resolved = Some(ResolvedCredential { credential, source });
             break;
         }
         run_log.info(&absence_message(source, method, config));
     }
-    // If the search did not find a connected credential, `connection` excludes its kind.
+    // If the search did not find a connected credential, input `connection` excludes its kind.
     let other_connected = [Method::ApiKey, Method::AppleId].into_iter().find(|method| {
         resolved.is_none() && connection.as_ref().is_some_and(|connection| connection.has(*method))
     });
@@ -101,8 +102,9 @@ fn absence_message(source: Source, method: Method, config: &Config) -> Text {
     }
 }
 
-/// Reads the connection only once: its document has both kinds of credential.
-async fn from_connection(
+/// Returns the connected credential of one kind. Reads the connection, which has both kinds, only if `connection` is
+/// still `None`.
+async fn read_connected(
     method: Method,
     connection: &mut Option<Connection>,
     config: &Config,
@@ -115,7 +117,7 @@ async fn from_connection(
     } else {
         let connection =
             connection.insert(connection::read(build_url, config.build_api_token.as_ref(), http).await?);
-        connection.login().for_each(|value| run_log.secrets.add(value));
+        connection.apple_id_secrets().for_each(|value| run_log.secrets.add(value));
         connection
     };
     Ok(match method {
@@ -132,17 +134,17 @@ async fn from_connection(
 /// if no tool needs it and there is a password.
 ///
 /// # Errors
-/// The error that `expired` returns for the expiry date, if the run can't do without the session.
+/// The error that `expired_error` makes of the expiry date, if the run can't do without the session.
 fn can_use_session<E: Show + fmt::Display>(
     apple_id: &AppleId,
     expires_at: Option<OffsetDateTime>,
     needs_session: bool,
     now: OffsetDateTime,
-    expired: impl FnOnce(OffsetDateTime) -> E,
+    expired_error: impl FnOnce(OffsetDateTime) -> E,
     run_log: &mut RunLog,
 ) -> Result<bool, E> {
     let Some(ended_at) = expires_at.filter(|expires_at| *expires_at <= now) else { return Ok(true) };
-    let error = expired(ended_at);
+    let error = expired_error(ended_at);
     if needs_session || !apple_id.has_password() {
         return Err(error);
     }

@@ -18,7 +18,7 @@ use VariableGroup::{AllOrNone, Any, Extra};
 /// A tool, or several tools that read the same variables.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// As users type it.
+    /// The name that users type in `export_for`.
     pub name: &'static str,
     /// Other names that users can type.
     pub aliases: &'static [&'static str],
@@ -58,7 +58,7 @@ impl VariableGroup {
     }
 
     /// The variables to export: those whose values exist, or none if the tool would reject them.
-    pub fn to_export(&self, exists: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
+    pub fn outputs_to_export(&self, exists: impl Fn(OutputValue) -> bool) -> impl Iterator<Item = Output> {
         let is_rejected = matches!(self, AllOrNone(_)) && !self.can_authenticate(&exists);
         let outputs = if is_rejected { &[] } else { self.outputs() };
         outputs.iter().copied().filter(move |(_, value)| exists(*value))
@@ -77,22 +77,10 @@ impl Tool {
         self.variables.iter().any(|group| group.can_authenticate(|value| value.kinds().contains(&kind)))
     }
 
-    /// Its name and its aliases.
+    /// The tool's name and aliases.
     pub fn all_names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
-}
-
-/// Splits a list of names separated by commas, semicolons or whitespace.
-pub fn split_list(list: &str) -> impl Iterator<Item = &str> {
-    let names = list.split(|c: char| c == ',' || c == ';' || c.is_whitespace());
-    names.filter(|name| !name.is_empty())
-}
-
-/// The tool with this name or alias, in upper or lower case.
-#[must_use]
-pub fn find_tool(name: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.all_names().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// The name of every output, in the order of `step.yml`.
@@ -113,7 +101,7 @@ mod tests {
         let names = |kind: CredentialKind| -> BTreeSet<_> {
             let exists = move |value: OutputValue| value.kinds().contains(&kind);
             let groups = TOOLS.iter().flat_map(|tool| tool.variables);
-            let exported = groups.flat_map(|group| group.to_export(exists));
+            let exported = groups.flat_map(|group| group.outputs_to_export(exists));
             exported.filter(|(_, value)| value.kinds() != CredentialKind::ALL).map(|(name, _)| name).collect()
         };
         let shared_with = |key| &names(CredentialKind::ApiKey(key)) & &names(CredentialKind::AppleId);

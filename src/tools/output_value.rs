@@ -70,7 +70,7 @@ enum Visibility {
     Secret,
     /// A path or URL that leads to the secret of a credential.
     LeadsToSecret,
-    /// Shown as the function returns it.
+    /// The log and the summary show the text that the function returns.
     Public(fn(&str) -> Text),
 }
 
@@ -79,28 +79,28 @@ const INDIVIDUAL_KEY: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Indi
 const ANY_KEY: &[CredentialKind] =
     &[CredentialKind::ApiKey(KeyKind::Team), CredentialKind::ApiKey(KeyKind::Individual)];
 const APPLE_ID: &[CredentialKind] = &[CredentialKind::AppleId];
-/// A connection can't hold an individual key.
-const CONNECTED: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Team), CredentialKind::AppleId];
-const ANY: &[CredentialKind] = &CredentialKind::ALL;
+/// The kinds that can be in a connection, whose format has no individual keys.
+const CONNECTABLE: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Team), CredentialKind::AppleId];
+const ANY_KIND: &[CredentialKind] = &CredentialKind::ALL;
 
 impl OutputValue {
     /// Who can see the value, the kinds of credentials that can have it, and what it needs besides the
     /// credential.
     fn properties(self) -> (Visibility, &'static [CredentialKind], Option<&'static str>) {
         use Visibility::{LeadsToSecret, Public, Secret};
-        // The Step's own words, dates, and a phone number whose form is checked.
+        // For the Step's own words, dates, and a phone number, whose form is checked elsewhere.
         let verbatim = Public(|value| redact::checked(value, |_| true));
         match self {
-            Self::Method | Self::CredentialSource | Self::Verified => (verbatim, ANY, None),
+            Self::Method | Self::CredentialSource | Self::Verified => (verbatim, ANY_KIND, None),
             Self::CredentialsFolder => {
-                (Public(redact::own_path), ANY, Some("an output that points to a file"))
+                (Public(redact::own_path), ANY_KIND, Some("an output that points to a file"))
             }
             Self::Path(file) | Self::Url(file) => match file {
                 FileKind::PrivateKey | FileKind::FastlaneKey => (LeadsToSecret, ANY_KEY, None),
                 FileKind::RcodesignKey => (LeadsToSecret, TEAM_KEY, None),
-                FileKind::Connection => (LeadsToSecret, CONNECTED, None),
+                FileKind::Connection => (LeadsToSecret, CONNECTABLE, None),
                 FileKind::FastlaneDevices | FileKind::UdidList => {
-                    (Public(redact::own_path), ANY, Some("test devices in the connection"))
+                    (Public(redact::own_path), ANY_KIND, Some("test devices in the connection"))
                 }
             },
             Self::KeyFolder | Self::KeyFileReference => (LeadsToSecret, ANY_KEY, None),
@@ -116,15 +116,15 @@ impl OutputValue {
             Self::AppPassword => (Secret, APPLE_ID, Some("an app-specific password (`app_password`)")),
             Self::OneForAppleId => (verbatim, APPLE_ID, None),
             Self::SessionExpiry => (verbatim, APPLE_ID, Some("a session whose expiry is known")),
-            Self::TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY, Some("`team_id`")),
+            Self::TeamId => (Public(|id| redact::checked(id, is_team_id)), ANY_KIND, Some("`team_id`")),
             Self::ItcTeamId => {
-                (Public(|id| redact::checked(id, is_usual_provider_id)), ANY, Some("`itc_team_id`"))
+                (Public(|id| redact::checked(id, is_usual_provider_id)), ANY_KIND, Some("`itc_team_id`"))
             }
             Self::AppId => {
                 (Public(|id| redact::checked(id, is_app_id)), ANY_KEY, Some("`bundle_id`, if the app exists"))
             }
-            Self::PhoneNumber => (verbatim, ANY, Some("`sms_default_phone_number`")),
-            Self::ConnectionJson => (Secret, CONNECTED, None),
+            Self::PhoneNumber => (verbatim, ANY_KIND, Some("`sms_default_phone_number`")),
+            Self::ConnectionJson => (Secret, CONNECTABLE, None),
             Self::Token => (Secret, ANY_KEY, Some("`export_token`")),
             Self::TokenExpiry => (verbatim, ANY_KEY, Some("`export_token`")),
         }
@@ -133,34 +133,34 @@ impl OutputValue {
     /// Whether the Bitrise CLI redacts the value in the logs of later Steps.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self.properties().0, Visibility::Secret)
+        matches!(self.properties(), (Visibility::Secret, ..))
     }
 
-    /// Whether the value is or leads to the secret of a credential.
-    #[must_use]
+    /// Whether the value is the secret of a credential, or leads to it.
     pub(crate) fn leads_to_secret(self) -> bool {
-        !matches!(self.properties().0, Visibility::Public(_))
+        !matches!(self.properties(), (Visibility::Public(_), ..))
     }
 
     /// How the log and the summary show the value.
-    #[must_use]
     pub(crate) fn shown(self, value: &str) -> Text {
-        match self.properties().0 {
-            Visibility::Secret => Text::hidden(),
-            Visibility::LeadsToSecret => redact::own_path(value),
-            Visibility::Public(shown) => shown(value),
+        match self.properties() {
+            (Visibility::Secret, ..) => Text::hidden(),
+            (Visibility::LeadsToSecret, ..) => redact::own_path(value),
+            (Visibility::Public(to_text), ..) => to_text(value),
         }
     }
 
     /// The kinds of credentials that can have the value: all kinds, if it doesn't depend on the credential.
     #[must_use]
     pub fn kinds(self) -> &'static [CredentialKind] {
-        self.properties().1
+        let (_, kinds, _) = self.properties();
+        kinds
     }
 
     /// What the value needs besides the credential, and where to set it.
     #[must_use]
     pub fn condition(self) -> Option<&'static str> {
-        self.properties().2
+        let (_, _, condition) = self.properties();
+        condition
     }
 }

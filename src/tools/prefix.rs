@@ -11,6 +11,8 @@ use crate::redact::{self, Text, text};
 pub struct OutputPrefix(String);
 
 impl OutputPrefix {
+    /// Parses the input.
+    ///
     /// # Errors
     /// Why the value is not a valid prefix. Completes a sentence that begins with the input's name.
     pub fn parse(value: &str) -> Result<Self, Text> {
@@ -39,8 +41,7 @@ impl OutputPrefix {
         Ok(Self(value.to_owned()))
     }
 
-    /// The prefix in `variable`, if that is a prefix followed by `output`.
-    #[must_use]
+    /// The prefix in the name of a variable, if the name is a prefix followed by `output`.
     pub(crate) fn from_variable(variable: &str, output: &str) -> Option<Self> {
         variable.strip_suffix(output).filter(|prefix| is_prefix(prefix)).map(|prefix| Self(prefix.to_owned()))
     }
@@ -56,23 +57,21 @@ impl OutputPrefix {
         if self.is_empty() { output.into() } else { format!("{}{output}", self.0).into() }
     }
 
-    /// [`Self::key`], for log, errors and summary.
+    /// The same as [`Self::key`], for the log, errors and the summary.
     #[must_use]
     pub fn name(&self, output: &'static str) -> Text {
         text!("{}{}", redact::checked(&self.0, |_| true), output)
     }
 
     /// The value of an output with this prefix, if an earlier run set it.
-    #[must_use]
     pub(crate) fn variable<'a>(&self, output: &'static str, env: &'a Env) -> Option<&'a str> {
         env.var(&self.key(output))
     }
 }
 
-/// Whether a value has the form of a prefix. Longer values are rejected, because they can be secrets.
+/// Whether a value has the form of a prefix. Values of more than 40 characters are rejected, because they can be secrets.
 fn is_prefix(value: &str) -> bool {
-    const MAX_LENGTH: usize = 40;
-    value.len() <= MAX_LENGTH
+    value.len() <= 40
         && !value.starts_with(|c: char| c.is_ascii_digit())
         && value.ends_with('_')
         && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')

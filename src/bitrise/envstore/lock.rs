@@ -18,10 +18,10 @@ use crate::env::Env;
 const MAX_ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Locks the folder of the envstore at `path`, not the file, since a rename replaces the file.
+/// Locks the folder of the envstore at `path`. The envstore itself can't be locked, since each run replaces it.
 ///
 /// Returns `None` if the folder can't be locked, or if another process still holds the lock after 5 seconds:
-/// a lock that anyone can take must not fail a build. envman takes no lock, so outputs can still be lost if
+/// any process can take this lock, so it must not fail a build. envman takes no lock, so outputs can still be lost if
 /// `envman add` runs at the same time.
 pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     let target = resolve_link(path);
@@ -40,7 +40,7 @@ pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     None
 }
 
-/// Deletes the temporary files of killed runs: no other run is writing, since this one holds the lock. Best effort.
+/// Deletes the temporary files of killed runs. No file is in use, since only the holder of the lock writes. Best effort.
 fn delete_leftovers(folder: &OwnedFd) {
     let Ok(entries) = Dir::read_from(folder) else { return };
     for entry in entries.flatten() {
@@ -66,7 +66,7 @@ mod tests {
     use crate::env::Sleep;
 
     #[test]
-    fn a_run_waits_for_the_lock_for_5_seconds_at_most() -> std::io::Result<()> {
+    fn a_run_waits_at_most_5_seconds_for_the_lock() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("envstore.yml");
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -77,8 +77,8 @@ mod tests {
         });
         let env = Env { sleep, ..Env::for_tests(&[]) };
         let first = runtime.block_on(lock(&path, &env));
-        assert!(first.is_some() && pauses.try_recv().is_err());
-        assert!(runtime.block_on(lock(&path, &env)).is_none(), "the first lock is still held");
+        assert!(first.is_some() && pauses.try_recv().is_err(), "a free lock is taken without a pause");
+        assert!(runtime.block_on(lock(&path, &env)).is_none(), "a lock that is held is not taken");
         assert_eq!(pauses.try_iter().sum::<Duration>(), Duration::from_secs(5));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Merges outputs into the text of an envstore.
 //!
-//! Other Steps' entries are copied as text, not parsed and written again: envman reads YAML 1.1, where a
-//! rewritten `no` or `0123` would change its meaning.
+//! Other Steps' entries are copied as text. Parsing them and writing them again could change their values,
+//! because envman reads YAML 1.1, in which an unquoted `no` is a boolean and `0123` is octal.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::Limits;
 use crate::yaml;
 
-/// An envstore without entries is never longer, in any notation.
+/// Longer than any envstore without entries, in whatever YAML style it is written.
 const MAX_EMPTY_BYTES: usize = 4096;
 
-/// More than in any envstore. For each entry, the YAML library allocates large buffers, which are wiped when freed:
-/// this many take 1 to 3 seconds.
+/// More entries than any envstore has. Parsing them takes 1 to 3 seconds, because the YAML library allocates large
+/// buffers for each one, and every buffer is wiped when it is freed.
 const MAX_ITEMS: usize = 200_000;
 
 /// Line ends of YAML 1.1.
@@ -43,13 +43,14 @@ pub(super) fn merge(
     let kept_bytes = kept.map(|item| item.value_bytes).sum();
     limits.check(kept_bytes, entries).map_err(EnvstoreError::Limits)?;
 
-    // Reallocating would leave copies. At most the head of an empty envstore and one newline are added.
+    // Allocated once, since growing would leave copies of secrets in memory. The 16 bytes are for the head of an
+    // empty envstore and a newline.
     let length = rendered.values().map(|yaml| yaml.len()).sum::<usize>() + text.len() + 16;
     let mut out = Zeroizing::new(String::with_capacity(length));
     out.push_str(store.head);
     for item in &store.items {
         if let Some(yaml) = rendered.get_mut(item.key.as_str()) {
-            // Empty from now on: the other entries with this key are removed.
+            // Leaves it empty, which removes the other entries with this key.
             out.push_str(&std::mem::take(yaml));
         } else {
             out.push_str(item.text);
@@ -88,8 +89,8 @@ struct Store<'a> {
     items: Vec<Item<'a>>,
 }
 
-/// An entry. Its parser makes envman's own checks (`models/models_methods.go`), and is stricter. If it rejects an
-/// entry, the Step runs `envman add` instead.
+/// An entry that the envstore already has. [`Item::parse`] makes envman's own checks
+/// (`models/models_methods.go`) and more. If it rejects an entry, the Step runs `envman add` instead.
 struct Item<'a> {
     key: String,
     value_bytes: usize,
@@ -97,11 +98,12 @@ struct Item<'a> {
     text: &'a str,
 }
 
-/// An envstore without entries, in any YAML style. Rejects other keys, because envman's yaml.v2 would merge
-/// `<<` into `envs`.
-#[derive(Default, Deserialize)]
+/// An envstore without entries, in any YAML style. Rejects other keys: one can be the merge key `<<`, which can add
+/// entries to `envs`.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EmptyStore {
+    #[expect(dead_code, reason = "only its type is checked")]
     envs: Option<[IgnoredAny; 0]>,
 }
 
@@ -114,34 +116,33 @@ impl<'a> Store<'a> {
         if text.len() > MAX_EMPTY_BYTES {
             return None;
         }
-        let EmptyStore { envs: None | Some([]) } =
-            serde_yaml::from_str::<Option<_>>(text).ok()?.unwrap_or_default();
+        let _: Option<EmptyStore> = serde_yaml::from_str(text).ok()?;
         Some(Store { head: "envs:\n", indent: "", items: Vec::new() })
     }
 
-    /// Splits the text before each line that begins an entry: `- ` at the indent of the first one.
+    /// Splits the text before each line that begins an entry: those with `- ` at the same indent as the first one.
     ///
-    /// YAML readers split it at the same places if each part is a complete document. Parsing the parts one by one
-    /// takes linear time, and no alias can point from one into another.
+    /// A YAML reader finds the same entries, since [`Item::parse`] checks that each part is a complete document.
+    /// Parsing the parts one by one takes linear time, and no alias can point from one into another.
     fn split(text: &'a str) -> Option<Self> {
-        let mut content = lines(text).filter(|(_, line)| !is_blank_or_comment(line));
-        let (_, mut line) = content.next()?;
+        let mut content_lines = lines(text).filter(|(_, line)| !is_blank_or_comment(line));
+        let (_, mut line) = content_lines.next()?;
         if trim_line_end(line) == "---" {
-            (_, line) = content.next()?;
+            (_, line) = content_lines.next()?;
         }
         if trim_line_end(line) != "envs:" {
             return None;
         }
-        let (first_at, first) = content.next()?;
-        let (head, list) = text.split_at_checked(first_at)?;
-        // YAML 1.1 has more line ends than `lines`: an entry could hide behind one. envman rejects the other
-        // control characters and byte order marks.
+        let (list_offset, first_line) = content_lines.next()?;
+        let (head, list) = text.split_at_checked(list_offset)?;
+        // `lines` doesn't split at all line ends of YAML 1.1, so an entry could follow one of the others. envman
+        // rejects other control characters and byte order marks.
         let is_forbidden =
             |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
         if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_forbidden)) {
             return None;
         }
-        let (indent, _) = first.split_once('-')?;
+        let (indent, _) = first_line.split_once('-')?;
         if !indent.bytes().all(|b| b == b' ') {
             return None;
         }
@@ -151,12 +152,12 @@ impl<'a> Store<'a> {
             after_dash.is_some_and(|rest| rest.starts_with([' ', '\n', '\r']))
         };
         let starts: Vec<usize> =
-            lines(list).filter(|(_, line)| begins_item(line)).map(|(at, _)| at).collect();
+            lines(list).filter(|(_, line)| begins_item(line)).map(|(offset, _)| offset).collect();
         if starts.first() != Some(&0) || starts.len() > MAX_ITEMS {
             return None;
         }
         let ends = starts.iter().copied().skip(1).chain([list.len()]);
-        // Allocated once: growing would take much more memory for a large envstore.
+        // Allocated once, since growing takes much more memory for a large envstore.
         let mut items = Vec::with_capacity(starts.len());
         for (start, end) in starts.iter().copied().zip(ends) {
             items.push(Item::parse(list.get(start..end)?)?);
@@ -169,7 +170,7 @@ fn is_blank_or_comment(line: &str) -> bool {
     matches!(line.trim_start_matches(' ').chars().next(), None | Some('#' | '\n' | '\r'))
 }
 
-/// Keeps other whitespace, such as a no-break space: to YAML, it is content.
+/// Trims only what YAML ignores at the end of a line. Other whitespace, such as a no-break space, is content.
 fn trim_line_end(line: &str) -> &str {
     line.trim_end_matches([' ', '\n', '\r'])
 }
@@ -189,8 +190,8 @@ impl<'a> Item<'a> {
         if has_tag_or_many_lists(text) || text.split(LINE_ENDS).any(is_document_marker) {
             return None;
         }
-        // envman rejects byte order marks. If the last entry is a block scalar, the newline that `merge` adds would
-        // change its value.
+        // envman rejects byte order marks. If the text ends within a block scalar, the newline that `merge` adds
+        // would change its value.
         if text.contains('\u{feff}') || (!text.ends_with('\n') && text.contains(['|', '>'])) {
             return None;
         }
@@ -205,15 +206,15 @@ impl<'a> Item<'a> {
 fn has_tag_or_many_lists(text: &str) -> bool {
     const MAX_LISTS: usize = 100;
     let rest = after_first_value(text).unwrap_or(text);
-    let begins_tag = |at: &[u8]| matches!(at, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
+    let begins_tag = |bytes: &[u8]| matches!(bytes, [b' ' | b'\t' | b',' | b'[' | b'{', b'!', b'!' | b'<']);
     rest.matches(['[', '{']).nth(MAX_LISTS).is_some() || rest.as_bytes().windows(3).any(begins_tag)
 }
 
-/// The text after an entry's first value, if that is quoted, a block or a line of plain text: such a value
-/// contains neither lists nor tags.
+/// The text after an entry's first value, from its closing quote on if it has one. `None` if the value is not a
+/// quoted string, a block scalar or a line of plain text, which contain neither lists nor tags.
 fn after_first_value(text: &str) -> Option<&str> {
-    let (start, value) = text.split_once(": ")?;
-    if !is_plain_key(start.trim_start_matches(' ').strip_prefix("- ")?) {
+    let (before_colon, value) = text.split_once(": ")?;
+    if !is_plain_key(before_colon.trim_start_matches(' ').strip_prefix("- ")?) {
         return None;
     }
     if value.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -236,10 +237,10 @@ fn after_first_value(text: &str) -> Option<&str> {
     if value.contains(|c| c != '\n' && LINE_ENDS.contains(&c)) {
         return None;
     }
-    let key_column = start.rfind(' ')? + 1;
+    let key_column = before_colon.rfind(' ')? + 1;
     let is_content = |line: &str| line.bytes().take_while(|b| *b == b' ').count() > key_column;
     let end = lines(block).find(|(_, line)| !is_content(line) && !trim_line_end(line).is_empty());
-    block.get(end.map_or(block.len(), |(at, _)| at)..)
+    block.get(end.map_or(block.len(), |(offset, _)| offset)..)
 }
 
 /// The options that `envman add` and `envman unset` write, with the types that envman requires.
@@ -288,7 +289,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
     }
 }
 
-/// Whether every YAML reader reads a key as this text, not as null or a merge (`<<`).
+/// Whether every YAML reader takes a key literally, and not as null or as the merge key `<<`.
 fn is_plain_key(key: &str) -> bool {
     !key.is_empty()
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
@@ -301,19 +302,18 @@ mod tests {
 
     const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
 
-    /// The envstore with the output `A`.
-    fn with_output(text: &str) -> Result<Zeroizing<String>, EnvstoreError> {
+    /// Merges the output `A` into an envstore.
+    fn merge_output_a(text: &str) -> Result<Zeroizing<String>, EnvstoreError> {
         let entry = Entry { key: "A".into(), value: Some("1".into()), is_sensitive: false };
         merge(text, &[entry], NO_LIMITS)
     }
 
     #[test]
-    fn a_text_that_envman_does_not_write_is_left_to_envman() {
+    fn a_text_that_envman_does_not_write_has_an_unknown_format() {
         for text in [
             "envs:\n- A: [1]\n",
             "envs:\n- A: b\n  opts:\n  opts: {}\n",
             "envs:\n- A: b\n---\nenvs: []\n",
-            "envs:\n- A: b\n...\n- C: d\n",
             "envs:\n- C: d\n\u{85}...\n",
             "envs:\n- C: |\n    d",
             "envs:\n- A: \"b\n- C: d\"\n",
@@ -329,24 +329,23 @@ mod tests {
             "envs:\n- <<: x\n",
             "envs:\n- !!binary x: y\n",
             "envs:\n- A: !!int x\n",
-            "envs:\n- A: b\n  opts: x\n",
             "envs:\n- A: b\n  opts:\n",
             "envs:\n- A: b\n  opts:\n    is_expand: maybe\n",
             "envs:\n- A: b\n\u{feff}",
             "envs:\n# \u{1}\n- A: b\n",
-            // envman reads variables in these.
+            // envman finds variables in these.
             "<<: {envs: [{OTHER: kept}]}\n",
             "envs: []\n<<: {envs: [{OTHER: kept}]}\n",
             "envs: []\n!!binary ZW52cw==: [{OTHER: kept}]\n",
         ] {
-            let result = with_output(text);
+            let result = merge_output_a(text);
             assert!(matches!(result, Err(EnvstoreError::UnknownFormat)), "{text:?}: {result:?}");
         }
     }
 
     #[test]
-    fn an_entry_is_checked_from_the_end_of_its_first_value() {
-        for (entry, rest) in [
+    fn only_a_quoted_block_or_plain_first_value_is_skipped() {
+        for (entry, text_after_value) in [
             ("- A: b [ !!c\n  opts: {}\n", Some("  opts: {}\n")),
             ("- A: \"b !! \\\" [\"\n  opts: [\n", Some("\"\n  opts: [\n")),
             ("- A: 'it''s ['\n  opts: [\n", Some("'\n  opts: [\n")),
@@ -357,18 +356,18 @@ mod tests {
             ("- A: [\n", None),
             ("- [\n", None),
         ] {
-            assert_eq!(after_first_value(entry), rest, "{entry}");
+            assert_eq!(after_first_value(entry), text_after_value, "{entry}");
         }
     }
 
     #[test]
     fn an_entry_is_added_to_a_store_of_several_mib() -> Result<(), EnvstoreError> {
         let option = "  opts:\n    is_expand: false\n";
-        let many = format!("- KEY: {}\n{option}", "x".repeat(80)).repeat(18_000);
-        let block = format!("- LONG: |-\n{}{option}", "    [line, of: a* & value] {\n".repeat(80_000));
-        for old in [many, block] {
-            assert!(old.len() > 2 * 1024 * 1024, "{}", old.len());
-            let new = with_output(&format!("envs:\n{old}"))?;
+        let many_entries = format!("- KEY: {}\n{option}", "x".repeat(80)).repeat(18_000);
+        let long_block = format!("- LONG: |-\n{}{option}", "    [line, of: a* & value] {\n".repeat(80_000));
+        for old in [many_entries, long_block] {
+            assert!(old.len() > 2 * 1024 * 1024, "only {} bytes", old.len());
+            let new = merge_output_a(&format!("envs:\n{old}"))?;
             assert_eq!(*new, format!("envs:\n{old}- A: \"1\"\n{option}"));
         }
         Ok(())

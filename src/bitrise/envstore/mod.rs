@@ -24,10 +24,10 @@ use crate::bitrise::entry::Entry;
 use crate::bitrise::limits::{LimitError, Limits};
 use crate::regular_file::{self, ReadError};
 
-/// The Step does not read larger files. Outputs become environment variables, and Linux accepts at most 6 MiB of them.
+/// The Step does not read larger files. Outputs become environment variables, and Linux accepts at most 6 MiB of those.
 pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// Begins the name of the new envstore until it is renamed to replace the old one.
+/// Begins the temporary name of the new envstore, which is then renamed to replace the old one.
 const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
 
 /// Why outputs were not written.
@@ -75,7 +75,7 @@ fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<Metadata>), ReadError
 /// Follows a link, even to a file that does not exist yet, so that the rename replaces the file and not the link.
 fn resolve_link(path: &Path) -> PathBuf {
     fs::canonicalize(path)
-        .or_else(|_| fs::read_link(path).map(|to| path.parent().unwrap_or(path).join(to)))
+        .or_else(|_| fs::read_link(path).map(|target| path.parent().unwrap_or(path).join(target)))
         .unwrap_or_else(|_| path.to_owned())
 }
 
@@ -83,8 +83,8 @@ fn parent_folder(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether a rename failed although the file can be writable: a bind-mounted file is busy; the folder can be
-/// read-only although the file is not; only root can create a file for another owner.
+/// Whether a file that can't be replaced can perhaps be overwritten: it is bind-mounted, its folder is read-only, or
+/// it has another owner, for whom only root can create a new file.
 fn needs_overwrite(error: &io::Error) -> bool {
     use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(error.kind(), ResourceBusy | CrossesDevices | PermissionDenied | ReadOnlyFilesystem)
@@ -96,14 +96,14 @@ fn replace(target: &Path, new: &[u8], old: Option<&Metadata>) -> io::Result<()> 
     let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent_folder(target))?;
     file.write_all(new)?;
     if let Some(old) = old {
-        let own = file.as_file().metadata()?;
-        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+        let created = file.as_file().metadata()?;
+        if (created.uid(), created.gid()) != (old.uid(), old.gid()) {
             fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
         }
     }
     let file = file.persist(target).map_err(|error| error.error)?;
     if let Some(old) = old {
-        // Only now, so that a run that is killed before the rename leaves no file that others can read. A failure
+        // After the rename, so that a run that is killed earlier leaves no file that others can read. A failure
         // doesn't matter: the outputs are exported, and the owner can read the file in any case.
         drop(file.set_permissions(fs::Permissions::from_mode(old.permissions().mode() & 0o7777)));
     }
