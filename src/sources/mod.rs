@@ -24,7 +24,7 @@ use connection::ConnectionError;
 #[derive(Debug)]
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
-    /// The kind of the connected credential, if none was found because input `connection` excludes it.
+    /// The kind of a connected credential that was not used because input `connection` excludes it.
     pub other_connected: Option<Method>,
     /// The devices in the connection, even if the credential comes from the inputs.
     pub test_devices: Vec<DeviceRecord>,

@@ -135,8 +135,8 @@ impl<'a> Store<'a> {
         }
         let (list_offset, first_line) = content_lines.next()?;
         let (head, list) = text.split_at_checked(list_offset)?;
-        // `lines` doesn't split at all line ends of YAML 1.1, so an entry could follow one of the others. envman
-        // rejects other control characters and byte order marks.
+        // `lines` splits only at newlines, so an entry could follow another line end of YAML 1.1. envman rejects
+        // other control characters and byte order marks.
         let is_forbidden =
             |c: char| LINE_ENDS.contains(&c) || c == '\u{feff}' || (c.is_control() && c != '\t');
         if head.replace("\r\n", "\n").lines().any(|line| line.contains(is_forbidden)) {
@@ -200,9 +200,9 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Whether an entry, after its first value, seems to have a tag such as `!!binary`, which can change its meaning, or
-/// many lists or mappings in brackets. envman writes neither. If brackets are nested, the YAML library takes quadratic
-/// time to read them.
+/// Whether an entry, after its first value, seems to have a YAML tag (`!!name` or `!<name>`), which can change the type
+/// of a value, or many lists or mappings in brackets, which take quadratic time to read if they are nested. envman
+/// writes neither.
 fn has_tag_or_many_lists(text: &str) -> bool {
     const MAX_LISTS: usize = 100;
     let rest = after_first_value(text).unwrap_or(text);
@@ -230,6 +230,7 @@ fn after_first_value(text: &str) -> Option<&str> {
         return quoted.get(end?..);
     }
     if let Some(quoted) = value.strip_prefix('\'') {
+        // Blanks of the same length take the place of escaped quotes, so that `find` skips them.
         let end = Zeroizing::new(quoted.replace("''", "  ")).find('\'');
         return quoted.get(end?..);
     }
