@@ -73,6 +73,7 @@ impl Env {
             non_utf8_vars: Vec::new(),
             now: || time::macros::datetime!(2026-11-20 09:00 UTC),
             sleep: Arc::new(|_| Box::pin(std::future::ready(()))),
+            jitter_seed: 1,
             ..Self::system()
         }
     }
