@@ -50,8 +50,8 @@ apple_services_connection_launcher() {
       if [ -L "$folder" ] || [ ! -w "$folder" ]; then continue; fi
       cache=$(cd -P "$folder" && pwd -P) && is_private "$cache" && return
     done
-    fail "Cannot cache the Step's binary: $1 and $2 must be writable for this user, and they and their parent folders" \
-      "for no other user. Set XDG_CACHE_HOME to a private folder."
+    fail "Cannot cache the Step's binary: $1 and $2 are not writable, or other users can write to them or to a parent" \
+      "folder. Set XDG_CACHE_HOME to a folder that only this user can write to."
   }
 
   # Prints the path of the cached binary for $key and exits, if there is one. The file name ends in its checksum.
@@ -105,7 +105,7 @@ apple_services_connection_launcher() {
   build() {
     command -v cargo >/dev/null || fail "Cannot build the Step from source: cargo is not on the PATH." \
       "Reference a release tag, or install Rust (https://rustup.rs) and a C compiler in an earlier step."
-    printf 'Building the Step from source; this takes 1–2 minutes once. To avoid it, reference a release tag.\n'
+    printf 'Building the Step from source, which takes 1–2 minutes the first time. To avoid it, reference a release tag.\n'
     SECONDS=0
     export TMPDIR=$temporary
     # A background job, since bash handles signals only between foreground commands. set -m makes it a process group.
@@ -137,7 +137,7 @@ apple_services_connection_launcher() {
   case $here in /*) ;; *) here=$PWD/$here ;; esac
   here=${here%/*}
   command -v uname >/dev/null || fail "The launcher needs uname, which is not on the PATH. Fix the PATH."
-  system=$(uname -sm) || fail "Cannot find out the system: uname failed, see the message above."
+  system=$(uname -sm) || fail "Cannot detect the operating system: uname failed, see the message above."
   case $system in
     'Darwin arm64') system=darwin-arm64 ;;
     'Darwin x86_64') system=darwin-amd64 ;;
@@ -163,7 +163,7 @@ apple_services_connection_launcher() {
     fail "This copy of the Step has neither a binary for $system nor source code. Reference a release tag, and" \
       "run it on macOS or Linux, on arm64 or x86-64."
   fi
-  user=$(id -u) || fail "Cannot find out this user's ID: see the message above."
+  user=$(id -u) || fail "Cannot determine this user's ID: see the message above."
   choose_cache
   trap clean_up EXIT
   trap 'exit 143' HUP TERM

@@ -26,7 +26,7 @@ for tool in bitrise envman stepman go; do
 done
 path=$work/bin:/usr/bin:/bin:/usr/sbin:/sbin
 for tool in cargo rustc; do
-  if PATH=$path command -v "$tool" >/dev/null; then die "$tool is in one of $path, so the Step can find it: run this where rustup installed Rust"; fi
+  if PATH=$path command -v "$tool" >/dev/null; then die "$tool is on the PATH of the test run ($path), which must not contain Rust: install Rust with rustup instead"; fi
 done
 
 # Where the system allows it, the run has no network at all. Elsewhere, all requests except to loopback go

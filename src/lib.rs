@@ -98,7 +98,7 @@ async fn export_credential(
 
     let verification = match (resolved, &config.checks) {
         (Some(resolved), Some(checks)) => {
-            report.start_stage("Verifying it with Apple");
+            report.start_stage("Verifying the credential with Apple");
             let verification = verify::verify(resolved, checks, config, http, &mut report.run_log).await?;
             if checks.is_strict {
                 verification.require_verified()?;
@@ -111,7 +111,7 @@ async fn export_credential(
 
     // Without requests, nothing above yields: only these calls let the run notice a pending signal.
     tokio::task::yield_now().await;
-    report.start_stage(if config.is_check { "Result" } else { "Exporting it to later Steps" });
+    report.start_stage(if config.is_check { "Result" } else { "Exporting the credential to later Steps" });
     tokio::task::yield_now().await;
     let credential = resolved.map(|resolved| &resolved.credential);
     let files = Files::write(&plan.files(), credential, &devices, &env.temp_dir, &mut report.run_log)?;

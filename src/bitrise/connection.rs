@@ -103,7 +103,7 @@ error_messages! {
     pub enum Malformed {
         #[error("invalid JSON (line {line}, column {column})")]
         NotJson { line: usize, column: usize },
-        #[error("JSON with an unexpected type in {place}")]
+        #[error("JSON in which {place} has an unexpected type")]
         UnexpectedType { place: Text },
     }
 }
@@ -147,7 +147,7 @@ impl Connection {
 /// Names the top-level field of a path in the JSON. Deeper keys can be secrets, so they are left out.
 fn field_name(path: &Path) -> Text {
     let is_field_name = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let Some(Segment::Map { key }) = path.iter().next() else { return text!("the document") };
+    let Some(Segment::Map { key }) = path.iter().next() else { return text!("the top-level value") };
     text!("the field `{}`", redact::checked(key, is_field_name))
 }
 

@@ -34,7 +34,7 @@ error_messages! {
     pub enum LimitError {
         #[error("the output {key} is {kib} KiB, and envman accepts at most {limit} KiB per value. In a Script Step before this one, raise env_bytes_limit_in_kb in ~/.envman/configs.json")]
         Value { key: Text, kib: usize, limit: i64 },
-        #[error("with {key}, all outputs so far are {kib} KiB, and envman accepts at most {limit} KiB in total. In a Script Step before this one, raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
+        #[error("the outputs of the build, including {key}, are {kib} KiB in total, and envman accepts at most {limit} KiB. In a Script Step before this one, raise env_list_bytes_limit_in_kb in ~/.envman/configs.json")]
         List { key: Text, kib: usize, limit: i64 },
         #[error("envman's settings in ~/.envman/configs.json are not valid JSON. Correct or delete that file")]
         NotJson,

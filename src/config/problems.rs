@@ -63,7 +63,11 @@ pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) 
     FatalError { text: if with_note.is_short() { with_note } else { first }, details: others }
 }
 
-/// Lists names in backticks: ``"`a`, `b`"``.
-pub(crate) fn quote_names(names: &[&'static str]) -> Text {
-    Text::join(names.iter().map(|name| text!("`{}`", *name)), ", ")
+/// Lists names in backticks: ``"`a`, `b` and `c`"``.
+pub(crate) fn quote_names(inputs: &[&'static str]) -> Text {
+    let list = |names: &[&'static str]| Text::join(names.iter().map(|name| text!("`{}`", *name)), ", ");
+    match inputs {
+        [others @ .., last] if !others.is_empty() => text!("{} and `{}`", list(others), *last),
+        _ => list(inputs),
+    }
 }

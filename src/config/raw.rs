@@ -213,7 +213,7 @@ fn expand_default(name: &'static str, default: &str, env: &Env, problems: &mut P
         if !is_set_in_env && env.is_not_utf8(variable) {
             problems.add(
                 name,
-                "takes its default from a variable that is not text in UTF-8: correct that variable",
+                "takes its default from a variable that is not valid UTF-8: correct that variable",
             );
         }
         Some(env.vars.get(variable).map_or("", ExposeSecret::expose_secret))

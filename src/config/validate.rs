@@ -148,7 +148,7 @@ impl Fields {
         let apple_id_inputs = changed_among(APPLE_ID_INPUTS, changed);
         if !api_key_inputs.is_empty() && !apple_id_inputs.is_empty() {
             problems.add_between(text!(
-                "The inputs hold both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
+                "The inputs contain both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
                 quote_names(&api_key_inputs),
                 quote_names(&apple_id_inputs)
             ));
@@ -167,7 +167,7 @@ impl Fields {
         let location = self.api_key_path.take(problems);
         let file_name = location.as_ref().and_then(KeyLocation::file_name);
         if file_name == Some(KeyFileName::InAppPurchase) {
-            problems.add("api_key_path", "is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: make a key under Users and Access > Integrations > App Store Connect API");
+            problems.add("api_key_path", "The file in `api_key_path` is named SubscriptionKey_<ID>.p8, so it is an In-App Purchase key, which the App Store Connect API rejects: create a key in Users and Access > Integrations > App Store Connect API.");
         }
         let may_hold_ids = location.as_ref().is_some_and(KeyLocation::may_hold_ids);
         if location.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
@@ -196,10 +196,11 @@ impl Fields {
     fn take_apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
         if !self.apple_id.is_set() {
             let names = quote_names(inputs);
+            let verb = if inputs.len() == 1 { "needs" } else { "need" };
             problems.add("apple_id", if inputs == ["app_password"] {
-                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", names)
+                text!("is empty (or its variable is empty or misspelled), but {} {} it: set it to the e-mail address of the Apple ID, or, to add the password to the connected Apple ID, set `connection` to apple_id", names, verb)
             } else {
-                text!("is empty (or its variable is empty or misspelled), but {} needs it: set it to the e-mail address of the Apple ID", names)
+                text!("is empty (or its variable is empty or misspelled), but {} {} it: set it to the e-mail address of the Apple ID", names, verb)
             });
         }
         if inputs == ["apple_id"] {
@@ -218,7 +219,7 @@ impl Fields {
 
     fn take_build_url(&mut self, problems: &mut Problems) -> Option<BuildLocation> {
         if !self.build_url.is_set() && self.connection != ConnectionMode::Automatic {
-            problems.add("build_url", text!("is empty, but `connection: {}` needs it to read the connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
+            problems.add("build_url", text!("is empty, but `connection: {}` needs it to read the Apple service connection: run on Bitrise, or set `connection` to off and provide the credential in the inputs", self.connection.name()));
         }
         self.build_url.take(problems)
     }

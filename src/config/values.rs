@@ -237,7 +237,7 @@ pub(super) fn parse_password(value: &str) -> Result<SecretString, &'static str> 
 
 /// An app-specific password, as account.apple.com shows it.
 pub(super) fn parse_app_password(value: &str) -> Result<SecretString, &'static str> {
-    const PROBLEM: &str = "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: make one at account.apple.com. The account's own password goes into `password`";
+    const PROBLEM: &str = "is not an app-specific password, which has the form xxxx-xxxx-xxxx-xxxx: create one at account.apple.com. The account's own password goes into `password`";
     let value = strip_wrapping(value);
     if is_app_password(value) { Ok(value.into()) } else { Err(PROBLEM) }
 }

@@ -59,7 +59,7 @@ impl Files {
         let temporary = create_private_folder(temp_dir, Path::new("/tmp"), run_log)
             .map_err(|error| write_error(temp_dir, &error))?;
         let folder = temporary.path().to_str().map(str::to_owned).ok_or_else(|| {
-            text!("The path of the temporary folder is not UTF-8: set TMPDIR to another folder.")
+            text!("The path of the temporary folder is not valid UTF-8: set TMPDIR to another folder.")
         })?;
         // From here on, `drop` deletes the folder.
         let _path = temporary.keep();
@@ -145,7 +145,7 @@ fn create_private_folder(temp_dir: &Path, fallback: &Path, run_log: &mut RunLog)
     }
     let folder = create_in(&absolute)?;
     run_log.warn(text!(
-        "Bitrise's own Steps can't read the files of APPLE_API_KEY_URL and APPLE_CONNECTION_URL, because the path of the temporary folder {} needs URL encoding: set TMPDIR to a path of letters, digits and hyphens.",
+        "Bitrise's own Steps can't read the files that APPLE_API_KEY_URL and APPLE_CONNECTION_URL point to, because the path of the temporary folder {} needs URL encoding: set TMPDIR to a path of letters, digits and hyphens.",
         redact::path(&absolute)
     ));
     Ok(folder)

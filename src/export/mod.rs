@@ -45,7 +45,7 @@ fn remedy(error: &io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
         ErrorKind::PermissionDenied => "let this build's user write there",
         ErrorKind::NotFound => "create that folder",
-        _ => "fix that error",
+        _ => "fix that problem",
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn export(entries: &[Entry], env: &Env) -> Result<(), ExportErr
         }
         Err(EnvstoreError::UnknownFormat) => {
             log::debug(&text!(
-                "The envstore is not in the format that envman writes. Running envman add instead."
+                "The envstore is not in the format that envman writes. Exporting with `envman add` instead."
             ));
             limits.check(0, entries)?;
             envman::export(Some(path), entries, env)

@@ -114,7 +114,7 @@ impl<'a> ExportPlan<'a> {
             let Some(value) = self.context.value(output_value, verification, files) else { continue };
             if value.expose_secret().contains('\0') {
                 return Err(FatalError::new(text!(
-                    "The value for {} contains a NUL character, which environment variables can't hold: set it again, on Bitrise or in the inputs.",
+                    "The value for {} contains a NUL character, which environment variables can't contain: set it again, on Bitrise or in the inputs.",
                     prefix.name(name)
                 )));
             }
@@ -176,7 +176,7 @@ pub(crate) fn earlier_credential_warning(
     }
     (!readers.is_empty()).then(|| {
         text!(
-            "An earlier Step or the build has set another credential, and tools in `export_for` may use it instead: {}. To keep both credentials, set `output_prefix` for this Step.",
+            "Variables from an earlier Step or the build already contain another credential, which these tools may use instead: {}. To keep both credentials, set `output_prefix` for this Step.",
             Text::join(&readers, ", ")
         )
     })

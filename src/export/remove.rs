@@ -111,18 +111,19 @@ fn open_folder(parent: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
 
 /// Checks the Step's marker file in a folder. The error says what is wrong.
 fn check_marker(folder: &OwnedFd) -> Result<(), &'static str> {
-    const WRONG: &str = "its marker file is wrong";
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let marker = match openat(folder, MARKER_NAME, flags, Mode::empty()) {
         Ok(marker) => File::from(marker),
         Err(Errno::NOENT) => return Err("its marker file is missing"),
-        Err(_) => return Err(WRONG),
+        Err(_) => return Err("its marker file is a link or cannot be opened"),
     };
-    let is_own = marker.metadata().is_ok_and(|marker| marker.uid() == geteuid().as_raw());
+    if !marker.metadata().is_ok_and(|marker| marker.uid() == geteuid().as_raw()) {
+        return Err("its marker file belongs to another user");
+    }
     let text = regular_file::require_regular(marker)
         .and_then(|marker| regular_file::read_open(&marker, MARKER_TEXT.len()));
-    let is_valid = is_own && text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes());
-    if is_valid { Ok(()) } else { Err(WRONG) }
+    let is_as_written = text.is_ok_and(|text| *text == MARKER_TEXT.as_bytes());
+    if is_as_written { Ok(()) } else { Err("its marker file has unexpected content") }
 }
 
 /// Deletes everything in a folder except the entry `keep`, without following links. If an entry can't be deleted,
@@ -171,7 +172,7 @@ pub(crate) fn outputs_left_warning(folder: Option<&Path>, prefix: &OutputPrefix,
         variables.filter_map(|(name, _)| OutputPrefix::from_variable(name, "APPLE_CREDENTIALS_DIR"));
     let other = prefixes.find(|other| other != prefix)?;
     Some(text!(
-        "The outputs of the run that created the folder are still set: set `output_prefix` to {} to unset them too.",
+        "The outputs of the run that created the deleted folder are still set. To unset them too, set `output_prefix` to {}.",
         other.name("")
     ))
 }

@@ -22,7 +22,7 @@ error_messages! {
         Unreachable(Text),
         #[error("did not respond within {} seconds", .0.as_secs())]
         Timeout(Duration),
-        #[error("did not respond in time: a run waits at most {} seconds for all servers together", .0.as_secs())]
+        #[error("did not respond in time: the Step waits at most {} seconds in total for all servers", .0.as_secs())]
         RunTimeout(Duration),
         #[error("rejected the token (HTTP 401)")]
         TokenRejected,
@@ -39,7 +39,7 @@ error_messages! {
         UntrustedCertificate(&'static str),
         #[error("returned HTTP {}{}", .status.as_u16(), status_meaning(*status))]
         Status { status: StatusCode, retry_after: Option<Duration> },
-        #[error("sent more than {} KiB", max_bytes / 1024)]
+        #[error("sent more than {}", describe_size(*max_bytes))]
         TooLarge { max_bytes: usize },
         #[error("redirects more than {MAX_REDIRECTS} times")]
         TooManyRedirects,
@@ -50,9 +50,14 @@ error_messages! {
     }
 }
 
+fn describe_size(bytes: usize) -> Text {
+    let kib = bytes / 1024;
+    if kib >= 1024 { text!("{} MiB", kib / 1024) } else { text!("{} KiB", kib) }
+}
+
 fn status_meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        301..=303 | 307 | 308 => " (a redirect that is not followed)",
+        301..=303 | 307 | 308 => " (a redirect, which the Step does not follow)",
         401 | 403 => " (no access)",
         404 | 410 => " (not found)",
         429 => " (too many requests)",
@@ -123,7 +128,7 @@ fn describe(error: &reqwest::Error) -> Text {
     let closed = || text!("it closed the connection");
     let hyper = find_cause::<hyper::Error>(error);
     if hyper.is_some_and(hyper::Error::is_parse) {
-        return text!("it does not respond with HTTP");
+        return text!("its response is not HTTP");
     }
     if hyper.is_some_and(hyper::Error::is_incomplete_message) {
         return closed();
@@ -133,7 +138,7 @@ fn describe(error: &reqwest::Error) -> Text {
         Some(ErrorKind::ConnectionRefused) => text!("it refused the connection"),
         Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => closed(),
         Some(ErrorKind::UnexpectedEof) if error.is_connect() => closed(),
-        Some(ErrorKind::UnexpectedEof) => text!("only part of it arrived"),
+        Some(ErrorKind::UnexpectedEof) => text!("only part arrived"),
         Some(ErrorKind::NetworkUnreachable) => text!("there is no network"),
         Some(ErrorKind::HostUnreachable) => text!("there is no route to it"),
         Some(ErrorKind::TimedOut) => text!("it took too long"),

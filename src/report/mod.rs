@@ -127,7 +127,7 @@ impl Report {
         // The user might want the one in the inputs, which can be another team's.
         if resolved.source == Source::Connection && config.credential.is_some() {
             self.run_log.warn(text!(
-                "The {} connected on Bitrise is used, not the credential in the inputs ({}). To use the one in the inputs, set `connection: \"off\"`.",
+                "The Step uses the {} connected on Bitrise, not the credential in the inputs ({}). To use the one in the inputs, set `connection: \"off\"`.",
                 kind,
                 config::quote_names(&config.notes.source_inputs)
             ));
@@ -147,7 +147,7 @@ impl Report {
                 }
                 if key.issuer.is_none() {
                     self.run_log.info(&text!(
-                        "- An individual key can't manage certificates, profiles or devices. Bitrise's own Steps and xcodebuild can't use it, because they need an issuer."
+                        "- An individual key can't manage certificates, profiles or devices. Bitrise's own Steps and xcodebuild can't use it, because they need an issuer ID."
                     ));
                 }
             }
@@ -245,8 +245,8 @@ impl Report {
             self.run_log.warn(text!("Not verified, but the build continues: {}.", reason));
         }
         self.verified = Some(if verification.is_verified() {
-            done(&text!("Apple accepted it."));
-            ("✅ yes,", text!("Apple accepted it"))
+            done(&text!("Apple accepted the credential."));
+            ("✅ yes,", text!("Apple accepted the credential"))
         } else if verification.is_attempted {
             ("⚠️ no:", Text::join(&reasons, "; "))
         } else {
@@ -312,11 +312,7 @@ impl Report {
 
 /// ``"`api_key_id` and `api_issuer` are"``
 fn names_with_verb(inputs: &[&'static str]) -> Text {
-    match inputs.split_last() {
-        Some((last, [])) => text!("`{}` is", *last),
-        Some((last, others)) => text!("{} and `{}` are", config::quote_names(others), *last),
-        None => text!(""),
-    }
+    text!("{} {}", config::quote_names(inputs), if inputs.len() == 1 { "is" } else { "are" })
 }
 
 /// The message if there is no credential: what to set up. `other_connected` is the kind of the connected
@@ -354,7 +350,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
             CONNECT_APPLE_ID
         ),
         (ConnectionMode::Off, _) => text!(
-            "`connection` is off, and no Apple credential is in the inputs: set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`."
+            "`connection` is off, and the inputs contain no Apple credential: set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`."
         ),
     }
 }

@@ -38,21 +38,21 @@ error_messages! {
         MissingToken,
         #[error("`build_api_token` contains characters that are not allowed in a token: reset it to its default, the variable BITRISE_BUILD_API_TOKEN.")]
         BadToken,
-        #[error("The connection cannot be read{}", describe_fetch_failure(.site, .failure))]
+        #[error("The Apple service connection cannot be read{}", describe_fetch_failure(.site, .failure))]
         Fetch { site: Text, failure: Failure },
-        #[error("The connection cannot be read from the file in `build_url` ({path}: {why}): correct `build_url`.")]
+        #[error("The Apple service connection cannot be read from the file in `build_url` ({path}: {why}): correct `build_url`.")]
         File { path: Text, why: Text },
-        #[error("The file in `build_url` ({path}) is larger than 4 MiB, so it is not a connection: correct `build_url`.")]
+        #[error("The file in `build_url` ({path}) is larger than 4 MiB, so it does not contain an Apple service connection: correct `build_url`.")]
         FileTooLarge { path: Text },
-        #[error("The connection cannot be read: Bitrise sent {0}. Run the build again, or {USE_INPUTS}.")]
+        #[error("The Apple service connection cannot be read: Bitrise sent {0}. Run the build again, or {USE_INPUTS}.")]
         Malformed(Malformed),
-        #[error("The connection cannot be read from the file in `build_url` ({path}): it contains {error}. Correct `build_url`, or the file.")]
+        #[error("The Apple service connection cannot be read from the file in `build_url` ({path}): it contains {error}. Correct `build_url`, or the file.")]
         MalformedFile { path: Text, error: Malformed },
         #[error("The connected API key is incomplete: {0} is empty. {RECONNECT}.")]
         Incomplete(&'static str),
         #[error("The connected API key's {field} {problem}. {RECONNECT}.")]
         WrongField { field: &'static str, problem: InvalidId },
-        #[error("The connected private key {0}. {RECONNECT}.")]
+        #[error("The private key of the connected API key {0}. {RECONNECT}.")]
         PrivateKey(#[from] PrivateKeyError),
         #[error("The session of the connected Apple ID {0}. To fix it, {RE_AUTHENTICATE}.")]
         Session(#[from] DamagedCookie),
@@ -65,7 +65,7 @@ error_messages! {
     }
 }
 
-/// Completes a sentence that begins with "The connection cannot be read".
+/// Completes a sentence that begins with "The Apple service connection cannot be read".
 fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
     let remedy = match failure {
         Failure::InvalidVariable { name, problem } => return Failure::invalid_variable(name, problem),

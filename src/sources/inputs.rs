@@ -29,7 +29,7 @@ error_messages! {
     /// Why the inputs do not contain a usable credential.
     #[derive(Debug, thiserror::Error)]
     pub(super) enum InputsError {
-        #[error("The private key in `api_key_path` {}: {}.", .0, .0.remedy())]
+        #[error("The content of `api_key_path` {}: {}.", .0, .0.remedy())]
         PrivateKey(#[from] PrivateKeyError),
         #[error("The file in `api_key_path` does not exist ({path}): correct the path, or create the file in an earlier step.")]
         FileNotFound { path: Text },

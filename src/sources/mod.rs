@@ -98,7 +98,7 @@ fn absence_message(source: Source, method: Method, config: &Config) -> Text {
             text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", name)
         }
         Source::Connection => text!("- No {} is connected to this project on Bitrise.", name),
-        Source::Inputs => text!("- No {} is in the inputs.", name),
+        Source::Inputs => text!("- The inputs contain no {}.", name),
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn check(
     };
     let Err(CheckError::Unverified(Unverified::RoleTooLow { detail, .. })) = result else { return result };
     let before = text!(
-        "`required_access` asks for {}, but the API key {} {}. Apple's response",
+        "`required_access` includes {}, but the API key {} {}. Apple's response",
         access.name(),
         client.key.id.shown(),
         problem

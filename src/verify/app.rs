@@ -17,7 +17,7 @@ pub(super) async fn check_key(client: &Client<'_>, run_log: &mut RunLog) -> Resu
     match client.probe(list).await {
         // Apple accepted the token, or it would have returned 401.
         Err(CheckError::Unverified(Unverified::RoleTooLow { code, detail })) => {
-            run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}). If later Steps need the apps, use a key whose role allows that.", code, detail));
+            run_log.warn(text!("The API key is valid, but it can't list apps ({}: {}). If later Steps need the list of apps, use a key with a role that can read it.", code, detail));
             Ok(())
         }
         result => result,
@@ -87,7 +87,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
     // The likely mistake, and what to do about it.
     let mistake = match others.first() {
         _ if is_individual => {
-            text!("Give its owner access to {} in Users and Access, or use a team key", bundle_id)
+            text!("Give the key's owner access to {} in Users and Access, or use a team key", bundle_id)
         }
         Some((..=1, _)) => text!("`bundle_id` looks misspelled: correct it"),
         Some((_, closest)) if vendor(&wanted) != vendor(&closest.to_lowercase()) => {

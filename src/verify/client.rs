@@ -133,20 +133,20 @@ impl Client<'_> {
                 if skew.is_positive() { "ahead of" } else { "behind" }
             ),
             (None, Source::Connection, _) => text!(
-                "Apple rejected the connected API key {} (HTTP 401). It was revoked, its IDs and private key do not match, or it is a push or In-App Purchase key. Add the right key in Workspace settings > Integrations, then select it in Project settings.",
+                "Apple rejected the connected API key {} (HTTP 401). Either it was revoked, its IDs and private key do not match, or it is a push or In-App Purchase key. Add the right key in Workspace settings > Integrations, then select it in Project settings.",
                 key_id
             ),
             (None, Source::Inputs, Some(in_name)) => text!(
-                "Apple rejected the API key {} (HTTP 401). The name of its file contains another key ID, {}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or key ID, issuer ID and private key do not match.",
+                "Apple rejected the API key {} (HTTP 401). The name of its file contains another key ID, {}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or its key ID, issuer ID and private key do not match.",
                 key_id,
                 in_name.shown()
             ),
             (None, Source::Inputs, None) if self.key.kind() == KeyKind::Individual => text!(
-                "Apple rejected the individual API key {} (HTTP 401). Either (1) it was revoked, (2) key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team, and `api_issuer`.",
+                "Apple rejected the individual API key {} (HTTP 401). Either (1) it was revoked, (2) its key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team and `api_issuer` to the issuer ID.",
                 key_id
             ),
             (None, Source::Inputs, None) => text!(
-                "Apple rejected the API key {} (HTTP 401). Either (1) it was revoked, (2) key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.",
+                "Apple rejected the API key {} (HTTP 401). Either (1) it was revoked, (2) its key ID, issuer ID and private key do not match, (3) it is a push or In-App Purchase key, or (4) `api_key_enterprise_account` is wrong. Check Users and Access > Integrations.",
                 key_id
             ),
         })
@@ -187,7 +187,7 @@ impl Client<'_> {
         // Less than 5%.
         if u64::from(remaining) * 20 < u64::from(limit) {
             run_log.warn(text!(
-                "Of the {} requests per hour that Apple allows this API key, only {} are left, which can be too few for an upload: run fewer builds with this key at the same time, or use separate keys.",
+                "Of the {} requests per hour that Apple allows this API key, only {} are left, which may not be enough for an upload: run fewer builds with this key at the same time, or use separate keys.",
                 limit,
                 remaining
             ));

@@ -86,7 +86,7 @@ error_messages! {
         RequestFailed { site: Text, failure: Failure },
         #[error("{site} returned HTTP {status} with a response that is not in Apple's format (a proxy or captive portal?)")]
         NotAppleFormat { site: Text, status: u16 },
-        #[error("{site} returned a list of more than {MAX_PAGES} pages, and the Step reads no more")]
+        #[error("{site} returned a list of more than {MAX_PAGES} pages, and the Step reads only the first {MAX_PAGES}")]
         ListTooLong { site: Text },
         #[error("an agreement is missing or has expired, and uploads will fail until the Account Holder accepts it in App Store Connect > Business, or at https://developer.apple.com/account")]
         AgreementMissing,

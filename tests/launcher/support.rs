@@ -16,8 +16,7 @@ pub(crate) const NAME: &str = "apple-services-connection";
 /// A binary for a release: a script that prints a line and exits with a status of its own.
 pub(crate) const RELEASED: &str = "#!/bin/sh\necho \"this is the released binary, $connection\"\nexit 7\n";
 const RELEASED_PRINTS: &str = "this is the released binary, off\n";
-const BUILDING: &str =
-    "Building the Step from source; this takes 1–2 minutes once. To avoid it, reference a release tag.\n";
+const BUILDING: &str = "Building the Step from source, which takes 1–2 minutes the first time. To avoid it, reference a release tag.\n";
 const BUILT_PRINTS: &str = "this is the built binary\n";
 
 /// The tools that the launcher calls, without cargo.

@@ -33,7 +33,7 @@ fn an_unused_credential_in_the_inputs_causes_a_warning() {
         let warnings = outcome.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         let summary = outcome.summary().expect("a run that warns writes a summary");
-        assert!(summary.contains("connected on Bitrise is used"), "{summary}");
+        assert!(summary.contains("connected on Bitrise, not the credential in the inputs"), "{summary}");
         (what, warnings.join("\n"))
     });
     assert_messages("account/inputs_that_lose", messages);

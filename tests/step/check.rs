@@ -128,7 +128,7 @@ fn a_local_check_takes_its_inputs_as_arguments_and_exports_nothing() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert_eq!(
         outcome.titles(),
-        ["Inputs", "Finding the Apple credential", "Verifying it with Apple", "Result"]
+        ["Inputs", "Finding the Apple credential", "Verifying the credential with Apple", "Result"]
     );
     assert!(outcome.stdout.contains("- APPLE_AUTH_VERIFIED: yes\n"), "{}", outcome.stdout);
     assert_eq!(outcome.envstore_text, None, "no envstore is written");

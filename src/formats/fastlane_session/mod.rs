@@ -26,7 +26,7 @@ error_messages! {
     /// Why a text is not a session. `Display` completes a sentence that begins with the input.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum SessionError {
-        #[error("is not a list of cookies as `fastlane spaceauth` prints it")]
+        #[error("is not a list of cookies in the format that `fastlane spaceauth` prints")]
         NotASession,
         #[error("contains cookies, but a character or a line break in them was lost, added or replaced")]
         Damaged,
