@@ -65,9 +65,5 @@ pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) 
 
 /// Lists names in backticks: ``"`a`, `b` and `c`"``.
 pub(crate) fn quote_names(inputs: &[&'static str]) -> Text {
-    let list = |names: &[&'static str]| Text::join(names.iter().map(|name| text!("`{}`", *name)), ", ");
-    match inputs {
-        [others @ .., last] if !others.is_empty() => text!("{} and `{}`", list(others), *last),
-        _ => list(inputs),
-    }
+    Text::list(inputs.iter().map(|name| text!("`{}`", *name)), "and")
 }

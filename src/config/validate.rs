@@ -171,7 +171,7 @@ impl Fields {
         }
         let may_hold_ids = location.as_ref().is_some_and(KeyLocation::may_hold_ids);
         if location.is_some() && !may_hold_ids && file_name.is_none() && !self.api_key_id.is_set() {
-            problems.add("api_key_id", "is empty (or its variable is empty or misspelled), and the name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID");
+            problems.add("api_key_id", "is empty (or its variable is empty or misspelled), and the file name in `api_key_path` is not AuthKey_<ID>.p8: set `api_key_id` to the key ID");
         }
         let is_named_individual = location.as_ref().is_some_and(KeyLocation::is_named_individual);
         match (self.api_key_type, self.api_issuer.is_set()) {

@@ -118,16 +118,16 @@ pub(super) fn parse_choice<'a>(value: &str, input: &'a Declaration) -> Result<&'
         "true" => &["yes", "on", "true"],
         value => &[value],
     };
-    let expected = Text::join(options().map(|option| redact::checked(option, is_word)), ", ");
+    let expected = Text::list(options().map(|option| redact::checked(option, is_word)), "or");
     options().find(|option| meanings.contains(option)).ok_or_else(|| {
         match describe_unexpanded_variable(value) {
             Some(problem) => problem,
-            None if value.is_empty() => text!("is empty: use one of {}", expected),
+            None if value.is_empty() => text!("is empty: set it to {}", expected),
             None if options().any(|option| is_typo(value, option)) => {
-                text!("is \"{}\": use one of {}", redact::checked(value, is_word), expected)
+                text!("has the unknown value \"{}\": set it to {}", redact::checked(value, is_word), expected)
             }
             // The value can be a secret in the wrong field, so it is not shown.
-            None => text!("has an unknown value: use one of {}", expected),
+            None => text!("has an unknown value: set it to {}", expected),
         }
     })
 }
@@ -183,7 +183,7 @@ pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> 
 pub(super) fn parse_base_url(value: &str) -> Result<Url, Text> {
     let url = parse_url(value, "use an https:// URL")?;
     if !is_confidential(&url) {
-        return Err(text!("would send a token unencrypted: use an https:// URL"));
+        return Err(text!("is not an https:// URL, so the credential would be sent unencrypted: use an https:// URL"));
     }
     Ok(url)
 }
@@ -306,7 +306,7 @@ pub(super) fn parse_number(value: &str, range: RangeInclusive<u64>) -> Result<u6
 }
 
 pub(super) fn parse_required_access(value: &str) -> Result<BTreeSet<Access>, Text> {
-    let names = Text::join(Access::ALL.map(Access::name), ", ");
+    let names = Text::list(Access::ALL.map(Access::name), "and");
     let words = value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     let access = words.zip(1_usize..).map(|(word, position)| {
         let known = Access::ALL.into_iter().find(|access| access.name() == word);

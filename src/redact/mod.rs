@@ -69,6 +69,18 @@ impl Text {
         Self(parts.into_iter().map(|part| Self::of(&part).0).collect::<Vec<_>>().join(separator))
     }
 
+    /// Joins a list with commas, and with a conjunction before the last part: "a, b or c".
+    pub(crate) fn list(
+        parts: impl IntoIterator<Item = impl Show + fmt::Display>,
+        conjunction: &'static str,
+    ) -> Self {
+        let mut parts: Vec<_> = parts.into_iter().map(|part| Self::of(&part)).collect();
+        match parts.pop() {
+            Some(last) if !parts.is_empty() => text!("{} {} {}", Self::join(parts, ", "), conjunction, last),
+            only => only.unwrap_or_else(|| text!("")),
+        }
+    }
+
     /// Hides each part from outside that contains one of the run's secrets.
     pub(crate) fn mask(self, secrets: &Secrets) -> Self {
         // The two marks alternate, so that every second part is from outside.
