@@ -114,8 +114,8 @@ with their defaults and allowed values. To run the Step without the CLI:
   ENVMAN_ENVSTORE_PATH=/tmp/envstore.yml connection=off \\
   api_key_path=AuthKey_XXXXXXXXXX.p8 api_issuer=<issuer ID> apple-services-connection
 
-To check a credential on your own machine, pass its inputs as arguments, and secret inputs
-as environment variables:
+To check a credential on your own machine, pass inputs as arguments. Set secret inputs
+as environment variables instead:
 
   apple-services-connection check api_key_path=AuthKey_XXXXXXXXXX.p8 \\
   api_issuer=<issuer ID> bundle_id=com.example.app

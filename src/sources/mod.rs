@@ -95,7 +95,7 @@ fn absence_message(source: Source, method: Method, config: &Config) -> Text {
     };
     match source {
         Source::Connection if config.build_url.is_none() => {
-            text!("- No {} is connected: `build_url` is empty, so this build does not run on Bitrise.", name)
+            text!("- No {} is connected: `build_url` is empty, so this is not a build on Bitrise.", name)
         }
         Source::Connection => text!("- No {} is connected to this project on Bitrise.", name),
         Source::Inputs => text!("- The inputs contain no {}.", name),

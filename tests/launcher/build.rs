@@ -36,7 +36,7 @@ fn the_first_line_comes_within_a_second_and_later_lines_show_progress() {
         let mut line = String::new();
         log.read_line(&mut line).unwrap();
         first_line = first_line.min(begun.elapsed());
-        assert!(line.starts_with("Building the Step from source; this takes"), "{line}");
+        assert!(line.starts_with("Building the Step from source, which takes"), "{line}");
         let mut rest = String::new();
         log.read_to_string(&mut rest).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(1));
