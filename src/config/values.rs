@@ -183,7 +183,9 @@ pub(super) fn parse_url(value: &str, remedy: &'static str) -> Result<Url, Text> 
 pub(super) fn parse_base_url(value: &str) -> Result<Url, Text> {
     let url = parse_url(value, "use an https:// URL")?;
     if !is_confidential(&url) {
-        return Err(text!("is not an https:// URL, so the credential would be sent unencrypted: use an https:// URL"));
+        return Err(text!(
+            "is not an https:// URL, so the credential would be sent unencrypted: use an https:// URL"
+        ));
     }
     Ok(url)
 }
