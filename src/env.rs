@@ -1,6 +1,6 @@
 //! Everything that a run needs from the machine: environment variables, clock, sleep, temporary folder.
 //!
-//! The caller of a run passes it in, so that tests can run in one process without sleeping.
+//! The caller of a run passes an [`Env`], so that tests can share one process and don't have to sleep.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
-/// Waits for a duration. Tests record it instead.
+/// Waits for a duration. Tests record the duration instead of waiting.
 pub type Sleep = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Environment variables. Any can be a secret.
+/// Environment variables by name. Any value can be a secret.
 pub type Vars = BTreeMap<String, SecretString>;
 
 #[derive(Clone)]
@@ -27,12 +27,11 @@ pub struct Env {
     /// Where a run creates its private folder.
     pub temp_dir: PathBuf,
     pub sleep: Sleep,
-    /// The time limit for all requests of a run together, including pauses.
+    /// The time limit for all requests of a run together, including the pauses between them.
     pub network_time_limit: Duration,
     /// The time limit for all calls of `envman add` together.
     pub envman_time_limit: Duration,
-    /// Varies the pauses between attempts, so that builds that fail at the same time don't retry at the same
-    /// time.
+    /// Varies the pauses between attempts, so that builds that fail together don't retry together.
     pub jitter_seed: u64,
 }
 
@@ -45,7 +44,9 @@ impl Env {
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             match value.into_string() {
-                Ok(value) => drop(vars.insert(name, value.into())),
+                Ok(value) => {
+                    vars.insert(name, value.into());
+                }
                 Err(_) => non_utf8_vars.push(name),
             }
         }
@@ -57,15 +58,15 @@ impl Env {
             temp_dir: Some(std::env::temp_dir())
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .unwrap_or_else(|| PathBuf::from("/tmp")),
-            sleep: Arc::new(|span| Box::pin(tokio::time::sleep(span))),
-            // With the time limit of the summary, this keeps a run under 90 seconds.
+            sleep: Arc::new(|duration| Box::pin(tokio::time::sleep(duration))),
+            // Together with the next limit and the one of the summary, keeps a run under 90 seconds.
             network_time_limit: Duration::from_secs(70),
             envman_time_limit: Duration::from_secs(12),
             jitter_seed: u64::from(OffsetDateTime::now_utc().nanosecond()) ^ u64::from(std::process::id()),
         }
     }
 
-    /// An environment for unit tests: these variables, a fixed clock, no pauses.
+    /// An environment for unit tests, with these variables, a fixed clock and a sleep that returns at once.
     #[cfg(test)]
     pub(crate) fn for_tests(vars: &[(&str, &str)]) -> Self {
         Self {
@@ -85,6 +86,6 @@ impl Env {
 
     /// Whether a variable is set to a value that is not UTF-8.
     pub(crate) fn is_not_utf8(&self, name: &str) -> bool {
-        self.non_utf8_vars.iter().any(|set| set == name)
+        self.non_utf8_vars.iter().any(|other| other == name)
     }
 }

@@ -37,7 +37,7 @@ use crate::verify::Verification;
 pub use crate::config::env_from_arguments;
 
 /// Runs the Step and writes its summary. Returns whether it logged a warning. If `interrupted` completes
-/// first, with the name of a signal, the run stops there.
+/// first, with the name of a signal, the run fails.
 ///
 /// # Errors
 /// The error that fails the build: what is wrong, then what to do. A failed export leaves no outputs or files.
@@ -46,7 +46,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
     let http = Http::new(env);
     let mut time_limit = annotation::TIME_LIMIT;
     let result = tokio::select! {
-        // A run that has exported its outputs is not undone by a late signal.
+        // Polls the run first: if it has just exported its outputs, a late signal must not turn it into a failure.
         biased;
         result = run_job(env, &http, &mut report) => result,
         signal = interrupted => {
@@ -54,7 +54,7 @@ pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> 
             Err(FatalError::new(text!("The Step was interrupted ({}) before it changed any output. If nobody aborted the build, raise the Step's `timeout` in the workflow, or run the build again.", signal)))
         }
     };
-    let result = result.map_err(|failed| failed.mask(&report.run_log.secrets));
+    let result = result.map_err(|error| error.mask(&report.run_log.secrets));
     report.write_summary(result.as_ref().err(), time_limit, env, &http).await;
     result.map(|()| !report.run_log.warnings().is_empty())
 }
@@ -152,15 +152,15 @@ fn sign_token(
 async fn remove_credential(config: &RemoveConfig, env: &Env, report: &mut Report) -> Result<(), FatalError> {
     report.start_stage("Removing the credential");
     let folder = config.credentials_dir.as_deref();
-    let removed = folder.map(|folder| export::remove::remove_folder(folder, env));
-    // If the folder can't be deleted, its outputs are unset all the same.
+    let deletion = folder.map(|folder| export::remove::remove_folder(folder, env));
+    // Unsets the outputs even if the folder can't be deleted.
     let entries = export::remove::outputs_to_unset(folder, &config.output_prefix, env);
     export::export(&entries, env).await?;
-    let folder_deleted = removed.transpose()?.unwrap_or(false);
+    let is_folder_deleted = deletion.transpose()?.unwrap_or(false);
     if let Some(warning) = export::remove::outputs_left_warning(folder, &config.output_prefix, env) {
         report.run_log.warn(warning);
     }
-    report.log_removal(folder_deleted, &entries);
+    report.log_removal(is_folder_deleted, &entries);
     report.finish();
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! The build log, in the colors of Bitrise's own Steps, and the run log that the summary repeats.
+//! The build log, in the colors of Bitrise's own Steps, and [`RunLog`], which keeps the lines for the summary.
 //!
 //! The Bitrise CLI shows the last block between `ESC[31;1m` and the next color code as the Step's error
 //! message, so the log has color codes even if the output is not a terminal.
 //!
-//! Lines are [`Text`], so everything in the log has passed through [`crate::redact`].
+//! Lines have the type [`Text`], so everything in the log has passed through [`crate::redact`].
 
 use std::io::{self, ErrorKind, Write};
 
@@ -21,7 +21,7 @@ const BLUE: &str = "\x1b[34;1m";
 const MAGENTA: &str = "\x1b[35;1m";
 const RESET: &str = "\x1b[0m";
 
-/// Starts the log on standard output, without debug lines until `set_verbose`.
+/// Starts the log on standard output, without debug lines until `set_verbose(true)`.
 ///
 /// Shows only this crate's lines, whatever `RUST_LOG` is set to: HTTP and TLS libraries could log the data that
 /// they send.
@@ -64,15 +64,16 @@ impl Write for StandardOutput {
     }
 }
 
-pub(crate) fn set_verbose(verbose: bool) {
-    log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
+pub(crate) fn set_verbose(is_verbose: bool) {
+    log::set_max_level(if is_verbose { LevelFilter::Debug } else { LevelFilter::Info });
 }
 
 pub(crate) fn title(text: &'static str) {
     log::info!("\n{BLUE}{text}{RESET}");
 }
 
-pub(crate) fn done(text: &Text) {
+/// Logs that something succeeded, in green.
+pub(crate) fn success(text: &Text) {
     log::info!("{GREEN}{text}{RESET}");
 }
 
@@ -99,7 +100,7 @@ pub fn error(text: &Text) {
 pub struct RunLog {
     details: Vec<(&'static str, Text)>,
     warnings: Vec<Text>,
-    /// Masked in text from services, in case one of them echoes a secret.
+    /// Hidden in text from services, in case a service echoes a secret.
     pub(crate) secrets: Secrets,
 }
 
@@ -119,7 +120,7 @@ impl RunLog {
         self.details.push((label, value));
     }
 
-    /// Warns about something the user chose or has to act on.
+    /// Warns about something that the user chose or has to act on.
     pub fn warn(&mut self, text: Text) {
         let text = text.mask(&self.secrets);
         warn(&text);

@@ -12,10 +12,10 @@ use zeroizing_alloc::ZeroAlloc;
 
 use apple_services_connection::env::Env;
 use apple_services_connection::redact::{self, FatalError, ISSUES};
-use apple_services_connection::signals::Stop;
+use apple_services_connection::signals::Signals;
 use apple_services_connection::{log, text};
 
-/// Wipes memory when it is freed, so that no buffer of a library leaves a secret on the heap.
+/// Wipes memory when it is freed, so that no library leaves a secret on the heap.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         None => run_step(|| Ok(Env::system())),
         Some("check") => run_step(|| apple_services_connection::env_from_arguments(arguments, Env::system())),
         Some("--version" | "-V") => {
-            // Set by `release/build`. Other builds may not have git.
+            // Only `release/build` sets it: a machine that builds from source might not have git.
             let commit = option_env!("APPLE_SERVICES_CONNECTION_COMMIT").unwrap_or("not a release");
             print(&format!("{} {} ({commit})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
         }
@@ -39,28 +39,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints text. Fails if it can't be written, for example because the disk is full.
+/// Prints text. Returns a failure if that is impossible, for example because the disk is full.
 fn print(text: &str) -> ExitCode {
     writeln!(std::io::stdout(), "{text}").map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
-fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
+fn run_step(read_env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     make_private();
     // An uncaught signal would leave behind the files that the run writes.
-    let stop = Stop::catch();
+    let signals = Signals::catch();
     log::init();
     std::panic::set_hook(Box::new(log_bug));
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let runtime = can_open_files()
+        let runtime = require_open_files()
             .and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build())
             .map_err(|error| FatalError::new(text!("The Step cannot start ({}). Run the build again. If that fails too, raise the limits for open files and memory.", redact::os(&error))))?;
-        let env = env()?;
-        runtime.block_on(async { apple_services_connection::run(&env, stop.wait()).await })
+        let env = read_env()?;
+        runtime.block_on(async { apple_services_connection::run(&env, signals.wait()).await })
     }));
     let (status, has_problems) = match result {
-        Ok(Ok(has_warned)) => (ExitCode::SUCCESS, has_warned),
-        Ok(Err(failed)) => {
-            failed.lines().for_each(log::error);
+        Ok(Ok(has_warnings)) => (ExitCode::SUCCESS, has_warnings),
+        Ok(Err(error)) => {
+            error.lines().for_each(log::error);
             (ExitCode::FAILURE, true)
         }
         Err(_panic) => (ExitCode::FAILURE, true),
@@ -71,8 +71,8 @@ fn run_step(env: impl FnOnce() -> Result<Env, FatalError>) -> ExitCode {
     status
 }
 
-/// Fails if the process can't open as many files as tokio needs for signals. Without them, tokio panics.
-fn can_open_files() -> std::io::Result<()> {
+/// Fails if the process can't open eight more files. tokio needs fewer, but panics without them.
+fn require_open_files() -> std::io::Result<()> {
     (0..4).map(|_| UnixStream::pair()).collect::<Result<Vec<_>, _>>().map(drop)
 }
 
@@ -86,12 +86,13 @@ fn make_private() {
 
 /// Logs where a panic happened, but not its message, which could contain a secret.
 fn log_bug(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map_or(text!("unknown line"), |place| {
-        text!("line {} of {}", place.line(), redact::checked(place.file(), |_| true))
+    let location = panic.location().map_or(text!("unknown line"), |location| {
+        // The path of a source file can't be secret.
+        text!("line {} of {}", location.line(), redact::checked(location.file(), |_| true))
     });
     log::error(&text!(
         "The Step hit a bug ({}) and exported nothing. Please report this line at {}.",
-        place,
+        location,
         ISSUES
     ));
 }

@@ -30,7 +30,7 @@ pub(crate) fn open(path: &Path) -> Result<File, ReadError> {
     require_regular(OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?)
 }
 
-/// Returns the file if it is a regular one.
+/// Returns the file if it is a regular file.
 pub(crate) fn require_regular(file: File) -> Result<File, ReadError> {
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
@@ -43,13 +43,13 @@ pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, 
     read_open(&open(path)?, max_bytes)
 }
 
-/// Reads the rest of an open file, which may have at most `max_bytes` in all.
+/// Reads an open file to its end. Fails if its size is more than `max_bytes`.
 pub(crate) fn read_open(file: &File, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     if length > max_bytes {
         return Err(ReadError::TooLarge);
     }
-    // Reallocating would leave copies. A byte beyond the limit shows that the file has grown.
+    // Reallocating would leave copies of a secret. The extra byte reveals a file that has grown since.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes { Err(ReadError::TooLarge) } else { Ok(bytes) }

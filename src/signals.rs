@@ -11,31 +11,31 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const SIGNALS: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
 
-/// Records which of the signals has arrived. Unlike tokio's streams, the record is up to date immediately, so
-/// that a run notices a signal at its next await.
+/// Records the last of [`SIGNALS`] that has arrived. Unlike tokio's streams, it is up to date at once, so that a run
+/// notices a signal at its next await.
 #[derive(Debug, Default)]
-pub struct Stop {
+pub struct Signals {
     /// The number of the last signal, or 0.
     received: Arc<AtomicUsize>,
 }
 
-impl Stop {
+impl Signals {
     /// Catches the signals from now on. A signal that can't be caught keeps its default action.
     #[must_use]
     pub fn catch() -> Self {
-        let stop = Self::default();
+        let signals = Self::default();
         for number in SIGNALS {
             let value = usize::try_from(number).unwrap_or_default();
-            drop(flag::register_usize(number, Arc::clone(&stop.received), value));
+            drop(flag::register_usize(number, Arc::clone(&signals.received), value));
         }
-        // Caught and ignored, so that a write beyond the file size limit fails and the run can clean up.
+        // Ignored: a write beyond the file size limit then fails instead of killing the process before it cleans up.
         drop(flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))));
-        stop
+        signals
     }
 
     /// Waits for a signal and returns its name. Call it inside a tokio runtime.
     pub fn wait(self) -> impl Future<Output = &'static str> {
-        // These streams only wake the task.
+        // The streams only wake the task. `received` knows which signal arrived.
         let mut streams = SIGNALS.map(|number| signal(SignalKind::from_raw(number)).ok());
         std::future::poll_fn(move |context| {
             for stream in streams.iter_mut().flatten() {

@@ -22,14 +22,14 @@ pub(crate) fn to_utc(timestamp: OffsetDateTime) -> Option<OffsetDateTime> {
     timestamp.checked_to_offset(UtcOffset::UTC).filter(|timestamp| timestamp.year() >= 0)
 }
 
-/// `2026-12-01 09:30 UTC`
+/// Formats a timestamp for people, such as `2026-12-01 09:30 UTC`.
 pub(crate) fn format(timestamp: OffsetDateTime) -> Text {
-    let Some(t) = to_utc(timestamp) else { return text!("an unknown date") };
-    let (year, month, day) = t.to_calendar_date();
-    text!("{}-{:02}-{:02} {:02}:{:02} UTC", year, u8::from(month), day, t.hour(), t.minute())
+    let Some(utc) = to_utc(timestamp) else { return text!("an unknown date") };
+    let (year, month, day) = utc.to_calendar_date();
+    text!("{}-{:02}-{:02} {:02}:{:02} UTC", year, u8::from(month), day, utc.hour(), utc.minute())
 }
 
-/// `19 days ago`
+/// Formats the time since `then` for people, such as `19 days ago`.
 pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
     match (now - then).whole_days() {
         0 => text!("less than a day ago"),
@@ -38,7 +38,7 @@ pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
     }
 }
 
-/// `19 days`, in the largest unit that fits.
+/// Formats the time until `until` for people, such as `19 days`, or `5 hours` if less than a day is left.
 pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     let left = until - now;
     match (left.whole_days(), left.whole_hours()) {
@@ -70,29 +70,28 @@ mod tests {
     const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     #[test]
-    fn time_is_shown_in_the_largest_unit_that_fits() {
-        for (span, left, ago) in [
+    fn the_time_left_is_in_days_or_hours_and_the_time_ago_in_days() {
+        for (duration, left, ago) in [
             (Duration::minutes(59), "less than an hour", "less than a day ago"),
             (Duration::minutes(60), "1 hour", "less than a day ago"),
             (Duration::hours(23), "23 hours", "less than a day ago"),
             (Duration::hours(24), "1 day", "1 day ago"),
             (Duration::days(19), "19 days", "19 days ago"),
         ] {
-            assert_eq!(time_left(THEN + span, THEN).as_str(), left);
-            assert_eq!(days_ago(THEN, THEN + span).as_str(), ago);
+            assert_eq!(time_left(THEN + duration, THEN).as_str(), left);
+            assert_eq!(days_ago(THEN, THEN + duration).as_str(), ago);
         }
     }
 
     #[test]
-    fn timestamps_are_written_in_utc_without_fractions() {
+    fn timestamps_up_to_year_9999_are_written_in_utc_without_fractions() {
         let timestamp = datetime!(1970-01-01 01:00:01.5 +1);
         assert_eq!(rfc3339(timestamp).as_deref(), Some("1970-01-01T00:00:01Z"));
         assert_eq!(format(timestamp).as_str(), "1970-01-01 00:00 UTC");
         assert_eq!(parse("9999-12-31T23:59:59Z").and_then(rfc3339).as_deref(), Some("9999-12-31T23:59:59Z"));
-        let beyond = datetime!(9999-12-31 23:59:59 -12);
-        assert_eq!((rfc3339(beyond), rfc3339_exact(beyond)), (None, None));
-        assert_eq!(format(beyond).as_str(), "an unknown date");
-        assert!(!days_ago(THEN, beyond).as_str().is_empty() && !time_left(beyond, THEN).as_str().is_empty());
+        let in_year_10000 = datetime!(9999-12-31 23:59:59 -12);
+        assert_eq!((rfc3339(in_year_10000), rfc3339_exact(in_year_10000)), (None, None));
+        assert_eq!(format(in_year_10000).as_str(), "an unknown date");
     }
 
     #[test]
@@ -111,7 +110,6 @@ mod tests {
         let other_years = [
             "9999-12-31T23:59:59-12:00",
             "9999-12-31T23:59:60-23:59",
-            "9999-12-31 23:59:59.999999999 -00:01",
             "Fri, 31 Dec 9999 23:59:59 -1200",
             "0000-01-01T00:00:00+12:00",
         ];

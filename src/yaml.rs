@@ -27,17 +27,17 @@ pub(crate) fn quote(text: &str) -> String {
 /// Whether YAML has more brackets or aliases than any session has, and would take too long to read.
 pub(crate) fn is_too_complex(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Closing brackets don't count, since they can be text in quotes.
-    let opens = |byte: &&u8| matches!(byte, b'[' | b'{');
+    // Closing brackets don't reduce the count: they can be text in quotes.
+    let is_opening_bracket = |byte: &&u8| matches!(byte, b'[' | b'{');
     let begins_alias = |pair: &&[u8]| matches!(pair, [b' ' | b',' | b'[' | b'{' | b'\n', b'*']);
-    bytes.iter().filter(opens).nth(MAX_BRACKETS).is_some()
+    bytes.iter().filter(is_opening_bracket).nth(MAX_BRACKETS).is_some()
         || bytes.windows(2).filter(begins_alias).nth(MAX_ALIASES).is_some()
 }
 
-/// A session of 1,000 cookies has fewer. The YAML library takes quadratic time to reject deeply nested brackets.
+/// A session with 1,000 cookies has fewer. The YAML library takes quadratic time to reject deeply nested brackets.
 const MAX_BRACKETS: usize = 5000;
 
-/// If cookies share a timestamp, Ruby writes it once and refers to it by aliases. Readers copy the target of each.
+/// If cookies share a timestamp, Ruby writes it once, then aliases. Readers make a copy for each alias.
 const MAX_ALIASES: usize = 500;
 
 #[cfg(test)]
@@ -48,6 +48,7 @@ mod tests {
     fn yaml_that_would_take_too_long_to_read_is_recognized() {
         for alias in ["- *a\n", "*a,", "[*a]", "x: *a\n"] {
             assert!(!is_too_complex(&alias.repeat(MAX_ALIASES)), "{alias:?}");
+            // An alias at the start of the text is not counted.
             assert!(is_too_complex(&alias.repeat(MAX_ALIASES + 2)), "{alias:?}");
         }
         assert!(!is_too_complex(&"a*b".repeat(10_000)), "stars in values are not aliases");

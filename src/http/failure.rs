@@ -1,4 +1,4 @@
-//! Why a request failed, judged by the types of the libraries' errors, never by their messages.
+//! Why a request failed, derived from the types of the libraries' errors, never from their messages.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -32,7 +32,7 @@ error_messages! {
         Incomplete(Text),
         #[error("did not respond with TLS (it may use plain HTTP, or a proxy responded)")]
         NotTls,
-        /// The user can install the certificate of the server's issuer on the machine.
+        /// Unlike [`Self::UntrustedCertificate`], fixed by installing the issuer's certificate on the machine.
         #[error("has a certificate that this machine does not trust ({0})")]
         UntrustedIssuer(&'static str),
         #[error("has a certificate that this machine does not trust ({0})")]
@@ -67,7 +67,7 @@ fn status_meaning(status: StatusCode) -> &'static str {
 }
 
 impl Failure {
-    /// Whether the same request can succeed later.
+    /// Whether the same request can succeed later. Apple sometimes rejects a valid token.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_)
@@ -82,18 +82,19 @@ impl Failure {
         }
     }
 
-    /// Ends a sentence about a request that failed with [`Failure::InvalidVariable`].
-    pub(crate) fn invalid_variable(name: &'static str, problem: &Text) -> Text {
+    /// The end of a sentence about a request that failed with [`Failure::InvalidVariable`].
+    pub(crate) fn explain_variable(name: &'static str, problem: &Text) -> Text {
         text!(", because the variable {} {}: correct that variable, or clear it.", name, problem)
     }
 
+    /// `timeout` is the time limit of the request.
     pub(super) fn from_reqwest(error: reqwest::Error, timeout: Duration) -> Self {
         // The URL can contain a signature.
         let error = error.without_url();
         if error.is_timeout() {
             return Self::Timeout(if error.is_connect() { CONNECT_TIMEOUT.min(timeout) } else { timeout });
         }
-        // From this module's own redirect policy and resolver.
+        // This crate's redirect policy and resolver return a `Failure` themselves.
         if let Some(failure) = find_cause::<Self>(&error) {
             return failure.clone();
         }
@@ -123,27 +124,29 @@ impl Failure {
     }
 }
 
-/// Describes the cause in plain English, or with the library's message if its type is unknown here.
+/// Describes the root cause in plain English. An unexpected cause keeps the message of its library.
 fn describe(error: &reqwest::Error) -> Text {
-    let closed = || text!("it closed the connection");
-    let hyper = find_cause::<hyper::Error>(error);
-    if hyper.is_some_and(hyper::Error::is_parse) {
+    let closed_connection = || text!("it closed the connection");
+    let hyper_error = find_cause::<hyper::Error>(error);
+    if hyper_error.is_some_and(hyper::Error::is_parse) {
         return text!("its response is not HTTP");
     }
-    if hyper.is_some_and(hyper::Error::is_incomplete_message) {
-        return closed();
+    if hyper_error.is_some_and(hyper::Error::is_incomplete_message) {
+        return closed_connection();
     }
-    let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
-    match io.map(io::Error::kind) {
+    let io_error = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    match io_error.map(io::Error::kind) {
         Some(ErrorKind::ConnectionRefused) => text!("it refused the connection"),
-        Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => closed(),
-        Some(ErrorKind::UnexpectedEof) if error.is_connect() => closed(),
+        Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => {
+            closed_connection()
+        }
+        Some(ErrorKind::UnexpectedEof) if error.is_connect() => closed_connection(),
         Some(ErrorKind::UnexpectedEof) => text!("only part arrived"),
         Some(ErrorKind::NetworkUnreachable) => text!("there is no network"),
         Some(ErrorKind::HostUnreachable) => text!("there is no route to it"),
         Some(ErrorKind::TimedOut) => text!("it took too long"),
-        _ => match io.filter(|io| io.raw_os_error().is_some()) {
-            Some(io) => redact::os(io),
+        _ => match io_error.filter(|error| error.raw_os_error().is_some()) {
+            Some(error) => redact::os(error),
             None => causes(error).last().map_or(text!(""), redact::cause),
         },
     }

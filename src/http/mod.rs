@@ -30,7 +30,7 @@ use proxy::Proxy;
 pub(crate) use failure::Failure;
 pub(crate) use retry::{ATTEMPTS, Deadline, RetryPolicy};
 
-/// The time limit for a document from Bitrise or a file host.
+/// The time limit for one attempt to fetch a document from Bitrise or a file host.
 pub(crate) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_REDIRECTS: usize = 5;
@@ -39,7 +39,7 @@ const MAX_REDIRECTS: usize = 5;
 pub(crate) enum Redirects {
     /// For requests that carry a secret.
     Refused,
-    /// Up to five, and never from https to http.
+    /// For at most [`MAX_REDIRECTS`] redirects, and never from https to http.
     Followed,
 }
 
@@ -51,11 +51,11 @@ pub(crate) struct Get {
     pub(crate) redirects: Redirects,
     /// Longer bodies are an error.
     pub(crate) max_bytes: usize,
-    /// For the whole exchange.
+    /// For the request and its whole response.
     pub(crate) timeout: Duration,
 }
 
-/// A complete response, whatever its status.
+/// A response with any status. Only the body of a response with status 200 is always complete.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -67,7 +67,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// Returns the response, or a failure if the same request can get another status a moment later.
+    /// Returns the response, or a failure if its status is temporary, such as 503.
     pub(crate) fn require_final(self) -> Result<Self, Failure> {
         if self.failure().is_transient() { Err(self.failure()) } else { Ok(self) }
     }
@@ -88,9 +88,9 @@ impl Response {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct ClientKey {
     redirects: Redirects,
-    /// Such requests bypass any proxy, because a proxy would send them, with their token, off this machine.
+    /// Requests to this machine bypass any proxy, which would send them, with their token, to another machine.
     is_loopback: bool,
-    /// A client without TLS doesn't read the system's trust store, which takes longer than the rest of a run.
+    /// Only a client with TLS reads the system's trust store. Reading it takes longer than the rest of a run.
     needs_tls: bool,
 }
 
@@ -98,7 +98,7 @@ struct ClientKey {
 pub struct Http<'a> {
     env: &'a Env,
     clients: RefCell<HashMap<ClientKey, reqwest::Client>>,
-    /// Built when first used.
+    /// Created for the first request that needs TLS.
     tls: OnceCell<Result<rustls::ClientConfig, Failure>>,
     /// For all requests together.
     deadline: Deadline,
@@ -117,7 +117,7 @@ impl<'a> Http<'a> {
         (self.env.now)()
     }
 
-    /// Fetches a document that the build can't continue without, and tries again after transient failures.
+    /// Fetches a document that the build needs, and tries again after transient failures.
     pub(crate) async fn get(&self, request: &Get) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let attempt = async || {
             let response = self.send(request).await?;
@@ -127,7 +127,7 @@ impl<'a> Http<'a> {
     }
 
     /// Repeats a request until it succeeds or fails permanently, or until the policy or the run's time limit
-    /// ends the attempts. Returns the failure of the last attempt, or a timeout.
+    /// ends the attempts. Returns the failure of the last attempt, or a timeout. `url` is for the log.
     pub(crate) async fn retry<T>(
         &self,
         url: &Url,
@@ -135,7 +135,10 @@ impl<'a> Http<'a> {
         attempt: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let sleep = self.env.sleep.clone();
-        let deadline = policy.deadline.filter(|own| own.at < self.deadline.at).unwrap_or(self.deadline);
+        let deadline = policy
+            .deadline
+            .filter(|deadline| deadline.ends_at < self.deadline.ends_at)
+            .unwrap_or(self.deadline);
         let policy = RetryPolicy { deadline: Some(deadline), ..policy };
         let backoff = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(500))
@@ -144,17 +147,17 @@ impl<'a> Http<'a> {
             .with_jitter_seed(self.env.jitter_seed);
         let attempts = (|| attempt())
             .retry(backoff)
-            .sleep(move |span| sleep(span))
+            .sleep(move |pause| sleep(pause))
             .when(Failure::is_transient)
-            .adjust(|error, planned| policy.pause(error, planned))
-            .notify(|error, pause| {
+            .adjust(|failure, planned| policy.pause(failure, planned))
+            .notify(|failure, pause| {
                 let seconds = pause.as_secs_f64();
-                log::warn(&text!("{} {}; trying again in {:.1} s", redact::site(url), error, seconds));
+                log::warn(&text!("{} {}; trying again in {:.1} s", redact::site(url), failure, seconds));
             });
         deadline.timeout(attempts).await?
     }
 
-    /// Makes a request once. A complete response with an error status is not a failure.
+    /// Makes a request once. An error status is not a failure.
     pub(crate) async fn send(&self, request: &Get) -> Result<Response, Failure> {
         let client = self.client(&request.url, request.redirects, request.timeout)?;
         let call = client.get(request.url.clone()).headers(request.headers.clone());
@@ -169,7 +172,7 @@ impl<'a> Http<'a> {
         json: String,
         timeout: Duration,
     ) -> Result<(), Failure> {
-        /// No one reads the response.
+        /// Nothing uses the body of the response.
         const MAX_BYTES: usize = 64 * 1024;
         let client = self.client(&url, Redirects::Refused, timeout)?;
         let call = client.put(url).headers(headers).header(CONTENT_TYPE, "application/json").body(json);
@@ -186,9 +189,9 @@ impl<'a> Http<'a> {
         let failure = |error| Failure::from_reqwest(error, timeout);
         let mut response = call.timeout(timeout).send().await.map_err(failure)?;
         let status = response.status();
-        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let announced_length = response.content_length().and_then(|length| usize::try_from(length).ok());
         // A buffer that grows leaves copies of secrets behind.
-        let capacity = announced.unwrap_or(16 * 1024).min(max_bytes);
+        let capacity = announced_length.unwrap_or(16 * 1024).min(max_bytes);
         let mut body = Zeroizing::new(Vec::with_capacity(capacity));
         loop {
             match response.chunk().await {
@@ -250,7 +253,7 @@ impl<'a> Http<'a> {
     }
 }
 
-/// Follows up to five redirects. One to plain http must lead to this machine, and never come from https.
+/// Follows up to [`MAX_REDIRECTS`] redirects. Plain http is allowed only on this machine, and not after https.
 fn follow(attempt: Attempt<'_>) -> Action {
     let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");
     let is_http = attempt.url().scheme() != "https";
@@ -301,7 +304,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Parses seconds, or an HTTP date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+/// Parses a number of seconds, or an HTTP date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 fn parse_retry_after(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
     if let Ok(seconds) = retry_after.parse() {
         return Some(Duration::from_secs(seconds));
@@ -320,8 +323,8 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    /// Fetches a file from a server with this behaviour at first. Returns the response, and the pauses between the
-    /// attempts, which are recorded instead of waited for.
+    /// Fetches a file from a server that begins with this behaviour. Returns the result and the pauses between the
+    /// attempts, which are recorded without waiting.
     fn fetch(
         policy: RetryPolicy,
         behaviour: Behaviour,
@@ -330,7 +333,7 @@ mod tests {
         let request = Get {
             url: Url::parse(&server.file("key", "AuthKey.p8", *b"0123456789", vec![behaviour]))?,
             headers: HeaderMap::new(),
-            // Needs no trust store, which takes long to read on a busy machine.
+            // So that the client doesn't read the trust store, which can be slow.
             redirects: Redirects::Refused,
             max_bytes: 64,
             timeout: DOCUMENT_TIMEOUT,
@@ -349,45 +352,50 @@ mod tests {
     }
 
     #[test]
-    fn the_pauses_between_attempts_grow_and_have_jitter() -> Result {
+    fn the_minimum_pause_between_attempts_doubles() -> Result {
         let (_, pauses) = fetch(RetryPolicy::DOCUMENT, Behaviour::response(503, "text/plain", "").forever())?;
-        for (pause, least) in pauses.iter().zip([0.5, 1.0, 2.0]) {
+        for (pause, shortest) in pauses.iter().zip([0.5, 1.0, 2.0]) {
             let seconds = pause.as_secs_f64();
-            assert!((least..=2.0 * least).contains(&seconds), "{pauses:?}");
+            assert!((shortest..=shortest * 2.0).contains(&seconds), "{pauses:?}");
         }
         assert_eq!(pauses.len(), 3);
         Ok(())
     }
 
     #[test]
-    fn a_pause_that_the_server_asks_for_is_kept_or_shortened_or_ends_the_attempts() -> Result {
+    fn a_pause_that_the_server_asks_for_is_made_or_shortened_or_ends_the_attempts() -> Result {
         let document = RetryPolicy::DOCUMENT;
-        let giving_up =
+        let without_shortening =
             RetryPolicy { longest_pause: Duration::from_secs(5), shortens_pauses: false, ..document };
-        let until = |limit| Some(Deadline::after(Duration::from_secs(limit)));
-        for (policy, retry_after, expected) in [
+        let deadline_in = |seconds| Some(Deadline::after(Duration::from_secs(seconds)));
+        for (policy, retry_after, expected_pause) in [
             (document, "0", Some(0)),
             (document, "3600", Some(30)),
             (document, "Fri, 20 Nov 2026 09:00:12 GMT", Some(12)),
             // A time in the past.
             (document, "Fri, 20 Nov 2026 08:00:00 GMT", Some(0)),
-            (giving_up, "5", Some(5)),
-            (giving_up, "6", None),
-            (RetryPolicy { deadline: until(60), ..document }, "20", Some(20)),
-            (RetryPolicy { deadline: until(15), ..document }, "20", None),
+            (without_shortening, "5", Some(5)),
+            (without_shortening, "6", None),
+            (RetryPolicy { deadline: deadline_in(60), ..document }, "20", Some(20)),
+            (RetryPolicy { deadline: deadline_in(15), ..document }, "20", None),
         ] {
             let busy = Behaviour::response(503, "text/plain", "").with_header("Retry-After", retry_after);
             let (result, pauses) = fetch(policy, busy)?;
-            assert_eq!(pauses, expected.map(Duration::from_secs).as_slice(), "{policy:?}, {retry_after}");
-            // The error is the server's status, not a timeout.
-            let has_failed = matches!(result, Err(Failure::Status { .. }));
-            assert!(if expected.is_some() { result.is_ok() } else { has_failed }, "{result:?}");
+            assert_eq!(
+                pauses,
+                expected_pause.map(Duration::from_secs).as_slice(),
+                "{policy:?}, {retry_after}"
+            );
+            match expected_pause {
+                Some(_) => assert!(result.is_ok(), "{result:?}"),
+                None => assert!(matches!(result, Err(Failure::Status { .. })), "{result:?}"),
+            }
         }
         Ok(())
     }
 
     #[test]
-    fn every_loopback_address_is_this_machine() -> Result {
+    fn only_loopback_addresses_are_this_machine() -> Result {
         for (host, expected) in [("127.8.0.1", true), ("[::1]", true), ("128.0.0.1", false), ("[::2]", false)]
         {
             assert_eq!(is_loopback(&Url::parse(&format!("http://{host}:8080/"))?), expected, "{host}");

@@ -6,28 +6,28 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 
-/// How often a request is tried, at most.
+/// The maximum number of attempts for a request.
 pub(crate) const ATTEMPTS: usize = 4;
 
-/// How long to keep trying after transient failures, for at most [`ATTEMPTS`] attempts. Between them are the
-/// pauses that the server asks for, or else 0.5, 1 and 2 seconds, each randomly lengthened to at most double.
+/// When to retry after transient failures, up to [`ATTEMPTS`] attempts. The pauses between attempts are those that
+/// the server asks for, or else 0.5, 1 and 2 seconds, each randomly lengthened by up to 100%.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// The longest pause that a server can ask for.
     pub(crate) longest_pause: Duration,
-    /// Whether to shorten a pause that is too long. Otherwise, it ends the attempts.
+    /// Whether a longer pause is shortened. Otherwise, it ends the attempts.
     pub(crate) shortens_pauses: bool,
     /// For all attempts and pauses together.
     pub(crate) deadline: Option<Deadline>,
 }
 
-/// The end of a time limit that starts when this is created.
+/// A time limit that starts when this value is created.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     limit: Duration,
-    /// [`Failure::Timeout`] or [`Failure::RunTimeout`]
-    failure: fn(Duration) -> Failure,
-    pub(super) at: Instant,
+    /// [`Failure::Timeout`] or [`Failure::RunTimeout`].
+    to_failure: fn(Duration) -> Failure,
+    pub(super) ends_at: Instant,
 }
 
 impl RetryPolicy {
@@ -39,27 +39,27 @@ impl RetryPolicy {
     /// `planned`, which is `None` after the last attempt.
     pub(super) fn pause(&self, failure: &Failure, planned: Option<Duration>) -> Option<Duration> {
         let requested = if let Failure::Status { retry_after, .. } = failure { *retry_after } else { None };
-        let wanted = requested.unwrap_or(planned?);
-        let pause = wanted.min(self.longest_pause);
-        if wanted > pause && !self.shortens_pauses {
+        let full_pause = requested.unwrap_or(planned?);
+        let pause = full_pause.min(self.longest_pause);
+        if full_pause > pause && !self.shortens_pauses {
             return None;
         }
-        self.deadline.is_none_or(|deadline| Instant::now() + pause < deadline.at).then_some(pause)
+        self.deadline.is_none_or(|deadline| Instant::now() + pause < deadline.ends_at).then_some(pause)
     }
 }
 
 impl Deadline {
     pub(crate) fn after(limit: Duration) -> Self {
-        Self { limit, failure: Failure::Timeout, at: Instant::now() + limit }
+        Self { limit, to_failure: Failure::Timeout, ends_at: Instant::now() + limit }
     }
 
     /// For all requests of a run together.
     pub(super) fn for_run(limit: Duration) -> Self {
-        Self { failure: Failure::RunTimeout, ..Self::after(limit) }
+        Self { to_failure: Failure::RunTimeout, ..Self::after(limit) }
     }
 
     /// Awaits a future until the deadline.
     pub(super) async fn timeout<T>(self, future: impl Future<Output = T>) -> Result<T, Failure> {
-        tokio::time::timeout_at(self.at, future).await.map_err(|_| (self.failure)(self.limit))
+        tokio::time::timeout_at(self.ends_at, future).await.map_err(|_| (self.to_failure)(self.limit))
     }
 }

@@ -14,48 +14,48 @@ use crate::regular_file;
 
 use super::failure::Failure;
 
-/// The path of a file with certificates that replace the system's, for OpenSSL and rustls alike.
+/// The variable with the path of a file of certificates. Like OpenSSL, rustls uses them instead of the system's.
 const CERT_FILE: &str = "SSL_CERT_FILE";
 
-/// The paths of folders of such files, separated by colons.
+/// The variable with the paths of folders of such files, separated by colons.
 const CERT_DIR: &str = "SSL_CERT_DIR";
 
 /// The maximum size of all these files together. Debian's certificates take up 250 KB.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The first variable that rustls reads certificates from, on systems other than a Mac. An empty [`CERT_FILE`]
-/// counts, as a file without a name. Rejects files that would block rustls, such as a FIFO, and files that are
-/// too large or endless.
+/// Rejects files that would block rustls, such as a FIFO, and files that are too large or endless. Returns the
+/// first variable that rustls reads certificates from. An empty [`CERT_FILE`] counts: rustls tries to open it.
+/// On a Mac, rustls ignores both variables.
 fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     if cfg!(target_os = "macos") {
         return Ok(None);
     }
-    let wrong = |name, problem| Failure::InvalidVariable { name, problem };
-    // rustls would read the files in such a variable, but the Step can't check them.
+    let invalid = |name, problem| Failure::InvalidVariable { name, problem };
+    // rustls would read these files, but the Step only has the values that are UTF-8, so it can't check them.
     if let Some(name) = [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)) {
-        return Err(wrong(name, text!("is not UTF-8")));
+        return Err(invalid(name, text!("is not UTF-8")));
     }
-    let limit = |name, bytes: u64| {
+    let check_size = |name, bytes: u64| {
         let problem = || text!("points to more than {} MiB of certificates", MAX_BYTES / 1024 / 1024);
-        if bytes > MAX_BYTES { Err(wrong(name, problem())) } else { Ok(bytes) }
+        if bytes > MAX_BYTES { Err(invalid(name, problem())) } else { Ok(bytes) }
     };
     let mut bytes = 0;
     if let Some(file) = env.var(CERT_FILE) {
         let length = regular_file::open(Path::new(file)).and_then(|file| Ok(file.metadata()?.len()));
-        let unreadable = |error| wrong(CERT_FILE, text!("names a file that cannot be read ({})", error));
-        bytes = limit(CERT_FILE, length.map_err(unreadable)?)?;
+        let unreadable = |error| invalid(CERT_FILE, text!("names a file that cannot be read ({})", error));
+        bytes = check_size(CERT_FILE, length.map_err(unreadable)?)?;
     }
     // In these folders, rustls skips whatever it can't read and whatever isn't a regular file.
     let folders = env.var(CERT_DIR).map(std::env::split_paths).into_iter().flatten();
     let entries = folders.flat_map(fs::read_dir).flatten().flatten();
     let files = entries.flat_map(|entry| fs::metadata(entry.path())).filter(Metadata::is_file);
-    limit(CERT_DIR, bytes + files.map(|file| file.len()).sum::<u64>())?;
-    let file = env.vars.contains_key(CERT_FILE).then_some(CERT_FILE);
-    Ok(file.or(env.var(CERT_DIR).map(|_| CERT_DIR)))
+    check_size(CERT_DIR, bytes + files.map(|file| file.len()).sum::<u64>())?;
+    let has_file = env.vars.contains_key(CERT_FILE);
+    Ok(if has_file { Some(CERT_FILE) } else { env.var(CERT_DIR).map(|_| CERT_DIR) })
 }
 
 /// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
-/// which take longer to read than the rest of a run. Fails if it can't be read or is empty.
+/// which take longer to read than the rest of a run. Fails if the trust store can't be read or is empty.
 pub(super) fn config(env: &Env) -> Result<ClientConfig, Failure> {
     let variable = check_variables(env)?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -76,15 +76,14 @@ mod tests {
 
     use super::*;
 
-    fn problem(vars: &[(&str, &str)]) -> Option<String> {
-        check_variables(&Env::for_tests(vars)).err().map(|why| why.to_string())
+    fn error(vars: &[(&str, &str)]) -> Option<String> {
+        check_variables(&Env::for_tests(vars)).err().map(|failure| failure.to_string())
     }
 
     #[test]
     fn certificates_must_be_in_a_regular_file() {
-        assert_eq!(problem(&[(CERT_FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))]), None);
         for path in ["/dev/zero", "/dev/null", "/nowhere/ca.pem"] {
-            assert!(problem(&[(CERT_FILE, path)]).is_some_and(|why| why.contains(CERT_FILE)), "{path}");
+            assert!(error(&[(CERT_FILE, path)]).is_some_and(|error| error.contains(CERT_FILE)), "{path}");
         }
     }
 
@@ -92,16 +91,16 @@ mod tests {
     fn more_than_16_mib_of_certificates_in_total_are_rejected_unread() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("c"))?;
-        // Sparse: only the length counts.
+        // Sparse files: only the length counts. The folder's own files have exactly the maximum size.
         for (name, length) in [("a.pem", MAX_BYTES - 1), ("b.pem", 1), ("c/d.pem", 1)] {
             File::create(folder.path().join(name))?.set_len(length)?;
         }
         let folder = folder.path().to_str().unwrap_or_default();
-        assert_eq!(problem(&[(CERT_DIR, folder)]), None);
-        assert_eq!(problem(&[(CERT_DIR, "/nowhere")]), None);
-        let in_total = problem(&[(CERT_FILE, &format!("{folder}/c/d.pem")), (CERT_DIR, folder)]);
-        assert!(in_total.is_some_and(|why| why.contains("SSL_CERT_DIR points to more than 16 MiB")));
-        assert!(problem(&[(CERT_DIR, &format!("{folder}:{folder}/c"))]).is_some());
+        assert_eq!(error(&[(CERT_DIR, folder)]), None);
+        assert_eq!(error(&[(CERT_DIR, "/nowhere")]), None);
+        let both = error(&[(CERT_FILE, &format!("{folder}/c/d.pem")), (CERT_DIR, folder)]);
+        assert!(both.is_some_and(|error| error.contains("SSL_CERT_DIR points to more than 16 MiB")));
+        assert!(error(&[(CERT_DIR, &format!("{folder}:{folder}/c"))]).is_some());
         Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! Keeps secrets out of the log, errors and the summary.
 //!
 //! All three accept only [`Text`]. A [`Text`] is built from this program's own string literals and from
-//! values whose types implement [`Show`]. `String` does not, so text from users, files and services must first
-//! pass through a function of this module. Each function documents what it shows.
+//! values whose types implement [`Show`]. `String` does not, so untrusted text (from users, files and services)
+//! must first pass through a function of this module. Each function documents what it shows.
 //!
-//! Most of them show a value whole or as [`HIDDEN`], but not in part: the Bitrise CLI redacts only whole Secrets
-//! and does not recognize a part of one.
+//! Most of these functions show a value either in full or as [`HIDDEN`]: the Bitrise CLI redacts Bitrise Secrets,
+//! but does not recognize a part of one.
 //!
 //! ```compile_fail
-//! let from_outside = String::from("-----BEGIN PRIVATE KEY-----");
-//! apple_services_connection::text!("The key is {}.", from_outside);
+//! let untrusted = String::from("-----BEGIN PRIVATE KEY-----");
+//! apple_services_connection::text!("The key is {}.", untrusted);
 //! ```
 
 mod detect;
@@ -30,21 +30,21 @@ pub const ISSUES: &str = "https://github.com/bitrise-steplib/steps-apple-service
 /// Replaces a value that is not shown, as in the logs of Bitrise's own Steps.
 pub const HIDDEN: &str = "*****";
 
-/// Text that can be shown: one line without secrets.
+/// Text that can be shown: one line without secrets, with internal marks around its untrusted parts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(String);
 
 impl Text {
     /// The text of a value that can be shown.
-    pub(crate) fn of(shown: &(impl Show + fmt::Display + ?Sized)) -> Self {
-        Self::from_shown(format_args!("{shown}"))
+    pub(crate) fn of(value: &(impl Show + fmt::Display + ?Sized)) -> Self {
+        Self::from_checked(format_args!("{value}"))
     }
 
-    /// For [`text!`], which has checked every part. Replaces control characters, so that no part can imitate
-    /// a color code or a second line.
+    /// For [`text!`], which checks every value. Replaces control characters, so that no value can imitate a
+    /// color code or a second line.
     #[doc(hidden)]
     #[must_use]
-    pub fn from_shown(text: fmt::Arguments<'_>) -> Self {
+    pub fn from_checked(text: fmt::Arguments<'_>) -> Self {
         Self(one_line(&text.to_string()))
     }
 
@@ -81,12 +81,12 @@ impl Text {
         }
     }
 
-    /// Hides each part from outside that contains one of the run's secrets.
+    /// Hides each untrusted part that contains one of the run's secrets.
     pub(crate) fn mask(self, secrets: &Secrets) -> Self {
-        // The two marks alternate, so that every second part is from outside.
+        // The marks of starts and ends alternate, so every second part is untrusted.
         let parts = self.0.split([UNTRUSTED_START, UNTRUSTED_END]).enumerate();
-        let mask = |(index, part)| if index % 2 == 1 && secrets.occur_in(part) { HIDDEN } else { part };
-        Self(parts.map(mask).collect())
+        let mask_part = |(index, part)| if index % 2 == 1 && secrets.occur_in(part) { HIDDEN } else { part };
+        Self(parts.map(mask_part).collect())
     }
 
     /// The text as a terminal shows it, without internal marks.
@@ -101,10 +101,10 @@ impl fmt::Display for Text {
     }
 }
 
-/// Marks a backtick in text from outside: in the summary, only the Step's own backticks format code.
+/// Replaces a backtick in untrusted text: in the summary, only the Step's own backticks format code.
 /// This character and the next two are Unicode noncharacters, reserved for such internal use.
 pub(crate) const UNTRUSTED_BACKTICK: char = '\u{fdd0}';
-/// Marks where a part from outside begins and where it ends, for [`Text::mask`].
+/// Marks the start of an untrusted part, for [`Text::mask`]. The next character marks its end.
 pub(crate) const UNTRUSTED_START: char = '\u{fdd1}';
 pub(crate) const UNTRUSTED_END: char = '\u{fdd2}';
 const MARKS: [char; 3] = [UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END];
@@ -114,7 +114,7 @@ pub(crate) fn remove_marks(text: &str) -> String {
     text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], "")
 }
 
-/// The secrets of a run, which a service may repeat in the text it sends.
+/// The secrets of a run, which a service could repeat in its responses.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets(Vec<SecretString>);
 
@@ -128,15 +128,15 @@ impl Secrets {
         }
     }
 
-    /// Whether the text contains a secret, or ends with the start of one where it was truncated.
+    /// Whether the text contains a secret or, if it is truncated, ends with the start of one.
     fn occur_in(&self, text: &str) -> bool {
-        /// At the end of a truncated text, fewer bytes can be the start of an ordinary word.
-        const MIN_CUT_BYTES: usize = 4;
+        /// Fewer bytes can also be the start of an ordinary word.
+        const MIN_START_BYTES: usize = 4;
         let text = remove_spaces(&remove_marks(text));
-        let cut = text.strip_suffix('…');
+        let truncated = text.strip_suffix('…');
         self.0.iter().map(ExposeSecret::expose_secret).any(|secret| {
-            let starts = || (MIN_CUT_BYTES..secret.len()).filter_map(|end| secret.get(..end));
-            text.contains(secret) || cut.is_some_and(|cut| starts().any(|start| cut.ends_with(start)))
+            let starts = || (MIN_START_BYTES..secret.len()).filter_map(|end| secret.get(..end));
+            text.contains(secret) || truncated.is_some_and(|text| starts().any(|start| text.ends_with(start)))
         })
     }
 }
@@ -155,24 +155,24 @@ show!(Text, &'static str, u8, u16, u32, u64, usize, i32, i64, f64, std::time::Du
 impl<T: Show> Show for Option<T> {}
 impl<T: Show> Show for &T {}
 
-/// Builds a [`Text`] from a format string and values that are [`Show`]. The format string can't capture
-/// variables, so that the compiler checks each value.
+/// Builds a [`Text`] from a format string and values that are [`Show`]. `concat!` keeps the format string from
+/// capturing variables, which the compiler would not check.
 #[macro_export]
 macro_rules! text {
     ($format:literal $(, $value:expr)* $(,)?) => {
-        $crate::redact::Text::from_shown(::core::format_args!(
+        $crate::redact::Text::from_checked(::core::format_args!(
             ::core::concat!($format),
-            $($crate::redact::can_be_shown(&$value)),*
+            $($crate::redact::require_show(&$value)),*
         ))
     };
 }
 
-// `macro_export` puts the macro at the crate's root, but readers look for it here.
+// `macro_export` puts the macro at the crate's root, but it belongs to this module.
 pub use crate::text;
 
-/// For [`text!`]: accepts only values that can be shown.
+/// Returns the value. [`text!`] calls it so that the compiler rejects values that are not [`Show`].
 #[doc(hidden)]
-pub const fn can_be_shown<T: Show + ?Sized>(value: &T) -> &T {
+pub const fn require_show<T: Show + ?Sized>(value: &T) -> &T {
     value
 }
 
@@ -197,8 +197,8 @@ macro_rules! error_messages {
     }) => {
         const _: () = {
             $(
-                $($(let _ = $crate::redact::can_be_shown::<$field_type>;)+)?
-                $($(let _ = $crate::redact::can_be_shown::<$tuple_type>;)+)?
+                $($(let _ = $crate::redact::require_show::<$field_type>;)+)?
+                $($(let _ = $crate::redact::require_show::<$tuple_type>;)+)?
             )+
         };
     };
@@ -244,18 +244,19 @@ fn normalize_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Removes what [`normalize_spaces`] replaces. Text from services and the secrets to look for in it are compared in
-/// this form, so that an invisible character in a secret does not hide it.
+/// Removes all characters that [`normalize_spaces`] replaces. Text and secrets are compared in this form, so that
+/// [`Secrets`] finds a secret even if a service has changed its whitespace.
 fn remove_spaces(text: &str) -> String {
     normalize_spaces(text).replace(' ', "")
 }
 
+/// Replaces control and invisible characters, including line breaks, with spaces.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
 
-/// Line separators, and the characters that Unicode calls default-ignorable or that look like a space: text that
-/// contains them looks the same without them.
+/// Whether a character is a line separator, looks like a space, or is what Unicode calls default-ignorable. Text with
+/// such characters can look the same as text without them.
 ///
 /// Source: <https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt>
 fn is_invisible(c: char) -> bool {
@@ -270,24 +271,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_from_outside_is_hidden_when_it_contains_a_secret_of_the_run() {
+    fn an_untrusted_part_is_hidden_if_it_contains_a_secret_of_the_run() {
         let mut secrets = Secrets::default();
         secrets.add(&"hunter2-Summer".into());
+        // Too short to be hidden.
         secrets.add(&"Apple".into());
         let masked = |name, max| text!("{}, hunter2-Summer", service_text(name, max)).mask(&secrets);
         assert_eq!(masked("x hunter2-Summer y", 60).as_str(), "*****, hunter2-Summer");
-        assert_eq!(
-            masked("x hunter2-Summer y", 9).as_str(),
-            "*****, hunter2-Summer",
-            "the start of a secret"
-        );
+        let truncated = masked("x hunter2-Summer y", 9);
+        assert_eq!(truncated.as_str(), "*****, hunter2-Summer", "it ends with the start of a secret");
         let harmless = masked("Apple `Jam`", 60);
         assert_eq!(harmless.as_str(), "Apple \u{fdd0}Jam\u{fdd0}, hunter2-Summer");
         assert_eq!(harmless.plain(), "Apple `Jam`, hunter2-Summer");
     }
 
     #[test]
-    fn a_secret_is_recognized_whatever_whitespace_a_service_changes() {
+    fn a_secret_is_recognized_even_if_a_service_changes_its_whitespace() {
         for (secret, text) in [
             (" at the ends ", "x at the ends"),
             ("a\ttab1", "a\ttab1"),

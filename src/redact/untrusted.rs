@@ -1,4 +1,4 @@
-//! Turns values from outside the program into [`Text`], and hides what may be secret.
+//! Turns untrusted values into [`Text`], and hides those that may be secret.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -14,22 +14,25 @@ use super::{
 /// A path as a user typed it: shown if it looks like a path and no part of it looks like a secret. If only a
 /// folder in it looks like a secret, the name of a key file is still shown.
 pub(crate) fn path(path: &Path) -> Text {
-    /// No path in a build is longer.
+    /// Longer than any path in a build.
     const MAX_PATH: usize = 300;
     let Some(text) = path.to_str() else { return Text::hidden() };
-    if text.len() > MAX_PATH || !is_path(text) || holds_credentials(text) || names_unusual_key(text) {
+    if text.len() > MAX_PATH
+        || !is_path_or_key_file(text)
+        || holds_credentials(text)
+        || has_unusual_key_id(text)
+    {
         Text::hidden()
-    } else if !may_hold_secret(text) {
-        verbatim(text)
-    } else {
+    } else if may_hold_secret(text) {
         key_file_name(text).map_or(Text::hidden(), |name| text!("{}/{}", HIDDEN, name))
+    } else {
+        verbatim(text)
     }
 }
 
-/// The path or URL of a file that the Step created in the temporary folder. Hidden if the file name contains a
-/// key ID in an unusual format, which can be a secret in the wrong field.
+/// The path or URL of a file that the Step created in the temporary folder. Hidden if [`has_unusual_key_id`].
 pub(crate) fn own_path(path: &str) -> Text {
-    if names_unusual_key(path) { Text::hidden() } else { verbatim(path) }
+    if has_unusual_key_id(path) { Text::hidden() } else { verbatim(path) }
 }
 
 /// A URL: shown if it has no user, query or fragment, and nothing in it looks like a secret.
@@ -37,13 +40,13 @@ pub(crate) fn url(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(url.as_str()) } else { Text::hidden() }
 }
 
-/// The scheme, host and port of a URL; "its server" for a URL that is hidden, because the Bitrise CLI does not
-/// redact parts of a Secret.
+/// The scheme, host and port of a URL. If [`url`] hides the URL, "its server": the URL can be a Bitrise Secret, and
+/// the CLI does not redact a part of one.
 pub(crate) fn site(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(&url.origin().ascii_serialization()) } else { text!("its server") }
 }
 
-/// An e-mail address: its first letter and its domain, enough to tell accounts apart.
+/// An email address: its first letter and its domain, enough to tell accounts apart.
 pub(crate) fn email(address: &str) -> Text {
     /// The maximum length of a host name (RFC 1035).
     const MAX_DOMAIN: usize = 253;
@@ -66,15 +69,15 @@ pub fn checked(value: &str, has_format: fn(&str) -> bool) -> Text {
     if has_format(value) { verbatim(value) } else { Text::hidden() }
 }
 
-/// Text that a service sent, such as a team's name or an error: at most `max` characters, hidden if it may
+/// Text that a service sent, such as a team's name or an error: at most `max_chars` characters, hidden if it may
 /// hold a secret.
-pub(crate) fn service_text(text: &str, max: usize) -> Text {
+pub(crate) fn service_text(text: &str, max_chars: usize) -> Text {
     let visible: String = text.chars().filter(|&c| !is_invisible(c)).collect();
     if [text, &visible].into_iter().any(|text| may_hold_secret(text) || may_hold_token(text)) {
         return Text::hidden();
     }
     let mut rest = text.chars();
-    let mut start: String = rest.by_ref().take(max).collect();
+    let mut start: String = rest.by_ref().take(max_chars).collect();
     if rest.next().is_some() {
         start.push('…');
     }
@@ -107,8 +110,8 @@ pub fn os(error: &io::Error) -> Text {
     }
 }
 
-/// Whether a value is written as a path, or has the extension of a key or JSON file.
-fn is_path(text: &str) -> bool {
+/// Whether a value is written as a path, or is a file name with the extension of a key or JSON file.
+fn is_path_or_key_file(text: &str) -> bool {
     let is_key_file =
         |extension: &std::ffi::OsStr| ["p8", "pem", "json"].iter().any(|known| extension == *known);
     is_path_like(text) || (!text.contains(':') && Path::new(text).extension().is_some_and(is_key_file))
@@ -116,12 +119,12 @@ fn is_path(text: &str) -> bool {
 
 fn is_plain_url(url: &Url) -> bool {
     let path = url.path();
-    // A user, a query or a fragment.
+    // They mark a user, a query and a fragment.
     !url.as_str().contains(['@', '?', '#'])
         && !holds_credentials(path)
         && !may_hold_secret(path)
         && !may_hold_token(path)
-        && !names_unusual_key(path)
+        && !has_unusual_key_id(path)
 }
 
 /// Whether a path contains parts of a URL that can be secrets: a user and password, or parameters.
@@ -130,16 +133,16 @@ fn holds_credentials(path: &str) -> bool {
     decoded.contains(['@', ';', '=', '?', '&'])
 }
 
-/// The IDs in names like `AuthKey_<ID>.p8`, anywhere in a path.
+/// The key IDs in a path: those of all files and folders with a name like `AuthKey_<ID>.p8`.
 fn key_ids(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
-        .filter_map(|name| ["AuthKey_", "ApiKey_"].iter().find_map(|kind| name.strip_prefix(kind)))
+        .filter_map(|name| ["AuthKey_", "ApiKey_"].iter().find_map(|prefix| name.strip_prefix(prefix)))
         .map(|id| id.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
 }
 
-/// Whether a file name in a path contains a key ID in an unusual format. Such an ID is hidden, because people
-/// paste passwords into the key ID's field.
-fn names_unusual_key(path: &str) -> bool {
+/// Whether a path contains a key ID in an unusual format. It could be a password that someone pasted into the field
+/// for the key ID.
+fn has_unusual_key_id(path: &str) -> bool {
     key_ids(path).any(|id| !is_usual_key_id(id))
 }
 
@@ -148,15 +151,15 @@ pub(crate) fn is_usual_key_id(id: &str) -> bool {
     id.len() == 10 && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
-/// The file name in a path, if it is exactly that of a key file.
+/// The file name in a path, if it is exactly `AuthKey_<ID>.p8` or `ApiKey_<ID>.p8`.
 fn key_file_name(path: &str) -> Option<Text> {
     let name = path.rsplit('/').next()?;
     let id = key_ids(name).next()?;
-    ["AuthKey", "ApiKey"].iter().any(|kind| name == format!("{kind}_{id}.p8")).then(|| verbatim(name))
+    ["AuthKey", "ApiKey"].iter().any(|prefix| name == format!("{prefix}_{id}.p8")).then(|| verbatim(name))
 }
 
-/// A value that can be shown, with its backticks and its ends marked. [`Text::mask`] still hides it if it
-/// contains a secret of the run.
+/// Shows a value in full, with its start, its end and its backticks marked as untrusted. [`Text::mask`] still hides it
+/// if it contains a secret of the run.
 fn verbatim(value: &str) -> Text {
     let value = value.replace(MARKS, " ");
     let value = one_line(&value.replace('`', UNTRUSTED_BACKTICK.encode_utf8(&mut [0; 4])));
@@ -165,25 +168,22 @@ fn verbatim(value: &str) -> Text {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]
     fn a_path_is_shown_unless_a_part_of_it_looks_like_a_secret() {
-        let shown = |text: &str| path(&PathBuf::from(text)).plain();
-        for plain in [
+        let show = |text: &str| path(Path::new(text)).plain();
+        for harmless in [
             "~/keys/AuthKey_2X9R4HXF34.p8",
             "/Users/vagrant/NorthwindTradersReleaseBuildKeysFolder/AuthKey_2X9R4HXF34 (1).p8",
             "/Users/vagrant/iOSDistribution2024Certificates/AuthKey_2X9R4HXF34.p8",
             "./certs/key.pem",
             "AuthKey_2X9R4HXF34.p8",
             "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/AuthKey_2X9R4HXF34.p8",
-            "/tmp/apple-services-connection-aB3dE6/AuthKey_2X9R4HXF34.p8",
         ] {
-            assert_eq!(shown(plain), plain);
+            assert_eq!(show(harmless), harmless);
         }
-        for hidden in [
+        for suspicious in [
             "/keys/MIGTAgEAMBMGByqGSM49AgEG",
             "~/wK7mZ2pQ9rT4vX8yB1nC5dF0.p8",
             "user:password.p8",
@@ -191,14 +191,15 @@ mod tests {
             "./a;sig=password/x.p8",
             "./ApiKey_correcthorse.p8",
         ] {
-            assert_eq!(shown(hidden), HIDDEN, "{hidden}");
+            assert_eq!(show(suspicious), HIDDEN, "{suspicious}");
         }
-        let odd = "/wK7mZ2pQ9rT4vX8yB1nC5dF0/AuthKey_2X9R4HXF34.p8";
-        assert_eq!((shown(odd), own_path(odd).plain()), ("*****/AuthKey_2X9R4HXF34.p8".into(), odd.into()));
+        let in_random_folder = "/wK7mZ2pQ9rT4vX8yB1nC5dF0/AuthKey_2X9R4HXF34.p8";
+        assert_eq!(show(in_random_folder), "*****/AuthKey_2X9R4HXF34.p8");
+        assert_eq!(own_path(in_random_folder).plain(), in_random_folder);
     }
 
     #[test]
-    fn a_url_is_shown_whole_or_not_at_all() -> Result<(), url::ParseError> {
+    fn a_url_is_shown_in_full_or_not_at_all() -> Result<(), url::ParseError> {
         let plain = Url::parse("https://example.com/keys/AuthKey_2X9R4HXF34.p8")?;
         assert_eq!(url(&plain).plain(), plain.as_str());
         assert_eq!(site(&plain).plain(), "https://example.com");
@@ -207,7 +208,6 @@ mod tests {
             "https://example.com/key.p8#token",
             "https://example.com/wK7mZ2pQ9rT4vX8yB1nC5dF0/key.p8",
             "https://example.com/a%3Fsig%3Dpassword/key.p8",
-            "https://example.com/0123456789abcdef0123456789abcdef/key.p8",
             "https://example.com/abcd-efgh-ijkl-mnop/key.p8",
             "file:///keys/AuthKey_hunter22.p8",
         ] {
@@ -220,14 +220,15 @@ mod tests {
     #[test]
     fn an_email_address_is_masked_and_anything_else_is_hidden() {
         assert_eq!(email("jane@example.com").plain(), "j***@example.com");
-        let long = format!("jane@{}.com", "x".repeat(250));
-        for other in ["jane", "@example.com", "jane@host", "a@b@example.com", "jane@exa mple.com", &long] {
+        let too_long = format!("jane@{}.com", "x".repeat(250));
+        for other in ["jane", "@example.com", "jane@host", "a@b@example.com", "jane@exa mple.com", &too_long]
+        {
             assert_eq!(email(other).plain(), HIDDEN, "{other}");
         }
     }
 
     #[test]
-    fn text_from_a_service_is_one_line_without_color_codes() {
+    fn text_from_a_service_is_one_short_line_without_control_characters() {
         assert_eq!(service_text("a\x1b[31;1mb\nc\u{202e}d", 60).plain(), "a [31;1mb c d");
         let invisible = "a\u{ad}b\u{61c}c\u{200b}d\u{200f}e\u{2060}f\u{2064}g";
         assert_eq!(service_text(invisible, 60).plain(), "a b c d e f g");
@@ -241,9 +242,7 @@ mod tests {
             "pw-abcd-efgh-ijkl-mnop-",
             "abcd-ef\u{fe0f}gh-ijkl-m\u{3164}nop",
             "01234567\u{ad}89abcdef\u{2060}0123456789abcdef",
-            "0123456789abcdef0123456789abcdef",
             "see https://user:pw@example.com/x",
-            "https://token@example.com",
             "//bob:pw12@x.y",
         ] {
             assert_eq!(service_text(secret, 300).plain(), HIDDEN, "{secret}");
@@ -259,6 +258,7 @@ mod tests {
             assert_eq!(service_text(plain, 300).plain(), plain);
         }
     }
+
     #[test]
     fn os_errors_are_shown_without_their_error_code() {
         assert_eq!(os(&io::Error::from_raw_os_error(27)).plain(), "file too large");

@@ -17,7 +17,7 @@ use crate::credential::{
 use crate::env::Env;
 use crate::export::outputs::{OutputContext, Outputs, SkippedTool};
 use crate::http::Http;
-use crate::log::{RunLog, debug, done, info, set_verbose, title};
+use crate::log::{RunLog, debug, info, set_verbose, success, title};
 use crate::redact::{self, FatalError, Text, text};
 use crate::timestamp;
 use crate::verify::{self, Verification};
@@ -33,9 +33,9 @@ pub(crate) struct Report {
     credential: Option<Text>,
     /// Whole days until the session expires.
     days_left: Option<i64>,
-    /// Whether the credential is verified, in Markdown, and why.
+    /// Whether the credential is verified, in Markdown, and the reason.
     verified: Option<(&'static str, Text)>,
-    /// Names and values.
+    /// The names and values of the exported outputs.
     outputs: Vec<(Text, Text)>,
     /// The result of `action: remove`.
     removal: Option<Text>,
@@ -72,30 +72,30 @@ impl Report {
 
     fn end_stage(&mut self) {
         if let Some((name, started_at)) = self.stage.take() {
-            let took = (self.now)() - started_at;
-            debug(&text!("{} took {:.1} ms.", name, took.as_seconds_f64() * 1000.0));
+            let elapsed = (self.now)() - started_at;
+            debug(&text!("{} took {:.1} ms.", name, elapsed.as_seconds_f64() * 1000.0));
         }
     }
 
     /// Ends a successful run, and logs how long it took.
     pub(crate) fn finish(&mut self) {
         self.end_stage();
-        done(&text!("Done in {:.1} s.", ((self.now)() - self.started_at).as_seconds_f64()));
+        success(&text!("Done in {:.1} s.", ((self.now)() - self.started_at).as_seconds_f64()));
     }
 
-    /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them. From now on, text from
-    /// services can't show the secret ones.
+    /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them. From then on, the values of
+    /// secret inputs are hidden in text from services.
     pub(crate) fn log_inputs(&mut self, inputs: &RawInputs) {
         self.build_annotation = inputs.fields.build_annotation;
         inputs.secrets.iter().for_each(|secret| self.run_log.secrets.add(secret));
         set_verbose(inputs.fields.verbose_log);
         title("Inputs");
-        let mut shown =
+        let mut lines =
             inputs.lines.iter().filter(|line| line.is_changed || inputs.fields.verbose_log).peekable();
-        if shown.peek().is_none() {
+        if lines.peek().is_none() {
             info(&text!("All inputs are at their defaults."));
         }
-        for line in shown {
+        for line in lines {
             self.run_log.info(&text!("- {}: {}", line.name, line.value));
         }
     }
@@ -106,9 +106,9 @@ impl Report {
             self.run_log.warn(warning.clone());
         }
         if !config.notes.ignored.is_empty() {
-            let ignored_are = names_with_verb(&config.notes.ignored);
+            let subject = names_with_verb(&config.notes.ignored);
             let connection = config.connection.name();
-            self.run_log.warn(text!("{} ignored, because `connection` is {}.", ignored_are, connection));
+            self.run_log.warn(text!("{} ignored, because `connection` is {}.", subject, connection));
         }
     }
 
@@ -122,9 +122,9 @@ impl Report {
             Credential::ApiKey(_) => "API key",
             Credential::AppleId(_) => "Apple ID",
         };
-        done(&text!("Using the {} {}.", kind, source));
+        success(&text!("Using the {} {}.", kind, source));
         self.credential = Some(text!("{}, {}", kind, source));
-        // The user might want the one in the inputs, which can be another team's.
+        // The user might want the credential in the inputs, which can be another team's.
         if resolved.source == Source::Connection && config.credential.is_some() {
             self.run_log.warn(text!(
                 "The Step uses the {} connected on Bitrise, not the credential in the inputs ({}). To use the one in the inputs, set `connection: \"off\"`.",
@@ -158,17 +158,17 @@ impl Report {
     /// Logs an Apple ID, records how many days its session has left, and warns if the session expires soon.
     fn log_apple_id(&mut self, apple_id: &AppleId, source: Source, config: &Config) {
         self.run_log.log_detail("Apple ID", redact::email(apple_id.email.expose_secret()));
-        let Some(end) = apple_id.session.as_ref().and_then(|session| session.expires_at) else {
+        let Some(expires_at) = apple_id.session.as_ref().and_then(|session| session.expires_at) else {
             let state = if apple_id.session.is_some() { "expiry unknown" } else { "none" };
             self.run_log.log_detail("Session", text!("{}", state));
             return;
         };
         let now = (self.now)();
-        let (date, left) = (timestamp::format(end), timestamp::time_left(end, now));
+        let (date, left) = (timestamp::format(expires_at), timestamp::time_left(expires_at, now));
         self.run_log.log_detail("Session", text!("expires on {} ({} left)", date, left));
-        self.days_left = Some((end - now).whole_days());
+        self.days_left = Some((expires_at - now).whole_days());
         let warning_days = config.notes.session_expiry_warning_days;
-        if warning_days > 0 && end - now <= Duration::days(warning_days) {
+        if warning_days > 0 && expires_at - now <= Duration::days(warning_days) {
             self.run_log.warn(text!(
                 "The Apple ID's session expires on {}, in {}. Before builds fail, {}.",
                 date,
@@ -199,9 +199,11 @@ impl Report {
             ));
         }
         for SkippedTool { tool, missing } in incomplete {
-            let conditions = missing.iter().map(|values| values.iter().filter_map(|value| value.condition()));
             // Such as "`team_id` and an app-specific password (`app_password`)".
-            let ways: Vec<_> = conditions.map(|conditions| Text::join(conditions, " and ")).collect();
+            let ways: Vec<_> = missing
+                .iter()
+                .map(|values| Text::join(values.iter().filter_map(|value| value.condition()), " and "))
+                .collect();
             self.run_log.warn(text!(
                 "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
                 tool.name,
@@ -216,16 +218,16 @@ impl Report {
         /// A connection can have thousands of devices.
         const MAX_NAMED: usize = 5;
         let (devices, skipped) = device::normalize(records);
-        let shown = |title: &str| redact::service_text(title, 60);
+        let show = |title: &str| redact::service_text(title, 60);
         for SkippedDevice { title, duplicate_of } in skipped.iter().take(MAX_NAMED) {
             self.run_log.warn(match duplicate_of {
                 None => {
-                    text!("The test device \"{}\" has no valid UDID and is skipped.", shown(title))
+                    text!("The test device \"{}\" has no valid UDID and is skipped.", show(title))
                 }
                 Some(first) => text!(
                     "The test device \"{}\" has the same UDID as \"{}\" and is skipped.",
-                    shown(title),
-                    shown(devices.get(*first).map_or("", |device| &device.title))
+                    show(title),
+                    show(devices.get(*first).map_or("", |device| &device.title))
                 ),
             });
         }
@@ -245,7 +247,7 @@ impl Report {
             self.run_log.warn(text!("Not verified, but the build continues: {}.", reason));
         }
         self.verified = Some(if verification.is_verified() {
-            done(&text!("Apple accepted the credential."));
+            success(&text!("Apple accepted the credential."));
             ("✅ yes,", text!("Apple accepted the credential"))
         } else if verification.is_attempted {
             ("⚠️ no:", Text::join(&reasons, "; "))
@@ -260,12 +262,12 @@ impl Report {
     /// Writes the summary on the build's page, if the user wants one. If that fails, warns.
     pub(crate) async fn write_summary(
         &mut self,
-        failed: Option<&FatalError>,
+        error: Option<&FatalError>,
         time_limit: std::time::Duration,
         env: &Env,
         http: &Http<'_>,
     ) {
-        let style = match failed {
+        let style = match error {
             Some(_) => Style::Error,
             None if self.run_log.warnings().is_empty() => Style::Info,
             None => Style::Warning,
@@ -275,7 +277,7 @@ impl Report {
             BuildAnnotation::Problems if style == Style::Info => return,
             BuildAnnotation::Problems | BuildAnnotation::Always => {}
         }
-        match annotation::write(&self.summary(failed), style, time_limit, env, http).await {
+        match annotation::write(&self.summary(error), style, time_limit, env, http).await {
             Ok(true) => debug(&text!("The summary is on the build's page.")),
             Ok(false) => debug(&text!("There is no build page to write the summary on.")),
             Err(error) => self.run_log.warn(Text::of(&error)),
@@ -291,37 +293,37 @@ impl Report {
     }
 
     /// Logs what `action: remove` removed.
-    pub(crate) fn log_removal(&mut self, folder_deleted: bool, entries: &[Entry]) {
+    pub(crate) fn log_removal(&mut self, is_folder_deleted: bool, entries: &[Entry]) {
         for entry in entries {
             info(&text!("- {} is now empty for later Steps.", entry.name()));
         }
-        let folder = if folder_deleted {
+        let folder_line = if is_folder_deleted {
             "Deleted the folder with the credential."
         } else {
             "There was no folder to delete."
         };
-        info(&text!("- {}", folder));
-        let outputs = match entries.len() {
+        info(&text!("- {}", folder_line));
+        let outputs_line = match entries.len() {
             0 => text!("No outputs were set."),
             1 => text!("1 output is now empty for later Steps."),
             several => text!("{} outputs are now empty for later Steps.", several),
         };
-        self.removal = Some(text!("{} {}", folder, outputs));
+        self.removal = Some(text!("{} {}", folder_line, outputs_line));
     }
 }
 
-/// ``"`api_key_id` and `api_issuer` are"``
+/// Names of inputs with "is" or "are", such as ``"`api_key_id` and `api_issuer` are"``.
 fn names_with_verb(inputs: &[&'static str]) -> Text {
     text!("{} {}", config::quote_names(inputs), if inputs.len() == 1 { "is" } else { "are" })
 }
 
-/// The message if there is no credential: what to set up. `other_connected` is the kind of the connected
-/// credential that `connection` excludes.
+/// The message if there is no credential: what to set up. `other_connected` is the kind of a connected credential
+/// that `connection` excludes.
 #[must_use]
 pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Workspace settings > Integrations > App Store Connect, then Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
-    // If `api_key_path` or a secret were among them, the inputs would hold a credential.
+    // None of these inputs is `api_key_path` or a secret, or there would be a credential.
     if config.connection.uses(Source::Inputs) && !config.notes.source_inputs.is_empty() {
         return text!(
             "{} set, but no private key, session or password is: check the names of the Secrets. In a pull-request build, expose the Secrets, or set `if_missing` to skip.",

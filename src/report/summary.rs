@@ -1,4 +1,4 @@
-//! The summary of a run, in Markdown: headings, lists and folds, which every `CommonMark` renderer supports.
+//! The summary of a run, in Markdown: headings, lists and `<details>`, which every `CommonMark` renderer supports.
 //!
 //! Only the Step's own words are Markdown. All other text is shown literally: not as a link, image, emphasis or
 //! HTML.
@@ -9,14 +9,14 @@ use crate::redact::{FatalError, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUST
 impl Report {
     /// Returns the summary as Markdown, without secrets.
     #[must_use]
-    pub(crate) fn summary(&self, failed: Option<&FatalError>) -> String {
+    pub(crate) fn summary(&self, error: Option<&FatalError>) -> String {
         let markdown = |text: &Text| to_markdown(&self.run_log.mask_text(text));
         let mut page = "### Apple services connection\n\n".to_owned();
         let mut line = |text: &str| page.extend([text, "\n"]);
-        if let Some(failed) = failed {
-            line(&format!("❌ **{}**\n", markdown(&failed.text)));
-            if !failed.details.is_empty() {
-                failed.details.iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
+        if let Some(error) = error {
+            line(&format!("❌ **{}**\n", markdown(&error.text)));
+            if !error.details.is_empty() {
+                error.details.iter().for_each(|detail| line(&format!("- ❌ {}", markdown(detail))));
                 line("");
             }
         }
@@ -33,7 +33,7 @@ impl Report {
             }
         } else if let Some(removal) = &self.removal {
             line(&format!("🧹 {}", markdown(removal)));
-        } else if failed.is_none() {
+        } else if error.is_none() {
             line("⚪ No Apple credential was found.");
         }
         if !self.run_log.warnings().is_empty() {
@@ -52,54 +52,54 @@ impl Report {
     }
 }
 
-/// `▓▓▓▓▓▓░░░░ 18`: ten blocks for the 30 days that Apple's sessions last, as of 2026.
+/// Such as `▓▓▓▓▓▓░░░░ 18`: ten blocks for the 30 days that Apple's sessions last (in 2026).
 fn days_left_bar(days: i64) -> String {
     let blocks = (0..10).map(|block| if block * 3 < days { '▓' } else { '░' });
     blocks.chain(format!(" {days}").chars()).collect()
 }
 
-/// Markdown that shows a text literally, provided that the text does not begin a line. Text between the Step's
-/// own backticks is code.
+/// Markdown that shows a text literally, except at the start of a line. Text between the Step's own backticks is
+/// code.
 fn to_markdown(text: &Text) -> String {
     let text = text.as_str().replace([UNTRUSTED_START, UNTRUSTED_END], "");
-    let mut shown = String::with_capacity(text.len() * 2);
+    let mut markdown = String::with_capacity(text.len() * 2);
     let mut rest = text.as_str();
-    // The last backtick of an odd number is literal.
+    // A last backtick without a partner is literal.
     while let Some((before, after)) = rest.split_once('`')
         && let Some((code, after)) = after.split_once('`')
     {
-        push_literal(before, &mut shown);
-        push_code(code, &mut shown);
+        push_literal(before, &mut markdown);
+        push_code(code, &mut markdown);
         rest = after;
     }
-    push_literal(rest, &mut shown);
-    shown
+    push_literal(rest, &mut markdown);
+    markdown
 }
 
-/// A code span. Only backticks are special in it.
-fn push_code(text: &str, shown: &mut String) {
+/// Appends a code span. Only backticks are special in it, and a longer fence contains them.
+fn push_code(text: &str, markdown: &mut String) {
     let text = text.replace(UNTRUSTED_BACKTICK, "`");
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-    let fence = "`".repeat(longest + 1);
+    let longest_backticks = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest_backticks + 1);
     let space = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-    shown.extend([&fence, space, &text, space, &fence]);
+    markdown.extend([&fence, space, &text, space, &fence]);
 }
 
-fn push_literal(text: &str, shown: &mut String) {
-    /// Invisible. Keeps URLs and addresses from becoming links in renderers that look for them in plain text.
+fn push_literal(text: &str, markdown: &mut String) {
+    /// An invisible character that keeps URLs and addresses from becoming links in renderers that detect them.
     const WORD_JOINER: char = '\u{2060}';
-    /// The characters with a meaning within a line.
+    /// The characters with a meaning in Markdown within a line.
     const SPECIAL: &str = "\\`*_[]<>&!~|^$";
-    let mut before = ' ';
+    let mut previous = ' ';
     for c in text.chars() {
         // `jane@`, `https://`, `www.`, `mailto:`, `xmpp:`
         let makes_link =
-            matches!((before, c), (_, '@') | (':', '/') | ('w' | 'W', '.') | ('o' | 'O' | 'p' | 'P', ':'));
-        before = c;
+            matches!((previous, c), (_, '@') | (':', '/') | ('w' | 'W', '.') | ('o' | 'O' | 'p' | 'P', ':'));
+        previous = c;
         let c = if c == UNTRUSTED_BACKTICK { '`' } else { c };
-        shown.extend(makes_link.then_some(WORD_JOINER));
-        shown.extend(SPECIAL.contains(c).then_some('\\'));
-        shown.push(c);
+        markdown.extend(makes_link.then_some(WORD_JOINER));
+        markdown.extend(SPECIAL.contains(c).then_some('\\'));
+        markdown.push(c);
     }
 }
 
@@ -113,12 +113,12 @@ mod tests {
     use super::*;
     use crate::redact::{service_text, text};
 
-    /// What a reader sees of a line that begins with a mark: text, code in `«»`, and other elements by name. In plain
+    /// What readers see of a text in a line of the summary, with code in `«»` and other elements as `<name>`: in plain
     /// `CommonMark`, and with the extensions of all common renderers that apply within a line.
     fn rendered(text: &Text) -> [String; 2] {
         let mut extended = Options::default();
         let all = &mut extended.extension;
-        for extension in [
+        for is_enabled in [
             &mut all.strikethrough,
             &mut all.autolink,
             &mut all.superscript,
@@ -130,7 +130,7 @@ mod tests {
             &mut all.subscript,
             &mut all.spoiler,
         ] {
-            *extension = true;
+            *is_enabled = true;
         }
         extended.parse.relaxed_autolinks = true;
         let line = format!("⚠️ {}", to_markdown(text));
@@ -164,21 +164,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_renderer_shows_text_from_outside_literally(
+        fn every_renderer_shows_untrusted_text_literally(
             sample in select(SAMPLES),
-            outside in "([!-/:-@\\[-`{-~\\x20]|https?://|www\\.|[a-z0-9]@|\\PC){0,40}",
+            random in "([!-/:-@\\[-`{-~\\x20]|https?://|www\\.|[a-z0-9]@|\\PC){0,40}",
         ) {
-            let outside = outside.replace('\u{2060}', "");
-            let names = [sample, &outside].map(|name| service_text(name, 200));
-            let own = text!("{}: the team `team_id` of {} is known.", names[0], names[1]);
+            let random = random.replace('\u{2060}', "");
+            let names = [sample, &random].map(|name| service_text(name, 200));
+            let line = text!("{}: the team `team_id` of {} is known.", names[0], names[1]);
             let expected = format!("{sample}: the team «team_id» of {} is known.", names[1].plain());
-            prop_assert_eq!(rendered(&own), [expected.clone(), expected]);
+            prop_assert_eq!(rendered(&line), [expected.clone(), expected]);
         }
     }
 
     #[test]
     fn text_between_the_steps_own_backticks_is_code() {
-        let own = text!("Set `{}` to `yes`, or ` to no", service_text("a``b`", 20));
-        assert_eq!(rendered(&own), ["Set «a``b`» to «yes», or ` to no"; 2]);
+        let line = text!("Set `{}` to `yes`, or ` to no", service_text("a``b`", 20));
+        assert_eq!(rendered(&line), ["Set «a``b`» to «yes», or ` to no"; 2]);
     }
 }

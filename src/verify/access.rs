@@ -18,14 +18,15 @@ const DISTRIBUTION_QUERY: [(&str, &str); 2] = [
     ("fields[certificates]", "certificateType,expirationDate"),
 ];
 
-/// Logs how many of the team's certificates are valid, and warns before the last one expires.
+/// Logs how many distribution certificates of the team are valid, and warns before the last one expires.
 async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
-    let entries = client.read_list::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
-    let expiry_dates: Vec<_> = entries.await?.iter().map(|entry| entry.attributes.expires_at()).collect();
-    let access = text!("can list certificates (Apple does not say whether it can create them)");
-    run_log.log_detail("Access", access);
+    let request = client.read_list::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
+    let certificates = request.await?;
+    let expiry_dates: Vec<_> = certificates.iter().map(|entry| entry.attributes.expires_at()).collect();
+    run_log
+        .log_detail("Access", text!("can list certificates (Apple does not say whether it can create them)"));
     let now = client.http.now();
-    let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|at| at > now)).count();
+    let valid = expiry_dates.iter().filter(|expiry| expiry.is_none_or(|end| end > now)).count();
     let (state, problem) = match expiry_dates.into_iter().flatten().max() {
         None if valid > 0 => (text!("{}, expiry unknown", valid), None),
         None => (text!("none"), Some(text!("The team has no distribution certificate: create one"))),
@@ -53,7 +54,7 @@ async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result
     Ok(())
 }
 
-/// Rejects access that this kind of key never has. Needs no request.
+/// Fails if `required` includes access that this kind of key never has. Makes no request.
 pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<(), FatalError> {
     if key.kind() == KeyKind::Individual && required.contains(&Access::Provisioning) {
         return Err(FatalError::new(text!(
@@ -85,11 +86,11 @@ pub(super) async fn check(
         ),
     };
     let Err(CheckError::Unverified(Unverified::RoleTooLow { detail, .. })) = result else { return result };
-    let before = text!(
+    let prefix = text!(
         "`required_access` includes {}, but the API key {} {}. Apple's response",
         access.name(),
         client.key.id.shown(),
         problem
     );
-    Err(CheckError::Rejected(FatalError::new(error_line_with_detail(&before, &detail, remedy))))
+    Err(CheckError::Rejected(FatalError::new(error_line_with_detail(&prefix, &detail, remedy))))
 }

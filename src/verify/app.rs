@@ -48,8 +48,8 @@ pub(super) async fn check(
     Ok(Some(app.id.clone()))
 }
 
-/// Reads the list of the team's apps, or only the part of it that Apple's filter selects for a bundle ID, up to the
-/// app itself. The filter also matches longer bundle IDs that contain the given one.
+/// Reads the list of the team's apps. With `wanted`, reads only the apps that Apple's filter selects, up to the page
+/// with the wanted app: the filter also selects longer bundle IDs that contain the wanted one.
 async fn read_apps(client: &Client<'_>, wanted: Option<&BundleId>) -> Result<Vec<App>, CheckError> {
     let (list, filter, fields) = if client.key.enterprise {
         (BUNDLE_IDS, "filter[identifier]", ("fields[bundleIds]", "identifier,name"))
@@ -84,8 +84,8 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
         let lacks = if client.key.enterprise { "has not registered" } else { "has no app" };
         text!("The API key {} is valid, but its team {} {}", key_id, lacks, bundle_id)
     };
-    // The likely mistake, and what to do about it.
-    let mistake = match others.first() {
+    // Names the likely mistake, and says what to do about it.
+    let advice = match others.first() {
         _ if is_individual => {
             text!("Give the key's owner access to {} in Users and Access, or use a team key", bundle_id)
         }
@@ -104,23 +104,23 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
             "Either the app does not exist yet, or this is another team's key: create the app, or use another key"
         ),
     };
-    FatalError::new(text!("{}.{} {}.", problem, list_others(client.key, &named, total), mistake))
+    FatalError::new(text!("{}.{} {}.", problem, list_others(client.key, &named, total), advice))
 }
 
-/// A sentence about the apps that the key can see, with a leading space. Empty if there are none to name.
+/// A sentence about the apps that the key can see, with a leading space. Empty if `named` is.
 fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
-    let has = if key.kind() == KeyKind::Individual { "It can see" } else { "The team has" };
+    let subject = if key.kind() == KeyKind::Individual { "It can see" } else { "The team has" };
     let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match total {
         _ if named.is_empty() => text!(""),
-        1 => text!(" {} one {}: {}.", has, one, list),
-        _ if total <= named.len() => text!(" {} {} {}: {}.", has, total, several, list),
-        _ => text!(" {} {} {}, the most similar: {}.", has, total, several, list),
+        1 => text!(" {} one {}: {}.", subject, one, list),
+        _ if total <= named.len() => text!(" {} {} {}: {}.", subject, total, several, list),
+        _ => text!(" {} {} {}, the most similar: {}.", subject, total, several, list),
     }
 }
 
-/// `com.example` of `com.example.app`, which a team's apps usually share.
+/// The first two parts of a bundle ID, such as `com.example`, which a team's apps usually share.
 fn vendor(bundle_id: &str) -> Vec<&str> {
     bundle_id.split('.').take(2).collect()
 }

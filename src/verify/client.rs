@@ -21,13 +21,13 @@ use crate::redact::{self, FatalError, text};
 /// Long enough for a slow response and a clock that is slightly off.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// If this machine's clock is off by no more than this, Apple accepts its tokens.
+/// Apple accepts tokens from a machine whose clock is off by no more than this.
 const TOLERATED_SKEW: time::Duration = time::Duration::seconds(60);
 
-/// The most pages of a list to read: many times more than a large team has.
+/// The maximum number of pages to read from a list: many times more than a large team has.
 pub(super) const MAX_PAGES: usize = 25;
 
-/// Sends requests to the API that the key is for, all on one connection.
+/// Sends requests to the API that the key is for, and reuses one HTTP connection.
 pub(super) struct Client<'a> {
     pub(super) key: &'a ApiKey,
     pub(super) source: Source,
@@ -84,9 +84,9 @@ impl Client<'_> {
     /// Requests a page of a list.
     ///
     /// # Errors
-    /// [`Unverified::RoleTooLow`] if the key's role does not allow it to read the list. Rejects the key if Apple
-    /// answers 401 at every attempt, each with a new token, and accepted no token of the key before: Apple sometimes
-    /// returns 401 for valid keys. [`CannotSign`] if the key can't sign a token.
+    /// [`Unverified::RoleTooLow`] if the key's role does not allow it to read the list. [`CheckError::Rejected`] if the
+    /// key can't sign a token, or if Apple has accepted none of the key's tokens and returns 401 at every attempt, each
+    /// with a new token. A single 401 is not enough: Apple sometimes returns it for valid keys.
     async fn request_page<A: DeserializeOwned>(
         &self,
         list: &str,
@@ -94,7 +94,7 @@ impl Client<'_> {
     ) -> Result<Page<A>, CheckError> {
         let mut url = endpoint(self.base, &["v1", list]);
         url.query_pairs_mut().extend_pairs(query);
-        let attempt = async || self.attempt(&url).await;
+        let attempt = async || self.send_with_new_token(&url).await;
         let response = match self.http.retry(self.base, self.policy, attempt).await {
             Ok(response) => response.map_err(|error| CheckError::Rejected(error.into()))?,
             Err(_) if self.observed.rejections.get() == ATTEMPTS && !self.observed.was_accepted.get() => {
@@ -123,7 +123,7 @@ impl Client<'_> {
         })
     }
 
-    /// The error if Apple accepts none of the key's tokens, with the likely reasons.
+    /// The error if Apple accepts none of the key's tokens. Lists the likely reasons.
     fn key_rejected(&self) -> FatalError {
         let key_id = self.key.id.shown();
         FatalError::new(match (self.observed.clock_skew.get(), self.source, &self.key.other_id_in_name) {
@@ -136,10 +136,10 @@ impl Client<'_> {
                 "Apple rejected the connected API key {} (HTTP 401). Either it was revoked, its IDs and private key do not match, or it is a push or In-App Purchase key. Add the right key in Workspace settings > Integrations, then select it in Project settings.",
                 key_id
             ),
-            (None, Source::Inputs, Some(in_name)) => text!(
+            (None, Source::Inputs, Some(other_id)) => text!(
                 "Apple rejected the API key {} (HTTP 401). The name of its file contains another key ID, {}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or its key ID, issuer ID and private key do not match.",
                 key_id,
-                in_name.shown()
+                other_id.shown()
             ),
             (None, Source::Inputs, None) if self.key.kind() == KeyKind::Individual => text!(
                 "Apple rejected the individual API key {} (HTTP 401). Either (1) it was revoked, (2) its key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team and `api_issuer` to the issuer ID.",
@@ -152,13 +152,13 @@ impl Client<'_> {
         })
     }
 
-    /// For a response with this status.
+    /// The reason if a response, which has this status, is not in Apple's format.
     pub(super) fn not_apple_format(&self, status: StatusCode) -> Unverified {
         Unverified::NotAppleFormat { site: redact::site(self.base), status: status.as_u16() }
     }
 
-    /// Sends a request with a new token. Only the outer error can be retried.
-    async fn attempt(&self, url: &Url) -> Result<Result<Response, CannotSign>, Failure> {
+    /// Sends a request with a new token. Only a [`Failure`] can be retried, so [`CannotSign`] is not one.
+    async fn send_with_new_token(&self, url: &Url) -> Result<Result<Response, CannotSign>, Failure> {
         let token = match token::sign(self.key, self.http.now(), TOKEN_LIFETIME) {
             Ok(token) => token,
             Err(error) => return Ok(Err(error)),

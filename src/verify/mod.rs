@@ -1,6 +1,6 @@
 //! Verifies the credential with Apple, before the build spends minutes on work that needs it.
 //!
-//! Each file except `client` answers one question about it. If Apple rejects the credential, the build fails.
+//! Each file except `client` answers one question about the credential. If Apple rejects the credential, the build fails.
 //! Without an answer, the credential stays unverified, and the build continues unless `verify` is strict: an outage
 //! at Apple must not stop a build that could succeed.
 
@@ -54,7 +54,7 @@ impl Verification {
         self.is_attempted && self.unverified.is_empty()
     }
 
-    /// Takes the value out of a check's result, or records why the credential is not verified.
+    /// Returns the value of a successful check, or records why the credential is not verified.
     fn record<T>(&mut self, result: Result<T, CheckError>) -> Result<Option<T>, FatalError> {
         match result {
             Ok(value) => Ok(Some(value)),
@@ -66,10 +66,7 @@ impl Verification {
         }
     }
 
-    /// For `verify: strict`.
-    ///
-    /// # Errors
-    /// Lists every reason why the credential is not verified.
+    /// For `verify: strict`. The error lists every reason why the credential is not verified.
     pub(crate) fn require_verified(&self) -> Result<(), FatalError> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let details = others.iter().map(|reason| reason.error_line("Not verified")).collect();
@@ -92,7 +89,7 @@ error_messages! {
         AgreementMissing,
         #[error("Apple returned HTTP {status}, {code}: {detail}")]
         AppleError { status: u16, code: Text, detail: Text },
-        /// For the list of apps. The checks that read other lists report it themselves.
+        /// For the list of apps. The checks that read other lists turn it into their own errors.
         #[error("the key can't list apps, so `bundle_id` can't be checked ({code}: {detail})")]
         RoleTooLow { code: Text, detail: Text },
         #[error("{inputs} cannot be checked with an Apple ID, only with an API key")]
@@ -101,10 +98,10 @@ error_messages! {
         WithoutSession,
         #[error("the session has no cookies for {site}, so it can't be verified")]
         MissingCookie { site: Text, renewal: &'static str },
-        #[error("{what}")]
-        SessionRejected { what: Text, renewal: &'static str },
-        #[error("the session belongs to {of_session}, but the Apple ID is {of_credential}, and fastlane uses both: use a session and an Apple ID of the same account")]
-        OtherAccount { of_session: Text, of_credential: Text },
+        #[error("{problem}")]
+        SessionRejected { problem: Text, renewal: &'static str },
+        #[error("the session belongs to {session_email}, but the Apple ID is {credential_email}, and fastlane uses both: use a session and an Apple ID of the same account")]
+        OtherAccount { session_email: Text, credential_email: Text },
         #[error("Apple accepts the session, but does not say whose it is")]
         UnknownAccount { renewal: &'static str },
         #[error("Apple accepts the session, but does not list the account's teams, so `itc_team_id` cannot be checked")]
@@ -113,7 +110,7 @@ error_messages! {
 }
 
 impl Unverified {
-    /// For the errors that Apple returned with this status.
+    /// The reason for errors that Apple returned with this status.
     fn new(status: StatusCode, errors: &ErrorResponse) -> Self {
         if errors.is_agreement_missing() {
             return Self::AgreementMissing;
@@ -128,23 +125,23 @@ impl Unverified {
         matches!(self, Self::RequestFailed { .. } | Self::NotAppleFormat { .. } | Self::AgreementMissing)
     }
 
-    /// The reason, and how to fix it, as an error line that begins with `before`.
-    fn error_line(&self, before: &'static str) -> Text {
+    /// The reason, and how to fix it, as an error line that begins with `prefix`.
+    fn error_line(&self, prefix: &'static str) -> Text {
         let remedy = match self {
-            Self::AgreementMissing | Self::OtherAccount { .. } => return text!("{}: {}.", before, self),
-            Self::SessionRejected { renewal, .. } => return text!("{}: {}: {}.", before, self, *renewal),
+            Self::AgreementMissing | Self::OtherAccount { .. } => return text!("{}: {}.", prefix, self),
+            Self::SessionRejected { renewal, .. } => return text!("{}: {}: {}.", prefix, self, *renewal),
             Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal } => {
-                return text!("{}: {}: {}, or set `verify` to yes.", before, self, *renewal);
+                return text!("{}: {}: {}, or set `verify` to yes.", prefix, self, *renewal);
             }
             Self::AppleError { status, code, detail } => {
-                let before = text!("{}: Apple returned HTTP {}, {}", before, *status, code);
+                let prefix = text!("{}: Apple returned HTTP {}, {}", prefix, *status, code);
                 let remedy = "Fix what Apple reports, or set `verify` to yes";
-                return error_line_with_detail(&before, detail, remedy);
+                return error_line_with_detail(&prefix, detail, remedy);
             }
             Self::RoleTooLow { detail, .. } => {
-                let what = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
+                let problem = "the key can't list apps, so `bundle_id` can't be checked. Apple's response";
                 let remedy = "Use a key that can list apps, or clear `bundle_id`";
-                return error_line_with_detail(&text!("{}: {}", before, what), detail, remedy);
+                return error_line_with_detail(&text!("{}: {}", prefix, problem), detail, remedy);
             }
             Self::RequestFailed { failure, .. } => match failure {
                 Failure::InvalidVariable { .. } => "Correct that variable, or clear it",
@@ -169,19 +166,19 @@ impl Unverified {
             Self::WithoutSession => "Set `fastlane_session`, or set `verify` to yes",
             Self::TeamsNotListed => "Run the build again, or set `verify` to yes",
         };
-        text!("{}: {}. {}.", before, self, remedy)
+        text!("{}: {}. {}.", prefix, self, remedy)
     }
 }
 
-/// An error line with the detail of Apple's error. If the line is too long, omits the remedy; if it is still too
-/// long, also the end of the detail.
-fn error_line_with_detail(before: &Text, detail: &Text, remedy: &'static str) -> Text {
-    let lines = [text!("{}: {}. {}.", before, detail, remedy), text!("{}: {}.", before, detail)];
+/// An error line that begins with `prefix` and the detail of Apple's error. If the line is too long, omits the remedy;
+/// if it is still too long, also the end of the detail.
+fn error_line_with_detail(prefix: &Text, detail: &Text, remedy: &'static str) -> Text {
+    let lines = [text!("{}: {}. {}.", prefix, detail, remedy), text!("{}: {}.", prefix, detail)];
     let detail = detail.plain();
     let starts = iter::successors(Some(detail.as_str()), |start| Some(start.rsplit_once(' ')?.0)).skip(1);
-    let cut = |start| text!("{}: {}.", before, redact::service_text(&format!("{start}…"), usize::MAX));
-    let mut lines = lines.into_iter().chain(starts.map(cut));
-    lines.find(Text::is_short).unwrap_or_else(|| text!("{}: ….", before))
+    let truncated = |start| text!("{}: {}.", prefix, redact::service_text(&format!("{start}…"), usize::MAX));
+    let mut lines = lines.into_iter().chain(starts.map(truncated));
+    lines.find(Text::is_short).unwrap_or_else(|| text!("{}: ….", prefix))
 }
 
 /// A request with a secret in a header. `None` if the secret contains characters that headers don't allow.
@@ -251,12 +248,14 @@ pub(crate) async fn verify(
             verification.rate_limit = client.observed.rate_limit.get();
         }
         Credential::AppleId(apple_id) => {
-            let check = session::check(apple_id, source, &checks.services, config, http, policy, run_log);
-            verification.record(check.await)?;
+            let result =
+                session::check(apple_id, source, &checks.services, config, http, policy, run_log).await;
+            verification.record(result)?;
+            let bundle_id = checks.bundle_id.is_some().then_some("bundle_id");
             let access = (!checks.required_access.is_empty()).then_some("required_access");
-            let inputs: Vec<_> = checks.bundle_id.iter().map(|_| "bundle_id").chain(access).collect();
-            if !inputs.is_empty() {
-                let inputs = config::quote_names(&inputs);
+            let unchecked: Vec<_> = bundle_id.into_iter().chain(access).collect();
+            if !unchecked.is_empty() {
+                let inputs = config::quote_names(&unchecked);
                 verification.unverified.push(Unverified::NeedsApiKey { inputs });
             }
         }

@@ -49,16 +49,16 @@ pub(super) async fn check(
     let response = response.map_err(|failure| Unverified::RequestFailed { site: site.clone(), failure })?;
 
     let rejected = |why: &'static str| {
-        let session = match source {
+        let origin = match source {
             Source::Connection => "of the connected Apple ID",
             Source::Inputs => "in `fastlane_session`",
         };
-        let what = text!("Apple no longer accepts the session {} ({})", session, why);
+        let problem = text!("Apple no longer accepts the session {} ({})", origin, why);
         if config.needs_session() {
-            CheckError::Rejected(FatalError::new(text!("{}: {}.", what, renewal)))
+            CheckError::Rejected(FatalError::new(text!("{}: {}.", problem, renewal)))
         } else {
             // No tool needs the session, and an upload with an app-specific password still works.
-            Unverified::SessionRejected { what, renewal }.into()
+            Unverified::SessionRejected { problem, renewal }.into()
         }
     };
     let status = response.status;
@@ -72,14 +72,17 @@ pub(super) async fn check(
     };
     let session_status =
         session_status.ok_or(Unverified::NotAppleFormat { site, status: status.as_u16() })?;
-    let Some(of_session) = session_status.email_address() else {
+    let Some(session_email) = session_status.email_address() else {
         return Err(Unverified::UnknownAccount { renewal }.into());
     };
-    let of_credential = apple_id.email.expose_secret();
+    let credential_email = apple_id.email.expose_secret();
     // Apple ignores the case of email addresses.
-    if of_session.trim().to_lowercase() != of_credential.trim().to_lowercase() {
-        let (of_session, of_credential) = (redact::email(of_session), redact::email(of_credential));
-        return Err(Unverified::OtherAccount { of_session, of_credential }.into());
+    if session_email.trim().to_lowercase() != credential_email.trim().to_lowercase() {
+        return Err(Unverified::OtherAccount {
+            session_email: redact::email(session_email),
+            credential_email: redact::email(credential_email),
+        }
+        .into());
     }
     let selected = session_status.provider().ok_or_else(|| rejected("it is not logged in to a team"))?;
     check_team(selected, &session_status, config.itc_team_id, run_log)
@@ -117,7 +120,7 @@ fn check_team(
     Ok(())
 }
 
-/// `Example Ltd (7), Other Inc (8)`
+/// Such as `Example Ltd (7), Other Inc (8)`.
 fn list_teams(teams: &[&Provider]) -> Text {
     let named: Vec<_> = teams.iter().take(MAX_LISTED).map(|team| name_and_id(team)).collect();
     match teams.len().saturating_sub(MAX_LISTED) {
@@ -175,7 +178,7 @@ mod tests {
         {name: dotted, value: 2, domain: .apple.com, secure: false},
         {name: parent_only, value: 3, domain: apple.com, for_domain: false, secure: false},
         {name: own, value: 4, domain: appstoreconnect.apple.com, for_domain: false, secure: false},
-        {name: like, value: 5, domain: notapple.com, secure: false},
+        {name: lookalike, value: 5, domain: notapple.com, secure: false},
         {name: path, value: 6, domain: apple.com, path: /olympus, secure: false},
         {name: other_path, value: 7, domain: apple.com, path: /agreements, secure: false},
         {name: expired, value: 8, domain: apple.com, secure: false, expires: 2026-11-20T08:59:59Z},
