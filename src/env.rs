@@ -21,6 +21,7 @@ pub type Vars = BTreeMap<String, SecretString>;
 pub struct Env {
     /// Environment variables whose values are UTF-8.
     pub vars: Vars,
+    /// The names of all other environment variables.
     pub non_utf8_vars: Vec<String>,
     /// The current time, in UTC.
     pub now: fn() -> OffsetDateTime,

@@ -44,19 +44,19 @@ pub use crate::config::env_from_arguments;
 pub async fn run(env: &Env, interrupted: impl Future<Output = &'static str>) -> Result<bool, FatalError> {
     let mut report = Report::new(env.now);
     let http = Http::new(env);
-    let mut time_limit = annotation::TIME_LIMIT;
+    let mut summary_time_limit = annotation::TIME_LIMIT;
     let result = tokio::select! {
         // Polls the run first: if it has just exported its outputs, a late signal must not turn it into a failure.
         biased;
         result = run_job(env, &http, &mut report) => result,
         signal = interrupted => {
-            time_limit = annotation::TIME_LIMIT_WHEN_INTERRUPTED;
+            summary_time_limit = annotation::TIME_LIMIT_WHEN_INTERRUPTED;
             Err(FatalError::new(text!("The Step was interrupted ({}) before it changed any output. If nobody aborted the build, raise the Step's `timeout` in the workflow, or run the build again.", signal)))
         }
     };
     let result = result.map_err(|error| error.mask(&report.run_log.secrets));
-    report.write_summary(result.as_ref().err(), time_limit, env, &http).await;
-    result.map(|()| !report.run_log.warnings().is_empty())
+    report.write_summary(result.as_ref().err(), summary_time_limit, env, &http).await;
+    result.map(|()| !report.run_log.warnings.is_empty())
 }
 
 /// Reads the inputs and runs the job that `action` selects.

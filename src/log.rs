@@ -98,8 +98,9 @@ pub fn error(text: &Text) {
 /// Logs lines, and keeps those that the summary repeats.
 #[derive(Debug, Default)]
 pub struct RunLog {
-    details: Vec<(&'static str, Text)>,
-    warnings: Vec<Text>,
+    /// The labels and values from `log_detail`.
+    pub(crate) details: Vec<(&'static str, Text)>,
+    pub(crate) warnings: Vec<Text>,
     /// Hidden in text from services, in case a service echoes a secret.
     pub(crate) secrets: Secrets,
 }
@@ -125,14 +126,6 @@ impl RunLog {
         let text = text.mask(&self.secrets);
         warn(&text);
         self.warnings.push(text);
-    }
-
-    pub(crate) fn details(&self) -> &[(&'static str, Text)] {
-        &self.details
-    }
-
-    pub(crate) fn warnings(&self) -> &[Text] {
-        &self.warnings
     }
 }
 

@@ -180,7 +180,7 @@ mod tests {
         let mut run_log = RunLog::default();
         let folder = create_private_folder(&temp_dir, &outer.path().join("missing"), &mut run_log)?;
         assert_eq!(folder.path().parent(), Some(temp_dir.as_path()));
-        let warning = Text::join(run_log.warnings(), "");
+        let warning = Text::join(run_log.warnings, "");
         assert!(warning.as_str().contains("APPLE_API_KEY_URL"), "{warning}");
         Ok(())
     }

@@ -63,3 +63,32 @@ impl Deadline {
         tokio::time::timeout_at(self.ends_at, future).await.map_err(|_| (self.to_failure)(self.limit))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_pause_that_the_server_asks_for_is_made_or_shortened_or_ends_the_attempts() {
+        let seconds = Duration::from_secs;
+        let document = RetryPolicy::DOCUMENT;
+        let without_shortening =
+            RetryPolicy { longest_pause: seconds(5), shortens_pauses: false, ..document };
+        let ending_in = |limit| RetryPolicy { deadline: Some(Deadline::after(seconds(limit))), ..document };
+        for (policy, requested, expected) in [
+            (document, 30, Some(30)),
+            (document, 31, Some(30)),
+            (without_shortening, 5, Some(5)),
+            (without_shortening, 6, None),
+            (ending_in(60), 20, Some(20)),
+            (ending_in(15), 20, None),
+        ] {
+            let retry_after = Some(seconds(requested));
+            let failure = Failure::Status { status: StatusCode::SERVICE_UNAVAILABLE, retry_after };
+            let pause = policy.pause(&failure, Some(seconds(1)));
+            assert_eq!(pause, expected.map(seconds), "{policy:?}, {requested}");
+        }
+    }
+}

@@ -10,10 +10,9 @@ pub(crate) fn is_path_like(value: &str) -> bool {
 /// Whether text may contain a key or a session, even a damaged or encoded one. When in doubt, returns `true`.
 #[must_use]
 pub fn may_hold_secret(text: &str) -> bool {
-    if ["PRIVATE KEY", "-----BEGIN", "FASTLANE_SESSION", "HTTP::Cookie", "myacinfo", "\"kty\""]
-        .iter()
-        .any(|mark| text.contains(mark))
-    {
+    const MARKERS: [&str; 6] =
+        ["PRIVATE KEY", "-----BEGIN", "FASTLANE_SESSION", "HTTP::Cookie", "myacinfo", "\"kty\""];
+    if MARKERS.iter().any(|marker| text.contains(marker)) {
         return true;
     }
     // Joins the lines of wrapped base64, even if `\r` and `\n` are escaped.

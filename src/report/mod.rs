@@ -47,7 +47,6 @@ pub(crate) struct Report {
 
 impl Report {
     /// The report of a run that starts now.
-    #[must_use]
     pub(crate) fn new(now: fn() -> OffsetDateTime) -> Self {
         Self {
             run_log: RunLog::default(),
@@ -269,7 +268,7 @@ impl Report {
     ) {
         let style = match error {
             Some(_) => Style::Error,
-            None if self.run_log.warnings().is_empty() => Style::Info,
+            None if self.run_log.warnings.is_empty() => Style::Info,
             None => Style::Warning,
         };
         match self.build_annotation {
@@ -319,7 +318,6 @@ fn names_with_verb(inputs: &[&'static str]) -> Text {
 
 /// The message if there is no credential: what to set up. `other_connected` is the kind of a connected credential
 /// that `connection` excludes.
-#[must_use]
 pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Workspace settings > Integrations > App Store Connect, then Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";

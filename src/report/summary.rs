@@ -8,7 +8,6 @@ use crate::redact::{FatalError, Text, UNTRUSTED_BACKTICK, UNTRUSTED_END, UNTRUST
 
 impl Report {
     /// Returns the summary as Markdown, without secrets.
-    #[must_use]
     pub(crate) fn summary(&self, error: Option<&FatalError>) -> String {
         let markdown = |text: &Text| to_markdown(&self.run_log.mask_text(text));
         let mut page = "### Apple services connection\n\n".to_owned();
@@ -22,7 +21,7 @@ impl Report {
         }
         if let Some(credential) = &self.credential {
             line(&format!("- **Credential:** {}", markdown(credential)));
-            for (label, value) in self.run_log.details() {
+            for (label, value) in &self.run_log.details {
                 line(&format!("- **{label}:** {}", markdown(value)));
             }
             if let Some((verified, reason)) = &self.verified {
@@ -36,9 +35,9 @@ impl Report {
         } else if error.is_none() {
             line("⚪ No Apple credential was found.");
         }
-        if !self.run_log.warnings().is_empty() {
+        if !self.run_log.warnings.is_empty() {
             line("\n**Warnings**\n");
-            self.run_log.warnings().iter().for_each(|warning| line(&format!("- ⚠️ {}", markdown(warning))));
+            self.run_log.warnings.iter().for_each(|warning| line(&format!("- ⚠️ {}", markdown(warning))));
         }
         if !self.outputs.is_empty() {
             // The blank line ends the HTML, so that the list is read as Markdown.
@@ -88,7 +87,7 @@ fn push_code(text: &str, markdown: &mut String) {
 fn push_literal(text: &str, markdown: &mut String) {
     /// An invisible character that keeps URLs and addresses from becoming links in renderers that detect them.
     const WORD_JOINER: char = '\u{2060}';
-    /// The characters with a meaning in Markdown within a line.
+    /// The characters that have a meaning within a line of Markdown.
     const SPECIAL: &str = "\\`*_[]<>&!~|^$";
     let mut previous = ' ';
     for c in text.chars() {

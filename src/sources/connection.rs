@@ -68,9 +68,7 @@ error_messages! {
 /// Completes a sentence that begins with "The Apple service connection cannot be read".
 fn describe_fetch_failure(site: &Text, failure: &Failure) -> Text {
     let remedy = match failure {
-        Failure::InvalidVariable { name, problem } => {
-            return Failure::explain_variable(name, problem);
-        }
+        Failure::InvalidVariable { name, problem } => return Failure::explain_variable(name, problem),
         failure if failure.is_transient() => "Run the build again",
         Failure::UntrustedIssuer(_) => "Install that issuer's certificate on the machine",
         _ => "Reset `build_url` and `build_api_token` to their defaults",

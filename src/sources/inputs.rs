@@ -63,9 +63,7 @@ error_messages! {
 /// Completes a sentence that begins with "The private key in `api_key_path` cannot be downloaded".
 fn describe_download_failure(site: &Text, failure: &Failure) -> Text {
     let remedy = match failure {
-        Failure::InvalidVariable { name, problem } => {
-            return Failure::explain_variable(name, problem);
-        }
+        Failure::InvalidVariable { name, problem } => return Failure::explain_variable(name, problem),
         failure if failure.is_transient() => {
             "Run the build again, or set `api_key_path` to a Secret with the key's text"
         }

@@ -49,7 +49,6 @@ pub(crate) struct Verification {
 
 impl Verification {
     /// Whether Apple accepted the credential and every check passed.
-    #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
         self.is_attempted && self.unverified.is_empty()
     }

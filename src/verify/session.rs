@@ -78,11 +78,9 @@ pub(super) async fn check(
     let credential_email = apple_id.email.expose_secret();
     // Apple ignores the case of email addresses.
     if session_email.trim().to_lowercase() != credential_email.trim().to_lowercase() {
-        return Err(Unverified::OtherAccount {
-            session_email: redact::email(session_email),
-            credential_email: redact::email(credential_email),
-        }
-        .into());
+        let (session_email, credential_email) =
+            (redact::email(session_email), redact::email(credential_email));
+        return Err(Unverified::OtherAccount { session_email, credential_email }.into());
     }
     let selected = session_status.provider().ok_or_else(|| rejected("it is not logged in to a team"))?;
     check_team(selected, &session_status, config.itc_team_id, run_log)
@@ -159,6 +157,7 @@ fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Ze
         drop(store.insert_raw(&raw.build(), &origin));
     }
     let pairs = store.get_request_values(url).map(|(name, value)| ["; ", name, "=", value]);
+    // Without the separator before the first pair.
     let parts: Vec<_> = pairs.flatten().skip(1).collect();
     // `concat` reserves the whole length: growing would leave copies that are not wiped.
     (!parts.is_empty()).then(|| Zeroizing::new(parts.concat()))
