@@ -38,9 +38,9 @@ pub(crate) fn days_ago(then: OffsetDateTime, now: OffsetDateTime) -> Text {
     }
 }
 
-/// Formats the time until `until` for people, such as `19 days`, or `5 hours` if less than a day is left.
-pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
-    let left = until - now;
+/// Formats the time until `end` for people, such as `19 days`, or `5 hours` if less than a day is left.
+pub(crate) fn time_left(end: OffsetDateTime, now: OffsetDateTime) -> Text {
+    let left = end - now;
     match (left.whole_days(), left.whole_hours()) {
         (0, ..1) => text!("less than an hour"),
         (0, 1) => text!("1 hour"),
@@ -50,12 +50,12 @@ pub(crate) fn time_left(until: OffsetDateTime, now: OffsetDateTime) -> Text {
     }
 }
 
-/// RFC 3339 in UTC with fractions of a second. Returns `None` for years that it can't express.
+/// Formats a timestamp as RFC 3339 in UTC, with fractions of a second. `None` for a year outside 0 to 9999.
 pub(crate) fn rfc3339_exact(timestamp: OffsetDateTime) -> Option<String> {
     to_utc(timestamp)?.format(&Rfc3339).ok()
 }
 
-/// RFC 3339 in UTC, truncated to whole seconds. Returns `None` for years that it can't express.
+/// Formats a timestamp as RFC 3339 in UTC, truncated to whole seconds. `None` for a year outside 0 to 9999.
 pub(crate) fn rfc3339(timestamp: OffsetDateTime) -> Option<String> {
     to_utc(timestamp)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }

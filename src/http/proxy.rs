@@ -26,7 +26,7 @@ pub(super) struct Proxy {
     /// Can contain a password. `None` if the value isn't the address of an HTTP proxy.
     address: Option<Url>,
     /// The hosts that bypass the proxy, in the format of `NO_PROXY`.
-    no_proxy: String,
+    exempt_hosts: String,
 }
 
 impl Proxy {
@@ -34,15 +34,15 @@ impl Proxy {
     pub(super) fn from_env(env: &Env) -> Option<Self> {
         let is_set = |name: &&str| env.var(name).is_some() || env.is_not_utf8(name);
         let variable = PROXY_VARIABLES.into_iter().find(is_set)?;
-        let no_proxy = NO_PROXY_VARIABLES.into_iter().find_map(|name| env.var(name)).unwrap_or_default();
+        let exempt_hosts = NO_PROXY_VARIABLES.into_iter().find_map(|name| env.var(name)).unwrap_or_default();
         let address = env.var(variable).and_then(parse_address);
-        Some(Self { variable, address, no_proxy: no_proxy.to_owned() })
+        Some(Self { variable, address, exempt_hosts: exempt_hosts.to_owned() })
     }
 
     /// Fails if requests to this URL need the proxy but its address is invalid.
     pub(super) fn check(&self, url: &Url) -> Result<(), Failure> {
         // The HTTP library matches NO_PROXY with the same type. The address here is only a placeholder.
-        let matcher = Matcher::builder().https("http://proxy").no(&self.no_proxy).build();
+        let matcher = Matcher::builder().https("http://proxy").no(&self.exempt_hosts).build();
         let is_needed = || url.as_str().parse::<Uri>().is_ok_and(|uri| matcher.intercept(&uri).is_some());
         if self.address.is_none() && is_needed() {
             let problem =
@@ -53,9 +53,9 @@ impl Proxy {
     }
 
     pub(super) fn for_client(&self) -> Result<reqwest::Proxy, reqwest::Error> {
-        // `check` has limited an invalid address to hosts in NO_PROXY. A redirect to another host fails.
+        // With an invalid address, `check` accepts only hosts in NO_PROXY. A redirect to another host then fails.
         let address = self.address.as_ref().map_or("http://proxy.invalid", Url::as_str);
-        Ok(reqwest::Proxy::https(address)?.no_proxy(NoProxy::from_string(&self.no_proxy)))
+        Ok(reqwest::Proxy::https(address)?.no_proxy(NoProxy::from_string(&self.exempt_hosts)))
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn an_upper_case_variable_takes_precedence_unless_it_is_empty() {
         let vars = [("HTTPS_PROXY", "a"), ("https_proxy", "b"), ("NO_PROXY", ""), ("no_proxy", "c")];
-        let proxy = Proxy::from_env(&Env::for_tests(&vars)).map(|proxy| (proxy.variable, proxy.no_proxy));
+        let proxy = Proxy::from_env(&Env::for_tests(&vars)).map(|proxy| (proxy.variable, proxy.exempt_hosts));
         assert_eq!(proxy, Some(("HTTPS_PROXY", "c".to_owned())));
     }
 }

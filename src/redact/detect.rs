@@ -63,7 +63,7 @@ fn contains_app_password(text: &str) -> bool {
     })
 }
 
-/// Whether base64 characters are too many and too mixed to be a name. A name in camel case changes between upper
+/// Whether a piece of base64 is too long and too mixed to be a name. A name in camel case changes between upper
 /// case, lower case and digits once per word; random text changes at about every other character.
 fn is_random(text: &str) -> bool {
     const MIN_LENGTH: usize = 24;

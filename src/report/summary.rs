@@ -51,7 +51,7 @@ impl Report {
     }
 }
 
-/// Such as `▓▓▓▓▓▓░░░░ 18`: ten blocks for the 30 days that Apple's sessions last (in 2026).
+/// Draws a bar such as `▓▓▓▓▓▓░░░░ 18`, with ten blocks for the 30 days that Apple's sessions last (in 2026).
 fn days_left_bar(days: i64) -> String {
     let blocks = (0..10).map(|block| if block * 3 < days { '▓' } else { '░' });
     blocks.chain(format!(" {days}").chars()).collect()

@@ -107,7 +107,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
     FatalError::new(text!("{}.{} {}.", problem, list_others(client.key, &named, total), advice))
 }
 
-/// A sentence about the apps that the key can see, with a leading space. Empty if `named` is.
+/// A sentence about the apps that the key can see, with a leading space. Empty if `named` is empty.
 fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
     let subject = if key.kind() == KeyKind::Individual { "It can see" } else { "The team has" };

@@ -46,7 +46,7 @@ pub(super) struct Observed {
     rejections: Cell<usize>,
     /// From the last response that reported it.
     pub(super) rate_limit: Cell<Option<RateLimit>>,
-    /// How far this machine's clock is ahead of Apple's, if it is off. From the last 401.
+    /// How far this machine's clock is ahead of Apple's, if that explains the last 401.
     clock_skew: Cell<Option<time::Duration>>,
 }
 
