@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const SIGNALS: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
 
-/// Records the last of [`SIGNALS`] that has arrived. Unlike tokio's streams, it is up to date at once, so that a run
+/// Records which of the signals arrived last. Unlike tokio's streams, it is up to date at once, so that a run
 /// notices a signal at its next await.
 #[derive(Debug, Default)]
 pub struct Signals {

@@ -40,7 +40,7 @@ pub(crate) fn url(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(url.as_str()) } else { Text::hidden() }
 }
 
-/// The scheme, host and port of a URL. If [`url`] hides the URL, "its server": the URL can be a Bitrise Secret, and
+/// The scheme, host and port of a URL. If [`url()`] hides the URL, "its server": the URL can be a Bitrise Secret, and
 /// the CLI does not redact a part of one.
 pub(crate) fn site(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(&url.origin().ascii_serialization()) } else { text!("its server") }
