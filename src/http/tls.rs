@@ -31,7 +31,7 @@ fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
         return Ok(None);
     }
     let invalid = |name, problem| Failure::InvalidVariable { name, problem };
-    // rustls would read these files, but the Step only has the values that are UTF-8, so it can't check them.
+    // rustls would read the files in a variable that is not UTF-8, but the Step can't check them.
     if let Some(name) = [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)) {
         return Err(invalid(name, text!("is not UTF-8")));
     }

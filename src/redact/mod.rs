@@ -179,7 +179,7 @@ pub const fn require_show<T: Show + ?Sized>(value: &T) -> &T {
 /// Declares an error enum that derives `thiserror::Error` and is [`Show`]: every field must be [`Show`].
 macro_rules! error_messages {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($body:tt)+ }) => {
-        // Passed on unchanged: thiserror depends on the spans of its tokens.
+        // The enum is passed on unchanged, because thiserror depends on the spans of its tokens.
         $(#[$meta])*
         $vis enum $name { $($body)+ }
 
