@@ -16,10 +16,10 @@ pub struct ApiKey {
     /// Whether the key belongs to the Apple Developer Enterprise Program.
     pub enterprise: bool,
     /// The ID in the key's file name, if it differs from `id`.
-    pub other_id_in_name: Option<KeyId>,
+    pub id_in_file_name: Option<KeyId>,
 }
 
-/// The two kinds of API keys. Input `api_key_type`.
+/// The two kinds of API keys, as in the input `api_key_type`.
 ///
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -56,15 +56,15 @@ error_messages! {
     /// field's name. It never repeats the value, which can be a secret in the wrong field.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub enum InvalidId {
-        #[error("contains {found}")]
-        Misplaced { found: &'static str, remedy: &'static str },
-        #[error("has {found}, but {expected}")]
-        WrongFormat { found: Text, expected: &'static str },
+        #[error("contains {content}")]
+        Misplaced { content: &'static str, remedy: &'static str },
+        #[error("has {actual}, but {expected}")]
+        WrongFormat { actual: Text, expected: &'static str },
     }
 }
 
 impl InvalidId {
-    /// How to fix it. Follows the message and a colon.
+    /// How to fix the value. Follows the error's message and a colon.
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
             Self::Misplaced { remedy, .. } => remedy,
@@ -73,8 +73,8 @@ impl InvalidId {
     }
 }
 
-/// Describes a value without repeating any part of it.
-fn describe(value: &str, is_allowed: fn(char) -> bool) -> Text {
+/// Describes the length of a value, and whether its characters are allowed, without repeating any part of it.
+fn describe_length(value: &str, is_allowed: fn(char) -> bool) -> Text {
     match (value.chars().count(), value.chars().all(is_allowed)) {
         (1, true) => text!("1 character"),
         (1, false) => text!("1 character (invalid)"),
@@ -98,18 +98,18 @@ pub(crate) fn identify_misplaced(value: &str) -> Option<&'static str> {
 
 impl KeyId {
     /// # Errors
-    /// [`InvalidId`] if the value is not 1 to 32 letters and digits, or can be a secret.
+    /// [`InvalidId`] if the value is not 1 to 32 letters and digits, or could be a secret.
     pub fn parse(value: &str) -> Result<Self, InvalidId> {
         let other_id = is_uuid(value).then_some("an issuer ID");
-        if let Some(found) = identify_misplaced(value).or(other_id) {
+        if let Some(content) = identify_misplaced(value).or(other_id) {
             let remedy = "set it to the key ID, 10 upper-case letters and digits";
-            return Err(InvalidId::Misplaced { found, remedy });
+            return Err(InvalidId::Misplaced { content, remedy });
         }
         // Apple does not document the length.
         if !(1..=32).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let found = describe(value, |c| c.is_ascii_alphanumeric());
+            let actual = describe_length(value, |c| c.is_ascii_alphanumeric());
             let expected = "a key ID is 10 upper-case letters and digits";
-            return Err(InvalidId::WrongFormat { found, expected });
+            return Err(InvalidId::WrongFormat { actual, expected });
         }
         Ok(Self(value.to_owned()))
     }
@@ -118,9 +118,8 @@ impl KeyId {
         &self.0
     }
 
-    /// For the log and errors. Hides an ID in an unusual format, because people paste secrets into the wrong
-    /// field.
-    pub(crate) fn shown(&self) -> Text {
+    /// For the log and errors. Hides an ID in an unusual format, which could be a secret in the wrong field.
+    pub(crate) fn to_text(&self) -> Text {
         redact::checked(&self.0, is_usual_key_id)
     }
 }
@@ -130,14 +129,14 @@ impl IssuerId {
     /// [`InvalidId`] if the value is not a UUID.
     pub fn parse(value: &str) -> Result<Self, InvalidId> {
         let other_id = is_usual_key_id(value).then_some("a 10-character ID, which is a key ID or a Team ID");
-        if let Some(found) = identify_misplaced(value).or(other_id) {
+        if let Some(content) = identify_misplaced(value).or(other_id) {
             let remedy = "set it to the issuer ID, the UUID above the list of keys in App Store Connect > Users and Access > Integrations";
-            return Err(InvalidId::Misplaced { found, remedy });
+            return Err(InvalidId::Misplaced { content, remedy });
         }
         if !is_uuid(value) {
-            let found = describe(value, |c| c.is_ascii_hexdigit() || c == '-');
+            let actual = describe_length(value, |c| c.is_ascii_hexdigit() || c == '-');
             let expected = "an issuer ID is a UUID like 57246542-96fe-1a63-e053-0824d011072a";
-            return Err(InvalidId::WrongFormat { found, expected });
+            return Err(InvalidId::WrongFormat { actual, expected });
         }
         Ok(Self(value.to_owned()))
     }
@@ -147,12 +146,12 @@ impl IssuerId {
     }
 
     /// For the log and errors.
-    pub(crate) fn shown(&self) -> Text {
+    pub(crate) fn to_text(&self) -> Text {
         redact::checked(&self.0, is_uuid)
     }
 }
 
-/// The name of a key's file, as App Store Connect names downloads or as altool expects it.
+/// The name of a key's file, as App Store Connect names the download or as altool expects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyFileName {
     /// `AuthKey_<ID>.p8` or `ApiKey_<ID>.p8`. Keys for push notifications are also named `AuthKey_<ID>.p8`.

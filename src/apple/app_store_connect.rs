@@ -15,8 +15,10 @@ pub(crate) const APPS: &str = "apps";
 /// The list of bundle IDs, used for the Enterprise Program, which has no apps.
 pub(crate) const BUNDLE_IDS: &str = "bundleIds";
 
+/// A list that requires [`Access::Provisioning`].
 pub(crate) const CERTIFICATES: &str = "certificates";
 
+/// A list that requires [`Access::Admin`].
 pub(crate) const USERS: &str = "users";
 
 /// The maximum for the parameter `limit`.
@@ -26,7 +28,7 @@ pub(crate) const MAX_PAGE_SIZE: &str = "200";
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
 pub(crate) const RATE_LIMIT: &str = "x-rate-limit";
 
-/// Access that a build needs. No request returns a key's role, but Apple answers 403 if the role is too low.
+/// Access that a build needs. Apple's API doesn't return a key's role, but answers 403 if the role is too low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// Reading certificates, identifiers and profiles. Verifying it doesn't show whether the key can create them.
@@ -47,8 +49,8 @@ impl Access {
     }
 }
 
-/// A struct that is only read from a JSON object. By default, serde also accepts an array of the fields, but not if a
-/// field is flattened.
+/// Reads `T` only from a JSON object. By default, serde also reads a struct from an array of its fields, but not if one
+/// of them is flattened.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Object<T> {
     #[serde(flatten)]
@@ -76,7 +78,7 @@ pub(crate) struct Resource<A> {
 #[derive(Debug, Deserialize)]
 struct PagedDocumentLinks {
     #[serde(rename = "self")]
-    _this: String,
+    _this_page: String,
     next: Option<String>,
 }
 
@@ -123,7 +125,7 @@ pub(crate) struct AppAttributes {
     pub(crate) name: Option<String>,
 }
 
-/// An app, whose ID is its number in App Store Connect; for the Enterprise Program, a bundle ID.
+/// An app, whose `id` is its number in App Store Connect. For the Enterprise Program, it is a bundle ID instead.
 pub(crate) type App = Resource<AppAttributes>;
 
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/certificate>
@@ -177,7 +179,7 @@ impl ErrorResponse {
     /// fits the status: proxies also send errors in JSON.
     pub(crate) fn read(status: u16, body: &[u8]) -> Option<Self> {
         let response = serde_json::from_slice::<Object<Self>>(body).ok()?.fields;
-        let is_known = |error: &ApiError| {
+        let fits_status = |error: &ApiError| {
             let family = error.code.split('.').next().unwrap_or_default();
             error.status == status.to_string()
                 && match status {
@@ -186,7 +188,7 @@ impl ErrorResponse {
                     _ => CODE_FAMILIES.contains(&family),
                 }
         };
-        Some(response).filter(|response| response.iter().any(is_known))
+        Some(response).filter(|response| response.iter().any(fits_status))
     }
 
     fn iter(&self) -> impl Iterator<Item = &ApiError> {
@@ -195,23 +197,23 @@ impl ErrorResponse {
 
     /// Whether the Account Holder has to accept an agreement of the Developer Program.
     pub(crate) fn is_agreement_missing(&self) -> bool {
-        // As of 2026.
+        // The codes that Apple used in 2026.
         let codes = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
-        // Responses with other codes contain this, as in `AvdLee/appstoreconnect-swift-sdk` issue 101.
-        let name = "Program License Agreement";
+        // Other responses only name the agreement in the text, as in `AvdLee/appstoreconnect-swift-sdk` issue 101.
+        let agreement = "Program License Agreement";
         self.iter().any(|error| {
             codes.iter().any(|code| error.code.starts_with(code))
-                || error.title.contains(name)
-                || error.detail_or_title().contains(name)
+                || error.title.contains(agreement)
+                || error.detail_or_title().contains(agreement)
         })
     }
 
-    /// Whether all errors are that the key's role doesn't allow the request.
+    /// Whether every error says that the key's role doesn't allow the request.
     pub(crate) fn is_role_too_low(&self) -> bool {
         self.iter().all(ApiError::is_role_too_low)
     }
 
-    /// Code and detail of the first error that isn't about the key's role, or else of the first error.
+    /// The code and detail of the first error that isn't about the key's role, or else of the first error.
     pub(crate) fn code_and_detail(&self) -> (&str, &str) {
         let error = self.iter().find(|error| !error.is_role_too_low()).or_else(|| self.iter().next());
         error.map_or(("", ""), |error| (&error.code, error.detail_or_title()))
@@ -219,7 +221,7 @@ impl ErrorResponse {
 }
 
 impl ApiError {
-    /// With another detail, the code means something else, such as an expired membership.
+    /// Checks the detail too, because the same code can mean something else, such as an expired membership.
     fn is_role_too_low(&self) -> bool {
         self.status == "403"
             && self.code == "FORBIDDEN_ERROR"
@@ -245,7 +247,7 @@ impl RateLimit {
     pub(crate) fn read(header: &str) -> Option<Self> {
         let value = |name: &str| {
             let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once(':'));
-            pairs.find(|(found, _)| *found == name)?.1.trim().parse().ok()
+            pairs.find(|(key, _)| *key == name)?.1.trim().parse().ok()
         };
         Some(Self { limit: value("user-hour-lim")?, remaining: value("user-hour-rem")? })
     }
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_limit_is_read_in_any_order_or_not_at_all() {
+    fn a_rate_limit_needs_both_numbers_in_any_order() {
         let expected = RateLimit { limit: 3500, remaining: 0 };
         assert_eq!(RateLimit::read("user-hour-rem:0; user-hour-lim:3500"), Some(expected));
         assert_eq!(RateLimit::read("user-hour-lim:3500;"), None);
@@ -268,8 +270,8 @@ mod tests {
         let app = r#"{"type": "apps", "id": "1", "attributes": {"bundleId": "com.example.app"}}"#;
         let links =
             r#""links": {"self": "x", "next": "https://elsewhere.invalid/v1/apps?limit=2&cursor=a%2Bb"}"#;
-        let page = |body: &str| Page::<AppAttributes>::read(body.as_bytes(), APPS);
-        let next = page(&format!(r#"{{"data": [{app}], {links}}}"#)).map(|page| page.next());
+        let read = |body: &str| Page::<AppAttributes>::read(body.as_bytes(), APPS);
+        let next = read(&format!(r#"{{"data": [{app}], {links}}}"#)).map(|page| page.next());
         assert_eq!(next, Some(NextPage::Cursor("a+b".to_owned())));
         for foreign in [
             "{}".to_owned(),
@@ -281,16 +283,16 @@ mod tests {
             format!(r#"{{"data": [{}], {links}}}"#, app.replace("apps", "users")),
             format!(r#"{{"data": [{app}], {links}, "errors": []}}"#),
         ] {
-            assert!(page(&foreign).is_none(), "{foreign}");
+            assert!(read(&foreign).is_none(), "{foreign}");
         }
     }
 
     /// `tests/step/verification.rs` has codes that do not fit the status.
     #[test]
     fn errors_in_another_format_are_rejected() {
-        let read = |body: &str| ErrorResponse::read(403, body.as_bytes());
+        let is_accepted = |body: &str| ErrorResponse::read(403, body.as_bytes()).is_some();
         let valid = r#"{"errors": [{"status": "403", "code": "FORBIDDEN_ERROR.NEW", "title": "t"}]}"#;
-        assert!(read(valid).is_some());
+        assert!(is_accepted(valid));
         for foreign in [
             r#"{"errors": []}"#,
             r#"{"errors": [{"code": "FORBIDDEN", "message": "Blocked by policy"}]}"#,
@@ -299,7 +301,7 @@ mod tests {
             r#"{"errors": [["403", "FORBIDDEN", "t"]]}"#,
             r#"[[{"status": "403", "code": "FORBIDDEN", "title": "t"}]]"#,
         ] {
-            assert!(read(foreign).is_none(), "{foreign}");
+            assert!(!is_accepted(foreign), "{foreign}");
         }
     }
 

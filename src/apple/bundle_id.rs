@@ -2,7 +2,7 @@
 
 use crate::redact::{self, Text, may_hold_secret, text};
 
-/// The maximum length that the Step accepts. Apple allows 155 characters; comparing much longer IDs would be slow.
+/// The maximum length that the Step accepts. Apple allows 155 characters; comparing much longer values would be slow.
 pub(crate) const MAX_LENGTH: usize = 255;
 
 /// A bundle ID, such as `com.example.app`.
@@ -32,12 +32,13 @@ impl BundleId {
         &self.0
     }
 
-    pub(crate) fn shown(&self) -> Text {
+    /// For the log and errors.
+    pub(crate) fn to_text(&self) -> Text {
         redact::checked(&self.0, |value| is_bundle_id(value) && !may_hold_secret(value))
     }
 }
 
-/// Whether a value has the form of a bundle ID. Those of old apps can contain underscores.
+/// Whether a value has the format of a bundle ID. The bundle IDs of old apps can contain underscores.
 fn is_bundle_id(value: &str) -> bool {
     value.len() <= MAX_LENGTH
         && value.contains('.')

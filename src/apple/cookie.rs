@@ -8,13 +8,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use time::{Duration, OffsetDateTime};
 
-use crate::redact::error_messages;
+use crate::redact::Show;
 use crate::timestamp;
 
 /// The maximum size of a session. Sessions are a few kilobytes; envman accepts 256 KiB in total by default.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
-/// A login sets about a dozen.
+/// The maximum number of cookies in a session. A login sets about a dozen.
 pub(crate) const MAX_COOKIES: usize = 1000;
 
 /// A cookie that fastlane can load.
@@ -29,10 +29,10 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub httponly: bool,
-    /// Without this and `max_age`, a cookie lasts until the browser closes, so it never ends during a build.
+    /// If `max_age` is also `None`, the cookie lasts until the browser closes, so it doesn't expire during a build.
     pub expires: Option<OffsetDateTime>,
-    /// In seconds, from `created_at` or, if that is unknown, from when the cookie is loaded. In the gem, it overrides
-    /// `expires`. Here, `expires` wins, because it does not depend on when the cookie is loaded.
+    /// The lifetime in seconds, counted from `created_at` or, if that is `None`, from when fastlane loads the cookie.
+    /// In the gem, it overrides `expires`. The Step drops it if `expires` is set, which needs no start.
     pub max_age: Option<i64>,
     /// Only set with `max_age`.
     pub created_at: Option<OffsetDateTime>,
@@ -41,7 +41,7 @@ pub struct Cookie {
 impl Cookie {
     /// When the cookie expires, if that is known.
     #[must_use]
-    pub(crate) fn ends_at(&self) -> Option<OffsetDateTime> {
+    pub(crate) fn expires_at(&self) -> Option<OffsetDateTime> {
         self.expires
             .or_else(|| timestamp::to_utc(self.created_at?.checked_add(Duration::seconds(self.max_age?))?))
     }
@@ -52,14 +52,15 @@ impl Cookie {
     }
 }
 
-error_messages! {
-    /// A cookie that fastlane can't load. `Display` completes "The session in … ".
-    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-    pub enum DamagedCookie {
-        #[error("has a damaged cookie (number {number}: {what})")]
-        Cookie { number: usize, what: &'static str },
-    }
+/// A cookie that fastlane can't load. `Display` completes "The session in … ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("has a damaged cookie (number {number}: {problem})")]
+pub struct DamagedCookie {
+    pub(crate) number: usize,
+    pub(crate) problem: &'static str,
 }
+
+impl Show for DamagedCookie {}
 
 /// A cookie in the connection, or in the output of `fastlane spaceauth`. In both, fields can be missing or `null`.
 #[derive(Debug, Deserialize)]
@@ -118,7 +119,7 @@ impl CookieRecord {
         texts.into_iter().flatten().map(String::len).sum::<usize>() + value
     }
 
-    /// Which fields are present, of those that a tool writes either for all cookies or for none.
+    /// Which fields are present. Only has fields that a tool writes either for all cookies or for none.
     fn present_fields(&self) -> [bool; 6] {
         [
             self.domain.is_some(),
@@ -130,20 +131,21 @@ impl CookieRecord {
         ]
     }
 
-    /// What copying has damaged in a pasted cookie, if anything. Used as `what` in [`DamagedCookie`].
+    /// What copying has damaged in a pasted cookie, if anything. Becomes the `problem` of a [`DamagedCookie`].
     pub(crate) fn damage(&self) -> Option<&'static str> {
-        let is_value = |value: &SecretString| is_intact_value(value.expose_secret());
-        let is_time = |time: &String| time.is_empty() || timestamp::parse(time).is_some();
-        let is_path = |path: &String| path.chars().all(|c| c.is_ascii_graphic() && !"\"'\\;,".contains(c));
-        if !self.value.iter().all(is_value) {
+        let is_intact = |value: &SecretString| is_intact_value(value.expose_secret());
+        let is_empty_or_time = |time: &String| time.is_empty() || timestamp::parse(time).is_some();
+        let is_valid_path =
+            |path: &String| path.chars().all(|c| c.is_ascii_graphic() && !"\"'\\;,".contains(c));
+        if !self.value.iter().all(is_intact) {
             Some(
                 "its value is shortened or hidden, or contains characters that Apple's cookies don't contain",
             )
         } else if self.domain.as_deref().is_some_and(is_misspelled) {
             Some("its domain looks like a misspelled apple.com")
-        } else if !self.path.iter().all(is_path) {
+        } else if !self.path.iter().all(is_valid_path) {
             Some("its path contains invalid characters")
-        } else if ![&self.expires, &self.created_at].into_iter().flatten().all(is_time) {
+        } else if ![&self.expires, &self.created_at].into_iter().flatten().all(is_empty_or_time) {
             Some("the time at which it expires or was created cannot be read")
         } else {
             None
@@ -151,7 +153,7 @@ impl CookieRecord {
     }
 
     fn into_cookie(self, number: usize, default_domain: Option<&str>) -> Result<Cookie, DamagedCookie> {
-        let damaged = |what| DamagedCookie::Cookie { number, what };
+        let damaged = |problem| DamagedCookie { number, problem };
         let name = self.name.unwrap_or_default();
         // The characters that `HTTP::Cookie#name=` raises on.
         let is_invalid = |c: char| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c);
@@ -164,9 +166,9 @@ impl CookieRecord {
         }
         let domain = self.domain.unwrap_or_default();
         let without_dot = domain.strip_prefix('.');
-        let (domain, host_only) = match (without_dot.unwrap_or(&domain), default_domain) {
+        let (domain, is_host_only) = match (without_dot.unwrap_or(&domain), default_domain) {
             ("", Some(default)) => (default, true),
-            (given, _) => (given, false),
+            (own, _) => (own, false),
         };
         let is_label =
             |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -177,17 +179,17 @@ impl CookieRecord {
         let expires = self.expires.as_deref().and_then(timestamp::parse);
         let max_age = self.max_age.filter(|_| expires.is_none());
         let created_at = self.created_at.as_deref().filter(|_| max_age.is_some());
-        // A pasted cookie, which has no default domain, must not be sent to more places than Apple meant if another
-        // tool wrote it without its flags.
-        let is_restricted = default_domain.is_none();
+        // Only cookies from the connection have a default domain. A tool may have dropped the flags of a pasted cookie,
+        // which still must not be sent to more places than Apple intended.
+        let is_pasted = default_domain.is_none();
         Ok(Cookie {
             name,
             value,
             domain: domain.to_owned(),
-            for_domain: !host_only && (without_dot.is_some() || self.for_domain.unwrap_or(true)),
+            for_domain: !is_host_only && (without_dot.is_some() || self.for_domain.unwrap_or(true)),
             path,
-            secure: self.secure.unwrap_or(is_restricted),
-            httponly: self.httponly.unwrap_or(is_restricted),
+            secure: self.secure.unwrap_or(is_pasted),
+            httponly: self.httponly.unwrap_or(is_pasted),
             expires,
             max_age,
             created_at: created_at.and_then(timestamp::parse),
@@ -195,8 +197,8 @@ impl CookieRecord {
     }
 }
 
-/// Whether a value can be what Apple sent. Excludes the characters that RFC 6265, section 4.1.1, excludes, and those
-/// with which programs mark text that they shortened, hid or encoded, such as `...`, `[REDACTED]`, `***` and `=3D`.
+/// Whether a value can be what Apple sent. It isn't if it contains characters that RFC 6265, section 4.1.1, forbids, or
+/// marks of a program that shortened, hid or encoded it, such as `...`, `[REDACTED]`, `***` and `=3D`.
 fn is_intact_value(value: &str) -> bool {
     let is_mark = |c: char| "\",;\\<>[](){}*$`".contains(c);
     value.chars().all(|c| c.is_ascii_graphic() && !is_mark(c))
@@ -204,7 +206,7 @@ fn is_intact_value(value: &str) -> bool {
         && value.trim_matches('\'') == value
 }
 
-/// Whether a domain is almost `apple.com`, or below such a domain.
+/// Whether a domain looks like a typo of `apple.com` or of one of its subdomains.
 fn is_misspelled(domain: &str) -> bool {
     const APPLE: &str = "apple.com";
     let registered = domain.rmatch_indices('.').nth(1).map_or(domain, |(dot, _)| domain.split_at(dot + 1).1);
@@ -222,12 +224,14 @@ pub(crate) fn cookies_from(
     records.into_iter().zip(1..).map(|(record, number)| record.into_cookie(number, default_domain)).collect()
 }
 
-/// Returns the number of the first record that lacks a field that another record has: the text was cut off there.
+/// Returns the number of the first record that lacks a field of the other records: the text was cut off there.
 /// If `is_ruby`, the records are of Ruby's class `HTTP::Cookie`, which always has a domain, `for_domain` and a path.
 pub(crate) fn find_cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
-    let mut expected = [is_ruby, is_ruby, is_ruby, false, false, false];
+    let mut expected_fields = [is_ruby, is_ruby, is_ruby, false, false, false];
     for record in records {
-        expected.iter_mut().zip(record.present_fields()).for_each(|(field, is_present)| *field |= is_present);
+        for (is_expected, is_present) in expected_fields.iter_mut().zip(record.present_fields()) {
+            *is_expected |= is_present;
+        }
     }
-    records.iter().position(|record| record.present_fields() != expected).map(|index| index + 1)
+    records.iter().position(|record| record.present_fields() != expected_fields).map(|index| index + 1)
 }

@@ -29,7 +29,7 @@ pub struct Device {
     /// Letters, digits and dashes, as registered.
     #[serde(rename = "device_identifier")]
     pub udid: String,
-    /// One line.
+    /// The name, without line breaks.
     pub title: String,
     /// `ios` or `mac`.
     #[serde(rename = "device_type")]
@@ -39,31 +39,31 @@ pub struct Device {
 /// A device that cannot be registered.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SkippedDevice {
-    /// One line.
+    /// The name, without line breaks.
     pub title: String,
-    /// The index of the usable device with the same UDID. `None` if the UDID has no letter or digit.
+    /// The index of the earlier device with the same UDID. `None` if the UDID has no letter or digit.
     pub duplicate_of: Option<usize>,
 }
 
-/// Cleans up UDIDs and titles, and skips devices without a UDID or with an earlier device's. UDIDs that differ only
+/// Cleans up UDIDs and titles. Skips devices that have no UDID, or the UDID of an earlier device. UDIDs that differ only
 /// in dashes and case are the same.
 #[must_use]
 pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) {
     let mut devices: Vec<Device> = Vec::new();
     let mut skipped = Vec::new();
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut index_by_udid: HashMap<String, usize> = HashMap::new();
     for record in records {
         let title = record.title.replace(char::is_control, " ");
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         let is_udid_char = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
         let udid: String = record.device_identifier.chars().filter(is_udid_char).collect();
         let normalized = udid.replace('-', "").to_ascii_lowercase();
-        let duplicate_of = seen.get(&normalized).copied();
+        let duplicate_of = index_by_udid.get(&normalized).copied();
         if normalized.is_empty() || duplicate_of.is_some() {
             skipped.push(SkippedDevice { title, duplicate_of });
             continue;
         }
-        seen.insert(normalized, devices.len());
+        index_by_udid.insert(normalized, devices.len());
         let device_type = record.device_type.trim();
         let is_mac = ["mac", "macos", "mac_os"].iter().any(|mac| device_type.eq_ignore_ascii_case(mac));
         // Devices of unknown types run iOS or a system derived from it.

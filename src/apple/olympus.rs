@@ -9,7 +9,7 @@ use super::app_store_connect::Object;
 
 pub(crate) const SESSION_PATH: &[&str] = &["olympus", "v1", "session"];
 
-/// The account and the team that a session is logged in to.
+/// The account that a session is logged in to, and its teams.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SessionStatus {
@@ -19,7 +19,7 @@ pub(crate) struct SessionStatus {
     errors: Option<IgnoredAny>,
 }
 
-/// A team in App Store Connect.
+/// A team in App Store Connect, whose API calls teams "providers".
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Provider {
@@ -60,7 +60,8 @@ impl SessionStatus {
     pub(crate) fn providers(&self) -> Vec<&Provider> {
         let selected = self.provider();
         let listed = self.available_providers.iter().flatten().map(|team| &team.fields);
-        let others = listed.filter(|team| selected.is_none_or(|it| it.provider_id != team.provider_id));
+        let selected_id = selected.map(|team| team.provider_id);
+        let others = listed.filter(|team| Some(team.provider_id) != selected_id);
         selected.into_iter().chain(others).collect()
     }
 }
@@ -71,9 +72,9 @@ mod tests {
 
     #[test]
     fn a_response_in_another_format_is_not_a_session_status() {
-        let is_read = |body: &str| SessionStatus::read(body.as_bytes()).is_some();
-        assert!(is_read(r#"{"provider": {"providerId": 7, "name": "x"}}"#));
-        assert!(is_read(r#"{"user": {"emailAddress": "a@b.c"}, "availableProviders": []}"#));
+        let is_accepted = |body: &str| SessionStatus::read(body.as_bytes()).is_some();
+        assert!(is_accepted(r#"{"provider": {"providerId": 7, "name": "x"}}"#));
+        assert!(is_accepted(r#"{"user": {"emailAddress": "a@b.c"}, "availableProviders": []}"#));
         for foreign in [
             "{}",
             r#"{"user": {"emailAddress": "a@b.c"}}"#,
@@ -82,7 +83,7 @@ mod tests {
             r#"{"provider": {"providerId": 7, "name": "x"}, "errors": []}"#,
             r#"[{"providerId": 7, "name": "x"}, null, null, null]"#,
         ] {
-            assert!(!is_read(foreign), "{foreign}");
+            assert!(!is_accepted(foreign), "{foreign}");
         }
     }
 }

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::apple::cookie::{Cookie, CookieRecord, DamagedCookie, cookies_from};
 
-/// Apple's identity service, the origin of the cookies with which fastlane logs in.
+/// Apple's identity service, to which the login cookies belong.
 pub(crate) const IDMSA_ORIGIN: &str = "https://idmsa.apple.com";
 const IDMSA_HOST: &str = "idmsa.apple.com";
 

@@ -1,6 +1,6 @@
 //! The two IDs of a team: on Apple's developer portal, and in App Store Connect.
 
-/// A team ID on the developer portal has the format of a key ID.
+/// Team IDs on the developer portal have the same format as key IDs.
 pub(crate) use crate::redact::is_usual_key_id as is_team_id;
 use crate::redact::{self, Text, error_messages};
 
@@ -48,7 +48,8 @@ impl TeamId {
         &self.0
     }
 
-    pub(crate) fn shown(&self) -> Text {
+    /// For the log and errors.
+    pub(crate) fn to_text(&self) -> Text {
         redact::checked(&self.0, is_team_id)
     }
 }
@@ -69,7 +70,7 @@ impl ProviderId {
 
     /// For the log and errors. Hides a number of an unusual length, because people paste six-digit codes and
     /// passwords into the wrong field.
-    pub(crate) fn shown(self) -> Text {
+    pub(crate) fn to_text(self) -> Text {
         redact::checked(&self.0.to_string(), is_usual_provider_id)
     }
 }

@@ -20,7 +20,7 @@ const BACKDATED_BY: Duration = Duration::from_secs(60);
 /// Apple accepts at most 20 minutes from issue to expiry.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60 - BACKDATED_BY.as_secs());
 
-/// The key can't sign, although it was checked: a bug in the Step or the crypto library.
+/// The key can't sign, although it is valid: a bug in the Step or the crypto library.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error(
     "The Step hit a bug: it cannot sign a token with the API key, which itself is valid. Please report this line at {ISSUES}."
@@ -29,7 +29,7 @@ pub(crate) struct CannotSign;
 
 impl Show for CannotSign {}
 
-/// Signs a token that expires `lifetime` from now. Apple rejects a token for longer than [`MAX_LIFETIME`].
+/// Signs a token that expires `lifetime` from now. Apple rejects a lifetime above [`MAX_LIFETIME`].
 ///
 /// # Errors
 /// [`CannotSign`]
@@ -38,6 +38,7 @@ pub(crate) fn sign(
     now: OffsetDateTime,
     lifetime: Duration,
 ) -> Result<SecretString, CannotSign> {
+    // An individual key has no issuer, and its tokens have the subject `user`.
     let (owner_claim, owner) = key.issuer.as_ref().map_or(("sub", "user"), |issuer| ("iss", issuer.as_str()));
     let claims = json!({
         owner_claim: owner,
@@ -69,7 +70,7 @@ mod tests {
             issuer: None,
             private_key: PrivateKey::from_bytes(test_support::pem().as_bytes())?,
             enterprise: false,
-            other_id_in_name: None,
+            id_in_file_name: None,
         };
         let token = sign(&key, datetime!(2026-11-20 09:00 UTC), Duration::from_secs(60))?;
         let claims: serde_json::Value =

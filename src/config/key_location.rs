@@ -132,16 +132,18 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
+    use test_support::{pem, pem_body};
+
     use super::*;
-    use crate::apple::private_key::samples::{body, pkcs8, sec1};
+    use crate::apple::private_key::samples::sec1_pem;
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
     #[test]
     fn a_wrapped_or_encoded_key_is_recognized_as_a_secret() -> Result {
-        let pem = pkcs8()?;
-        let sec1 = sec1(&pem, true)?;
-        let (sec1_body, body) = (body(&sec1), body(&pem));
+        let pem = pem();
+        let sec1 = sec1_pem(pem, true)?;
+        let (sec1_body, body) = (pem_body(&sec1), pem_body(pem));
         let mut texts = vec![sec1, sec1_body];
         for width in 16..=40 {
             let lines: Vec<_> = body.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();

@@ -89,22 +89,22 @@ inputs! {
     // Other inputs, each with the functions that parse it and that show it in the log.
     values {
         api_key_path: KeyLocation = (|value| KeyLocation::parse(value, env), KeyLocation::shown),
-        api_key_id: KeyId = (values::parse_key_id, KeyId::shown),
-        api_issuer: IssuerId = (values::parse_issuer_id, IssuerId::shown),
+        api_key_id: KeyId = (values::parse_key_id, KeyId::to_text),
+        api_issuer: IssuerId = (values::parse_issuer_id, IssuerId::to_text),
         apple_id: SecretString = (values::parse_apple_id, |_| Text::hidden()),
         password: SecretString = (values::parse_password, |_| Text::hidden()),
         app_password: SecretString = (values::parse_app_password, |_| Text::hidden()),
         fastlane_session: SecretString = (|secret| Ok::<_, Text>(secret.into()), |_| Text::hidden()),
         sms_default_phone_number: String =
             (values::parse_phone_number, |number| redact::checked(number, is_phone_number)),
-        team_id: TeamId = (values::parse_team_id, TeamId::shown),
-        itc_team_id: ProviderId = (|value| ProviderId::parse(strip_wrapping(value)), |id| id.shown()),
+        team_id: TeamId = (values::parse_team_id, TeamId::to_text),
+        itc_team_id: ProviderId = (|value| ProviderId::parse(strip_wrapping(value)), |id| id.to_text()),
         export_for: Vec<&'static Tool> =
             (values::parse_tools, |tools| Text::join(tools.iter().map(|tool| tool.name), ", ")),
         output_prefix: OutputPrefix = (OutputPrefix::parse, |prefix| prefix.name("")),
         token_lifetime_seconds: u64 =
             (|value| parse_number(value, 60..=token::MAX_LIFETIME.as_secs()), Text::of),
-        bundle_id: BundleId = (BundleId::parse, BundleId::shown),
+        bundle_id: BundleId = (BundleId::parse, BundleId::to_text),
         required_access: BTreeSet<Access> =
             (values::parse_required_access, |access| Text::join(access.iter().map(|access| access.name()), ", ")),
         // At most a century, longer than any session.

@@ -34,17 +34,17 @@ enum Document<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         connection_expiry_date: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        session_cookies: Option<BTreeMap<&'static str, Vec<CookieRecord<'a>>>>,
+        session_cookies: Option<BTreeMap<&'static str, Vec<CookieJson<'a>>>>,
         test_devices: &'a [Device],
     },
 }
 
 #[derive(Serialize)]
-struct CookieRecord<'a> {
+struct CookieJson<'a> {
     name: &'a str,
     value: &'a str,
     domain: &'a str,
-    /// Omitted if true, as on Bitrise: ios-auto-provision treats it as text, and fails on `true`
+    /// Omitted if true, as in Bitrise's documents: ios-auto-provision expects text here, and fails on `true`
     /// (`lib/autoprovision/auth_helper.rb`).
     #[serde(skip_serializing_if = "Option::is_none")]
     for_domain: Option<bool>,
@@ -55,12 +55,12 @@ struct CookieRecord<'a> {
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<i64>,
-    /// When `max_age` begins. Bitrise omits this field.
+    /// The start of `max_age`. Bitrise's documents don't have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
 }
 
-/// Returns the document as one line of JSON.
+/// Returns the credential and the test devices as one line of JSON.
 #[must_use]
 pub fn json(credential: &Credential, test_devices: &[Device]) -> Zeroizing<Vec<u8>> {
     to_json(&match credential {
@@ -77,15 +77,15 @@ pub fn json(credential: &Credential, test_devices: &[Device]) -> Zeroizing<Vec<u
             app_specific_password: app_password.as_ref().map(SecretString::expose_secret),
             connection_expiry_date: session.as_ref().and_then(|session| rfc3339_exact(session.expires_at?)),
             session_cookies: session.as_ref().map(|session| {
-                BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(cookie_record).collect())])
+                BTreeMap::from([(IDMSA_ORIGIN, session.cookies.iter().map(cookie_json).collect())])
             }),
             test_devices,
         },
     })
 }
 
-fn cookie_record(cookie: &Cookie) -> CookieRecord<'_> {
-    CookieRecord {
+fn cookie_json(cookie: &Cookie) -> CookieJson<'_> {
+    CookieJson {
         name: &cookie.name,
         value: cookie.value.expose_secret(),
         domain: &cookie.domain,

@@ -1,4 +1,4 @@
-//! API keys in JSON, as people provide them: fastlane's key file, rcodesign's, and Bitrise's connection document.
+//! API keys in the JSON that people have: the key files of fastlane and rcodesign, and Bitrise's connection document.
 //!
 //! Sources: <https://docs.fastlane.tools/app-store-connect-api/#using-fastlane-api-key-json-file>,
 //! [`super::rcodesign_key`], [`super::connection`]
@@ -10,15 +10,16 @@ use zeroize::Zeroizing;
 use crate::apple::private_key::{decode_base64, decode_text, strip_wrapping};
 use crate::redact::{self, Text, error_messages, may_hold_secret};
 
-/// The content of such a file. Any field can contain a secret by mistake.
+/// The fields of an API key in JSON. Any field can contain a secret by mistake. Libraries for JavaScript and Swift
+/// write the names in camel case.
 #[derive(Debug, Deserialize)]
 pub(crate) struct KeyJson {
     #[serde(alias = "keyId")]
     pub(crate) key_id: SecretString,
-    /// An individual key has none.
+    /// `None` for an individual key.
     #[serde(alias = "issuerId")]
     pub(crate) issuer_id: Option<SecretString>,
-    /// In any form that [`crate::apple::private_key`] accepts. Libraries for JavaScript and Swift use camel case.
+    /// In any form that [`crate::apple::private_key`] accepts.
     #[serde(alias = "private_key", alias = "privateKey")]
     pub(crate) key: SecretString,
     /// Whether the key belongs to the Apple Developer Enterprise Program.
@@ -27,7 +28,7 @@ pub(crate) struct KeyJson {
 }
 
 error_messages! {
-    /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with the document.
+    /// Why a document is not the JSON of an API key. `Display` completes a sentence that begins with its name.
     #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
     pub(crate) enum KeyJsonError {
         #[error("is not valid JSON (line {line}, column {column}: {problem})")]
@@ -39,7 +40,7 @@ error_messages! {
     }
 }
 
-/// The maximum number of base64 encodings. Real documents have at most two.
+/// How many times a document can be encoded in base64. Real ones are encoded at most twice.
 const MAX_DEPTH: u8 = 3;
 
 /// Reads the JSON of an API key, or base64 of it. Returns `None` if the bytes are something else.
@@ -51,24 +52,25 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
     let text = decode_text(bytes)?;
     let text = strip_wrapping(&text);
     if text.contains("key_id") || text.contains("keyId") {
-        // JSON in a string of JSON or of a programming language.
+        // The document can be a string in other JSON or in code, so that its quotes are escaped.
         let is_escaped = text.contains("\\\"key");
         let text = Zeroizing::new(if is_escaped { text.replace("\\\"", "\"") } else { text.to_owned() });
         let json = to_strict_json(&text);
-        return object(&json).map(|json| parse(&json));
+        return extract_object(&json).map(|object| parse(&object));
     }
     if depth == 0 { None } else { read_encoded(&decode_base64(text)?, depth - 1) }
 }
 
-/// The object in `API_KEY={…};` or a fenced block of Markdown. Keeps earlier line breaks: errors count lines.
-fn object(text: &str) -> Option<Zeroizing<String>> {
-    /// More than the name of a variable, or the start of a fence.
+/// Extracts the object from text such as `API_KEY={…};` or a Markdown code block. Keeps the line breaks before it, so
+/// that errors name the right line.
+fn extract_object(text: &str) -> Option<Zeroizing<String>> {
+    /// Longer than the name of any variable, and than the start of a code block.
     const MAX_PREFIX: usize = 80;
     let (prefix, rest) = text.split_at_checked(text.find('{')?)?;
-    let json = rest.rfind('}').and_then(|end| rest.get(..=end)).unwrap_or(rest);
+    let object = rest.rfind('}').and_then(|end| rest.get(..=end)).unwrap_or(rest);
     let line_breaks = "\n".repeat(prefix.matches('\n').count());
-    let is_prefix = prefix.trim().len() <= MAX_PREFIX && !prefix.contains("-----BEGIN");
-    is_prefix.then(|| Zeroizing::new([line_breaks.as_str(), json].concat()))
+    let is_plausible = prefix.trim().len() <= MAX_PREFIX && !prefix.contains("-----BEGIN");
+    is_plausible.then(|| Zeroizing::new([line_breaks.as_str(), object].concat()))
 }
 
 fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
@@ -79,19 +81,20 @@ fn parse(json: &str) -> Result<KeyJson, KeyJsonError> {
     Ok(key)
 }
 
-/// Only repeats messages that contain nothing from the document: those of syntax errors, and of missing or
-/// duplicate fields, whose path names no field.
+/// Converts an error about the field at `path`. The message can quote the document if a field has the wrong type, so
+/// it is only repeated for syntax errors, and for missing or duplicate fields.
 fn to_error(path: &str, error: &serde_json::Error) -> KeyJsonError {
-    const TEXTS: &[&str] = &["key_id", "issuer_id", "key", "private_key", "keyId", "issuerId", "privateKey"];
-    const BOOLS: &[&str] = &["in_house", "is_enterprise_account"];
+    const TEXT_FIELDS: &[&str] =
+        &["key_id", "issuer_id", "key", "private_key", "keyId", "issuerId", "privateKey"];
+    const BOOL_FIELDS: &[&str] = &["in_house", "is_enterprise_account"];
     let message = error.to_string();
     let problem = message.split(" at line ").next().unwrap_or_default();
     let problem = redact::checked(problem, |problem| !may_hold_secret(problem));
-    let find = |names: &[&'static str]| names.iter().copied().find(|name| *name == path);
+    let field_in = |names: &[&'static str]| names.iter().copied().find(|name| *name == path);
     if !error.is_data() {
         return KeyJsonError::NotJson { line: error.line(), column: error.column(), problem };
     }
-    match (find(TEXTS), find(BOOLS)) {
+    match (field_in(TEXT_FIELDS), field_in(BOOL_FIELDS)) {
         (Some(field), _) => KeyJsonError::WrongType { field, expected: "text in double quotes" },
         (_, Some(field)) => KeyJsonError::WrongType { field, expected: "true or false, without quotes" },
         (None, None) => KeyJsonError::WrongField(problem),
@@ -101,24 +104,24 @@ fn to_error(path: &str, error: &serde_json::Error) -> KeyJsonError {
 /// Converts hand-written JSON to strict JSON: removes comments and trailing commas, replaces typographic quotes,
 /// and removes line breaks inside strings.
 ///
-/// Escaped line breaks become spaces. No field needs them, and `serde_json` copies a string without escapes
-/// straight into the secret, not into a buffer that is never wiped.
+/// Escaped line breaks become spaces, because no field needs them, and `serde_json` copies a string with escapes
+/// through a buffer that is never wiped.
 fn to_strict_json(text: &str) -> Zeroizing<String> {
-    // Never longer than the original.
+    // The result is never longer than `text`.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.chars().peekable();
     let mut in_string = false;
     // The line breaks inside a string move after it, so that errors name the right line.
     let mut line_breaks = 0;
-    // The last comma, if only whitespace follows it.
-    let mut comma = None;
+    // The position of the last comma, if only whitespace follows it.
+    let mut trailing_comma = None;
     while let Some(c) = chars.next() {
         match c {
             '"' | '\u{201c}'..='\u{201f}' => {
                 out.push('"');
                 in_string = !in_string;
                 out.extend(std::iter::repeat_n('\n', std::mem::take(&mut line_breaks)));
-                comma = None;
+                trailing_comma = None;
             }
             '\\' if in_string => match chars.next() {
                 Some('n' | 'r' | 't') => out.push(' '),
@@ -131,18 +134,18 @@ fn to_strict_json(text: &str) -> Zeroizing<String> {
                 while chars.next_if(|c| *c != '\n').is_some() {}
             }
             ',' => {
-                comma = Some(out.len());
+                trailing_comma = Some(out.len());
                 out.push(c);
             }
             '}' | ']' => {
-                if let Some(at) = comma.take() {
+                if let Some(at) = trailing_comma.take() {
                     out.replace_range(at..=at, " ");
                 }
                 out.push(c);
             }
             c if c.is_whitespace() => out.push(if c == '\n' { c } else { ' ' }),
             c => {
-                comma = None;
+                trailing_comma = None;
                 out.push(c);
             }
         }
@@ -156,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    fn values(text: &str) -> Option<(String, String, Option<bool>)> {
+    fn read_fields(text: &str) -> Option<(String, String, Option<bool>)> {
         let key = read(text.as_bytes())?.ok()?;
         Some((key.key_id.expose_secret().to_owned(), key.key.expose_secret().to_owned(), key.in_house))
     }
@@ -171,10 +174,10 @@ mod tests {
             "{\\\"key_id\\\": \\\"A\\\", \\\"key\\\": \\\"B\\\", \\\"in_house\\\": true}",
             r#"'{"keyId": "A", "privateKey": "B", "in_house": true, "issuer_id": null, "test_devices": [1, {}]}'"#,
         ] {
-            assert_eq!(values(text), Some(("A".into(), "B".into(), Some(true))), "{text}");
+            assert_eq!(read_fields(text), Some(("A".into(), "B".into(), Some(true))), "{text}");
         }
-        let text = "{\"key_id\": \"#A//\", \"key\": \"a\\/b\\nc,}\n\\\"\"}";
-        assert_eq!(values(text), Some(("#A//".into(), "a/b c,}\"".into(), None)));
+        let marks_in_strings = "{\"key_id\": \"#A//\", \"key\": \"a\\/b\\nc,}\n\\\"\"}";
+        assert_eq!(read_fields(marks_in_strings), Some(("#A//".into(), "a/b c,}\"".into(), None)));
     }
 
     /// `tests/step/mistakes.rs` has missing commas and fields, and fields of the wrong type.

@@ -39,18 +39,18 @@ pub(crate) fn rcodesign_key(key: &ApiKey) -> Option<Zeroizing<Vec<u8>>> {
     struct Document<'a> {
         issuer_id: &'a str,
         key_id: &'a str,
-        /// The base64 of the PKCS#8 DER.
+        /// PKCS#8 in DER and base64, which is the PEM without its first and last line.
         private_key: &'a str,
     }
     let pem = key.private_key.expose_pem();
-    // The lines of PEM between header and footer.
     let mut body = Zeroizing::new(String::with_capacity(pem.len()));
     body.extend(pem.lines().filter(|line| !line.starts_with("-----")));
     let issuer_id = key.issuer.as_ref()?.as_str();
     Some(to_json(&Document { issuer_id, key_id: key.id.as_str(), private_key: body.as_str() }))
 }
 
-/// The file that fastlane's `register_devices` reads as CSV with tabs: a title with quotes (`12.9" iPad`) is quoted.
+/// The device file of fastlane's `register_devices`, which reads it as CSV with tabs, so a title that contains quotes,
+/// such as `12.9" iPad`, has to be quoted.
 ///
 /// Source: <https://docs.fastlane.tools/actions/register_devices/>
 pub(crate) fn fastlane_devices(devices: &[Device]) -> String {
@@ -64,9 +64,9 @@ pub(crate) fn fastlane_devices(devices: &[Device]) -> String {
 
 /// Writes a document that contains secrets as one line of JSON.
 fn to_json(document: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    // A buffer that grows leaves copies behind. Few documents exceed this capacity.
+    // A buffer that grows leaves unwiped copies behind. Few documents exceed this capacity.
     let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    // Strings, numbers and bools in memory serialize without errors.
+    // Writing strings, numbers and bools to memory can't fail.
     drop(serde_json::to_writer(&mut *json, document));
     json
 }

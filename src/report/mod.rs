@@ -133,8 +133,8 @@ impl Report {
         }
         match &resolved.credential {
             Credential::ApiKey(key) => {
-                self.run_log.log_detail("Key ID", key.id.shown());
-                let issuer = key.issuer.as_ref().map_or(text!("none, an individual key"), IssuerId::shown);
+                self.run_log.log_detail("Key ID", key.id.to_text());
+                let issuer = key.issuer.as_ref().map_or(text!("none, an individual key"), IssuerId::to_text);
                 self.run_log.log_detail("Issuer ID", issuer);
                 if key.enterprise {
                     self.run_log.log_detail("Apple Developer Enterprise Program", text!("yes"));

@@ -136,7 +136,7 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
         issuer: Some(IssuerId::parse(issuer).map_err(wrong_field("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
         enterprise: connection.is_enterprise_account.unwrap_or(false),
-        other_id_in_name: None,
+        id_in_file_name: None,
     }))
 }
 

@@ -17,7 +17,7 @@ use crate::config::{
     MISSING_ISSUER_PROBLEM,
 };
 use crate::credential::AppleId;
-use crate::formats::fastlane_session::{self, NEW_SESSION, SessionError};
+use crate::formats::fastlane_session::{self, PASTE_NEW_SESSION, SessionError};
 use crate::formats::key_json::{self, KeyJson, KeyJsonError};
 use crate::http::{self, Failure, Get, Http, Redirects};
 use crate::log::RunLog;
@@ -55,7 +55,7 @@ error_messages! {
         Download { site: Text, failure: Failure },
         #[error("`fastlane_session` {}: {}.", .0, .0.remedy())]
         Session(#[from] SessionError),
-        #[error("The session in `fastlane_session` expired on {expired_on}: {NEW_SESSION}.")]
+        #[error("The session in `fastlane_session` expired on {expired_on}: {PASTE_NEW_SESSION}.")]
         Expired { expired_on: Text },
     }
 }
@@ -106,8 +106,8 @@ pub(super) async fn load_api_key(
         if let Some(in_name) = id_in_name.filter(|in_name| *in_name != key.id) {
             run_log.warn(text!(
                 "The API key JSON in `api_key_path` contains the key {}, which the Step uses, but the name of the file contains {}: check that it is the right file.",
-                key.id.shown(),
-                in_name.shown()
+                key.id.to_text(),
+                in_name.to_text()
             ));
         }
         return Ok(key);
@@ -127,16 +127,16 @@ pub(super) async fn load_api_key(
         }
         (None, KeyKind::Team) => return Err(InputsError::MissingIssuer(MISSING_ISSUER_PROBLEM)),
     };
-    let other_id_in_name = id_in_name.filter(|in_name| *in_name != id);
-    if let Some(in_name) = &other_id_in_name {
+    let other_id = id_in_name.filter(|in_name| *in_name != id);
+    if let Some(in_name) = &other_id {
         run_log.warn(text!(
             "`api_key_id` is {}, but the name of the file in `api_key_path` contains {}. The Step uses {}. If the name is right, correct `api_key_id`. If it is the wrong file, correct `api_key_path`.",
-            id.shown(),
-            in_name.shown(),
-            id.shown()
+            id.to_text(),
+            in_name.to_text(),
+            id.to_text()
         ));
     }
-    Ok(ApiKey { id, issuer, private_key, enterprise: inputs.is_enterprise, other_id_in_name })
+    Ok(ApiKey { id, issuer, private_key, enterprise: inputs.is_enterprise, id_in_file_name: other_id })
 }
 
 /// Reads the key in an API key JSON, which the inputs must not contradict.
@@ -147,11 +147,11 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
     let issuer = non_empty(json.issuer_id.as_ref()).map(IssuerId::parse);
     let issuer = issuer.transpose().map_err(wrong_field("issuer_id"))?;
     if let Some(typed) = inputs.id.as_ref().filter(|typed| **typed != id) {
-        return contradiction("api_key_id", typed.shown(), text!("says {}", id.shown()));
+        return contradiction("api_key_id", typed.to_text(), text!("says {}", id.to_text()));
     }
     match (&inputs.issuer, &issuer) {
         (Some(typed), Some(issuer)) if !typed.as_str().eq_ignore_ascii_case(issuer.as_str()) => {
-            return contradiction("api_issuer", typed.shown(), text!("says {}", issuer.shown()));
+            return contradiction("api_issuer", typed.to_text(), text!("says {}", issuer.to_text()));
         }
         (_, Some(_)) if inputs.kind == KeyKind::Individual => {
             return contradiction(
@@ -171,7 +171,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
         issuer: issuer.or(inputs.issuer.clone()),
         private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
         enterprise: inputs.is_enterprise || json.in_house == Some(true),
-        other_id_in_name: None,
+        id_in_file_name: None,
     })
 }
 

@@ -59,7 +59,7 @@ pub(super) fn check_kind(key: &ApiKey, required: &BTreeSet<Access>) -> Result<()
     if key.kind() == KeyKind::Individual && required.contains(&Access::Provisioning) {
         return Err(FatalError::new(text!(
             "The API key {} is an individual key, which has no access to provisioning, but `required_access` includes provisioning: use a team key, or remove provisioning from `required_access`.",
-            key.id.shown()
+            key.id.to_text()
         )));
     }
     Ok(())
@@ -89,7 +89,7 @@ pub(super) async fn check(
     let prefix = text!(
         "`required_access` includes {}, but the API key {} {}. Apple's response",
         access.name(),
-        client.key.id.shown(),
+        client.key.id.to_text(),
         problem
     );
     Err(CheckError::Rejected(FatalError::new(error_line_with_detail(&prefix, &detail, remedy))))

@@ -37,14 +37,14 @@ pub(super) async fn check(
     };
     let name = redact::service_text(app.attributes.name.as_deref().unwrap_or_default(), 60);
     if client.key.enterprise {
-        run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.shown(), name));
+        run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.to_text(), name));
         return Ok(None);
     }
     if !is_app_id(&app.id) {
         return Err(client.not_apple_format(StatusCode::OK).into());
     }
     let shown_id = redact::checked(&app.id, is_app_id);
-    run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.shown(), shown_id));
+    run_log.log_detail("App", text!("{} ({}, {})", name, bundle_id.to_text(), shown_id));
     Ok(Some(app.id.clone()))
 }
 
@@ -76,7 +76,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
     let mut others: Vec<_> = others.map(|id| (distance(&id), id)).collect();
     others.sort();
     let named: Vec<_> = others.iter().take(MAX_LISTED).map(|(_, id)| redact::service_text(id, 100)).collect();
-    let (key_id, bundle_id) = (client.key.id.shown(), bundle_id.shown());
+    let (key_id, bundle_id) = (client.key.id.to_text(), bundle_id.to_text());
     let is_individual = client.key.kind() == KeyKind::Individual;
     let problem = if is_individual {
         text!("The individual API key {} cannot see the app {}", key_id, bundle_id)

@@ -125,8 +125,8 @@ impl Client<'_> {
 
     /// The error if Apple accepts none of the key's tokens. Lists the likely reasons.
     fn key_rejected(&self) -> FatalError {
-        let key_id = self.key.id.shown();
-        FatalError::new(match (self.observed.clock_skew.get(), self.source, &self.key.other_id_in_name) {
+        let key_id = self.key.id.to_text();
+        FatalError::new(match (self.observed.clock_skew.get(), self.source, &self.key.id_in_file_name) {
             (Some(skew), ..) => text!(
                 "This machine's clock is {} seconds {} Apple's, so Apple rejects its tokens: correct the clock, or run the build on another machine.",
                 skew.whole_seconds().abs(),
@@ -139,7 +139,7 @@ impl Client<'_> {
             (None, Source::Inputs, Some(other_id)) => text!(
                 "Apple rejected the API key {} (HTTP 401). The name of its file contains another key ID, {}: if that is the right one, clear `api_key_id`. Otherwise, the key was revoked, or its key ID, issuer ID and private key do not match.",
                 key_id,
-                other_id.shown()
+                other_id.to_text()
             ),
             (None, Source::Inputs, None) if self.key.kind() == KeyKind::Individual => text!(
                 "Apple rejected the individual API key {} (HTTP 401). Either (1) it was revoked, (2) its key ID and private key do not match, or (3) it is a team key: in that case, set `api_key_type` to team and `api_issuer` to the issuer ID.",

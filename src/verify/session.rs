@@ -15,7 +15,7 @@ use crate::apple::team::ProviderId;
 use crate::bitrise::connection::RE_AUTHENTICATE;
 use crate::config::{Config, Services};
 use crate::credential::{AppleId, Source};
-use crate::formats::fastlane_session::NEW_SESSION;
+use crate::formats::fastlane_session::PASTE_NEW_SESSION;
 use crate::http::{Http, RetryPolicy, endpoint};
 use crate::log::RunLog;
 use crate::redact::{self, FatalError, Text, text};
@@ -24,7 +24,7 @@ use crate::redact::{self, FatalError, Text, text};
 pub(crate) fn renewal(source: Source) -> &'static str {
     match source {
         Source::Connection => RE_AUTHENTICATE,
-        Source::Inputs => NEW_SESSION,
+        Source::Inputs => PASTE_NEW_SESSION,
     }
 }
 
@@ -102,7 +102,7 @@ fn check_team(
             }
             CheckError::Rejected(FatalError::new(text!(
                 "The session's account does not belong to the team {} in `itc_team_id`, only to {}: set `itc_team_id` to one of these numbers.",
-                wanted.shown(),
+                wanted.to_text(),
                 list_teams(&teams)
             )))
         })?,
@@ -143,7 +143,7 @@ fn name_and_id(provider: &Provider) -> Text {
 /// `secure` and expiry (RFC 6265). `None` if there are none.
 fn cookie_header(session: &Session, url: &Url, now: OffsetDateTime) -> Option<Zeroizing<String>> {
     let mut store = CookieStore::default();
-    let is_unexpired = |cookie: &&Cookie| cookie.ends_at().is_none_or(|end| end > now);
+    let is_unexpired = |cookie: &&Cookie| cookie.expires_at().is_none_or(|end| end > now);
     for cookie in session.cookies.iter().filter(is_unexpired) {
         // The store accepts a cookie only from the site that it is for.
         let Ok(origin) = Url::parse(&format!("https://{}/", cookie.domain)) else { continue };

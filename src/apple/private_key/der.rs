@@ -41,8 +41,8 @@ pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
     Some(SecretString::from(pem.as_str()))
 }
 
-/// Recognizes a structure by its first elements, which its standard defines. Returns an error if it is not a P-256
-/// key, and `None` if it is unknown or incomplete.
+/// Identifies a structure by its first elements. Returns an error if it is something else than a P-256 key, and `None`
+/// if it is unknown or incomplete.
 pub(super) fn identify(der: &[u8]) -> Option<Result<(), PrivateKeyError>> {
     if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
         let algorithm = &info.algorithm;
@@ -85,9 +85,8 @@ fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
     }
 }
 
-/// Whether a SEQUENCE is `CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }`. In a
-/// certificate, the second element identifies an algorithm, or the first is not an INTEGER. A Name is a SEQUENCE of
-/// SETs.
+/// Whether a SEQUENCE is `CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }`. A Name is a
+/// SEQUENCE of SETs. A certificate's first element is not an INTEGER, or its second begins with an OID.
 fn is_request_info(sequence: AnyRef<'_>) -> bool {
     first_two(sequence).is_some_and(|(version, subject)| {
         version.tag() == Tag::Integer && subject.tag() == Tag::Sequence && first_oid(subject).is_none()

@@ -52,7 +52,7 @@ error_messages! {
 }
 
 impl PrivateKeyError {
-    /// How to fix it. Follows the message and a colon.
+    /// How to fix the input. Follows the error's message and a colon.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Empty => "provide the text or the path of AuthKey_<ID>.p8",

@@ -18,13 +18,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The maximum number of encodings around a key. Percent-encoded base64 of PEM has three.
+/// How many times a key can be encoded. Percent-encoded base64 of PEM is encoded three times.
 const MAX_DEPTH: u8 = 6;
 
 /// Returns the only key in `bytes` as canonical PEM.
 ///
 /// # Errors
-/// [`PrivateKeyError`] says what was found instead.
+/// [`PrivateKeyError`], which says what the bytes are instead.
 pub(super) fn find(bytes: &[u8]) -> Result<SecretString, PrivateKeyError> {
     use PrivateKeyError::{Certificate, Ed25519, Encrypted, OtherCurve, Rsa};
     let mut search = Search::default();
@@ -52,9 +52,9 @@ struct Search {
     error: Option<PrivateKeyError>,
 }
 
-/// All methods return whether they recognized something.
+/// All methods return whether they recognized the content. `depth` is how many more encodings they can decode.
 impl Search {
-    /// Records the error, unless there is an earlier one.
+    /// Records the error, if any, unless there is an earlier one.
     fn record_error(&mut self, error: Option<PrivateKeyError>) -> bool {
         self.error = self.error.or(error);
         error.is_some()
@@ -85,7 +85,7 @@ impl Search {
         let is_recognized = if blocks.is_empty() {
             self.search_base64(strip_name(&plain), depth)
         } else {
-            // Searches every block, to detect a second key.
+            // `count` searches every block, also after a key, to detect a second one.
             blocks.iter().filter(|(label, body)| self.search_block(label, body, depth)).count() > 0
         };
         is_recognized || self.record_error(identify_document(strip_wrapping(text)))
@@ -127,7 +127,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// Decodes UTF-8, and UTF-16 with or without a byte-order mark. Returns `None` for binary data.
+/// Decodes UTF-8, or UTF-16 with or without a byte-order mark. Returns `None` for binary data.
 pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     // In UTF-16, one byte of each ASCII character is zero. At least 80% of the characters must be ASCII.
     let is_mostly_zero = |offset| {
@@ -147,8 +147,8 @@ pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// Decodes percent-encoding. Returns `None` if the text has no escape such as `%2B`. A `%` alone is zsh's mark for
-/// a missing newline.
+/// Decodes percent-encoding. Returns `None` if the text has no escape such as `%2B`. A `%` alone is not an escape: zsh
+/// prints one after output that doesn't end in a newline.
 fn decode_percent(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let is_escape = |window: &&[u8]| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     text.as_bytes().windows(3).find(is_escape)?;
@@ -201,7 +201,8 @@ fn remove_formatting(text: &str) -> Zeroizing<String> {
     out
 }
 
-/// Reads an escape after its backslash, as in strings of shells, JSON and programming languages.
+/// Reads an escape after its backslash, as in strings of shells, JSON and programming languages. Like the functions
+/// below, returns the character that it stands for and the text after it.
 fn read_escape(rest: &str) -> (Option<char>, &str) {
     if let Some(after) = rest.strip_prefix(['n', 'r', 't']) {
         return (Some('\n'), after);
@@ -218,7 +219,7 @@ fn read_rtf_control(rest: &str) -> (Option<char>, &str) {
     })
 }
 
-/// Reads the code of a character, which has this many hexadecimal digits and a prefix.
+/// Reads the code of a character: a prefix and this many hexadecimal digits.
 fn read_hex(rest: &str, prefix: char, length: usize) -> Option<(Option<char>, &str)> {
     let (digits, after) = rest.strip_prefix(prefix)?.split_at_checked(length)?;
     Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?), after))
@@ -233,7 +234,7 @@ fn read_entity(rest: &str) -> Option<(char, &str)> {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => number.parse().ok(),
     });
-    // Named entities, such as `&nbsp;`, stand for spaces, quotes and brackets, which can be ignored.
+    // Named entities, such as `&nbsp;`, stand for spaces, quotes and brackets, none of which are part of a key.
     Some((number.and_then(char::from_u32).unwrap_or(' '), after))
 }
 
@@ -248,19 +249,19 @@ fn strip_name(text: &str) -> &str {
         }
         text = value;
     }
-    // The dash or plus of a YAML block scalar, such as `|-`. The `|` is already removed.
+    // Also removes the dash or plus of a YAML block scalar, such as `|-`. `remove_formatting` has removed the `|`.
     until_next_assignment(text)
         .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'))
         .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '%' | ';' | ','))
 }
 
-/// The text after `NAME=` or `export NAME=`.
+/// The text after `NAME=` or `export NAME=`, if the name is in upper case.
 pub(crate) fn assigned_value(text: &str) -> Option<&str> {
     let (name, value) = text.trim().split_once('=')?;
     let name = name.strip_prefix("export ").unwrap_or(name);
     let is_variable = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
         && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    // Base64 ends with up to two `=`.
+    // The end of base64, such as `AA==`, is not an assignment.
     (is_variable && !value.is_empty() && !value.starts_with('=')).then_some(value)
 }
 
@@ -282,15 +283,15 @@ fn pem_blocks(text: &str) -> Vec<(&str, &str)> {
     let mut open_label = None;
     let mut body_start = 0;
     let mut rest = text;
-    while let Some((_, dashes)) = rest.split_once("--") {
-        rest = dashes.trim_start_matches(is_dash);
+    while let Some((_, after_dashes)) = rest.split_once("--") {
+        rest = after_dashes.trim_start_matches(is_dash);
         let begin = rest.strip_prefix("BEGIN");
         let Some(marker) = begin.or_else(|| rest.strip_prefix("END")) else { continue };
         let Some((label, after)) = marker.split_once('-') else { continue };
         if !label.chars().all(is_label_char) {
             continue;
         }
-        let body_end = text.len() - "--".len() - dashes.len();
+        let body_end = text.len() - "--".len() - after_dashes.len();
         let body = text.get(body_start..body_end).unwrap_or_default();
         let block_label = open_label.or(begin.is_none().then_some(label));
         blocks.extend(block_label.map(|label| (label, body)));
@@ -303,7 +304,7 @@ fn pem_blocks(text: &str) -> Vec<(&str, &str)> {
     blocks
 }
 
-/// Identifies, by its label, a block that is not an EC private key.
+/// Identifies a PEM block by its label. Returns `None` if it can be an EC private key.
 fn identify_label(label: &str) -> Option<PrivateKeyError> {
     let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
     match label.as_str() {
@@ -320,7 +321,7 @@ fn identify_label(label: &str) -> Option<PrivateKeyError> {
     }
 }
 
-/// Recognizes a file that a tool encrypted as a whole, by its first bytes.
+/// Identifies a file that a tool encrypted as a whole, by its first bytes.
 fn identify_encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
     const PREFIXES: [(&[u8], &str); 4] = [
         (b"$ANSIBLE_VAULT;", "Ansible Vault"),
@@ -333,7 +334,7 @@ fn identify_encrypted_file(bytes: &[u8]) -> Option<PrivateKeyError> {
     Some(PrivateKeyError::EncryptedFile(tool))
 }
 
-/// Recognizes a document that contains no key.
+/// Identifies a document in which no key was found, by its first characters.
 fn identify_document(text: &str) -> Option<PrivateKeyError> {
     match text.chars().next()? {
         '{' if text.starts_with("{\\rtf") => Some(PrivateKeyError::Rtf),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use zeroize::Zeroizing;
 
-use super::{COOKIE, FIELDS, ITEM};
+use super::{COOKIE_CLASS, COOKIE_ITEM, FIELDS};
 use crate::apple::private_key::{assigned_value, decode_base64, decode_text, until_next_assignment};
 
 /// The text that `fastlane spaceauth` prints before the list of cookies.
@@ -13,29 +13,29 @@ pub(super) const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment
 
 const VARIABLE: &str = "FASTLANE_SESSION";
 
-/// An en dash, an em dash and a bar.
+/// An en dash, an em dash and a horizontal bar.
 const LONG_DASHES: [char; 3] = ['\u{2013}', '\u{2014}', '\u{2015}'];
 
-/// The maximum number of encodings, such as base64 and percent-encoding.
+/// How many times the text can be encoded, for example in base64.
 const MAX_DEPTH: u8 = 3;
 
 type Secret = Zeroizing<String>;
 
-/// Returns the YAML documents that a pasted text can stand for, the most likely first.
-pub(super) fn readings(pasted: &str) -> Vec<Secret> {
+/// Returns the YAML documents that a pasted text may have been, the most likely one first.
+pub(super) fn yaml_candidates(pasted: &str) -> Vec<Secret> {
     let texts = extract_lists(pasted, MAX_DEPTH);
-    let mut readings: Vec<_> = texts.iter().flat_map(|text| unescape(text)).collect();
-    let reflowed: Vec<_> = readings.iter().rev().filter_map(|reading| reflow(reading)).collect();
-    readings.extend(reflowed);
-    readings
+    let mut candidates: Vec<_> = texts.iter().flat_map(|text| restore_line_breaks(text)).collect();
+    let reflowed: Vec<_> = candidates.iter().rev().filter_map(|candidate| reflow(candidate)).collect();
+    candidates.extend(reflowed);
+    candidates
 }
 
-/// Extracts the list from surrounding text and encodings. Keeps its line breaks as they are. Returns several texts
-/// if it is unclear where a quoted value ends.
+/// Extracts the list from surrounding text and up to `depth` encodings. Keeps its line breaks as they are. Returns
+/// several texts if it is unclear where a quoted value ends.
 fn extract_lists(pasted: &str, depth: u8) -> Vec<Secret> {
     let texts = extract_values(&to_plain_ascii(pasted));
     let decoded = texts.first().filter(|_| depth > 0).and_then(|text| decode(text));
-    // Other text can also be valid base64.
+    // Text that isn't encoded can also be valid base64. The result is only a list if it has cookies with names.
     let lists = decoded.map(|decoded| extract_lists(&decoded, depth - 1));
     lists.filter(|lists| lists.iter().any(|list| list.contains("name"))).unwrap_or(texts)
 }
@@ -53,7 +53,7 @@ fn to_plain_ascii(text: &str) -> Secret {
                 '\u{201c}'..='\u{201f}' => out.push('"'),
                 '\u{2018}'..='\u{201b}' => out.push('\''),
                 '\u{2010}'..='\u{2012}' => out.push('-'),
-                // Only before a tag: elsewhere, autocorrection may have turned two hyphens into the dash.
+                // Only before a YAML tag: elsewhere, autocorrection may have turned two hyphens into one dash.
                 c if LONG_DASHES.contains(&c) && chars.as_str().starts_with(" !ruby") => out.push('-'),
                 '\u{a0}' => out.push(' '),
                 '\r' | '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' => {}
@@ -64,7 +64,7 @@ fn to_plain_ascii(text: &str) -> Secret {
     out
 }
 
-/// Decodes base64 or percent-encoding around a list of cookies.
+/// Decodes text in base64 or percent-encoding. Returns `None` if it is in neither.
 fn decode(text: &str) -> Option<Secret> {
     if let Some(bytes) = decode_base64(text) {
         return decode_text(&bytes);
@@ -81,8 +81,8 @@ fn decode(text: &str) -> Option<Secret> {
 
 /// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, and removes up to two pairs of quotes.
 fn extract_values(pasted: &str) -> Vec<Secret> {
-    // Other text can follow that mentions the variable.
-    let end = pasted.rfind(COOKIE).unwrap_or(pasted.len());
+    // Text after the list can also mention the variable.
+    let end = pasted.rfind(COOKIE_CLASS).unwrap_or(pasted.len());
     let assigned = pasted.get(..end).unwrap_or_default().rmatch_indices(VARIABLE).find_map(|(at, name)| {
         let rest = pasted.get(at + name.len()..)?;
         let value = rest.trim_start_matches([' ', '"', '\'']).strip_prefix(['=', ':']);
@@ -91,27 +91,28 @@ fn extract_values(pasted: &str) -> Vec<Secret> {
     });
     let text = match (assigned.or_else(|| assigned_value(pasted)), pasted.split_once(LIST_INTRODUCTION)) {
         (Some(value), _) => value,
-        // The output without its example, which is the `export` line.
+        // The output of spaceauth without the `export` line at its end.
         (None, Some((_, list))) => list.trim().split("\n\n").next().unwrap_or(list),
         (None, None) => pasted,
     };
-    // Such as `KEY: |` or `>-`.
+    // The first line of a YAML block scalar, such as `KEY: |` or `>-`.
     let is_block_scalar = |line: &str| {
-        line.trim_end().trim_end_matches(['-', '+']).ends_with(['|', '>']) && !line.contains(COOKIE)
+        line.trim_end().trim_end_matches(['-', '+']).ends_with(['|', '>']) && !line.contains(COOKIE_CLASS)
     };
     if let Some((_, block)) = text.split_once('\n').filter(|(key, _)| is_block_scalar(key)) {
-        let filled = block.lines().filter(|line| !line.trim().is_empty());
-        let indent = filled.map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
+        let nonempty_lines = block.lines().filter(|line| !line.trim().is_empty());
+        let indent =
+            nonempty_lines.map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
         let lines: Vec<_> = block.lines().flat_map(|line| [line.get(indent..).unwrap_or(""), "\n"]).collect();
         return vec![Zeroizing::new(lines.concat())];
     }
     let text = text.trim().trim_matches('`');
-    // Bash's `$'…'`, and a string in a YAML document of its own.
+    // Bash's `$'…'`, or a YAML document that is only a string.
     let quoted = text.strip_prefix('$').or_else(|| text.strip_prefix("--- "));
     let text = quoted.filter(|text| text.starts_with(['"', '\''])).unwrap_or(text);
-    // A line of a wrapped value can look like an assignment.
-    let first = until_next_assignment(text);
-    let texts = [text].into_iter().chain((first.len() < text.len()).then_some(first));
+    // Returns the whole text too, because a line of a wrapped value can look like an assignment.
+    let before_next = until_next_assignment(text);
+    let texts = [text].into_iter().chain((before_next.len() < text.len()).then_some(before_next));
     let contents = texts.flat_map(|text| match unquote(text) {
         // A web form or a YAML file can add quotes around a quoted value.
         Some(values) => {
@@ -128,12 +129,12 @@ fn unquote(text: &str) -> Option<Vec<Secret>> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let rest = text.get(1..)?;
     let last = rest.rfind(quote)?;
-    let can_close = |at: usize| {
+    let can_close_at = |at: usize| {
         let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
-        let has_fields = || FIELDS.iter().any(|field| after.contains(field));
-        !before.ends_with('\\') && after.starts_with(['\n', ',', '}', ']', ')', ';']) && !has_fields()
+        let fields_follow = || FIELDS.iter().any(|field| after.contains(field));
+        !before.ends_with('\\') && after.starts_with(['\n', ',', '}', ']', ')', ';']) && !fields_follow()
     };
-    let first = rest.match_indices(quote).map(|(at, _)| at).find(|at| can_close(*at));
+    let first = rest.match_indices(quote).map(|(at, _)| at).find(|at| can_close_at(*at));
     let ends = [last].into_iter().chain(first.filter(|first| *first != last));
     Some(ends.filter_map(|end| rest.get(..end)).flat_map(|inner| unescape_quotes(inner, quote)).collect())
 }
@@ -144,14 +145,14 @@ fn unescape_quotes(inner: &str, quote: char) -> Vec<Secret> {
         '"' => inner.replace("\\\"", "\"").replace("\\!", "!"),
         _ => inner.replace("'\\''", "'").replace("'\"'\"'", "'").replace("\\'", "'"),
     };
-    // YAML and CSV double them.
+    // YAML and CSV double the quotes.
     let doubled = quote.to_string().repeat(2);
     let yaml = inner.contains(&doubled).then(|| inner.replace(&doubled, &quote.to_string()));
     [shell].into_iter().chain(yaml).map(Zeroizing::new).collect()
 }
 
-/// The ways to read the line breaks of a list, the most likely first.
-fn unescape(text: &str) -> Vec<Secret> {
+/// Returns the list with real line breaks: one text for each way in which they can be read, the most likely one first.
+fn restore_line_breaks(text: &str) -> Vec<Secret> {
     let lines: Vec<_> = text.trim().lines().collect();
     // If the line breaks are written as `\n`, a real one comes from a terminal that wrapped the line.
     let is_wrapped = text.contains("\\n") && lines.len() > 1;
@@ -160,45 +161,45 @@ fn unescape(text: &str) -> Vec<Secret> {
     texts.iter().map(|text| unescape_line_breaks(text)).collect()
 }
 
-/// Joins the parts of a line that was wrapped. Restores trimmed blanks, and removes an indent. Returns nothing if the
-/// lines do not come from one line: their widths differ, or something else was inserted at the line breaks.
+/// Joins the parts of a line that was wrapped: one text for each possible indent and number of trimmed spaces. Returns
+/// none if the parts have different widths, or if more than line breaks was inserted between them.
 fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
-    /// A session never has more blanks in a row.
-    const MAX_BLANKS: usize = 2;
+    /// A session never has more spaces in a row.
+    const MAX_SPACES: usize = 2;
     let [first, inner @ .., last] = lines else { return Vec::new() };
     let width = inner.iter().map(|line| line.len()).max().unwrap_or(0);
-    // The name of the variable is already removed from the first line.
-    let are_even = inner.iter().all(|line| line.len() + MAX_BLANKS >= width)
+    // The first line can be shorter, because the name of the variable was removed from it.
+    let have_same_width = inner.iter().all(|line| line.len() + MAX_SPACES >= width)
         && (inner.is_empty() || lines.iter().all(|line| line.len() <= width));
     let breaks: Vec<_> = lines.iter().copied().zip(lines.iter().copied().skip(1)).collect();
-    if !are_even || !are_only_breaks(&breaks) {
+    if !have_same_width || !are_plain_breaks(&breaks) {
         return Vec::new();
     }
     let indents = lines.iter().skip(1).map(|line| line.len() - line.trim_start_matches(' ').len());
-    let capacity = lines.iter().map(|line| line.len() + MAX_BLANKS).sum();
-    let mut readings = Vec::new();
+    let capacity = lines.iter().map(|line| line.len() + MAX_SPACES).sum();
+    let mut texts = Vec::new();
     for indent in BTreeSet::from([0, indents.min().unwrap_or(0)]) {
-        for blanks in 0..=MAX_BLANKS {
+        for spaces in 0..=MAX_SPACES {
             let mut joined = Zeroizing::new(String::with_capacity(capacity));
             joined.push_str(first);
-            joined.extend(std::iter::repeat_n(' ', blanks));
+            joined.extend(std::iter::repeat_n(' ', spaces));
             for line in inner {
                 joined.push_str(line.get(indent..).unwrap_or_default());
                 joined.extend(std::iter::repeat_n(' ', width - line.len()));
             }
             joined.push_str(last.get(indent..).unwrap_or_default());
-            readings.push(joined);
+            texts.push(joined);
         }
     }
-    readings
+    texts
 }
 
-/// Whether only line breaks were inserted. `breaks` has the lines before and after each. Editors, mail
-/// programs and shells also insert a mark at each line break, and copying in two parts repeats a line.
-fn are_only_breaks(breaks: &[(&str, &str)]) -> bool {
+/// Whether nothing but line breaks was inserted. `breaks` has the line before and the line after each of them. Editors,
+/// mail programs and shells also insert a mark at each line break, and people who copy in two parts repeat a line.
+fn are_plain_breaks(breaks: &[(&str, &str)]) -> bool {
     let ends: HashSet<_> = breaks.iter().map(|(before, _)| before.trim_end().chars().next_back()).collect();
     let starts: HashSet<_> = breaks.iter().map(|(_, after)| after.trim_start().chars().next()).collect();
-    // Next to a single line break, a colon or a quote is part of the YAML.
+    // If there is only one line break, a colon or a quote next to it is part of the YAML.
     let is_mark = |c: char| if breaks.len() == 1 { "-=+>|$&~_.%".contains(c) } else { !c.is_alphanumeric() };
     let is_marked = |chars: HashSet<_>| chars.len() == 1 && chars.into_iter().flatten().any(is_mark);
     let is_repeated = breaks.iter().any(|(before, after)| before == after);
@@ -207,7 +208,7 @@ fn are_only_breaks(breaks: &[(&str, &str)]) -> bool {
 
 /// Replaces `\n` with real line breaks, and removes the escapes of Travis CI and JSON.
 fn unescape_line_breaks(text: &str) -> Secret {
-    // `travis encrypt` escapes every space.
+    // Text that is escaped for Travis CI has a backslash before every space.
     let is_shell_escaped = text.contains("-\\ ");
     let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
@@ -226,7 +227,7 @@ fn unescape_line_breaks(text: &str) -> Secret {
         rest = line_break.unwrap_or(after);
     }
     out.push_str(rest);
-    // An editor may have turned `---` into one dash.
+    // Removes the first line, `---`, which an editor may have turned into one dash.
     let list =
         out.trim_start().trim_start_matches(|c| c == '-' || LONG_DASHES.contains(&c)).strip_prefix('\n');
     list.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
@@ -235,7 +236,7 @@ fn unescape_line_breaks(text: &str) -> Secret {
 /// Restores the line breaks before Ruby's field names, and joins values that were wrapped. Returns `None` for other
 /// text, or if it is unclear how the lines belong together.
 fn reflow(text: &str) -> Option<Secret> {
-    let mut items = text.split(ITEM);
+    let mut items = text.split(COOKIE_ITEM);
     if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
         return None;
     }
@@ -250,7 +251,7 @@ fn reflow(text: &str) -> Option<Secret> {
     let mut breaks = Vec::new();
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 2));
     for item in items {
-        out.push_str(ITEM);
+        out.push_str(COOKIE_ITEM);
         let mut field = None;
         let mut has_value = false;
         let mut last_line = "";
@@ -266,7 +267,7 @@ fn reflow(text: &str) -> Option<Secret> {
                 } else if !is_wrapped_value {
                     out.push(' ');
                 } else if has_field_lines && line.split_whitespace().any(is_field) {
-                    // Something else was added to the line.
+                    // Fields start their own lines, so the word before this line's field was inserted.
                     return None;
                 } else {
                     breaks.push((last_line, line));
@@ -278,8 +279,8 @@ fn reflow(text: &str) -> Option<Secret> {
         out.push('\n');
     }
     let width = text.lines().map(str::len).max().unwrap_or(0);
-    // A value that is wrapped fills several lines. The longest line alone proves no width.
-    let is_width_proven = text.lines().filter(|line| line.len() == width).nth(1).is_some();
-    let are_wrapped = breaks.iter().all(|(before, _)| is_width_proven && before.len() == width);
-    (are_wrapped && are_only_breaks(&breaks)).then_some(out)
+    // Wrapping makes several lines equally long. A single longest line doesn't show where lines were wrapped.
+    let is_width_known = text.lines().filter(|line| line.len() == width).nth(1).is_some();
+    let are_wrapped = breaks.iter().all(|(before, _)| is_width_known && before.len() == width);
+    (are_wrapped && are_plain_breaks(&breaks)).then_some(out)
 }
