@@ -85,7 +85,7 @@ struct PagedDocumentLinks {
 /// Where a list continues after a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NextPage {
-    /// The list ends.
+    /// The page is the last one.
     None,
     Cursor(String),
     /// The link to the next page is not a URL with a cursor.
@@ -245,11 +245,11 @@ pub(crate) struct RateLimit {
 impl RateLimit {
     /// Reads `user-hour-lim:3500;user-hour-rem:500;`.
     pub(crate) fn read(header: &str) -> Option<Self> {
-        let value = |name: &str| {
+        let read_number = |name: &str| {
             let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once(':'));
             pairs.find(|(key, _)| *key == name)?.1.trim().parse().ok()
         };
-        Some(Self { limit: value("user-hour-lim")?, remaining: value("user-hour-rem")? })
+        Some(Self { limit: read_number("user-hour-lim")?, remaining: read_number("user-hour-rem")? })
     }
 }
 

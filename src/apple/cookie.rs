@@ -22,7 +22,7 @@ pub(crate) const MAX_COOKIES: usize = 1000;
 pub struct Cookie {
     pub name: String,
     pub value: SecretString,
-    /// Without a leading dot, which sets [`Cookie::for_domain`].
+    /// Without a leading dot: a cookie with one has [`Cookie::for_domain`] set instead.
     pub domain: String,
     /// Whether the cookie is also sent to subdomains of `domain`.
     pub for_domain: bool,
@@ -32,7 +32,7 @@ pub struct Cookie {
     /// If `max_age` is also `None`, the cookie lasts until the browser closes, so it doesn't expire during a build.
     pub expires: Option<OffsetDateTime>,
     /// The lifetime in seconds, counted from `created_at` or, if that is `None`, from when fastlane loads the cookie.
-    /// In the gem, it overrides `expires`. The Step drops it if `expires` is set, which needs no start.
+    /// In the gem, it overrides `expires`. The Step prefers `expires`, which doesn't depend on when that happens.
     pub max_age: Option<i64>,
     /// Only set with `max_age`.
     pub created_at: Option<OffsetDateTime>,
@@ -119,7 +119,7 @@ impl CookieRecord {
         texts.into_iter().flatten().map(String::len).sum::<usize>() + value
     }
 
-    /// Which fields are present. Only has fields that a tool writes either for all cookies or for none.
+    /// Which fields are present, among those that a tool writes either for all cookies or for none.
     fn present_fields(&self) -> [bool; 6] {
         [
             self.domain.is_some(),

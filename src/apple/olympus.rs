@@ -56,7 +56,7 @@ impl SessionStatus {
         self.available_providers.iter().flatten().next().is_some()
     }
 
-    /// All teams of the account, beginning with the selected one, even if the response doesn't list it.
+    /// All teams of the account. The selected team is the first one, even if it is missing from the response's list.
     pub(crate) fn providers(&self) -> Vec<&Provider> {
         let selected = self.provider();
         let listed = self.available_providers.iter().flatten().map(|team| &team.fields);

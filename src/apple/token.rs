@@ -52,30 +52,3 @@ pub(crate) fn sign(
     let token = Zeroizing::new(token.map_err(|_| CannotSign)?);
     Ok(SecretString::from(token.as_str()))
 }
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret as _;
-    use time::macros::datetime;
-
-    use super::*;
-    use crate::apple::api_key::KeyId;
-    use crate::apple::private_key::PrivateKey;
-
-    /// `tests/step/tools.rs` tests the expiry. App Store Connect's stand-in checks the rest of each token.
-    #[test]
-    fn a_token_is_backdated_by_60_seconds() -> Result<(), Box<dyn std::error::Error>> {
-        let key = ApiKey {
-            id: KeyId::parse("2X9R4HXF34")?,
-            issuer: None,
-            private_key: PrivateKey::from_bytes(test_support::pem().as_bytes())?,
-            enterprise: false,
-            id_in_file_name: None,
-        };
-        let token = sign(&key, datetime!(2026-11-20 09:00 UTC), Duration::from_secs(60))?;
-        let claims: serde_json::Value =
-            jsonwebtoken::dangerous::insecure_decode_claims(token.expose_secret())?;
-        assert_eq!(claims["iat"], datetime!(2026-11-20 08:59 UTC).unix_timestamp());
-        Ok(())
-    }
-}

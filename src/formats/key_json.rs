@@ -52,7 +52,7 @@ fn read_encoded(bytes: &[u8], depth: u8) -> Option<Result<KeyJson, KeyJsonError>
     let text = decode_text(bytes)?;
     let text = strip_wrapping(&text);
     if text.contains("key_id") || text.contains("keyId") {
-        // The document can be a string in other JSON or in code, so that its quotes are escaped.
+        // If the document is a string in other JSON or in code, its quotes are escaped.
         let is_escaped = text.contains("\\\"key");
         let text = Zeroizing::new(if is_escaped { text.replace("\\\"", "\"") } else { text.to_owned() });
         let json = to_strict_json(&text);

@@ -369,9 +369,10 @@ fn apple_accepts_the_exported_token_and_its_expiry_is_exported() {
         )
         .unwrap();
         assert_eq!(claims(&token)["exp"], end.unix_timestamp());
+        let lifetime: i64 = lifetime.parse().unwrap();
+        assert_eq!(claims(&token)["iat"], end.unix_timestamp() - lifetime - 60, "backdated by 60 seconds");
         let left = (end - time::OffsetDateTime::now_utc()).whole_seconds();
-        let elapsed = lifetime.parse::<i64>().unwrap() - left;
-        assert!((0..10).contains(&elapsed), "{left} of {lifetime} s are left");
+        assert!((0..10).contains(&(lifetime - left)), "{left} of {lifetime} s are left");
         assert!(!outcome.stdout.contains(&token));
     }
 }

@@ -85,7 +85,7 @@ impl Search {
         let is_recognized = if blocks.is_empty() {
             self.search_base64(strip_name(&plain), depth)
         } else {
-            // `count` searches every block, also after a key, to detect a second one.
+            // Unlike `any`, `count` also searches the blocks after a key, to detect a second one.
             blocks.iter().filter(|(label, body)| self.search_block(label, body, depth)).count() > 0
         };
         is_recognized || self.record_error(identify_document(strip_wrapping(text)))
@@ -149,7 +149,7 @@ pub(crate) fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
 
 /// Decodes percent-encoding. Returns `None` if the text has no escape such as `%2B`. A `%` alone is not an escape: zsh
 /// prints one after output that doesn't end in a newline.
-fn decode_percent(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decode_percent(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let is_escape = |window: &&[u8]| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     text.as_bytes().windows(3).find(is_escape)?;
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 use zeroize::Zeroizing;
 
 use super::{COOKIE_CLASS, COOKIE_ITEM, FIELDS};
-use crate::apple::private_key::{assigned_value, decode_base64, decode_text, until_next_assignment};
+use crate::apple::private_key::{
+    assigned_value, decode_base64, decode_percent, decode_text, until_next_assignment,
+};
 
 /// The text that `fastlane spaceauth` prints before the list of cookies.
 /// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
@@ -69,14 +71,13 @@ fn decode(text: &str) -> Option<Secret> {
     if let Some(bytes) = decode_base64(text) {
         return decode_text(&bytes);
     }
-    if text.contains(char::is_whitespace) || !text.contains('%') || !text.contains("Cookie") {
+    if text.contains(char::is_whitespace) || !text.contains("Cookie") {
         return None;
     }
     // Web forms encode spaces as `+`.
     let is_form = !text.contains("%20");
     let text = Zeroizing::new(if is_form { text.replace('+', " ") } else { text.to_owned() });
-    let decoded = percent_encoding::percent_decode_str(&text).decode_utf8().ok()?;
-    Some(Zeroizing::new(decoded.into_owned()))
+    decode_text(&decode_percent(&text)?)
 }
 
 /// Extracts the value of `export FASTLANE_SESSION='…'` or `FASTLANE_SESSION: |`, and removes up to two pairs of quotes.
@@ -168,7 +169,7 @@ fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
     const MAX_SPACES: usize = 2;
     let [first, inner @ .., last] = lines else { return Vec::new() };
     let width = inner.iter().map(|line| line.len()).max().unwrap_or(0);
-    // The first line can be shorter, because the name of the variable was removed from it.
+    // Lines can lack trimmed spaces, and the first line also lacks the name of the variable.
     let have_same_width = inner.iter().all(|line| line.len() + MAX_SPACES >= width)
         && (inner.is_empty() || lines.iter().all(|line| line.len() <= width));
     let breaks: Vec<_> = lines.iter().copied().zip(lines.iter().copied().skip(1)).collect();
@@ -213,16 +214,16 @@ fn unescape_line_breaks(text: &str) -> Secret {
     let is_json_escaped = text.contains("\\\"") && text.matches('"').count() == text.matches("\\\"").count();
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
-    while let Some((before, backslashes)) = rest.split_once('\\') {
+    while let Some((before, after_first)) = rest.split_once('\\') {
         out.push_str(before);
-        let after = backslashes.trim_start_matches('\\');
+        let after = after_first.trim_start_matches('\\');
         let line_break =
             after.strip_prefix("r\\").unwrap_or(after).trim_start_matches('\\').strip_prefix('n');
         if line_break.is_some() {
             out.push('\n');
         } else if !(is_shell_escaped || is_json_escaped && after.starts_with('"')) {
             out.push('\\');
-            out.push_str(backslashes.strip_suffix(after).unwrap_or_default());
+            out.push_str(after_first.strip_suffix(after).unwrap_or_default());
         }
         rest = line_break.unwrap_or(after);
     }
