@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(Some(key)) = api_key(&connection) {
         let again = read_back(&formats::connection::json(&Credential::ApiKey(key.clone()), &devices));
         let again = api_key(&again).expect("a complete key").expect("the key");
-        assert_eq!((again.id, again.issuer, again.enterprise), (key.id, key.issuer, key.enterprise));
+        assert_eq!((again.id, again.issuer, again.is_enterprise), (key.id, key.issuer, key.is_enterprise));
         assert_eq!(again.private_key.expose_pem(), key.private_key.expose_pem());
     }
 

@@ -14,7 +14,7 @@ pub struct ApiKey {
     pub issuer: Option<IssuerId>,
     pub private_key: PrivateKey,
     /// Whether the key belongs to the Apple Developer Enterprise Program.
-    pub enterprise: bool,
+    pub is_enterprise: bool,
     /// The ID in the key's file name, if it differs from `id`.
     pub id_in_file_name: Option<KeyId>,
 }
@@ -198,7 +198,7 @@ pub(crate) fn is_uuid(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `tests/step/mistakes.rs` has the other prefixes, and `tests/step/key_locations.rs` more names without an ID.
+    /// `tests/step/mistakes.rs` tests the other prefixes; `tests/step/key_locations.rs` tests more names without an ID.
     #[test]
     fn the_key_id_is_read_from_the_name_of_every_copy() {
         let expected = KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind: KeyKind::Team, id });

@@ -24,14 +24,14 @@ pub(crate) const USERS: &str = "users";
 /// The maximum for the parameter `limit`.
 pub(crate) const MAX_PAGE_SIZE: &str = "200";
 
-/// The header with the number of requests left, which every response has.
+/// The header with the number of requests left. Every response has it.
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
 pub(crate) const RATE_LIMIT: &str = "x-rate-limit";
 
 /// Access that a build needs. Apple's API doesn't return a key's role, but answers 403 if the role is too low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Reading certificates, identifiers and profiles. Verifying it doesn't show whether the key can create them.
+    /// Reading certificates, identifiers and profiles. The check doesn't show whether the key can also create them.
     Provisioning,
     /// Everything that requires the role Admin.
     Admin,
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(RateLimit::read("user-hour-lim:3500;"), None);
     }
 
-    /// `tests/step/account.rs` has links without a cursor, and with another host.
+    /// `tests/step/account.rs` tests links without a cursor, and links to another host.
     #[test]
     fn only_a_response_in_apples_format_is_a_page_and_its_cursor_is_decoded() {
         let app = r#"{"type": "apps", "id": "1", "attributes": {"bundleId": "com.example.app"}}"#;
@@ -287,7 +287,7 @@ mod tests {
         }
     }
 
-    /// `tests/step/verification.rs` has codes that do not fit the status.
+    /// `tests/step/verification.rs` tests codes that do not fit the status.
     #[test]
     fn errors_in_another_format_are_rejected() {
         let is_accepted = |body: &str| ErrorResponse::read(403, body.as_bytes()).is_some();

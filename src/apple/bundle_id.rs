@@ -56,7 +56,7 @@ pub(crate) fn is_app_id(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `tests/step/account.rs` has the other values, with their errors.
+    /// `tests/step/account.rs` tests other values, with their error messages.
     #[test]
     fn a_bundle_id_has_parts_separated_by_dots() {
         assert!(BundleId::parse("com.Example-2.my_app").is_ok());

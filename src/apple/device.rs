@@ -77,7 +77,7 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
 mod tests {
     use super::*;
 
-    /// `tests/step/tools.rs` and `tests/step/connection.rs` have the usual devices, duplicates and missing fields.
+    /// `tests/step/tools.rs` and `tests/step/connection.rs` test the usual devices, duplicates and missing fields.
     #[test]
     fn fields_are_cleaned_and_count_as_missing_if_they_are_not_text() -> Result<(), serde_json::Error> {
         let records: Vec<DeviceRecord> = serde_json::from_str(

@@ -88,7 +88,7 @@ fn is_number(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `tests/step/account.rs` has the other values, with their errors.
+    /// `tests/step/account.rs` tests other values, with their error messages.
     #[test]
     fn a_team_id_can_be_all_digits_and_malformed_ids_are_rejected() {
         assert!(TeamId::parse("1234567890").is_ok());

@@ -44,7 +44,7 @@ pub(crate) fn sign(
         owner_claim: owner,
         "iat": (now - BACKDATED_BY).unix_timestamp(),
         "exp": (now + lifetime).unix_timestamp(),
-        "aud": if key.enterprise { "apple-developer-enterprise-v1" } else { "appstoreconnect-v1" },
+        "aud": if key.is_enterprise { "apple-developer-enterprise-v1" } else { "appstoreconnect-v1" },
     });
     let header = Header { kid: Some(key.id.as_str().to_owned()), ..Header::new(Algorithm::ES256) };
     let (_, der) = SecretDocument::from_pem(key.private_key.expose_pem()).map_err(|_| CannotSign)?;

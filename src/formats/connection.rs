@@ -68,7 +68,7 @@ pub fn json(credential: &Credential, test_devices: &[Device]) -> Zeroizing<Vec<u
             key_id: key.id.as_str(),
             issuer_id: key.issuer.as_ref().map(IssuerId::as_str),
             private_key: key.private_key.expose_pem(),
-            is_enterprise_account: key.enterprise,
+            is_enterprise_account: key.is_enterprise,
             test_devices,
         },
         Credential::AppleId(AppleId { email, password, app_password, session }) => Document::AppleId {

@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(read_fields(marks_in_strings), Some(("#A//".into(), "a/b c,}\"".into(), None)));
     }
 
-    /// `tests/step/mistakes.rs` has missing commas and fields, and fields of the wrong type.
+    /// `tests/step/mistakes.rs` tests missing commas and fields, and fields of the wrong type.
     #[test]
     fn an_error_names_the_line_or_the_field_and_never_a_value() {
         for (text, expected) in [

@@ -26,7 +26,7 @@ pub(crate) fn fastlane_key(key: &ApiKey) -> Zeroizing<Vec<u8>> {
         key_id: key.id.as_str(),
         issuer_id: key.issuer.as_ref().map(IssuerId::as_str),
         key: key.private_key.expose_pem(),
-        in_house: key.enterprise,
+        in_house: key.is_enterprise,
     })
 }
 

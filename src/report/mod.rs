@@ -136,7 +136,7 @@ impl Report {
                 self.run_log.log_detail("Key ID", key.id.to_text());
                 let issuer = key.issuer.as_ref().map_or(text!("none, an individual key"), IssuerId::to_text);
                 self.run_log.log_detail("Issuer ID", issuer);
-                if key.enterprise {
+                if key.is_enterprise {
                     self.run_log.log_detail("Apple Developer Enterprise Program", text!("yes"));
                 }
                 if !redact::is_usual_key_id(key.id.as_str()) {

@@ -135,7 +135,7 @@ pub fn api_key(connection: &Connection) -> Result<Option<ApiKey>, ConnectionErro
         id: KeyId::parse(id).map_err(wrong_field("key ID"))?,
         issuer: Some(IssuerId::parse(issuer).map_err(wrong_field("issuer ID"))?),
         private_key: PrivateKey::from_bytes(private_key.as_bytes())?,
-        enterprise: connection.is_enterprise_account.unwrap_or(false),
+        is_enterprise: connection.is_enterprise_account.unwrap_or(false),
         id_in_file_name: None,
     }))
 }

@@ -136,7 +136,7 @@ pub(super) async fn load_api_key(
             id.to_text()
         ));
     }
-    Ok(ApiKey { id, issuer, private_key, enterprise: inputs.is_enterprise, id_in_file_name: other_id })
+    Ok(ApiKey { id, issuer, private_key, is_enterprise: inputs.is_enterprise, id_in_file_name: other_id })
 }
 
 /// Reads the key in an API key JSON, which the inputs must not contradict.
@@ -170,7 +170,7 @@ fn from_json(inputs: &ApiKeyInputs, json: &KeyJson) -> Result<ApiKey, InputsErro
         // fastlane also treats a key without an issuer as an individual key.
         issuer: issuer.or(inputs.issuer.clone()),
         private_key: PrivateKey::from_bytes(json.key.expose_secret().as_bytes())?,
-        enterprise: inputs.is_enterprise || json.in_house == Some(true),
+        is_enterprise: inputs.is_enterprise || json.in_house == Some(true),
         id_in_file_name: None,
     })
 }

@@ -13,7 +13,7 @@ use super::{CheckError, MAX_LISTED, Unverified};
 
 /// Lists one app, or one bundle ID in the Enterprise Program, which has no apps.
 pub(super) async fn check_key(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
-    let list = if client.key.enterprise { BUNDLE_IDS } else { APPS };
+    let list = if client.key.is_enterprise { BUNDLE_IDS } else { APPS };
     match client.probe(list).await {
         // Apple accepted the token, or it would have returned 401.
         Err(CheckError::Unverified(Unverified::RoleTooLow { code, detail })) => {
@@ -36,7 +36,7 @@ pub(super) async fn check(
         return Err(CheckError::Rejected(no_such_app(client, bundle_id).await));
     };
     let name = redact::service_text(app.attributes.name.as_deref().unwrap_or_default(), 60);
-    if client.key.enterprise {
+    if client.key.is_enterprise {
         run_log.log_detail("Bundle ID", text!("{} ({})", bundle_id.to_text(), name));
         return Ok(None);
     }
@@ -51,7 +51,7 @@ pub(super) async fn check(
 /// Reads the list of the team's apps. With `wanted`, reads only the apps that Apple's filter selects, up to the page
 /// with the wanted app: the filter also selects longer bundle IDs that contain the wanted one.
 async fn read_apps(client: &Client<'_>, wanted: Option<&BundleId>) -> Result<Vec<App>, CheckError> {
-    let (list, filter, fields) = if client.key.enterprise {
+    let (list, filter, fields) = if client.key.is_enterprise {
         (BUNDLE_IDS, "filter[identifier]", ("fields[bundleIds]", "identifier,name"))
     } else {
         (APPS, "filter[bundleId]", ("fields[apps]", "bundleId,name"))
@@ -81,7 +81,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
     let problem = if is_individual {
         text!("The individual API key {} cannot see the app {}", key_id, bundle_id)
     } else {
-        let lacks = if client.key.enterprise { "has not registered" } else { "has no app" };
+        let lacks = if client.key.is_enterprise { "has not registered" } else { "has no app" };
         text!("The API key {} is valid, but its team {} {}", key_id, lacks, bundle_id)
     };
     // Names the likely mistake, and says what to do about it.
@@ -93,11 +93,11 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
         Some((_, closest)) if vendor(&wanted) != vendor(&closest.to_lowercase()) => {
             text!("This looks like another team's key: use a key of the team that owns the app")
         }
-        Some(_) if client.key.enterprise => {
+        Some(_) if client.key.is_enterprise => {
             text!("Register {} at developer.apple.com > Account > Identifiers", bundle_id)
         }
         Some(_) => text!("The app seems to have no record yet: create it in App Store Connect > Apps"),
-        None if client.key.enterprise => {
+        None if client.key.is_enterprise => {
             text!("Register it at developer.apple.com > Account > Identifiers, or use another team's key")
         }
         None => text!(
@@ -111,7 +111,7 @@ async fn no_such_app(client: &Client<'_>, bundle_id: &BundleId) -> FatalError {
 fn list_others(key: &ApiKey, named: &[Text], total: usize) -> Text {
     let list = Text::join(named, ", ");
     let subject = if key.kind() == KeyKind::Individual { "It can see" } else { "The team has" };
-    let (one, several) = if key.enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
+    let (one, several) = if key.is_enterprise { ("bundle ID", "bundle IDs") } else { ("app", "apps") };
     match total {
         _ if named.is_empty() => text!(""),
         1 => text!(" {} one {}: {}.", subject, one, list),

@@ -231,7 +231,7 @@ pub(crate) async fn verify(
         Credential::ApiKey(key) => {
             access::check_kind(key, &checks.required_access)?;
             let Services { app_store_connect, app_store_connect_enterprise, .. } = &checks.services;
-            let base = if key.enterprise { app_store_connect_enterprise } else { app_store_connect };
+            let base = if key.is_enterprise { app_store_connect_enterprise } else { app_store_connect };
             let client = Client { key, source, base, http, policy, observed: Observed::default() };
             let app_id = match &checks.bundle_id {
                 Some(bundle_id) => app::check(&client, bundle_id, run_log).await,

@@ -55,7 +55,7 @@ pub(crate) mod samples {
 
     use super::der::P256;
 
-    /// The same key as SEC1, without PKCS#8 around it. `openssl ec` writes it with the curve.
+    /// Converts a key from PKCS#8 to SEC1. `openssl ec` writes SEC1 with the curve.
     pub(crate) fn sec1_pem(pkcs8: &str, with_curve: bool) -> Result<String, Box<dyn std::error::Error>> {
         let (_, document) = SecretDocument::from_pem(pkcs8)?;
         let info = PrivateKeyInfoRef::try_from(document.as_bytes())?;

@@ -211,7 +211,7 @@ const FIELDS: [&str; 11] = [
     "accessed_at:",
 ];
 
-/// Formats a timestamp so that Ruby reads it from YAML. Returns `None` if the year doesn't have four digits.
+/// Formats a timestamp so that Ruby can read it from YAML. Returns `None` if the year doesn't have four digits.
 fn ruby_time(timestamp: OffsetDateTime) -> Option<String> {
     let utc = timestamp::to_utc(timestamp)?;
     let (date, hour, minute, second) = (utc.date(), utc.hour(), utc.minute(), utc.second());
@@ -409,7 +409,7 @@ mod tests {
         Ok(())
     }
 
-    /// `tests/step/sessions.rs` has what people paste by mistake.
+    /// `tests/step/sessions.rs` tests what people paste by mistake.
     #[test]
     fn a_text_without_cookies_or_with_a_huge_list_is_not_a_session() {
         let value = "x".repeat(MAX_BYTES / 4);
