@@ -32,7 +32,7 @@ pub struct Cookie {
     /// If `max_age` is also `None`, the cookie lasts until the browser closes, so it doesn't expire during a build.
     pub expires: Option<OffsetDateTime>,
     /// The lifetime in seconds, counted from `created_at` or, if that is `None`, from when fastlane loads the cookie.
-    /// In the gem, it overrides `expires`. The Step prefers `expires`, which doesn't depend on when that happens.
+    /// In the gem, it overrides `expires`. The Step prefers `expires`, which does not depend on the time of loading.
     pub max_age: Option<i64>,
     /// Only set with `max_age`.
     pub created_at: Option<OffsetDateTime>,
