@@ -320,7 +320,7 @@ mod tests {
         };
         let one_line = long.replace('\n', "\\n");
         let (list, one_line_list) = (wrap(&long, ""), wrap(&one_line, ""));
-        let trimmed = one_line_list.replace(" \n", "\n").replace(" \n", "\n");
+        let trimmed = one_line_list.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         let indented = [wrap(&long, "      "), wrap(&one_line, "      ")];
         let expected = to_variable(&paste(&long)?).expose_secret().to_owned();
         for text in [&list, &one_line_list, &trimmed].into_iter().chain(&indented) {
