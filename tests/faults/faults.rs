@@ -1,4 +1,4 @@
-//! One fault per row, with how the run must end, by when, and its error.
+//! Faults of networks, name resolution and disks: how a run ends, how soon, and with which error.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -13,35 +13,35 @@ struct Fault {
     what: &'static str,
     step: Step,
     succeeds: bool,
-    /// The number of requests to the stand-in.
+    /// The number of requests that the stand-in receives.
     requests: usize,
-    within: Duration,
+    max_duration: Duration,
 }
 
-/// The three pauses between tries take at most 7 seconds. A busy machine takes longer.
-const AFTER_PAUSES: Duration = Duration::from_secs(25);
+/// Enough for the three pauses between tries, which take at most 7 seconds, on a busy machine.
+const FOUR_TRIES: Duration = Duration::from_secs(25);
 
 fn failing(what: &'static str, step: Step, requests: usize) -> Fault {
-    Fault { what, step, succeeds: false, requests, within: AFTER_PAUSES }
+    Fault { what, step, succeeds: false, requests, max_duration: FOUR_TRIES }
 }
 
 /// The connection can be read on the second try.
-fn then_ok(what: &'static str, behaviour: Behaviour) -> Fault {
+fn succeeds_on_retry(what: &'static str, behaviour: Behaviour) -> Fault {
     let step = Step::new().connected_with(&api_key(), vec![behaviour, Behaviour::Ok]);
-    Fault { what, step, succeeds: true, requests: 2, within: AFTER_PAUSES }
+    Fault { what, step, succeeds: true, requests: 2, max_duration: FOUR_TRIES }
 }
 
 /// The connection cannot be read on any try.
-fn on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
+fn fails_on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
     failing(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
 }
 
-/// Runs all rows at the same time, and compares the errors with the snapshot of this name.
+/// Runs the Step with all faults at the same time, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
-    let messages = in_parallel(faults, |Fault { what, step, succeeds, requests, within }| {
+    let messages = in_parallel(faults, |Fault { what, step, succeeds, requests, max_duration }| {
         let scenario = step.scenario().to_owned();
         let outcome = step.run();
-        assert!(outcome.took < within, "{what} took {:?}", outcome.took);
+        assert!(outcome.took < max_duration, "{what} took {:?}", outcome.took);
         assert_eq!(SERVER.requests_for(&scenario).len(), requests, "{what}");
         if succeeds {
             outcome.assert_success();
@@ -60,40 +60,41 @@ fn closed_port() -> u16 {
 #[test]
 fn a_failed_request_is_tried_up_to_four_times() {
     use Behaviour::{ChunkedCut, CloseBeforeAnswer, ResetBeforeAnswer, ResetMidBody, WrongContentLength};
-    let no_http = Behaviour::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
+    let not_http = Behaviour::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let refused = Step::new().set("build_url", format!("http://127.0.0.1:{}/build/x", closed_port()));
-    let key_at = |url: String| {
+    let with_key_at = |url: String| {
         let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
         step.secret("canary-signature")
     };
     let key_refused = format!("http://127.0.0.1:{}/AuthKey_FROMINPUT1.p8?canary-signature", closed_port());
     let reset = vec![ResetBeforeAnswer.forever()];
     let key_reset = SERVER.file(&unique_name(), "AuthKey_FROMINPUT1.p8", "", reset) + "?canary-signature";
-    let proxy = format!("http://127.0.0.1:{}", closed_port());
-    let no_proxy = Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", proxy);
+    let closed_proxy = format!("http://127.0.0.1:{}", closed_port());
+    let missing_proxy =
+        Step::new().set("build_url", "https://bitrise.invalid/build/x").set("HTTPS_PROXY", closed_proxy);
     let rows = vec![
-        then_ok("reset, then a good response", ResetBeforeAnswer),
-        then_ok("reset in the middle, then a good response", ResetMidBody),
-        then_ok("wrong content length, then a good response", WrongContentLength),
-        then_ok("chunked response cut, then a good response", ChunkedCut),
-        then_ok("429 without Retry-After, then a good response", status(429, &[])),
-        on_every_try("reset", ResetBeforeAnswer),
-        on_every_try("reset in the middle", ResetMidBody),
-        on_every_try("closed", CloseBeforeAnswer),
-        on_every_try("wrong content length", WrongContentLength),
-        on_every_try("chunked response cut", ChunkedCut),
-        on_every_try("no HTTP at all", no_http),
+        succeeds_on_retry("reset, then a good response", ResetBeforeAnswer),
+        succeeds_on_retry("reset in the middle, then a good response", ResetMidBody),
+        succeeds_on_retry("wrong content length, then a good response", WrongContentLength),
+        succeeds_on_retry("chunked response cut, then a good response", ChunkedCut),
+        succeeds_on_retry("429 without Retry-After, then a good response", status(429, &[])),
+        fails_on_every_try("reset", ResetBeforeAnswer),
+        fails_on_every_try("reset in the middle", ResetMidBody),
+        fails_on_every_try("closed", CloseBeforeAnswer),
+        fails_on_every_try("wrong content length", WrongContentLength),
+        fails_on_every_try("chunked response cut", ChunkedCut),
+        fails_on_every_try("no HTTP at all", not_http),
         failing("refused", refused, 0),
-        failing("a proxy that is not there", no_proxy, 0),
-        failing("the key: refused", key_at(key_refused), 0),
-        failing("the key: reset", key_at(key_reset), 0),
+        failing("a proxy that is not there", missing_proxy, 0),
+        failing("the key: refused", with_key_at(key_refused), 0),
+        failing("the key: reset", with_key_at(key_reset), 0),
     ];
     check("faults/network", rows);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_host_name_that_cannot_be_resolved_fails_the_run_at_once() {
+fn a_host_name_that_cannot_be_resolved_fails_the_run() {
     // With no attempts allowed, glibc's resolver gives up before it sends anything.
     let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
     check("faults/no_dns", vec![failing("no DNS", step.set("RES_OPTIONS", "attempts:0"), 0)]);
@@ -110,7 +111,7 @@ fn requests_go_through_the_proxy_in_the_environment() {
         ],
         &[("HTTPS_PROXY", ""), ("https_proxy", proxy)],
         &[("ALL_PROXY", proxy), ("HTTPS_PROXY", "")],
-        // On its own, the HTTP library would take this for a CGI script and bypass the proxy.
+        // REQUEST_METHOD usually makes the HTTP library assume a CGI script and bypass the proxy.
         &[("HTTPS_PROXY", proxy), ("REQUEST_METHOD", "GET")],
     ];
     in_parallel(environments, |environment| {
@@ -156,24 +157,25 @@ fn stalls_end_at_the_time_limits() {
     let one_request = Duration::from_secs(45);
     let whole_run = Duration::from_secs(75);
     let drip = Drip { bytes: 1, every: Duration::from_secs(1) };
-    check(
-        "faults/stalls",
-        vec![
-            Fault {
-                within: one_request,
-                ..then_ok("a stall before the header, then a good response", StallBeforeHeader(LONG))
-            },
-            Fault {
-                within: one_request,
-                ..then_ok("a stall in the body, then a good response", StallInBody(LONG))
-            },
-            Fault { within: one_request, ..then_ok("a slow drip, then a good response", drip) },
-            Fault { within: whole_run, requests: 3, ..on_every_try("a stall", StallBeforeHeader(LONG)) },
-        ],
-    );
+    let with_one_stall = |fault| Fault { max_duration: one_request, ..fault };
+    let stalls = [
+        with_one_stall(succeeds_on_retry(
+            "a stall before the header, then a good response",
+            StallBeforeHeader(LONG),
+        )),
+        with_one_stall(succeeds_on_retry("a stall in the body, then a good response", StallInBody(LONG))),
+        with_one_stall(succeeds_on_retry("a slow drip, then a good response", drip)),
+        // The whole run ends before a fourth try.
+        Fault {
+            max_duration: whole_run,
+            requests: 3,
+            ..fails_on_every_try("a stall", StallBeforeHeader(LONG))
+        },
+    ];
+    check("faults/stalls", stalls.into());
 }
 
-/// Mounts a full tmpfs of 64 KiB on this folder for the run.
+/// Runs the Step with a full tmpfs of 64 KiB mounted on this folder.
 #[cfg(target_os = "linux")]
 fn on_a_full_disk(step: Step, folder: &str) -> Step {
     let folder = step.path(folder);
@@ -194,7 +196,7 @@ fn on_a_full_disk(step: Step, folder: &str) -> Step {
 
 #[test]
 #[cfg(target_os = "linux")]
-#[ignore = "mounts a small tmpfs in a namespace of its own"]
+#[ignore = "mounts a tmpfs in its own namespace"]
 fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
     let messages = ["tmp", "store"].map(|folder| {
         let step = on_a_full_disk(Step::new().connected(&api_key()), folder);
@@ -202,7 +204,7 @@ fn a_full_disk_leaves_the_envstore_unchanged_and_no_file_behind() {
         assert_eq!(outcome.code, Some(1), "{folder}: {}", outcome.stdout);
         let after = outcome.root.path().join("after");
         let names = test_support::names_in(&after);
-        assert_eq!(names, ["envstore.yml".to_owned()].into(), "{folder}: nothing is left on that disk");
+        assert_eq!(names, ["envstore.yml".to_owned()].into(), "{folder}: the files on the full disk");
         let text = std::fs::read_to_string(after.join("envstore.yml")).unwrap();
         assert_eq!(text, "envs:\n- OLD: kept\n", "{folder}");
         assert_eq!(outcome.leftovers.len(), 0, "{folder}: {:?}", outcome.leftovers);

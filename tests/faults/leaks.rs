@@ -19,7 +19,7 @@ const PASSWORD: &str = "canary pass:wörd \"quoted\" \\n 100%";
 const APP_PASSWORD: &str = "cana-ryaa-ppas-swrd";
 const SESSION: &str = "canarySessionValue0123456789";
 
-/// All secrets, among them each line of the private keys.
+/// All secrets, including each full line of the private keys.
 fn canaries() -> Vec<String> {
     let key_lines = CONNECTED_KEY.private_pem.lines().chain(pem().lines()).filter(|line| line.len() == 64);
     let secrets = [BUILD_API_TOKEN, COOKIE, PASSWORD, APP_PASSWORD, SESSION].into_iter();
@@ -54,7 +54,7 @@ fn with_canaries_in_the_inputs(step: Step) -> Step {
 fn scenarios() -> Vec<(&'static str, Step)> {
     let connected_with = |behaviours| Step::new().connected_with(&connection_of_canaries(), behaviours);
     let connected = || connected_with(vec![]);
-    let apple_id = || connected().set("connection", "apple_id");
+    let connected_apple_id = || connected().set("connection", "apple_id");
     let with_field = |field: &str, value: Value| {
         Step::new().connected(&all([connection_of_canaries(), json!({ field: value })]))
     };
@@ -62,11 +62,11 @@ fn scenarios() -> Vec<(&'static str, Step)> {
         |date: &str| with_field("connection_expiry_date", json!(date)).set("connection", "apple_id");
     let damaged_key = CONNECTED_KEY.private_pem.replace("MIGH", "MIGX");
     let damaged_cookie = json!({"https://idmsa.apple.com": [cookie("a;b", COOKIE)]});
-    // With an API key, electron and tauri need different values in APPLE_API_KEY, so they exclude each other.
+    // electron and tauri need different values in APPLE_API_KEY, so a run can export for only one of them.
     let every_tool = &all_tools_except("electron");
     vec![
         ("connected key", connected().set("export_for", every_tool).set("export_token", "yes")),
-        ("connected Apple ID", apple_id().set("export_for", every_tool)),
+        ("connected Apple ID", connected_apple_id().set("export_for", every_tool)),
         ("Apple ID in the inputs", with_canaries_in_the_inputs(Step::new())),
         ("key in the inputs", Step::new().with_key_inputs()),
         ("inputs ignored", with_canaries_in_the_inputs(connected().set("connection", "api_key"))),
@@ -97,7 +97,7 @@ fn scenarios() -> Vec<(&'static str, Step)> {
 #[test]
 fn secrets_are_only_in_secret_outputs_the_private_folder_and_the_envstore() {
     in_parallel(scenarios(), |(what, step)| {
-        // Every run checks the log and the summary.
+        // `run` checks the log and the summary.
         let outcome = canaries().into_iter().fold(with_maximum_logging(step), Step::secret).run();
         for entry in outcome.entries().iter().filter(|entry| entry.is_sensitive != Some(true)) {
             assert_no_canary_in(&format!("{} of {what}", entry.key), &entry.value);
@@ -149,12 +149,12 @@ fn the_log_does_not_show_the_body_of_an_error_response() {
 fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
     const NAME: &str = "AuthKey_FROMINPUT1.p8";
     const QUERY: &str = "X-Amz-Credential=canary-1&X-Amz-Signature=canary-2#canary-3";
-    let at = |url: String| {
+    let with_key_at = |url: String| {
         let step = Step::off_bitrise().set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
         with_maximum_logging(step).secret("canary")
     };
-    let served = |behaviours| format!("{}?{QUERY}", SERVER.file(&unique_name(), NAME, pem(), behaviours));
-    at(served(vec![])).succeeds();
+    let key_url = |behaviours| format!("{}?{QUERY}", SERVER.file(&unique_name(), NAME, pem(), behaviours));
+    with_key_at(key_url(vec![])).succeeds();
     for behaviours in [
         vec![status(403, &[])],
         always_busy(500),
@@ -165,16 +165,16 @@ fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
         vec![redirect("http://[canary-4")],
         vec![redirect("::canary-4")],
     ] {
-        at(served(behaviours)).fails();
+        with_key_at(key_url(behaviours)).fails();
     }
-    at(format!("https://localhost:1/key.p8?{QUERY}")).fails();
+    with_key_at(format!("https://localhost:1/key.p8?{QUERY}")).fails();
     let untrusted = StandIn::start_tls(Certificate::Good).unwrap();
-    at(format!("{}?{QUERY}", untrusted.file("x", NAME, pem(), vec![]))).fails();
+    with_key_at(format!("{}?{QUERY}", untrusted.file("x", NAME, pem(), vec![]))).fails();
     let with_password = SERVER.file(&unique_name(), NAME, pem(), vec![status(404, &[])]);
-    at(with_password.replace("http://", "http://user:canary-password@")).fails();
+    with_key_at(with_password.replace("http://", "http://user:canary-password@")).fails();
 }
 
-/// The memory of a process at its end, without its environment, which the system puts there.
+/// Waits until a process exits, and reads its memory, except the environment, which the kernel put there.
 #[cfg(target_os = "linux")]
 fn memory_at_exit(child: &std::process::Child) -> Vec<u8> {
     use std::io::{Read as _, Seek as _, SeekFrom};
@@ -192,24 +192,24 @@ fn memory_at_exit(child: &std::process::Child) -> Vec<u8> {
             status => panic!("{status:?}"),
         }
     }
-    let file = |name: &str| format!("/proc/{pid}/{name}");
+    let proc_file = |name: &str| format!("/proc/{pid}/{name}");
     // The last fields are env_start, env_end and exit_code (proc_pid_stat(5)).
-    let fields = fs::read_to_string(file("stat")).unwrap();
+    let fields = fs::read_to_string(proc_file("stat")).unwrap();
     let fields: Vec<u64> = fields.split_whitespace().filter_map(|field| field.parse().ok()).collect();
     let environment = fields[fields.len() - 3]..fields[fields.len() - 2];
-    let mut memory = fs::File::open(file("mem")).unwrap();
-    let mut all = Vec::new();
-    for line in fs::read_to_string(file("maps")).unwrap().lines().filter(|line| line.contains(" rw")) {
+    let mut memory = fs::File::open(proc_file("mem")).unwrap();
+    let mut contents = Vec::new();
+    for line in fs::read_to_string(proc_file("maps")).unwrap().lines().filter(|line| line.contains(" rw")) {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
         let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
         memory.seek(SeekFrom::Start(start)).unwrap();
         memory.read_exact(&mut bytes).unwrap();
-        let own = (start..).zip(bytes).filter(|(address, _)| !environment.contains(address));
-        all.extend(own.map(|(_, byte)| byte));
+        let without_environment = (start..).zip(bytes).filter(|(address, _)| !environment.contains(address));
+        contents.extend(without_environment.map(|(_, byte)| byte));
     }
     ptrace::detach(pid, None).unwrap();
-    all
+    contents
 }
 
 #[test]
@@ -230,10 +230,10 @@ fn no_secret_is_left_in_memory_when_a_run_ends() {
         let mut memory = Vec::new();
         let outcome = step.run_while(|child| memory = memory_at_exit(child));
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
-        let is_in = |text: &str| memory.windows(text.len()).any(|part| part == text.as_bytes());
-        assert!(is_in("apple-services-connection"), "the search works");
-        let left: Vec<_> = canaries().into_iter().filter(|secret| is_in(secret)).collect();
-        assert_eq!(left, [""; 0], "{what}");
+        let is_in_memory = |text: &str| memory.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(is_in_memory("apple-services-connection"), "the search does not find a text of every run");
+        let leaked: Vec<_> = canaries().into_iter().filter(|secret| is_in_memory(secret)).collect();
+        assert_eq!(leaked, [""; 0], "{what}");
     }
 }
 
@@ -254,12 +254,12 @@ fn files_and_folders_are_private_from_the_start() {
         let outcome = step.under("sh", &["-c", &script]).succeeds();
         let root = outcome.root.path().to_str().unwrap().to_owned();
         let trace = fs::read_to_string(trace).unwrap();
-        let made: Vec<_> = trace
+        let created: Vec<_> = trace
             .lines()
             .filter(|line| line.contains(&root) && (line.contains("O_CREAT") || line.contains("mkdir")))
             .collect();
-        assert!(made.len() >= 6, "a folder, its files and the envstore:\n{trace}");
-        for line in made {
+        assert!(created.len() >= 6, "expected the folder, its files and the envstore:\n{trace}");
+        for line in created {
             let expected = if line.contains("mkdir") { ", 0700)" } else { ", 0600)" };
             assert!(line.contains(expected), "umask {umask}: {line}");
         }

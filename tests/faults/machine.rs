@@ -1,4 +1,4 @@
-//! FIFOs, devices, limits and settings of the machine.
+//! FIFOs and devices instead of files, and the limits and settings of the machine.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -22,16 +22,16 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
     let (settings, _) = with_fifo(connected(), "home/.envman/configs.json");
     let (key, path) = with_fifo(Step::new().set("connection", "off"), "work/key.p8");
     let key = key.set("api_key_path", path).set("api_key_id", INPUT_KEY_ID).set("api_issuer", INPUT_ISSUER);
-    let (envmans_store, _) = with_fifo(connected().unset("ENVMAN_ENVSTORE_PATH"), "work/.envstore.yml");
+    let (default_envstore, _) = with_fifo(connected().unset("ENVMAN_ENVSTORE_PATH"), "work/.envstore.yml");
     let rows = [
         ("the envstore", store),
-        ("envman's own envstore", envmans_store),
+        ("envman's own envstore", default_envstore),
         ("envman's settings", settings),
         ("build_url", build_url),
         ("api_key_path", key),
     ];
     let mut messages: Vec<_> = rows.map(|(what, step)| (what, step.fails().error())).into();
-    // `fails` cannot check this envstore: in the process of the test, its name means another file.
+    // Not `fails`, which compares the envstore: in the test's process, /dev/stdout is another file.
     let pipe = connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout").run();
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
     messages.push(("the envstore, as the pipe of standard output", pipe.error()));
@@ -43,7 +43,7 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
 
 #[test]
 fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
-    // As root, a bug would replace the machine's devices.
+    // Not as root, because a bug would then replace the machine's devices.
     let messages = ["/dev/null", "/dev/zero", "/dev/random"].map(|device| {
         let before = fs::metadata(device).unwrap();
         let step = Step::new().connected(&api_key()).not_as_root();
@@ -58,27 +58,27 @@ fn a_device_instead_of_the_envstore_is_rejected_and_unchanged() {
 #[test]
 fn a_replaced_or_overwritten_envstore_keeps_its_owner_group_and_mode() {
     const OTHER_ID: u32 = 54321;
-    let facts = |path: &Path| {
+    let owner_group_and_mode = |path: &Path| {
         let file = fs::metadata(path).unwrap();
         (file.uid(), file.gid(), mode(path))
     };
     // Root replaces the envstore; another user, who can only write to it, overwrites it.
     let as_root = Step::new().connected(&apple_id()).envstore("envs: []\n");
     let as_other = Step::new().connected(&apple_id()).envstore("envs: []\n").not_as_root();
-    for (step, its_mode) in [(as_root, 0o640), (as_other, 0o666)] {
+    for (step, original_mode) in [(as_root, 0o640), (as_other, 0o666)] {
         let path = step.envstore_path();
         // If the test does not run as root, this fails, and the file keeps its owner.
         let _ = chown(&path, Some(OTHER_ID), Some(OTHER_ID));
-        set_mode(&path, its_mode);
-        let before = facts(&path);
+        set_mode(&path, original_mode);
+        let before = owner_group_and_mode(&path);
         let outcome = step.succeeds();
-        assert_eq!(facts(&path), before);
+        assert_eq!(owner_group_and_mode(&path), before);
         assert_eq!(outcome.output("APPLE_AUTH_METHOD"), "apple_id");
     }
 }
 
 #[test]
-fn a_umask_that_removes_the_users_own_permissions_does_no_harm() {
+fn a_umask_that_removes_the_users_own_permissions_does_not_affect_private_files() {
     for umask in ["0177", "0777"] {
         let outcome = Step::new().connected(&api_key()).not_as_root().umask(umask).succeeds();
         let folder = outcome.output("APPLE_CREDENTIALS_DIR");
@@ -100,7 +100,7 @@ fn a_run_with_a_low_limit_of_open_files_fails_cleanly_or_succeeds() {
             assert!(!outcome.stdout.contains("hit a bug"), "{files}: {}", outcome.stdout);
         }
     }
-    assert!((1..21).contains(&succeeded), "{succeeded}");
+    assert!((1..21).contains(&succeeded), "{succeeded} of 21 runs succeeded");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn the_error_for_an_invalid_proxy_variable_hides_its_value() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_trust_store_of_20_gb_is_refused_unread() {
+fn a_trust_store_of_20_gib_is_rejected() {
     let with_store = |variable: &str| {
         let step = Step::new().set("build_url", "https://bitrise.invalid/build/x");
         let path = step.path("work/store/ca.pem");
@@ -150,7 +150,7 @@ fn a_trust_store_without_certificates_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn oversized_settings_and_sockets_in_place_of_files_are_rejected() {
+fn oversized_settings_files_and_sockets_instead_of_files_are_rejected() {
     let connected = || Step::new().connected(&api_key());
     let settings = format!("{{}}{}", " ".repeat(2 << 20));
     connected().file("home/.envman/configs.json", settings).fails();

@@ -27,7 +27,7 @@ fn wait_for_request(scenario: &str, count: usize) {
     wait_until(|| SERVER.requests_for(scenario).len() >= count);
 }
 
-fn interrupted_at(step: Step, requests: usize, signal: Signal) -> Outcome {
+fn run_and_interrupt(step: Step, requests: usize, signal: Signal) -> Outcome {
     let scenario = step.scenario().to_owned();
     step.run_while(|child| {
         wait_for_request(&scenario, requests);
@@ -37,14 +37,14 @@ fn interrupted_at(step: Step, requests: usize, signal: Signal) -> Outcome {
     })
 }
 
+/// The stages that wait for a server, each with the number of requests after which a run is there.
 fn stages() -> Vec<(&'static str, Step, usize)> {
     let reading = Step::new().connected_with(&api_key(), vec![STALL]);
     let pausing = Step::new().connected_with(&api_key(), vec![status(503, &[("Retry-After", "25")])]);
     let downloading = Step::off_bitrise();
     let url = SERVER.file(downloading.scenario(), "AuthKey_FROMINPUT1.p8", pem(), vec![STALL]);
     let downloading = downloading.set("api_key_path", url).set("api_issuer", INPUT_ISSUER);
-    let asking = Step::new().connected(&api_key());
-    let asking = asking.verified_by(account(vec![STALL]));
+    let asking = Step::new().connected(&api_key()).verified_by(account(vec![STALL]));
     vec![
         ("reading the connection", reading, 1),
         ("pausing before another try", pausing, 1),
@@ -64,7 +64,7 @@ fn a_signal_at_any_stage_fails_the_run_without_outputs_or_files() {
     ];
     for (signal, name) in signals {
         for (stage, step, requests) in stages() {
-            let outcome = interrupted_at(step, requests, signal);
+            let outcome = run_and_interrupt(step, requests, signal);
             outcome.assert_failure();
             assert!(outcome.took < Duration::from_secs(20), "{stage} took {:?}", outcome.took);
             messages.push((format!("{name} while {stage}"), outcome.error()));
@@ -74,18 +74,18 @@ fn a_signal_at_any_stage_fails_the_run_without_outputs_or_files() {
 }
 
 #[test]
-fn an_interrupted_run_waits_at_most_two_seconds_for_the_build_page() {
+fn an_interrupted_run_gives_up_on_the_build_page_sooner() {
     let step = Step::new().connected_with(&api_key(), vec![STALL]).with_page(vec![STALL]);
-    let outcome = interrupted_at(step, 1, Signal::TERM);
-    // Without a signal, it waits for 5 seconds.
+    let outcome = run_and_interrupt(step, 1, Signal::TERM);
+    // Without a signal, the run would wait for the page for 5 seconds.
     assert!(outcome.took < Duration::from_secs(5), "{:?}", outcome.took);
     outcome.assert_failure();
-    assert_eq!(outcome.page_requests.len(), 1, "it was tried");
+    assert_eq!(outcome.page_requests.len(), 1, "the requests to the page");
 }
 
 #[test]
-fn a_second_signal_at_once_changes_nothing() {
-    // As `timeout` sends it, to a process and to its group.
+fn a_second_signal_right_after_the_first_changes_nothing() {
+    // `timeout` signals the process and then its process group, so the process gets two signals.
     let step = with_endless_envman();
     let written = step.path("home/added");
     let outcome = step.run_while(|child| {
@@ -96,12 +96,12 @@ fn a_second_signal_at_once_changes_nothing() {
     outcome.assert_failure();
 }
 
-/// A run that waits for nothing before it exports.
+/// A run that sends no requests before it exports.
 fn from_inputs() -> Step {
     Step::off_bitrise().with_key_inputs().set("connection", "off")
 }
 
-/// Creates a pipe that is full while it is open.
+/// Creates a FIFO and fills it. It stays full as long as the returned file is open.
 fn full_pipe(path: &Path) -> std::fs::File {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -114,7 +114,7 @@ fn full_pipe(path: &Path) -> std::fs::File {
 }
 
 #[test]
-fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
+fn a_run_whose_log_nobody_reads_ends_within_10_seconds() {
     let script = "\"$0\" > pipe & step=$!; echo $step > pid; wait $step; status=$?; echo $status > status; exit $status";
     let connected = || Step::new().connected(&api_key());
     let rows = [(true, connected()), (true, from_inputs()), (false, from_inputs())];
@@ -128,7 +128,7 @@ fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
             let began = Instant::now();
             thread::sleep(Duration::from_millis(500));
             let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-            assert!(!status.exists(), "it waits for its reader");
+            assert!(!status.exists(), "the run did not wait for its reader");
             if is_interrupted {
                 kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
             }
@@ -137,7 +137,7 @@ fn a_run_whose_log_nobody_reads_ends_after_5_seconds() {
         });
         assert_eq!(outcome.code, Some(i32::from(is_interrupted)), "{}", outcome.stdout);
         assert_eq!(outcome.leftovers.is_empty(), is_interrupted, "{:?}", outcome.leftovers);
-        assert_eq!(outcome.envstore_text.is_none(), is_interrupted, "it exports unless it is interrupted");
+        assert_eq!(outcome.envstore_text.is_none(), is_interrupted, "{:?}", outcome.envstore_text);
         assert!(took < Duration::from_secs(10), "{took:?}");
     });
 }
@@ -165,7 +165,7 @@ fn no_core_is_dumped_whatever_the_limit_was() {
 /// A run that waits only for envman, which never ends.
 fn with_endless_envman() -> Step {
     let step = from_inputs().envstore("{envs: [{OLD: kept}]}\n");
-    // The script starts no other program, which would outlive it.
+    // The script starts no other program, because that would outlive it.
     let script = "#!/bin/sh\necho broken > \"$ENVMAN_ENVSTORE_PATH\"\necho \"$3\" >> \"$HOME/added\"\n\
                   while :; do echo broken > \"$ENVMAN_ENVSTORE_PATH\"; done\n";
     step.with_envman(script)
@@ -199,36 +199,36 @@ fn a_hanging_envman_is_killed_and_the_error_names_it() {
 fn after_sigkill_at_any_point_the_envstore_is_unchanged_or_complete() {
     const RUNS: u64 = 200;
     const BEFORE: &str = "envs:\n- OLD: kept\n";
-    let whole = Step::new().connected(&api_key()).envstore(BEFORE).succeeds();
-    let complete = whole.output_names();
-    // The kills are spread over a little more time than a run takes alongside three others.
-    let span = whole.took.as_micros().min(300_000) as u64 * 3;
+    let uninterrupted = Step::new().connected(&api_key()).envstore(BEFORE).succeeds();
+    let all_names = uninterrupted.output_names();
+    // Four runs share the machine, so each takes up to three times as long. A prime number shuffles the delays.
+    let span = uninterrupted.took.as_micros().min(300_000) as u64 * 3;
     let kill_after = |run: u64| {
-        let pause = Duration::from_micros(span * ((run * 7919) % RUNS) / RUNS);
+        let delay = Duration::from_micros(span * ((run * 7919) % RUNS) / RUNS);
         let outcome = Step::new().connected(&api_key()).envstore(BEFORE).run_while(|child| {
-            thread::sleep(pause);
+            thread::sleep(delay);
             // The run might already have ended.
             let _ = kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::KILL);
         });
         let names = outcome.output_names();
         let is_untouched = outcome.envstore_text.as_deref() == Some(BEFORE);
-        assert!(is_untouched || names == complete, "killed after {pause:?}: {names:?}");
+        assert!(is_untouched || names == all_names, "killed after {delay:?}: {names:?}");
         let root = outcome.root.path();
         for name in &outcome.leftovers {
             assert_eq!(mode(root.join("tmp").join(name)), 0o700, "{name}");
         }
-        // The new envstore before the rename.
+        // The new envstore is a temporary file until it is renamed.
         for name in names_in(&root.join("store")).iter().filter(|name| *name != "envstore.yml") {
             assert!(name.starts_with(".envstore-"), "{name}");
             assert_eq!(mode(root.join("store").join(name)), 0o600, "{name}");
         }
         is_untouched
     };
-    let four_at_a_time = (0..RUNS / 4).flat_map(|four| in_parallel(four * 4..four * 4 + 4, kill_after));
+    let four_at_a_time = (0..RUNS / 4).flat_map(|batch| in_parallel(batch * 4..batch * 4 + 4, kill_after));
     let untouched = four_at_a_time.filter(|is_untouched| *is_untouched).count() as u64;
     let completed = RUNS - untouched;
     println!("{RUNS} runs killed: {untouched} with the envstore as before, {completed} with it complete");
-    assert!(untouched > 0 && completed > 0, "the points were not spread: {untouched} and {completed}");
+    assert!(untouched > 0 && completed > 0, "all runs were killed before the rename, or all after it");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_run_waits_for_another_run_on_the_same_envstore() {
     let folder = std::fs::File::open(store.parent().unwrap()).unwrap();
     rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let outcome = step.run_while(|_| {
-        // Like another run, which holds the lock from reading to writing.
+        // Another run would hold the lock from reading the envstore to writing it.
         thread::sleep(Duration::from_secs(1));
         std::fs::write(&store, "envs:\n- OTHER: kept\n").unwrap();
         drop(folder);
@@ -267,7 +267,7 @@ fn the_error_of_an_interrupted_removal_does_not_say_that_nothing_was_done() {
     assert_messages("faults/signal_during_removal", [("waiting for the lock", outcome.error())]);
 }
 
-/// The system calls of the export, each with its number among those of the same name.
+/// The names of the system calls of the export, each with its number among the calls of that name.
 #[cfg(target_os = "linux")]
 fn export_syscalls(step: Step) -> Vec<(String, usize)> {
     let trace = step.path("home/trace");
@@ -296,7 +296,7 @@ fn sigkill_during_export_leaves_only_private_files_which_the_next_run_deletes() 
     let step =
         || from_inputs().set("build_annotation", "never").set("PATH", "/usr/bin:/bin").envstore(BEFORE);
     let calls = export_syscalls(step());
-    let mut left = 0;
+    let mut leftovers = 0;
     for (call, number) in calls {
         let inject = format!("inject={call}:signal=KILL:when={number}");
         let killed = step().under("strace", &["-qq", "-o", "/dev/null", "-e", &inject]).run();
@@ -307,11 +307,11 @@ fn sigkill_during_export_leaves_only_private_files_which_the_next_run_deletes() 
         let store = killed.envstore.parent().unwrap();
         for name in names_in(store).iter().filter(|name| *name != "envstore.yml") {
             assert_eq!(mode(store.join(name)), 0o600, "{name}, {call} {number}");
-            left += 1;
+            leftovers += 1;
         }
         let remove = Step::new().set("action", "remove").set("ENVMAN_ENVSTORE_PATH", &killed.envstore);
         assert_eq!(remove.run().code, Some(0), "{call} {number}");
         assert_eq!(names_in(store).into_iter().collect::<Vec<_>>(), ["envstore.yml"], "{call} {number}");
     }
-    assert!(left > 0, "no run was killed before the rename");
+    assert!(leftovers > 0, "no run was killed before the rename");
 }

@@ -33,17 +33,17 @@ fn key_url(behaviours: Vec<Behaviour>) -> String {
 fn a_run_ends_at_its_network_time_limit_and_the_error_says_what_it_waited_for() {
     // Accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = silent.local_addr().unwrap().port();
+    let silent_port = silent.local_addr().unwrap().port();
     let drip = Behaviour::Drip { bytes: 1, every: Duration::from_millis(100) };
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
     let redirected = key_url(vec![redirect(key_url(vec![STALL.forever()])).forever()]);
     let without_credential = Step::new().connected_with(&json!({}), vec![slow]);
-    let silent = format!("https://127.0.0.1:{silent}/AuthKey_FROMINPUT1.p8");
+    let silent_url = format!("https://127.0.0.1:{silent_port}/AuthKey_FROMINPUT1.p8");
     let rows = [
         ("a stall before the header", connected(vec![STALL.forever()])),
         ("a stall in the body", connected(vec![Behaviour::StallInBody(LONG).forever()])),
         ("a slow drip", connected(vec![drip.forever()])),
-        ("no TLS handshake", with_key(Step::off_bitrise(), silent)),
+        ("no TLS handshake", with_key(Step::off_bitrise(), silent_url)),
         ("an error, then a stall", connected(vec![busy(503), STALL.forever()])),
         ("pauses of an hour", connected(vec![status(503, &[("Retry-After", "3600")]).forever()])),
         ("a redirect to a stall", with_key(Step::off_bitrise(), redirected)),
@@ -66,7 +66,7 @@ fn verification_gets_only_the_rest_of_the_network_time_limit() {
     let slow = Behaviour::StallBeforeHeader(Duration::from_secs(2));
     let step = connected(vec![slow]).verified_by(account(vec![STALL.forever()]));
     let outcome = step.run_in_process_within(Some(LIMIT));
-    // A check without a response fails no build.
+    // A check without a response does not fail the build.
     outcome.assert_success();
     assert!(outcome.took < LIMIT + Duration::from_secs(3), "{:?}", outcome.took);
     assert_eq!(outcome.requests_to_apple().len(), 1);
@@ -76,7 +76,7 @@ fn verification_gets_only_the_rest_of_the_network_time_limit() {
 #[ignore = "waits for the real time limit, 70 seconds"]
 fn every_run_ends_within_90_seconds() {
     let long_pauses = || {
-        // Well over the limit of one request: the kernel can end a 30-second wait some seconds late.
+        // Well over the 30-second limit of a request, because the kernel can end a wait some seconds late.
         let silence = Behaviour::StallBeforeHeader(Duration::from_secs(40));
         let busy = status(503, &[("Retry-After", "3600")]);
         [silence, busy.clone(), busy.clone(), busy.clone(), STALL.forever()].to_vec()

@@ -23,12 +23,12 @@ fn sources_are_built_once() {
 #[test]
 fn the_first_line_comes_within_a_second_and_later_lines_show_progress() {
     let launcher = Launcher::with_sources();
-    // Waits of less than ten seconds take a tenth of their time.
+    // Makes waits of less than ten seconds ten times shorter.
     let sleep = which("sleep").display().to_string();
     launcher.replace("sleep", &format!("case $1 in [1-9]) set -- \"0.$1\" ;; esac; exec {sleep} \"$1\""));
     launcher.replace("cargo", &fake_cargo(&format!("echo '   Compiling rustls v0.23.1'; {sleep} 3; exit 1")));
     let mut first_line = Duration::MAX;
-    // The machine can be busy with other tests.
+    // Tries again if the machine is busy with other tests.
     for _ in 0..10 {
         let mut child = launcher.command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let begun = Instant::now();
@@ -89,7 +89,7 @@ fn a_binary_runs_even_if_the_files_of_its_build_cannot_be_deleted() {
 }
 
 #[test]
-fn any_change_of_the_sources_makes_a_new_build() {
+fn any_change_to_the_sources_causes_a_new_build() {
     let changes: [fn(&Launcher); 5] = [
         |launcher| launcher.write("src/main.rs", "fn main() { println!(\"changed\"); }\n"),
         |launcher| launcher.write("step.yml", "title: Another Step\n"),
@@ -183,7 +183,7 @@ fn the_build_gets_network_settings_but_neither_inputs_nor_secrets_nor_flags() {
     }
 }
 
-/// Puts, into a folder, everything that cargo and rustup read from the folders above the current one.
+/// Writes the settings into a folder that cargo and rustup read if the current folder is below it.
 fn plant_settings(launcher: &Launcher, folder: &Path) {
     launcher.replace("wrapper", "echo a planted wrapper ran >&2; exit 1");
     let wrapper = launcher.path("tools/wrapper");
@@ -199,7 +199,7 @@ fn settings_of_cargo_and_rustup_above_the_step_and_in_the_project_are_not_read()
         let launcher = Launcher::with_sources();
         fs::create_dir_all(launcher.path("home/.cache")).unwrap();
         plant_settings(&launcher, &launcher.path(place));
-        // rustup's cargo and rustc, which look for a toolchain file, as on most machines.
+        // Uses rustup's cargo and rustc, as most machines do. They look for a toolchain file.
         let mut command = launcher.command_with_cargo();
         let rustup = which("rustup").parent().unwrap().to_owned();
         let path = path_of(&command);
@@ -214,18 +214,18 @@ fn settings_of_cargo_and_rustup_above_the_step_and_in_the_project_are_not_read()
 }
 
 #[test]
-fn a_signal_during_the_build_ends_everything_and_removes_its_files() {
+fn a_signal_during_the_build_ends_all_processes_and_removes_temporary_files() {
     for signal in ["TERM", "INT", "HUP", "QUIT"] {
         let launcher = Launcher::with_sources();
         let begun = launcher.path("tmp/begun");
-        // Like rustc, which cargo starts as a separate process.
+        // `sleep` stands for rustc, which cargo starts as a separate process.
         launcher.replace("cargo", &fake_cargo(&format!("sleep 60 & echo >'{}'; wait", begun.display())));
         let mut child = launcher.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_until(|| begun.exists());
         let sent = Instant::now();
         let id = child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+        assert_eq!(child.wait().unwrap().code(), Some(128 + 15)); // as after SIGTERM
         assert!(sent.elapsed() < Duration::from_secs(3), "{signal}: {:?}", sent.elapsed());
         launcher.assert_no_temporary_files();
         launcher.assert_nothing_runs();

@@ -7,7 +7,7 @@ use std::thread;
 
 use test_support::{mode, set_mode};
 
-use super::support::{Launcher, NAME, RELEASED, Run, as_a_user, entries_below, is_root, sha256};
+use super::support::{Launcher, NAME, NOBODY, RELEASED, Run, as_a_user, entries_below, is_root, sha256};
 
 /// Puts a binary of an attacker into the cache, under a name that the launcher looks for.
 fn plant(launcher: &Launcher) -> PathBuf {
@@ -23,13 +23,13 @@ fn plant(launcher: &Launcher) -> PathBuf {
 
 #[test]
 fn a_binary_planted_in_a_private_cache_would_run() {
-    // Without this, the tests below could plant something that the launcher never looks for.
+    // Proves that the launcher would find what the tests below plant.
     let launcher = Launcher::released(0o644);
     plant(&launcher);
     assert_eq!(launcher.run().log, "this is the planted binary\n");
 }
 
-/// A change of modes or files; the path is that of the planted binary.
+/// Changes modes or files. The path is that of the planted binary.
 type Attack = fn(&Launcher, &Path);
 
 #[test]
@@ -62,12 +62,12 @@ fn a_cached_binary_that_another_user_can_change_or_replace_never_runs() {
 
 #[test]
 fn a_cached_binary_never_runs_if_it_or_a_folder_above_it_belongs_to_another_user() {
-    assert!(is_root(), "only root can give files away: run this test as root, as .ci/run does");
+    assert!(is_root(), "only root can change the owner of a file: run this test as root, as .ci/run does");
     for part in 0..4 {
         let launcher = Launcher::released(0o644);
         let binary = plant(&launcher);
         let owned = [binary, launcher.cache(), launcher.path("home/.cache"), launcher.path("home")];
-        chown(&owned[part], Some(65534), Some(65534)).unwrap();
+        chown(&owned[part], Some(NOBODY), Some(NOBODY)).unwrap();
         let run = launcher.run();
         assert!(!run.log.contains("planted"), "{}: {}", owned[part].display(), run.log);
         run.assert_released();
@@ -135,12 +135,12 @@ fn xdg_cache_home_moves_the_cache() {
 }
 
 #[test]
-fn a_variable_named_uid_does_not_change_whose_cache_it_is() {
+fn variables_named_uid_and_euid_do_not_change_the_cache() {
     let launcher = Launcher::released(0o644);
     let mut command = launcher.command();
     command.env("UID", "12345").env("EUID", "12345");
     Run::of(command).assert_released();
-    launcher.cached();
+    assert!(launcher.cached().is_file());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the binary gets of the environment, and what the launcher needs of the machine.
+//! The environment that the binary gets, and the tools that the launcher needs.
 
 use std::fs;
 use std::process::Command;
@@ -15,14 +15,14 @@ const PRINTS_ITS_ENVIRONMENT: &str = "fn main() {
 }
 ";
 
-/// The environment that the program printed, without `_`, which bash sets to what it runs.
+/// The environment that the program printed, without `_`, which bash sets to the path of the program.
 fn printed_environment(run: &Run) -> Vec<&str> {
     assert_eq!(run.status, Some(0), "{}", run.log);
     run.log.lines().filter(|line| line.starts_with("(\"") && !line.starts_with("(\"_\"")).collect()
 }
 
 #[test]
-fn the_binary_gets_the_environment_as_it_was() {
+fn the_binary_gets_the_environment_unchanged() {
     let sources = Launcher::with_sources();
     sources.write("src/main.rs", PRINTS_ITS_ENVIRONMENT);
     assert_eq!(sources.run_with_cargo().status, Some(0));
@@ -36,7 +36,7 @@ fn the_binary_gets_the_environment_as_it_was() {
     let unbuilt = Launcher::with_sources();
     unbuilt.replace("cargo", &fake_cargo(&format!("cp '{}' \"$binary\"", program.display())));
 
-    // Every word of the launcher could be one of its variables; the names added below mean something to bash.
+    // Every word of the launcher could be one of its variables. The names added below have a meaning for bash.
     let script = fs::read_to_string(sources.step.join("step.sh")).unwrap();
     let mut names: Vec<&str> = script.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     names.extend([
@@ -53,7 +53,7 @@ fn the_binary_gets_the_environment_as_it_was() {
         "version",
     ]);
     names.retain(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
-    // Except the variables that tell the launcher where to look, and SECONDS, which bash keeps changing.
+    // Leaves out the variables that tell the launcher where to look, and SECONDS, which bash keeps changing.
     names.retain(|name| !["PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "SECONDS"].contains(name));
     fs::write(sources.path("startup"), ":\n").unwrap();
 
@@ -65,7 +65,7 @@ fn the_binary_gets_the_environment_as_it_was() {
         ("BASH_FUNC_fail%%", "() {  echo a function of the user\n}"),
         ("CDPATH", "/"),
     ] {
-        for (launcher, way) in [
+        for (launcher, origin) in [
             (&executable, "released"),
             (&not_executable, "without execute permission"),
             (&sources, "built earlier"),
@@ -82,7 +82,7 @@ fn the_binary_gets_the_environment_as_it_was() {
             let (run, reference) = (Run::of(command), Run::of(reference));
             let expected = printed_environment(&reference);
             assert!(expected.len() > 100, "{expected:?}");
-            assert_eq!(printed_environment(&run), expected, "{way}, {option}={value}");
+            assert_eq!(printed_environment(&run), expected, "{origin}, {option}={value}");
         }
         fs::remove_dir_all(unbuilt.cache()).unwrap();
     }
@@ -91,7 +91,7 @@ fn the_binary_gets_the_environment_as_it_was() {
 /// A script for [`fake_cargo`] that builds the program of [`Launcher::with_sources`].
 pub(crate) const PRINTS_A_LINE: &str = "echo '#!/bin/sh\necho this is the built binary' >\"$binary\"";
 
-/// A cargo that runs this script, in which `$binary` is the file to make.
+/// A replacement for cargo that runs this script, in which `$binary` is the path of the binary to build.
 pub(crate) fn fake_cargo(script: &str) -> String {
     format!(
         "while [ $# != 0 ]; do [ \"$1\" != --target-dir ] || target=$2; shift; done
@@ -106,9 +106,9 @@ fn the_error_for_a_missing_tool_names_it() {
     let not_executable = Launcher::released(0o644);
     built.run_with_cargo().assert_built();
     for tool in TOOLS.into_iter().filter(|tool| *tool != "bash") {
-        // The first choice for checksums is sha256sum, the second openssl.
-        let named = if tool == "sha256sum" { "openssl" } else { tool };
-        let message = format!("The launcher needs {named}, which is not on the PATH.");
+        // Without sha256sum, the launcher looks for openssl.
+        let missing = if tool == "sha256sum" { "openssl" } else { tool };
+        let message = format!("The launcher needs {missing}, which is not on the PATH.");
         for launcher in [&built, &not_executable] {
             Run::of(launcher.command_without(tool)).assert_error(&[&message]);
         }

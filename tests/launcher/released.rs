@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::Command;
 
 use test_support::{mode, set_mode, wait_until};
@@ -86,7 +85,7 @@ fn the_name_of_the_steps_folder_can_have_any_characters() {
         launcher.add_sources();
         launcher.run_with_cargo().assert_built();
         launcher.run().assert_built_earlier();
-        // The launcher can also be started by a relative path.
+        // The path of the launcher can also be relative.
         for (folder, script) in [(&*launcher.step, "step.sh"), (&*launcher.step, "./step.sh")]
             .into_iter()
             .chain([(launcher.path("").as_path(), &*format!("./{name}/step.sh"))])
@@ -102,6 +101,5 @@ fn the_name_of_the_steps_folder_can_have_any_characters() {
             set_mode(launcher.released_binary(), mode);
             launcher.run().assert_released();
         }
-        assert!(Path::new(&launcher.step).is_dir());
     }
 }

@@ -1,4 +1,4 @@
-//! A copy of the Step, a machine to run its launcher on, and the outcome of a run.
+//! Copies of the Step, a simulated machine that runs its launcher, and the outcomes of these runs.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_support::{set_mode, wait_until};
 
+/// The user and the group `nobody`.
+pub(crate) const NOBODY: u32 = 65534;
 pub(crate) const NAME: &str = "apple-services-connection";
 
-/// A binary for a release: a script that prints a line and exits with a status of its own.
+/// The binary of a release: a script that prints a line and exits with status 7, unlike the launcher.
 pub(crate) const RELEASED: &str = "#!/bin/sh\necho \"this is the released binary, $connection\"\nexit 7\n";
-const RELEASED_PRINTS: &str = "this is the released binary, off\n";
+const RELEASED_OUTPUT: &str = "this is the released binary, off\n";
 const BUILDING: &str = "Building the Step from source, which takes 1–2 minutes the first time. To avoid it, reference a release tag.\n";
-const BUILT_PRINTS: &str = "this is the built binary\n";
+const BUILT_OUTPUT: &str = "this is the built binary\n";
 
 /// The tools that the launcher calls, without cargo.
 pub(crate) const TOOLS: [&str; 16] = [
@@ -66,7 +68,7 @@ pub(crate) fn which(tool: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{tool} is not on the PATH"))
 }
 
-/// A copy of the Step, and a machine to run it on.
+/// A copy of the Step, and a simulated machine with its own home, temporary folder and tools.
 pub(crate) struct Launcher {
     folder: TempDir,
     /// The Step's folder.
@@ -89,12 +91,12 @@ impl Launcher {
         launcher
     }
 
-    /// A Step in the folder of this name that has a launcher and nothing else.
+    /// A Step that consists only of the launcher, in a folder of this name.
     pub(crate) fn in_folder(name: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let step = folder.path().join(name);
         let launcher = Self { folder, step };
-        // For runs as another user.
+        // Lets another user run the launcher.
         set_mode(launcher.folder.path(), 0o755);
         for folder in ["home", "tmp", "tools"] {
             fs::create_dir(launcher.path(folder)).unwrap();
@@ -119,7 +121,7 @@ impl Launcher {
         self.write("src/main.rs", "fn main() { println!(\"this is the built binary\"); }\n");
     }
 
-    /// Shadows a system tool with a script, until the file is deleted.
+    /// Replaces a system tool by a script, until the file in `tools` is deleted.
     pub(crate) fn replace(&self, tool: &str, script: &str) {
         let file = self.path("tools").join(tool);
         fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -143,7 +145,7 @@ impl Launcher {
         self.path("home/.cache").join(NAME)
     }
 
-    /// The only file in the cache.
+    /// The path of the only file in the cache.
     #[track_caller]
     pub(crate) fn cached(&self) -> PathBuf {
         let files = entries_below(&self.cache());
@@ -205,7 +207,7 @@ impl Launcher {
         Run::of(self.command_with_cargo())
     }
 
-    /// Waits until no process of a run is left. On Linux, each process's environment shows its run.
+    /// Waits until no process of a run is left: only on Linux, where the environment of each process can be read.
     pub(crate) fn assert_nothing_runs(&self) {
         if cfg!(target_os = "linux") {
             let folder = self.folder.path().to_string_lossy().into_owned();
@@ -228,17 +230,17 @@ impl Launcher {
     }
 }
 
-/// All files and folders in a folder and those below it.
+/// All files and folders in a folder and in the folders below it.
 pub(crate) fn entries_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+    let mut entries = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
-        found.push(entry.path());
+        entries.push(entry.path());
         if entry.file_type().unwrap().is_dir() {
-            found.extend(entries_below(&entry.path()));
+            entries.extend(entries_below(&entry.path()));
         }
     }
-    found
+    entries
 }
 
 /// The outcome of a run.
@@ -258,24 +260,24 @@ impl Run {
     /// The released binary ran, and the launcher printed nothing.
     #[track_caller]
     pub(crate) fn assert_released(&self) {
-        assert_eq!((self.status, self.log.as_str()), (Some(7), RELEASED_PRINTS));
+        assert_eq!((self.status, self.log.as_str()), (Some(7), RELEASED_OUTPUT));
     }
 
-    /// The launcher built the binary and printed that, and the binary ran.
+    /// The launcher announced the build and built the binary, and the binary ran.
     #[track_caller]
     pub(crate) fn assert_built(&self) {
         let log: String =
             self.log.split_inclusive('\n').filter(|line| !line.starts_with("Still building after")).collect();
-        assert_eq!((self.status, log), (Some(0), format!("{BUILDING}{BUILT_PRINTS}")));
+        assert_eq!((self.status, log), (Some(0), format!("{BUILDING}{BUILT_OUTPUT}")));
     }
 
     /// The binary from an earlier build ran, and the launcher printed nothing.
     #[track_caller]
     pub(crate) fn assert_built_earlier(&self) {
-        assert_eq!((self.status, self.log.as_str()), (Some(0), BUILT_PRINTS));
+        assert_eq!((self.status, self.log.as_str()), (Some(0), BUILT_OUTPUT));
     }
 
-    /// The run failed with one error of at most 45 words that contains all of these, and ran no binary.
+    /// The run failed with one error of at most 45 words, which contains all these parts, and ran no binary.
     #[track_caller]
     pub(crate) fn assert_error(&self, parts: &[&str]) {
         assert_eq!(self.status, Some(1), "{}", self.log);
@@ -289,7 +291,7 @@ impl Run {
         }
     }
 
-    /// The log has one warning, which contains all of these.
+    /// The log has one warning, which contains all these parts.
     #[track_caller]
     pub(crate) fn assert_warning(&self, parts: &[&str]) {
         let warnings: Vec<_> = self.log.split("\x1b[33;1m").skip(1).collect();
@@ -301,10 +303,10 @@ impl Run {
     }
 }
 
-/// Makes a command subject to file permissions, which root is not.
+/// Runs the command as an ordinary user, because root ignores file permissions.
 pub(crate) fn as_a_user(mut command: Command) -> Command {
     if is_root() {
-        command.uid(65534).gid(65534);
+        command.uid(NOBODY).gid(NOBODY);
     }
     command
 }

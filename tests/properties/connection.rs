@@ -1,4 +1,4 @@
-//! Generated connections of the right types. The fuzz target `connection` reads any bytes.
+//! Generated connections whose fields have the right types. The fuzz target `connection` tests arbitrary bytes.
 
 use apple_services_connection::apple::device;
 use apple_services_connection::bitrise::connection::Connection;
@@ -78,9 +78,9 @@ proptest! {
     }
 
     #[test]
-    fn a_truncated_connection_is_refused(json in connection(), at in any::<prop::sample::Index>()) {
+    fn a_truncated_connection_is_rejected(json in connection(), length in any::<prop::sample::Index>()) {
         let document = json.to_string();
-        let cut = &document.as_bytes()[..at.index(document.len())];
+        let cut = &document.as_bytes()[..length.index(document.len())];
         prop_assert!(Connection::from_json(cut).is_err());
     }
 }

@@ -12,6 +12,7 @@ use serde_yaml::Value;
 
 use test_support::strategies::text;
 
+/// In envman's settings, 0 means no limit.
 const NO_LIMITS: Limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
 
 const KEYS: [&str; 4] = ["A", "B", "C", "D"];
@@ -35,7 +36,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
-/// Short parts of envstores, and of texts that some readers take for one.
+/// Short parts of envstores, and of texts that a parser could mistake for an envstore.
 const SHORT_PARTS: &[&str] = &[
     "envs:\n", "- A: b\n", "- ", "  ", "- W: |\n", "\n", "\r", "\r\n", "\u{85}", "\u{2028}", "\t", "# c\n",
     "#", "---\n", "...\n", "\"", "'", "{", "}", "[", "]", ": ", ",", "&a ", "*a", "<<: *a\n", "? ", "!!str ",
@@ -70,17 +71,17 @@ proptest! {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         envstore::write(&path, &entries, NO_LIMITS).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
-        let envs = read(&fs::read_to_string(&path)?).ok_or_else(|| TestCaseError::fail("no envstore"))?;
+        let envs = parse(&fs::read_to_string(&path)?).ok_or_else(|| TestCaseError::fail("not an envstore"))?;
         prop_assert_eq!(envs, entries.iter().map(as_value).collect::<Vec<_>>());
     }
 
     #[test]
     fn an_envstore_keeps_its_other_entries_or_is_left_unchanged(
         pieces in prop::collection::vec(prop_oneof![2 => select(SHORT_PARTS), 1 => select(LONG_PARTS)], 0..12),
-        begins in any::<bool>(),
+        starts_with_envs in any::<bool>(),
         entries in entries(),
     ) {
-        let old = format!("{}{}", if begins { "envs:\n" } else { "" }, pieces.concat());
+        let old = format!("{}{}", if starts_with_envs { "envs:\n" } else { "" }, pieces.concat());
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.yml");
         fs::write(&path, &old)?;
@@ -91,8 +92,8 @@ proptest! {
             prop_assert_eq!(new, old);
             return Ok(());
         }
-        let before = read(&old).ok_or_else(|| TestCaseError::fail(format!("taken, but no envstore: {old:?}")))?;
-        let after = read(&new).ok_or_else(|| TestCaseError::fail(format!("damaged: {new:?}")))?;
+        let before = parse(&old).ok_or_else(|| TestCaseError::fail(format!("accepted, but not an envstore: {old:?}")))?;
+        let after = parse(&new).ok_or_else(|| TestCaseError::fail(format!("damaged: {new:?}")))?;
         let is_ours = |env: &Value| KEYS.iter().any(|key| env.get(key).is_some());
         let kept = |envs: &[Value]| envs.iter().filter(|env| !is_ours(env)).cloned().collect::<Vec<_>>();
         prop_assert_eq!(kept(&before), kept(&after), "{:?} {:?}", old, new);
@@ -112,8 +113,8 @@ proptest! {
     }
 }
 
-/// The entries, as another reader sees them.
-fn read(text: &str) -> Option<Vec<Value>> {
+/// The entries, as another YAML parser reads them.
+fn parse(text: &str) -> Option<Vec<Value>> {
     let store: Option<Store> = serde_yaml::from_str(text).ok()?;
     Some(store.and_then(|store| store.envs).unwrap_or_default())
 }

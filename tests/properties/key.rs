@@ -1,4 +1,4 @@
-//! Damaged and wrapped keys.
+//! Keys that storage, terminals and web forms changed, and damaged keys.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ static PEM: LazyLock<String> = LazyLock::new(|| keys::P256::generate().expect("a
 static CANONICAL: LazyLock<String> =
     LazyLock::new(|| PrivateKey::from_bytes(PEM.as_bytes()).expect("a key").expose_pem().to_owned());
 
-/// Changes that storage, terminals and web forms make to a key without losing information.
+/// Changes that do not lose information.
 #[derive(Debug, Clone)]
 enum Wrapping {
     LineEnds(&'static str),
@@ -26,12 +26,12 @@ enum Wrapping {
     Around(&'static str),
     Before(&'static str),
     After(&'static str),
-    BlankAt(Index, &'static str),
+    WhitespaceAt(Index, &'static str),
     TextAround,
 }
 
 impl Wrapping {
-    fn of(&self, text: &str) -> String {
+    fn apply(&self, text: &str) -> String {
         let is_pem = text.contains("-----BEGIN");
         match self {
             Self::LineEnds(end) => text.replace('\n', end),
@@ -53,19 +53,18 @@ impl Wrapping {
             Self::Base64 if is_pem => STANDARD.encode(text),
             Self::UrlSafeBase64 if is_pem => URL_SAFE_NO_PAD.encode(text),
             Self::Around(quote) => format!("{quote}{text}{quote}"),
-            Self::Before(blank) => format!("{blank}{text}"),
-            Self::After(blank) => format!("{text}{blank}"),
-            // Blanks mean nothing anywhere in the body.
-            Self::BlankAt(index, blank) => match text.split_once("KEY-----") {
+            Self::Before(prefix) => format!("{prefix}{text}"),
+            Self::After(suffix) => format!("{text}{suffix}"),
+            // Whitespace has no meaning in the body.
+            Self::WhitespaceAt(index, whitespace) => match text.split_once("KEY-----") {
                 Some((head, rest)) => {
                     let (body, foot) = rest.split_once("-----END").expect("a footer");
-                    // A blank inside an escape would break it.
+                    // Whitespace inside an escape would break it.
                     let body = body.trim_end_matches('\\');
-                    let places: Vec<usize> = (0..=body.len())
-                        .filter(|&at| !body[..at].ends_with('\\') || !body.is_char_boundary(at))
-                        .collect();
-                    let (one, two) = body.split_at(*index.get(&places));
-                    format!("{head}KEY-----{one}{blank}{two}-----END{foot}")
+                    let positions: Vec<usize> =
+                        (0..=body.len()).filter(|&at| !body[..at].ends_with('\\')).collect();
+                    let (one, two) = body.split_at(*index.get(&positions));
+                    format!("{head}KEY-----{one}{whitespace}{two}-----END{foot}")
                 }
                 None => text.to_owned(),
             },
@@ -78,7 +77,7 @@ impl Wrapping {
 }
 
 fn wrapping() -> impl Strategy<Value = Wrapping> {
-    let blank = || select(&[" ", "\n", "\r\n", "\t", "\r", "  \n"][..]);
+    let whitespace = || select(&[" ", "\n", "\r\n", "\t", "\r", "  \n"][..]);
     prop_oneof![
         select(&["\r\n", "\r", " ", "\\n", "\\r\\n", "\n\n", ""][..]).prop_map(Wrapping::LineEnds),
         (1..200_usize).prop_map(Wrapping::Columns),
@@ -88,7 +87,7 @@ fn wrapping() -> impl Strategy<Value = Wrapping> {
         select(&["\"", "'", "`", "\"'"][..]).prop_map(Wrapping::Around),
         select(&["\u{feff}", "\n", " ", "\r\n\r\n"][..]).prop_map(Wrapping::Before),
         select(&["\n", "\0", " \n ", "\r\n"][..]).prop_map(Wrapping::After),
-        (any::<Index>(), blank()).prop_map(|(index, blank)| Wrapping::BlankAt(index, blank)),
+        (any::<Index>(), whitespace()).prop_map(|(index, text)| Wrapping::WhitespaceAt(index, text)),
         Just(Wrapping::TextAround),
     ]
 }
@@ -103,11 +102,11 @@ enum Damage {
     Cut(Index),
     Repeat(Index, usize),
     Swap(Index, Index),
-    Twice,
+    Duplicate,
 }
 
 impl Damage {
-    fn of(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+    fn apply(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         if bytes.is_empty() {
             return bytes;
         }
@@ -123,7 +122,7 @@ impl Damage {
                 drop(bytes.splice(at.index(len)..at.index(len), part));
             }
             Self::Swap(one, two) => bytes.swap(one.index(len), two.index(len)),
-            Self::Twice => bytes.extend_from_within(..),
+            Self::Duplicate => bytes.extend_from_within(..),
         }
         bytes
     }
@@ -139,7 +138,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         at().prop_map(Damage::Cut),
         (at(), 1..80_usize).prop_map(|(at, count)| Damage::Repeat(at, count)),
         (at(), at()).prop_map(|(one, two)| Damage::Swap(one, two)),
-        Just(Damage::Twice),
+        Just(Damage::Duplicate),
     ]
 }
 
@@ -148,10 +147,10 @@ proptest! {
 
     #[test]
     fn any_harmless_wrapping_of_a_key_yields_the_same_key(wrappings in prop::collection::vec(wrapping(), 0..5)) {
-        let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.of(&text));
+        let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.apply(&text));
         let key = PrivateKey::from_bytes(text.as_bytes());
-        let refusal = key.as_ref().err();
-        prop_assert_eq!(key.as_ref().ok().map(PrivateKey::expose_pem), Some(CANONICAL.as_str()), "{:?} {:?}", refusal, text);
+        let error = key.as_ref().err();
+        prop_assert_eq!(key.as_ref().ok().map(PrivateKey::expose_pem), Some(CANONICAL.as_str()), "{:?} {:?}", error, text);
     }
 
     #[test]
@@ -159,9 +158,9 @@ proptest! {
         wrappings in prop::collection::vec(wrapping(), 0..3),
         damages in prop::collection::vec(damage(), 1..4),
     ) {
-        let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.of(&text));
-        let bytes = damages.iter().fold(text.into_bytes(), |bytes, damage| damage.of(bytes));
-        same_or_refused(&bytes)?;
+        let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.apply(&text));
+        let bytes = damages.iter().fold(text.into_bytes(), |bytes, damage| damage.apply(bytes));
+        check_same_or_rejected(&bytes)?;
     }
 
     #[test]
@@ -170,9 +169,9 @@ proptest! {
     ) {
         let body: String = PEM.lines().filter(|line| !line.starts_with("-----")).collect();
         let der = STANDARD.decode(body).expect("base64");
-        let der = damages.iter().fold(der, |der, damage| damage.of(der));
-        same_or_refused(STANDARD.encode(&der).as_bytes())?;
-        same_or_refused(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(der)).as_bytes())?;
+        let der = damages.iter().fold(der, |der, damage| damage.apply(der));
+        check_same_or_rejected(STANDARD.encode(&der).as_bytes())?;
+        check_same_or_rejected(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(der)).as_bytes())?;
     }
 
     #[test]
@@ -186,11 +185,11 @@ proptest! {
     }
 }
 
-/// Damage can leave the key as it was; the chance that it makes another valid key is one in 2¹²⁸.
-fn same_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
+/// Damage can leave the key as it was. The chance that it results in another valid key is one in 2¹²⁸.
+fn check_same_or_rejected(bytes: &[u8]) -> Result<(), TestCaseError> {
     match PrivateKey::from_bytes(bytes) {
         Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL.as_str()),
-        Err(refusal) => prop_assert!(!refusal.to_string().is_empty()),
+        Err(error) => prop_assert!(!error.to_string().is_empty()),
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::fs;
 
 use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, in_parallel, pem};
 
-/// Runs the Step, which aborts when it needs more memory or CPU time. Only Linux limits the address space.
-/// The limit of CPU time is for a build without optimization.
+/// Limits the memory and CPU time of the Step, which aborts if it needs more. Only Linux limits the address
+/// space. Most of the CPU time is for a build without optimization.
 const LIMITED: &str = if cfg!(target_os = "linux") {
     "ulimit -v 65536 && ulimit -t 10 && exec \"$0\""
 } else {
@@ -49,7 +49,7 @@ fn check(name: &str, step: Step) {
     }
 }
 
-/// The piece, repeated up to this length.
+/// Repeats the piece up to this length. The lengths below are arbitrary, unless they are a limit.
 fn fill(piece: &str, length: usize) -> String {
     piece.repeat(length / piece.len())
 }
@@ -115,7 +115,7 @@ fn a_huge_envstore_is_not_read_beyond_the_size_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("huge.yml");
     let file = fs::File::create(&path).expect("a file");
-    file.set_len(LENGTH).expect("a file with nothing in it");
+    file.set_len(LENGTH).expect("a sparse file");
     check("a terabyte of nothing", with_envstore("").set("ENVMAN_ENVSTORE_PATH", &path));
     assert_eq!(file.metadata().expect("it is still there").len(), LENGTH);
 }

@@ -1,4 +1,4 @@
-//! What holds for every input: the Step accepts or refuses it, in limited time and memory, and never shows
+//! What holds for every input: the Step accepts or rejects it, in limited time and memory, and never shows
 //! a secret.
 //!
 //! `PROPTEST_CASES` sets the number of cases for each property.

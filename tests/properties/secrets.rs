@@ -1,7 +1,7 @@
 //! Puts secrets into every input: whole, in part, and in other encodings. None reaches the log or the summary.
 //!
-//! Secrets that look harmless are left out: one written as a path passes for a path, and a UUID in
-//! `api_issuer` for an issuer ID.
+//! Secrets that the Step cannot recognize are left out, such as a secret that looks like a path, or a UUID in
+//! `api_issuer`.
 
 use apple_services_connection::bitrise::step_yml::StepYml;
 use base64::Engine as _;
@@ -25,13 +25,13 @@ fn inputs() -> Vec<String> {
     step_yml.inputs.into_iter().map(|input| input.name).collect()
 }
 
-/// Forms of secrets that people paste: their names, the pasted text, and the secrets in it.
+/// Secrets in the forms in which people paste them: the name of the form, the pasted text, and the secrets in it.
 fn forms() -> Vec<(&'static str, String, Vec<String>)> {
     let key = pem().to_owned();
     let body = pem_body(pem());
     let der = STANDARD.decode(&body).expect("base64");
     let hex_der = hex(&der);
-    let private_number = URL_SAFE_NO_PAD.encode(&der[36..68]);
+    let private_number = URL_SAFE_NO_PAD.encode(&der[36..68]); // its position in PKCS#8
     let jwk =
         json!({"kty": "EC", "crv": "P-256", "d": private_number, "x": private_number, "y": private_number})
             .to_string();
@@ -115,7 +115,7 @@ fn with_value(input: &str, value: &str) -> Step {
         "token_lifetime_seconds" => Step::new().with_key_inputs().set("export_token", "yes"),
         _ => Step::new().with_key_inputs(),
     };
-    // `set` would end the test at the first leak; the tests list all leaks.
+    // `set` would make the run panic at the first leak, and these tests list all leaks.
     step.set("verbose_log", "yes").set_as_plain(input, value)
 }
 
@@ -127,9 +127,9 @@ fn is_shown_on_purpose(input: &str, form: &str) -> bool {
     )
 }
 
-/// The first of these secrets that shows in the log or the summary. One run in 16 starts the binary.
-fn leak(step: Step, value: &str, secrets: &[String]) -> Option<String> {
-    // The proxy, which does not exist, keeps requests on this machine.
+/// Runs the Step, one time in 16 as a process, and returns the first secret that leaks into the log or summary.
+fn run_and_search(step: Step, value: &str, secrets: &[String]) -> Option<String> {
+    // A proxy that does not exist keeps requests on this machine.
     let step = step.set("HTTPS_PROXY", "http://127.0.0.1:1");
     let is_sample = value.len().is_multiple_of(16);
     let outcome = if is_sample { step.run() } else { step.run_in_process() };
@@ -144,7 +144,8 @@ fn a_secret_in_any_input_stays_out_of_the_log_and_the_summary() {
     let check = |input: &str| {
         let forms = forms.iter().filter(|(form, ..)| !is_shown_on_purpose(input, form));
         let leaks = forms.filter_map(|(form, value, secrets)| {
-            leak(with_value(input, value), value, secrets).map(|leak| format!("{form} in {input}: {leak}"))
+            run_and_search(with_value(input, value), value, secrets)
+                .map(|leak| format!("{form} in {input}: {leak}"))
         });
         leaks.collect::<Vec<_>>()
     };
@@ -165,18 +166,18 @@ fn a_secret_in_any_field_of_the_connection_stays_out_of_the_log_and_the_summary(
     ];
     let forms = forms();
     let check = |field: &str| {
-        let of_apple_id = ["apple_id", "password", "app_specific_password", "session_cookies"];
-        let connection = if of_apple_id.contains(&field) { "apple_id" } else { "automatic" };
+        let apple_id_fields = ["apple_id", "password", "app_specific_password", "session_cookies"];
+        let connection = if apple_id_fields.contains(&field) { "apple_id" } else { "automatic" };
         let leaks = forms.iter().filter_map(|(form, value, secrets)| {
-            let changed = if field == "session_cookies" {
+            let change = if field == "session_cookies" {
                 json!({field: {"https://idmsa.apple.com": [cookie("myacinfo", value), cookie(value, "x")]}})
             } else {
                 json!({ field: value })
             };
             let step =
-                Step::new().connected_as_text(all([api_key(), apple_id(), changed]).to_string(), vec![]);
+                Step::new().connected_as_text(all([api_key(), apple_id(), change]).to_string(), vec![]);
             let step = step.set("connection", connection).set("verbose_log", "yes");
-            leak(step, value, secrets).map(|leak| format!("{form} in {field}: {leak}"))
+            run_and_search(step, value, secrets).map(|leak| format!("{form} in {field}: {leak}"))
         });
         leaks.collect::<Vec<_>>()
     };
@@ -231,13 +232,13 @@ proptest! {
         (before, after) in select(CONTEXTS),
         input in any::<Index>(),
     ) {
-        // In a path, slashes separate names, and a short part of a key is not recognized.
+        // In a path, a slash would split the key into names that are too short to be recognized.
         let body = pem_body(pem()).replace('/', if before.ends_with('/') { "x" } else { "/" });
         let start = start.index(body.len() - 64);
         let part = &body[start..(start + length).min(body.len())];
-        let written = encode(part);
-        let value = format!("{before}{written}{after}");
+        let encoded = encode(part);
+        let value = format!("{before}{encoded}{after}");
         let step = with_value(input.get::<String>(&inputs()), &value);
-        prop_assert_eq!(leak(step, &value, &[part.to_owned(), written]), None);
+        prop_assert_eq!(run_and_search(step, &value, &[part.to_owned(), encoded]), None);
     }
 }

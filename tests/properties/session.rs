@@ -1,5 +1,5 @@
 //! Generated cookies exported as `FASTLANE_SESSION`. `tests/round_trip` reads them with Ruby, and the fuzz target
-//! `session` pastes any text.
+//! `session` tests arbitrary pasted text.
 
 use apple_services_connection::formats::fastlane_session::{from_pasted, to_variable};
 use proptest::prelude::*;
@@ -28,9 +28,9 @@ proptest! {
     }
 
     #[test]
-    fn an_exported_session_can_be_pasted_again(mut cookies in cookies(), wrapped in any::<bool>()) {
+    fn an_exported_session_can_be_pasted_again(mut cookies in cookies(), has_export in any::<bool>()) {
         cookies[0].name = "myacinfo".to_owned();
-        // A pasted cookie has only the characters of Apple's cookies, and appears once.
+        // The Step accepts pasted cookies only with the characters of Apple's cookies, and each name only once.
         for (index, cookie) in cookies.iter_mut().enumerate() {
             let is_usual = |c: char| c.is_ascii_alphanumeric() || "-_~+/:|%".contains(c);
             cookie.value.retain(is_usual);
@@ -41,7 +41,7 @@ proptest! {
         let exported = to_variable(&session(&cookies));
         let line = exported.expose_secret();
         // Inside single quotes, a shell takes every character but the single quote.
-        let pasted = if wrapped && !line.contains('\'') { format!("export FASTLANE_SESSION='{line}'\n") } else { line.to_owned() };
+        let pasted = if has_export && !line.contains('\'') { format!("export FASTLANE_SESSION='{line}'\n") } else { line.to_owned() };
         let again = from_pasted(&SecretString::from(pasted));
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let exported_again = to_variable(&again);

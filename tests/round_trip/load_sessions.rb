@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Loads sessions as fastlane does, one in each line of standard input, and prints each as one
-# line of JSON: what the http-cookie gem made of it, or the error that it raised.
+# Loads sessions as fastlane does, one from each line of standard input, and prints each as one
+# line of JSON: the cookies that the http-cookie gem read, or the error that it raised.
 
 require 'http-cookie'
 require 'json'
@@ -9,8 +9,8 @@ require 'tempfile'
 
 FIELDS = %i[name value domain for_domain path secure httponly max_age].freeze
 
-# spaceship/client.rb, load_session_from_env: literal \n becomes a newline, the text a file,
-# the file a jar.
+# Like load_session_from_env in fastlane's spaceship/client.rb: replaces literal \n by newlines,
+# writes a file, and loads the file as a cookie jar.
 def load(session)
   Tempfile.create('session') do |file|
     file.write(session.gsub('\\n', "\n"))

@@ -1,4 +1,4 @@
-//! Feeds what the Step writes to the programs that read it in a build: thousands of sessions to Ruby's loader,
+//! Passes what the Step writes to the programs that read it in a build: thousands of sessions to Ruby's loader,
 //! invoked the way fastlane does, and thousands of values to envman.
 //!
 //! `cargo test --test round_trip` needs `ruby` with its gem http-cookie, and `envman`; so
@@ -40,13 +40,13 @@ fn any_session_comes_back_from_ruby_as_it_was() {
     let to_line = |cookies: &Vec<Cookie>| to_variable(&session(cookies)).expose_secret().to_owned();
     let lines: Vec<String> = sessions.iter().map(to_line).collect();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/round_trip/load_sessions.rb");
-    let read = output(Command::new("ruby").args(["-W0", "-E", "UTF-8"]).arg(script), &lines.join("\n"));
+    let read = run_piped(Command::new("ruby").args(["-W0", "-E", "UTF-8"]).arg(script), &lines.join("\n"));
     let read: Vec<&str> = read.lines().collect();
     assert_eq!(read.len(), sessions.len(), "Ruby reads every session");
 
     let mut lost = 0;
     for ((cookies, line), read) in sessions.iter().zip(&lines).zip(read) {
-        let read: Value = serde_json::from_str(read).expect("JSON of Ruby");
+        let read: Value = serde_json::from_str(read).expect("Ruby prints JSON");
         let expected = Value::Array(sorted(cookies.iter().map(Cookie::record).collect()));
         let found = read.as_array().map(|cookies| Value::Array(sorted(cookies.clone())));
         if found.as_ref() != Some(&expected) {
@@ -56,10 +56,10 @@ fn any_session_comes_back_from_ruby_as_it_was() {
     }
     let cookies: usize = sessions.iter().map(Vec::len).sum();
     println!("{cases} sessions with {cookies} cookies through Ruby's http-cookie: {lost} lost");
-    assert_eq!(lost, 0, "each is printed above");
+    assert_eq!(lost, 0, "the values above differ");
 }
 
-/// A jar has an order of its own.
+/// Sorts cookies by name, because a cookie jar changes their order.
 fn sorted(mut cookies: Vec<Value>) -> Vec<Value> {
     cookies.sort_by_key(|cookie| cookie.get("name").and_then(Value::as_str).map(str::to_owned));
     cookies
@@ -74,19 +74,19 @@ fn any_value_comes_back_from_envman_as_it_was() {
     let path = folder.path().join("envstore.yml");
     let envman = |arguments: &[&str], input: &str| {
         let mut command = Command::new("envman");
-        output(command.arg("--path").arg(&path).args(arguments).env("HOME", folder.path()), input)
+        run_piped(command.arg("--path").arg(&path).args(arguments).env("HOME", folder.path()), input)
     };
     let no_limits = Limits { env_bytes_limit_in_kb: Some(0), env_list_bytes_limit_in_kb: Some(0) };
     let mut lost = 0;
     for (batch, values) in values.chunks(keys.len()).enumerate() {
         fs::write(&path, "envs: []\n").expect("an envstore");
         // The output of an earlier Step stays as envman wrote it. Variables can't contain NUL. An envstore with
-        // text that looks like a YAML tag goes through `envman add`; see `has_tag` in the Step.
-        let theirs = values.first().map(|value| value.replace('\0', ""));
-        let theirs =
-            theirs.filter(|value| !value.is_empty() && !value.contains("!!") && !value.contains("!<"));
-        if let Some(theirs) = &theirs {
-            envman(&["add", "--key", "THEIRS", "--no-expand"], theirs);
+        // text that looks like a YAML tag goes through `envman add`; see `has_tag_or_many_lists` in the Step.
+        let earlier = values.first().map(|value| value.replace('\0', ""));
+        let earlier =
+            earlier.filter(|value| !value.is_empty() && !value.contains("!!") && !value.contains("!<"));
+        if let Some(earlier) = &earlier {
+            envman(&["add", "--key", "EARLIER", "--no-expand"], earlier);
         }
         let entry = |(key, value): (&'static str, &String)| Entry {
             key: key.into(),
@@ -97,11 +97,11 @@ fn any_value_comes_back_from_envman_as_it_was() {
         envstore::write(&path, &entries, no_limits).expect("an envstore of envman");
         let mut expected: Map<String, Value> =
             keys.iter().zip(values).map(|(key, value)| ((*key).to_owned(), value.as_str().into())).collect();
-        if let Some(theirs) = theirs {
-            expected.insert("THEIRS".to_owned(), theirs.into());
+        if let Some(earlier) = earlier {
+            expected.insert("EARLIER".to_owned(), earlier.into());
         }
         let read: Value =
-            serde_json::from_str(&envman(&["print", "--format", "json"], "")).expect("JSON of envman");
+            serde_json::from_str(&envman(&["print", "--format", "json"], "")).expect("envman prints JSON");
         for (key, value) in &expected {
             if read.get(key) != Some(value) {
                 lost += 1;
@@ -116,10 +116,10 @@ fn any_value_comes_back_from_envman_as_it_was() {
         }
     }
     println!("{cases} values through envman: {lost} lost");
-    assert_eq!(lost, 0, "each is printed above");
+    assert_eq!(lost, 0, "the values above differ");
 }
 
-fn output(command: &mut Command, input: &str) -> String {
+fn run_piped(command: &mut Command, input: &str) -> String {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -127,10 +127,10 @@ fn output(command: &mut Command, input: &str) -> String {
         .expect("ruby and envman are on the PATH");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_owned();
-    // From another thread: the child can write before it has read everything.
+    // In another thread, because the child can write before it has read everything.
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("its output");
-    writer.join().expect("no panic").expect("it reads all");
+    writer.join().expect("no panic").expect("the program reads its input");
     assert!(output.status.success(), "{command:?}: {}", output.status);
     String::from_utf8(output.stdout).expect("UTF-8")
 }
