@@ -9,11 +9,11 @@ use crate::{CONNECTED_KEY, Step, account_of, all, connected_session, in_days, lo
 const KEY_ID: &str = "2X9R4HXF34";
 const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
 const APPLE_ID: &str = "jane@example.com";
-const APP: &str = "com.example.app";
+const BUNDLE_ID: &str = "com.example.app";
 
 /// An API key is connected to the project, and its team has the app.
 pub fn api_key() -> Step {
-    let mut team = Team::with_apps([APP]);
+    let mut team = Team::with_apps([BUNDLE_ID]);
     team.apps[0].name = String::from("Example App");
     with_api_key(team)
 }
@@ -33,10 +33,10 @@ pub fn expiring_session() -> Step {
 fn with_api_key(team: Team) -> Step {
     let key = json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": CONNECTED_KEY.private_pem});
     let account = account_of(&CONNECTED_KEY, KEY_ID, Some(ISSUER_ID), Vec::new());
-    on_bitrise().connected(&key).verified_by_team(account, team).set("bundle_id", APP)
+    on_bitrise().connected(&key).verified_by_team(account, team).set("bundle_id", BUNDLE_ID)
 }
 
-/// Like a build with no input set; [`Step::new`] sets `build_annotation`.
+/// A build with all inputs at their defaults, unlike [`Step::new`], which sets `build_annotation`.
 fn on_bitrise() -> Step {
     Step::new().unset("build_annotation")
 }

@@ -1,4 +1,4 @@
-//! Credentials, and behaviours of servers.
+//! Credentials, accounts of Apple, and behaviours of servers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,13 +40,13 @@ pub const INPUT_APPLE_ID: &str = "inputs.canary@example.org";
 pub const INPUT_PASSWORD: &str = "canary-inputs-password";
 pub const INPUT_APP_PASSWORD: &str = "cana-ryin-puts-appp";
 
-/// One server for all tests; each run has a scenario name of its own.
+/// One server for all tests. Each run has its own scenario, with a unique name.
 pub static SERVER: LazyLock<StandIn> = LazyLock::new(|| StandIn::start().expect("a stand-in on loopback"));
 
-/// The private key in the connection.
+/// The key pair whose private key is in the connection.
 pub static CONNECTED_KEY: LazyLock<P256> = LazyLock::new(|| P256::generate().expect("a key"));
 
-/// The private key in the inputs.
+/// The key pair whose private key is in the inputs.
 pub static INPUT_KEY: LazyLock<P256> = LazyLock::new(|| P256::generate().expect("a key"));
 
 pub fn unique_name() -> String {
@@ -54,18 +54,19 @@ pub fn unique_name() -> String {
     format!("run {}", LAST.fetch_add(1, Ordering::Relaxed))
 }
 
+/// The private key in the inputs, as PEM.
 pub fn pem() -> &'static str {
     &INPUT_KEY.private_pem
 }
 
-/// The key in the inputs is exported, in its canonical form.
+/// Asserts that the run exports the key in the inputs, in its canonical form.
 #[track_caller]
 pub fn assert_key(outcome: &Outcome) {
     assert_eq!(outcome.output("APPLE_API_KEY_ID"), INPUT_KEY_ID, "{}", outcome.stdout);
     assert_eq!(fs::read_to_string(outcome.output("APPLE_API_KEY_PATH")).unwrap(), pem());
 }
 
-/// A value for `export_for`: all tools but this one.
+/// A value for `export_for` that lists all tools except this one.
 pub fn all_tools_except(name: &str) -> String {
     let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).filter(|tool| *tool != name).collect();
     names.join(",")
@@ -82,7 +83,7 @@ pub fn claims(token: &str) -> Value {
 pub fn wait_until(is_done: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_done() {
-        assert!(began.elapsed() < std::time::Duration::from_secs(40), "it did not happen within 40 seconds");
+        assert!(began.elapsed() < std::time::Duration::from_secs(40), "still waiting after 40 seconds");
         thread::sleep(std::time::Duration::from_millis(2));
     }
 }
@@ -92,7 +93,7 @@ pub fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
-/// The text in lines of this length, as a narrow terminal breaks it.
+/// Breaks the text into lines of this length, as a narrow terminal does.
 pub fn wrapped(text: &str, columns: usize) -> String {
     let lines: Vec<_> = text.as_bytes().chunks(columns).map(String::from_utf8_lossy).collect();
     lines.join("\n")
@@ -129,7 +130,7 @@ pub fn api_key() -> Value {
     })
 }
 
-/// The fields of a connected Apple ID with everything that it can have.
+/// The fields of a connected Apple ID, including all optional ones.
 pub fn apple_id() -> Value {
     json!({
         "apple_id": CONNECTED_APPLE_ID,
@@ -209,7 +210,7 @@ pub fn spaceauth(cookies: &[(&str, &str)]) -> String {
     format!("---\\n{}", cookies.collect::<String>())
 }
 
-/// The cookies in `FASTLANE_SESSION`, loaded as fastlane does.
+/// The cookies in a value of `FASTLANE_SESSION`, loaded as fastlane loads them.
 pub fn load_session(session: &str) -> Vec<BTreeMap<String, serde_yaml::Value>> {
     serde_yaml::from_str(&session.replace("\\n", "\n")).expect("fastlane can load the session")
 }

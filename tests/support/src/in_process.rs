@@ -69,7 +69,7 @@ pub(crate) fn run(env: &BTreeMap<OsString, OsString>, network_time_limit: Option
     (i32::from(result.is_err()), LINES.take())
 }
 
-/// `verbose_log` sets the log level of the whole process, so runs that differ in it take turns.
+/// `verbose_log` sets the log level of the whole process, so verbose and other runs wait for each other.
 struct Turn;
 
 /// Whether the current runs are verbose, and how many there are.

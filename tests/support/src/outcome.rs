@@ -1,4 +1,4 @@
-//! The outcome of a run, and the checks of every run.
+//! The outcome of a run, and the checks that apply to every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,7 @@ use regex::Regex;
 use stand_in::{Annotation, Request, Service};
 use tempfile::TempDir;
 
-use crate::step::content;
+use crate::step::read_content;
 
 /// The outputs that the Bitrise CLI must redact.
 static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -51,16 +51,16 @@ pub struct Outcome {
     pub page: Vec<Annotation>,
     /// The requests to the page.
     pub page_requests: Vec<Request>,
-    pub(crate) before: Option<Vec<u8>>,
-    pub(crate) store_before: BTreeSet<String>,
-    /// Keeps the files of the run until the test is done with them.
+    pub(crate) envstore_before: Option<Vec<u8>>,
+    pub(crate) store_names_before: BTreeSet<String>,
+    /// Deletes the files of the run when it is dropped.
     pub root: TempDir,
 }
 
-/// The form in which a text contains a secret: one of its lines, the whole secret as base64 at any offset,
-/// in hexadecimal, percent-encoded, escaped as JSON or by `Debug`, or any aligned 16 characters of it.
+/// The form in which the text contains the secret, or `None`. Searches for each line of the secret, for chunks of
+/// 16 characters, and for the whole secret in base64 at any offset, hexadecimal, percent-encoding, JSON or `Debug`.
 pub fn find_leak(text: &str, secret: &str) -> Option<String> {
-    /// Longer secrets are only searched line by line.
+    /// For longer secrets, searches only for their lines.
     const LONG: usize = 16 * 1024;
     let unescaped = text.replace("\\n", "\n");
     let secret_lines = secret.replace("\\n", "\n");
@@ -83,10 +83,10 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
     ];
     for offset in 0..3 {
         let encoded = STANDARD.encode(format!("{}{secret}", " ".repeat(offset)));
-        // Without the characters that depend on the text around it.
+        // Without the characters that depend on the text around the secret.
         forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
     }
-    // Sessions have most of their text in common; their values are listed as secrets of their own.
+    // All sessions have most of their text in common, and their values are separate secrets.
     let is_session = secret.contains("HTTP::Cookie");
     let characters: Vec<_> = secret.chars().filter(|_| !is_session).collect();
     forms.extend(characters.chunks_exact(16).map(|chunk| chunk.iter().collect()));
@@ -136,7 +136,7 @@ impl Outcome {
         COLOR.replace_all(&lines.collect::<Vec<_>>().join("\n"), "").into_owned()
     }
 
-    /// All texts of this color.
+    /// All texts in this color, an ANSI code.
     fn blocks(&self, color: &str) -> Vec<String> {
         let blocks =
             self.stdout.split("\x1b[").filter_map(|block| block.strip_prefix(color)?.strip_prefix('m'));
@@ -173,7 +173,7 @@ impl Outcome {
     pub fn get_output(&self, key: &str) -> Option<String> {
         let mut values = self.entries().into_iter().filter(|entry| entry.key == key).map(|entry| entry.value);
         let value = values.next();
-        assert_eq!(values.next(), None, "{key} is there once");
+        assert_eq!(values.next(), None, "{key} is exported twice");
         value
     }
 
@@ -201,7 +201,7 @@ impl Outcome {
         self.requests.iter().filter(|request| services.contains(&request.service)).collect()
     }
 
-    /// What follows `/v1/` in the requests to Apple, decoded.
+    /// The decoded paths of the requests to Apple, after `/v1/`.
     pub fn paths_at_apple(&self) -> Vec<String> {
         let path = |request: &Request| {
             let target = percent_decode_str(&request.target).decode_utf8().unwrap();
@@ -211,7 +211,7 @@ impl Outcome {
     }
 
     pub(crate) fn check_secrets(&self, secrets: &[String]) {
-        assert_eq!(self.stderr, "", "all of the log is on standard output");
+        assert_eq!(self.stderr, "", "standard error must be empty");
         let shown = format!("{}\n{}", self.stdout, self.summary().unwrap_or_default());
         for secret in secrets {
             assert_eq!(find_leak(&shown, secret), None, "in the log or the summary:\n{shown}");
@@ -224,54 +224,54 @@ impl Outcome {
     #[track_caller]
     pub fn assert_success(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stdout);
-        assert_eq!(self.errors(), Vec::<String>::new(), "no errors");
-        assert!(self.stdout.ends_with("\x1b[0m\n"), "the last color ends");
-        let before = self.before.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        assert_eq!(self.errors(), Vec::<String>::new(), "the log of a successful run has errors");
+        assert!(self.stdout.ends_with("\x1b[0m\n"), "the log does not reset its last color");
+        let before = self.envstore_before.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let kept: Vec<Entry> = before.as_deref().map(parse_envstore).unwrap_or_default();
         let text = self.envstore_text.as_deref().unwrap_or_default();
         let entries = self.entries();
         for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
-            let secret = SECRET_OUTPUTS.contains(&entry.key);
+            let is_secret = SECRET_OUTPUTS.contains(&entry.key);
             assert_eq!(entry.is_expand, Some(false), "{entry:?}");
             let is_sensitive = entry.is_sensitive.unwrap_or(false);
             assert_eq!(
-                is_sensitive, secret,
-                "is_sensitive of {} is the same in step.yml: {entry:?}",
+                is_sensitive, is_secret,
+                "is_sensitive of {} differs from step.yml: {entry:?}",
                 entry.key
             );
             // YAML 1.1 reads an unquoted `no`, `0123` or `1_000` as another value.
-            assert!(text.contains(&format!("- {}: \"", entry.key)), "{} is quoted in:\n{text}", entry.key);
+            assert!(text.contains(&format!("- {}: \"", entry.key)), "unquoted {} in:\n{text}", entry.key);
         }
         read_back_with_envman(&self.envstore, &entries, &kept);
         let folders = self.leftovers.iter().filter(|name| name.starts_with("apple-services-connection-"));
-        assert_eq!(folders.count(), self.leftovers.len(), "only the private folder: {:?}", self.leftovers);
+        assert_eq!(folders.count(), self.leftovers.len(), "unexpected leftovers: {:?}", self.leftovers);
         self.check_store_folder();
     }
 
     #[track_caller]
     pub fn assert_failure(&self) {
         assert_eq!(self.code, Some(1), "{}", self.stdout);
-        let now = content(&self.envstore);
-        assert!(now == self.before, "nothing is exported: {:?}", self.envstore_text);
-        assert_eq!(self.leftovers, BTreeSet::new(), "no file is left behind");
+        let now = read_content(&self.envstore);
+        assert!(now == self.envstore_before, "a failed run changed the envstore: {:?}", self.envstore_text);
+        assert_eq!(self.leftovers, BTreeSet::new(), "a failed run left files");
         self.check_store_folder();
         let error = self.error();
         let last_line = self.stdout.trim_end().lines().next_back().unwrap_or_default();
-        assert_eq!(last_line, format!("\x1b[31;1m{error}\x1b[0m"), "the last line is the error, whole");
+        assert_eq!(last_line, format!("\x1b[31;1m{error}\x1b[0m"), "the last line is not the whole error");
         let ends_as_sentence = error.trim_end_matches(')').ends_with(['.', '?']) && !error.ends_with("..");
-        assert!(ends_as_sentence, "a sentence: {error}");
-        assert!(error.split_whitespace().count() <= 45, "at most 45 words: {error}");
-        assert!(error.split_whitespace().count() >= 8, "what is wrong, then what to do: {error}");
+        assert!(ends_as_sentence, "not a sentence: {error}");
+        assert!(error.split_whitespace().count() <= 45, "more than 45 words: {error}");
+        assert!(error.split_whitespace().count() >= 8, "fewer than 8 words: {error}");
     }
 
     #[track_caller]
     fn check_store_folder(&self) {
-        let mut expected = self.store_before.clone();
+        let mut expected = self.store_names_before.clone();
         let folder = self.root.path().join("store");
         if self.envstore.parent() == Some(&folder) && self.envstore.exists() {
             expected.insert(self.envstore.file_name().unwrap().to_string_lossy().into_owned());
         }
-        assert_eq!(names_in(&folder), expected, "no temporary file is left next to the envstore");
+        assert_eq!(names_in(&folder), expected, "the files next to the envstore");
     }
 }
 
@@ -295,7 +295,7 @@ pub fn set_mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Makes a FIFO, and the folders above it.
+/// Creates a FIFO, and its parent folders if they are missing.
 pub fn make_fifo(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -331,7 +331,7 @@ pub fn envman() -> Option<&'static Path> {
     ENVMAN.as_deref()
 }
 
-/// What the real envman reads from an envstore, if it is on the PATH.
+/// What the real envman reads from an envstore, or `None` if it is not on the PATH.
 pub fn print_with_envman(envstore: &Path, options: &[&str]) -> Option<BTreeMap<String, String>> {
     let mut command = Command::new(envman()?);
     command.arg("--path").arg(envstore).args(["print", "--format", "json", "--expand"]).args(options);
@@ -342,11 +342,11 @@ pub fn print_with_envman(envstore: &Path, options: &[&str]) -> Option<BTreeMap<S
 
 /// Reads the entries with the real envman, as the Bitrise CLI does after the Step.
 fn read_back_with_envman(envstore: &Path, entries: &[Entry], kept: &[Entry]) {
-    let Some(all) = print_with_envman(envstore, &[]) else { return };
-    let secret = print_with_envman(envstore, &["--sensitive-only"]).unwrap();
+    let Some(values) = print_with_envman(envstore, &[]) else { return };
+    let secret_values = print_with_envman(envstore, &["--sensitive-only"]).unwrap();
     for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
-        assert_eq!(all.get(&entry.key), Some(&entry.value), "{} as envman reads it", entry.key);
+        assert_eq!(values.get(&entry.key), Some(&entry.value), "{} as envman reads it", entry.key);
         let is_secret = SECRET_OUTPUTS.contains(&entry.key);
-        assert_eq!(secret.contains_key(&entry.key), is_secret, "{} as envman marks it", entry.key);
+        assert_eq!(secret_values.contains_key(&entry.key), is_secret, "{} as envman marks it", entry.key);
     }
 }

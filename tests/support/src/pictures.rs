@@ -48,7 +48,7 @@ pub fn summary(outcome: &Outcome) -> String {
     for block in parse_document(&arena, &markdown, &Options::default()).children() {
         draw_block(block, &mut lines);
         if matches!(block.data().value, NodeValue::HtmlBlock(_)) {
-            // The rest is folded.
+            // The page hides the content of a fold.
             break;
         }
         lines.push(String::new());
@@ -88,7 +88,7 @@ fn draw_block(block: Node<'_>, lines: &mut Vec<String>) {
             block.children().for_each(|child| draw_block(child, lines));
         }
         NodeValue::HtmlBlock(html) => {
-            // The only HTML in a summary is the fold around the outputs.
+            // The only HTML in a summary is the `<details>` around the outputs.
             let title = html.literal.split("<summary>").nth(1).and_then(|rest| rest.split('<').next());
             lines.push(format!("▸ {}", title.expect("a fold has a title")));
         }
@@ -103,7 +103,7 @@ fn draw_block(block: Node<'_>, lines: &mut Vec<String>) {
 
 /// Adds the lines of a paragraph.
 fn wrap(paragraph: Node<'_>, bullet: &str, indent: &str, lines: &mut Vec<String>) {
-    const CHARACTERS: usize = 96;
+    const MAX_CHARACTERS: usize = 96;
     let mut line = bullet.to_owned();
     let mut length = 0;
     for child in paragraph.children() {
@@ -115,7 +115,7 @@ fn wrap(paragraph: Node<'_>, bullet: &str, indent: &str, lines: &mut Vec<String>
         line += open;
         for word in plain(child).split_inclusive(' ') {
             length += word.chars().count();
-            if length > CHARACTERS {
+            if length > MAX_CHARACTERS {
                 length = word.chars().count();
                 lines.push(std::mem::replace(&mut line, format!("{indent}{open}")) + close);
             }
@@ -136,11 +136,11 @@ fn plain(node: Node<'_>) -> String {
     texts.collect()
 }
 
-/// Replaces what differs from run to run, or comes from the stand-in, with values as on Bitrise.
+/// Replaces values that differ between runs, or come from the stand-in, with typical values on Bitrise.
 fn as_on_bitrise(text: &str, outcome: &Outcome) -> String {
     let root = regex::escape(outcome.root.path().to_str().unwrap());
     let replacements = [
-        // The inputs that replace Apple's servers.
+        // The inputs that replace Apple's URLs.
         (r"(?m)^- \w+_url: http://127\.0\.0\.1.*\n".to_owned(), ""),
         (format!("(/private)?{root}/tmp/"), "/tmp/"),
         ("apple-services-connection-[A-Za-z0-9]{6}".to_owned(), "apple-services-connection-Kq3xZb"),

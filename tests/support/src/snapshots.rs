@@ -1,7 +1,7 @@
 //! Compares what users read with the files in `tests/snapshots`.
 //!
-//! `SNAPSHOTS=overwrite cargo test` rewrites them. Values that differ between runs are replaced by marks such
-//! as `[ROOT]` or `[PORT]`; everything else is compared exactly.
+//! `SNAPSHOTS=overwrite cargo test` rewrites them. Values that differ between runs are replaced by
+//! placeholders such as `[ROOT]` or `[PORT]`; everything else is compared exactly.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub fn assert_messages(name: &str, rows: impl IntoIterator<Item = (impl Display,
     while let Some((case, messages)) = rows.next() {
         text.push_str(&case);
         text.push('\n');
-        if rows.peek().is_none_or(|(_, next)| marked(next) != marked(&messages)) {
+        if rows.peek().is_none_or(|(_, next)| with_placeholders(next) != with_placeholders(&messages)) {
             for line in messages.lines() {
                 text.push_str("    ");
                 text.push_str(line);
@@ -42,7 +42,7 @@ pub fn assert_messages(name: &str, rows: impl IntoIterator<Item = (impl Display,
     assert_same(&format!("messages/{name}.txt"), &text);
 }
 
-/// Compares a page of the documentation, by its path in the repository.
+/// Compares the text with a file. `path` is relative to the root of the repository.
 #[track_caller]
 pub fn assert_document(path: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
@@ -54,22 +54,22 @@ pub fn assert_document(path: &str, text: &str) {
 fn assert_same(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots").join(file);
     let expected = Data::read_from(&path, None).raw();
-    Assert::new().action_env("SNAPSHOTS").eq(marked(text).into_data(), expected);
+    Assert::new().action_env("SNAPSHOTS").eq(with_placeholders(text).into_data(), expected);
 }
 
-/// The text with marks for the values that differ between runs.
-fn marked(text: &str) -> String {
-    static MARKS: LazyLock<Redactions> = LazyLock::new(|| {
+/// Replaces the values that differ between runs by placeholders.
+fn with_placeholders(text: &str) -> String {
+    static PLACEHOLDERS: LazyLock<Redactions> = LazyLock::new(|| {
         let temporary = regex::escape(std::env::temp_dir().to_str().unwrap().trim_end_matches('/'));
-        // Fixtures have dates a number of days from now.
+        // The dates in fixtures are less than 100 days from today.
         let today = OffsetDateTime::now_utc().date();
-        let near: Vec<_> = (-100..=100).map(|days| (today + Duration::days(days)).to_string()).collect();
-        let marks = [
+        let dates: Vec<_> = (-100..=100).map(|days| (today + Duration::days(days)).to_string()).collect();
+        let placeholders = [
             ("[ROOT]", format!("(/private)?{temporary}/step-[A-Za-z0-9]{{6}}")),
             ("[RANDOM]", "(apple-services-connection|\\.envstore)-(?<redacted>[A-Za-z0-9]{6})\\b".to_owned()),
             ("[PORT]", "(127\\.0\\.0\\.1|localhost):(?<redacted>[0-9]+)".to_owned()),
             ("[RUN]", "\\brun(%20| )[0-9]+".to_owned()),
-            ("[DATE]", format!("({})([ T][0-9:]+( UTC|Z))?", near.join("|"))),
+            ("[DATE]", format!("({})([ T][0-9:]+( UTC|Z))?", dates.join("|"))),
             ("[DAYS]", "(?<redacted>[0-9]{3,}) days".to_owned()),
             ("[SECONDS]", "(?<redacted>[0-9]+) seconds (ahead|behind|ago)".to_owned()),
             ("[TIME]", "in (?<redacted>[0-9]+\\.[0-9]+ s)\\b".to_owned()),
@@ -79,10 +79,10 @@ fn marked(text: &str) -> String {
             ("[NUMBER]", "os error (?<redacted>[0-9]+)".to_owned()),
         ];
         let mut redactions = Redactions::new();
-        for (mark, pattern) in marks {
-            redactions.insert(mark, Regex::new(&pattern).unwrap()).unwrap();
+        for (placeholder, pattern) in placeholders {
+            redactions.insert(placeholder, Regex::new(&pattern).unwrap()).unwrap();
         }
         redactions
     });
-    MARKS.redact(text)
+    PLACEHOLDERS.redact(text)
 }

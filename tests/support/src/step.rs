@@ -34,14 +34,14 @@ fn binary() -> PathBuf {
     test.ancestors().nth(2).unwrap().join(NAME)
 }
 
-/// The content of a regular file, unless it is too large for memory.
-pub(crate) fn content(path: &Path) -> Option<Vec<u8>> {
+/// Reads a regular file, unless it is too large for memory.
+pub(crate) fn read_content(path: &Path) -> Option<Vec<u8>> {
     const MAX_LENGTH: u64 = 1 << 30;
     fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MAX_LENGTH)?;
     fs::read(path).ok()
 }
 
-/// A run that takes this long waits for something that never comes.
+/// A run that takes this long is stuck.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// A run of the Step, about to start.
@@ -49,10 +49,10 @@ const HANGS_AFTER: Duration = Duration::from_secs(120);
 pub struct Step {
     root: TempDir,
     env: BTreeMap<OsString, OsString>,
-    /// Never shown in the log.
+    /// The texts that the log and the summary must not contain.
     secrets: Vec<String>,
     scenario: String,
-    /// The user of the run, if it must not be root.
+    /// The user that runs the Step, if not the user that runs the tests.
     uid: Option<u32>,
     umask: Option<&'static str>,
     /// A program that runs the binary, and that program's arguments.
@@ -103,7 +103,7 @@ impl Step {
             .secret(PAGE_TOKEN)
     }
 
-    /// The name of the page's scenario. The page has its own, because few tests are about the page.
+    /// The name of the page's scenario, which differs from the run's, because few tests look at the page.
     pub fn page_name(&self) -> String {
         format!("page of {}", self.scenario)
     }
@@ -238,8 +238,8 @@ impl Step {
     pub fn with_envman(self, script: &str) -> Self {
         let step = self.file("bin/script", script);
         let bin = step.path("bin");
-        // A program can't start while a process has it open for writing. Processes that other tests start at this
-        // moment inherit the open files of this one, so another process writes the program.
+        // A program can't start while any process has it open for writing. Processes that other tests start now would
+        // inherit the open file if this process wrote it, so `install` writes the program.
         let mut install = Command::new("install");
         install.args(["-m", "755"]).args(["script", "envman"].map(|name| bin.join(name)));
         assert!(install.status().unwrap().success());
@@ -264,7 +264,7 @@ impl Step {
         self
     }
 
-    /// Runs as an ordinary user if the tests run as root, which ignores file modes.
+    /// Runs the Step as an ordinary user, even if the tests run as root, because root ignores file modes.
     pub fn not_as_root(mut self) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         if fs::metadata(self.root.path()).unwrap().uid() == 0 {
@@ -281,7 +281,7 @@ impl Step {
         self
     }
 
-    /// Runs it with this program, such as `strace`.
+    /// Runs the Step with this program, such as `strace`.
     pub fn under(mut self, program: &str, arguments: &[&str]) -> Self {
         self.under = Some((program.into(), arguments.iter().map(Into::into).collect()));
         self
@@ -299,12 +299,12 @@ impl Step {
         &self.scenario
     }
 
-    /// Runs it, and checks what must hold for every run.
+    /// Runs the Step, and checks what must hold for every run.
     pub fn run(self) -> Outcome {
         self.run_while(|_| {})
     }
 
-    /// Runs it, calls `meanwhile` with the process, and checks what must hold for every run.
+    /// Runs the Step, calls `meanwhile` with the process, and checks what must hold for every run.
     pub fn run_while(self, meanwhile: impl FnOnce(&Child)) -> Outcome {
         self.observe(|step| {
             let child = step.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -322,17 +322,20 @@ impl Step {
         })
     }
 
-    /// Runs it inside the test's process, with pauses skipped, and checks what must hold for every run.
+    /// Runs the Step inside the test's process, with pauses skipped, and checks what must hold for every run.
     ///
-    /// It has the working folder, umask, limits and signals of the test: a run that depends on its own needs
+    /// The run has the working folder, umask, limits and signals of the test. If one of these matters, use
     /// [`Step::run`].
     pub fn run_in_process(self) -> Outcome {
         self.run_in_process_within(None)
     }
 
-    /// Runs it inside the test's process with this time limit for the network. Without a limit, pauses are skipped.
+    /// Like [`Step::run_in_process`], but with pauses and with this network time limit, unless it is `None`.
     pub fn run_in_process_within(self, network_time_limit: Option<Duration>) -> Outcome {
-        assert!(self.uid.is_none() && self.umask.is_none() && self.under.is_none(), "this needs a process");
+        assert!(
+            self.uid.is_none() && self.umask.is_none() && self.under.is_none(),
+            "the run needs its own process"
+        );
         self.check_page();
         self.observe(|step| {
             let (code, log) = in_process::run(&step.env, network_time_limit);
@@ -340,28 +343,28 @@ impl Step {
         })
     }
 
-    /// Whether the run depends on its process. Files in the working folder can have relative paths.
+    /// Whether the run must be a process. Files in its working folder could be named by relative paths.
     fn needs_process(&self) -> bool {
         let has_files = !names_in(&self.path("work")).is_empty();
         has_files || self.uid.is_some() || self.umask.is_some() || self.under.is_some()
     }
 
-    /// Runs it with `run`, which returns exit status, standard output and standard error.
+    /// Runs the Step with `run`, which returns exit status, standard output and standard error.
     fn observe(self, run: impl FnOnce(&Self) -> (Option<i32>, String, String)) -> Outcome {
         let envstore = self.env.get(OsStr::new("ENVMAN_ENVSTORE_PATH")).map(PathBuf::from);
         let envstore = envstore.unwrap_or_else(|| self.envstore_path());
-        let before = content(&envstore);
-        let store_before = names_in(&self.path("store"));
+        let envstore_before = read_content(&envstore);
+        let store_names_before = names_in(&self.path("store"));
         let began = Instant::now();
         let (code, stdout, stderr) = run(&self);
         let outcome = Outcome {
             code,
             took: began.elapsed(),
-            envstore_text: content(&envstore).and_then(|text| String::from_utf8(text).ok()),
+            envstore_text: read_content(&envstore).and_then(|text| String::from_utf8(text).ok()),
             leftovers: names_in(&self.path("tmp")),
-            store_before,
+            store_names_before,
             envstore,
-            before,
+            envstore_before,
             stdout,
             stderr,
             requests: SERVER.requests_for(&self.scenario),
@@ -396,20 +399,20 @@ impl Step {
         command
     }
 
-    /// A run must not write to a page that is not the stand-in's.
+    /// Panics if the run could write to a page that is not the stand-in's.
     fn check_page(&self) {
         let value = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str());
         let has_page = value("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN").is_some()
             && value("BITRISE_BUILD_SLUG").is_some();
         let service = value("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL").unwrap_or_default();
-        // The Step refuses these.
-        let is_refused = service.starts_with("http://") || !service.contains("://");
-        let is_here =
-            ["http://127.0.0.1:", "https://localhost:"].iter().any(|here| service.starts_with(here));
-        assert!(!has_page || is_here || is_refused, "the summary would go to {service:?}");
+        // The Step rejects such URLs.
+        let is_rejected = service.starts_with("http://") || !service.contains("://");
+        let is_local =
+            ["http://127.0.0.1:", "https://localhost:"].iter().any(|origin| service.starts_with(origin));
+        assert!(!has_page || is_local || is_rejected, "the summary would go to {service:?}");
     }
 
-    /// Runs it, and checks what must hold for every run that succeeds.
+    /// Runs the Step, and checks what must hold for every run that succeeds.
     #[track_caller]
     pub fn succeeds(self) -> Outcome {
         let outcome = self.run();
@@ -417,7 +420,7 @@ impl Step {
         outcome
     }
 
-    /// Runs it, and checks what must hold for every run that fails.
+    /// Runs the Step, and checks what must hold for every run that fails.
     #[track_caller]
     pub fn fails(self) -> Outcome {
         let outcome = self.run();
@@ -426,7 +429,7 @@ impl Step {
     }
 }
 
-/// Checks all rows in parallel, because runs spend most of their time waiting.
+/// Calls `check` with all rows in parallel, because runs spend most of their time waiting.
 pub fn in_parallel<T: Send, R: Send>(
     rows: impl IntoIterator<Item = T>,
     check: impl Fn(T) -> R + Sync,

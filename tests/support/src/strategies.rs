@@ -1,4 +1,4 @@
-//! Generated inputs: strings that some reader mistakes for something else.
+//! Generated inputs: strings that a parser could mistake for something else.
 
 use apple_services_connection::apple::session::Session;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ pub const SPECIAL_TEXTS: &[&str] = &[
 pub const SPECIAL_VALUES: &[&str] =
     &["2031-01-02", "2031-01-02 03:04:05 Z", "!ruby/object:Object {}", "\u{10ffff}", "back\\nslash"];
 
-/// Line breaks and control characters, some with text that they make special.
+/// Line breaks and control characters, alone or next to text that has a special meaning there.
 pub const SPECIAL_LINES: &[&str] =
     &["\n", "\r\n", "\r", "\n\n", "\t", " \n", "\n ", "\n- ", "\n---\n", "\n...\n", "\n\t", "\0", "\u{1b}"];
 
@@ -76,16 +76,16 @@ pub fn cookies() -> impl Strategy<Value = Vec<Cookie>> {
 }
 
 fn cookie() -> impl Strategy<Value = Cookie> {
-    let without = |refused: fn(char) -> bool| text().prop_map(move |text| text.replace(refused, ""));
-    let value = without(|c| c < ' ' || c == '\u{7f}');
-    let name = without(|c| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c));
+    let text_without = |removed: fn(char) -> bool| text().prop_map(move |text| text.replace(removed, ""));
+    let value = text_without(|c| c < ' ' || c == '\u{7f}');
+    let name = text_without(|c| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c));
     // Host names, some of which YAML reads as numbers.
     let domain = prop_oneof![
         3 => select(&["idmsa.apple.com", "apple.com", "appstoreconnect.apple.com"][..]).prop_map(str::to_owned),
         1 => "[a-z][a-z0-9]{0,8}(\\.[a-z0-9]{1,5}){0,2}\\.(com|org)",
         1 => "[1-9][0-9]?\\.[1-9][0-9]?\\.[1-9]\\.[1-9]",
     ];
-    let any_path = without(|c| c < ' ' || c == '\u{7f}').prop_map(|path| format!("/{path}"));
+    let any_path = text_without(|c| c < ' ' || c == '\u{7f}').prop_map(|path| format!("/{path}"));
     let path = prop_oneof![2 => Just("/".to_owned()), 1 => any_path];
     let flags = any::<(bool, bool, bool)>();
     let max_age = prop_oneof![1 => Just(None), 1 => (86_400_u32..=31_536_000).prop_map(Some)];
