@@ -1,4 +1,4 @@
-//! Bitrise's build annotations.
+//! Bitrise's build annotations, which appear on a build's page.
 //!
 //! The requests are those of Bitrise's plugin (`bitrise-plugins-annotations`, `service/`). Bitrise doesn't
 //! document which requests the service refuses, so the stand-in refuses everything that the plugin would not send.
@@ -14,13 +14,13 @@ use crate::wire::Body;
 pub struct BuildPage {
     /// The token expected in `Authorization: Bearer`.
     pub token: String,
-    /// The build's slug, in the path.
+    /// The build's slug, which is part of the path.
     pub build_slug: String,
-    /// One per request, in order.
+    /// The faults of the server: one behaviour per request, in order.
     pub behaviours: Vec<Behaviour>,
 }
 
-/// `annotations/<name>.json` of a folder.
+/// The file `annotations/<name>.json` of a folder with scenarios.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BuildPageFile {
@@ -34,13 +34,13 @@ pub(crate) struct BuildPageFile {
 pub struct Annotation {
     /// Identifies the annotation: a new one with the same context replaces it.
     pub context: String,
-    /// The text.
+    /// The text, as Markdown.
     pub markdown: String,
     /// Its style.
     pub style: Style,
 }
 
-/// The plugin's four styles.
+/// The four styles that the plugin knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "Bitrise documents only their names")]
@@ -53,7 +53,7 @@ pub enum Style {
 
 /// `PUT /v1/builds/<slug>/annotations/`
 ///
-/// `path` is what follows the base URL.
+/// `path` is the part of the path after the base URL.
 pub(crate) fn put(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Decision {
     match check(page, head, path, body) {
         Ok(annotation) => {
@@ -98,9 +98,9 @@ fn check(page: &BuildPage, head: &Head, path: &str, body: &Body) -> Result<Annot
 }
 
 /// Replaces the annotation with the same context, or adds a new one at the end.
-pub(crate) fn keep(kept: &mut Vec<Annotation>, annotation: Annotation) {
-    match kept.iter_mut().find(|old| old.context == annotation.context) {
+pub(crate) fn store(stored: &mut Vec<Annotation>, annotation: Annotation) {
+    match stored.iter_mut().find(|old| old.context == annotation.context) {
         Some(old) => *old = annotation,
-        None => kept.push(annotation),
+        None => stored.push(annotation),
     }
 }

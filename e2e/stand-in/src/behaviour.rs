@@ -1,4 +1,4 @@
-//! Faults of the server as data: in Rust for tests, in JSON for scripts.
+//! Faults of the server, as Rust values for tests and as JSON for scripts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::app_store_connect::request_id;
 
 /// What the server does with one request.
 ///
-/// A scenario holds a list of these, one per request, in order. After the end of the list,
-/// requests get [`Behaviour::Ok`]; [`Behaviour::Forever`] never ends.
+/// A scenario has a list of behaviours, one per request, in order. After the end of the list,
+/// requests get [`Behaviour::Ok`]. [`Behaviour::Forever`] is never used up.
 ///
 /// Apart from `Ok` and `Forever`, there are three kinds:
 ///
@@ -96,9 +96,9 @@ pub enum Behaviour {
         #[serde(with = "millis")]
         every: Duration,
     },
-    /// `Content-Length` announces more than is sent, then the connection is closed cleanly.
+    /// `Content-Length` is larger than the body, after which the connection is closed cleanly.
     WrongContentLength,
-    /// A chunked body that is closed in the middle of a chunk.
+    /// A chunked body, and the connection is closed in the middle of a chunk.
     ChunkedCut,
     /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length isn't
     /// announced.
@@ -142,14 +142,14 @@ impl Behaviour {
     /// This status and Apple's `ErrorResponse` with one error for each code, title and detail.
     #[must_use]
     pub fn apple_errors<'a>(
-        code: u16,
+        status: u16,
         errors: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Self {
-        let error = |(name, title, detail)| {
-            let (id, status) = (request_id(), code.to_string());
-            json!({"id": id, "status": status, "code": name, "title": title, "detail": detail})
+        let error = |(code, title, detail)| {
+            let id = request_id();
+            json!({"id": id, "status": status.to_string(), "code": code, "title": title, "detail": detail})
         };
-        Self::json(code, &json!({"errors": errors.into_iter().map(error).collect::<Vec<_>>()}))
+        Self::json(status, &json!({"errors": errors.into_iter().map(error).collect::<Vec<_>>()}))
     }
 
     /// Adds a header to a [`Behaviour::Status`]. Doesn't change other behaviours.
@@ -188,7 +188,7 @@ impl Behaviour {
         }
     }
 
-    /// The next behaviour of a list; uses it up unless it is [`Behaviour::Forever`].
+    /// Returns the next behaviour of a list, and removes it unless it is [`Behaviour::Forever`].
     pub(crate) fn next_of(list: &mut VecDeque<Self>) -> Self {
         match list.front() {
             None => Self::Ok,

@@ -1,20 +1,20 @@
-//! Bitrise's connected credential, and a file server.
+//! Bitrise's connection, which is the connected credential, and a file server.
 
 use crate::Behaviour;
 use crate::http::{Decision, Head, Response};
 
-/// A Bitrise build with its connected credential.
+/// A Bitrise build with its connection.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// The expected value of the header `BUILD_API_TOKEN`.
     pub token: String,
     /// The response's body, served unchanged.
     pub body: String,
-    /// One per request, in order.
+    /// The faults of the server: one behaviour per request, in order.
     pub behaviours: Vec<Behaviour>,
 }
 
-/// The file name of the connected credential, below the build URL.
+/// The name of the file that contains the connection, below the build URL.
 pub(crate) const CONNECTION_FILE: &str = "apple_developer_portal_data.json";
 
 /// `GET <build URL>/apple_developer_portal_data.json`
@@ -24,7 +24,7 @@ pub(crate) fn connection(token: &str, body: &[u8], head: &Head) -> Decision {
         [one] if *one == token => None,
         [_] => Some("the header BUILD_API_TOKEN is not the build's token".to_owned()),
         [] => Some("the header BUILD_API_TOKEN is missing".to_owned()),
-        more => Some(format!("{} BUILD_API_TOKEN headers", more.len())),
+        several => Some(format!("{} BUILD_API_TOKEN headers", several.len())),
     };
     match refusal {
         None => Decision::ok(Response::json(200, body)),

@@ -1,4 +1,4 @@
-//! Sends responses, with the faults of a behaviour.
+//! Sends responses, with the fault that a behaviour describes.
 
 use std::io::{self, Write as _};
 
@@ -17,14 +17,14 @@ impl Wire {
         response: &Response,
         behaviour: &Behaviour,
     ) -> io::Result<AfterResponse> {
-        let keep = self.keeps_alive(head);
+        let keep_alive = self.keeps_alive(head);
         let body = match head.method.as_str() {
             "HEAD" => &[],
             _ => response.body.as_slice(),
         };
         let length = response.body.len();
         let (first, rest) = body.split_at(body.len() / 2);
-        let next = if keep { AfterResponse::KeepAlive } else { AfterResponse::Close };
+        let after_response = if keep_alive { AfterResponse::KeepAlive } else { AfterResponse::Close };
 
         match behaviour {
             Behaviour::Ok
@@ -34,8 +34,8 @@ impl Wire {
             | Behaviour::EmptyBody
             | Behaviour::InvalidUtf8
             | Behaviour::Body(_) => {
-                self.write(&[&response.head(Length::Known(length), keep), body].concat())?;
-                Ok(next)
+                self.write(&[&response.head(Length::Known(length), keep_alive), body].concat())?;
+                Ok(after_response)
             }
             Behaviour::ResetBeforeAnswer => Ok(AfterResponse::Reset),
             Behaviour::CloseBeforeAnswer => Ok(AfterResponse::Close),
@@ -45,7 +45,7 @@ impl Wire {
             }
             Behaviour::ResetMidBody => {
                 // Announces at least one byte, because half of an empty body would be the whole body.
-                let start = response.head(Length::Known(length.max(1)), keep);
+                let start = response.head(Length::Known(length.max(1)), keep_alive);
                 self.write(&[&start, first].concat())?;
                 Ok(AfterResponse::Reset)
             }
@@ -56,23 +56,23 @@ impl Wire {
                 self.send(head, response, &Behaviour::Ok)
             }
             Behaviour::StallInBody(how_long) => {
-                let start = response.head(Length::Known(length), keep);
+                let start = response.head(Length::Known(length), keep_alive);
                 self.write(&[&start, first].concat())?;
                 if !self.wait(*how_long) {
                     return Ok(AfterResponse::Close);
                 }
                 self.write(rest)?;
-                Ok(next)
+                Ok(after_response)
             }
             Behaviour::Drip { bytes, every } => {
-                self.write(&response.head(Length::Known(length), keep))?;
+                self.write(&response.head(Length::Known(length), keep_alive))?;
                 for (index, piece) in body.chunks((*bytes).max(1)).enumerate() {
                     if index > 0 && !self.wait(*every) {
                         return Ok(AfterResponse::Close);
                     }
                     self.write(piece)?;
                 }
-                Ok(next)
+                Ok(after_response)
             }
             Behaviour::WrongContentLength => {
                 let start = response.head(Length::Known(length + 17), false);
@@ -90,14 +90,14 @@ impl Wire {
                 Ok(AfterResponse::Close)
             }
             Behaviour::Oversize(bytes) => {
-                self.write(&response.head(Length::Chunked, keep))?;
+                self.write(&response.head(Length::Chunked, keep_alive))?;
                 self.write_oversize(*bytes)?;
-                Ok(next)
+                Ok(after_response)
             }
             Behaviour::Gzip => {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
                 encoder.write_all(body)?;
-                let mut zipped = response.clone().with("Content-Encoding", "gzip");
+                let mut zipped = response.clone().with_header("Content-Encoding", "gzip");
                 zipped.body = encoder.finish()?;
                 self.send(head, &zipped, &Behaviour::Ok)
             }

@@ -52,7 +52,7 @@ pub(crate) struct Response {
     pub content_type: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// The time in its `Date` header.
+    /// The time in the `Date` header.
     pub unix_seconds: i64,
 }
 
@@ -71,7 +71,7 @@ impl Response {
         Self::new(status, "application/json", body)
     }
 
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -107,7 +107,7 @@ impl Response {
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\
     <body><h1>Sign in to the network</h1></body></html>\n";
 
-/// How a service decides about a request.
+/// A service's decision about a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub response: Response,
@@ -141,7 +141,7 @@ pub(crate) enum Length {
 }
 
 impl Response {
-    pub(crate) fn head(&self, length: Length, keep: bool) -> Vec<u8> {
+    pub(crate) fn head(&self, length: Length, keep_alive: bool) -> Vec<u8> {
         let has = |name: &str| self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         let mut lines = vec![format!("HTTP/1.1 {} {}", self.status, reason(self.status))];
         if !has("Date") {
@@ -154,7 +154,7 @@ impl Response {
             Length::Known(bytes) => format!("Content-Length: {bytes}"),
             Length::Chunked => "Transfer-Encoding: chunked".to_owned(),
         });
-        if !keep {
+        if !keep_alive {
             lines.push("Connection: close".to_owned());
         }
         lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
@@ -163,7 +163,7 @@ impl Response {
     }
 }
 
-/// RFC 9110, section 5.6.7.
+/// The format of the `Date` header: RFC 9110, section 5.6.7.
 fn imf_fixdate(unix_seconds: i64) -> String {
     /// The last second of the year 9999.
     const LAST: u64 = 253_402_300_799;
@@ -196,7 +196,7 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A complete head and its length; `None` when more bytes are needed.
+/// Parses a head, and returns it with its length, or `None` if more bytes are needed.
 pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

@@ -66,7 +66,7 @@ pub fn ed25519_private_pem() -> io::Result<String> {
     Ok(to_pem("PRIVATE KEY", private.as_ref()))
 }
 
-/// The P-256 public key that an account's tokens are verified with.
+/// The P-256 public key that verifies an account's tokens.
 #[derive(Clone)]
 pub struct PublicKey(ParsedPublicKey);
 
@@ -116,7 +116,7 @@ fn ec_private_pem(algorithm: &'static EcdsaSigningAlgorithm) -> io::Result<Strin
 }
 
 fn to_pem(tag: &str, der: &[u8]) -> String {
-    // Apple's files also have 64 columns, which is the crate's default.
+    // The crate's default line length, 64, is also that of Apple's files.
     let lf = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new(tag, der), lf)
 }

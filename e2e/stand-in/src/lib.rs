@@ -1,5 +1,5 @@
-//! A server on loopback that simulates the web services that the Step uses: Bitrise's connected
-//! credential and build annotations, a file server for .p8 files, Apple's App Store Connect API, and the
+//! A server on loopback that simulates the web services that the Step uses: Bitrise's connection (the
+//! connected credential) and build annotations, a file server for .p8 files, Apple's App Store Connect API, and the
 //! session check of Apple's website.
 //!
 //! It checks requests as strictly as the real services do, records every request with its verdict, and
@@ -10,7 +10,7 @@
 //! | `/build/<name>/apple_developer_portal_data.json` | [`Connection`] | a wrong `BUILD_API_TOKEN`: 401 |
 //! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
 //! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), an unknown path, or `apps` of an enterprise account (404), a parameter (400), too many requests (429) |
-//! | `/olympus/<name>/olympus/v1/session` | [`Session`] | other cookies than the session's: 401 or 403 |
+//! | `/olympus/<name>/olympus/v1/session` | [`Session`] | cookies that are not exactly the session's: 401 or 403 |
 //! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; an invalid annotation: 400, 411, 415 |
 //!
 //! All paths respond with 405 to any method except GET (PUT for annotations), and with 404 for an unknown
@@ -89,7 +89,7 @@ impl StandIn {
         Self::start_with(None)
     }
 
-    /// Starts on a free port of 127.0.0.1, with https and this certificate. Its origin names
+    /// Starts on a free port of 127.0.0.1, with https and this certificate. The host in its origin is
     /// `localhost`.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl StandIn {
     }
 
     /// Adds a build and returns its build URL.
-    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario knows its URL")]
     pub fn connection(&self, name: &str, connection: Connection) -> String {
         let Connection { token, body, behaviours } = connection;
         let body = body.into_bytes();
@@ -144,13 +144,13 @@ impl StandIn {
 
     /// Adds an App Store Connect account with an empty [`Team`], and returns the base URL
     /// of its API, to which clients append paths such as `/v1/apps?limit=1`.
-    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario knows its URL")]
     pub fn app_store_connect(&self, name: &str, account: Account) -> String {
         self.app_store_connect_team(name, account, Team::default())
     }
 
     /// Like [`StandIn::app_store_connect`], with this team.
-    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario knows its URL")]
     pub fn app_store_connect_team(&self, name: &str, mut account: Account, team: Team) -> String {
         let behaviours = std::mem::take(&mut account.behaviours);
         let scenario = Scenario::Account(account, team);
@@ -160,7 +160,7 @@ impl StandIn {
 
     /// Adds a session and returns the base URL of its website, to which `/olympus/v1/session` is
     /// appended.
-    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario knows its URL")]
     pub fn apple_session(&self, name: &str, mut session: Session) -> String {
         let behaviours = std::mem::take(&mut session.behaviours);
         let scenario = Scenario::Session(session);
@@ -170,7 +170,7 @@ impl StandIn {
 
     /// Adds a build's page without annotations and returns the base URL of the service, to which
     /// `/v1/builds/<slug>/annotations/` is appended.
-    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario has its URL")]
+    #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario knows its URL")]
     pub fn build_page(&self, name: &str, mut page: BuildPage) -> String {
         let behaviours = std::mem::take(&mut page.behaviours);
         self.scenarios.put(Service::Annotations, name, "", Scenario::BuildPage(page), behaviours);

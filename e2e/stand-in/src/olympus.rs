@@ -1,4 +1,4 @@
-//! The session check of App Store Connect's website.
+//! The session check of App Store Connect's website, which Apple serves at `/olympus/v1/session`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::Behaviour;
 use crate::app_store_connect::request_id;
 use crate::http::{Decision, Head, Response};
 
-/// The session check, below the website's origin.
+/// The path of the session check, without the website's origin.
 pub(crate) const SESSION_PATH: &str = "olympus/v1/session";
 
 /// A session of App Store Connect's website.
@@ -26,7 +26,7 @@ pub struct Session {
     pub available_providers: Vec<Provider>,
     /// The response to requests with other cookies.
     pub refusal: SessionRefusal,
-    /// One per request, in order.
+    /// The faults of the server: one behaviour per request, in order.
     #[serde(skip)]
     pub behaviours: Vec<Behaviour>,
 }
@@ -50,9 +50,9 @@ impl Default for Session {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
-    /// Its number.
+    /// The team's number.
     pub provider_id: u64,
-    /// Its name.
+    /// The team's name.
     pub name: String,
 }
 
@@ -74,7 +74,7 @@ pub enum SessionRefusal {
 /// `GET /olympus/v1/session`
 pub(crate) fn session(session: &Session, head: &Head) -> Decision {
     if let Err(why) = check_cookies(&session.cookies, head) {
-        return Decision::refused(refuse(session.refusal), why);
+        return Decision::refused(refusal_response(session.refusal), why);
     }
     let user = json!({"fullName": "Jane Doe", "emailAddress": session.email_address});
     let available: Vec<_> = session.available_providers.iter().map(provider).collect();
@@ -95,7 +95,7 @@ fn provider(provider: &Provider) -> Value {
     })
 }
 
-fn refuse(refusal: SessionRefusal) -> Response {
+fn refusal_response(refusal: SessionRefusal) -> Response {
     let error = |status: u16, code: &str, title: &str| {
         let error = json!({"id": request_id(), "status": status.to_string(), "code": code, "title": title});
         Response::json(status, json!({"errors": [error]}).to_string())
@@ -114,24 +114,24 @@ fn refuse(refusal: SessionRefusal) -> Response {
     }
 }
 
-/// RFC 6265, section 4.2.1: one header, pairs with `; ` between them.
+/// Expects one header with pairs that are separated by `; `, as in RFC 6265, section 4.2.1.
 fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(), String> {
     let sent: Vec<_> = head.values("Cookie").collect();
     let [header] = sent.as_slice() else {
         return Err(format!("{} Cookie headers", sent.len()));
     };
-    let mut found = BTreeMap::new();
+    let mut sent_cookies = BTreeMap::new();
     for pair in header.split("; ") {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("not a cookie: {pair:?}"))?;
         if name.is_empty() || pair.contains([';', ' ']) {
             return Err(format!("not a cookie: {pair:?}"));
         }
-        if found.insert(name, value).is_some() {
+        if sent_cookies.insert(name, value).is_some() {
             return Err(format!("the cookie {name} was sent twice"));
         }
     }
     for (name, value) in expected {
-        match found.remove(name.as_str()) {
+        match sent_cookies.remove(name.as_str()) {
             None => return Err(format!("the cookie {name} is missing")),
             Some(other) if other != value => {
                 return Err(format!("the cookie {name} has another value"));
@@ -139,7 +139,7 @@ fn check_cookies(expected: &BTreeMap<String, String>, head: &Head) -> Result<(),
             Some(_) => {}
         }
     }
-    match found.keys().next() {
+    match sent_cookies.keys().next() {
         Some(name) => Err(format!("the cookie {name} does not belong to this session")),
         None => Ok(()),
     }

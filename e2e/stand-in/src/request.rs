@@ -11,7 +11,7 @@ pub struct Request {
     pub at_millis: u64,
     /// The number of its connection; requests with the same number shared a connection.
     pub connection: u64,
-    /// `GET`; empty when the request could not be read.
+    /// The method, such as `GET`; empty when the request could not be read.
     pub method: String,
     /// Path and query as sent; empty when the request could not be read.
     pub target: String,
@@ -24,7 +24,7 @@ pub struct Request {
     pub service: Service,
     /// The scenario's name in the path; empty when there is none.
     pub name: String,
-    /// The behaviour of the server.
+    /// The fault of the server, if any.
     pub behaviour: Behaviour,
     /// The service's verdict, regardless of what the behaviour does to the response.
     pub verdict: Verdict,
@@ -36,10 +36,7 @@ impl Request {
     /// The first header of this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(sent, _)| sent.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 

@@ -58,7 +58,7 @@ impl Scenarios {
     }
 }
 
-/// Scenarios added by a test; the key is the service, the name and (for files) the file name.
+/// Scenarios added by a test. The key is the service, the name, and the file name (empty except for files).
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<HashMap<(Service, String, String), StoredScenario>>);
 
@@ -102,7 +102,7 @@ pub(crate) struct Folder {
     behaviours: Mutex<HashMap<PathBuf, (String, VecDeque<Behaviour>)>>,
 }
 
-/// `apple/<name>.json`
+/// The file `apple/<name>.json`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccountFile {
@@ -158,7 +158,7 @@ impl Folder {
         let public_key_path = self.root.join(&file.public_key_path);
         let public_key = fs::read_to_string(&public_key_path)
             .and_then(|pem| PublicKey::from_spki_pem(&pem))
-            .map_err(|error| at(&public_key_path, &error))?;
+            .map_err(|error| with_path(&public_key_path, &error))?;
         let account = Account {
             public_key,
             key_id: file.key_id,
@@ -201,14 +201,15 @@ fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path, &error)),
+        Err(error) => Err(with_path(path, &error)),
     }
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> io::Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| at(path, &error.into()))
+    serde_json::from_slice(bytes).map_err(|error| with_path(path, &error.into()))
 }
 
-fn at(path: &Path, error: &io::Error) -> io::Error {
+/// Adds the path to the error's message.
+fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

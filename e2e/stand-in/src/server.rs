@@ -28,17 +28,17 @@ pub(crate) struct Shared {
     pub scenarios: Scenarios,
     pub origin: String,
     /// The allowed values of the `Host` header.
-    authorities: [String; 2],
+    allowed_hosts: [String; 2],
     tls: Option<Arc<ServerConfig>>,
     started: Instant,
     requests: Mutex<Vec<Request>>,
-    /// By the scenario's name.
+    /// The annotations on each build's page, by the scenario's name.
     annotations: Mutex<HashMap<String, Vec<Annotation>>>,
     /// The file to which each request is appended as a line of JSON.
     log: Option<PathBuf>,
     stopping: AtomicBool,
-    /// A second handle of each open connection, to shut it down.
-    open: Mutex<HashMap<u64, TcpStream>>,
+    /// By connection number: a second handle of the socket, to shut it down.
+    open_connections: Mutex<HashMap<u64, TcpStream>>,
     last_connection: AtomicU64,
 }
 
@@ -64,14 +64,14 @@ impl Running {
                 None => format!("http://127.0.0.1:{port}"),
                 Some(_) => format!("https://localhost:{port}"),
             },
-            authorities: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
+            allowed_hosts: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
             tls,
             started: Instant::now(),
             requests: Mutex::default(),
             annotations: Mutex::default(),
             log,
             stopping: AtomicBool::new(false),
-            open: Mutex::default(),
+            open_connections: Mutex::default(),
             last_connection: AtomicU64::new(0),
         });
         let accepting = thread::Builder::new().name("stand-in".to_owned()).spawn({
@@ -85,13 +85,13 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts, so that it sees the flag and closes the listener.
+        // Wakes the accepting thread, so that it sees the flag and closes the listener.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
-            // An error means that the thread panicked, and it has ended either way.
+            // An error means that the thread panicked. Either way, it has ended.
             let _ended = accepting.join();
         }
-        for connection in lock(&self.shared.open).values() {
+        for connection in lock(&self.shared.open_connections).values() {
             // Wakes the connection's thread, which then exits.
             let _closed_already = connection.shutdown(Shutdown::Both);
         }
@@ -138,20 +138,20 @@ impl Shared {
 
     fn serve_in_thread(self: &Arc<Self>, tcp: TcpStream) -> io::Result<()> {
         let number = self.last_connection.fetch_add(1, Ordering::SeqCst) + 1;
-        lock(&self.open).insert(number, tcp.try_clone()?);
+        lock(&self.open_connections).insert(number, tcp.try_clone()?);
         let shared = Arc::clone(self);
         let spawned = thread::Builder::new()
             .name(format!("stand-in {number}"))
             .spawn(move || shared.serve(number, tcp));
         if spawned.is_err() {
-            lock(&self.open).remove(&number);
+            lock(&self.open_connections).remove(&number);
         }
         spawned.map(drop)
     }
 
     fn serve(&self, number: u64, tcp: TcpStream) {
         let Ok(mut wire) = Wire::new(tcp, self.tls.clone()) else {
-            lock(&self.open).remove(&number);
+            lock(&self.open_connections).remove(&number);
             return;
         };
         let after = loop {
@@ -163,7 +163,7 @@ impl Shared {
             }
         };
         wire.end(after);
-        lock(&self.open).remove(&number);
+        lock(&self.open_connections).remove(&number);
     }
 
     fn serve_one(&self, number: u64, wire: &mut Wire) -> io::Result<AfterResponse> {
@@ -204,7 +204,7 @@ impl Shared {
             return wire.send(&head, &response, &Behaviour::Ok);
         }
         if let Some(annotation) = annotation.filter(|_| behaviour.lets_the_service_act()) {
-            annotations::keep(lock(&self.annotations).entry(route.name).or_default(), annotation);
+            annotations::store(lock(&self.annotations).entry(route.name).or_default(), annotation);
         }
         if refused && behaviour.replaces_the_response() {
             return wire.send(&head, &response, &Behaviour::Ok);
@@ -245,7 +245,7 @@ impl Shared {
         if head.method != method {
             let response = Response::json(405, r#"{"error":"Method Not Allowed"}"#);
             let why = format!("the method is {}", head.method);
-            return Decision::refused(response.with("Allow", method), why);
+            return Decision::refused(response.with_header("Allow", method), why);
         }
         match scenario {
             Scenario::Connection { token, body } => bitrise::connection(token, body, head),
@@ -279,7 +279,7 @@ impl Shared {
 
         let hosts: Vec<_> = head.values("Host").collect();
         match hosts.as_slice() {
-            [host] if self.authorities.iter().any(|known| known == host) => {}
+            [host] if self.allowed_hosts.iter().any(|allowed| allowed == host) => {}
             hosts => violations.push(format!("the Host header is {hosts:?}")),
         }
         if service == Service::Connection && head.query().is_some() {

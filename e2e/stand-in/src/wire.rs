@@ -133,8 +133,8 @@ impl Wire {
 
     /// Waits this long. Returns `false` if the peer or the stopping server closes the connection first.
     ///
-    /// Reads from the socket to notice that, and discards the data: a client that waits for a response sends
-    /// none.
+    /// Reads from the socket to notice a closed connection, and discards the data, because a client that waits for
+    /// a response sends none.
     pub(crate) fn wait(&mut self, how_long: Duration) -> bool {
         // A read timeout is only as precise as the kernel's ticks, so the last part of the wait is a sleep.
         const TICKS: Duration = Duration::from_millis(10);
@@ -143,7 +143,7 @@ impl Wire {
             return false;
         };
         let mut tcp = self.stream.tcp();
-        let mut dropped = [0; 1024];
+        let mut discarded = [0; 1024];
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left <= TICKS {
@@ -153,7 +153,7 @@ impl Wire {
             if tcp.set_read_timeout(Some(left.saturating_sub(TICKS))).is_err() {
                 return false;
             }
-            match tcp.read(&mut dropped) {
+            match tcp.read(&mut discarded) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) => match error.kind() {
@@ -164,9 +164,9 @@ impl Wire {
         }
     }
 
-    /// Closes the connection. The socket closes once the server's handle is dropped too.
+    /// Ends the connection. The socket stays open until the server drops its second handle.
     pub(crate) fn end(mut self, after: AfterResponse) {
-        // An error doesn't matter: it means that the connection is already broken.
+        // An error doesn't matter, because it means that the connection is already broken.
         let _broken = match after {
             AfterResponse::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)),
             AfterResponse::KeepAlive | AfterResponse::Close => self.close(),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::{Decision, Response};
 
-/// An error response, and the reason for it.
+/// An error response, and the reason for it, which only the stand-in records.
 pub(super) struct Refusal {
     status: u16,
     code: &'static str,
@@ -21,7 +21,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// fastlane's issue 21959, egodigital/node-appstore-connect's issue 3.
+    /// Source: fastlane's issue 21959, egodigital/node-appstore-connect's issue 3.
     pub(super) fn not_authorized(why: String) -> Self {
         Self::new(
             401,
@@ -34,7 +34,7 @@ impl Refusal {
         )
     }
 
-    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 182, fastlane's issue 21544.
+    /// Source: `AvdLee/appstoreconnect-swift-sdk`'s issue 182, fastlane's issue 21544.
     pub(super) fn forbidden(why: String) -> Self {
         Self::new(
             403,
@@ -45,8 +45,8 @@ impl Refusal {
         )
     }
 
-    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124: every request fails until the Account
-    /// Holder accepts the agreement.
+    /// Every request fails until the Account Holder accepts the agreement. Source:
+    /// `rorkai/App-Store-Connect-CLI`'s pull request 2124.
     pub(super) fn agreement_missing() -> Self {
         Self::new(
             403,
@@ -68,8 +68,8 @@ impl Refusal {
         )
     }
 
-    /// `AvdLee/appstoreconnect-swift-sdk`'s issue 239, fastlane's `api_client_spec.rb`. Neither of
-    /// these, nor `bitrise-io/go-xcode`'s pull request 256, expects a `Retry-After`, so there is none.
+    /// Has no `Retry-After`, because none of the sources expects one: `AvdLee/appstoreconnect-swift-sdk`'s
+    /// issue 239, fastlane's `api_client_spec.rb`, `bitrise-io/go-xcode`'s pull request 256.
     pub(super) fn rate_limit_exceeded() -> Self {
         Self::new(
             429,
@@ -81,7 +81,7 @@ impl Refusal {
         )
     }
 
-    /// A parameter that the resource does not have: Bagbutik's issue 181.
+    /// A parameter that the list does not have. Source: Bagbutik's issue 181.
     pub(super) fn illegal_parameter(name: &str) -> Self {
         let detail = format!("The parameter '{name}' can not be used with this request");
         let why = detail.clone();
@@ -93,7 +93,7 @@ impl Refusal {
     }
 
     /// An invalid value of a parameter. `'x' is not a valid filter type`, `… field name` and
-    /// `… cursor for this request` are Apple's details; the one for `limit` is worded like them.
+    /// `… cursor for this request` are Apple's texts. The text for an invalid `limit` imitates them.
     pub(super) fn invalid_parameter(name: &str, detail: &str) -> Self {
         let title = "A parameter has an invalid value";
         let why = format!("{name}: {detail}");
@@ -134,7 +134,7 @@ impl From<Refusal> for Decision {
     }
 }
 
-/// A random UUID, as each of Apple's errors has one.
+/// A random UUID, like the one in each of Apple's errors.
 pub(crate) fn request_id() -> String {
     let mut bytes = [0_u8; 16];
     // Zeros are fine if the random source fails, because clients check only the format.

@@ -15,7 +15,7 @@ use crate::route::{decode, encode};
 const MAX_LIMIT: usize = 200;
 const DEFAULT_LIMIT: usize = 50;
 
-/// The filter that accepts only a fixed set of values and compares exactly.
+/// The only filter that has a fixed set of values, and the only one that matches whole values.
 const CERTIFICATE_TYPE: &str = "certificateType";
 
 /// A list and its query parameters.
@@ -72,7 +72,8 @@ pub(super) const CERTIFICATES: List = List {
     ],
 };
 
-/// In the order of Apple's own error message, from `codemagic-ci-cd/cli-tools`'s pull request 467.
+/// The values of `filter[certificateType]`, in the order of Apple's error message that pull request 467 of
+/// `codemagic-ci-cd/cli-tools` cites.
 pub(super) const CERTIFICATE_TYPES: &[&str] = &[
     "APPLE_PAY",
     "APPLE_PAY_MERCHANT_IDENTITY",
@@ -113,34 +114,35 @@ struct Query {
     filters: Vec<(String, Vec<String>)>,
     fields: Option<Vec<String>>,
     limit: usize,
-    /// The number of entries before this page.
+    /// The number of resources on earlier pages.
     skipped: usize,
 }
 
 impl List {
-    /// The response's body. `url` is the list's URL without the query.
+    /// The body of the response: one page of the list. `url` is the list's URL without the query.
     pub(super) fn page(&self, resources: &[Resource], url: &str, query: &str) -> Result<Value, Refusal> {
         let parsed = self.parse(query)?;
-        let found: Vec<_> = resources.iter().filter(|resource| parsed.matches(resource)).collect();
-        let page = found.iter().skip(parsed.skipped).take(parsed.limit);
+        let matching: Vec<_> = resources.iter().filter(|resource| parsed.matches(resource)).collect();
+        let page = matching.iter().skip(parsed.skipped).take(parsed.limit);
         let data: Vec<_> = page.map(|resource| self.entry(resource, &parsed, url)).collect();
 
         let own_url = if query.is_empty() { url.to_owned() } else { format!("{url}?{query}") };
         let mut links = Map::from_iter([("self".to_owned(), json!(own_url))]);
         let end = parsed.skipped.saturating_add(data.len());
-        if end < found.len() {
-            links.insert("next".to_owned(), json!(parsed.next(self, url, end)));
+        if end < matching.len() {
+            links.insert("next".to_owned(), json!(parsed.next_url(self, url, end)));
         }
-        let paging = json!({"total": found.len(), "limit": parsed.limit});
+        let paging = json!({"total": matching.len(), "limit": parsed.limit});
         Ok(json!({"data": data, "links": links, "meta": {"paging": paging}}))
     }
 
     fn entry(&self, resource: &Resource, query: &Query, url: &str) -> Value {
-        let shown = |name: &str| query.fields.as_ref().is_none_or(|fields| fields.iter().any(|f| f == name));
+        let has_field =
+            |name: &str| query.fields.as_ref().is_none_or(|fields| fields.iter().any(|f| f == name));
         let attributes: Map<_, _> = resource
             .attributes
             .iter()
-            .filter(|(name, _)| shown(name))
+            .filter(|(name, _)| has_field(name))
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
         json!({
@@ -156,9 +158,9 @@ impl List {
         let mut names: Vec<String> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let unreadable = || Refusal::invalid_parameter(name, "it is not percent-encoded UTF-8");
-            let name = decode(name).ok_or_else(unreadable)?;
-            let value = decode(value).ok_or_else(unreadable)?;
+            let undecodable = || Refusal::invalid_parameter(name, "it is not percent-encoded UTF-8");
+            let name = decode(name).ok_or_else(undecodable)?;
+            let value = decode(value).ok_or_else(undecodable)?;
             if names.contains(&name) {
                 return Err(Refusal::invalid_parameter(&name, "it was given more than once"));
             }
@@ -197,7 +199,7 @@ impl List {
             parsed.limit = limit.ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
         } else if name == "cursor" {
             let detail = format!("'{value}' is not a valid cursor for this request");
-            parsed.skipped = read_cursor(value).ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
+            parsed.skipped = decode_cursor(value).ok_or_else(|| Refusal::invalid_parameter(name, &detail))?;
         } else {
             return Err(Refusal::illegal_parameter(name));
         }
@@ -208,7 +210,7 @@ impl List {
 impl Query {
     /// All filters except that for certificate types match substrings, as Apple's filter for bundle IDs does
     /// (`ittybittyapps/appstoreconnect-cli`'s issue 249; fastlane's `App.find` compares the results again).
-    /// Several values are alternatives.
+    /// A filter with several values matches any of them.
     fn matches(&self, resource: &Resource) -> bool {
         self.filters.iter().all(|(name, values)| {
             let attribute = resource.attributes.iter().find(|(known, _)| known == name);
@@ -217,17 +219,17 @@ impl Query {
                 Some((_, other)) => other.to_string().to_ascii_lowercase(),
                 None => return false,
             };
-            let wanted = |value: &String| {
+            let is_match = |value: &String| {
                 let value = value.to_ascii_lowercase();
                 if name == CERTIFICATE_TYPE { text == value } else { text.contains(&value) }
             };
-            values.iter().any(wanted)
+            values.iter().any(is_match)
         })
     }
 
     /// The URL of the next page: the same query with a cursor.
-    fn next(&self, list: &List, url: &str, skipped: usize) -> String {
-        let mut pairs = vec![("cursor".to_owned(), cursor(skipped))];
+    fn next_url(&self, list: &List, url: &str, skipped: usize) -> String {
+        let mut pairs = vec![("cursor".to_owned(), encode_cursor(skipped))];
         for (name, values) in &self.filters {
             pairs.push((format!("filter[{name}]"), values.join(",")));
         }
@@ -241,12 +243,12 @@ impl Query {
     }
 }
 
-/// Cursors are opaque, as Apple's are.
-fn cursor(skipped: usize) -> String {
+/// Cursors are opaque, like Apple's.
+fn encode_cursor(skipped: usize) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("after {skipped}"))
 }
 
-fn read_cursor(cursor: &str) -> Option<usize> {
+fn decode_cursor(cursor: &str) -> Option<usize> {
     let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     text.strip_prefix("after ")?.parse().ok()
 }

@@ -16,7 +16,7 @@ use error::Refusal;
 use list::List;
 use team::Resource;
 
-/// An account with one API key. A [`Team`] has the account's content.
+/// An account with one API key. The account's apps, certificates and users are in a [`Team`].
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The API key's public key.
@@ -30,13 +30,13 @@ pub struct Account {
     pub enterprise: bool,
     /// How far the service's clock is ahead of this computer's; negative if it is behind.
     pub clock_skew_seconds: i64,
-    /// One per request, in order.
+    /// The faults of the server: one behaviour per request, in order.
     pub behaviours: Vec<Behaviour>,
 }
 
 /// `GET /v1/apps`, `/v1/bundleIds`, `/v1/certificates`, `/v1/users`
 ///
-/// `path` is what follows the base URL, `now` is the service's time in Unix seconds.
+/// `path` is the part of the path after the base URL, and `now` is the service's time in Unix seconds.
 pub(crate) fn api(
     account: &Account,
     team: &Team,
@@ -52,7 +52,7 @@ pub(crate) fn api(
     decision.response.unix_seconds = now;
     // Every response has this header: <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
     let limits = format!("user-hour-lim:{};user-hour-rem:{};", Team::HOURLY_LIMIT, team.requests_left);
-    decision.response = decision.response.with("X-Rate-Limit", &limits);
+    decision.response = decision.response.with_header("X-Rate-Limit", &limits);
     decision
 }
 
@@ -73,8 +73,8 @@ fn decide(
         return Err(Refusal::agreement_missing());
     }
     if !can_see(account, team, &list) {
-        let who = if account.issuer_id.is_some() { "a key" } else { "an individual key" };
-        let why = format!("{who} with the role {:?} can't see {}", team.role, list.kind);
+        let key_kind = if account.issuer_id.is_some() { "a key" } else { "an individual key" };
+        let why = format!("{key_kind} with the role {:?} can't see {}", team.role, list.kind);
         return Err(Refusal::forbidden(why));
     }
     let url = format!("{origin}{}", head.path());
@@ -107,8 +107,8 @@ fn list_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Reso
 /// Whether the key's role can see the list.
 ///
 /// Apple documents that individual keys have no access to provisioning, and that access to it comes with a
-/// role or separately (`provisioningAllowed`). That roles for reports see nothing, and that only admins see
-/// users, is an assumption. In one public report, a key without write access can see users.
+/// role or separately (`provisioningAllowed`). The stand-in assumes that roles for reports see nothing, and that
+/// only admins see users, although in one public report, a key without write access can see users.
 ///
 /// <https://developer.apple.com/documentation/appstoreconnectapi/creating-api-keys-for-app-store-connect-api>
 /// <https://developer.apple.com/documentation/appstoreconnectapi/user/attributes>
@@ -127,7 +127,7 @@ fn can_see(account: &Account, team: &Team, list: &List) -> bool {
     }
 }
 
-/// `Err` with the header `Accept` if it excludes JSON.
+/// Returns the header `Accept` as the error if it excludes JSON.
 fn accepts_json(head: &Head) -> Result<(), &str> {
     let mut without_json = None;
     for accept in head.values("Accept") {

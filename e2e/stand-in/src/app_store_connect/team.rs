@@ -13,7 +13,7 @@ use crate::Behaviour;
 pub struct Team {
     /// The role of the key, or of the owner of an individual key.
     pub role: Role,
-    /// Whether that role includes access to certificates, identifiers and profiles. An admin always has it, an
+    /// Whether the role includes access to certificates, identifiers and profiles. An admin always has it, an
     /// individual key never.
     pub provisioning: bool,
     /// Whether the Account Holder must accept an agreement. Every list then gets 403.
@@ -39,7 +39,7 @@ pub struct Team {
 }
 
 impl Team {
-    /// The limit in Apple's documentation.
+    /// The limit of requests per hour in Apple's documentation.
     ///
     /// <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
     pub const HOURLY_LIMIT: u32 = 3500;
@@ -97,7 +97,7 @@ impl Default for Team {
     }
 }
 
-/// A role of a key. Apple has more roles.
+/// The role of a key. Apple has more roles than these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -111,23 +111,23 @@ pub enum Role {
     AccessToReports,
 }
 
-/// <https://developer.apple.com/documentation/appstoreconnectapi/app>
+/// An app: <https://developer.apple.com/documentation/appstoreconnectapi/app>
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct App {
-    /// The app's Apple ID, digits.
+    /// The app's Apple ID, a number.
     pub id: String,
-    /// Its bundle ID.
+    /// The app's bundle ID.
     pub bundle_id: String,
     /// Its name.
     pub name: String,
 }
 
-/// <https://developer.apple.com/documentation/appstoreconnectapi/bundleid>
+/// A bundle ID: <https://developer.apple.com/documentation/appstoreconnectapi/bundleid>
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleId {
-    /// Apple's ID for it.
+    /// Apple's ID for the bundle ID.
     pub id: String,
     /// The bundle ID itself. A wildcard ends with `*`.
     pub identifier: String,
@@ -135,11 +135,11 @@ pub struct BundleId {
     pub name: String,
 }
 
-/// <https://developer.apple.com/documentation/appstoreconnectapi/certificate>
+/// A certificate: <https://developer.apple.com/documentation/appstoreconnectapi/certificate>
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigningCertificate {
-    /// Apple's ID for it.
+    /// Apple's ID for the certificate.
     pub id: String,
     /// Its name.
     pub name: String,
@@ -162,17 +162,17 @@ impl Default for SigningCertificate {
     }
 }
 
-/// <https://developer.apple.com/documentation/appstoreconnectapi/user>
+/// A user: <https://developer.apple.com/documentation/appstoreconnectapi/user>
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// Apple's ID for it.
+    /// Apple's ID for the user.
     pub id: String,
     /// The e-mail address.
     pub username: String,
 }
 
-/// One entry of a list: its ID and its attributes.
+/// An entry of a list.
 pub(super) struct Resource {
     pub id: String,
     pub attributes: Vec<(&'static str, Value)>,

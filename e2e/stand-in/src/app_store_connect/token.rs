@@ -1,4 +1,4 @@
-//! Checks tokens as Apple does.
+//! Checks tokens as Apple checks them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -32,11 +32,12 @@ struct Claims {
     exp: i64,
 }
 
+/// Rejects `null`, which `Option` would accept.
 fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// Checks the request's `Authorization`. The error is the reason why Apple refuses it.
+/// Checks the header `Authorization` of a request. The error is the reason why Apple would refuse it.
 ///
 /// `now` is Apple's time in Unix seconds. The token is a JWT that is valid for at most 20 minutes and signed with
 /// ES256. Tokens of team keys have the issuer, tokens of individual keys have `sub: user` instead.
@@ -64,9 +65,9 @@ fn check_token(account: &Account, token: &str, now: i64) -> Result<(), String> {
     };
 
     let header: TokenHeader = decode_json("header", header)?;
-    expect("alg", &header.alg, "ES256")?;
-    expect("typ", &header.typ, "JWT")?;
-    expect("kid", &header.kid, &account.key_id)?;
+    expect_equal("alg", &header.alg, "ES256")?;
+    expect_equal("typ", &header.typ, "JWT")?;
+    expect_equal("kid", &header.kid, &account.key_id)?;
 
     let signature = decode("signature", signature)?;
     if !account.public_key.verifies(signed.as_bytes(), &signature) {
@@ -79,15 +80,15 @@ fn check_token(account: &Account, token: &str, now: i64) -> Result<(), String> {
 
 fn check_claims(account: &Account, claims: &Claims, now: i64) -> Result<(), String> {
     match (&account.issuer_id, &claims.iss, &claims.sub) {
-        (Some(issuer_id), Some(iss), None) => expect("iss", iss, issuer_id)?,
+        (Some(issuer_id), Some(iss), None) => expect_equal("iss", iss, issuer_id)?,
         (Some(_), _, Some(_)) => return Err("a team key's token has sub".to_owned()),
         (Some(_), None, None) => return Err("a team key's token has no iss".to_owned()),
-        (None, None, Some(sub)) => expect("sub", sub, "user")?,
+        (None, None, Some(sub)) => expect_equal("sub", sub, "user")?,
         (None, Some(_), _) => return Err("an individual key's token has iss".to_owned()),
         (None, None, None) => return Err("an individual key's token has no sub".to_owned()),
     }
     let audience = if account.enterprise { "apple-developer-enterprise-v1" } else { "appstoreconnect-v1" };
-    expect("aud", &claims.aud, audience)?;
+    expect_equal("aud", &claims.aud, audience)?;
 
     let Claims { iat, exp, .. } = *claims;
     let iat = iat.unwrap_or(now);
@@ -106,7 +107,7 @@ fn check_claims(account: &Account, claims: &Claims, now: i64) -> Result<(), Stri
     Ok(())
 }
 
-fn expect(what: &str, found: &str, expected: &str) -> Result<(), String> {
+fn expect_equal(what: &str, found: &str, expected: &str) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{what} is {found:?}, not {expected:?}")) }
 }
 
@@ -138,7 +139,7 @@ mod tests {
             clock_skew_seconds: 0,
             behaviours: Vec::new(),
         };
-        for (iat, exp, good) in [
+        for (iat, exp, is_valid) in [
             (NOW, NOW + 1, true),
             (NOW + 1, NOW + 2, false),
             (NOW - 1, NOW, false),
@@ -157,7 +158,7 @@ mod tests {
                 exp,
             };
             let checked = check_claims(&account, &claims, NOW);
-            assert_eq!(checked.is_ok(), good, "{iat} {exp} {checked:?}");
+            assert_eq!(checked.is_ok(), is_valid, "{iat} {exp} {checked:?}");
         }
     }
 }

@@ -38,10 +38,10 @@ impl Api {
         let mut claims =
             json!({"iss": ISSUER, "iat": now() - 60, "exp": now() + 1000, "aud": "appstoreconnect-v1"});
         if account.enterprise {
-            claims = with(claims, "aud", json!("apple-developer-enterprise-v1"));
+            claims = with_field(claims, "aud", json!("apple-developer-enterprise-v1"));
         }
         if account.issuer_id.is_none() {
-            claims = with(with(claims, "iss", Value::Null), "sub", json!("user"));
+            claims = with_field(with_field(claims, "iss", Value::Null), "sub", json!("user"));
         }
         let server = StandIn::start().unwrap();
         let base = server.app_store_connect_team("a", account, team);
@@ -57,6 +57,7 @@ impl Api {
         self.get(path, &sign(&self.key, &header(), &self.claims))
     }
 
+    /// The statuses of the four lists.
     fn statuses(&self) -> [u16; 4] {
         ["apps", "bundleIds", "certificates", "users"].map(|list| self.request(list).status())
     }
@@ -70,8 +71,8 @@ fn header() -> Value {
     json!({"alg": "ES256", "kid": "ABCDE12345", "typ": "JWT"})
 }
 
-/// A copy with one field set, or removed by null.
-fn with(mut object: Value, name: &str, value: Value) -> Value {
+/// Sets one field of the object, or removes it if the value is null.
+fn with_field(mut object: Value, name: &str, value: Value) -> Value {
     match value {
         Value::Null => drop(object.as_object_mut().unwrap().remove(name)),
         value => object[name] = value,
@@ -87,14 +88,14 @@ fn sign(key: &P256, header: &Value, claims: &Value) -> String {
     format!("{signed}.{}", BASE64.encode(signature))
 }
 
-fn code(response: &Response) -> String {
+fn error_code(response: &Response) -> String {
     response.json()["errors"][0]["code"].as_str().unwrap().to_owned()
 }
 
-fn values(response: &Response, attribute: &str) -> Vec<String> {
+fn attributes(response: &Response, name: &str) -> Vec<String> {
     let json = response.json();
     let data = json["data"].as_array().unwrap().iter();
-    data.map(|entry| entry["attributes"][attribute].as_str().unwrap().to_owned()).collect()
+    data.map(|entry| entry["attributes"][name].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -109,8 +110,8 @@ fn a_token_with_any_mistake_is_refused() {
         ("kid", json!("ABCDE12346")),
         ("kid", Value::Null),
     ];
-    let tokens =
-        headers.map(|(name, value)| (&team, sign(&team.key, &with(header(), name, value), &team.claims)));
+    let tokens = headers
+        .map(|(name, value)| (&team, sign(&team.key, &with_field(header(), name, value), &team.claims)));
     let claims = [
         (&team, "iss", json!(ISSUER.to_uppercase())),
         (&team, "iss", Value::Null),
@@ -127,8 +128,9 @@ fn a_token_with_any_mistake_is_refused() {
         (&individual, "sub", Value::Null),
         (&individual, "iss", json!(ISSUER)),
     ];
-    let claims = claims
-        .map(|(api, name, value)| (api, sign(&api.key, &header(), &with(api.claims.clone(), name, value))));
+    let claims = claims.map(|(api, name, value)| {
+        (api, sign(&api.key, &header(), &with_field(api.claims.clone(), name, value)))
+    });
     let valid = sign(&team.key, &header(), &team.claims);
     let (signed, signature) = valid.rsplit_once('.').unwrap();
     let raw = BASE64.decode(signature).unwrap();
@@ -142,7 +144,7 @@ fn a_token_with_any_mistake_is_refused() {
     let signatures = signatures.map(|token| (&team, token));
     for (api, token) in tokens.into_iter().chain(claims).chain(signatures) {
         let response = api.get("apps", &token);
-        assert_eq!((response.status(), code(&response)), (401, "NOT_AUTHORIZED".to_owned()), "{token}");
+        assert_eq!((response.status(), error_code(&response)), (401, "NOT_AUTHORIZED".to_owned()), "{token}");
     }
     assert_eq!((team.request("apps").status(), individual.request("apps").status()), (200, 200));
 }
@@ -161,7 +163,7 @@ fn a_request_without_exactly_one_bearer_token_is_refused() {
 
 #[test]
 fn role_enterprise_agreement_and_rate_limit_decide_which_lists_can_be_read() {
-    for (role, provisioning, individual, statuses) in [
+    for (role, provisioning, is_individual, statuses) in [
         (Role::Admin, false, false, [200, 200, 200, 200]),
         (Role::AppManager, true, false, [200, 200, 200, 403]),
         (Role::Developer, false, false, [200, 403, 403, 403]),
@@ -170,7 +172,7 @@ fn role_enterprise_agreement_and_rate_limit_decide_which_lists_can_be_read() {
     ] {
         let team = Team { role, provisioning, ..Team::default() };
         let api = Api::new(team, |account| {
-            if individual {
+            if is_individual {
                 account.issuer_id = None;
             }
         });
@@ -180,7 +182,7 @@ fn role_enterprise_agreement_and_rate_limit_decide_which_lists_can_be_read() {
     assert_eq!(enterprise.statuses(), [404, 200, 200, 200]);
     let agreement = Api::new(Team { agreement_missing: true, ..Team::default() }, |_| {});
     assert_eq!(agreement.statuses(), [403; 4]);
-    assert_eq!(code(&agreement.request("users")), "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED");
+    assert_eq!(error_code(&agreement.request("users")), "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED");
     let exhausted = Api::new(Team { requests_left: 0, ..Team::default() }, |_| {});
     assert_eq!(exhausted.statuses(), [429; 4]);
     assert_eq!(exhausted.request("apps").header("X-Rate-Limit"), Some("user-hour-lim:3500;user-hour-rem:0;"));
@@ -190,7 +192,7 @@ fn role_enterprise_agreement_and_rate_limit_decide_which_lists_can_be_read() {
 fn the_bundle_id_filter_also_matches_longer_bundle_ids() {
     let ids = ["com.example.app-staging", "org.other", "com.example.app"];
     let api = Api::new(Team::with_apps(ids), |_| {});
-    let found = values(&api.request("apps?filter[bundleId]=com.example.app"), "bundleId");
+    let found = attributes(&api.request("apps?filter[bundleId]=com.example.app"), "bundleId");
     assert_eq!(found, ["com.example.app-staging", "com.example.app"]);
 }
 
@@ -209,7 +211,7 @@ fn unknown_and_invalid_parameters_and_unknown_lists_are_refused() {
         ("certificates?filter[certificateType]=DEVELOPER_ID_APPLICATION_G2", "PARAMETER_ERROR.INVALID"),
     ] {
         let response = api.request(query);
-        assert_eq!((response.status(), code(&response)), (400, expected.to_owned()), "{query}");
+        assert_eq!((response.status(), error_code(&response)), (400, expected.to_owned()), "{query}");
     }
     assert_eq!(api.request("agreements").status(), 404);
     assert_eq!(api.get("agreements", "x.y.z").status(), 401, "the token is checked first");
@@ -227,7 +229,7 @@ fn the_certificate_filter_is_exact_and_pages_lead_through_the_whole_list() {
     let mut found = Vec::new();
     while let Some(page) = next {
         let response = api.request(&page);
-        found.extend(values(&response, "expirationDate"));
+        found.extend(attributes(&response, "expirationDate"));
         let url = response.json()["links"]["next"].as_str().map(str::to_owned);
         next = url.map(|url| url.split_once("/v1/").unwrap().1.to_owned());
     }
@@ -247,7 +249,7 @@ fn one_list_can_have_a_behaviour_of_its_own() {
     let responses = ["certificates", "certificates", "certificates", "users"].map(|list| api.request(list));
     assert_eq!(responses.each_ref().map(Response::status), [403, 503, 403, 200]);
     assert_eq!(responses[2].json()["errors"][1]["code"], "FORBIDDEN_ERROR.PLA_NOT_ACCEPTED");
-    assert_eq!(values(&responses[3], "username"), ["jane@example.com"]);
+    assert_eq!(attributes(&responses[3], "username"), ["jane@example.com"]);
 }
 
 #[test]
@@ -262,7 +264,7 @@ fn the_session_is_served_only_to_requests_with_exactly_its_cookies() {
         let response = get(&url, &[("Cookie", cookie)]);
         assert_eq!(response.json()["user"]["emailAddress"], "jane@example.com");
     }
-    let cases: &[&[&str]] = &[
+    let wrong_headers: &[&[&str]] = &[
         &[],
         &["myacinfo=DAW1=x=="],
         &["myacinfo=DAW1=x; dqsid=eyJ"],
@@ -272,7 +274,7 @@ fn the_session_is_served_only_to_requests_with_exactly_its_cookies() {
         &["myacinfo=\"DAW1=x==\"; dqsid=eyJ"],
         &[valid, valid],
     ];
-    for cookies in cases {
+    for cookies in wrong_headers {
         let headers: Vec<_> = cookies.iter().map(|cookie| ("Cookie", *cookie)).collect();
         let response = get(&url, &headers);
         assert_eq!(response.status(), 401, "{cookies:?}");

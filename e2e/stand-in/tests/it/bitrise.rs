@@ -1,8 +1,8 @@
-//! Bitrise's two services, and the host of .p8 files.
+//! Bitrise's connection and annotations, and the file server.
 
 use stand_in::{Annotation, Behaviour, BuildPage, Connection, StandIn, Style};
 
-use crate::client::{Response, get, parts, request, send};
+use crate::client::{Response, get, request, send, split_url};
 
 /// The header with the build's API token.
 const TOKEN_HEADER: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
@@ -12,6 +12,7 @@ fn connection_url(server: &StandIn) -> String {
     server.connection("b", connection) + "/apple_developer_portal_data.json"
 }
 
+/// The number of violations of the last request.
 fn violations(server: &StandIn) -> usize {
     server.requests().pop().unwrap().violations.len()
 }
@@ -61,7 +62,7 @@ fn a_credential_sent_to_the_wrong_service_or_in_a_query_is_a_violation() {
 fn a_wrong_host_and_a_get_with_a_body_are_violations() {
     let server = StandIn::start().unwrap();
     let url = server.file("f", "x", "12345", Vec::new());
-    let valid_host = format!("Host: {}\r\n", parts(&url).0);
+    let valid_host = format!("Host: {}\r\n", split_url(&url).0);
     for headers in [
         String::new(),
         "Host: example.com\r\n".to_owned(),
@@ -78,7 +79,7 @@ const BODY: &str = r##"{"context":"c","markdown":"# Hello","style":"warning"}"##
 const BEARER: (&str, &str) = ("Authorization", "Bearer t0ken");
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-fn page(behaviours: Vec<Behaviour>) -> (StandIn, String) {
+fn start_page(behaviours: Vec<Behaviour>) -> (StandIn, String) {
     let server = StandIn::start().unwrap();
     let page = BuildPage { token: "t0ken".to_owned(), build_slug: "5lug".to_owned(), behaviours };
     let url = server.build_page("p", page) + "/v1/builds/5lug/annotations/";
@@ -93,7 +94,7 @@ fn put(url: &str, headers: &[(&str, &str)], body: &str) -> Response {
 #[test]
 fn an_annotation_replaces_the_one_with_its_context_unless_the_request_fails() {
     let unavailable = Behaviour::Status { code: 503, headers: Vec::new(), body: "busy".to_owned() };
-    let (server, url) = page(vec![unavailable, Behaviour::ResetBeforeAnswer, Behaviour::Html]);
+    let (server, url) = start_page(vec![unavailable, Behaviour::ResetBeforeAnswer, Behaviour::Html]);
     for _ in 0..3 {
         put(&url, &[BEARER, JSON], BODY);
         assert!(server.annotations_of("p").is_empty());
@@ -102,14 +103,14 @@ fn an_annotation_replaces_the_one_with_its_context_unless_the_request_fails() {
         let status = put(&url, &[BEARER, JSON], &BODY.replace("# Hello", markdown)).status();
         assert_eq!(status, 200);
         let markdown = markdown.replace("\\u003c", "<").replace("\\u003e", ">");
-        let kept = Annotation { context: "c".to_owned(), markdown, style: Style::Warning };
-        assert_eq!(server.annotations_of("p"), [kept]);
+        let stored = Annotation { context: "c".to_owned(), markdown, style: Style::Warning };
+        assert_eq!(server.annotations_of("p"), [stored]);
     }
 }
 
 #[test]
 fn an_annotation_that_bitrises_plugin_would_not_send_is_refused() {
-    let (server, url) = page(Vec::new());
+    let (server, url) = start_page(Vec::new());
     for body in [
         r#"{"markdown":"x","style":"info"}"#,
         r#"{"context":"","markdown":"x","style":"info"}"#,

@@ -1,4 +1,4 @@
-//! A client that shows the response as it arrives, and how the connection ended.
+//! A client that returns the response as it arrived, and how the connection ended.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -37,7 +37,7 @@ impl Response {
 
 /// Sends a request with a valid `Host`, and reads until the connection ends.
 pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Response {
-    let (authority, path) = parts(url);
+    let (authority, path) = split_url(url);
     let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{}", lines.concat());
     send(url, &format!("{head}Connection: close\r\n\r\n{body}"))
@@ -48,7 +48,7 @@ pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> Response {
 }
 
 pub(crate) fn send(url: &str, request: &str) -> Response {
-    let mut tcp = TcpStream::connect(parts(url).0).unwrap();
+    let mut tcp = TcpStream::connect(split_url(url).0).unwrap();
     tcp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     tcp.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
@@ -57,13 +57,13 @@ pub(crate) fn send(url: &str, request: &str) -> Response {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => End::Reset,
         Err(_) => End::TimedOut,
     };
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
-    let body = bytes.get(head + 4..).unwrap_or_default().to_vec();
-    Response { head: String::from_utf8_lossy(&bytes[..head]).into_owned(), body, end }
+    let head_length = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(bytes.len());
+    let body = bytes.get(head_length + 4..).unwrap_or_default().to_vec();
+    Response { head: String::from_utf8_lossy(&bytes[..head_length]).into_owned(), body, end }
 }
 
 /// The authority and the path of a URL.
-pub(crate) fn parts(url: &str) -> (&str, &str) {
+pub(crate) fn split_url(url: &str) -> (&str, &str) {
     let rest = url.split_once("://").unwrap().1;
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }

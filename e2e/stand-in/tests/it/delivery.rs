@@ -6,7 +6,7 @@ use crate::client::{End, Response, get};
 
 const BODY: &str = r#"{"key_id":"ABCDE12345"}"#;
 
-fn start(behaviours: Vec<Behaviour>) -> (StandIn, String) {
+fn start_with_connection(behaviours: Vec<Behaviour>) -> (StandIn, String) {
     let server = StandIn::start().unwrap();
     let connection = Connection { token: "t".to_owned(), body: BODY.to_owned(), behaviours };
     let url = server.connection("b", connection) + "/apple_developer_portal_data.json";
@@ -15,7 +15,7 @@ fn start(behaviours: Vec<Behaviour>) -> (StandIn, String) {
 
 /// The response to a valid request. Checks that the next request gets a normal response.
 fn receive(behaviour: Behaviour) -> Response {
-    let (server, url) = start(vec![behaviour]);
+    let (server, url) = start_with_connection(vec![behaviour]);
     let response = get(&url, &[("BUILD_API_TOKEN", "t")]);
     assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).body, BODY.as_bytes());
     assert!(server.requests().iter().all(|request| request.verdict.is_ok()));
@@ -40,19 +40,19 @@ fn each_behaviour_breaks_the_response_in_its_own_way() {
             "{behaviour:?}"
         );
     }
-    let promised = receive(Behaviour::WrongContentLength).header("Content-Length").unwrap().to_owned();
-    assert!(promised.parse::<usize>().unwrap() > BODY.len());
+    let announced = receive(Behaviour::WrongContentLength).header("Content-Length").unwrap().to_owned();
+    assert!(announced.parse::<usize>().unwrap() > BODY.len());
     let cut = receive(Behaviour::ChunkedCut);
     assert_eq!(cut.header("Transfer-Encoding"), Some("chunked"));
-    assert!(!cut.body.ends_with(b"0\r\n\r\n"), "the last chunk does not come");
+    assert!(!cut.body.ends_with(b"0\r\n\r\n"), "the body has its last chunk");
 }
 
 #[test]
 fn a_refused_request_gets_the_refusal_and_not_a_replaced_response() {
     for behaviour in [Behaviour::Html, Behaviour::Oversize(1000), Behaviour::response(403, "text/plain", "")]
     {
-        let (_server, url) = start(vec![behaviour]);
+        let (_server, url) = start_with_connection(vec![behaviour]);
         assert_eq!(get(&url, &[("BUILD_API_TOKEN", "wrong")]).status(), 401);
-        assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).status(), 200, "the behaviour is used up");
+        assert_eq!(get(&url, &[("BUILD_API_TOKEN", "t")]).status(), 200, "the behaviour applies only once");
     }
 }
