@@ -3,7 +3,7 @@
 # docs/launcher.md describes what the launcher trusts. It must work in bash 3.2, macOS's /bin/bash.
 
 # Runs only in subshells, so the binary inherits variables, functions, options and signal handlers unchanged.
-# $1: "find" prints the binary's path, or "build", to descriptor 3; "build" builds it; "built" prints its path.
+# $1: "build" builds the binary; "find" and "built" print its path to descriptor 3. "find" prints "build" if none exists.
 # shellcheck disable=SC2317 # a trap calls clean_up
 apple_services_connection_launcher() {
   set -eu +aCfk -o pipefail
@@ -29,7 +29,7 @@ apple_services_connection_launcher() {
       LC_ALL=C sort -z | xargs -0 "${hasher[@]}" | sha256
   }
 
-  # Succeeds if only this user and root can change or replace $1, a physical path. Folders above it can be
+  # Succeeds if only this user and root can change or replace $1, a path without links. Folders above it can be
   # sticky: other users can add files there, but can't replace this user's.
   is_private() {
     local path=$1 others
@@ -37,10 +37,10 @@ apple_services_connection_launcher() {
     while [ -n "$path" ]; do path=${path%/*} && set -- "$@" "${path:-/}"; done
     others=$(find "$@" -prune \( -type l -o \( ! -user 0 ! -user "$user" \) -o \
       \( \( -perm -020 -o -perm -002 \) ! -perm -1000 \) \) -print 2>/dev/null && printf none) || return 1
-    [ "$others" = none ]
+    [ "$others" = none ] # find succeeded and printed no path
   }
 
-  # Sets `cache` to the first of two folders that is private and writable.
+  # Sets `cache` to the first of the two folders below that is private and writable.
   choose_cache() {
     local folder
     set -- "${XDG_CACHE_HOME:-${HOME:-.}/.cache}/$name" "${TMPDIR:-/tmp}/$name-$user"
@@ -54,7 +54,7 @@ apple_services_connection_launcher() {
       "folder. Set XDG_CACHE_HOME to a folder that only this user can write to."
   }
 
-  # Prints the path of the cached binary for $key and exits, if there is one. The file name ends in its checksum.
+  # If a binary for $key is in the cache, prints its path and exits. The file name ends in the binary's checksum.
   print_cached() {
     local file sum
     for file in "$cache/$name-$key-"*; do
@@ -76,7 +76,7 @@ apple_services_connection_launcher() {
       fail "Cannot store the Step's binary in $cache: see the message above."
   }
 
-  # A separate bash runs this in the root folder, since cargo and rustup read settings from the folders
+  # A separate bash runs this function in the root folder, because cargo and rustup read settings from the folders
   # above the current one, and other users may be able to write to folders above the Step.
   compile() {
     cd /
@@ -91,7 +91,7 @@ apple_services_connection_launcher() {
   }
 
   # The build gets only these variables: none of the Step's inputs and Secrets, and no flags, wrappers or
-  # targets. The variables go through a pipe, since other users can see arguments.
+  # targets. The variables go through a pipe, because other users can see arguments.
   compile_in_isolation() {
     {
       declare -p PATH HOME USER LOGNAME LANG TMPDIR CARGO_HOME RUSTUP_HOME RUSTUP_DIST_SERVER RUSTUP_TOOLCHAIN \
@@ -108,7 +108,7 @@ apple_services_connection_launcher() {
     printf 'Building the Step from source, which takes 1–2 minutes the first time. To avoid it, reference a release tag.\n'
     SECONDS=0
     export TMPDIR=$temporary
-    # A background job, since bash handles signals only between foreground commands. set -m makes it a process group.
+    # A background job, because bash handles signals only between foreground commands. set -m gives it a process group.
     set -m
     {
       set +m
@@ -181,7 +181,7 @@ apple_services_connection_launcher() {
   exit # bash 3.2 does not run the EXIT trap at the end of a function in the background
 }
 
-# This shell becomes the binary, so it sets no variables: the path is in $1.
+# The binary replaces this shell, so this part sets no variables: the path is in $1.
 {
   set -- "$(apple_services_connection_launcher find 3>&1 >&4)"
   if [ "$1" = build ]; then
@@ -194,7 +194,7 @@ apple_services_connection_launcher() {
 } 4>&1
 unset -f apple_services_connection_launcher
 [ -n "$1" ] || exit 1
-# With execfail, bash continues if the binary can't start. Not set if BASHOPTS is exported: it would change BASHOPTS.
+# With execfail, bash continues if the binary can't start. If BASHOPTS is exported, the binary would see the change.
 case $(declare -p BASHOPTS 2>/dev/null) in 'declare -'*x*=*) ;; *) shopt -s execfail ;; esac
 exec "$1" || printf '\033[31;1m%s\033[0m\n' "The Step's binary $1 does not start on this system: see the message above."
 exit 1
