@@ -15,43 +15,43 @@ const FLAG_LINKER_SIGNED: u32 = 0x2_0000;
 const HASH_TYPE_SHA256: u8 = 2;
 const HASH_BYTES: usize = 32;
 
-/// `start` and `bytes`: the position and the length of the signature in the binary.
+/// Checks the signature, which begins at `start` and has a length of `bytes`.
 pub(crate) fn inspect(
     binary: &[u8],
     start: usize,
     bytes: usize,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let signature = part(binary, start, bytes)?;
+    let signature = slice(binary, start, bytes)?;
     findings.note(start + bytes == binary.len(), "signature at the end");
-    if number(signature, 0)? != MAGIC_EMBEDDED_SIGNATURE {
+    if u32_at(signature, 0)? != MAGIC_EMBEDDED_SIGNATURE {
         bail!("unknown format of the code signature");
     }
     let mut directories = Vec::new();
-    for index in 0..number(signature, 8)? as usize {
-        let slot = number(signature, 12 + 8 * index)?;
-        let offset = number(signature, 16 + 8 * index)? as usize;
+    for index in 0..u32_at(signature, 8)? as usize {
+        let slot = u32_at(signature, 12 + 8 * index)?;
+        let offset = u32_at(signature, 16 + 8 * index)? as usize;
         match slot {
             SLOT_CODE_DIRECTORY => directories.push(offset),
             // An empty signature is a header of 8 bytes.
-            SLOT_CMS => findings.note(number(signature, offset + 4)? == 8, "ad hoc"),
+            SLOT_CMS => findings.note(u32_at(signature, offset + 4)? == 8, "ad hoc"),
             _ => {}
         }
     }
     let [offset] = *directories.as_slice() else {
         bail!("expected one code directory, found {}", directories.len())
     };
-    let directory = part(signature, offset, number(signature, offset + 4)? as usize)?;
-    if number(directory, 0)? != MAGIC_CODE_DIRECTORY {
+    let directory = slice(signature, offset, u32_at(signature, offset + 4)? as usize)?;
+    if u32_at(directory, 0)? != MAGIC_CODE_DIRECTORY {
         bail!("unknown format of the code directory");
     }
-    let flags = number(directory, 12)?;
+    let flags = u32_at(directory, 12)?;
     findings.note(flags == FLAG_AD_HOC | FLAG_LINKER_SIGNED, format!("signed with the flags {flags:#x}"));
 
-    let hashes = number(directory, 16)? as usize;
-    let pages = number(directory, 28)? as usize;
-    let signed = number(directory, 32)? as usize;
-    let &[hash_bytes, hash_type, _platform, page_bits] = part(directory, 36, 4)? else {
+    let hashes = u32_at(directory, 16)? as usize;
+    let pages = u32_at(directory, 28)? as usize;
+    let signed = u32_at(directory, 32)? as usize;
+    let &[hash_bytes, hash_type, _platform, page_bits] = slice(directory, 36, 4)? else {
         bail!("unreachable")
     };
     if usize::from(hash_bytes) != HASH_BYTES || hash_type != HASH_TYPE_SHA256 {
@@ -59,10 +59,10 @@ pub(crate) fn inspect(
     }
     findings.note(signed == start, "signed from the start to the signature");
     let page_bytes = 1_usize.checked_shl(page_bits.into()).context("the page size is too large")?;
-    let code = part(binary, 0, signed)?;
+    let code = slice(binary, 0, signed)?;
     findings.note(code.chunks(page_bytes).len() == pages, format!("{pages} pages"));
     for (index, page) in code.chunks(page_bytes).enumerate() {
-        let expected = part(directory, hashes + HASH_BYTES * index, HASH_BYTES)?;
+        let expected = slice(directory, hashes + HASH_BYTES * index, HASH_BYTES)?;
         if digest(&SHA256, page).as_ref() != expected {
             findings.note(false, format!("page {index} does not have the hash that was signed"));
         }
@@ -70,13 +70,13 @@ pub(crate) fn inspect(
     Ok(())
 }
 
-fn part(bytes: &[u8], start: usize, length: usize) -> anyhow::Result<&[u8]> {
+fn slice(bytes: &[u8], start: usize, length: usize) -> anyhow::Result<&[u8]> {
     let end = start.checked_add(length).context("a length in the code signature is too large")?;
     bytes.get(start..end).context("the code signature is truncated")
 }
 
-/// Numbers in a code signature are big-endian on every machine.
-fn number(bytes: &[u8], offset: usize) -> anyhow::Result<u32> {
-    let part = part(bytes, offset, 4)?;
-    Ok(u32::from_be_bytes(part.try_into()?))
+/// The number at this offset. Numbers in a code signature are big-endian on every machine.
+fn u32_at(bytes: &[u8], offset: usize) -> anyhow::Result<u32> {
+    let bytes = slice(bytes, offset, 4)?;
+    Ok(u32::from_be_bytes(bytes.try_into()?))
 }

@@ -1,4 +1,4 @@
-//! Linux binaries are static, so that they run on any distribution.
+//! Linux binaries must be static, so that they run on any distribution.
 
 use anyhow::Context as _;
 use goblin::elf::Elf;

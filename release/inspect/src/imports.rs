@@ -23,14 +23,14 @@ impl Imports {
             let [library, symbol, since] = *fields.as_slice() else {
                 bail!("{path}: expected a library, a symbol and a version, found {line:?}");
             };
-            let since = version(since).with_context(|| format!("{path}: {line}"))?;
+            let since = parse_version(since).with_context(|| format!("{path}: {line}"))?;
             imports.insert((library.to_owned(), symbol.to_owned()), since);
         }
         Ok(Self(imports))
     }
 
-    /// The first macOS version that has the symbol. `library` is a path on a Mac, and `symbol` is spelled
-    /// as in the binary, with its underscore. `None` if the table lacks it.
+    /// The first macOS version that has the symbol, or `None` if the table lacks the symbol. `library` is a path on
+    /// a Mac, and `symbol` is spelled as in the binary, with an underscore.
     pub(crate) fn since(&self, library: &str, symbol: &str) -> Option<MacOs> {
         let library = library.rsplit('/').next()?.split('.').next()?;
         let symbol = symbol.strip_prefix('_').unwrap_or(symbol);
@@ -39,8 +39,8 @@ impl Imports {
     }
 }
 
-/// `-` stands for symbols that every version of macOS has.
-fn version(text: &str) -> anyhow::Result<MacOs> {
+/// Parses a version. `-` stands for symbols that every version of macOS has.
+fn parse_version(text: &str) -> anyhow::Result<MacOs> {
     if text == "-" {
         return Ok(MacOs(10, 0));
     }

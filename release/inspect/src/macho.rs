@@ -11,7 +11,7 @@ use crate::imports::{Imports, MacOs};
 
 const OLDEST: MacOs = MacOs(11, 0);
 const PLATFORM_MACOS: u32 = 1;
-const LIBRARIES: [&str; 4] = [
+const ALLOWED_LIBRARIES: [&str; 4] = [
     "/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
     "/System/Library/Frameworks/Security.framework/Versions/A/Security",
     "/System/Library/Frameworks/SystemConfiguration.framework/Versions/A/SystemConfiguration",
@@ -38,19 +38,19 @@ pub(crate) fn inspect(binary: &[u8], cpu: Cpu, findings: &mut Findings) -> anyho
     // The first entry is the binary itself.
     let libraries: Vec<&str> = macho.libs.iter().skip(1).copied().collect();
     findings.note(
-        libraries.iter().all(|library| LIBRARIES.contains(library)),
+        libraries.iter().all(|library| ALLOWED_LIBRARIES.contains(library)),
         format!("libraries {}", libraries.join(" ")),
     );
     findings.note(macho.rpaths.is_empty(), "no library search paths");
     inspect_imports(&macho, findings)?;
 
     let signature = macho.load_commands.iter().find_map(|command| match command.command {
-        CommandVariant::CodeSignature(place) => Some(place),
+        CommandVariant::CodeSignature(location) => Some(location),
         _ => None,
     });
     match (signature, cpu) {
-        (Some(place), _) => {
-            code_signature::inspect(binary, place.dataoff as usize, place.datasize as usize, findings)
+        (Some(location), _) => {
+            code_signature::inspect(binary, location.dataoff as usize, location.datasize as usize, findings)
         }
         // Apple's linker doesn't sign for x86-64 either, and Intel Macs don't require a signature.
         (None, Cpu::X86_64) => {
@@ -66,18 +66,18 @@ fn inspect_oldest_macos(macho: &MachO<'_>, findings: &mut Findings) {
         CommandVariant::BuildVersion(build) => Some(build),
         _ => None,
     });
-    let oldest: Vec<(u32, MacOs)> =
+    let versions: Vec<(u32, MacOs)> =
         builds.map(|build| (build.platform, MacOs(build.minos >> 16, build.minos >> 8 & 0xff))).collect();
-    findings.note(oldest == [(PLATFORM_MACOS, OLDEST)], format!("(platform, oldest version) {oldest:?}"));
+    findings.note(versions == [(PLATFORM_MACOS, OLDEST)], format!("(platform, oldest version) {versions:?}"));
 }
 
 fn inspect_imports(macho: &MachO<'_>, findings: &mut Findings) -> anyhow::Result<()> {
-    let known = Imports::read()?;
+    let allowed = Imports::read()?;
     let imports = macho.imports().context("cannot read the imports")?;
-    let mut bound = Vec::new();
+    let mut names = Vec::new();
     for import in &imports {
-        bound.push(import.name);
-        match known.since(import.dylib, import.name) {
+        names.push(import.name);
+        match allowed.since(import.dylib, import.name) {
             None => findings.note(
                 false,
                 format!(
@@ -90,9 +90,9 @@ fn inspect_imports(macho: &MachO<'_>, findings: &mut Findings) -> anyhow::Result
             Some(_) => {}
         }
     }
-    bound.sort_unstable();
-    bound.dedup();
-    findings.note(bound.len() > 40, format!("{} imports", bound.len()));
+    names.sort_unstable();
+    names.dedup();
+    findings.note(names.len() > 40, format!("{} imports", names.len()));
     // `imports` doesn't list weakly bound symbols, which several libraries can define.
     let has_weak_imports = macho.load_commands.iter().any(|command| match command.command {
         CommandVariant::DyldInfoOnly(info) | CommandVariant::DyldInfo(info) => info.weak_bind_size != 0,

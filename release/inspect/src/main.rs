@@ -1,6 +1,6 @@
 //! Checks that a binary of the Step keeps the promises of a release: `inspect TARGET BINARY [PATH...]`.
 //!
-//! TARGET is one of `release/build`'s, or `any` for a binary from any build, which only has to be free
+//! TARGET is a target of `release/build`, or `any` for a binary from any build, which must only be free
 //! of CPU jitter entropy. The PATHs are folders of the build machine; the binary must not contain them.
 //! Prints the findings, or one line for each broken promise and exits with status 1. The symbols that a
 //! macOS binary can import are listed in `release/macos/imports.txt`.
@@ -18,7 +18,7 @@ use crate::elf::Machine;
 use crate::macho::Cpu;
 
 /// The largest binary that a release can have.
-const MOST_BYTES: usize = 4_718_592; // 4.5 MiB
+const MAX_BYTES: usize = 4_718_592; // 4.5 MiB
 
 /// The start of `jent_lag_global_cutoff_lookup`, a table in aws-lc's CPU jitter entropy source. Every
 /// binary that is built without `AWS_LC_SYS_NO_JITTER_ENTROPY=1` contains it. `release/check` compiles
@@ -28,7 +28,7 @@ const JITTER_TABLE: [u32; 8] = [66443, 93504, 104_761, 110_875, 114_707, 117_330
 fn main() -> ExitCode {
     match inspect(std::env::args().skip(1)) {
         Ok(findings) if findings.broken.is_empty() => {
-            println!("ok  {}", findings.seen.join(", "));
+            println!("ok  {}", findings.kept.join(", "));
             ExitCode::SUCCESS
         }
         Ok(findings) => {
@@ -44,18 +44,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// The properties of a binary, and the promises that it breaks.
+/// Descriptions of the promises that a binary keeps, and of those that it breaks.
 #[derive(Default)]
 struct Findings {
-    seen: Vec<String>,
+    kept: Vec<String>,
     broken: Vec<String>,
 }
 
 impl Findings {
-    /// Records a property: as kept if the promise holds, as broken if not.
-    fn note(&mut self, holds: bool, seen: impl Into<String>) {
-        let seen = seen.into();
-        if holds { self.seen.push(seen) } else { self.broken.push(seen) }
+    /// Records whether the binary keeps a promise, with a description of what was found.
+    fn note(&mut self, is_kept: bool, description: impl Into<String>) {
+        let description = description.into();
+        if is_kept { self.kept.push(description) } else { self.broken.push(description) }
     }
 }
 
@@ -74,7 +74,7 @@ fn inspect(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Findin
     if target == "any" {
         return Ok(findings);
     }
-    findings.note(binary.len() <= MOST_BYTES, format!("{} bytes of at most {MOST_BYTES}", binary.len()));
+    findings.note(binary.len() <= MAX_BYTES, format!("{} bytes of at most {MAX_BYTES}", binary.len()));
     for forbidden in arguments {
         if contains(&binary, forbidden.as_bytes()) {
             findings.note(false, format!("contains the path {forbidden}"));
