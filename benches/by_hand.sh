@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Does in a Script Step what this Step does: exports the connected API key for the same tools, under the same
-# names. It verifies nothing, and if it fails midway, only some outputs are exported.
+# Does what the Step does, but as a script: exports the connected API key for the same tools, in the same
+# outputs. Verifies nothing, and if the script fails midway, only some outputs are exported.
 set -euo pipefail
 umask 077
 

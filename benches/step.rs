@@ -1,9 +1,9 @@
-//! Compares the cost of a run of the Step with the cost of the same work without the Step.
+//! Compares the cost of a run of the Step with the cost of doing the same work without it.
 //!
 //! Runs the release binary against a server on loopback, over TLS, alternating with one `curl` of the same URL and
 //! with a shell script that does the same work. Reports medians of wall time, CPU time and peak memory, and
 //! counts system calls with `strace`. Each run is measured with the system's certificate bundle and with a trust
-//! store of one certificate, which shows the cost of the trust store. The hot paths are functions whose cost
+//! store of one certificate, to show the cost of the trust store. Also times the hot paths, functions whose cost
 //! depends on the size of their input.
 //!
 //! Prints the results as tables, and writes them to `bench.json` in cargo's target folder. `BENCH_ROUNDS` sets
@@ -76,9 +76,9 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct HotPath {
     name: String,
-    /// The median.
+    /// The median time of a call.
     ns: u128,
-    /// The minimum, for comparing two paths: other load on the machine can only make a call slower.
+    /// The minimum, to compare two paths: other load on the machine can only make a call slower.
     min_ns: u128,
 }
 
@@ -133,22 +133,22 @@ fn trust_stores(server: &StandIn, folder: &Path) -> [TrustStore; 2] {
 }
 
 fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
-    let pair = P256::generate().expect("a random source");
+    let key = P256::generate().expect("a random source");
     let key_path = folder.join(format!("AuthKey_{KEY_ID}.p8"));
-    fs::write(&key_path, &pair.private_pem).expect("a key file");
+    fs::write(&key_path, &key.private_pem).expect("a key file");
     let key_path = key_path.display().to_string();
-    let connect = |name, body: Value| {
+    let add_connection = |name, body: Value| {
         server.connection(
             name,
             Connection { token: BUILD_API_TOKEN.to_owned(), body: body.to_string(), behaviours: vec![] },
         )
     };
-    let connection = connect(
+    let connection = add_connection(
         "api-key",
-        json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": pair.private_pem, "test_devices": []}),
+        json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": key.private_pem, "test_devices": []}),
     );
     let cookies = Value::Array(cookies());
-    let apple_id = connect(
+    let apple_id = add_connection(
         "apple-id",
         json!({
             "apple_id": "jane@example.com", "password": "p4ssw0rd", "app_specific_password": "abcd-efgh-ijkl-mnop",
@@ -156,7 +156,7 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
         }),
     );
     let account = Account {
-        public_key: PublicKey::from_spki_pem(&pair.public_pem).expect("a public key"),
+        public_key: PublicKey::from_spki_pem(&key.public_pem).expect("a public key"),
         key_id: KEY_ID.to_owned(),
         issuer_id: Some(ISSUER_ID.to_owned()),
         enterprise: false,
@@ -169,24 +169,24 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
         Team::with_apps([BUNDLE_ID]).with_distribution_certificates(["2099-12-01T08:00:00.000+0000"]),
     );
     let url = format!("{connection}/apple_developer_portal_data.json");
-    let answer = folder.join("answer.json").display().to_string();
+    let output = folder.join("response.json").display().to_string();
     let header = format!("BUILD_API_TOKEN: {BUILD_API_TOKEN}");
     let token = ("build_api_token", BUILD_API_TOKEN);
     let stores = trust_stores(server, folder);
     let mut candidates = Vec::new();
     for TrustStore { name, path } in &stores {
         let trust = ("SSL_CERT_FILE", path.as_str());
-        let by_connection = [trust, token, ("build_url", connection.as_str())];
+        let connected = [trust, token, ("build_url", connection.as_str())];
         let api = ("app_store_connect_url", account.as_str());
-        let row = |run: &str| format!("{run} ({name})");
+        let label = |run: &str| format!("{run} ({name})");
         candidates.extend([
-            tool(row(CURL), "curl", &["-fsS", "--cacert", path, "-H", &header, "-o", &answer, &url], &[]),
-            step(row(UNVERIFIED), &[&by_connection[..], &[("verify", "no")]].concat()),
-            step(row(DEFAULT), &[&by_connection[..], &[api]].concat()),
+            tool(label(CURL), "curl", &["-fsS", "--cacert", path, "-H", &header, "-o", &output, &url], &[]),
+            step(label(UNVERIFIED), &[&connected[..], &[("verify", "no")]].concat()),
+            step(label(DEFAULT), &[&connected[..], &[api]].concat()),
             step(
-                row(ALL_CHECKS),
+                label(ALL_CHECKS),
                 &[
-                    &by_connection[..],
+                    &connected[..],
                     &[api, ("bundle_id", BUNDLE_ID), ("required_access", "provisioning, admin")],
                 ]
                 .concat(),
@@ -194,14 +194,14 @@ fn candidates(server: &StandIn, folder: &Path) -> Vec<Candidate> {
         ]);
     }
     let [TrustStore { path: bundle, .. }, _] = &stores;
-    let by_hand = [
+    let by_hand_env = [
         ("CURL_CA_BUNDLE", bundle.as_str()),
         ("BITRISE_BUILD_URL", &connection),
         ("BITRISE_BUILD_API_TOKEN", BUILD_API_TOKEN),
     ];
     let trust = ("SSL_CERT_FILE", bundle.as_str());
     candidates.extend([
-        tool(BY_HAND_ROW.to_owned(), "bash", &[BY_HAND], &by_hand),
+        tool(BY_HAND_ROW.to_owned(), "bash", &[BY_HAND], &by_hand_env),
         step(
             "Step: Apple ID, without verification (system's bundle)".to_owned(),
             &[trust, token, ("verify", "no"), ("build_url", &apple_id)],
@@ -273,11 +273,11 @@ fn measure_all(candidates: &[Candidate], rounds: usize) -> Vec<Row> {
         }
     }
     let rows = candidates.iter().zip(costs).map(|(candidate, costs)| {
-        let by = |part: fn(&Cost) -> i64| median(costs.iter().map(part).collect());
+        let median_of = |part: fn(&Cost) -> i64| median(costs.iter().map(part).collect());
         let cost = Cost {
-            wall_us: by(|cost| cost.wall_us),
-            cpu_us: by(|cost| cost.cpu_us),
-            peak_kib: by(|cost| cost.peak_kib),
+            wall_us: median_of(|cost| cost.wall_us),
+            cpu_us: median_of(|cost| cost.cpu_us),
+            peak_kib: median_of(|cost| cost.peak_kib),
         };
         let calls = candidate.system_calls();
         Row {
@@ -285,8 +285,8 @@ fn measure_all(candidates: &[Candidate], rounds: usize) -> Vec<Row> {
             cost,
             system_calls: calls.as_ref().map(|calls| calls.iter().map(|(_, count)| count).sum()),
             starts: calls.map(|calls| {
-                let starts = ["clone", "clone3", "fork", "vfork"];
-                calls.iter().filter(|(name, _)| starts.contains(&name.as_str())).map(|(_, count)| count).sum()
+                let forks = ["clone", "clone3", "fork", "vfork"];
+                calls.iter().filter(|(name, _)| forks.contains(&name.as_str())).map(|(_, count)| count).sum()
             }),
         }
     });
@@ -294,7 +294,7 @@ fn measure_all(candidates: &[Candidate], rounds: usize) -> Vec<Row> {
 }
 
 impl Candidate {
-    /// The command, in a fresh folder with an empty envstore.
+    /// Prepares a command that runs the candidate through `program`, in a new folder with an empty envstore.
     fn command(&self, program: &str, arguments: &[&str]) -> (Command, TempDir) {
         let home = tempfile::tempdir().expect("a folder");
         let envstore = home.path().join("envstore.yml");
@@ -315,9 +315,9 @@ impl Candidate {
     }
 
     fn run(&self) -> Cost {
-        let this = std::env::current_exe().expect("its own path");
-        let (mut command, home) = self.command(&this.display().to_string(), &["--measure"]);
-        let output = command.output().expect("itself");
+        let benchmark = std::env::current_exe().expect("the path of this program");
+        let (mut command, home) = self.command(&benchmark.display().to_string(), &["--measure"]);
+        let output = command.output().expect("this program runs");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {error}", self.name);
         if self.name.starts_with("Step") || self.name.starts_with("script") {
@@ -358,9 +358,9 @@ fn measure(program: &str, arguments: &[String]) -> Cost {
     assert!(status.success(), "{program}: {status}");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the usage of children");
     // macOS reports bytes, other systems KiB.
-    let unit = if cfg!(target_os = "macos") { 1024 } else { 1 };
+    let units_per_kib = if cfg!(target_os = "macos") { 1024 } else { 1 };
     let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Cost { wall_us, cpu_us, peak_kib: usage.max_rss() / unit }
+    Cost { wall_us, cpu_us, peak_kib: usage.max_rss() / units_per_kib }
 }
 
 fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
@@ -415,7 +415,7 @@ fn outputs() -> Vec<Entry> {
     names.map(|key| Entry { key: key.into(), value: Some("a value".into()), is_sensitive: false }).collect()
 }
 
-/// Calls a function repeatedly for this time, and at least ten times.
+/// Times a function, which it calls repeatedly for this long and at least ten times.
 fn time(name: &str, span: Duration, mut call: impl FnMut() -> bool) -> HotPath {
     let mut times = Vec::new();
     let start = Instant::now();
@@ -430,7 +430,7 @@ fn time(name: &str, span: Duration, mut call: impl FnMut() -> bool) -> HotPath {
 
 // --- The report ---------------------------------------------------------------------
 
-/// The run, the trust store, and the highest accepted ratio of its wall time to that of one `curl`.
+/// The run, the trust store, and the highest accepted ratio of the run's wall time to that of one `curl`.
 const TARGETS: [(&str, &str, f64); 6] = [
     (UNVERIFIED, "system's bundle", 0.18),
     (DEFAULT, "system's bundle", 0.22),
@@ -472,7 +472,7 @@ fn report(rounds: usize, rows: &[Row], hot_paths: &[HotPath]) -> Value {
 fn print_table(rows: &[Row], hot_paths: &[HotPath], report: &Value) {
     println!("| run (median) | wall | CPU | peak memory | system calls | threads and processes started |");
     println!("|---|--:|--:|--:|--:|--:|");
-    let shown = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    let or_unknown = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
     for Row { name, cost, system_calls, starts } in rows {
         let ms = |us: i64| us as f64 / 1000.0;
         println!(
@@ -480,8 +480,8 @@ fn print_table(rows: &[Row], hot_paths: &[HotPath], report: &Value) {
             ms(cost.wall_us),
             ms(cost.cpu_us),
             cost.peak_kib as f64 / 1024.0,
-            shown(*system_calls),
-            shown(*starts)
+            or_unknown(*system_calls),
+            or_unknown(*starts)
         );
     }
     println!("\n| hot path (median) | time |\n|---|--:|");

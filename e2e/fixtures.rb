@@ -1,10 +1,10 @@
 # Generates the files of the scenarios: ruby fixtures.rb ROOT
 #
 #   ROOT/connections/<name>.json   a connection, as Bitrise serves it
-#   ROOT/files/<name>/<file>       a file on a file host, also read from disk
+#   ROOT/files/<name>/<file>       a file for download, which some scenarios read from disk
 #   ROOT/apple/<name>.json         an App Store Connect account with one key
 #   ROOT/sessions/<name>.json      a session of App Store Connect's website
-#   ROOT/annotations/page.json     the build's page
+#   ROOT/annotations/page.json     the page of the build
 #   ROOT/token                     the build's API token
 #   ROOT/secrets.yml               the project's secrets, for `bitrise run --inventory`
 #   ROOT/manifest.json             the credentials, for e2e/assert and verify_run.rb
@@ -29,7 +29,7 @@ end
 
 # --- API keys ---------------------------------------------------------------------
 
-# YAML would read these key IDs as numbers if they were not quoted.
+# Creates an API key. The key IDs below look like numbers to YAML, to test that they are quoted.
 def api_key(key_id, issuer_id, enterprise: false)
   key = OpenSSL::PKey::EC.generate('prime256v1')
   { kind: 'api_key', key_id: key_id, issuer_id: issuer_id, enterprise: enterprise,
@@ -111,9 +111,9 @@ connected_apple_id = {
   session: essential_cookies('connected') + hostile_cookies,
   expires_at: rfc3339(EXPIRY)
 }
-# A session that can be pasted: like those of Apple, its cookies have no spaces or quotes.
+# Has a session that can be pasted: like Apple's, its cookies contain no spaces or quotes.
 plain_apple_id = connected_apple_id.merge(session: essential_cookies('plain'))
-# No two-factor session, and a password that YAML 1.1 reads as a number.
+# Has no two-factor session, and a password that YAML 1.1 would read as a number.
 sessionless_apple_id = { kind: 'apple_id', user: 'sessionless@example.com', password: '1_000_000' }
 pasted_session = essential_cookies('pasted')
 pasted_session[0][:value] += ":#'~"
@@ -175,7 +175,7 @@ without_app_password = connected_apple_id.reject { |name, _| name == :app_passwo
 
 # --- Apple ------------------------------------------------------------------------
 
-# An account with this key. `behaviours` has one failure per request.
+# Writes an account with this key. `behaviours` has one fault per request. `more`: other fields of the account.
 def account(name, key, behaviours: nil, **more)
   write("apple/#{name}.pem", key[:public_pem])
   write("apple/#{name}.json", JSON.generate({ public_key_path: "apple/#{name}.pem", key_id: key[:key_id],
@@ -200,12 +200,12 @@ account('with_app', connected_key, team: {
 account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
 account('captive_portal', connected_key, behaviours: ['html'])
 
-# The website accepts exactly the cookies for its own host, and rejects all others.
+# Writes a session of the website, which accepts exactly the cookies for its own host.
 def session(name, apple_id, **more)
   cookies = apple_id[:session]
   more = { email_address: apple_id[:user] }.merge(more)
-  own = cookies.select { |cookie| cookie[:domain] == '127.0.0.1' }
-  write("sessions/#{name}.json", JSON.generate({ cookies: own.to_h { |cookie| cookie.values_at(:name, :value) } }.merge(more)))
+  own_cookies = cookies.select { |cookie| cookie[:domain] == '127.0.0.1' }
+  write("sessions/#{name}.json", JSON.generate({ cookies: own_cookies.to_h { |cookie| cookie.values_at(:name, :value) } }.merge(more)))
 end
 
 session('connected_apple_id', connected_apple_id)
@@ -254,7 +254,7 @@ apple_ids = { connected_apple_id: connected_apple_id, plain_apple_id: plain_appl
 # Values that must not appear in any log, by name. Short values are left out, because they could appear by chance.
 never_logged = { 'the build token' => token, 'the token of the page' => page_token, 'TEAM_APP_PASSWORD' => input_app_password }
 keys.each do |name, key|
-  # Each line of the key separately, to also find parts of it.
+  # Searches for each line of the key separately, to find a part of the key too.
   (key[:pem].lines + key[:sec1].lines).reject { |line| line.start_with?('-----') }.each_with_index do |line, i|
     never_logged["#{name}, part #{i}"] = line.chomp
   end

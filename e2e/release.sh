@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a release of the Step by its git URL, without Rust and without a network:
+# Runs a release of the Step with the Bitrise CLI, by its git URL, without Rust and without a network:
 #
 #   e2e/release.sh REPOSITORY VERSION
 #
@@ -29,7 +29,7 @@ for tool in cargo rustc; do
   if PATH=$path command -v "$tool" >/dev/null; then die "$tool is on the PATH of the test run ($path), which must not contain Rust: install Rust with rustup instead"; fi
 done
 
-# Where the system allows it, the run has no network at all. Elsewhere, all requests except to loopback go
+# If the system allows it, the run has no network at all. Otherwise, all requests except to loopback go
 # to a proxy that doesn't exist.
 without_network=()
 if unshare --net --map-root-user true 2>/dev/null; then without_network=(unshare --net --map-root-user); fi
@@ -53,6 +53,7 @@ printf 'title: A later step\ntoolkit:\n  bash:\n    entry_file: step.sh\n' >"$wo
 # shellcheck disable=SC2016 # the later Step expands it
 printf '#!/bin/sh\nprintf "%%s %%s\\n" "$APPLE_AUTH_METHOD" "$APPLE_API_KEY_ID" >"$LATER"\n' >"$work/assert/step.sh"
 
+# Runs a command without this machine's environment.
 isolated() {
   env -i PATH="$path" LANG=C.UTF-8 CI=true TMPDIR="$work/tmp" HOME="$work/home" LATER="$work/later" \
     GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 BITRISE_ANALYTICS_DISABLED=true BITRISE_OFFLINE_MODE=true \

@@ -13,7 +13,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 e2e=$repo/e2e
 work=
-# Can be more than the number of cores, because a scenario mostly waits: for the CLI to start, and between retries.
+# Can exceed the number of cores, because a scenario mostly waits for the CLI to start and for pauses between tries.
 workers=4
 
 die() {
@@ -32,7 +32,7 @@ trap 'exit 130' INT TERM HUP
 
 # --- Dependencies -----------------------------------------------------------------
 
-# ruby-http-cookie and ruby-jwt contain the libraries that fastlane uses.
+# The gems http-cookie and jwt are those that fastlane uses.
 has_packages() {
   command -v rsync >/dev/null && command -v curl >/dev/null && command -v ruby >/dev/null &&
     ruby -e 'require "http-cookie"; require "jwt"; require "openssl"' 2>/dev/null
@@ -103,7 +103,7 @@ make_fixtures() {
   mkdir "$work/home"
 }
 
-# One per worker, so that its requests can be attributed to a scenario.
+# Each worker has its own stand-in, so that a request belongs to the scenario that the worker is running.
 start_stand_in() {
   mkfifo "$folder/alive"
   "$stand_in" --root "$folder/root" --token "$(<"$folder/root/token")" <"$folder/alive" >"$folder/stand-in.log" 2>&1 &
@@ -127,8 +127,8 @@ stop_stand_in() {
 }
 
 # The CLI stops reading a Step's log as soon as the Step's process exits, and loses whatever is still in the
-# pipe: up to a third of the Steps that print one line and exit lose it. This wrapper around bash waits after a
-# Step that succeeds, so that checks of the log are reliable. A Step that fails has to wait by itself.
+# pipe: of the Steps that print one line and exit, up to a third lose it. This wrapper around bash waits after a
+# Step that succeeds, so that checks of the log are reliable. The Step under test waits by itself when it fails.
 make_bash() {
   mkdir "$work/bin"
   printf '#!/bin/sh\n"%s" "$@" || exit\nsleep 0.1\n' "$(command -v bash)" >"$work/bin/bash"
@@ -146,18 +146,18 @@ bitrise_cli() {
 # Each scenario has its own TMPDIR, so that files that the Step leaves behind are noticed. The stand-in is
 # also the proxy: it rejects and records requests to other machines.
 run_scenario() {
-  local name=$1 run=$work/runs/$1 origin earlier status=0
+  local name=$1 run=$work/runs/$1 origin earlier_requests status=0
   mkdir -p "$run/tmp" "$run/results"
   origin=$(<"$folder/root/origin")
-  earlier=$(wc -l <"$folder/root/requests.jsonl")
+  earlier_requests=$(wc -l <"$folder/root/requests.jsonl")
   (
     cd "$work/stage"
     bitrise_cli HOME="$folder/home" TMPDIR="$run/tmp" HTTP_PROXY="$origin" HTTPS_PROXY="$origin" \
-      E2E_ROOT="$folder/root" E2E_ORIGIN="$origin" E2E_RESULTS="$run/results" E2E_EARLIER_REQUESTS="$earlier" \
+      E2E_ROOT="$folder/root" E2E_ORIGIN="$origin" E2E_RESULTS="$run/results" E2E_EARLIER_REQUESTS="$earlier_requests" \
       bitrise run --config e2e/bitrise.yml --inventory "$folder/root/secrets.yml" "$name"
   ) >"$run/log" 2>&1 || status=$?
   printf '%s\n' "$status" >"$run/status"
-  tail -n "+$((earlier + 1))" "$folder/root/requests.jsonl" >"$run/requests.jsonl"
+  tail -n "+$((earlier_requests + 1))" "$folder/root/requests.jsonl" >"$run/requests.jsonl"
 
   if E2E_ROOT=$folder/root ruby "$e2e/verify_run.rb" "$name" "$run" >"$run/problems" 2>&1; then
     printf 'ok      %s\n' "$name"
@@ -179,7 +179,7 @@ run_scenario() {
   rm -rf "$run"
 }
 
-# Runs scenarios until all are taken. mkdir is atomic, so that no other worker runs the same scenario.
+# Runs scenarios until all are taken. mkdir is atomic, so no two workers run the same scenario. $1: the worker.
 run_worker() {
   local folder=$work/workers/$1 stand_in_pid name
   mkdir -p "$folder"
@@ -203,7 +203,7 @@ if [[ ${1:-} == --tools ]]; then
   dirname "$(command -v envman)"
   exit
 fi
-# The full path and the gem folders, because finding either one can depend on HOME.
+# bitrise_cli replaces HOME, on which finding Ruby and its gems can depend.
 ruby=$(ruby -e 'print RbConfig.ruby')
 gems=$(ruby -e 'print Gem.path.join(":")')
 
@@ -229,6 +229,6 @@ wait
 
 count() { grep -c '' "$work/$1" || true; }
 printf '%d passed, %d failed\n' "$(count passed)" "$(count failed)"
-# Also fails if a worker ended early and left scenarios out.
+# This also fails if a worker ended early and skipped scenarios.
 [[ $(count passed) == $(sort -u <<<"$scenarios" | grep -c '') ]]
 [[ $# != 0 ]] || "$e2e/steplib/run.sh" "$step_binary"

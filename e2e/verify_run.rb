@@ -25,19 +25,19 @@ steps = YAML.safe_load(File.read(File.join(__dir__, 'bitrise.yml')), aliases: tr
 
 # --- Parsing the CLI's log --------------------------------------------------------
 
-# The output of each Step, in order: the lines between its header and the box with its result.
+# The output of each Step, in order: the lines between the Step's header and the box with its result.
 def sections
   bar = Regexp.escape("+#{'-' * 78}+")
   heading = /^(?:\e\[0m)?#{bar}\n\| \(\d+\) .*\n#{bar}\n(?:\| (?:id|version|collection|toolkit|time): .*\n)+#{bar}\n/
   LOG.split(heading).drop(1).map { |section| section.split(/^\+-{3}\+-{63}\+-{10}\+$/, 2).first }
 end
 
-# The CLI's error summary of a failed Step: the red line above that box.
+# The CLI's error summary of a failed Step: the red line above the box with the Step's result.
 def error_summary(section)
   section[/\e\[31;1m([^\e]*)\e\[0m\n(?:\e\[34;1m[^\e]*\e\[0m\n)?\| {78}\|\n\z/, 1]
 end
 
-def plain(text)
+def without_colors(text)
   text.gsub(/\e\[[\d;]*m/, '')
 end
 
@@ -64,7 +64,7 @@ if failure
   problems << 'the error in the log differs from the one that later Steps see' if summaries != results.map { |result| result['error'] }.compact.uniq
 end
 
-step_text = plain(step_logs.join)
+step_text = without_colors(step_logs.join)
 expected.each do |expectation|
   Array(expectation['log']).each { |regex| problems << "the Step's log does not match /#{regex}/" unless step_text.match?(/#{regex}/i) }
   Array(expectation['not_in_log']).each { |regex| problems << "the Step's log matches /#{regex}/" if step_text.match?(/#{regex}/i) }
@@ -75,8 +75,8 @@ expected.each do |expectation|
 end
 requests.each { |request| request['violations'].each { |text| problems << "#{request['target']}: #{text}" } }
 
-# The stand-in is also the proxy, so requests to other machines arrive there, for an unknown service. The log
-# must not name Apple's hosts either, which are the defaults of the inputs.
+# The stand-in is also the proxy, so it gets requests to other machines, which it records with an unknown service. The
+# log must not name Apple's hosts either, which are the defaults of the inputs.
 requests.select { |request| request['service'] == 'unknown' }.each do |request|
   problems << "unexpected request: #{request['method']} #{request['target']}"
 end
@@ -84,7 +84,7 @@ end
   problems << "the Step's log names the host #{host}" if step_text.match?(%r{://[\w.]*#{Regexp.escape(host)}})
 end
 
-# Ruby's jwt library must accept every token that the stand-in accepts.
+# Ruby's jwt library must accept every token that the stand-in accepts, so the stand-in is not too lenient.
 requests.select { |request| request['service'] == 'app_store_connect' && request['verdict'] == 'ok' }.each do |request|
   token = request['headers'].to_h.transform_keys(&:downcase).fetch('authorization').delete_prefix('Bearer ')
   account = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'apple', "#{request['name']}.json")))
@@ -106,12 +106,12 @@ problems << 'the CLI redacted the log of the Step' if step_logs.any? { |log| log
 # is also one of the project's secrets.
 results.zip(assert_logs).each do |result, log|
   result['printed'].each do |name, output|
-    shown = log.to_s[/^<<<#{name}\n(.*?)\n>>>#{name}$/m, 1]
-    if shown.nil? then problems << "#{name} was not printed"
+    printed = log.to_s[/^<<<#{name}\n(.*?)\n>>>#{name}$/m, 1]
+    if printed.nil? then problems << "#{name} was not printed"
     elsif output['secret']
-      problems << "the CLI does not redact #{name}" unless shown.lines(chomp: true).all?('[REDACTED]')
-    elsif shown != (MANIFEST['secrets'].value?(output['value']) ? '[REDACTED]' : output['value'])
-      problems << "the CLI shows #{name} as #{shown}"
+      problems << "the CLI does not redact #{name}" unless printed.lines(chomp: true).all?('[REDACTED]')
+    elsif printed != (MANIFEST['secrets'].value?(output['value']) ? '[REDACTED]' : output['value'])
+      problems << "the CLI shows #{name} as #{printed}"
     end
   end
 end

@@ -1,7 +1,7 @@
 //! Runs the Step without contacting other machines, and prints what it does: `cargo run --example demo`.
 //!
 //! The real binary runs three times, as the Bitrise CLI would start it. A stand-in on loopback simulates Bitrise
-//! and Apple, and verifies each request as they do. Each demo has a new private key. All files are in a
+//! and Apple, and checks each request as they do. Each demo has a new private key. All files are in a
 //! temporary folder, which is deleted at the end.
 
 use std::env;
@@ -35,7 +35,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     let profile_folder = example.ancestors().nth(2).ok_or("this example is not in a target folder")?;
     let target_folder = profile_folder.parent().ok_or("this example is not in a target folder")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // Also names the example, so that cargo enables the same features and reuses its artifacts.
+    // Also names the example, so that cargo enables the same features as for it and reuses its artifacts.
     cargo.args(["build", "--bin", env!("CARGO_PKG_NAME"), "--example", "demo", "--manifest-path"]);
     cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     cargo.arg("--target-dir").arg(target_folder);
@@ -45,7 +45,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     if cargo.status()?.success() { Ok(()) } else { Err("cannot build the Step's binary".into()) }
 }
 
-/// Prints a run's log, its requests, and everything it leaves behind.
+/// Prints the log, the requests, the files, the outputs and the summary of a run.
 fn show(outcome: &Outcome) -> Result<(), Box<dyn Error>> {
     println!("{}", outcome.stdout.trim_end());
 
@@ -82,7 +82,7 @@ fn show(outcome: &Outcome) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Lists the files in a folder and below, with their permissions.
+/// Lists the files in a folder and in the folders below it, with their permissions.
 fn list(folder: &Path, depth: usize) -> io::Result<()> {
     let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);

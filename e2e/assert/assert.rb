@@ -1,4 +1,4 @@
-# Compares what a later Step sees with the input `expect` (described in step.yml).
+# Runs as a later Step, and compares what it sees with its input `expect` (described in step.yml).
 #
 # Exits with status 1 if anything differs. Writes its results to a file for ../verify_run.rb, which checks the
 # log of the whole run. Problems never contain a secret.
@@ -13,7 +13,8 @@ require 'yaml'
 
 MANIFEST = JSON.parse(File.read(File.join(ENV.fetch('E2E_ROOT'), 'manifest.json')))
 
-# The outputs by tool. nil means that the output is absent.
+# The outputs by tool, with functions that return the expected value for a credential (c) and a run, or nil if the
+# output must be absent.
 
 ALWAYS = {
   'APPLE_AUTH_METHOD' => ->(c, _) { c['kind'] },
@@ -23,7 +24,7 @@ ALWAYS = {
   'APPLE_SESSION_EXPIRES_AT' => ->(c, _) { c['expires_at'] },
   'APPLE_TEST_DEVICES_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICES_PATH') if run.devices? },
   'APPLE_TEST_DEVICE_LIST_PATH' => ->(_, run) { run.file('APPLE_TEST_DEVICE_LIST_PATH') if run.devices? },
-  # Accepts any value for this output and FASTLANE_SESSION: check_token and check_session verify them.
+  # Accepts any value for this output and for FASTLANE_SESSION, because check_token and check_session verify them.
   'APP_STORE_CONNECT_TOKEN' => ->(_, run) { run.actual('APP_STORE_CONNECT_TOKEN') || '' if run.token_lifetime },
   'APP_STORE_CONNECT_TOKEN_EXPIRES_AT' => ->(_, run) { run.token_expiry if run.token_lifetime },
   'APPLE_CREDENTIALS_DIR' => ->(_, run) { run.folder if run.folder? }
@@ -99,7 +100,7 @@ TOOLS = {
   }
 }.freeze
 
-RESULT = %w[APPLE_AUTH_METHOD APPLE_AUTH_SOURCE APPLE_AUTH_VERIFIED APPLE_SESSION_EXPIRES_AT APPLE_APP_ID].freeze
+CHECK_OUTPUTS = %w[APPLE_AUTH_METHOD APPLE_AUTH_SOURCE APPLE_AUTH_VERIFIED APPLE_SESSION_EXPIRES_AT APPLE_APP_ID].freeze
 
 SECRET = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD
             BITRISE_PORTAL_DATA_JSON APP_STORE_CONNECT_TOKEN].freeze
@@ -111,20 +112,20 @@ OUTPUTS = [ALWAYS, *TOOLS.values].reduce(:merge).freeze
 
 MARKER = '.apple-services-connection'.freeze
 
-# Variables that the Step under test does not export: those of the machine, the CLI, the project and e2e/assert.
+# Variables that do not come from the Step under test, but from the machine, the CLI, the project or e2e/assert.
 NOT_OUTPUTS = /\A(?:PATH|HOME|TMPDIR|PWD|OLDPWD|SHLVL|_|LANG|CI|PR|GEM_PATH|HTTPS?_PROXY|expect
                  |E2E_.*|BITRISE.*|ENVMAN_.*|STEPLIB_BUILD_STATUS|TEAM_.*)\z/x.freeze
 
-KEYS = %w[credential source check verified export_for devices token outputs kept removed prefix folders error
-          error_of_another_step uploaded report log not_in_log requests].freeze
+EXPECT_KEYS = %w[credential source check verified export_for devices token outputs kept removed prefix folders error
+                 error_of_another_step uploaded report log not_in_log requests].freeze
 
-# One run of the Step: the expected outputs and files, and the actual ones.
+# One run of the Step: compares the expected outputs and files with the actual ones.
 class Run
   attr_reader :expected, :credential, :problems
 
   def initialize(expected)
     @expected = expected
-    @problems = (expected.keys - KEYS).map { |key| "`expect` has the unknown key #{key}" }
+    @problems = (expected.keys - EXPECT_KEYS).map { |key| "`expect` has the unknown key #{key}" }
     name = expected['credential']
     @credential = name == 'none' ? { 'kind' => 'none' } : MANIFEST.fetch('credentials').fetch(name) if name
   end
@@ -209,7 +210,7 @@ class Run
     ''
   end
 
-  # The expiry in the token itself.
+  # The expiry date that the token itself contains.
   def token_expiry
     exp = JWT.decode(actual('APP_STORE_CONNECT_TOKEN'), nil, false)[0]['exp']
     Time.at(exp).utc.strftime('%Y-%m-%dT%H:%M:%SZ')
@@ -221,7 +222,7 @@ class Run
   def outputs
     return {} unless @credential
 
-    table = check? ? ALWAYS.slice(*RESULT) : [ALWAYS, *TOOLS.values_at(*tools)].reduce(:merge)
+    table = check? ? ALWAYS.slice(*CHECK_OUTPUTS) : [ALWAYS, *TOOLS.values_at(*tools)].reduce(:merge)
     values = table.transform_values { |value| value.call(@credential, self) }
     values.merge(@expected.fetch('outputs', {}).transform_values { |value| resolve(value) }).compact
   end
@@ -284,7 +285,7 @@ class Run
     check_devices if devices?
   end
 
-  # The folder must contain only the files in the outputs, and the marker by which the Step recognizes its folder.
+  # The folder must contain only the files that outputs name, and the marker by which the Step recognizes its folder.
   def check_children
     paths = outputs.select { |name, _| FILE_OUTPUTS.match?(name) }.values.map { |value| value[%r{/.*}] }
     paths << key_path if outputs['API_PRIVATE_KEYS_DIR'] || outputs['APPLE_API_KEY'] == key_path
@@ -331,7 +332,7 @@ class Run
     problem("#{json_path} is not JSON")
   end
 
-  # The file must contain exactly what Bitrise serves.
+  # The file must contain exactly the connection that Bitrise serves.
   def check_connection
     found = JSON.parse(connection_text)
     found.fetch('session_cookies', {}).each_value { |cookies| cookies.sort_by! { |cookie| cookie['name'] } }
@@ -427,18 +428,18 @@ def load_strings(node)
   end
 end
 
-# Checks that all runs together left no unexpected variable or folder, and whether the upload ran.
+# Checks that the runs left no unexpected variables or folders, and that an upload ran only if one was expected.
 def check_leftovers(runs)
   known = runs.flat_map { |run| (OUTPUTS.keys | run.outputs.keys).map { |name| run.prefix + name } }
   unexpected = ENV.keys.grep_v(NOT_OUTPUTS) - known
   expected = runs.sum { |run| run.expected.fetch('folders', run.credential && run.folder? ? 1 : 0).to_i }
   found = Dir.glob(File.join(ENV.fetch('TMPDIR'), '{,.}apple-services-connection-*')).length
-  must_upload = runs.map { |run| run.expected['uploaded'] }.include?('yes')
-  has_uploaded = File.exist?(File.join(ENV.fetch('TMPDIR'), 'uploaded'))
+  upload_expected = runs.map { |run| run.expected['uploaded'] }.include?('yes')
+  upload_ran = File.exist?(File.join(ENV.fetch('TMPDIR'), 'uploaded'))
   [
     *unexpected.map { |name| "#{name} is set unexpectedly" },
     *("the Step left #{found} folders, not #{expected}" if found != expected),
-    *(has_uploaded ? 'the upload ran' : 'the upload did not run' if has_uploaded != must_upload)
+    *(upload_ran ? 'the upload ran' : 'the upload did not run' if upload_ran != upload_expected)
   ]
 end
 
@@ -463,8 +464,8 @@ def check_summary(run)
   rows = (run.outputs.keys - Array(run.expected['kept'])).map { |name| "\n- `#{name}`: " }
   mark = { 'yes' => '- **Verified:** ✅ ', 'no' => /- \*\*Verified:\*\* (?:⚠️|⚪) / }[run.verified] if run.credential&.key?('kind')
   mark = nil if run.credential == { 'kind' => 'none' }
-  # Without the characters that escape Markdown.
-  shown = page.gsub(/\\([[:punct:]])/, '\1').delete("\u2060")
+  # The page without the characters that escape Markdown.
+  text = page.gsub(/\\([[:punct:]])/, '\1').delete("\u2060")
   [
     *('the summary has no heading' unless page.match?(/\A### \S/)),
     *("the summary has the context #{written['context']}" if written['context'] != 'apple-services-connection'),
@@ -473,8 +474,8 @@ def check_summary(run)
     *rows.reject { |row| page.include?(row) }.map { |row| "the summary has no row #{row.strip}" },
     *('the summary does not collapse its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
     *('the summary does not say whether it is verified' if mark && !page.index(mark)),
-    *('the summary does not show the error' if error && !shown.include?("\n❌ **#{error}**\n")),
-    *Array(run.expected['report']).reject { |regex| shown.match?(/#{regex}/i) }.map { |regex| "the summary does not match /#{regex}/" }
+    *('the summary does not show the error' if error && !text.include?("\n❌ **#{error}**\n")),
+    *Array(run.expected['report']).reject { |regex| text.match?(/#{regex}/i) }.map { |regex| "the summary does not match /#{regex}/" }
   ]
 end
 
@@ -501,7 +502,7 @@ rescue StandardError => e
   problems = ["the assertion itself failed: #{e.class} at #{e.backtrace.first}"]
 end
 
-# Prints the outputs like a careless later Step would. verify_run.rb checks that the CLI redacts the secret ones.
+# Prints the outputs, as a careless later Step would. verify_run.rb checks that the CLI redacts the secret ones.
 printed = runs.flat_map { |run| run.outputs.keys.map { |name| [run.prefix + name, SECRET.include?(name)] } }
               .select { |name, _| ENV.key?(name) }
 printed.each { |name, _| puts "<<<#{name}", ENV.fetch(name), ">>>#{name}" }

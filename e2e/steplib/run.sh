@@ -34,9 +34,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/apple-steplib.XXXXXX")
 work=$(cd "$work" && pwd -P)
 mkdir -p "$work"/{step,steplib,assert,runs,binaries}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repo/Cargo.toml" | head -n 1)
-# The version that contains the sources, and a release whose binaries are not executable.
-source=0.0.0
-not_executable=0.0.1
+# A version that contains the sources, and a release whose binaries are not executable.
+source_version=0.0.0
+not_executable_version=0.0.1
 
 # --- The Step's repository, with a tag for each version ---------------------------
 
@@ -46,9 +46,9 @@ git -C "$repo" ls-files -z --cached --others --exclude-standard |
   done | (cd "$repo" && xargs -0 tar -cf -) | tar -xf - -C "$work/step"
 git init --quiet --initial-branch main "$work/step"
 commit "$work/step" 'Sources'
-git -C "$work/step" tag "$source"
+git -C "$work/step" tag "$source_version"
 
-# This machine runs only one of a release's four binaries, so all of them can be the same.
+# This machine runs only one of a release's four binaries, so all four can be copies of the same one.
 for target in darwin-arm64 darwin-amd64 linux-amd64 linux-arm64; do
   cp "$binary" "$work/binaries/$name-$target"
 done
@@ -56,7 +56,7 @@ done
 git -C "$work/step" checkout --quiet "$version"
 chmod -x "$work/step/$name"-*
 commit "$work/step" 'A release without execute permissions'
-git -C "$work/step" tag "$not_executable"
+git -C "$work/step" tag "$not_executable_version"
 
 # --- The StepLib --------------------------------------------------------------------
 
@@ -74,17 +74,17 @@ publish() {
   {
     cat "$repo/step.yml"
     printf '\npublished_at: 2026-01-01T00:00:00Z\nsource:\n  git: %s.git\n  commit: %s\n' \
-      "$home" "$(git -C "$work/step" rev-parse "$1")"
+      "$source_url" "$(git -C "$work/step" rev-parse "$1")"
   } >"$folder/step.yml"
 }
 # A StepLib accepts only https URLs of Step repositories, so git replaces them with local folders.
-home=$(sed -n 's/^source_code_url: //p' "$repo/step.yml")
-printf '[url "%s"]\n  insteadOf = %s.git\n' "$work/step" "$home" >"$work/gitconfig"
-for published in "$source" "$not_executable" "$version"; do publish "$published"; done
+source_url=$(sed -n 's/^source_code_url: //p' "$repo/step.yml")
+printf '[url "%s"]\n  insteadOf = %s.git\n' "$work/step" "$source_url" >"$work/gitconfig"
+for published in "$source_version" "$not_executable_version" "$version"; do publish "$published"; done
 git init --quiet "$work/steplib"
 commit "$work/steplib" 'A StepLib with the Step'
 
-# A copy of Bitrise's StepLib with only the Script Step, which the README's quick start uses.
+# A StepLib at the URL of Bitrise's, with only the Script Step, which the README's quick start uses.
 official=https://github.com/bitrise-io/bitrise-steplib.git
 script=https://github.com/bitrise-steplib/bitrise-step-script.git
 cp -R "$repo/e2e/script" "$work/script"
@@ -148,8 +148,9 @@ run_workflow() {
 
 # --- Scenarios ----------------------------------------------------------------------
 
+# Records a problem if a check fails. $1: the problem. The rest: the command that checks.
 expect() {
-  "${@:2}" || { printf '%s\n' "$1" >>"$run/problems"; }
+  "${@:2}" || printf '%s\n' "$1" >>"$run/problems"
 }
 log_contains() { grep -Fq -- "$1" "$run/log"; }
 later_step_has_key() { [[ -e $run/later && $(<"$run/later") == 'api_key 0123456701' ]]; }
@@ -158,10 +159,10 @@ not_cached() { ! cached; }
 not_built() { ! log_contains 'Building the Step from source'; }
 
 source_version_is_built_with_cargo() {
-  # Uses this machine's cargo and its registry offline: building BINARY downloaded the dependencies.
+  # Uses this machine's cargo offline: its registry has the dependencies, because BINARY was built here.
   mkdir "$run/cargo"
   ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$run/cargo/registry"
-  run_workflow "$source" \
+  run_workflow "$source_version" \
     CARGO_HOME="$run/cargo" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_NET_OFFLINE=true
   expect 'a later Step does not see the key' later_step_has_key
   expect 'the log does not contain "Building the Step from source"' log_contains 'Building the Step from source'
@@ -175,7 +176,7 @@ release_runs_its_own_binary() {
 }
 
 release_without_execute_permission_runs() {
-  run_workflow "$not_executable"
+  run_workflow "$not_executable_version"
   expect 'a later Step does not see the key' later_step_has_key
   expect 'the binary is not in the cache' cached
 }
@@ -185,7 +186,7 @@ stepman_audit_accepts_every_version() {
   isolated stepman audit --before-pr --step-yml "$work/steplib/steps/$name/$version/step.yml"
   isolated stepman setup --collection "$work/steplib"
   isolated stepman audit --collection "$work/steplib"
-  expect "version $source was not audited" log_contains "Success audit ($name) ($source)"
+  expect "version $source_version was not audited" log_contains "Success audit ($name) ($source_version)"
   expect "version $version was not audited" log_contains "Success audit ($name) ($version)"
 }
 
@@ -223,7 +224,7 @@ for scenario in stepman_audit_accepts_every_version release_runs_its_own_binary 
   run=$work/runs/$scenario
   mkdir -p "$run/tmp" "$run/home"
   : >"$run/problems"
-  # In its own shell, because bash ignores `set -e` in a function that is part of a condition.
+  # Runs in a subshell outside of a condition, because bash ignores `set -e` in conditions.
   set +e
   (
     set -e

@@ -25,7 +25,7 @@ BIN = File.join(WORK, 'bin')
 NOT_INSTALLED = File.readlines(File.join(WORK, 'not-installed'), chomp: true).to_h { |line| line.split("\t", 2) }.freeze
 BASE_VARIABLES = %w[PATH HOME TMPDIR LANG].freeze
 
-# Also without loopback, because readers need no network.
+# Removes even loopback, because readers need no network.
 WITHOUT_NETWORK = [%w[unshare --net], %w[unshare --map-root-user --net]].find do |command|
   system(*command, 'true', out: File::NULL, err: File::NULL)
 end.to_a.freeze
@@ -40,7 +40,7 @@ end
 
 ISSUER = '69a6de7f-03bb-47e3-e053-5b8c7c11a4d1'
 TEAM = 'TEAM123456'
-# YAML would read these key IDs as numbers if they were not quoted.
+# The key IDs look like numbers to YAML, to test that they are quoted.
 KEYS = {
   team_key: { key_id: '1234567E12', issuer_id: ISSUER, key: new_key('team_key') },
   individual_key: { key_id: '0123456701', issuer_id: nil, key: new_key('individual_key') }
@@ -57,8 +57,8 @@ INPUTS = {
   apple_id_without_team: APPLE_ID
 }.then { |inputs| inputs.merge(team_key_without_team: inputs[:team_key].except(:team_id)) }.freeze
 
-# The value of a variable in a case's `sets`.
-def value(name, kind, folder)
+# The value of a variable in a case's `sets`. `name`: a symbol such as :key_path.
+def resolve(name, kind, folder)
   key = KEYS[kind]
   case name
   when :key_path then INPUTS[kind][:api_key_path]
@@ -87,7 +87,7 @@ ALL = DEFAULT + %w[connection spaceship asc] + CASES.map(&:tool).compact.uniq
 CONFLICTS = { 'tauri' => 'electron', 'electron' => 'tauri' }.freeze
 
 # Runs the Step and returns the variables that the next Step would see.
-def step(tools, kind, folder)
+def run_step(tools, kind, folder)
   envstore = File.join(folder, 'envstore.yml')
   File.write(envstore, '')
   environment = base_environment(folder).merge('ENVMAN_ENVSTORE_PATH' => envstore)
@@ -108,14 +108,15 @@ end
 
 # --- Running a reader -------------------------------------------------------------
 
-# The credential that the tool's own code reads, or its error message. All rejections are equal.
+# The credential that the tool's own code reads, or its error message. Outcomes with an error message are all equal.
 Outcome = Struct.new(:found, :rejection, :token, keyword_init: true) do
   def ==(other)
     rejection || other.rejection ? !rejection == !other.rejection : found == other.found
   end
 end
 
-def read(reader, variables, folder)
+# Runs the reader with only these variables.
+def run_reader(reader, variables, folder)
   environment = base_environment(folder).merge(variables)
   cwd = File.join(folder, 'cwd').tap { |path| FileUtils.mkdir_p(path) }
   output, errors, status = Open3.capture3(environment, *WITHOUT_NETWORK, File.join(BIN, reader.first), *reader.drop(1),
@@ -168,8 +169,8 @@ end
 
 # --- Running a case ---------------------------------------------------------------
 
-def run_step(case_, folder)
-  run = step([*DEFAULT, *case_.tool], case_.kind, folder)
+def run_step_for(case_, folder)
+  run = run_step([*DEFAULT, *case_.tool], case_.kind, folder)
   raise "the Step failed:\n#{run.log.lines.last(3).join}" unless run.ok
 
   run
@@ -182,11 +183,11 @@ def check_warning(case_, log)
 end
 
 def run_case(case_, folder)
-  run = run_step(case_, folder)
+  run = run_step_for(case_, folder)
   check_warning(case_, run.log)
   variables = run.variables
-  variables = variables.merge(case_.sets.transform_values { |name| value(name, case_.kind, folder) }) if case_.sets
-  outcome = read(case_.reader, variables, folder)
+  variables = variables.merge(case_.sets.transform_values { |name| resolve(name, case_.kind, folder) }) if case_.sets
+  outcome = run_reader(case_.reader, variables, folder)
 
   if case_.rejects
     raise "expected a rejection, but the tool read #{outcome.found.inspect}" unless outcome.rejection
@@ -212,7 +213,7 @@ end
 
 def check_values(case_, outcome)
   expected = APPLE_ID.merge(team_id: TEAM).merge(KEYS[case_.kind]&.slice(:key_id, :issuer_id) || {})
-  case_.found.each do |name|
+  case_.finds.each do |name|
     raise "#{name} is #{outcome.found[name].inspect}, not #{expected[name].inspect}" if outcome.found[name] != expected[name]
   end
   return unless KEYS.key?(case_.kind)
@@ -225,7 +226,7 @@ end
 
 # The tool reads a variable if the outcome differs without it.
 def check_variables(case_, outcome, variables, folder)
-  without = ->(names) { read(case_.reader, variables.except(*names), folder) }
+  without = ->(names) { run_reader(case_.reader, variables.except(*names), folder) }
   unread = case_.reads.select { |name| without.([name]) == outcome }
   raise "the tool does not read #{unread.join(', ')}" if unread.any?
 
@@ -236,11 +237,11 @@ def check_variables(case_, outcome, variables, folder)
   raise "the tool also reads some of #{(also_read.any? ? also_read : others).join(', ')}"
 end
 
-# The outcome stays the same if the Step also exports for all other tools that don't conflict.
+# The outcome must stay the same if the Step also exports for all other tools that don't conflict.
 def check_other_tools(case_, outcome, variables, folder)
-  run = step(ALL - [CONFLICTS.fetch(case_.tool, 'tauri')], case_.kind, folder)
+  run = run_step(ALL - [CONFLICTS.fetch(case_.tool, 'tauri')], case_.kind, folder)
   raise "the Step failed:\n#{run.log.lines.last(3).join}" unless run.ok
-  return if read(case_.reader, run.variables.merge(variables), folder) == outcome
+  return if run_reader(case_.reader, run.variables.merge(variables), folder) == outcome
 
   raise "the tool also reads some of #{(run.variables.keys - variables.keys).join(', ')}"
 end

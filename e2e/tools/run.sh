@@ -8,9 +8,9 @@
 # fail. Installs the dependencies of e2e/run.sh, and the tools at the versions that the lock files in readers/
 # pin, into a cache folder. Contacts only package registries.
 #
-# Two tools are missing. asc (App Store Connect CLI) is on no Go module proxy, because the tags of its releases are
-# not Go versions. fastlane is published only as a gem; e2e/run.sh uses the libraries that fastlane reads a
-# session and a key with.
+# Two tools are not covered. asc (App Store Connect CLI) is on no Go module proxy, because the tags of its releases are
+# not Go versions. fastlane is published only as a gem; e2e/run.sh uses the libraries with which fastlane
+# reads a session and a key.
 set -euo pipefail
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -41,13 +41,13 @@ cache_folder() {
 }
 
 # Creates the program that runs a reader. $1: its name in cases.rb. $2: the shell commands.
-program() {
+make_program() {
   printf '#!/bin/sh\n%s\n' "$2" >"$work/bin/$1.new"
   chmod +x "$work/bin/$1.new"
   mv "$work/bin/$1.new" "$work/bin/$1"
 }
 
-# Install scripts of packages don't run.
+# Installs packages without running their install scripts.
 install_npm() {
   command -v npm >/dev/null || { echo 'npm is not on the PATH'; return 1; }
   local out
@@ -60,8 +60,8 @@ install_npm() {
     touch "$out/done"
   fi
   # The readers run in another folder, so NODE_PATH tells node where the packages are.
-  program eas "NODE_PATH='$out/node_modules' exec node '$readers/npm/eas.js' \"\$@\""
-  program electron-builder "NODE_PATH='$out/node_modules' exec node '$readers/npm/electron-builder.js' \"\$@\""
+  make_program eas "NODE_PATH='$out/node_modules' exec node '$readers/npm/eas.js' \"\$@\""
+  make_program electron-builder "NODE_PATH='$out/node_modules' exec node '$readers/npm/electron-builder.js' \"\$@\""
 }
 
 install_pypi() {
@@ -74,7 +74,7 @@ install_pypi() {
         --requirement "$readers/pypi/requirements.txt"; } || return
     touch "$out/done"
   fi
-  program codemagic "exec '$out/bin/python' -B '$readers/pypi/app-store-connect.py' \"\$@\""
+  make_program codemagic "exec '$out/bin/python' -B '$readers/pypi/app-store-connect.py' \"\$@\""
 }
 
 install_quill() {
@@ -86,7 +86,7 @@ install_quill() {
     (cd "$readers/quill" && go build -mod=readonly -trimpath -o "$out/reader.new" .) || return
     mv "$out/reader.new" "$out/reader"
   fi
-  program quill "exec '$out/reader' \"\$@\""
+  make_program quill "exec '$out/reader' \"\$@\""
 }
 
 # GoReleaser signs and notarizes in internal packages, so the reader is built inside a copy of its module.
@@ -111,7 +111,7 @@ install_goreleaser() {
     GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o "$out/hello.new" "$out/hello.go" || return
     mv "$out/hello.new" "$out/hello"
   fi
-  program goreleaser "[ \"\$1\" != --version ] || { echo $version; exit; }
+  make_program goreleaser "[ \"\$1\" != --version ] || { echo $version; exit; }
 exec '$out/reader' '$readers/goreleaser/config.yaml' '$out/hello'"
 }
 
@@ -121,12 +121,12 @@ install_crates() {
   (cd "$readers/crates" && cargo fetch --quiet --locked &&
     CARGO_TARGET_DIR=$out cargo build --quiet --locked) || return
   for name in tauri cargo-packager rcodesign; do
-    program "$name" "exec '$out/debug/$name' \"\$@\""
+    make_program "$name" "exec '$out/debug/$name' \"\$@\""
   done
 }
 
-# Runs an installer with a log. If it fails, read.rb reports the reason for each of its readers. $1: the installer.
-# The rest: its readers.
+# Runs an installer with a log. If it fails, read.rb fails the cases of its readers. $1: the part of the function's
+# name after install_. The rest: its readers.
 install_readers() {
   local name=$1 reader
   shift
