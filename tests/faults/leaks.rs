@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use stand_in::{Behaviour, Certificate, StandIn};
 
 use test_support::{
-    BUILD_API_TOKEN, CONNECTED_KEY, INPUT_ISSUER, SERVER, Step, account, all, all_tools_except, always_busy,
-    api_key, apple_id, cookie, files_below, find_leak, hex, in_days, in_parallel, pem, redirect, spaceauth,
-    status, unique_name,
+    BUILD_API_TOKEN, CONNECTED_KEY, INPUT_ISSUER, SERVER, Step, account, all_tools_except, always_busy,
+    api_key, apple_id, cookie, files_below, find_leak, hex, in_days, in_parallel, merge, pem, redirect,
+    spaceauth, status, unique_name,
 };
 
 const COOKIE: &str = "canaryCookie+with/odd=\"chars\" & more~éü";
@@ -36,7 +36,7 @@ fn assert_no_canary_in(place: &str, text: &str) {
 /// A connection with a canary in every secret field.
 fn connection_of_canaries() -> Value {
     let cookies = json!([cookie("myacinfo", COOKIE), cookie("DES1", COOKIE)]);
-    all([
+    merge([
         api_key(),
         apple_id(),
         json!({"password": PASSWORD, "app_specific_password": APP_PASSWORD, "session_cookies": {"https://idmsa.apple.com": cookies}}),
@@ -56,7 +56,7 @@ fn scenarios() -> Vec<(&'static str, Step)> {
     let connected = || connected_with(vec![]);
     let connected_apple_id = || connected().set("connection", "apple_id");
     let with_field = |field: &str, value: Value| {
-        Step::new().connected(&all([connection_of_canaries(), json!({ field: value })]))
+        Step::new().connected(&merge([connection_of_canaries(), json!({ field: value })]))
     };
     let with_expiry =
         |date: &str| with_field("connection_expiry_date", json!(date)).set("connection", "apple_id");

@@ -12,7 +12,7 @@ use proptest::sample::{Index, select};
 use serde_json::json;
 
 use test_support::{
-    Step, all, api_key, apple_id, cookie, find_leak, hex, in_parallel, pem, pem_body, spaceauth, wrapped,
+    Step, api_key, apple_id, cookie, find_leak, hex, in_parallel, merge, pem, pem_body, spaceauth, wrapped,
 };
 
 const API_TOKEN: &str = "canary0tokenQ7wX2zK9mB4vT1yR8nL5";
@@ -175,7 +175,7 @@ fn a_secret_in_any_field_of_the_connection_stays_out_of_the_log_and_the_summary(
                 json!({ field: value })
             };
             let step =
-                Step::new().connected_as_text(all([api_key(), apple_id(), change]).to_string(), vec![]);
+                Step::new().connected_as_text(merge([api_key(), apple_id(), change]).to_string(), vec![]);
             let step = step.set("connection", connection).set("verbose_log", "yes");
             run_and_search(step, value, secrets).map(|leak| format!("{form} in {field}: {leak}"))
         });

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use stand_in::{Account, App, Behaviour, Provider, Session, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, all, api_key, apple_id, connected_session,
-    errors_of, in_parallel, logged_in, pasted_session, status,
+    INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, api_key, apple_id, connected_session,
+    errors_of, in_parallel, logged_in, merge, pasted_session, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -29,7 +29,7 @@ fn an_unused_credential_in_the_inputs_causes_a_warning() {
     ];
     let messages = rows.map(|(what, step)| {
         let outcome = step.unset("build_annotation").succeeds();
-        assert_eq!(outcome.chosen().1, "connection");
+        assert_eq!(outcome.method_and_source().1, "connection");
         let warnings = outcome.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         let summary = outcome.summary().expect("a run that warns writes a summary");
@@ -110,7 +110,7 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
 #[test]
 fn with_an_enterprise_key_the_step_looks_for_the_bundle_id_instead_of_an_app() {
     let step = |bundle_id: &str, registered: &[&str]| {
-        let connected = all([api_key(), json!({"is_enterprise_account": true})]);
+        let connected = merge([api_key(), json!({"is_enterprise_account": true})]);
         let team = Team { apps: Vec::new(), ..Team::with_apps(registered.iter().copied()) };
         let account = Account { enterprise: true, ..account(vec![]) };
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stand_in::{Behaviour, Style, Team};
 use test_support::snapshots::assert_messages;
-use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, all, api_key, in_parallel, status};
+use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, api_key, in_parallel, merge, status};
 
 const CONTEXT: &str = "apple-services-connection";
 const TOKEN: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
@@ -75,7 +75,7 @@ fn markup_in_the_name_of_a_device_is_escaped() {
         "device_identifier": "", "device_type": "ios",
         "title": "<img src=x> [a](https://example.com) `b` www.example.com",
     }]});
-    let outcome = Step::new().connected(&all([api_key(), device])).succeeds();
+    let outcome = Step::new().connected(&merge([api_key(), device])).succeeds();
     let summary = outcome.summary().unwrap();
     assert!(
         outcome.stdout.contains("<img src=x> [a](https://example.com) `b` www.example.com"),

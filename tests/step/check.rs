@@ -8,8 +8,8 @@ use stand_in::{Service, Team};
 use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY,
-    INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, all, api_key, connected_session,
-    files_below, find_leak, in_days, logged_in, pem,
+    INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, api_key, connected_session,
+    files_below, find_leak, in_days, logged_in, merge, pem,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -34,7 +34,7 @@ fn assert_only_outputs<const N: usize>(outcome: &Outcome, expected: [(&str, &str
 fn a_check_exports_its_result_but_no_credential_and_writes_no_file() {
     let tools = "bitrise,fastlane,fastlane_api_key_path,xcode,connection,asc,expo";
     let devices = json!({"test_devices": [{"device_identifier": "A1", "title": "x", "device_type": "ios"}]});
-    let step = check_step().connected(&all([api_key(), devices])).set("export_for", tools);
+    let step = check_step().connected(&merge([api_key(), devices])).set("export_for", tools);
     let step =
         step.set("export_token", "yes").set("bundle_id", BUNDLE_ID).set("required_access", "provisioning");
     let team = Team { requests_left: 3000, ..Team::with_apps([BUNDLE_ID]) };
@@ -54,7 +54,7 @@ fn a_check_exports_its_result_but_no_credential_and_writes_no_file() {
     assert_in_no_file(&outcome, &CONNECTED_KEY.private_pem);
     assert_run("check", &outcome);
 
-    let session = all([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
+    let session = merge([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
     let outcome = check_step().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
     assert_only_outputs(
         &outcome,
@@ -82,7 +82,7 @@ fn the_outputs_of_a_check_have_the_prefix() {
 
 #[test]
 fn a_check_fails_with_the_same_errors_as_an_export() {
-    let expired = all([connected_session(), json!({"connection_expiry_date": in_days(-3)})]);
+    let expired = merge([connected_session(), json!({"connection_expiry_date": in_days(-3)})]);
     let rows: [(&str, Step); 3] = [
         ("an expired session", Step::new().connected(&expired).verified_by_session(logged_in(vec![]))),
         ("no credential", Step::new().unset("verify")),

@@ -7,8 +7,8 @@ use stand_in::{Behaviour, Certificate, Connection, StandIn};
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    BUILD_API_TOKEN, CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, all, api_key, apple_id, busy, errors_of,
-    in_parallel, pem, redirect, status, unique_name,
+    BUILD_API_TOKEN, CONNECTED_KEY_ID, INPUT_ISSUER, SERVER, Step, api_key, apple_id, busy, errors_of,
+    in_parallel, merge, pem, redirect, status, unique_name,
 };
 
 #[test]
@@ -143,7 +143,7 @@ fn a_response_of_4_mib_is_read_and_a_larger_one_is_refused() {
     };
     for body in [Behaviour::Oversize(LIMIT), padded(LIMIT)] {
         let outcome = Step::new().connected_with(&json!({}), vec![body]).set("if_missing", "skip").succeeds();
-        assert_eq!(outcome.chosen().0, "none");
+        assert_eq!(outcome.method_and_source().0, "none");
     }
     let too_large = [
         ("a byte more, unannounced", Behaviour::Oversize(LIMIT + 1)),
@@ -196,7 +196,7 @@ fn the_error_for_a_field_of_the_wrong_type_names_the_field_and_hides_its_value()
     let mut rows = Vec::new();
     for (field, values) in wrong_values {
         for value in values {
-            let body = all([api_key(), apple_id(), json!({field: value})]);
+            let body = merge([api_key(), apple_id(), json!({field: value})]);
             let step = Step::new().connected_as_text(body.to_string(), vec![]);
             let step = step.set("verbose_log", "yes").secret("31415926535").secret("canary");
             rows.push((format!("{field}: {value}"), step));
@@ -212,7 +212,7 @@ fn a_malformed_test_device_is_skipped_with_a_warning() {
         [json!({"device_identifier": 8030, "title": "Old iPad"}), json!(["Old iPad"]), json!(8030)]
     {
         let devices = json!({"test_devices": [malformed, good]});
-        let outcome = Step::new().connected(&all([api_key(), devices])).succeeds();
+        let outcome = Step::new().connected(&merge([api_key(), devices])).succeeds();
         assert_eq!(outcome.warnings().len(), 1, "{}", outcome.stdout);
         assert!(outcome.warnings()[0].contains("has no valid UDID and is skipped"), "{}", outcome.stdout);
     }
@@ -268,7 +268,7 @@ fn the_error_for_an_empty_token_says_to_reset_the_input() {
     let error = Step::new().connected(&api_key()).unset("BITRISE_BUILD_API_TOKEN").fails().error();
     let step = Step::new().connected(&api_key()).set("build_api_token", "").with_key_inputs();
     let outcome = step.succeeds();
-    assert_eq!(outcome.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
+    assert_eq!(outcome.method_and_source(), ("api_key".to_owned(), "inputs".to_owned()));
     assert!(outcome.requests.is_empty(), "no request without a token");
     let messages = [("no key", error), ("a key in the inputs", outcome.warnings().join("\n"))];
     assert_messages("connection/empty_token", messages);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, api_key,
-    apple_id, errors_of, mode, names_in, pem, pem_body, set_mode,
+    CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, api_key, apple_id,
+    errors_of, merge, mode, names_in, pem, pem_body, set_mode,
 };
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -33,7 +33,7 @@ fn the_credentials_folder_has_mode_0700_and_its_files_0600_with_any_umask() {
 
 #[test]
 fn fastlanes_json_has_the_fields_that_fastlane_reads() {
-    let enterprise = all([api_key(), json!({"is_enterprise_account": true})]);
+    let enterprise = merge([api_key(), json!({"is_enterprise_account": true})]);
     let key = &CONNECTED_KEY.private_pem;
     let rows = [
         (Step::new().connected(&api_key()), CONNECTED_KEY_ID, CONNECTED_ISSUER, key.as_str(), false),
@@ -65,7 +65,7 @@ fn rcodesigns_json_has_the_fields_that_rcodesign_reads() {
 fn a_key_id_cannot_escape_the_credentials_folder() {
     let mut rows = Vec::new();
     for id in ["../x", "..", "/etc/x", "a/../../b", "x\\y", "."] {
-        let connected = Step::new().connected(&all([api_key(), json!({"key_id": id})]));
+        let connected = Step::new().connected(&merge([api_key(), json!({"key_id": id})]));
         rows.push((format!("{id} in the connection"), connected));
         rows.push((format!("{id} in the inputs"), Step::new().with_key_inputs().set("api_key_id", id)));
     }
@@ -101,5 +101,5 @@ fn a_temporary_folder_can_be_a_link() {
 #[test]
 fn an_apple_id_needs_no_temporary_folder() {
     let outcome = Step::new().connected(&apple_id()).set("TMPDIR", "/nowhere").succeeds();
-    assert_eq!(outcome.chosen().0, "apple_id");
+    assert_eq!(outcome.method_and_source().0, "apple_id");
 }

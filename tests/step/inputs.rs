@@ -9,8 +9,8 @@ use stand_in::keys::P256;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    BUILD_API_TOKEN, CONNECTED_APPLE_ID, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, all, api_key,
-    apple_id, errors_of, pem, pem_body,
+    BUILD_API_TOKEN, CONNECTED_APPLE_ID, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, Step, api_key, apple_id,
+    errors_of, merge, pem, pem_body,
 };
 
 #[test]
@@ -90,10 +90,10 @@ fn build_url_can_be_a_json_file() {
     ] {
         let step = step(file);
         let url = format!("file://{}", step.path(url_path).display());
-        assert_eq!(step.set(input, url).succeeds().chosen().1, "connection", "{url_path}");
+        assert_eq!(step.set(input, url).succeeds().method_and_source().1, "connection", "{url_path}");
     }
     let in_home = step("home/connection.json").set("build_url", "file://~/connection.json");
-    assert_eq!(in_home.succeeds().chosen().1, "connection");
+    assert_eq!(in_home.succeeds().method_and_source().1, "connection");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
 fn an_empty_input_does_not_take_its_default() {
     let step = Step::new().connected(&api_key()).with_key_inputs().set("build_url", "");
     let outcome = step.succeeds();
-    assert_eq!(outcome.chosen().1, "inputs", "the default does not replace an empty value");
+    assert_eq!(outcome.method_and_source().1, "inputs", "the default does not replace an empty value");
     assert_eq!(outcome.requests, []);
     let mut rows = Vec::new();
     for mode in ["api_key", "apple_id"] {
@@ -151,14 +151,14 @@ fn an_empty_input_does_not_take_its_default() {
         ("fastlane_session", "\n"),
         ("sms_default_phone_number", ""),
     ]);
-    assert_eq!(step.succeeds().chosen().1, "connection");
+    assert_eq!(step.succeeds().method_and_source().1, "connection");
 }
 
 #[test]
 fn variables_in_upper_case_are_not_inputs() {
     let names = StepYml::embedded().unwrap().inputs.into_iter().map(|input| input.name.to_uppercase());
     let step = names.chain(["Connection".to_owned()]).fold(Step::new(), |step, name| step.set(&name, "x"));
-    assert_eq!(step.set("if_missing", "skip").succeeds().chosen().0, "none");
+    assert_eq!(step.set("if_missing", "skip").succeeds().method_and_source().0, "none");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_error_for_a_value_that_is_not_utf_8_names_the_input() {
     let error = |name| Step::new().connected(&api_key()).set(name, bytes).secret("canary").fails().error();
     assert_messages("inputs/not_utf_8", names.map(|name| (name, error(name))));
     let other = Step::new().connected(&api_key()).set("SOMETHING_ELSE", bytes);
-    assert_eq!(other.succeeds().chosen().1, "connection");
+    assert_eq!(other.succeeds().method_and_source().1, "connection");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_value_in_the_wrong_field_of_the_connection_is_recognized() {
         ("private_key", "an issuer ID", INPUT_ISSUER),
     ];
     let rows = rows.map(|(field, what, value)| {
-        let connected = all([api_key(), json!({field: value})]);
+        let connected = merge([api_key(), json!({field: value})]);
         let step = Step::new().connected(&connected).secret(&key).secret(&body).secret("canary-issuer");
         (format!("{field} is {what}"), step)
     });
@@ -256,7 +256,7 @@ fn unusual_ids_are_exported_unchanged() {
     let issuer = INPUT_ISSUER.to_uppercase();
     let outcome = Step::new().with_key_inputs().set("api_issuer", &issuer).succeeds();
     assert_eq!(outcome.output("APPLE_API_ISSUER"), issuer);
-    let outcome = Step::new().connected(&all([api_key(), json!({"key_id": "abc123"})])).succeeds();
+    let outcome = Step::new().connected(&merge([api_key(), json!({"key_id": "abc123"})])).succeeds();
     assert_eq!(outcome.output("APPLE_API_KEY_ID"), "abc123");
     assert_messages("inputs/unusual_key_id", [("key_id is abc123", outcome.warnings().join("\n"))]);
 }

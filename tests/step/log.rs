@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stand_in::{Provider, Session};
-use test_support::{CONNECTED_APPLE_ID, INPUT_ISSUER, Step, all, api_key, connected_session, logged_in};
+use test_support::{CONNECTED_APPLE_ID, INPUT_ISSUER, Step, api_key, connected_session, logged_in, merge};
 
 #[test]
 fn debug_lines_are_shown_only_with_verbose_log() {
@@ -20,7 +20,7 @@ fn text_from_outside_cannot_forge_colors_or_lines() {
     let forged_key = json!({"key_id": "A\u{1b}[31;1mforged"});
     for step in [
         Step::off_bitrise().set("api_key_path", forged).set("api_issuer", INPUT_ISSUER),
-        Step::new().connected(&all([api_key(), forged_key])),
+        Step::new().connected(&merge([api_key(), forged_key])),
     ] {
         let outcome = step.fails();
         // A forged color would look like a second error.
@@ -48,7 +48,7 @@ fn help_and_version_are_the_only_options() {
 fn a_connected_session_is_hidden_in_text_from_services_even_if_the_run_uses_the_key() {
     let device = json!({"device_identifier": "A1", "title": "x canary-session", "device_type": "other"});
     let devices = json!({"test_devices": [device.clone(), device]});
-    let outcome = Step::new().connected(&all([api_key(), connected_session(), devices])).succeeds();
+    let outcome = Step::new().connected(&merge([api_key(), connected_session(), devices])).succeeds();
     assert!(outcome.warnings().concat().contains("\"*****\""), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains("canary-session"), "{}", outcome.stdout);
 }

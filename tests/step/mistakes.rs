@@ -8,7 +8,7 @@ use stand_in::keys::P256;
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY, INPUT_KEY_ID, INPUT_PASSWORD, SERVER, Step,
-    account_of, all, api_key, assert_key, errors_of, pasted_session, pem, unique_name,
+    account_of, api_key, assert_key, errors_of, merge, pasted_session, pem, unique_name,
 };
 
 /// A run with a key file of this name and without `api_key_id`.
@@ -24,7 +24,7 @@ fn with_apple_id() -> Step {
 /// fastlane's API key JSON, with some fields replaced.
 fn key_json(fields: Value) -> String {
     let key = json!({"key_id": INPUT_KEY_ID, "issuer_id": INPUT_ISSUER, "key": pem(), "in_house": false});
-    all([key, fields]).to_string()
+    merge([key, fields]).to_string()
 }
 
 fn with_key_json(fields: Value) -> Step {
@@ -35,7 +35,7 @@ fn with_key_json(fields: Value) -> Step {
 fn a_choice_that_yaml_made_a_boolean_is_accepted_in_any_case() {
     for off in ["false", "False", "Off", "OFF"] {
         let outcome = Step::new().with_key_inputs().set("connection", off).succeeds();
-        assert_eq!((outcome.chosen().1.as_str(), outcome.requests.len()), ("inputs", 0), "{off}");
+        assert_eq!((outcome.method_and_source().1.as_str(), outcome.requests.len()), ("inputs", 0), "{off}");
     }
     for (no, yes) in [("false", "true"), ("No", "Yes"), ("NO", "YES")] {
         let run = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value).succeeds();
@@ -93,7 +93,7 @@ fn empty_secrets_of_a_pull_request_are_explained() {
     let mut errors =
         errors_of(rows.map(|(what, step)| (what, step.set("api_key_path", "").set("password", ""))));
     let skipped = Step::new().set("api_issuer", INPUT_ISSUER).set("if_missing", "skip").succeeds();
-    assert_eq!(skipped.chosen().0, "none");
+    assert_eq!(skipped.method_and_source().0, "none");
     errors.push(("if_missing is skip", skipped.warnings().join("\n")));
     assert_messages("mistakes/empty_secrets", errors);
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY_ID, CONNECTED_PASSWORD,
-    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Step, all, api_key,
-    apple_id, cookie, in_parallel, spaceauth, strategies,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY_ID, INPUT_PASSWORD, Step, api_key, apple_id,
+    cookie, in_parallel, merge, spaceauth, strategies,
 };
 
 const SECRET_OUTPUTS: [&str; 3] =
@@ -81,7 +81,7 @@ fn the_paths_are_absolute_even_if_the_temporary_folder_is_relative() {
 
 #[test]
 fn bitrise_reads_yes_and_fastlane_reads_true_for_an_enterprise_key() {
-    let connected = |value| Step::new().connected(&all([api_key(), json!({"is_enterprise_account": value})]));
+    let connected = |value| Step::new().connected(&merge([api_key(), json!({"is_enterprise_account": value})]));
     let from_inputs = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value);
     let rows = [
         (connected(json!(true)), "yes", "true"),
@@ -123,7 +123,7 @@ fn an_apple_id_exports_exactly_these_outputs_and_writes_no_file() {
 #[test]
 fn an_apple_id_exports_only_what_it_has() {
     let from_inputs = |name, value: &str| Step::new().set("apple_id", INPUT_APPLE_ID).set(name, value);
-    let connected = |part| Step::new().connected(&all([json!({"apple_id": CONNECTED_APPLE_ID}), part]));
+    let connected = |part| Step::new().connected(&merge([json!({"apple_id": CONNECTED_APPLE_ID}), part]));
     let cookies = json!({"https://idmsa.apple.com": [cookie("myacinfo", "canary-cookie")]});
     let session = spaceauth(&[("myacinfo", "canary-cookie")]);
     let rows = [
@@ -152,13 +152,13 @@ fn an_apple_id_exports_only_what_it_has() {
 fn cookies_of_other_origins_are_not_a_session() {
     let cookies = json!({"https://olympus.apple.com": [cookie("x", "canary-y")], "a": 1, "b": [{"name": 1}]});
     let elsewhere = json!({"session_cookies": cookies});
-    let outcome = Step::new().connected(&all([apple_id(), elsewhere])).succeeds();
+    let outcome = Step::new().connected(&merge([apple_id(), elsewhere])).succeeds();
     assert_eq!(outcome.get_output("FASTLANE_SESSION"), None);
 }
 
 #[test]
 fn the_session_expiry_is_rfc_3339_in_utc() {
-    let with_date = |date: &str| all([apple_id(), json!({"connection_expiry_date": date})]);
+    let with_date = |date: &str| merge([apple_id(), json!({"connection_expiry_date": date})]);
     for (date, expected) in [
         ("2099-03-01T01:30:00+02:00", "2099-02-28T23:30:00Z"),
         ("2099-03-01T01:30:00.123456789Z", "2099-03-01T01:30:00Z"),

@@ -6,8 +6,8 @@ use stand_in::Behaviour;
 use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_KEY_ID, INPUT_APP_PASSWORD, INPUT_APPLE_ID,
-    INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, all, always_busy, api_key, apple_id, errors_of, in_days,
-    in_parallel, status,
+    INPUT_ISSUER, INPUT_KEY_ID, Outcome, Step, always_busy, api_key, apple_id, errors_of, in_days,
+    in_parallel, merge, status,
 };
 
 // Method, source and ID of each credential.
@@ -27,10 +27,10 @@ fn assert_used(outcome: &Outcome, credential: [&str; 3]) {
 #[test]
 fn the_first_credential_in_the_order_of_the_mode_is_used() {
     let connected = |body: &Value| Step::new().connected(body);
-    let both = all([apple_id(), api_key()]);
-    let broken_key = all([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
-    let expired = all([both.clone(), json!({"connection_expiry_date": in_days(-3)})]);
-    let without_key = all([apple_id(), json!({"key_id": "", "private_key": ""})]);
+    let both = merge([apple_id(), api_key()]);
+    let broken_key = merge([apple_id(), json!({"key_id": "?", "private_key": "garbage"})]);
+    let expired = merge([both.clone(), json!({"connection_expiry_date": in_days(-3)})]);
+    let without_key = merge([apple_id(), json!({"key_id": "", "private_key": ""})]);
     let empty = json!({
         "key_id": "", "issuer_id": " ", "private_key": null, "apple_id": "", "password": "",
         "app_specific_password": "", "connection_expiry_date": null, "session_cookies": null,
@@ -86,7 +86,7 @@ fn a_mode_that_requires_the_connection_never_falls_back_to_the_inputs() {
 
 #[test]
 fn a_mode_that_requires_the_connection_ignores_inputs_and_lists_them_in_a_warning() {
-    let step = Step::new().connected(&all([api_key(), apple_id()])).set_all([
+    let step = Step::new().connected(&merge([api_key(), apple_id()])).set_all([
         ("connection", "api_key"),
         ("api_key_path", "http://not-checked.invalid/x"),
         ("api_key_id", "not checked"),
@@ -106,7 +106,7 @@ fn a_mode_that_requires_the_connection_ignores_inputs_and_lists_them_in_a_warnin
 #[test]
 fn inputs_at_their_defaults_cause_no_warning() {
     for (mode, tools) in [("api_key", "bitrise"), ("apple_id", "fastlane")] {
-        let connected = all([api_key(), apple_id()]);
+        let connected = merge([api_key(), apple_id()]);
         let step = Step::new().connected(&connected).set("connection", mode).set("export_for", tools);
         assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
@@ -120,7 +120,7 @@ fn app_password_is_used_only_if_the_connected_apple_id_has_none() {
         (json!(CONNECTED_APP_PASSWORD), CONNECTED_APP_PASSWORD),
     ];
     for (connected_password, used) in rows {
-        let connected = all([apple_id(), json!({"app_specific_password": connected_password})]);
+        let connected = merge([apple_id(), json!({"app_specific_password": connected_password})]);
         let step = Step::new().connected(&connected).set("connection", "apple_id");
         let outcome = step.set("app_password", INPUT_APP_PASSWORD).succeeds();
         assert_used(&outcome, APPLE_ID_OF_CONNECTION);
@@ -133,7 +133,7 @@ fn app_password_is_used_only_if_the_connected_apple_id_has_none() {
 
 #[test]
 fn mode_off_uses_the_inputs_without_a_request_and_does_not_validate_build_url() {
-    let connected = || Step::new().connected(&all([api_key(), apple_id()]));
+    let connected = || Step::new().connected(&merge([api_key(), apple_id()]));
     let rows = [
         (connected().with_key_inputs(), KEY_OF_INPUTS),
         (connected().with_apple_id_inputs(), APPLE_ID_OF_INPUTS),
@@ -173,17 +173,17 @@ fn unusable_connections() -> Vec<(&'static str, Value, Vec<Behaviour>)> {
         ("a server error", api_key(), always_busy(500)),
         ("a pull request of a public project", api_key(), vec![status(401, &[])]),
         ("an HTML page", api_key(), vec![Behaviour::Html]),
-        ("a broken private key", all([api_key(), bad_key]), vec![]),
-        ("no issuer ID", all([api_key(), json!({"issuer_id": ""})]), vec![]),
-        ("no key ID", all([api_key(), json!({"key_id": null})]), vec![]),
-        ("no private key", all([api_key(), json!({"private_key": ""})]), vec![]),
-        ("an expired session", all([apple_id(), json!({"connection_expiry_date": in_days(-3)})]), vec![]),
+        ("a broken private key", merge([api_key(), bad_key]), vec![]),
+        ("no issuer ID", merge([api_key(), json!({"issuer_id": ""})]), vec![]),
+        ("no key ID", merge([api_key(), json!({"key_id": null})]), vec![]),
+        ("no private key", merge([api_key(), json!({"private_key": ""})]), vec![]),
+        ("an expired session", merge([apple_id(), json!({"connection_expiry_date": in_days(-3)})]), vec![]),
         (
             "an Apple ID with nothing to log in",
             json!({"apple_id": "jane@example.com", "password": ""}),
             vec![],
         ),
-        ("an unreadable expiry date", all([apple_id(), json!({"connection_expiry_date": "soon"})]), vec![]),
+        ("an unreadable expiry date", merge([apple_id(), json!({"connection_expiry_date": "soon"})]), vec![]),
     ]
 }
 
@@ -217,7 +217,7 @@ fn without_complete_inputs_an_unusable_connection_is_an_error_even_with_if_missi
 
 #[test]
 fn an_expired_session_is_an_error_with_its_date_and_how_to_renew_it() {
-    let connected = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56+01:00"})]);
+    let connected = merge([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56+01:00"})]);
     let error = |mode| Step::new().connected(&connected).set("connection", mode).fails().error();
     assert_messages("precedence/expired", ["automatic", "apple_id"].map(|mode| (mode, error(mode))));
 }

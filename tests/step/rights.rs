@@ -4,8 +4,8 @@ use serde_json::json;
 use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_KEY, INPUT_KEY_ID, SERVER, Step, account, account_of, all, api_key, apple_id, busy,
-    connected_session, in_days, logged_in, status,
+    INPUT_KEY, INPUT_KEY_ID, SERVER, Step, account, account_of, api_key, apple_id, busy, connected_session,
+    in_days, logged_in, merge, status,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -257,7 +257,7 @@ fn a_key_with_any_other_error_from_apple_is_not_verified() {
 fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
     // The key of the connection is used. The Step also knows the password of the connected Apple ID.
     let password = "Tr0ub4dor  zebra9";
-    let both = all([api_key(), json!({"apple_id": "jane@example.com", "password": password})]);
+    let both = merge([api_key(), json!({"apple_id": "jane@example.com", "password": password})]);
     let response = apple_error(403, "FORBIDDEN", &format!("Not with {password}."));
     let outcome = Step::new()
         .connected(&both)

@@ -5,14 +5,14 @@ use serde_json::json;
 use stand_in::{Behaviour, Session};
 use test_support::snapshots::assert_run;
 use test_support::{
-    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_PASSWORD, Step, account, all, api_key, busy,
-    connected_session, in_days, logged_in, pasted_session,
+    INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_PASSWORD, Step, account, api_key, busy,
+    connected_session, in_days, logged_in, merge, pasted_session,
 };
 
 #[test]
 fn the_run_of_a_connected_api_key_matches_its_snapshots() {
     let device = json!({"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "Jane's iPhone", "device_type": "ios"});
-    let connected = all([api_key(), json!({"test_devices": [device]})]);
+    let connected = merge([api_key(), json!({"test_devices": [device]})]);
     let step = Step::new().connected(&connected).verified_by(account(vec![]));
     assert_run("connected_api_key", &step.succeeds());
 }
@@ -46,7 +46,7 @@ fn the_run_that_removes_an_earlier_credential_matches_its_snapshots() {
 fn the_run_that_warns_matches_its_snapshots() {
     let ends_soon = json!({"connection_expiry_date": in_days(3)});
     let step =
-        Step::new().connected_with(&all([connected_session(), ends_soon]), vec![busy(503), Behaviour::Ok]);
+        Step::new().connected_with(&merge([connected_session(), ends_soon]), vec![busy(503), Behaviour::Ok]);
     let step = step.set_all([
         ("connection", "apple_id"),
         ("api_issuer", INPUT_ISSUER),

@@ -7,7 +7,7 @@ use serde_yaml::Value as Yaml;
 
 use test_support::snapshots::assert_messages;
 use test_support::{
-    INPUT_APPLE_ID, Outcome, Step, all, apple_id, cookie, errors_of, load_session, pem, spaceauth, wrapped,
+    INPUT_APPLE_ID, Outcome, Step, apple_id, cookie, errors_of, load_session, merge, pem, spaceauth, wrapped,
 };
 
 const COOKIES: [(&str, &str); 3] = [
@@ -23,7 +23,7 @@ fn pasted(session: impl AsRef<str>) -> Step {
 
 fn with_cookies(cookies: &Value) -> Step {
     let session = json!({"session_cookies": {"https://idmsa.apple.com": cookies}});
-    Step::new().connected(&all([apple_id(), session]))
+    Step::new().connected(&merge([apple_id(), session]))
 }
 
 /// The names and values of the exported cookies, as fastlane sends them.
@@ -170,7 +170,7 @@ fn an_expired_pasted_session_is_rejected_with_its_expiry() {
 #[test]
 fn the_error_for_a_damaged_cookie_has_its_number_and_no_value() {
     let cookie_with =
-        |fields: Value| all([json!({"name": "x", "value": "canary-value", "domain": "apple.com"}), fields]);
+        |fields: Value| merge([json!({"name": "x", "value": "canary-value", "domain": "apple.com"}), fields]);
     let rows = [
         ("an empty name", cookie_with(json!({"name": ""}))),
         ("no name", json!({"value": "canary-value", "domain": "apple.com"})),

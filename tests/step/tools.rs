@@ -12,8 +12,8 @@ use apple_services_connection::tools::{TOOLS, Tool};
 use test_support::snapshots::assert_messages;
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_KEY_ID, CONNECTED_PASSWORD, INPUT_KEY, INPUT_KEY_ID,
-    Outcome, SERVER, Step, account, account_of, all, all_tools_except, api_key, apple_id, claims, find_leak,
-    mode, names_in, spaceauth,
+    Outcome, SERVER, Step, account, account_of, all_tools_except, api_key, apple_id, claims, find_leak,
+    merge, mode, names_in, spaceauth,
 };
 
 /// The outputs that do not depend on `export_for`.
@@ -190,8 +190,8 @@ fn apple_id_of_a_team() -> Step {
 #[test]
 fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missing_part() {
     let mut messages = Vec::new();
-    let without = |field: &str| all([apple_id(), json!({ field: "" })]);
-    let session_alone = all([without("password"), json!({"app_specific_password": ""})]);
+    let without = |field: &str| merge([apple_id(), json!({ field: "" })]);
+    let session_alone = merge([without("password"), json!({"app_specific_password": ""})]);
     for (what, connection, team) in [
         ("no team ID", apple_id(), ""),
         ("no app-specific password", without("app_specific_password"), TEAM),
@@ -214,7 +214,7 @@ fn a_tool_gets_nothing_from_an_incomplete_apple_id_and_a_warning_names_the_missi
 #[test]
 fn eas_cli_also_gets_the_team_if_the_credential_is_an_api_key() {
     for (enterprise, kind) in [(false, "COMPANY_OR_ORGANIZATION"), (true, "IN_HOUSE")] {
-        let connected = all([api_key(), json!({"is_enterprise_account": enterprise})]);
+        let connected = merge([api_key(), json!({"is_enterprise_account": enterprise})]);
         let outcome =
             Step::new().connected(&connected).set("team_id", TEAM).set("export_for", "expo").succeeds();
         assert_eq!(outcome.output("EXPO_APPLE_TEAM_ID"), TEAM);
@@ -225,7 +225,7 @@ fn eas_cli_also_gets_the_team_if_the_credential_is_an_api_key() {
 
 #[test]
 fn without_fastlane_an_expired_session_causes_a_warning() {
-    let expired = all([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56Z"})]);
+    let expired = merge([apple_id(), json!({"connection_expiry_date": "2024-02-29T12:34:56Z"})]);
     let outcome = Step::new().connected(&expired).set("export_for", "connection").succeeds();
     assert_eq!(outcome.get_output("APPLE_SESSION_EXPIRES_AT"), None);
     Step::new().connected(&expired).set("export_for", "connection,fastlane").fails();
@@ -265,8 +265,8 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
         .replace("max_age: \\n", "max_age: 99999999\\n")
         .replace("12:00:00.000000000", "12:00:00.123456789");
     let steps = [
-        Step::new().connected(&all([api_key(), devices.clone()])),
-        Step::new().connected(&all([apple_id(), devices])),
+        Step::new().connected(&merge([api_key(), devices.clone()])),
+        Step::new().connected(&merge([apple_id(), devices])),
         Step::new().with_key_inputs().set("connection", "off"),
         Step::new()
             .with_apple_id_inputs()
@@ -294,7 +294,7 @@ fn the_connection_file_has_for_domain_only_if_it_is_false() {
     ]);
     let session = json!({"session_cookies": {"https://idmsa.apple.com": cookies}});
     let outcome =
-        Step::new().connected(&all([apple_id(), session])).set("export_for", "connection").succeeds();
+        Step::new().connected(&merge([apple_id(), session])).set("export_for", "connection").succeeds();
     let connection: Value = serde_json::from_str(&outcome.output("BITRISE_PORTAL_DATA_JSON")).unwrap();
     let written = connection["session_cookies"]["https://idmsa.apple.com"].as_array().unwrap();
     let for_domain: Vec<_> = written.iter().map(|cookie| cookie.get("for_domain")).collect();
@@ -313,7 +313,7 @@ fn test_devices_are_exported_with_every_credential() {
     ]});
     let mut messages = Vec::new();
     for credential in [api_key(), apple_id()] {
-        let outcome = Step::new().connected(&all([credential, devices.clone()])).succeeds();
+        let outcome = Step::new().connected(&merge([credential, devices.clone()])).succeeds();
         let read = |output| {
             let path = outcome.output(output);
             assert_eq!(mode(&path), 0o600);
@@ -325,18 +325,18 @@ fn test_devices_are_exported_with_every_credential() {
             "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\t\"Jo's 12.9\"\" iPad\"\tmac\nBEEF\t\tios\n"
         );
         assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF");
-        messages.push((outcome.chosen().0, outcome.warnings().join("\n")));
+        messages.push((outcome.method_and_source().0, outcome.warnings().join("\n")));
     }
     assert_messages("tools/test_devices", messages);
     let with_inputs = Step::new().connected(&devices).with_key_inputs().succeeds();
-    assert_eq!(with_inputs.chosen(), ("api_key".to_owned(), "inputs".to_owned()));
+    assert_eq!(with_inputs.method_and_source(), ("api_key".to_owned(), "inputs".to_owned()));
     assert!(with_inputs.get_output("APPLE_TEST_DEVICES_PATH").is_some());
 }
 
 #[test]
 fn without_test_devices_their_outputs_are_missing() {
     for none in [json!({}), json!({"test_devices": []}), json!({"test_devices": null})] {
-        let outcome = Step::new().connected(&all([api_key(), none])).succeeds();
+        let outcome = Step::new().connected(&merge([api_key(), none])).succeeds();
         assert_eq!(outcome.get_output("APPLE_TEST_DEVICES_PATH"), None);
         assert_eq!(outcome.get_output("APPLE_TEST_DEVICE_LIST_PATH"), None);
     }

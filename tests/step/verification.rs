@@ -6,8 +6,8 @@ use stand_in::{Account, Behaviour, Session, SessionRefusal, Team};
 use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
-    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, all, api_key, apple_id, busy, claims,
-    connected_session, errors_of, find_leak, in_days, in_parallel, logged_in, pasted_session, status,
+    CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, api_key, apple_id, busy, claims,
+    connected_session, errors_of, find_leak, in_days, in_parallel, logged_in, merge, pasted_session, status,
 };
 
 fn with_account(account: Account) -> Step {
@@ -35,7 +35,7 @@ fn a_key_is_verified_with_one_request_for_one_app() {
 
 #[test]
 fn an_enterprise_key_is_verified_with_one_request_for_one_bundle_id() {
-    let step = Step::new().connected(&all([api_key(), json!({"is_enterprise_account": true})]));
+    let step = Step::new().connected(&merge([api_key(), json!({"is_enterprise_account": true})]));
     let url = SERVER.app_store_connect(step.scenario(), Account { enterprise: true, ..account(vec![]) });
     let outcome = step.set("app_store_connect_enterprise_url", url).set("verify", "yes").succeeds();
     assert_eq!(outcome.verified(), "yes");
@@ -276,7 +276,7 @@ fn an_apple_id_without_cookies_for_apple_is_not_verified() {
 
 #[test]
 fn a_session_that_ends_soon_causes_a_warning() {
-    let ending = |days| all([apple_id(), json!({"connection_expiry_date": in_days(days)})]);
+    let ending = |days| merge([apple_id(), json!({"connection_expiry_date": in_days(days)})]);
     let step = |days| Step::new().connected(&ending(days)).set("export_for", "fastlane");
     for quiet in [
         step(8),

@@ -156,7 +156,7 @@ pub fn connected_session() -> Value {
         "path": "/", "secure": false,
     });
     let for_apple = json!({"name": "DES1", "value": "canary-des", "domain": "idmsa.apple.com"});
-    all([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [for_stand_in, for_apple]}})])
+    merge([apple_id(), json!({"session_cookies": {"https://idmsa.apple.com": [for_stand_in, for_apple]}})])
 }
 
 /// A session for the stand-in, as `fastlane spaceauth` prints it.
@@ -174,7 +174,7 @@ pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
 }
 
 /// Merges the fields of several documents into one. Later ones win.
-pub fn all(parts: impl IntoIterator<Item = Value>) -> Value {
+pub fn merge(parts: impl IntoIterator<Item = Value>) -> Value {
     let fields = parts.into_iter().flat_map(|part| part.as_object().expect("an object").clone());
     Value::Object(fields.collect())
 }

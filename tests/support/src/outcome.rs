@@ -185,7 +185,7 @@ impl Outcome {
 
     /// `APPLE_AUTH_METHOD` and `APPLE_AUTH_SOURCE`.
     #[track_caller]
-    pub fn chosen(&self) -> (String, String) {
+    pub fn method_and_source(&self) -> (String, String) {
         (self.output("APPLE_AUTH_METHOD"), self.output("APPLE_AUTH_SOURCE"))
     }
 
