@@ -246,9 +246,9 @@ fn tool(name: String, program: &str, arguments: &[&str], env: &[(&'static str, &
 
 /// Cookies that are as long as those of a real session.
 fn cookies() -> Vec<Value> {
-    let cookie = |name: &str, domain: &str, length| {
+    let cookie = |name: &str, domain: &str, repeats| {
         json!({
-            "name": name, "value": "HSARMTKNSRVXWFla".repeat(length), "domain": domain, "path": "/", "secure": true,
+            "name": name, "value": "HSARMTKNSRVXWFla".repeat(repeats), "domain": domain, "path": "/", "secure": true,
             "httponly": true, "expires": "2099-12-01T08:00:00Z",
         })
     };

@@ -176,7 +176,7 @@ without_app_password = connected_apple_id.reject { |name, _| name == :app_passwo
 # --- Apple ------------------------------------------------------------------------
 
 # Writes an account with this key. `behaviours` has one fault per request. `more`: other fields of the account.
-def account(name, key, behaviours: nil, **more)
+def write_account(name, key, behaviours: nil, **more)
   write("apple/#{name}.pem", key[:public_pem])
   write("apple/#{name}.json", JSON.generate({ public_key_path: "apple/#{name}.pem", key_id: key[:key_id],
                                               issuer_id: key[:issuer_id], enterprise: key[:enterprise] }.merge(more)))
@@ -184,34 +184,34 @@ def account(name, key, behaviours: nil, **more)
 end
 
 input_key_of_an_enterprise = input_key.merge(enterprise: true)
-account('connected_key', connected_key)
-account('input_key', input_key)
-account('individual_key', individual_key)
-account('enterprise_key', enterprise_key)
-account('input_key_of_an_enterprise', input_key_of_an_enterprise)
-account('no_agreement', connected_key, team: { agreement_missing: true })
-account('unknown_403', connected_key, behaviours: [{ status: {
-          code: 403, body: JSON.generate(errors: [{ status: '403', code: 'FORBIDDEN.SOMETHING', title: 'No.', detail: 'This is forbidden for now.' }])
-        } }])
-account('with_app', connected_key, team: {
-          apps: [{ id: '1600000001', bundle_id: 'com.example.app.watch', name: 'Watch' },
-                 { id: '1600000002', bundle_id: 'com.example.app', name: 'App | <b>`one`</b>' }]
-        })
-account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
-account('captive_portal', connected_key, behaviours: ['html'])
+write_account('connected_key', connected_key)
+write_account('input_key', input_key)
+write_account('individual_key', individual_key)
+write_account('enterprise_key', enterprise_key)
+write_account('input_key_of_an_enterprise', input_key_of_an_enterprise)
+write_account('no_agreement', connected_key, team: { agreement_missing: true })
+write_account('unknown_403', connected_key, behaviours: [{ status: {
+                code: 403, body: JSON.generate(errors: [{ status: '403', code: 'FORBIDDEN.SOMETHING', title: 'No.', detail: 'This is forbidden for now.' }])
+              } }])
+write_account('with_app', connected_key, team: {
+                apps: [{ id: '1600000001', bundle_id: 'com.example.app.watch', name: 'Watch' },
+                       { id: '1600000002', bundle_id: 'com.example.app', name: 'App | <b>`one`</b>' }]
+              })
+write_account('cut_off', connected_key, behaviours: [{ forever: 'reset_before_answer' }])
+write_account('captive_portal', connected_key, behaviours: ['html'])
 
 # Writes a session of the website, which accepts exactly the cookies for its own host.
-def session(name, apple_id, **more)
+def write_session(name, apple_id, **more)
   cookies = apple_id[:session]
   more = { email_address: apple_id[:user] }.merge(more)
   own_cookies = cookies.select { |cookie| cookie[:domain] == '127.0.0.1' }
   write("sessions/#{name}.json", JSON.generate({ cookies: own_cookies.to_h { |cookie| cookie.values_at(:name, :value) } }.merge(more)))
 end
 
-session('connected_apple_id', connected_apple_id)
-session('plain_apple_id', plain_apple_id)
-session('input_apple_id', input_apple_id)
-session('without_team', input_apple_id, provider: nil)
+write_session('connected_apple_id', connected_apple_id)
+write_session('plain_apple_id', plain_apple_id)
+write_session('input_apple_id', input_apple_id)
+write_session('without_team', input_apple_id, provider: nil)
 
 # --- The build's page -------------------------------------------------------------
 

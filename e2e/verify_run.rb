@@ -51,15 +51,15 @@ problems << "#{results.length} of #{assertions} assertions ran" if results.lengt
 problems.concat(results.flat_map { |result| result['problems'] })
 
 expected = results.flat_map { |result| result['expected'] }
-failure = expected.any? { |expectation| expectation.key?('error') || expectation.key?('error_of_another_step') }
-problems << "the CLI exited with status #{STATUS}" if STATUS.zero? == failure
+failure_expected = expected.any? { |expectation| expectation.key?('error') || expectation.key?('error_of_another_step') }
+problems << "the CLI exited with status #{STATUS}" if STATUS.zero? == failure_expected
 
 by_step = kinds.zip(sections)
 step_logs = by_step.select { |kind, _| kind == 'path::./' }.map { |_, section| section.to_s }
 assert_logs = by_step.select { |kind, _| kind == 'path::./e2e/assert' }.map { |_, section| section.to_s }
 
 # BITRISE_FAILED_STEP_ERROR_MESSAGE, which later Steps see, and the error summary in the log must be the same.
-if failure
+if failure_expected
   summaries = by_step.reject { |kind, _| kind == 'path::./e2e/assert' }.map { |_, section| error_summary(section.to_s) }.compact
   problems << 'the error in the log differs from the one that later Steps see' if summaries != results.map { |result| result['error'] }.compact.uniq
 end

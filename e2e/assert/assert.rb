@@ -102,8 +102,8 @@ TOOLS = {
 
 CHECK_OUTPUTS = %w[APPLE_AUTH_METHOD APPLE_AUTH_SOURCE APPLE_AUTH_VERIFIED APPLE_SESSION_EXPIRES_AT APPLE_APP_ID].freeze
 
-SECRET = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD
-            BITRISE_PORTAL_DATA_JSON APP_STORE_CONNECT_TOKEN].freeze
+SECRET_OUTPUTS = %w[FASTLANE_PASSWORD FASTLANE_SESSION FASTLANE_APPLE_APPLICATION_SPECIFIC_PASSWORD
+                    BITRISE_PORTAL_DATA_JSON APP_STORE_CONNECT_TOKEN].freeze
 
 # Outputs that contain the path of a file.
 FILE_OUTPUTS = /(?:_PATH|_FILEPATH|_URL|\AAPP_STORE_CONNECT_PRIVATE_KEY)\z/.freeze
@@ -138,7 +138,7 @@ class Run
     @expected.fetch('prefix', '')
   end
 
-  # The CLI passes on an output that was unset as an empty one (in 2.30.6, `EnvmanAddEnvs` ignores `unset`),
+  # To later Steps, the CLI passes an unset output as an empty one (in 2.30.6, `EnvmanAddEnvs` ignores `unset`),
   # so removed outputs are empty.
   def actual(name)
     value = ENV.fetch(prefix + name, nil)
@@ -253,7 +253,7 @@ class Run
 
       if found.nil? then problem("#{prefix}#{name} is absent")
       elsif expected.nil? then problem("#{prefix}#{name} is set")
-      elsif SECRET.include?(name) then problem("#{prefix}#{name} has another value")
+      elsif SECRET_OUTPUTS.include?(name) then problem("#{prefix}#{name} has another value")
       else problem("#{prefix}#{name} is #{found.inspect}, not #{expected.inspect}")
       end
     end
@@ -261,12 +261,12 @@ class Run
 
   # The CLI lists the secret variables in BITRISE_SECRET_ENV_KEY_LIST.
   def check_secrecy
-    secret = ENV.fetch('BITRISE_SECRET_ENV_KEY_LIST').split(',')
+    secret_variables = ENV.fetch('BITRISE_SECRET_ENV_KEY_LIST').split(',')
     outputs.each_key do |name|
-      sensitive = SECRET.include?(name)
-      next if secret.include?(prefix + name) == sensitive
+      is_secret = SECRET_OUTPUTS.include?(name)
+      next if secret_variables.include?(prefix + name) == is_secret
 
-      problem("#{prefix}#{name} is #{sensitive ? 'not ' : ''}marked as sensitive")
+      problem("#{prefix}#{name} is #{is_secret ? 'not ' : ''}marked as sensitive")
     end
   end
 
@@ -417,7 +417,7 @@ class Run
   end
 end
 
-# Converts YAML. All scalars are strings, except `null`.
+# Converts a YAML node to Ruby values. All scalars become strings, except `null`.
 def load_strings(node)
   case node
   when Psych::Nodes::Document then load_strings(node.root)
@@ -460,7 +460,7 @@ def check_summary(run)
           elsif page.include?("\n**Warnings**\n") then 'warning'
           else 'info'
           end
-  secrets = SECRET.map { |name| [name, run.actual(name)] } + MANIFEST['never_logged'].to_a
+  secrets = SECRET_OUTPUTS.map { |name| [name, run.actual(name)] } + MANIFEST['never_logged'].to_a
   rows = (run.outputs.keys - Array(run.expected['kept'])).map { |name| "\n- `#{name}`: " }
   mark = { 'yes' => '- **Verified:** ✅ ', 'no' => /- \*\*Verified:\*\* (?:⚠️|⚪) / }[run.verified] if run.credential&.key?('kind')
   mark = nil if run.credential == { 'kind' => 'none' }
@@ -503,7 +503,7 @@ rescue StandardError => e
 end
 
 # Prints the outputs, as a careless later Step would. verify_run.rb checks that the CLI redacts the secret ones.
-printed = runs.flat_map { |run| run.outputs.keys.map { |name| [run.prefix + name, SECRET.include?(name)] } }
+printed = runs.flat_map { |run| run.outputs.keys.map { |name| [run.prefix + name, SECRET_OUTPUTS.include?(name)] } }
               .select { |name, _| ENV.key?(name) }
 printed.each { |name, _| puts "<<<#{name}", ENV.fetch(name), ">>>#{name}" }
 

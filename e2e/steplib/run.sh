@@ -84,7 +84,7 @@ for published in "$source_version" "$not_executable_version" "$version"; do publ
 git init --quiet "$work/steplib"
 commit "$work/steplib" 'A StepLib with the Step'
 
-# A StepLib at the URL of Bitrise's, with only the Script Step, which the README's quick start uses.
+# A replacement for Bitrise's StepLib. It has only the Script Step, which the README's quick start uses.
 official=https://github.com/bitrise-io/bitrise-steplib.git
 script=https://github.com/bitrise-steplib/bitrise-step-script.git
 cp -R "$repo/e2e/script" "$work/script"
@@ -114,7 +114,7 @@ inputs=(
   app_store_connect_url=https://localhost:9 app_store_connect_enterprise_url=https://localhost:9
   apple_session_url=https://localhost:9 build_url=
 )
-workflow() {
+print_workflow() {
   printf 'format_version: "23"\ndefault_step_lib_source: %s\nworkflows:\n  w:\n    steps:\n    - %s@%s:\n        inputs:\n' \
     "$work/steplib" "$name" "$1"
   local input
@@ -142,7 +142,7 @@ run_workflow() {
   # The CLI is offline, so it runs the Step from stepman's cache.
   isolated stepman setup --collection "$work/steplib"
   isolated stepman download --collection "$work/steplib" --id "$name" --version "$1"
-  workflow "$1" >"$run/bitrise.yml"
+  print_workflow "$1" >"$run/bitrise.yml"
   (cd "$run" && isolated "${@:2}" bitrise run --config "$run/bitrise.yml" w)
 }
 

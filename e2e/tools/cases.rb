@@ -3,8 +3,8 @@
 #
 #   tool           the tool in the Step's input `export_for`
 #   reader         a program that run.sh installs, with its arguments
-#   kind           the credential: team_key, individual_key (without an issuer), apple_id; _without_team: without
-#                  the input `team_id`
+#   kind           the credential: team_key, individual_key (which has no issuer) or apple_id. The suffix
+#                  _without_team leaves out the input `team_id`
 #
 # A case has one of three results. The tool reads the credential:
 #   reads          the variables that the tool reads; all others make no difference

@@ -108,10 +108,10 @@ end
 
 # --- Running a reader -------------------------------------------------------------
 
-# The credential that the tool's own code reads, or its error message. Outcomes with an error message are all equal.
+# The credential that the tool's own code reads, or its error message, which does not matter for equality.
 Outcome = Struct.new(:found, :rejection, :token, keyword_init: true) do
   def ==(other)
-    rejection || other.rejection ? !rejection == !other.rejection : found == other.found
+    rejection.nil? == other.rejection.nil? && found == other.found
   end
 end
 

@@ -174,7 +174,7 @@ fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
     with_key_at(with_password.replace("http://", "http://user:canary-password@")).fails();
 }
 
-/// Waits until a process exits, and reads its memory, except the environment, which the kernel put there.
+/// Stops a process just before it exits, and reads its memory, except the environment, which the kernel put there.
 #[cfg(target_os = "linux")]
 fn memory_at_exit(child: &std::process::Child) -> Vec<u8> {
     use std::io::{Read as _, Seek as _, SeekFrom};
@@ -231,7 +231,7 @@ fn no_secret_is_left_in_memory_when_a_run_ends() {
         let outcome = step.run_while(|child| memory = memory_at_exit(child));
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         let is_in_memory = |text: &str| memory.windows(text.len()).any(|part| part == text.as_bytes());
-        assert!(is_in_memory("apple-services-connection"), "the search does not find a text of every run");
+        assert!(is_in_memory("apple-services-connection"), "the search misses a text that is in memory");
         let leaked: Vec<_> = canaries().into_iter().filter(|secret| is_in_memory(secret)).collect();
         assert_eq!(leaked, [""; 0], "{what}");
     }

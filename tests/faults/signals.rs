@@ -120,7 +120,7 @@ fn a_run_whose_log_nobody_reads_ends_within_10_seconds() {
     let rows = [(true, connected()), (true, from_inputs()), (false, from_inputs())];
     in_parallel(rows, |(is_interrupted, step)| {
         let step = step.set("PATH", "/usr/bin:/bin").under("sh", &["-c", script]);
-        let (pid_file, status) = (step.path("work/pid"), step.path("work/status"));
+        let (pid_file, status_file) = (step.path("work/pid"), step.path("work/status"));
         let _pipe = full_pipe(&step.path("work/pipe"));
         let mut took = Duration::ZERO;
         let outcome = step.run_while(|_| {
@@ -128,11 +128,11 @@ fn a_run_whose_log_nobody_reads_ends_within_10_seconds() {
             let began = Instant::now();
             thread::sleep(Duration::from_millis(500));
             let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-            assert!(!status.exists(), "the run did not wait for its reader");
+            assert!(!status_file.exists(), "the run did not wait for its reader");
             if is_interrupted {
                 kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
             }
-            wait_until(|| status.exists());
+            wait_until(|| status_file.exists());
             took = began.elapsed();
         });
         assert_eq!(outcome.code, Some(i32::from(is_interrupted)), "{}", outcome.stdout);

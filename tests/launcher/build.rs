@@ -16,7 +16,7 @@ fn sources_are_built_once() {
     let launcher = Launcher::with_sources();
     launcher.run_with_cargo().assert_built();
     launcher.run().assert_built_earlier();
-    assert_eq!((mode(launcher.cache()), mode(launcher.cached())), (0o700, 0o700));
+    assert_eq!((mode(launcher.cache()), mode(launcher.cached_binary())), (0o700, 0o700));
     launcher.assert_no_temporary_files();
 }
 

@@ -75,10 +75,10 @@ fn a_cached_binary_never_runs_if_it_or_a_folder_above_it_belongs_to_another_user
 }
 
 #[test]
-fn a_modified_cached_binary_is_replaced_with_a_warning() {
+fn a_modified_cached_binary_never_runs_and_is_replaced_with_a_warning() {
     let launcher = Launcher::released(0o644);
     launcher.run().assert_released();
-    let cached = launcher.cached();
+    let cached = launcher.cached_binary();
     fs::write(&cached, RELEASED.replace("released", "modified")).unwrap();
     let run = launcher.run();
     run.assert_warning(&[&cached.to_string_lossy(), "was modified"]);
@@ -87,13 +87,13 @@ fn a_modified_cached_binary_is_replaced_with_a_warning() {
 
     let launcher = Launcher::with_sources();
     launcher.run_with_cargo().assert_built();
-    fs::write(launcher.cached(), RELEASED).unwrap();
+    fs::write(launcher.cached_binary(), RELEASED).unwrap();
     let run = launcher.run();
     run.assert_warning(&["was modified"]);
     run.assert_error(&["cargo is not on the PATH"]);
 
     launcher.run_with_cargo().assert_built();
-    fs::write(launcher.cached(), RELEASED).unwrap();
+    fs::write(launcher.cached_binary(), RELEASED).unwrap();
     launcher.replace("rm", "exit 1");
     launcher.run().assert_error(&["Cannot delete"]);
 }
@@ -140,7 +140,7 @@ fn variables_named_uid_and_euid_do_not_change_the_cache() {
     let mut command = launcher.command();
     command.env("UID", "12345").env("EUID", "12345");
     Run::of(command).assert_released();
-    assert!(launcher.cached().is_file());
+    assert!(launcher.cached_binary().is_file());
 }
 
 #[test]

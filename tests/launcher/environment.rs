@@ -26,7 +26,7 @@ fn the_binary_gets_the_environment_unchanged() {
     let sources = Launcher::with_sources();
     sources.write("src/main.rs", PRINTS_ITS_ENVIRONMENT);
     assert_eq!(sources.run_with_cargo().status, Some(0));
-    let program = sources.cached();
+    let program = sources.cached_binary();
 
     let executable = Launcher::released(0o755);
     let not_executable = Launcher::released(0o644);

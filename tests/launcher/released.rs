@@ -28,7 +28,7 @@ fn a_binary_that_lost_its_execute_permission_is_copied_into_the_private_cache_on
     launcher.run().assert_released();
     let hash = sha256(RELEASED.as_bytes());
     let copy = launcher.cache().join(format!("{NAME}-{hash}-{hash}"));
-    assert_eq!(launcher.cached(), copy);
+    assert_eq!(launcher.cached_binary(), copy);
     assert_eq!((mode(launcher.cache()), mode(&copy)), (0o700, 0o700));
     assert_eq!(mode(launcher.released_binary()), 0o644);
     let inode = fs::metadata(&copy).unwrap().ino();

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_support::{set_mode, wait_until};
 
-/// The user and the group `nobody`.
 pub(crate) const NOBODY: u32 = 65534;
 pub(crate) const NAME: &str = "apple-services-connection";
 
@@ -145,9 +144,9 @@ impl Launcher {
         self.path("home/.cache").join(NAME)
     }
 
-    /// The path of the only file in the cache.
+    /// The path of the binary in the cache, which must be the only file there.
     #[track_caller]
-    pub(crate) fn cached(&self) -> PathBuf {
+    pub(crate) fn cached_binary(&self) -> PathBuf {
         let files = entries_below(&self.cache());
         let [file] = files.as_slice() else { panic!("expected exactly one file: {files:?}") };
         file.clone()

@@ -22,6 +22,7 @@ const TEXT_FIELDS: &[&str] = &[
     "connection_expiry_date",
 ];
 
+/// Valid values of some fields, and dates at the limits of the parser.
 const VALUES: &[&str] = &[
     "2X9R4HXF34",
     "57246542-96fe-1a63-e053-0824d011072a",
@@ -70,7 +71,8 @@ proptest! {
         if let Err(error) = api_key(&connection) {
             prop_assert!(error.to_string().ends_with('.'), "{error}");
         }
-        match apple_id(&mut connection, None, true, OffsetDateTime::UNIX_EPOCH, &mut RunLog::default()) {
+        let (app_password, needs_session, now) = (None, true, OffsetDateTime::UNIX_EPOCH);
+        match apple_id(&mut connection, app_password, needs_session, now, &mut RunLog::default()) {
             Ok(Some(apple_id)) => drop(apple_id.session.as_ref().map(to_variable)),
             Ok(None) => {}
             Err(error) => prop_assert!(error.to_string().ends_with('.'), "{error}"),

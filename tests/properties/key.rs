@@ -12,7 +12,7 @@ use stand_in::keys;
 /// A key as App Store Connect issues it.
 static PEM: LazyLock<String> = LazyLock::new(|| keys::P256::generate().expect("a random source").private_pem);
 
-static CANONICAL: LazyLock<String> =
+static CANONICAL_PEM: LazyLock<String> =
     LazyLock::new(|| PrivateKey::from_bytes(PEM.as_bytes()).expect("a key").expose_pem().to_owned());
 
 /// Changes that do not lose information.
@@ -150,7 +150,7 @@ proptest! {
         let text = wrappings.iter().fold(PEM.clone(), |text, wrapping| wrapping.apply(&text));
         let key = PrivateKey::from_bytes(text.as_bytes());
         let error = key.as_ref().err();
-        prop_assert_eq!(key.as_ref().ok().map(PrivateKey::expose_pem), Some(CANONICAL.as_str()), "{:?} {:?}", error, text);
+        prop_assert_eq!(key.as_ref().ok().map(PrivateKey::expose_pem), Some(CANONICAL_PEM.as_str()), "{:?} {:?}", error, text);
     }
 
     #[test]
@@ -188,7 +188,7 @@ proptest! {
 /// Damage can leave the key as it was. The chance that it results in another valid key is one in 2¹²⁸.
 fn check_same_or_rejected(bytes: &[u8]) -> Result<(), TestCaseError> {
     match PrivateKey::from_bytes(bytes) {
-        Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL.as_str()),
+        Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL_PEM.as_str()),
         Err(error) => prop_assert!(!error.to_string().is_empty()),
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Passes what the Step writes to the programs that read it in a build: thousands of sessions to Ruby's loader,
-//! invoked the way fastlane does, and thousands of values to envman.
+//! called as fastlane calls it, and thousands of values to envman.
 //!
 //! `cargo test --test round_trip` needs `ruby` with its gem http-cookie, and `envman`; so
 //! `cargo test` leaves it out, and `.ci/run` runs it. `PROPTEST_CASES` sets the number of cases;

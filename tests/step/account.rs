@@ -5,7 +5,7 @@ use stand_in::{Account, App, Behaviour, Provider, Session, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, Outcome, Step, account, account_of, api_key, apple_id, connected_session,
-    errors_of, in_parallel, logged_in, merge, pasted_session, status,
+    errors_of, in_parallel, merge, pasted_session, status, website_session,
 };
 
 const BUNDLE_ID: &str = "com.example.app";

@@ -9,7 +9,7 @@ use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_KEY, CONNECTED_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_KEY,
     INPUT_KEY_ID, INPUT_PASSWORD, Outcome, Step, account, account_of, api_key, connected_session,
-    files_below, find_leak, in_days, logged_in, merge, pem,
+    files_below, find_leak, in_days, merge, pem, website_session,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -84,7 +84,7 @@ fn the_outputs_of_a_check_have_the_prefix() {
 fn a_check_fails_with_the_same_errors_as_an_export() {
     let expired = merge([connected_session(), json!({"connection_expiry_date": in_days(-3)})]);
     let rows: [(&str, Step); 3] = [
-        ("an expired session", Step::new().connected(&expired).verified_by_session(logged_in(vec![]))),
+        ("an expired session", Step::new().connected(&expired).verified_by_session(website_session(vec![]))),
         ("no credential", Step::new().unset("verify")),
         (
             "two tools that read different values from one variable",

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use stand_in::{Provider, Session};
-use test_support::{CONNECTED_APPLE_ID, INPUT_ISSUER, Step, api_key, connected_session, logged_in, merge};
+use test_support::{
+    CONNECTED_APPLE_ID, INPUT_ISSUER, Step, api_key, connected_session, merge, website_session,
+};
 
 #[test]
 fn debug_lines_are_shown_only_with_verbose_log() {

@@ -5,7 +5,7 @@ use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
 use test_support::snapshots::assert_messages;
 use test_support::{
     INPUT_KEY, INPUT_KEY_ID, SERVER, Step, account, account_of, api_key, apple_id, busy, connected_session,
-    in_days, logged_in, merge, status,
+    in_days, merge, status, website_session,
 };
 
 const BUNDLE_ID: &str = "com.example.app";
@@ -272,7 +272,7 @@ fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
 #[test]
 fn with_strict_every_unverified_credential_is_an_error() {
     let agreement = with_team(Team { agreement_missing: true, ..Team::default() });
-    let session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
+    let session = || Step::new().connected(&connected_session()).verified_by_session(website_session(vec![]));
     let apps_hidden = Team { role: Role::AccessToReports, ..Team::default() };
     let words = "Apple's words that cannot be shortened to any fewer words than are in this one line, and no \
                  fewer than these fourteen more words, so that none is left for advice.";
@@ -311,7 +311,7 @@ fn with_strict_a_verified_credential_succeeds() {
         ("required_access", "admin,provisioning"),
     ]);
     assert_eq!(step.succeeds().verified(), "yes");
-    let session = Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
+    let session = Step::new().connected(&connected_session()).verified_by_session(website_session(vec![]));
     assert_eq!(session.set("verify", "strict").succeeds().verified(), "yes");
 }
 

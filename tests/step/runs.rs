@@ -6,7 +6,7 @@ use stand_in::{Behaviour, Session};
 use test_support::snapshots::assert_run;
 use test_support::{
     INPUT_APP_PASSWORD, INPUT_APPLE_ID, INPUT_ISSUER, INPUT_PASSWORD, Step, account, api_key, busy,
-    connected_session, in_days, logged_in, merge, pasted_session,
+    connected_session, in_days, merge, pasted_session, website_session,
 };
 
 #[test]
@@ -29,7 +29,7 @@ fn the_run_of_an_apple_id_in_the_inputs_matches_its_snapshots() {
         ("build_url", "https://app.bitrise.invalid/build/1"),
         ("build_api_token", "canary-token"),
     ]);
-    let session = Session { email_address: INPUT_APPLE_ID.to_owned(), ..logged_in(vec![]) };
+    let session = Session { email_address: INPUT_APPLE_ID.to_owned(), ..website_session(vec![]) };
     assert_run("apple_id_in_the_inputs", &step.verified_by_session(session).succeeds());
 }
 
@@ -53,7 +53,7 @@ fn the_run_that_warns_matches_its_snapshots() {
         ("export_for", "asc,fastlane"),
     ]);
     let not_found = Behaviour::Status { code: 404, headers: vec![], body: String::new() };
-    assert_run("warnings", &step.verified_by_session(logged_in(vec![not_found])).succeeds());
+    assert_run("warnings", &step.verified_by_session(website_session(vec![not_found])).succeeds());
 }
 
 #[test]

@@ -7,7 +7,8 @@ use test_support::snapshots::{assert_messages, assert_run};
 use test_support::{
     CONNECTED_APP_PASSWORD, CONNECTED_APPLE_ID, CONNECTED_ISSUER, CONNECTED_KEY, CONNECTED_KEY_ID,
     CONNECTED_PASSWORD, Outcome, SERVER, Step, account, account_of, api_key, apple_id, busy, claims,
-    connected_session, errors_of, find_leak, in_days, in_parallel, logged_in, merge, pasted_session, status,
+    connected_session, errors_of, find_leak, in_days, in_parallel, merge, pasted_session, status,
+    website_session,
 };
 
 fn with_account(account: Account) -> Step {
@@ -133,13 +134,13 @@ fn json_that_is_not_from_apple_neither_verifies_nor_rejects_a_credential() {
     ];
     for behaviour in behaviours.map(Behaviour::forever) {
         for step in
-            [with_behaviours(vec![behaviour.clone()]), with_session(logged_in(vec![behaviour.clone()]))]
+            [with_behaviours(vec![behaviour.clone()]), with_session(website_session(vec![behaviour.clone()]))]
         {
             let line = warning(&step.succeeds());
             assert!(line.contains("is not in Apple's format"), "{behaviour:?}: {line}");
         }
     }
-    let strict = with_session(logged_in(vec![Behaviour::json(401, &blocked)]));
+    let strict = with_session(website_session(vec![Behaviour::json(401, &blocked)]));
     assert_messages("verification/foreign_strict", [("401", strict.set("verify", "strict").fails().error())]);
 }
 
@@ -205,7 +206,7 @@ fn with_pasted_session(session: Session) -> Step {
 /// The stand-in refuses a request with any other cookie.
 #[test]
 fn a_session_is_verified_with_only_the_cookies_for_the_host() {
-    for step in [with_session(logged_in(vec![])), with_pasted_session(logged_in(vec![]))] {
+    for step in [with_session(website_session(vec![])), with_pasted_session(website_session(vec![]))] {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "yes");
         assert_eq!(outcome.paths_at_apple(), ["session"]);
@@ -301,7 +302,7 @@ fn a_session_that_ends_soon_causes_a_warning() {
 #[test]
 fn apple_receives_cookies_or_a_five_minute_token_and_never_the_key_or_a_password() {
     let key = with_behaviours(vec![]).succeeds();
-    let session = with_session(logged_in(vec![])).succeeds();
+    let session = with_session(website_session(vec![])).succeeds();
     for outcome in [&key, &session] {
         let sent = format!("{:?}", outcome.requests_to_apple());
         for secret in [CONNECTED_KEY.private_pem.as_str(), CONNECTED_PASSWORD, CONNECTED_APP_PASSWORD] {

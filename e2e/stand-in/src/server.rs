@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     annotations: Mutex<HashMap<String, Vec<Annotation>>>,
     /// The file to which each request is appended as a line of JSON.
     log: Option<PathBuf>,
-    stopping: AtomicBool,
+    is_stopping: AtomicBool,
     /// By connection number: a second handle of the socket, to shut it down.
     open_connections: Mutex<HashMap<u64, TcpStream>>,
     last_connection: AtomicU64,
@@ -70,7 +70,7 @@ impl Running {
             requests: Mutex::default(),
             annotations: Mutex::default(),
             log,
-            stopping: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
             open_connections: Mutex::default(),
             last_connection: AtomicU64::new(0),
         });
@@ -84,7 +84,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.is_stopping.store(true, Ordering::SeqCst);
         // Wakes the accepting thread, so that it sees the flag and closes the listener.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
@@ -124,7 +124,7 @@ impl Shared {
     fn accept_from(self: &Arc<Self>, listener: &TcpListener) {
         loop {
             let accepted = listener.accept();
-            if self.stopping.load(Ordering::SeqCst) {
+            if self.is_stopping.load(Ordering::SeqCst) {
                 return;
             }
             match accepted {
@@ -182,7 +182,7 @@ impl Shared {
             Some(why) => (Decision::refused(Response::json(400, BAD_REQUEST), why), Behaviour::Ok),
         };
         let Decision { response, refusal, annotation } = decision;
-        let refused = refusal.is_some();
+        let is_refused = refusal.is_some();
         let recorded = self.record(Request {
             at_millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             connection: number,
@@ -206,7 +206,7 @@ impl Shared {
         if let Some(annotation) = annotation.filter(|_| behaviour.lets_the_service_act()) {
             annotations::store(lock(&self.annotations).entry(route.name).or_default(), annotation);
         }
-        if refused && behaviour.replaces_the_response() {
+        if is_refused && behaviour.replaces_the_response() {
             return wire.send(&head, &response, &Behaviour::Ok);
         }
         wire.send(&head, &response.replaced_by(&behaviour), &behaviour)

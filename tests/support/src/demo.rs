@@ -4,7 +4,7 @@
 use serde_json::json;
 use stand_in::{Session, Team};
 
-use crate::{CONNECTED_KEY, Step, account_of, connected_session, in_days, logged_in, merge};
+use crate::{CONNECTED_KEY, Step, account_of, connected_session, in_days, merge, website_session};
 
 const KEY_ID: &str = "2X9R4HXF34";
 const ISSUER_ID: &str = "57246542-96fe-1a63-e053-0824d011072a";
@@ -26,7 +26,7 @@ pub fn wrong_team() -> Step {
 /// An Apple ID is connected to the project, and its session ends in just under 4 days.
 pub fn expiring_session() -> Step {
     let fields = json!({"apple_id": APPLE_ID, "connection_expiry_date": in_days(4)});
-    let session = Session { email_address: APPLE_ID.to_owned(), ..logged_in(Vec::new()) };
+    let session = Session { email_address: APPLE_ID.to_owned(), ..website_session(Vec::new()) };
     on_bitrise().connected(&merge([connected_session(), fields])).verified_by_session(session)
 }
 

@@ -166,14 +166,14 @@ pub fn pasted_session() -> String {
         .replace("secure: true", "secure: false")
 }
 
-/// The session that the cookies of [`connected_session`] and [`pasted_session`] belong to.
-pub fn logged_in(behaviours: Vec<Behaviour>) -> Session {
+/// The session of Apple's website that the cookies of [`connected_session`] and [`pasted_session`] belong to.
+pub fn website_session(behaviours: Vec<Behaviour>) -> Session {
     let cookies = BTreeMap::from([("myacinfo".to_owned(), "canary-session".to_owned())]);
     let email_address = CONNECTED_APPLE_ID.to_owned();
     Session { cookies, email_address, behaviours, ..Session::default() }
 }
 
-/// Merges the fields of several documents into one. Later ones win.
+/// Merges the fields of several documents into one. If a field occurs twice, the later value wins.
 pub fn merge(parts: impl IntoIterator<Item = Value>) -> Value {
     let fields = parts.into_iter().flat_map(|part| part.as_object().expect("an object").clone());
     Value::Object(fields.collect())

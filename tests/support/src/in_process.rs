@@ -15,7 +15,7 @@ thread_local! {
     static LINES: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Collects the Step's own lines, as its log on standard output does.
+/// Collects the lines that the Step itself logs, without those of libraries.
 struct LogOfThread;
 
 impl Log for LogOfThread {

@@ -332,10 +332,7 @@ impl Step {
 
     /// Like [`Step::run_in_process`], but with pauses and with this network time limit, unless it is `None`.
     pub fn run_in_process_within(self, network_time_limit: Option<Duration>) -> Outcome {
-        assert!(
-            self.uid.is_none() && self.umask.is_none() && self.under.is_none(),
-            "the run needs its own process"
-        );
+        assert!(self.uid.is_none() && self.umask.is_none() && self.under.is_none(), "needs its own process");
         self.check_page();
         self.observe(|step| {
             let (code, log) = in_process::run(&step.env, network_time_limit);

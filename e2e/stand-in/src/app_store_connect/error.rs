@@ -103,7 +103,7 @@ impl Refusal {
         }
     }
 
-    /// Plain text if `Accept` excludes JSON.
+    /// The response is plain text, because `Accept` excludes JSON.
     ///
     /// <https://developer.apple.com/documentation/appstoreconnectapi/about-the-http-status-code>
     pub(super) fn not_acceptable(accept: &str) -> Decision {

@@ -44,8 +44,8 @@ impl Team {
     /// <https://developer.apple.com/documentation/appstoreconnectapi/identifying-rate-limits>
     pub const HOURLY_LIMIT: u32 = 3500;
 
-    /// Apps with these bundle IDs, named after them and numbered from 1600000001, each with its
-    /// registered bundle ID. Otherwise like [`Team::default`].
+    /// A team whose apps have these bundle IDs, which are registered too. The apps are named after them, and have IDs
+    /// from 1600000001. Otherwise like [`Team::default`].
     #[must_use]
     pub fn with_apps<'a>(bundle_ids: impl IntoIterator<Item = &'a str>) -> Self {
         let mut team = Self::default();

@@ -93,12 +93,12 @@ fn check_claims(account: &Account, claims: &Claims, now: i64) -> Result<(), Stri
     let Claims { iat, exp, .. } = *claims;
     let iat = iat.unwrap_or(now);
     if iat > now {
-        let by = iat.saturating_sub(now);
-        return Err(format!("iat is {by} s in the future"));
+        let seconds = iat.saturating_sub(now);
+        return Err(format!("iat is {seconds} s in the future"));
     }
     if exp <= now {
-        let by = now.saturating_sub(exp);
-        return Err(format!("the token expired {by} s ago"));
+        let seconds = now.saturating_sub(exp);
+        return Err(format!("the token expired {seconds} s ago"));
     }
     let lifetime = exp.saturating_sub(iat);
     if lifetime > MAX_LIFETIME_SECONDS {

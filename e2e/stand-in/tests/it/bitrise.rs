@@ -7,7 +7,8 @@ use crate::client::{Response, get, request, send, split_url};
 /// The header with the build's API token.
 const TOKEN_HEADER: (&str, &str) = ("BUILD_API_TOKEN", "t0ken");
 
-fn connection_url(server: &StandIn) -> String {
+/// Adds a connection and returns its URL.
+fn add_connection(server: &StandIn) -> String {
     let connection = Connection { token: "t0ken".to_owned(), body: "{}".to_owned(), behaviours: Vec::new() };
     server.connection("b", connection) + "/apple_developer_portal_data.json"
 }
@@ -20,7 +21,7 @@ fn violations(server: &StandIn) -> usize {
 #[test]
 fn the_connection_is_served_only_at_its_path_and_only_with_the_token() {
     let server = StandIn::start().unwrap();
-    let url = connection_url(&server);
+    let url = add_connection(&server);
     assert_eq!((get(&url, &[TOKEN_HEADER]).status(), violations(&server)), (200, 0));
     for headers in [
         &[][..],
@@ -45,7 +46,7 @@ fn the_connection_is_served_only_at_its_path_and_only_with_the_token() {
 #[test]
 fn a_credential_sent_to_the_wrong_service_or_in_a_query_is_a_violation() {
     let server = StandIn::start().unwrap();
-    let (build, file) = (connection_url(&server), server.file("f", "AuthKey_X.p8", "key", Vec::new()));
+    let (build, file) = (add_connection(&server), server.file("f", "AuthKey_X.p8", "key", Vec::new()));
     assert_eq!(get(&format!("{file}?X-Amz-Signature=abc"), &[]).body, b"key");
     let nowhere = format!("{}/nowhere", server.origin());
     let rows = [(&build, "Authorization"), (&build, "cookie"), (&build, "Proxy-Authorization")];
