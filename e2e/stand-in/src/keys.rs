@@ -71,7 +71,7 @@ pub fn ed25519_private_pem() -> io::Result<String> {
 pub struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {
-    /// From SPKI PEM (`BEGIN PUBLIC KEY`).
+    /// Reads a public key in SPKI PEM (`BEGIN PUBLIC KEY`).
     ///
     /// # Errors
     ///

@@ -19,7 +19,7 @@ impl Route {
         Self { service: Service::Unknown, name: String::new(), rest: String::new() }
     }
 
-    /// From the path of a request.
+    /// The route for the path of a request.
     pub(crate) fn of(path: &str) -> Self {
         let mut segments = path.splitn(4, '/');
         let (Some(""), Some(service), Some(name), Some(rest)) =

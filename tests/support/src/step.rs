@@ -23,8 +23,8 @@ use crate::fixtures::{
 use crate::in_process;
 use crate::outcome::{Outcome, names_in};
 
-/// The binary under test. Newer versions of cargo name its path in a variable; older ones put it into the
-/// folder above the test's.
+/// The path of the binary under test. Newer versions of cargo set a variable to it. With older ones, the binary is
+/// in the folder above that of the test.
 fn binary() -> PathBuf {
     const NAME: &str = "apple-services-connection";
     if let Some(path) = std::env::var_os(format!("CARGO_BIN_EXE_{NAME}")) {
