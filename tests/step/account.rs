@@ -181,7 +181,8 @@ fn a_list_that_is_incomplete_or_malformed_does_not_prove_that_the_app_is_missing
 
 #[test]
 fn bundle_id_cannot_be_checked_with_an_apple_id() {
-    let with_session = || Step::new().connected(&connected_session()).verified_by_session(logged_in(vec![]));
+    let with_session =
+        || Step::new().connected(&connected_session()).verified_by_session(website_session(vec![]));
     let rows = [
         ("a session", with_session()),
         ("a session, and required_access", with_session().set("required_access", "admin")),
@@ -254,7 +255,8 @@ fn with_teams(teams: &[Provider]) -> Step {
 
 fn with_selected_team(selected: &Provider, listed: &[Provider]) -> Step {
     let available_providers = listed.to_vec();
-    let session = Session { provider: Some(selected.clone()), available_providers, ..logged_in(vec![]) };
+    let session =
+        Session { provider: Some(selected.clone()), available_providers, ..website_session(vec![]) };
     Step::new().connected(&connected_session()).verified_by_session(session)
 }
 
@@ -291,14 +293,15 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
         let step = Step::new().set("apple_id", "jane@example.com").set("fastlane_session", pasted_session());
         step.verified_by_session(session)
     };
-    let session_of = |address: &str| step(Session { email_address: address.to_owned(), ..logged_in(vec![]) });
+    let session_of =
+        |address: &str| step(Session { email_address: address.to_owned(), ..website_session(vec![]) });
     for address in ["jane@example.com", "Jane@Example.com"] {
         let outcome = session_of(address).succeeds();
         assert_eq!(outcome.warnings(), Vec::<String>::new());
         assert_eq!(outcome.verified(), "yes");
     }
     let without_user = json!({"provider": {"providerId": 1, "name": "x"}});
-    let of_unknown_account = || step(logged_in(vec![Behaviour::json(200, &without_user)]));
+    let of_unknown_account = || step(website_session(vec![Behaviour::json(200, &without_user)]));
     let warnings_without_verification = |step: Step| {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "no");

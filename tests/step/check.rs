@@ -55,7 +55,7 @@ fn a_check_exports_its_result_but_no_credential_and_writes_no_file() {
     assert_run("check", &outcome);
 
     let session = merge([connected_session(), json!({"connection_expiry_date": "2099-03-01T01:30:00Z"})]);
-    let outcome = check_step().connected(&session).verified_by_session(logged_in(vec![])).succeeds();
+    let outcome = check_step().connected(&session).verified_by_session(website_session(vec![])).succeeds();
     assert_only_outputs(
         &outcome,
         [

@@ -68,7 +68,7 @@ fn a_password_that_is_also_in_another_input_is_hidden_there() {
 fn a_connected_apple_ids_address_is_hidden_in_text_from_services() {
     let provider = Provider { provider_id: 7, name: format!("Jane {CONNECTED_APPLE_ID}") };
     let available_providers = vec![provider.clone()];
-    let session = Session { provider: Some(provider), available_providers, ..logged_in(vec![]) };
+    let session = Session { provider: Some(provider), available_providers, ..website_session(vec![]) };
     let step = Step::new().connected(&connected_session()).verified_by_session(session);
     let outcome = step.set("verbose_log", "yes").succeeds();
     assert!(outcome.stdout.contains("- Team: *****"), "{}", outcome.stdout);

@@ -81,7 +81,8 @@ fn the_paths_are_absolute_even_if_the_temporary_folder_is_relative() {
 
 #[test]
 fn bitrise_reads_yes_and_fastlane_reads_true_for_an_enterprise_key() {
-    let connected = |value| Step::new().connected(&merge([api_key(), json!({"is_enterprise_account": value})]));
+    let connected =
+        |value| Step::new().connected(&merge([api_key(), json!({"is_enterprise_account": value})]));
     let from_inputs = |value| Step::new().with_key_inputs().set("api_key_enterprise_account", value);
     let rows = [
         (connected(json!(true)), "yes", "true"),

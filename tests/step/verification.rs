@@ -224,7 +224,7 @@ fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     let refusals = [
         ("401 in plain text", refusing_website(SessionRefusal::Unauthenticated)),
         ("401 in JSON", refusing_website(SessionRefusal::UnauthorizedJson)),
-        ("no provider", Session { provider: None, ..logged_in(vec![]) }),
+        ("no provider", Session { provider: None, ..website_session(vec![]) }),
     ];
     let connected = refusals.clone().map(|(what, session)| (what, with_session(session).fails().error()));
     assert_messages("verification/connected_session", connected);
@@ -254,7 +254,7 @@ fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
         ("a 403 of a proxy", response_of_a_proxy(403)),
         ("a 407 of a proxy", response_of_a_proxy(407)),
     ];
-    let rows = rows.map(|(what, response)| (what, logged_in(vec![response])));
+    let rows = rows.map(|(what, response)| (what, website_session(vec![response])));
     let rows = rows.into_iter().chain([("403 in JSON", refusing_website(SessionRefusal::ForbiddenJson))]);
     let messages =
         in_parallel(rows, |(what, session)| (what, warning(&with_session(session).run_in_process())));
