@@ -98,7 +98,8 @@ impl Wire {
         Ok(length)
     }
 
-    /// The body, which can be empty. [`Body::Unread`] unless the request has one valid `Content-Length`.
+    /// The body, empty if the request has none. [`Body::Unread`] if its length isn't given by a single valid
+    /// `Content-Length`, or exceeds `MAX_BODY`.
     fn read_body(&mut self, head: &Head) -> io::Result<Body> {
         if !head.has_body() {
             return Ok(Body::Read(Vec::new()));
