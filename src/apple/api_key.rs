@@ -193,23 +193,3 @@ pub(crate) fn is_uuid(value: &str) -> bool {
     value.split('-').map(str::len).eq([8, 4, 4, 4, 12])
         && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `tests/step/mistakes.rs` tests the other prefixes; `tests/step/key_locations.rs` tests more names without an ID.
-    #[test]
-    fn the_key_id_is_read_from_the_name_of_every_copy() {
-        let expected = KeyId::parse("2X9R4HXF34").ok().map(|id| KeyFileName::Api { kind: KeyKind::Team, id });
-        for copy in ["", " (1)", "(12)", "-2", " 2", " copy", " copy 2"] {
-            for extension in ["p8", "p8.txt"] {
-                let name = format!("AuthKey_2X9R4HXF34{copy}.{extension}");
-                assert_eq!(KeyFileName::parse(&name), expected, "{name}");
-            }
-        }
-        for name in ["Key_2X9R4HXF34.p8", "AuthKey_X"] {
-            assert_eq!(KeyFileName::parse(name), None, "{name}");
-        }
-    }
-}

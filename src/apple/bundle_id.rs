@@ -51,17 +51,3 @@ fn is_bundle_id(value: &str) -> bool {
 pub(crate) fn is_app_id(value: &str) -> bool {
     (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `tests/step/account.rs` tests other values, with their error messages.
-    #[test]
-    fn a_bundle_id_has_parts_separated_by_dots() {
-        assert!(BundleId::parse("com.Example-2.my_app").is_ok());
-        for wrong in ["com..app", ".com.app", "com.app.", "com.exa mple.a"] {
-            assert!(BundleId::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-}

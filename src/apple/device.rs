@@ -72,24 +72,3 @@ pub fn normalize(records: &[DeviceRecord]) -> (Vec<Device>, Vec<SkippedDevice>) 
     }
     (devices, skipped)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `tests/step/tools.rs` and `tests/step/connection.rs` test the usual devices, duplicates and missing fields.
-    #[test]
-    fn fields_are_cleaned_and_count_as_missing_if_they_are_not_text() -> Result<(), serde_json::Error> {
-        let records: Vec<DeviceRecord> = serde_json::from_str(
-            r#"[
-                {"device_identifier": "A1\u200bB2-C3\n", "title": " Jane's\niPhone\t 12", "device_type": ["mac"]},
-                {"device_identifier": " -, ", "title": {}, "device_type": "mac"}
-            ]"#,
-        )?;
-        let (devices, skipped) = normalize(&records);
-        let title = "Jane's iPhone 12".to_owned();
-        assert_eq!(devices, [Device { udid: "A1B2-C3".to_owned(), title, platform: "ios" }]);
-        assert_eq!(skipped, [SkippedDevice { title: String::new(), duplicate_of: None }]);
-        Ok(())
-    }
-}

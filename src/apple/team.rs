@@ -83,17 +83,3 @@ pub(crate) fn is_usual_provider_id(value: &str) -> bool {
 fn is_number(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `tests/step/account.rs` tests other values, with their error messages.
-    #[test]
-    fn a_team_id_can_be_all_digits_and_malformed_ids_are_rejected() {
-        assert!(TeamId::parse("1234567890").is_ok());
-        for wrong in ["+7", "7.0", "99999999999999999999"] {
-            assert_eq!(ProviderId::parse(wrong), Err(InvalidTeamId::NotAProviderId), "{wrong}");
-        }
-    }
-}

@@ -132,17 +132,14 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
-    use test_support::{pem, pem_body};
+    use test_support::{pem, pem_body, sec1_pem};
 
     use super::*;
-    use crate::apple::private_key::samples::sec1_pem;
-
-    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
     #[test]
-    fn a_wrapped_or_encoded_key_is_recognized_as_a_secret() -> Result {
+    fn a_wrapped_or_encoded_key_is_recognized_as_a_secret() {
         let pem = pem();
-        let sec1 = sec1_pem(pem, true)?;
+        let sec1 = sec1_pem(pem, true);
         let (sec1_body, body) = (pem_body(&sec1), pem_body(pem));
         let mut texts = vec![sec1, sec1_body];
         for width in 16..=40 {
@@ -155,7 +152,6 @@ mod tests {
         let utf16: Vec<u8> = format!("\u{feff}{pem}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         let utf16 = STANDARD.encode(utf16);
         assert!(utf16.starts_with('/') && is_key_text(&utf16), "{utf16}");
-        Ok(())
     }
 
     #[test]

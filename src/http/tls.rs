@@ -49,7 +49,7 @@ fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     let folders = env.var(CERT_DIR).map(std::env::split_paths).into_iter().flatten();
     let entries = folders.flat_map(fs::read_dir).flatten().flatten();
     let files = entries.flat_map(|entry| fs::metadata(entry.path())).filter(Metadata::is_file);
-    check_size(CERT_DIR, bytes + files.map(|file| file.len()).sum::<u64>())?;
+    check_size(CERT_DIR, files.map(|file| file.len()).fold(bytes, u64::saturating_add))?;
     let has_file = env.vars.contains_key(CERT_FILE);
     Ok(if has_file { Some(CERT_FILE) } else { env.var(CERT_DIR).map(|_| CERT_DIR) })
 }

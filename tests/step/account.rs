@@ -201,6 +201,10 @@ fn bundle_id_cannot_be_checked_with_an_apple_id() {
 fn an_invalid_bundle_id_or_team_id_is_an_error() {
     let rows = [
         ("bundle_id", "app"),
+        ("bundle_id", ".com.app"),
+        ("bundle_id", "com..app"),
+        ("bundle_id", "com.app."),
+        ("bundle_id", "com.exa mple.app"),
         ("bundle_id", "com.example.*"),
         ("bundle_id", "com.example.a,com.example.b"),
         ("team_id", "abcde12345"),
@@ -211,12 +215,17 @@ fn an_invalid_bundle_id_or_team_id_is_an_error() {
         ("team_id", "canary-secret"),
         ("itc_team_id", "Example Ltd"),
         ("itc_team_id", "ABCDE12345"),
+        ("itc_team_id", "+7"),
+        ("itc_team_id", "7.0"),
+        ("itc_team_id", "99999999999999999999"),
     ];
     let rows = rows.map(|(input, value)| {
         let step = Step::new().connected(&api_key()).verified_by(account(vec![])).secret("canary");
         (format!("{input} is {value:?}"), step.set(input, value))
     });
     assert_messages("account/inputs", errors_of(rows));
+    let valid = "com.Example-2.my_app";
+    with_team(Team::with_apps([valid])).set("bundle_id", valid).succeeds();
 }
 
 #[test]
@@ -236,10 +245,11 @@ fn verify_no_with_bundle_id_or_required_access_is_an_error() {
 
 #[test]
 fn the_team_ids_in_the_inputs_are_exported_for_fastlane() {
-    for connected in [api_key(), apple_id()] {
+    // A team ID can be all digits.
+    for (connected, team_id) in [(api_key(), "ABCDE12345"), (apple_id(), "1234567890")] {
         let step = Step::new().connected(&connected);
-        let outcome = step.set("team_id", "ABCDE12345").set("itc_team_id", "118573544").succeeds();
-        assert_eq!(outcome.output("FASTLANE_TEAM_ID"), "ABCDE12345");
+        let outcome = step.set("team_id", team_id).set("itc_team_id", "118573544").succeeds();
+        assert_eq!(outcome.output("FASTLANE_TEAM_ID"), team_id);
         assert_eq!(outcome.output("FASTLANE_ITC_TEAM_ID"), "118573544");
     }
 }

@@ -33,11 +33,15 @@ fn serve_key(behaviours: Vec<Behaviour>) -> (String, String) {
     serve(KEY_FILE, pem(), behaviours)
 }
 
+/// A run with the key in this file, and without `api_key_id`.
+fn with_key_at(file: &str) -> Step {
+    Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER)
+}
+
 #[test]
 fn the_key_can_be_a_file_at_a_path() {
     // A slash is a base64 character too, so a path with digits and capitals looks like the text of a key.
     const LONG_PATH: &str = "Customers/Northwind2024/Release/Keys/Team7/AuthKey_FROMINPUT1.p8";
-    let with_key_at = |file: &str| Step::off_bitrise().file(file, pem()).set("api_issuer", INPUT_ISSUER);
     let in_folder = || with_key_at("work/keys/AuthKey_FROMINPUT1.p8");
     let at_long_path = with_key_at(&format!("work/{LONG_PATH}"));
     let absolute = at_long_path.path("work").join(LONG_PATH);
@@ -51,6 +55,16 @@ fn the_key_can_be_a_file_at_a_path() {
     }
     let missing = with_key_path(&format!("/{LONG_PATH}")).fails().error();
     assert_messages("key_locations/long_path", [("a long path to a missing file", missing)]);
+}
+
+#[test]
+fn the_key_id_is_read_from_the_name_of_every_copy() {
+    let copies = ["", " (1)", "(12)", "-2", " 2", " copy", " copy 2"];
+    let names = copies.iter().flat_map(|copy| ["p8", "p8.txt"].map(|end| format!("{copy}.{end}")));
+    in_parallel(names, |end| {
+        let name = format!("AuthKey_FROMINPUT1{end}");
+        assert_key(&with_key_at(&format!("work/{name}")).set("api_key_path", name).succeeds());
+    });
 }
 
 #[test]
@@ -168,6 +182,7 @@ fn the_error_for_a_name_without_a_key_id_says_how_to_set_the_id() {
         "authkey_FROMINPUT1.p8",
         "AuthKey_..%2F..%2Fx.p8",
         "AuthKey_a.b.p8",
+        "Key_FROMINPUT1.p8",
     ] {
         for location in [format!("/keys/{name}"), format!("https://localhost:1/{name}?AuthKey_FROMINPUT1.p8")]
         {

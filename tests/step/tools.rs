@@ -310,6 +310,8 @@ fn test_devices_are_exported_with_every_credential() {
         {"device_identifier": "00008030001a2b3c4d5e6f70", "title": "Copy", "device_type": "ios"},
         {"device_identifier": "F00D", "title": "Jo's 12.9\" iPad", "device_type": "mac"},
         {"device_identifier": "BEEF", "title": "", "device_type": "toaster"},
+        {"device_identifier": "A1\u{200b}B2-C3\n", "title": " Jo's\niPhone\t 12", "device_type": ["mac"]},
+        {"device_identifier": " -, ", "title": {}, "device_type": "mac"},
     ]});
     let mut messages = Vec::new();
     for credential in [api_key(), apple_id()] {
@@ -322,9 +324,9 @@ fn test_devices_are_exported_with_every_credential() {
         };
         assert_eq!(
             read("APPLE_TEST_DEVICES_PATH"),
-            "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\t\"Jo's 12.9\"\" iPad\"\tmac\nBEEF\t\tios\n"
+            "Device ID\tDevice Name\tDevice Platform\n00008030-001A2B3C4D5E6F70\tJane's iPhone\tios\nF00D\t\"Jo's 12.9\"\" iPad\"\tmac\nBEEF\t\tios\nA1B2-C3\tJo's iPhone 12\tios\n"
         );
-        assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF");
+        assert_eq!(read("APPLE_TEST_DEVICE_LIST_PATH"), "00008030-001A2B3C4D5E6F70,F00D,BEEF,A1B2-C3");
         messages.push((outcome.method_and_source().0, outcome.warnings().join("\n")));
     }
     assert_messages("tools/test_devices", messages);

@@ -48,33 +48,13 @@ impl PrivateKey {
 }
 
 #[cfg(test)]
-pub(crate) mod samples {
-    use pkcs8::der::Decode as _;
-    use pkcs8::der::pem::LineEnding;
-    use pkcs8::{PrivateKeyInfoRef, SecretDocument};
-
-    use super::der::P256;
-
-    /// Converts a key from PKCS#8 to SEC1. `openssl ec` writes SEC1 with the curve.
-    pub(crate) fn sec1_pem(pkcs8: &str, with_curve: bool) -> Result<String, Box<dyn std::error::Error>> {
-        let (_, document) = SecretDocument::from_pem(pkcs8)?;
-        let info = PrivateKeyInfoRef::try_from(document.as_bytes())?;
-        let mut key = ::sec1::EcPrivateKey::from_der(info.private_key.as_bytes())?;
-        key.parameters = with_curve.then_some(::sec1::EcParameters::NamedCurve(P256));
-        let pem = SecretDocument::encode_msg(&key)?.to_pem("EC PRIVATE KEY", LineEnding::LF)?;
-        Ok(pem.to_string())
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use pkcs8::{PrivateKeyInfoRef, SecretDocument};
     use stand_in::keys;
-    use test_support::{pem, pem_body, wrapped};
+    use test_support::{pem, pem_body, sec1_pem, wrapped};
 
-    use super::samples::sec1_pem;
     use super::*;
 
     fn canonical_pem(bytes: impl AsRef<[u8]>) -> Result<String, PrivateKeyError> {
@@ -93,7 +73,7 @@ mod tests {
         assert!(pem.lines().all(|line| line.len() <= 64) && pem.ends_with("-----END PRIVATE KEY-----\n"));
         let body = pem_body(pem);
         let base64 = STANDARD.encode(pem);
-        let sec1 = |with_curve| sec1_pem(pem, with_curve).unwrap();
+        let sec1 = |with_curve| sec1_pem(pem, with_curve);
         let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         let percent = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()

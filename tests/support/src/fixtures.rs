@@ -10,6 +10,10 @@ use std::time::Instant;
 use apple_services_connection::tools::TOOLS;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pkcs8::der::Decode as _;
+use pkcs8::der::pem::LineEnding;
+use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
+use sec1::{EcParameters, EcPrivateKey};
 use serde_json::{Value, json};
 use stand_in::keys::P256;
 use stand_in::{Account, Behaviour, PublicKey, Session, StandIn};
@@ -91,6 +95,16 @@ pub fn wait_until(is_done: impl Fn() -> bool) {
 /// The base64 between the header and the footer of a key.
 pub fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
+}
+
+/// Converts a P-256 key from PKCS#8 to SEC1, which `openssl ec` writes with the curve.
+pub fn sec1_pem(pkcs8: &str, with_curve: bool) -> String {
+    const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+    let (_, document) = SecretDocument::from_pem(pkcs8).unwrap();
+    let info = PrivateKeyInfoRef::try_from(document.as_bytes()).unwrap();
+    let mut key = EcPrivateKey::from_der(info.private_key.as_bytes()).unwrap();
+    key.parameters = with_curve.then_some(EcParameters::NamedCurve(P256));
+    SecretDocument::encode_msg(&key).unwrap().to_pem("EC PRIVATE KEY", LineEnding::LF).unwrap().to_string()
 }
 
 /// Breaks the text into lines of this length, as a narrow terminal does.
