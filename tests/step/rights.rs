@@ -201,6 +201,7 @@ fn a_key_is_not_verified_while_an_agreement_is_missing() {
         AGREEMENT_ERROR,
         ("FORBIDDEN.REQUIRED_AGREEMENTS_OF_SOME_NEW_KIND", "title", "detail"),
         ("FORBIDDEN", "Access Unavailable", detail),
+        ("FORBIDDEN_ERROR", detail, ROLE_ERROR.2),
     ] {
         for errors in [vec![error], vec![ROLE_ERROR, error]] {
             let outcome = with_behaviours(vec![Behaviour::apple_errors(403, errors)]).succeeds();
