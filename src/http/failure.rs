@@ -57,7 +57,7 @@ fn describe_size(bytes: usize) -> Text {
 
 fn status_meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        301..=303 | 307 | 308 => " (a redirect, which the Step does not follow)",
+        301..=303 | 307 | 308 => " (an unexpected redirect)",
         401 | 403 => " (no access)",
         404 | 410 => " (not found)",
         429 => " (too many requests)",

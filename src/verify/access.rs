@@ -38,10 +38,15 @@ async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result
         }
         Some(last) => {
             let (date, left) = (timestamp::format(last), timestamp::time_left(last, now));
-            let expires = text!("expires on {} ({} left)", date, left);
-            let problem = text!("The team's last distribution certificate {}: create a new one", expires);
-            let is_soon = last - now <= Duration::days(30);
-            (text!("{}, the last one {}", valid, expires), is_soon.then_some(problem))
+            let state = text!("{}, latest expiry {} ({} left)", valid, date, left);
+            let problem = || {
+                text!(
+                    "The team's last distribution certificate expires on {} ({} left): create a new one",
+                    date,
+                    left
+                )
+            };
+            (state, (last - now <= Duration::days(30)).then(problem))
         }
     };
     if let Some(problem) = problem {

@@ -101,7 +101,7 @@ fn check_team(
                 return Unverified::TeamsNotListed.into();
             }
             CheckError::Rejected(FatalError::new(text!(
-                "The session's account does not belong to the team {} in `itc_team_id`, only to {}: set `itc_team_id` to one of these numbers.",
+                "The session's account does not belong to the team {} in `itc_team_id`, only to {}: correct `itc_team_id`.",
                 wanted.to_text(),
                 list_teams(&teams)
             )))

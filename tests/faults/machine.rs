@@ -105,13 +105,13 @@ fn a_run_with_a_low_limit_of_open_files_fails_cleanly_or_succeeds() {
 
 #[test]
 fn the_error_for_an_invalid_proxy_variable_hides_its_value() {
-    let elsewhere =
+    let with_remote_build_url =
         || Step::new().set("build_url", "https://bitrise.invalid/build/x").secret("canary-password");
     let wrong = "http://user:canary-password@proxy:99999";
     let mut messages: Vec<_> = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .map(|variable| (variable, elsewhere().set(variable, wrong).fails().error()))
+        .map(|variable| (variable, with_remote_build_url().set(variable, wrong).fails().error()))
         .into();
-    let exempt = elsewhere().set("HTTPS_PROXY", wrong).set("NO_PROXY", "example.com,.invalid");
+    let exempt = with_remote_build_url().set("HTTPS_PROXY", wrong).set("NO_PROXY", "example.com,.invalid");
     messages.push(("NO_PROXY has the host", exempt.set("RES_OPTIONS", "attempts:0").fails().error()));
     assert_messages("faults/wrong_proxy", messages);
     // Requests to this machine use no proxy, and plain http is allowed only to this machine.

@@ -37,26 +37,31 @@ const VALUES: &[&str] = &[
 
 /// A connection whose fields have the right types and any content.
 fn connection() -> impl Strategy<Value = Value> {
-    let text = || prop_oneof![1 => Just(Value::Null), 2 => select(VALUES).prop_map(Value::from), 3 => text().prop_map(Value::from)];
+    let text_or_null = || prop_oneof![1 => Just(Value::Null), 2 => select(VALUES).prop_map(Value::from), 3 => text().prop_map(Value::from)];
     let number = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from)];
-    let cookie = (prop::collection::vec(text(), 6), number).prop_map(|(texts, max_age)| {
+    let cookie = (prop::collection::vec(text_or_null(), 6), number).prop_map(|(texts, max_age)| {
         let names = ["name", "value", "domain", "path", "expires", "created_at"].map(str::to_owned);
         let mut cookie: Map<_, _> = names.into_iter().zip(texts).collect();
         cookie.insert("max_age".to_owned(), max_age);
         Value::Object(cookie)
     });
-    let device = prop::collection::vec(text(), 3).prop_map(|texts| {
+    let device = prop::collection::vec(text_or_null(), 3).prop_map(|texts| {
         let names = ["device_identifier", "title", "device_type"].map(str::to_owned);
         Value::Object(names.into_iter().zip(texts).collect())
     });
     let lists = (prop::collection::vec(cookie, 0..4), prop::collection::vec(device, 0..4));
-    (prop::collection::vec(text(), TEXT_FIELDS.len()), lists).prop_map(|(texts, (cookies, devices))| {
-        let names = TEXT_FIELDS.iter().map(|&name| name.to_owned());
-        let mut fields: Map<_, _> = names.zip(texts).collect();
-        fields.insert("session_cookies".to_owned(), serde_json::json!({"https://idmsa.apple.com": cookies}));
-        fields.insert("test_devices".to_owned(), Value::from(devices));
-        Value::Object(fields)
-    })
+    (prop::collection::vec(text_or_null(), TEXT_FIELDS.len()), lists).prop_map(
+        |(texts, (cookies, devices))| {
+            let names = TEXT_FIELDS.iter().map(|&name| name.to_owned());
+            let mut fields: Map<_, _> = names.zip(texts).collect();
+            fields.insert(
+                "session_cookies".to_owned(),
+                serde_json::json!({"https://idmsa.apple.com": cookies}),
+            );
+            fields.insert("test_devices".to_owned(), Value::from(devices));
+            Value::Object(fields)
+        },
+    )
 }
 
 proptest! {

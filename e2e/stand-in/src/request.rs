@@ -44,7 +44,7 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
-    /// Bitrise's connection, which is the connected credential, under `/build/<name>/`.
+    /// Bitrise's endpoint with the connected credential, under `/build/<name>/`.
     Connection,
     /// The file server for .p8 files, under `/files/<name>/`.
     File,
