@@ -44,8 +44,8 @@ pub enum EnvstoreError {
 /// Writes all entries into the file at `path` in one atomic replacement.
 ///
 /// An entry replaces an existing one with the same key in place. Other existing entries stay as they are, in
-/// order. The file keeps its owner, group and mode; a new file gets mode 0600. Call this only while you hold
-/// [`lock::lock`].
+/// order. The file keeps its owner, group and mode; a new file gets mode 0600. Call this only while you hold the
+/// lock of the envstore.
 ///
 /// # Errors
 /// [`EnvstoreError`]. The file is then unchanged.
