@@ -61,7 +61,7 @@ impl Files {
         let folder = temporary.path().to_str().map(str::to_owned).ok_or_else(|| {
             text!("The path of the temporary folder is not valid UTF-8: set TMPDIR to another folder.")
         })?;
-        // From here on, `drop` deletes the folder.
+        // From here on, dropping `files` deletes the folder, instead of dropping `temporary`.
         let _path = temporary.keep();
         files.folder = Some(folder.clone());
         let create = |path: &str, bytes: &[u8]| {

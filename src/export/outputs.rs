@@ -176,7 +176,7 @@ pub(crate) fn earlier_credential_warning(
     }
     (!readers.is_empty()).then(|| {
         text!(
-            "Variables from an earlier Step or the build already contain another credential, which these tools may use instead: {}. To keep both credentials, set `output_prefix` for this Step.",
+            "Variables from an earlier Step or the build already contain another credential, which tools in `export_for` may use instead: {}. To keep both credentials, set `output_prefix` for this Step.",
             Text::join(&readers, ", ")
         )
     })

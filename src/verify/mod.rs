@@ -128,9 +128,11 @@ impl Unverified {
     fn error_line(&self, prefix: &'static str) -> Text {
         let remedy = match self {
             Self::AgreementMissing | Self::OtherAccount { .. } => return text!("{}: {}.", prefix, self),
-            Self::SessionRejected { renewal, .. } => return text!("{}: {}: {}.", prefix, self, *renewal),
+            Self::SessionRejected { renewal, .. } => {
+                return text!("{}: {}. To fix it, {}.", prefix, self, *renewal);
+            }
             Self::MissingCookie { renewal, .. } | Self::UnknownAccount { renewal } => {
-                return text!("{}: {}: {}, or set `verify` to yes.", prefix, self, *renewal);
+                return text!("{}: {}. To fix it, {}, or set `verify` to yes.", prefix, self, *renewal);
             }
             Self::AppleError { status, code, detail } => {
                 let prefix = text!("{}: Apple returned HTTP {}, {}", prefix, *status, code);

@@ -111,6 +111,7 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
 fn with_an_enterprise_key_the_step_looks_for_the_bundle_id_instead_of_an_app() {
     let step = |bundle_id: &str, registered: &[&str]| {
         let connected = merge([api_key(), json!({"is_enterprise_account": true})]);
+        // `with_apps` also registers the bundle IDs. An enterprise team has no apps.
         let team = Team { apps: Vec::new(), ..Team::with_apps(registered.iter().copied()) };
         let account = Account { enterprise: true, ..account(vec![]) };
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)

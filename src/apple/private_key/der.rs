@@ -86,7 +86,7 @@ fn identify_other(der: &[u8]) -> Option<PrivateKeyError> {
 }
 
 /// Whether a SEQUENCE is `CertificationRequestInfo ::= SEQUENCE { version INTEGER, subject Name, … }`. A Name is a
-/// SEQUENCE of SETs. A certificate's first element is not an INTEGER, or its second begins with an OID.
+/// SEQUENCE of SETs. In a `TBSCertificate`, the first element is not an INTEGER, or the second begins with an OID.
 fn is_request_info(sequence: AnyRef<'_>) -> bool {
     first_two(sequence).is_some_and(|(version, subject)| {
         version.tag() == Tag::Integer && subject.tag() == Tag::Sequence && first_oid(subject).is_none()

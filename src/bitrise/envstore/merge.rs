@@ -98,8 +98,8 @@ struct Item<'a> {
     text: &'a str,
 }
 
-/// An envstore without entries, in any YAML style. Rejects other keys: one can be the merge key `<<`, which can add
-/// entries to `envs`.
+/// An envstore without entries, in any YAML style. Rejects all keys except `envs`, because the merge key `<<` could
+/// add entries to it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EmptyStore {

@@ -19,8 +19,7 @@ use crate::timestamp;
 use crate::yaml;
 
 /// How to fix a pasted session that can't be used. Completes a sentence.
-pub(crate) const PASTE_NEW_SESSION: &str =
-    "create a new session with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it";
+pub(crate) const PASTE_NEW_SESSION: &str = "create a new session with `fastlane spaceauth -u <Apple ID> --copy_to_clipboard true` and paste it into `fastlane_session`";
 
 error_messages! {
     /// Why a text is not a session. `Display` completes a sentence that begins with the input's name.

@@ -143,7 +143,7 @@ pub struct SigningCertificate {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// One of [`CERTIFICATE_TYPES`](super::list::CERTIFICATE_TYPES).
+    /// One of Apple's types, such as `DISTRIBUTION`.
     pub certificate_type: String,
     /// Sent unchanged. Recorded responses of Apple have `2020-02-12T13:17:50.000+0000`, which is not RFC 3339
     /// (`certificate.json` in `codemagic-ci-cd/cli-tools`, `certificates.json` in fastlane's spaceship).
