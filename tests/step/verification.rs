@@ -213,7 +213,7 @@ fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     }
 }
 
-/// Apple's website, which knows another session and refuses the one of the run.
+/// Apple's website, which expects a different session and refuses the run's.
 fn refusing_website(refusal: SessionRefusal) -> Session {
     let cookies = [("myacinfo".to_owned(), "of-another-session".to_owned())].into();
     Session { cookies, refusal, ..Session::default() }

@@ -41,7 +41,7 @@ pub(super) fn to_canonical_pem(der: &[u8]) -> Option<SecretString> {
     Some(SecretString::from(pem.as_str()))
 }
 
-/// Identifies a structure by its first elements. Returns an error if it is something else than a P-256 key, and `None`
+/// Identifies a structure by its first elements. Returns an error if it is something other than a P-256 key, and `None`
 /// if it is unknown or incomplete.
 pub(super) fn identify(der: &[u8]) -> Option<Result<(), PrivateKeyError>> {
     if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
