@@ -62,7 +62,7 @@ impl<'a> ExportPlan<'a> {
     /// Chooses the outputs, without those of tools that can't use the credential.
     ///
     /// # Errors
-    /// If two tools read different values from one variable.
+    /// If two tools expect different values in one variable.
     pub(crate) fn new(context: OutputContext<'a>) -> Result<Self, FatalError> {
         let config = &context.config.outputs;
         let mut skipped_tools = Vec::new();
@@ -80,7 +80,7 @@ impl<'a> ExportPlan<'a> {
                     Some((_, (_, earlier_value))) if *earlier_value == value => {}
                     Some((earlier_tool, _)) => {
                         return Err(FatalError::new(text!(
-                            "`export_for` lists {} and {}, which read different values from {}: choose one of the two, or run the Step twice, the second time with `output_prefix`.",
+                            "`export_for` lists {} and {}, which expect different values in {}: choose one of the two, or run the Step twice, the second time with `output_prefix`.",
                             earlier_tool.name,
                             tool.name,
                             config.prefix.name(name)

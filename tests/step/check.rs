@@ -87,7 +87,7 @@ fn a_check_fails_with_the_same_errors_as_an_export() {
         ("an expired session", Step::new().connected(&expired).verified_by_session(website_session(vec![]))),
         ("no credential", Step::new().unset("verify")),
         (
-            "two tools that read different values from one variable",
+            "two tools that expect different values in one variable",
             Step::new().connected(&api_key()).set("export_for", "tauri,electron").unset("verify"),
         ),
     ];

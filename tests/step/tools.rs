@@ -162,9 +162,9 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
         (&of_an_apple_id, CredentialKind::AppleId),
         (&of_an_individual_key, CredentialKind::ApiKey(KeyKind::Individual)),
     ] {
-        // A variable that an unusable tool reads is expected if a usable tool reads it too.
-        let usable = TOOLS.iter().filter(|tool| tool.can_use(kind));
-        let expected: Vec<_> = usable.flat_map(Tool::outputs).map(|(name, _)| name).collect();
+        // A variable of a tool that can't use the credential is still expected if another tool reads it too.
+        let tools = TOOLS.iter().filter(|tool| tool.can_use(kind));
+        let expected: Vec<_> = tools.flat_map(Tool::outputs).map(|(name, _)| name).collect();
         let names = tool_outputs(outcome).into_keys();
         let unexpected: Vec<_> = names.filter(|name| !expected.contains(&name.as_str())).collect();
         assert_eq!(unexpected, Vec::<String>::new());
