@@ -181,7 +181,7 @@ impl KeyFileName {
     }
 }
 
-/// Whether a suffix is empty, or distinguishes copies of a file, with a number of at most three digits.
+/// Whether a suffix is empty, or marks a copy of a file with ` copy`, a number of at most three digits, or both.
 fn is_copy_suffix(suffix: &str) -> bool {
     let number = suffix.strip_prefix(" copy").unwrap_or(suffix).trim_start_matches([' ', '-']);
     let number = number.strip_prefix('(').and_then(|number| number.strip_suffix(')')).unwrap_or(number);

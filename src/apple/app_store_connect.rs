@@ -125,7 +125,7 @@ pub(crate) struct AppAttributes {
     pub(crate) name: Option<String>,
 }
 
-/// An app, whose `id` is its number in App Store Connect. For the Enterprise Program, it is a bundle ID instead.
+/// An app, whose `id` is its number in App Store Connect, or an entry of [`BUNDLE_IDS`] for the Enterprise Program.
 pub(crate) type App = Resource<AppAttributes>;
 
 /// Source: <https://developer.apple.com/documentation/appstoreconnectapi/certificate>
@@ -197,7 +197,7 @@ impl ErrorResponse {
 
     /// Whether the Account Holder has to accept an agreement of the Developer Program.
     pub(crate) fn is_agreement_missing(&self) -> bool {
-        // The codes that Apple used in 2026.
+        // In 2026, Apple's codes for this begin with one of these.
         let codes = ["FORBIDDEN.REQUIRED_AGREEMENTS", "FORBIDDEN_ERROR.PLA_"];
         // Other responses only name the agreement in the text, as in `AvdLee/appstoreconnect-swift-sdk` issue 101.
         let agreement = "Program License Agreement";

@@ -47,7 +47,7 @@ fn is_bundle_id(value: &str) -> bool {
         })
 }
 
-/// Whether a value is an app's number in App Store Connect.
+/// Whether a value has the format of an app's number in App Store Connect.
 pub(crate) fn is_app_id(value: &str) -> bool {
     (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
 }

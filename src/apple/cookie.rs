@@ -29,7 +29,7 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub httponly: bool,
-    /// If `max_age` is also `None`, the cookie lasts until the browser closes, so it doesn't expire during a build.
+    /// If this and `max_age` are `None`, the cookie lasts until the browser closes: it doesn't expire during a build.
     pub expires: Option<OffsetDateTime>,
     /// The lifetime in seconds, counted from `created_at` or, if that is `None`, from when fastlane loads the cookie.
     /// In the gem, it overrides `expires`. The Step prefers `expires`, which does not depend on the time of loading.
@@ -52,7 +52,7 @@ impl Cookie {
     }
 }
 
-/// A cookie that fastlane can't load. `Display` completes "The session in … ".
+/// A cookie that makes its session unusable. `Display` completes a sentence about the session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("has a damaged cookie (number {number}: {problem})")]
 pub struct DamagedCookie {
@@ -75,7 +75,7 @@ pub struct CookieRecord {
     expires: Option<String>,
     max_age: Option<i64>,
     created_at: Option<String>,
-    /// Only shows that a cookie is complete: Ruby writes it last.
+    /// Only used to tell whether a cookie is complete: Ruby writes it last.
     accessed_at: Option<String>,
 }
 
@@ -197,7 +197,7 @@ impl CookieRecord {
     }
 }
 
-/// Whether a value can be what Apple sent. It isn't if it contains characters that RFC 6265, section 4.1.1, forbids, or
+/// Whether a value can be what Apple sent. It can't contain characters that RFC 6265, section 4.1.1, forbids, or
 /// marks of a program that shortened, hid or encoded it, such as `...`, `[REDACTED]`, `***` and `=3D`.
 fn is_intact_value(value: &str) -> bool {
     let is_mark = |c: char| "\",;\\<>[](){}*$`".contains(c);
@@ -224,9 +224,9 @@ pub(crate) fn cookies_from(
     records.into_iter().zip(1..).map(|(record, number)| record.into_cookie(number, default_domain)).collect()
 }
 
-/// Returns the number of the first record that lacks a field of the other records: the text was cut off there.
+/// Returns the number of the first record that lacks a field of another record. If it is the last one, it was cut off.
 /// If `is_ruby`, the records are of Ruby's class `HTTP::Cookie`, which always has a domain, `for_domain` and a path.
-pub(crate) fn find_cut_off(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
+pub(crate) fn find_incomplete(records: &[CookieRecord], is_ruby: bool) -> Option<usize> {
     let mut expected_fields = [is_ruby, is_ruby, is_ruby, false, false, false];
     for record in records {
         for (is_expected, is_present) in expected_fields.iter_mut().zip(record.present_fields()) {

@@ -36,7 +36,7 @@ pub struct Device {
     pub platform: &'static str,
 }
 
-/// A device that cannot be registered.
+/// A device without a UDID, or with the UDID of an earlier device.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SkippedDevice {
     /// The name, without line breaks.

@@ -1,6 +1,6 @@
 //! The two IDs of a team: on Apple's developer portal, and in App Store Connect.
 
-/// Team IDs on the developer portal have the same format as key IDs.
+/// Team IDs on the developer portal have the usual format of key IDs.
 pub(crate) use crate::redact::is_usual_key_id as is_team_id;
 use crate::redact::{self, Text, error_messages};
 
@@ -75,7 +75,7 @@ impl ProviderId {
     }
 }
 
-/// Whether a number has as many digits as all known team numbers in App Store Connect.
+/// Whether a value is a number of 7 to 10 digits, like all known team numbers in App Store Connect.
 pub(crate) fn is_usual_provider_id(value: &str) -> bool {
     (7..=10).contains(&value.len()) && is_number(value)
 }

@@ -55,7 +55,7 @@ struct CookieJson<'a> {
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<i64>,
-    /// The start of `max_age`. Bitrise's documents don't have this field.
+    /// When `max_age` begins. Bitrise's documents don't have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
 }

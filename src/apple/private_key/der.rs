@@ -19,7 +19,7 @@ const PKCS7_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11354
 const PKCS7_SIGNED: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
 /// Checks a P-256 key and writes it in its canonical form: PKCS#8 around SEC1 ([RFC 5915]) with the public key, as
-/// OpenSSL writes it. Returns `None` if the parts of the key do not belong together.
+/// OpenSSL writes it. Returns `None` if the key is invalid.
 ///
 /// Does not use the crypto library's export, which leaves an unwiped copy behind.
 ///

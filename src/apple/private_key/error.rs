@@ -3,7 +3,7 @@
 use crate::redact::error_messages;
 
 error_messages! {
-    /// `Display` completes the sentence "The private key in … ".
+    /// `Display` completes a sentence such as "The content of `api_key_path` … ".
     #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
     pub enum PrivateKeyError {
         #[error("is empty")]

@@ -2,8 +2,8 @@
 //!
 //! Apple offers the key for download once, as `AuthKey_<ID>.p8`: PKCS#8 ([RFC 5958]) in PEM ([RFC 7468]), an
 //! elliptic-curve key on P-256. On its way through secret stores, terminals and web forms it loses newlines, gains
-//! quotes, or is encoded again. The Step accepts everything that still contains exactly one such key, and writes the
-//! key in one canonical form. It rejects everything else with an error that says what the content is.
+//! quotes, or is encoded again. The Step finds the key in all these forms, and writes it in one canonical form. It
+//! rejects other content, several keys, and a key next to a certificate, with an error that says what the content is.
 //!
 //! [RFC 5958]: https://www.rfc-editor.org/rfc/rfc5958
 //! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
@@ -103,7 +103,7 @@ mod tests {
             ("one em dash", pem.replace("-----", "—")),
             ("no-break spaces", pem.replace(' ', "\u{a0}")),
             ("zero-width spaces", pem.replace('M', "\u{200b}M\u{2060}")),
-            ("no spaces in the markers", pem.replace("BEGIN PRIVATE KEY", "BEGINPRIVATEKEY")),
+            ("no spaces in the BEGIN line", pem.replace("BEGIN PRIVATE KEY", "BEGINPRIVATEKEY")),
             ("smart quotes around base64", format!("“{base64}”")),
             ("quotes around each line", format!("'{}'", wrapped(&base64, 76).replace('\n', "'\n'"))),
             ("several variables", format!("KEY_ID=2X9R4HXF34\nKEY={base64}\nexport ISSUER='x'\n")),
@@ -131,9 +131,9 @@ mod tests {
         assert_eq!(canonical_pem(STANDARD.decode(&body).unwrap()).as_deref(), Ok(pem), "binary DER");
     }
 
-    /// Whole files are tested in `tests/step/key_locations.rs`.
+    /// `tests/step/key_locations.rs` tests files and downloads that are not a key.
     #[test]
-    fn other_content_is_recognized_in_every_form() {
+    fn the_error_names_content_that_is_not_a_usable_key() {
         let pem = pem();
         let other_key = keys::P256::generate().unwrap();
         let rsa = keys::rsa_2048_private_pem().unwrap();

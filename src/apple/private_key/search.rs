@@ -1,8 +1,8 @@
 //! Finds the key in DER, PEM and base64, even if a secret store, terminal, editor or web form has changed it.
 //!
 //! The search recognizes keys by their ASN.1 structure. PEM labels and the kind of document only matter for the error
-//! if no structure is recognized. Decoded data is never longer than its encoding, and the depth is limited, so the
-//! search takes linear time.
+//! if no structure is recognized. Decoding lengthens data by at most half, and the depth is limited, so the search
+//! takes linear time.
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::der;
 use super::error::PrivateKeyError;
 
-/// Accepts missing and doubled padding, which are common copying mistakes.
+/// Accepts missing and incomplete padding, which are common copying mistakes.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -104,7 +104,7 @@ impl Search {
     }
 }
 
-/// Removes all byte-order marks, whitespace and quotes around the text.
+/// Removes byte-order marks, NUL characters, whitespace and quotes around the text.
 pub(crate) fn strip_wrapping(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_quote(c) || matches!(c, '\u{feff}' | '\0'))
 }
@@ -113,7 +113,7 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '«' | '»')
 }
 
-/// Decodes base64 of either alphabet, on several lines, with or without padding.
+/// Decodes base64 in the standard or URL-safe alphabet, on one or several lines, with or without padding.
 pub(crate) fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     // A buffer that grows leaves copies behind.
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
@@ -157,8 +157,8 @@ pub(crate) fn decode_percent(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(decoded)
 }
 
-/// Removes formatting that is not part of base64 or a PEM marker: escapes, quotes, the quote marks of emails, HTML
-/// tags and entities, RTF control words, and invisible characters. Converts typographic dashes to ASCII.
+/// Removes formatting that is not part of base64 or a PEM marker: quotes, the `>` of quoted emails, HTML tags, RTF
+/// control words and invisible characters. Decodes escapes and HTML entities, and converts typographic dashes to ASCII.
 fn remove_formatting(text: &str) -> Zeroizing<String> {
     let is_rtf = text.trim_start().starts_with("{\\rtf");
     // The result is never longer.
@@ -202,7 +202,7 @@ fn remove_formatting(text: &str) -> Zeroizing<String> {
 }
 
 /// Reads an escape after its backslash, as in strings of shells, JSON and programming languages. Like the functions
-/// below, returns the character that it stands for and the text after it.
+/// below, returns the character to replace it with and the text after it.
 fn read_escape(rest: &str) -> (Option<char>, &str) {
     if let Some(after) = rest.strip_prefix(['n', 'r', 't']) {
         return (Some('\n'), after);
@@ -238,7 +238,7 @@ fn read_entity(rest: &str) -> Option<(char, &str)> {
     Some((number.and_then(char::from_u32).unwrap_or(' '), after))
 }
 
-/// Removes `NAME=`, `export NAME=`, `NAME: |` and the like before base64, and zsh's `%` after it.
+/// Removes `NAME=`, `export NAME=`, `NAME: |` and the like before base64, and other variables or zsh's `%` after it.
 fn strip_name(text: &str) -> &str {
     const MAX_NAME: usize = 80;
     const MIN_KEY: usize = 16;
@@ -304,7 +304,7 @@ fn pem_blocks(text: &str) -> Vec<(&str, &str)> {
     blocks
 }
 
-/// Identifies a PEM block by its label. Returns `None` if it can be an EC private key.
+/// Identifies a PEM block by its label. Returns `None` if the label is unknown or an EC private key can have it.
 fn identify_label(label: &str) -> Option<PrivateKeyError> {
     let label: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
     match label.as_str() {

@@ -62,7 +62,7 @@ impl SessionError {
         }
     }
 
-    /// Identifies text that people paste by mistake.
+    /// Identifies text in which no list of cookies was found.
     fn identify_other_text(text: &str) -> Self {
         match text.trim() {
             text if text.contains(COOKIE_CLASS) => Self::Damaged,
@@ -131,12 +131,12 @@ fn parse(yaml: &str) -> Option<Vec<CookieRecord>> {
 /// Fails if a cookie was cut off, or damaged in copying.
 fn check_intact(yaml: &str, records: &[CookieRecord]) -> Result<(), SessionError> {
     // A list in brackets, as in JSON, can't be parsed if it was cut off.
-    let cut_off =
-        cookie::find_cut_off(records, yaml.contains(COOKIE_ITEM)).filter(|_| !yaml.starts_with('['));
-    if let Some(number) = cut_off.filter(|number| *number == records.len()) {
+    let incomplete =
+        cookie::find_incomplete(records, yaml.contains(COOKIE_ITEM)).filter(|_| !yaml.starts_with('['));
+    if let Some(number) = incomplete.filter(|number| *number == records.len()) {
         return Err(SessionError::CutOff { number });
     }
-    let missing_field = cut_off.map(|number| (number, "it lacks fields that the other cookies have"));
+    let missing_field = incomplete.map(|number| (number, "it lacks fields that the other cookies have"));
     let damage = || records.iter().zip(1..).find_map(|(record, number)| Some((number, record.damage()?)));
     match missing_field.or_else(damage) {
         Some((number, problem)) => Err(DamagedCookie { number, problem }.into()),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_lines_are_joined_only_if_all_of_them_are_there() -> Result {
+    fn wrapped_lines_are_joined_unless_one_was_shortened_or_text_was_inserted() -> Result {
         const WIDTH: usize = 72;
         let long_value = (0..90).map(|number| format!("{number:x}Hs")).collect::<Vec<_>>().concat();
         let long = SPACEAUTH.replace("HSARM", &long_value);
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_cookie_that_was_damaged_is_rejected() {
         const VALUE: &str = "HSARMTKNSRVXWFla";
-        // Replacements for the second half of the value.
+        // Replacements for the end of the value.
         let ends =
             ["…", "—TKNS", "...", " TKNS", " #TKNS", "\u{a0}T", "Ä", "\\TKNS", ";TKNS", "=3DTKNS", ">", "$"];
         let ends = ends.map(|end| ("TKNSRVXWFla", end));
@@ -378,9 +378,9 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_cut_inside_a_cookie_is_rejected_at_every_character() -> Result {
+    fn a_session_that_is_cut_inside_a_cookie_is_rejected_unless_the_cut_is_harmless() -> Result {
         let before = |at: usize| SPACEAUTH.get(..at).unwrap_or_default();
-        // After its path, the first cookie has all fields that limit where it is sent, so a cut there is harmless.
+        // After its path, the first cookie lacks only fields that have safe defaults, so a cut there is harmless.
         let end_of_path = SPACEAUTH.find("\"\n  secure").ok_or("no path")?;
         for at in 0..=end_of_path {
             assert!(paste(before(at)).is_err(), "{}", before(at));
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_beyond_the_calendar_is_ignored() -> Result {
+    fn an_expiry_after_year_9999_is_ignored() -> Result {
         let session =
             paste("[{name: DES1, value: x, domain: a.b, max_age: 5, created_at: 9999-12-31T23:59:59Z}]")?;
         assert_eq!(session.expires_at, None);

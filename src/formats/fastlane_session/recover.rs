@@ -9,7 +9,7 @@ use crate::apple::private_key::{
     assigned_value, decode_base64, decode_percent, decode_text, until_next_assignment,
 };
 
-/// The text that `fastlane spaceauth` prints before the list of cookies.
+/// The end of the sentence that `fastlane spaceauth` prints before the list of cookies.
 /// Source: <https://github.com/fastlane/fastlane/blob/master/spaceship/lib/spaceship/spaceauth_runner.rb>
 pub(super) const LIST_INTRODUCTION: &str = "via the FASTLANE_SESSION environment variable:";
 
@@ -35,15 +35,15 @@ pub(super) fn yaml_candidates(pasted: &str) -> Vec<Secret> {
 /// Extracts the list from surrounding text and up to `depth` encodings. Keeps its line breaks as they are. Returns
 /// several texts if it is unclear where a quoted value ends.
 fn extract_lists(pasted: &str, depth: u8) -> Vec<Secret> {
-    let texts = extract_values(&to_plain_ascii(pasted));
+    let texts = extract_values(&to_plain_text(pasted));
     let decoded = texts.first().filter(|_| depth > 0).and_then(|text| decode(text));
     // Text that isn't encoded can also be valid base64. The result is only a list if it has cookies with names.
     let lists = decoded.map(|decoded| extract_lists(&decoded, depth - 1));
     lists.filter(|lists| lists.iter().any(|list| list.contains("name"))).unwrap_or(texts)
 }
 
-/// Converts typography to ASCII, and removes comments, invisible characters, color codes and Markdown's fences.
-fn to_plain_ascii(text: &str) -> Secret {
+/// Converts typographic characters to ASCII, and removes comments, invisible characters, color codes and code fences.
+fn to_plain_text(text: &str) -> Secret {
     // The result is never longer.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let is_content = |line: &&str| !["#", "```"].iter().any(|start| line.trim_start().starts_with(start));
@@ -140,7 +140,7 @@ fn unquote(text: &str) -> Option<Vec<Secret>> {
     Some(ends.filter_map(|end| rest.get(..end)).flat_map(|inner| unescape_quotes(inner, quote)).collect())
 }
 
-/// Restores the quotes inside a quoted string, as shells, JSON and YAML escape them.
+/// Restores the quotes inside a quoted string, which shells, JSON and YAML escape in different ways.
 fn unescape_quotes(inner: &str, quote: char) -> Vec<Secret> {
     let shell = match quote {
         '"' => inner.replace("\\\"", "\"").replace("\\!", "!"),
@@ -234,8 +234,8 @@ fn unescape_line_breaks(text: &str) -> Secret {
     list.map(|list| Zeroizing::new(list.to_owned())).unwrap_or(out)
 }
 
-/// Restores the line breaks before Ruby's field names, and joins values that were wrapped. Returns `None` for other
-/// text, or if it is unclear how the lines belong together.
+/// Restores the line breaks before Ruby's field names, and joins values that were wrapped. Returns `None` for text
+/// in another format, or if it is unclear how the lines belong together.
 fn reflow(text: &str) -> Option<Secret> {
     let mut items = text.split(COOKIE_ITEM);
     if !items.next()?.chars().all(|c| c == '-' || c.is_whitespace()) {
