@@ -21,7 +21,7 @@ impl Credential {
         }
     }
 
-    /// The passwords and cookies of an Apple ID. A private key is not included, since its type never shows it.
+    /// The passwords and cookies of an Apple ID. A private key isn't needed: untrusted text that may hold one is hidden.
     pub(crate) fn secrets(&self) -> Vec<&SecretString> {
         let Self::AppleId(apple_id) = self else { return Vec::new() };
         let passwords = [&apple_id.password, &apple_id.app_password].into_iter().flatten();
@@ -90,7 +90,7 @@ pub enum ConnectionMode {
 }
 
 impl ConnectionMode {
-    /// Where to search for which kind of credential, in order. The search ends at the first credential that exists.
+    /// Where to search for which kind of credential, in order. The search ends at the first usable credential.
     #[must_use]
     pub fn order(self) -> &'static [(Source, Method)] {
         use Source::{Connection, Inputs};

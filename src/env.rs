@@ -1,4 +1,4 @@
-//! Everything that a run needs from the machine: environment variables, clock, sleep, temporary folder.
+//! The surroundings of a run, which tests replace: environment variables, clock, sleep, temporary folder, time limits.
 //!
 //! The caller of a run passes an [`Env`], so that tests can share one process and don't have to sleep.
 
@@ -28,7 +28,7 @@ pub struct Env {
     /// Where a run creates its private folder.
     pub temp_dir: PathBuf,
     pub sleep: Sleep,
-    /// The time limit for all requests of a run together, including the pauses between them.
+    /// The time limit for all requests of a run together, including pauses. The summary's request has its own.
     pub network_time_limit: Duration,
     /// The time limit for all calls of `envman add` together.
     pub envman_time_limit: Duration,

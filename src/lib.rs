@@ -36,8 +36,8 @@ use crate::verify::Verification;
 
 pub use crate::config::env_from_arguments;
 
-/// Runs the Step and writes its summary. Returns whether it logged a warning. If `interrupted` completes
-/// first, with the name of a signal, the run fails.
+/// Runs the Step and writes its summary. Returns whether it logged a warning, not counting those about retries.
+/// If `interrupted` completes first, with the name of a signal, the run fails.
 ///
 /// # Errors
 /// The error that fails the build: what is wrong, then what to do. A failed export leaves no outputs or files.

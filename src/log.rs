@@ -3,7 +3,7 @@
 //! The Bitrise CLI shows the last block between `ESC[31;1m` and the next color code as the Step's error
 //! message, so the log has color codes even if the output is not a terminal.
 //!
-//! Lines have the type [`Text`], so everything in the log has passed through [`crate::redact`].
+//! Titles are literals and all other lines are [`Text`], so any untrusted text has passed through [`crate::redact`].
 
 use std::io::{self, ErrorKind, Write};
 
@@ -101,7 +101,7 @@ pub struct RunLog {
     /// The labels and values from `log_detail`.
     pub(crate) details: Vec<(&'static str, Text)>,
     pub(crate) warnings: Vec<Text>,
-    /// Hidden in text from services, in case a service echoes a secret.
+    /// Hidden in untrusted text, for example because a service can echo a secret.
     pub(crate) secrets: Secrets,
 }
 

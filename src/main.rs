@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         None => run_step(|| Ok(Env::system())),
         Some("check") => run_step(|| apple_services_connection::env_from_arguments(arguments, Env::system())),
         Some("--version" | "-V") => {
-            // Only `release/build` sets it: a machine that builds from source might not have git.
+            // Only `release/build` sets this variable: a machine that builds from source might not have git.
             let commit = option_env!("APPLE_SERVICES_CONNECTION_COMMIT").unwrap_or("not a release");
             print(&format!("{} {} ({commit})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
         }

@@ -15,7 +15,7 @@ use crate::redact::{self, Show};
 pub enum ReadError {
     #[error("{}", redact::os(.0))]
     Io(#[from] io::Error),
-    /// A FIFO, a socket or a device.
+    /// Such as a FIFO or a device.
     #[error("it is not a regular file")]
     NotRegular,
     #[error("it is too large")]
@@ -49,7 +49,7 @@ pub(crate) fn read_open(file: &File, max_bytes: usize) -> Result<Zeroizing<Vec<u
     if length > max_bytes {
         return Err(ReadError::TooLarge);
     }
-    // Reallocating would leave copies of a secret. The extra byte reveals a file that has grown since.
+    // Reallocating would leave copies of a secret. Reading `max_bytes + 1` reveals a file that has grown too large.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes { Err(ReadError::TooLarge) } else { Ok(bytes) }

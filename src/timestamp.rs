@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_formats_of_json_ruby_and_http_are_parsed_if_the_year_in_utc_has_four_digits() {
+    fn rfc_3339_ruby_and_http_dates_are_parsed_if_the_year_in_utc_has_four_digits() {
         for text in [
             "2026-12-01T09:00:00+01:00",
             "2026-12-01 09:00:00.000000000 +01:00",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Quotes a string so that every YAML 1.1 and 1.2 reader returns exactly that string.
 ///
-/// Unquoted, readers disagree on `no`, `0123`, `1_000` or `~` (envman reads YAML 1.1). The result is one line
+/// Readers disagree on an unquoted `no`, `0123`, `1_000` or `~` (envman reads YAML 1.1). The result is one line
 /// of printable ASCII. It never contains a backslash followed by `n`: fastlane replaces those two characters
 /// with a newline before it reads a session as YAML.
 pub(crate) fn quote(text: &str) -> String {

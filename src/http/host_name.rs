@@ -23,7 +23,7 @@ impl Resolve for Resolver {
             thread::Builder::new().spawn(look_up)?;
             match receiver.await {
                 Ok(Ok(addresses)) => Ok(Box::new(addresses) as Addrs),
-                // For example, the system ran out of memory. An unknown host name has no error code of the system.
+                // For example, the system ran out of memory. An unknown host name has no OS error code.
                 Ok(Err(error)) if error.raw_os_error().is_some() => Err(error.into()),
                 _ => Err(Failure::Unreachable(text!("its host name cannot be resolved")).into()),
             }

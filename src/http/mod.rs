@@ -100,7 +100,7 @@ pub struct Http<'a> {
     clients: RefCell<HashMap<ClientKey, reqwest::Client>>,
     /// Created for the first request that needs TLS.
     tls: OnceCell<Result<rustls::ClientConfig, Failure>>,
-    /// For all requests together.
+    /// For all calls of [`Http::retry`] together.
     deadline: Deadline,
     proxy: Option<Proxy>,
 }

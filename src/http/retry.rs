@@ -13,7 +13,7 @@ pub(crate) const ATTEMPTS: usize = 4;
 /// the server asks for, or else 0.5, 1 and 2 seconds, each randomly lengthened by up to 100%.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// The longest pause that a server can ask for.
+    /// The longest pause that the Step makes.
     pub(crate) longest_pause: Duration,
     /// Whether a longer pause is shortened. Otherwise, it ends the attempts.
     pub(crate) shortens_pauses: bool,
@@ -53,7 +53,7 @@ impl Deadline {
         Self { limit, to_failure: Failure::Timeout, ends_at: Instant::now() + limit }
     }
 
-    /// For all requests of a run together.
+    /// For all calls of [`super::Http::retry`] in a run together.
     pub(super) fn for_run(limit: Duration) -> Self {
         Self { to_failure: Failure::RunTimeout, ..Self::after(limit) }
     }

@@ -31,7 +31,7 @@ fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
         return Ok(None);
     }
     let invalid = |name, problem| Failure::InvalidVariable { name, problem };
-    // rustls would read the files in a variable that is not UTF-8, but the Step can't check them.
+    // rustls would also use a variable that is not UTF-8, but the Step can't check the files that it names.
     if let Some(name) = [CERT_FILE, CERT_DIR].into_iter().find(|name| env.is_not_utf8(name)) {
         return Err(invalid(name, text!("is not UTF-8")));
     }
@@ -54,7 +54,7 @@ fn check_variables(env: &Env) -> Result<Option<&'static str>, Failure> {
     Ok(if has_file { Some(CERT_FILE) } else { env.var(CERT_DIR).map(|_| CERT_DIR) })
 }
 
-/// The configuration that all clients of a run share: on Linux, the system's trust store is about 150 files,
+/// The configuration that all TLS clients of a run share: on Linux, the system's trust store is about 150 files,
 /// which take longer to read than the rest of a run. Fails if the trust store can't be read or is empty.
 pub(super) fn config(env: &Env) -> Result<ClientConfig, Failure> {
     let variable = check_variables(env)?;

@@ -37,8 +37,8 @@ pub(super) fn may_hold_token(text: &str) -> bool {
     /// Many tokens are as long as an MD5 sum.
     const MIN_HEX: usize = 32;
     let begins_with_user = |after_slashes: &str| {
-        let url = after_slashes.trim_start_matches('/');
-        let authority = url.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or_default();
+        let rest = after_slashes.trim_start_matches('/');
+        let authority = rest.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or_default();
         authority.contains('@')
     };
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(contains_app_password)

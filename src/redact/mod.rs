@@ -1,8 +1,8 @@
 //! Keeps secrets out of the log, errors and the summary.
 //!
-//! All three accept only [`Text`]. A [`Text`] is built from this program's own string literals and from
-//! values whose types implement [`Show`]. `String` does not, so untrusted text (from users, files and services)
-//! must first pass through a function of this module. Each function documents what it shows.
+//! All three accept only [`Text`] and this program's own string literals. A [`Text`] is built from such literals
+//! and from values whose types implement [`Show`]. `String` does not, so untrusted text (from users, files and
+//! services) must first pass through a function of this module. Each function documents what it shows.
 //!
 //! Most of these functions show a value either in full or as [`HIDDEN`]: the Bitrise CLI redacts Bitrise Secrets,
 //! but does not recognize a part of one.
@@ -56,7 +56,7 @@ impl Text {
         &self.0
     }
 
-    /// Whether the text is short enough for the last error line of a run. Readers skip longer lines.
+    /// Whether the text is short enough for the last error line of a run. People skip longer lines.
     pub(crate) fn is_short(&self) -> bool {
         const MAX_WORDS: usize = 45;
         self.0.split_whitespace().count() <= MAX_WORDS
@@ -109,7 +109,7 @@ pub(crate) const UNTRUSTED_START: char = '\u{fdd1}';
 pub(crate) const UNTRUSTED_END: char = '\u{fdd2}';
 const MARKS: [char; 3] = [UNTRUSTED_BACKTICK, UNTRUSTED_START, UNTRUSTED_END];
 
-/// Removes the internal marks from the text of a [`Text`].
+/// Restores the backticks in the text of a [`Text`], and removes the other internal marks.
 pub(crate) fn remove_marks(text: &str) -> String {
     text.replace(UNTRUSTED_BACKTICK, "`").replace([UNTRUSTED_START, UNTRUSTED_END], "")
 }

@@ -35,7 +35,7 @@ pub(crate) fn own_path(path: &str) -> Text {
     if has_unusual_key_id(path) { Text::hidden() } else { verbatim(path) }
 }
 
-/// A URL: shown if it has no user, query or fragment, and nothing in it looks like a secret.
+/// A URL: shown if it has no user, query or fragment, and nothing in its path looks like a secret.
 pub(crate) fn url(url: &Url) -> Text {
     if is_plain_url(url) { verbatim(url.as_str()) } else { Text::hidden() }
 }

@@ -83,7 +83,7 @@ impl Report {
     }
 
     /// Logs the inputs that differ from their defaults, or with `verbose_log` all of them. From then on, the values of
-    /// secret inputs are hidden in text from services.
+    /// secret inputs are hidden in untrusted text.
     pub(crate) fn log_inputs(&mut self, inputs: &RawInputs) {
         self.build_annotation = inputs.fields.build_annotation;
         inputs.secrets.iter().for_each(|secret| self.run_log.secrets.add(secret));
@@ -111,7 +111,7 @@ impl Report {
         }
     }
 
-    /// Logs the credential with its source and identity, and warns about its limits.
+    /// Logs the credential and its source. Warns if it may be the wrong one, or if its session expires soon.
     pub(crate) fn log_credential(&mut self, resolved: &ResolvedCredential, config: &Config) {
         let source = match resolved.source {
             Source::Connection => "connected on Bitrise",

@@ -18,7 +18,7 @@ const DISTRIBUTION_QUERY: [(&str, &str); 2] = [
     ("fields[certificates]", "certificateType,expirationDate"),
 ];
 
-/// Logs how many distribution certificates of the team are valid, and warns before the last one expires.
+/// Logs how many distribution certificates of the team are valid. Warns if none is, or if the last one expires soon.
 async fn check_provisioning(client: &Client<'_>, run_log: &mut RunLog) -> Result<(), CheckError> {
     let request = client.read_list::<CertificateAttributes>(CERTIFICATES, &DISTRIBUTION_QUERY, |_| false);
     let certificates = request.await?;

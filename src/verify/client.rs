@@ -152,12 +152,12 @@ impl Client<'_> {
         })
     }
 
-    /// The reason if a response, which has this status, is not in Apple's format.
+    /// The reason to record for a response with this status that is not in Apple's format.
     pub(super) fn not_apple_format(&self, status: StatusCode) -> Unverified {
         Unverified::NotAppleFormat { site: redact::site(self.base), status: status.as_u16() }
     }
 
-    /// Sends a request with a new token. Only a [`Failure`] can be retried, so [`CannotSign`] is not one.
+    /// Sends a request with a new token. Returns [`CannotSign`] inside `Ok`, so that it is not retried.
     async fn send_with_new_token(&self, url: &Url) -> Result<Result<Response, CannotSign>, Failure> {
         let token = match token::sign(self.key, self.http.now(), TOKEN_LIFETIME) {
             Ok(token) => token,

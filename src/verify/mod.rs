@@ -1,6 +1,6 @@
 //! Verifies the credential with Apple, before the build spends minutes on work that needs it.
 //!
-//! Each file except `client` answers one question about the credential. If Apple rejects the credential, the build fails.
+//! Each submodule except `client` begins with the question that it answers. If Apple rejects the credential, the build fails.
 //! Without an answer, the credential stays unverified, and the build continues unless `verify` is strict: an outage
 //! at Apple must not stop a build that could succeed.
 

@@ -118,7 +118,7 @@ fn check_team(
     Ok(())
 }
 
-/// Such as `Example Ltd (7), Other Inc (8)`.
+/// Lists teams, such as `Example Ltd (7), Other Inc (8)`.
 fn list_teams(teams: &[&Provider]) -> Text {
     let named: Vec<_> = teams.iter().take(MAX_LISTED).map(|team| name_and_id(team)).collect();
     match teams.len().saturating_sub(MAX_LISTED) {
