@@ -85,7 +85,7 @@ fn deserialize_devices<'de, D: Deserializer<'de>>(
                 if devices.len() == MAX_DEVICES {
                     return Err(A::Error::custom("more devices than a team can have"));
                 }
-                // Not from a list, from which serde would also read a struct.
+                // Only from an object: serde would also read a struct from a list.
                 let object = Some(item.get()).filter(|json| json.starts_with('{'));
                 devices.push(object.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default());
             }

@@ -38,7 +38,7 @@ error_messages! {
 /// # Errors
 /// [`EnvmanError`], after an attempt to restore the envstore.
 pub(crate) async fn export(store: Option<&Path>, entries: &[Entry], env: &Env) -> Result<(), EnvmanError> {
-    // Without that variable, envman uses this file (`cli/cli.go`).
+    // Without ENVMAN_ENVSTORE_PATH, envman uses this file (`cli/cli.go`).
     let mut rollback = Rollback::new(store.unwrap_or(Path::new(".envstore.yml")))?;
     let limit = env.envman_time_limit;
     let deadline = Instant::now() + limit;

@@ -1,4 +1,4 @@
-//! `step.yml`, embedded so that the code doesn't repeat its names, defaults and allowed values.
+//! `step.yml`, embedded so that the code doesn't repeat its defaults.
 //!
 //! Its format:
 //! <https://github.com/bitrise-io/bitrise/blob/master/_docs/step-development-guideline.md>

@@ -1,5 +1,5 @@
-//! Makes a run wait while another run of this Step writes the same envstore, and deletes the files of killed
-//! runs.
+//! Makes a run wait while another run of this Step writes the same envstore, and deletes the temporary
+//! files of killed runs.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Locks the folder of the envstore at `path`. The envstore itself can't be locked, since each run replaces it.
 ///
-/// Returns `None` if the folder can't be locked, or if another process still holds the lock after 5 seconds:
-/// any process can take this lock, so it must not fail a build. envman takes no lock, so outputs can still be lost if
-/// `envman add` runs at the same time.
+/// Returns `None` if the folder can't be locked, or if another process still holds the lock after 5 seconds: any
+/// process can take this lock, so a held one must not fail a build. envman takes no lock, so outputs can still be
+/// lost if `envman add` runs at the same time.
 pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     let target = resolve_link(path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -40,7 +40,7 @@ pub(crate) async fn lock(path: &Path, env: &Env) -> Option<OwnedFd> {
     None
 }
 
-/// Deletes the temporary files of killed runs. No file is in use, since only the holder of the lock writes. Best effort.
+/// Deletes the temporary files of killed runs, best effort. A file can be in use only if its run did not get the lock.
 fn delete_leftovers(folder: &OwnedFd) {
     let Ok(entries) = Dir::read_from(folder) else { return };
     for entry in entries.flatten() {

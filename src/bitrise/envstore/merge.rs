@@ -90,7 +90,7 @@ struct Store<'a> {
 }
 
 /// An entry that the envstore already has. [`Item::parse`] makes envman's own checks
-/// (`models/models_methods.go`) and more. If it rejects an entry, the Step runs `envman add` instead.
+/// (`models/models_methods.go`) and more. If it rejects an entry, the Step runs envman instead.
 struct Item<'a> {
     key: String,
     value_bytes: usize,
@@ -290,7 +290,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
     }
 }
 
-/// Whether every YAML reader takes a key literally, and not as null or as the merge key `<<`.
+/// Whether envman and `serde_yaml` both take a key literally, and not as null or as the merge key `<<`.
 fn is_plain_key(key: &str) -> bool {
     !key.is_empty()
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_quoted_block_or_plain_first_value_is_skipped() {
+    fn only_a_plain_quoted_or_block_first_value_is_skipped() {
         for (entry, text_after_value) in [
             ("- A: b [ !!c\n  opts: {}\n", Some("  opts: {}\n")),
             ("- A: \"b !! \\\" [\"\n  opts: [\n", Some("\"\n  opts: [\n")),

@@ -27,7 +27,7 @@ use crate::regular_file::{self, ReadError};
 /// The Step does not read larger files. Outputs become environment variables, and Linux accepts at most 6 MiB of those.
 pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// Begins the temporary name of the new envstore, which is then renamed to replace the old one.
+/// The start of the temporary name of the new envstore, which is then renamed to replace the old one.
 const TEMPORARY_PREFIX: &str = ".envstore-apple-services-connection-";
 
 /// Why outputs were not written.
@@ -41,14 +41,14 @@ pub enum EnvstoreError {
     File(ReadError),
 }
 
-/// Writes all entries into the file at `path` in one atomic replacement.
+/// Writes all entries into the file at `path`, in one atomic replacement if the system allows it.
 ///
 /// An entry replaces an existing one with the same key in place. Other existing entries stay as they are, in
-/// order. The file keeps its owner, group and mode; a new file gets mode 0600. Call this only while you hold the
-/// lock of the envstore.
+/// order. The file keeps its owner, group and mode; a new file gets mode 0600. Before the call, take the
+/// lock with `lock::lock`, if possible.
 ///
 /// # Errors
-/// [`EnvstoreError`]. The file is then unchanged.
+/// [`EnvstoreError`]. The file then has its old content, unless it was overwritten and restoring it failed too.
 pub fn write(path: &Path, entries: &[Entry], limits: Limits) -> Result<(), EnvstoreError> {
     let target = resolve_link(path);
     let (old, metadata) = read(&target).map_err(EnvstoreError::File)?;
