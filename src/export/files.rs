@@ -38,7 +38,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Writes those of the wanted files for which the credential or the devices have content. The files have mode
+    /// Writes the wanted files, except those for which this run has no content. The files have mode
     /// 0600, in a new folder with mode 0700.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Files {
         let folder = temporary.path().to_str().map(str::to_owned).ok_or_else(|| {
             text!("The path of the temporary folder is not valid UTF-8: set TMPDIR to another folder.")
         })?;
-        // From here on, dropping `files` deletes the folder, instead of dropping `temporary`.
+        // From here on, `files` deletes the folder when it is dropped, not `temporary`.
         let _path = temporary.keep();
         files.folder = Some(folder.clone());
         let create = |path: &str, bytes: &[u8]| {
@@ -135,7 +135,7 @@ fn create_private_folder(temp_dir: &Path, fallback: &Path, run_log: &mut RunLog)
     };
     // Later Steps run in other folders, and xcodebuild only accepts absolute paths.
     let absolute = std::path::absolute(temp_dir)?;
-    // The unreserved characters of RFC 3986. A path of these is the same in a URL, which some readers don't decode.
+    // Unreserved in RFC 3986, or a slash. A path of these is the same in a URL, which some readers don't decode.
     let is_safe = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~".contains(b);
     if absolute.as_os_str().as_bytes().iter().all(is_safe) {
         return create_in(&absolute);

@@ -49,8 +49,8 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Writes the entries into the envstore in one atomic replacement. If [`STORE_VARIABLE`] is not set, or the
-/// envstore is not in the format that envman writes, runs `envman add` instead.
+/// Writes the entries into the envstore. If [`STORE_VARIABLE`] is not set, or the envstore is not in the format
+/// that envman writes, runs envman instead.
 ///
 /// # Errors
 /// [`ExportError`]. Nothing is exported then.

@@ -98,7 +98,7 @@ impl<'a> ExportPlan<'a> {
         Ok(Self { context, outputs, skipped_tools })
     }
 
-    /// The files that the outputs point to.
+    /// The files that the outputs point to or contain.
     pub(crate) fn files(&self) -> BTreeSet<FileKind> {
         self.outputs.iter().filter_map(|(_, value)| file_kind(*value)).collect()
     }
@@ -144,8 +144,8 @@ fn file_kind(value: OutputValue) -> Option<FileKind> {
     }
 }
 
-/// Returns a warning if variables still lead to a credential of another kind, because an earlier run set them and
-/// this run does not replace them.
+/// Returns a warning if variables that were set before this run, and that it does not replace, lead to a credential
+/// of another kind.
 pub(crate) fn earlier_credential_warning(
     config: &OutputsConfig,
     resolved: &ResolvedCredential,
@@ -183,7 +183,7 @@ pub(crate) fn earlier_credential_warning(
 }
 
 impl<'a> OutputContext<'a> {
-    /// Whether a value exists in this run.
+    /// Whether the value of a tool's variable exists in this run.
     fn has(self, value: OutputValue) -> bool {
         match file_kind(value) {
             Some(file) => name_and_content(file, self.credential(), self.devices).is_some(),
