@@ -33,7 +33,7 @@ pub type Output = (&'static str, OutputValue);
 pub enum VariableGroup {
     /// A credential that the tool rejects if a part is missing: exported as a whole or not at all.
     AllOrNone(&'static [Output]),
-    /// A credential whose variables are exported one by one, if they have a value.
+    /// A credential of which each variable that has a value is exported.
     Any(&'static [Output]),
     /// Variables in addition to a credential. They are not exported if the tool can't use the credential.
     Extra(&'static [Output]),

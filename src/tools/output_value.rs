@@ -21,7 +21,7 @@ pub enum FileKind {
     UdidList,
 }
 
-/// The value of an output. The credential decides which values exist.
+/// The value of an output. [`Self::kinds`] and [`Self::condition`] say when it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputValue {
     Method,
@@ -63,7 +63,7 @@ pub enum OutputValue {
     TokenExpiry,
 }
 
-/// Who can see a value.
+/// Whether and how logs show a value.
 #[derive(Debug, Clone, Copy)]
 enum Visibility {
     /// The Bitrise CLI redacts it in the logs of later Steps, and the Step's own log hides it.
@@ -84,7 +84,7 @@ const CONNECTABLE: &[CredentialKind] = &[CredentialKind::ApiKey(KeyKind::Team), 
 const ANY_KIND: &[CredentialKind] = &CredentialKind::ALL;
 
 impl OutputValue {
-    /// Who can see the value, the kinds of credentials that can have it, and what it needs besides the
+    /// How logs show the value, the kinds of credentials that can have it, and what it needs besides the
     /// credential.
     fn properties(self) -> (Visibility, &'static [CredentialKind], Option<&'static str>) {
         use Visibility::{LeadsToSecret, Public, Secret};

@@ -63,7 +63,7 @@ impl OutputPrefix {
         text!("{}{}", redact::checked(&self.0, |_| true), output)
     }
 
-    /// The value of an output with this prefix, if an earlier run set it.
+    /// The value that the environment has for an output with this prefix, if any.
     pub(crate) fn variable<'a>(&self, output: &'static str, env: &'a Env) -> Option<&'a str> {
         env.var(&self.key(output))
     }
