@@ -9,7 +9,7 @@ use crate::redact::{self, FatalError, Text, error_messages};
 /// The variables that the check command sets, with their values.
 const FIXED_VARIABLES: [(&str, &str); 3] = [
     ("action", "check"),
-    // A check exports nothing: an envstore in the environment belongs to a build.
+    // The command exports nothing: an envstore in the environment belongs to a build.
     ("ENVMAN_ENVSTORE_PATH", ""),
     ("build_annotation", "never"),
 ];

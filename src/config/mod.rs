@@ -61,7 +61,7 @@ pub struct Config {
     pub build_api_token: Option<SecretString>,
     /// The complete credential in the inputs, if `connection` allows it.
     pub credential: Option<InputCredential>,
-    /// The input, used if the connected Apple ID has no app-specific password.
+    /// Input `app_password`, used if the connected Apple ID has no app-specific password.
     pub app_password: Option<SecretString>,
     /// The team in App Store Connect.
     pub itc_team_id: Option<ProviderId>,
@@ -97,7 +97,7 @@ pub struct Notes {
     /// Inputs that are set although `connection` excludes them.
     pub ignored: Vec<&'static str>,
     /// The inputs that are set and belong to a credential.
-    pub source_inputs: Vec<&'static str>,
+    pub credential_inputs: Vec<&'static str>,
     /// Whether `export_for` differs from its default, which lists tools for every kind of credential.
     pub tools_are_chosen: bool,
     /// Warn about a session that ends within this many days; 0 to never warn.

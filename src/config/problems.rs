@@ -22,8 +22,8 @@ impl Problems {
         self.0.push((Some(input), sentence));
     }
 
-    /// Adds a problem between several inputs, as a whole sentence.
-    pub(super) fn add_between(&mut self, sentence: Text) {
+    /// Adds a conflict between several inputs, as a whole sentence.
+    pub(super) fn add_conflict(&mut self, sentence: Text) {
         self.0.push((None, sentence));
     }
 
@@ -51,7 +51,7 @@ impl From<Problems> for FatalError {
     }
 }
 
-/// Makes one error of several problems. Its last line has the first problem and, if it stays short, the number of the
+/// Makes one error out of several problems. Its last line has the first problem and, if it stays short, the number of the
 /// other problems, which are in the lines above. `noun` is what a problem is called, in the singular.
 pub(crate) fn fail_with_all(first: Text, others: Vec<Text>, noun: &'static str) -> FatalError {
     let note = match others.len() {

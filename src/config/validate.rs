@@ -122,7 +122,7 @@ impl Fields {
             itc_team_id: self.itc_team_id.take(problems),
             notes: Notes {
                 ignored: if uses_inputs { Vec::new() } else { ignored_inputs(changed, connection) },
-                source_inputs: changed_among(&[API_KEY_INPUTS, APPLE_ID_INPUTS].concat(), changed),
+                credential_inputs: changed_among(&[API_KEY_INPUTS, APPLE_ID_INPUTS].concat(), changed),
                 tools_are_chosen: changed.contains(&"export_for"),
                 session_expiry_warning_days: self
                     .session_expiry_warning_days
@@ -147,7 +147,7 @@ impl Fields {
         let api_key_inputs = changed_among(API_KEY_INPUTS, changed);
         let apple_id_inputs = changed_among(APPLE_ID_INPUTS, changed);
         if !api_key_inputs.is_empty() && !apple_id_inputs.is_empty() {
-            problems.add_between(text!(
+            problems.add_conflict(text!(
                 "The inputs contain both an API key ({}) and an Apple ID ({}): clear one of the two groups.",
                 quote_names(&api_key_inputs),
                 quote_names(&apple_id_inputs)
@@ -192,7 +192,7 @@ impl Fields {
         Some(InputCredential::ApiKey(inputs))
     }
 
-    /// An Apple ID needs an e-mail address and a password or session. `inputs` are those of them that are set.
+    /// An Apple ID needs an e-mail address and a password or session. `inputs` are its inputs that are set.
     fn take_apple_id(&mut self, inputs: &[&'static str], problems: &mut Problems) -> Option<InputCredential> {
         if !self.apple_id.is_set() {
             let names = quote_names(inputs);

@@ -74,7 +74,7 @@ impl<T> Field<T> {
     }
 }
 
-/// Describes a value that is only `$NAME`, `${NAME}` or `$(name)`. Completes "`input` …".
+/// Describes a value that is only `$NAME`, `${NAME}` or `$(NAME)`. Completes "`input` …".
 fn describe_unexpanded_variable(value: &str) -> Option<Text> {
     variable_name(value)?;
     // Any other text after the dollar sign can be a password.
@@ -96,8 +96,8 @@ pub(super) fn variable_name(value: &str) -> Option<&str> {
     (has_valid_start && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
 }
 
-/// Whether a value refers to a variable whose name is certainly not a password: one in capitals, like most variables
-/// and unlike most passwords.
+/// Whether a value refers to a variable whose name does not look like a password: one in capitals, like most
+/// variables and unlike most passwords.
 pub(super) fn can_show_variable(value: &str) -> bool {
     let Some(name) = variable_name(value) else { return false };
     let is_allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
@@ -108,7 +108,7 @@ pub(super) fn can_show_variable(value: &str) -> bool {
         && (name == "FASTLANE_SESSION" || !may_hold_secret(name))
 }
 
-/// Finds the allowed value that a text means, ignoring case. It can be `true` or `false`, because YAML reads an
+/// Finds the allowed value that a text means, ignoring case. The text can be `true` or `false`, because YAML reads an
 /// unquoted `off`, `no` or `yes` as a boolean.
 pub(super) fn parse_choice<'a>(value: &str, input: &'a Declaration) -> Result<&'a str, Text> {
     let options = || input.value_options.iter().map(String::as_str);
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unexpanded_variable_is_named_only_if_its_name_cannot_be_a_password() {
+    fn an_unexpanded_variable_is_named_only_if_its_name_does_not_look_like_a_password() {
         for value in ["$CUSTOMER_API_KEY", "${CUSTOMER_API_KEY}", "$(CUSTOMER_API_KEY)", "$X"] {
             assert!(can_show_variable(value), "{value}");
         }

@@ -128,7 +128,7 @@ impl Report {
             self.run_log.warn(text!(
                 "The Step uses the {} connected on Bitrise, not the credential in the inputs ({}). To use the one in the inputs, set `connection: \"off\"`.",
                 kind,
-                config::quote_names(&config.notes.source_inputs)
+                config::quote_names(&config.notes.credential_inputs)
             ));
         }
         match &resolved.credential {
@@ -322,10 +322,10 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Workspace settings > Integrations > App Store Connect, then Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     // None of these inputs is `api_key_path` or a secret, or there would be a credential.
-    if config.connection.uses(Source::Inputs) && !config.notes.source_inputs.is_empty() {
+    if config.connection.uses(Source::Inputs) && !config.notes.credential_inputs.is_empty() {
         return text!(
             "{} set, but no private key, session or password is: check the names of the Secrets. In a pull-request build, expose the Secrets, or set `if_missing` to skip.",
-            names_with_verb(&config.notes.source_inputs)
+            names_with_verb(&config.notes.credential_inputs)
         );
     }
     match (config.connection, other_connected) {
