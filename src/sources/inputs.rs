@@ -87,7 +87,7 @@ pub(super) async fn load_api_key(
         }
         _ => None,
     };
-    // Only checks the name of a key in a folder. The name in a path or URL was checked with the other inputs.
+    // False unless the key is in a folder: the name in a path or URL was checked with the other inputs.
     let is_named_individual = location_in_folder.as_ref().is_some_and(KeyLocation::is_named_individual);
     let location = location_in_folder.as_ref().unwrap_or(&inputs.location);
     let id_in_name = match location.file_name() {

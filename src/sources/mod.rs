@@ -1,4 +1,4 @@
-//! The sources of a credential, one file each, and the order in which they are tried.
+//! The sources of a credential, one file each, and the search through them.
 //!
 //! A source returns `Ok(None)` if nothing is set up, so that the search continues, and an error if a credential
 //! is set up but can't be used.
@@ -80,7 +80,7 @@ pub async fn resolve(
         }
         run_log.info(&absence_message(source, method, config));
     }
-    // If the search did not find a connected credential, input `connection` excludes its kind.
+    // If the search found nothing, input `connection` excludes every kind that is connected.
     let other_connected = [Method::ApiKey, Method::AppleId].into_iter().find(|method| {
         resolved.is_none() && connection.as_ref().is_some_and(|connection| connection.has(*method))
     });
@@ -102,7 +102,7 @@ fn absence_message(source: Source, method: Method, config: &Config) -> Text {
     }
 }
 
-/// Returns the connected credential of one kind. Reads the connection, which has both kinds, only if `connection` is
+/// Returns the connected credential of one kind. Reads the connection, which can have both kinds, only if `connection` is
 /// still `None`.
 async fn read_connected(
     method: Method,
