@@ -26,7 +26,7 @@ use crate::timestamp;
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("build_api_token");
 
 /// How to run without the connection. Completes a sentence.
-const USE_INPUTS: &str = "set `connection` to off to use only a credential in the inputs";
+const USE_INPUTS: &str = "set `connection` to off to use only the inputs";
 
 error_messages! {
     /// Why the credential in the connection can't be used.
