@@ -27,16 +27,16 @@ pub fn wrong_team() -> Step {
 pub fn expiring_session() -> Step {
     let fields = json!({"apple_id": APPLE_ID, "connection_expiry_date": in_days(4)});
     let session = Session { email_address: APPLE_ID.to_owned(), ..website_session(Vec::new()) };
-    on_bitrise().connected(&merge([connected_session(), fields])).verified_by_session(session)
+    with_default_annotation().connected(&merge([connected_session(), fields])).verified_by_session(session)
 }
 
 fn with_api_key(team: Team) -> Step {
     let key = json!({"key_id": KEY_ID, "issuer_id": ISSUER_ID, "private_key": CONNECTED_KEY.private_pem});
     let account = account_of(&CONNECTED_KEY, KEY_ID, Some(ISSUER_ID), Vec::new());
-    on_bitrise().connected(&key).verified_by_team(account, team).set("bundle_id", BUNDLE_ID)
+    with_default_annotation().connected(&key).verified_by_team(account, team).set("bundle_id", BUNDLE_ID)
 }
 
-/// A build with all inputs at their defaults, unlike [`Step::new`], which sets `build_annotation`.
-fn on_bitrise() -> Step {
+/// [`Step::new`], but with `build_annotation` at its default.
+fn with_default_annotation() -> Step {
     Step::new().unset("build_annotation")
 }

@@ -1,4 +1,4 @@
-//! Credentials, accounts of Apple, and behaviours of servers.
+//! Credentials, Apple accounts, and server behaviours.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -97,7 +97,7 @@ pub fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
-/// Converts a P-256 key from PKCS#8 to SEC1, which `openssl ec` writes with the curve.
+/// Converts a P-256 key from PKCS#8 to SEC1. `openssl ec` includes the curve in its SEC1 keys.
 pub fn sec1_pem(pkcs8: &str, with_curve: bool) -> String {
     const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
     let (_, document) = SecretDocument::from_pem(pkcs8).unwrap();

@@ -34,7 +34,7 @@ impl Log for LogOfThread {
 
 /// The exit status and the log of a run with these environment variables.
 ///
-/// Without a time limit for the network, pauses are skipped.
+/// If `network_time_limit` is `None`, pauses are skipped.
 pub(crate) fn run(env: &BTreeMap<OsString, OsString>, network_time_limit: Option<Duration>) -> (i32, String) {
     static LOGGER: Once = Once::new();
     LOGGER.call_once(|| log::set_logger(&LogOfThread).expect("no other logger"));
@@ -69,7 +69,7 @@ pub(crate) fn run(env: &BTreeMap<OsString, OsString>, network_time_limit: Option
     (i32::from(result.is_err()), LINES.take())
 }
 
-/// `verbose_log` sets the log level of the whole process, so verbose and other runs wait for each other.
+/// `verbose_log` sets the log level of the whole process, so verbose runs and other runs wait for each other.
 struct Turn;
 
 /// Whether the current runs are verbose, and how many there are.

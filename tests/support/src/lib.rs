@@ -1,9 +1,10 @@
 //! Runs the Step as a build does: the binary, with real files, sockets and signals, against the stand-in for
 //! Bitrise and Apple.
 //!
-//! [`Step`] builds a run and [`Outcome`] is its result. Every run is checked: its log has no secret. A failed
-//! run ends with an error of one line and at most 45 words, exports nothing and leaves no file behind. A successful
-//! run writes its outputs as quoted YAML, marks the secret ones, and turns off variable expansion for all of them.
+//! [`Step`] builds a run and [`Outcome`] is its result. Every run is checked: neither its log nor its summary has a
+//! secret. A failed run ends with an error of one line and at most 45 words, exports nothing and leaves no file behind.
+//! A successful run writes its outputs as quoted YAML, marks the secret ones, and turns off variable expansion for all
+//! of them.
 //!
 //! [`snapshots`] compares what users read with files in `tests/snapshots`.
 

@@ -25,7 +25,7 @@ static SECRET_OUTPUTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 
 static COLOR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;]*m").unwrap());
 
-/// A value in the envstore.
+/// An entry in the envstore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub key: String,
@@ -45,7 +45,7 @@ pub struct Outcome {
     pub envstore_text: Option<String>,
     /// The names of the files and folders left in the temporary folder.
     pub leftovers: BTreeSet<String>,
-    /// The requests to the connection, and to files of the same scenario.
+    /// The requests of the run's scenario: for the connection, for files, and to Apple.
     pub requests: Vec<Request>,
     /// The annotations on the build's page.
     pub page: Vec<Annotation>,
@@ -53,12 +53,13 @@ pub struct Outcome {
     pub page_requests: Vec<Request>,
     pub(crate) envstore_before: Option<Vec<u8>>,
     pub(crate) store_names_before: BTreeSet<String>,
-    /// Deletes the files of the run when it is dropped.
+    /// The run's folder, which is deleted when this is dropped.
     pub root: TempDir,
 }
 
 /// The form in which the text contains the secret, or `None`. Searches for each line of the secret, for chunks of
 /// 16 characters, and for the whole secret in base64 at any offset, hexadecimal, percent-encoding, JSON or `Debug`.
+/// Skips lines shorter than 6 bytes, and other forms shorter than 12 bytes.
 pub fn find_leak(text: &str, secret: &str) -> Option<String> {
     /// For longer secrets, searches only for their lines.
     const LONG: usize = 16 * 1024;
@@ -86,7 +87,7 @@ pub fn find_leak(text: &str, secret: &str) -> Option<String> {
         // Without the characters that depend on the text around the secret.
         forms.push(encoded.chars().skip(4).take(encoded.len().saturating_sub(12)).collect());
     }
-    // All sessions have most of their text in common, and their values are separate secrets.
+    // All sessions have most of their text in common, and the values of their cookies are separate secrets.
     let is_session = secret.contains("HTTP::Cookie");
     let characters: Vec<_> = secret.chars().filter(|_| !is_session).collect();
     forms.extend(characters.chunks_exact(16).map(|chunk| chunk.iter().collect()));
@@ -201,7 +202,7 @@ impl Outcome {
         self.requests.iter().filter(|request| services.contains(&request.service)).collect()
     }
 
-    /// The decoded paths of the requests to Apple, after `/v1/`.
+    /// The decoded paths and queries of the requests to Apple, after `/v1/`.
     pub fn paths_at_apple(&self) -> Vec<String> {
         let path = |request: &Request| {
             let target = percent_decode_str(&request.target).decode_utf8().unwrap();

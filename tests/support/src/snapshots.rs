@@ -61,7 +61,7 @@ fn assert_same(file: &str, text: &str) {
 fn with_placeholders(text: &str) -> String {
     static PLACEHOLDERS: LazyLock<Redactions> = LazyLock::new(|| {
         let temporary = regex::escape(std::env::temp_dir().to_str().unwrap().trim_end_matches('/'));
-        // The dates in fixtures are less than 100 days from today.
+        // The computed dates in messages are less than 100 days from today.
         let today = OffsetDateTime::now_utc().date();
         let dates: Vec<_> = (-100..=100).map(|days| (today + Duration::days(days)).to_string()).collect();
         let placeholders = [

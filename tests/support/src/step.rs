@@ -229,7 +229,7 @@ impl Step {
         self.file("home/ca.pem", server.ca_pem().unwrap()).set("SSL_CERT_FILE", ca)
     }
 
-    /// Runs later in the same build as `earlier`, so its outputs are set.
+    /// Runs later in the same build as `earlier`, whose outputs are set.
     pub fn after(self, earlier: &Outcome) -> Self {
         earlier.entries().into_iter().fold(self, |step, entry| step.set(&entry.key, entry.value))
     }
@@ -340,7 +340,7 @@ impl Step {
         })
     }
 
-    /// Whether the run must be a process. Files in its working folder could be named by relative paths.
+    /// Whether the run needs its own process. With files in its working folder it does: relative paths can name them.
     fn needs_process(&self) -> bool {
         let has_files = !names_in(&self.path("work")).is_empty();
         has_files || self.uid.is_some() || self.umask.is_some() || self.under.is_some()
@@ -402,7 +402,7 @@ impl Step {
         let has_page = value("BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN").is_some()
             && value("BITRISE_BUILD_SLUG").is_some();
         let service = value("BITRISEIO_BUILD_ANNOTATIONS_SERVICE_URL").unwrap_or_default();
-        // The Step rejects such URLs.
+        // The Step rejects such URLs, unless they lead to this machine.
         let is_rejected = service.starts_with("http://") || !service.contains("://");
         let is_local =
             ["http://127.0.0.1:", "https://localhost:"].iter().any(|origin| service.starts_with(origin));
@@ -439,8 +439,8 @@ pub fn in_parallel<T: Send, R: Send>(
     })
 }
 
-/// Runs all rows, which must fail, and returns the error of each: one row in eight with the binary, the
-/// others in process.
+/// Runs all rows, which must fail, and returns the error of each. One row in eight, and each row that needs its own
+/// process, runs with the binary; the others run in this process.
 pub fn errors_of<Case: Send>(rows: impl IntoIterator<Item = (Case, Step)>) -> Vec<(Case, String)> {
     in_parallel(rows.into_iter().enumerate(), |(number, (case, step))| {
         let is_sample = number.is_multiple_of(8);

@@ -4,7 +4,8 @@ use apple_services_connection::apple::session::Session;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Short texts that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell.
+/// Short texts that mean something to YAML 1.1 or 1.2, to fastlane's reader, or to a shell, and other characters
+/// outside ASCII.
 pub const SPECIAL_TEXTS: &[&str] = &[
     "a: b", ": ", " #", "# c", "\"", "'", "\"\"", "''", "{", "}", "[", "]", ",", "no", "Yes", "off", "true",
     "~", "null", "", ".inf", ".nan", "<<", "=", "0123", "0o17", "1_000", "0x1F", "0b11", "12e5", "1.5",
@@ -13,7 +14,7 @@ pub const SPECIAL_TEXTS: &[&str] = &[
     "\u{a0}", "\u{2028}", "\u{85}", "\u{feff}", "\u{fffe}", "\u{80}", "\u{7f}",
 ];
 
-/// Values that YAML reads as another type, and characters at the limits of Unicode.
+/// Values that YAML reads as another type, the last character of Unicode, and a literal `\n`.
 pub const SPECIAL_VALUES: &[&str] =
     &["2031-01-02", "2031-01-02 03:04:05 Z", "!ruby/object:Object {}", "\u{10ffff}", "back\\nslash"];
 
@@ -79,7 +80,7 @@ fn cookie() -> impl Strategy<Value = Cookie> {
     let text_without = |removed: fn(char) -> bool| text().prop_map(move |text| text.replace(removed, ""));
     let value = text_without(|c| c < ' ' || c == '\u{7f}');
     let name = text_without(|c| c <= ' ' || c == '\u{7f}' || ",;\\\"=".contains(c));
-    // Host names, some of which YAML reads as numbers.
+    // Host names, and IPv4 addresses, which look like numbers in YAML.
     let domain = prop_oneof![
         3 => select(&["idmsa.apple.com", "apple.com", "appstoreconnect.apple.com"][..]).prop_map(str::to_owned),
         1 => "[a-z][a-z0-9]{0,8}(\\.[a-z0-9]{1,5}){0,2}\\.(com|org)",
