@@ -1,4 +1,4 @@
-//! Collects every sentence in the snapshots into `tests/snapshots/errors.md`, for proofreading.
+//! Collects every sentence in `tests/snapshots/messages` into `tests/snapshots/errors.md`, for proofreading.
 //!
 //! cargo runs this file after `faults` and `step`, so `SNAPSHOTS=overwrite cargo test` updates `errors.md` last.
 
@@ -12,7 +12,7 @@ use test_support::files_below;
 use test_support::snapshots::assert_document;
 
 #[test]
-fn errors_md_has_every_sentence_of_the_snapshots() {
+fn errors_md_has_every_sentence_of_the_messages() {
     let mut page = "\
 <!-- Made from tests/snapshots/messages: SNAPSHOTS=overwrite cargo test --test wording -->
 

@@ -36,7 +36,7 @@ fn fails_on_every_try(what: &'static str, behaviour: Behaviour) -> Fault {
     failing(what, Step::new().connected_with(&api_key(), vec![behaviour.forever()]), 4)
 }
 
-/// Runs the Step with all faults at the same time, and compares the errors with the snapshot of this name.
+/// Runs the Step once for each fault, in parallel, and compares the errors with the snapshot of this name.
 fn check(name: &str, faults: Vec<Fault>) {
     let messages = in_parallel(faults, |Fault { what, step, succeeds, requests, max_duration }| {
         let scenario = step.scenario().to_owned();
@@ -115,7 +115,7 @@ fn requests_go_through_the_proxy_in_the_environment() {
         &[("HTTPS_PROXY", proxy), ("REQUEST_METHOD", "GET")],
     ];
     in_parallel(environments, |environment| {
-        // The proxy is the stand-in, which refuses to connect to Bitrise.
+        // The proxy is the stand-in, which never connects to another server.
         let host = format!("{}.invalid", unique_name().replace(' ', "-"));
         let step = Step::new().set("build_url", format!("https://{host}/build/1"));
         step.set_all(environment.iter().copied()).fails();

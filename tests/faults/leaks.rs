@@ -19,7 +19,7 @@ const PASSWORD: &str = "canary pass:wörd \"quoted\" \\n 100%";
 const APP_PASSWORD: &str = "cana-ryaa-ppas-swrd";
 const SESSION: &str = "canarySessionValue0123456789";
 
-/// All secrets, including each full line of the private keys.
+/// The secrets that these tests search for, including each full line of the private keys.
 fn canaries() -> Vec<String> {
     let key_lines = CONNECTED_KEY.private_pem.lines().chain(pem().lines()).filter(|line| line.len() == 64);
     let secrets = [BUILD_API_TOKEN, COOKIE, PASSWORD, APP_PASSWORD, SESSION].into_iter();
@@ -87,7 +87,7 @@ fn scenarios() -> Vec<(&'static str, Step)> {
             let step = Step::new().set("apple_id", "jane@example.com");
             step.set("fastlane_session", format!("{SESSION} {PASSWORD}"))
         }),
-        ("secrets in every wrong field", {
+        ("secrets in the wrong inputs", {
             let step = Step::new().set("api_key_id", pem()).set("api_issuer", pem());
             step.set("connection", PASSWORD).set("verify", SESSION)
         }),
@@ -174,7 +174,8 @@ fn the_log_does_not_show_the_query_of_a_pre_signed_url() {
     with_key_at(with_password.replace("http://", "http://user:canary-password@")).fails();
 }
 
-/// Stops a process just before it exits, and reads its memory, except the environment, which the kernel put there.
+/// Stops a process just before it exits, and reads its writable memory, except the environment, which the kernel put
+/// there.
 #[cfg(target_os = "linux")]
 fn memory_at_exit(child: &std::process::Child) -> Vec<u8> {
     use std::io::{Read as _, Seek as _, SeekFrom};

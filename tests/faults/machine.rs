@@ -34,7 +34,7 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
     // Not `fails`, which compares the envstore: in the test's process, /dev/stdout is another file.
     let pipe = connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout").run();
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
-    messages.push(("the envstore, as the pipe of standard output", pipe.error()));
+    messages.push(("the envstore is /dev/stdout, a pipe", pipe.error()));
     let (page, path) = with_fifo(connected(), "home/page.md");
     let page = page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path).succeeds();
     messages.push(("the page of the build", page.warnings().join("\n")));
@@ -62,7 +62,7 @@ fn a_replaced_or_overwritten_envstore_keeps_its_owner_group_and_mode() {
         let file = fs::metadata(path).unwrap();
         (file.uid(), file.gid(), mode(path))
     };
-    // Root replaces the envstore; another user, who can only write to it, overwrites it.
+    // Root replaces the envstore; another user, who cannot give a new file the same owner, overwrites it.
     let as_root = Step::new().connected(&apple_id()).envstore("envs: []\n");
     let as_other = Step::new().connected(&apple_id()).envstore("envs: []\n").not_as_root();
     for (step, original_mode) in [(as_root, 0o640), (as_other, 0o666)] {

@@ -1,4 +1,5 @@
-//! Signals at every stage: the envstore is complete or unchanged, and no credential is left behind.
+//! Signals at every stage: the envstore is complete or unchanged, and no credential is left behind, except in
+//! private files after SIGKILL.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ use test_support::{
 const STALL: Behaviour = Behaviour::StallBeforeHeader(Duration::from_secs(60));
 
 fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id().cast_signed()).expect("a process has a number");
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("a process ID is not 0");
     kill_process(pid, signal).unwrap();
 }
 
@@ -37,7 +38,7 @@ fn run_and_interrupt(step: Step, requests: usize, signal: Signal) -> Outcome {
     })
 }
 
-/// The stages that wait for a server, each with the number of requests after which a run is there.
+/// The stages that wait for a server, each with the number of requests that a run sends to reach it.
 fn stages() -> Vec<(&'static str, Step, usize)> {
     let reading = Step::new().connected_with(&api_key(), vec![STALL]);
     let pausing = Step::new().connected_with(&api_key(), vec![status(503, &[("Retry-After", "25")])]);
@@ -282,7 +283,7 @@ fn export_syscalls(step: Step) -> Vec<(String, usize)> {
     });
     let mut calls = calls.skip_while(|(name, _)| name != "flock").collect::<Vec<_>>();
     let renamed = calls.iter().position(|(name, _)| name.starts_with("rename")).unwrap();
-    // The last call sets the mode.
+    // The last call sets the envstore's mode.
     assert_eq!(calls[renamed + 1].0, "fchmod", "{calls:?}");
     calls.truncate(renamed + 2);
     calls

@@ -183,7 +183,7 @@ fn the_build_gets_network_settings_but_neither_inputs_nor_secrets_nor_flags() {
     }
 }
 
-/// Writes the settings into a folder that cargo and rustup read if the current folder is below it.
+/// Writes settings into this folder. cargo and rustup would read them if they ran in it or below it.
 fn plant_settings(launcher: &Launcher, folder: &Path) {
     launcher.replace("wrapper", "echo a planted wrapper ran >&2; exit 1");
     let wrapper = launcher.path("tools/wrapper");

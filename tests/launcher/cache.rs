@@ -9,7 +9,7 @@ use test_support::{mode, set_mode};
 
 use super::support::{Launcher, NAME, NOBODY, RELEASED, Run, as_a_user, entries_below, is_root, sha256};
 
-/// Puts a binary of an attacker into the cache, under a name that the launcher looks for.
+/// Puts an attacker's binary into the cache, under a name that the launcher looks for.
 fn plant(launcher: &Launcher) -> PathBuf {
     let planted = "#!/bin/sh\necho this is the planted binary\n";
     let name = format!("{NAME}-{}-{}", sha256(RELEASED.as_bytes()), sha256(planted.as_bytes()));

@@ -76,7 +76,7 @@ fn the_binary_gets_the_environment_unchanged() {
     }
 }
 
-/// A script for [`fake_cargo`] that builds the program of [`Launcher::with_sources`].
+/// A script for [`fake_cargo`] that builds a binary with the same output as that of [`Launcher::with_sources`].
 pub(crate) const PRINTS_A_LINE: &str = "echo '#!/bin/sh\necho this is the built binary' >\"$binary\"";
 
 /// A replacement for cargo that runs this script, in which `$binary` is the path of the binary to build.

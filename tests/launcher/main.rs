@@ -1,7 +1,7 @@
 //! Each way in which the launcher, step.sh, gets the Step's binary: `cargo test --test launcher`. The tests
-//! need openssl and, to change the owners of files, root.
+//! need openssl, rustup and, to change the owners of files, root.
 //!
-//! In these tests, the Step is a program of one line, so that cargo builds it in a second.
+//! In these tests, the Step is a program of a few lines, so that cargo builds it in a second.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is a test")]
 

@@ -120,7 +120,7 @@ impl Launcher {
         self.write("src/main.rs", "fn main() { println!(\"this is the built binary\"); }\n");
     }
 
-    /// Replaces a system tool by a script, until the file in `tools` is deleted.
+    /// Replaces a system tool with a script, until the file in `tools` is deleted.
     pub(crate) fn replace(&self, tool: &str, script: &str) {
         let file = self.path("tools").join(tool);
         fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();

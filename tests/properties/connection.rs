@@ -22,7 +22,7 @@ const TEXT_FIELDS: &[&str] = &[
     "connection_expiry_date",
 ];
 
-/// Valid values of some fields, and dates that the parser must reject.
+/// Valid values of some fields, the header of a key, and dates that the parser must reject.
 const VALUES: &[&str] = &[
     "2X9R4HXF34",
     "57246542-96fe-1a63-e053-0824d011072a",

@@ -185,7 +185,7 @@ proptest! {
     }
 }
 
-/// Damage can leave the key as it was. The chance that it results in another valid key is one in 2¹²⁸.
+/// Damage can leave the key as it was. It is extremely unlikely to result in another valid key.
 fn check_same_or_rejected(bytes: &[u8]) -> Result<(), TestCaseError> {
     match PrivateKey::from_bytes(bytes) {
         Ok(key) => prop_assert_eq!(key.expose_pem(), CANONICAL_PEM.as_str()),

@@ -6,14 +6,14 @@ use std::fs;
 use test_support::{INPUT_ISSUER, INPUT_KEY_ID, Step, in_parallel, pem};
 
 /// Limits the memory and CPU time of the Step, which aborts if it needs more. Only Linux limits the address
-/// space. Most of the CPU time is for a build without optimization.
+/// space. An optimized build needs far less CPU time.
 const LIMITED: &str = if cfg!(target_os = "linux") {
     "ulimit -v 65536 && ulimit -t 10 && exec \"$0\""
 } else {
     "ulimit -t 10 && exec \"$0\""
 };
 
-/// The longest value of a variable that Linux accepts.
+/// Just under the longest value of a variable that Linux accepts.
 const MAX_VARIABLE: usize = 128 * 1024 - 64;
 const MAX_CONNECTION: usize = 4 * 1024 * 1024;
 

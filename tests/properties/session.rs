@@ -40,7 +40,7 @@ proptest! {
         }
         let exported = to_variable(&session(&cookies));
         let line = exported.expose_secret();
-        // Inside single quotes, a shell takes every character but the single quote.
+        // Inside single quotes, a shell takes every character literally, except the single quote.
         let pasted = if has_export && !line.contains('\'') { format!("export FASTLANE_SESSION='{line}'\n") } else { line.to_owned() };
         let again = from_pasted(&SecretString::from(pasted));
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
