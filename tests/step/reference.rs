@@ -132,7 +132,7 @@ tool | for | team key | individual key | Apple ID
         "
 ## Outputs
 
-Outputs without a tool don't depend on `export_for`. If *when* is empty, the output is exported for every credential
+Outputs without a tool need no entry in `export_for`. If *when* is empty, the output is exported for every credential
 that the tool can use.
 
 output | tools | when | value
