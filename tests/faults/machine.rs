@@ -35,9 +35,6 @@ fn a_fifo_instead_of_a_file_is_an_error_that_names_it_and_does_not_block() {
     let pipe = connected().set("ENVMAN_ENVSTORE_PATH", "/dev/stdout").run();
     assert_eq!((pipe.code, pipe.leftovers.len()), (Some(1), 0), "{}", pipe.stdout);
     messages.push(("the envstore is /dev/stdout, a pipe", pipe.error()));
-    let (page, path) = with_fifo(connected(), "home/page.md");
-    let page = page.set("BITRISE_STEP_FORMATTED_OUTPUT_FILE_PATH", path).succeeds();
-    messages.push(("the page of the build", page.warnings().join("\n")));
     assert_messages("faults/fifo", messages);
 }
 
