@@ -15,8 +15,8 @@ use crate::app_store_connect::request_id;
 ///
 /// Apart from `Ok` and `Forever`, there are three kinds:
 ///
-/// - The connection breaks before the server checks the request: `ResetBeforeAnswer`,
-///   `CloseBeforeAnswer`, `Raw`.
+/// - The connection ends without an HTTP response, as if it broke before the server checked the request:
+///   `ResetBeforeAnswer`, `CloseBeforeAnswer`, `Raw`.
 /// - The response is replaced: `Status`, `Redirect`, `Html`, `EmptyBody`, `InvalidUtf8`, `Body`,
 ///   `Oversize`. The request is checked first, as a real service authenticates first: a request
 ///   that the service refuses gets the refusal instead, and the behaviour is used up.
@@ -100,7 +100,7 @@ pub enum Behaviour {
     WrongContentLength,
     /// A chunked body, and the connection is closed in the middle of a chunk.
     ChunkedCut,
-    /// A valid JSON object of exactly this many bytes (at least 16), chunked, so that its length isn't
+    /// A valid JSON object of exactly this many bytes (at least 14), chunked, so that its length isn't
     /// announced.
     Oversize(u64),
     /// The response's body compressed, with `Content-Encoding: gzip`, whether or not the client accepts it.
@@ -113,7 +113,7 @@ pub enum Behaviour {
     InvalidUtf8,
     /// 200 with the route's content type and this body. In JSON: a string, or a list of bytes.
     Body(#[serde(with = "text_or_bytes")] Vec<u8>),
-    /// These bytes instead of an HTTP response, then the connection is closed. In JSON as `Body`.
+    /// These bytes instead of an HTTP response, then the connection is closed. In JSON: as for `Body`.
     Raw(#[serde(with = "text_or_bytes")] Vec<u8>),
     /// The inner behaviour, for this and all following requests.
     Forever(Box<Behaviour>),

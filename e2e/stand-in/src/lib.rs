@@ -9,14 +9,15 @@
 //! |---|---|---|
 //! | `/build/<name>/apple_developer_portal_data.json` | [`Connection`] | a wrong `BUILD_API_TOKEN`: 401 |
 //! | `/files/<name>/<file name>` | [`StandIn::file`] | nothing; a query is ignored |
-//! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), an unknown path, or `apps` of an enterprise account (404), a parameter (400), too many requests (429) |
+//! | `/asc/<name>/v1/apps`, `bundleIds`, `certificates`, `users` | [`Account`] and [`Team`] | what Apple refuses, in Apple's words: a token (401), a role or a missing agreement (403), an unknown path, or `apps` of an enterprise account (404), a parameter (400), an `Accept` without JSON (406), too many requests (429) |
 //! | `/olympus/<name>/olympus/v1/session` | [`Session`] | cookies that are not exactly the session's: 401 or 403 |
-//! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; another slug: 404; an invalid annotation: 400, 411, 415 |
+//! | `/annotations/<name>/v1/builds/<slug>/annotations/` | [`BuildPage`] | a wrong token: 401; a wrong slug: 404; an invalid annotation: 400, 411, 415 |
 //!
 //! All paths respond with 405 to any method except GET (PUT for annotations), and with 404 for an unknown
 //! scenario. They respond with 400, and record a [violation](Request::violations), for a credential header
-//! sent to the wrong service, a wrong or repeated `Host`, and a GET with a body. Connections are kept alive
-//! until the client closes them, and are [numbered](Request::connection).
+//! sent to the wrong service, a missing, wrong or repeated `Host`, a GET with a body, and a query after the
+//! build URL. Connections are kept alive until the client closes them, and are
+//! [numbered](Request::connection).
 //!
 //! ```
 //! use stand_in::{Behaviour, Connection, StandIn};

@@ -42,8 +42,8 @@ pub(crate) enum AfterResponse {
 pub(crate) struct Wire {
     stream: Stream,
     /// Bytes read but not yet used.
-    unread: Vec<u8>,
-    /// Whether a part of the current request was not read.
+    unused: Vec<u8>,
+    /// Whether a part of the current request may be unread.
     has_unread_request: bool,
 }
 
@@ -63,19 +63,19 @@ impl Wire {
                 Stream::Tls(Box::new(StreamOwned::new(session, tcp)))
             }
         };
-        Ok(Self { stream, unread: Vec::new(), has_unread_request: false })
+        Ok(Self { stream, unused: Vec::new(), has_unread_request: false })
     }
 
     /// The next request with its body.
     pub(crate) fn receive(&mut self) -> io::Result<Incoming> {
         loop {
-            match parse_head(&self.unread) {
+            match parse_head(&self.unused) {
                 Ok(Some((head, length))) => {
-                    self.unread.drain(..length);
+                    self.unused.drain(..length);
                     let body = self.read_body(&head)?;
                     return Ok(Incoming::Request(head, body));
                 }
-                Ok(None) if self.unread.len() < MAX_HEAD => {}
+                Ok(None) if self.unused.len() < MAX_HEAD => {}
                 Ok(None) => {
                     self.has_unread_request = true;
                     return Ok(Incoming::Malformed("the head is too long".to_owned()));
@@ -94,7 +94,7 @@ impl Wire {
     fn read_more(&mut self) -> io::Result<usize> {
         let mut piece = [0; 8 * 1024];
         let length = self.stream.read(&mut piece)?;
-        self.unread.extend(piece.iter().take(length));
+        self.unused.extend(piece.iter().take(length));
         Ok(length)
     }
 
@@ -114,12 +114,12 @@ impl Wire {
             return Ok(Body::Unread);
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        while self.unread.len() < length {
+        while self.unused.len() < length {
             if self.read_more()? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(Body::Read(self.unread.drain(..length).collect()))
+        Ok(Body::Read(self.unused.drain(..length).collect()))
     }
 
     /// Whether another request can follow on this connection.
@@ -134,8 +134,8 @@ impl Wire {
 
     /// Waits this long. Returns `false` if the peer or the stopping server closes the connection first.
     ///
-    /// Reads from the socket to notice a closed connection, and discards the data, because a client that waits for
-    /// a response sends none.
+    /// Reads from the socket to notice a closed connection. Discards what it reads: a client that waits for a
+    /// response sends nothing that is still needed.
     pub(crate) fn wait(&mut self, how_long: Duration) -> bool {
         // A read timeout is only as precise as the kernel's ticks, so the last part of the wait is a sleep.
         const TICKS: Duration = Duration::from_millis(10);

@@ -1,7 +1,7 @@
 //! Apple's error responses, with Apple's texts.
 //!
 //! The format is Apple's `ErrorResponse`: `id`, `status`, `code`, `title`, `detail`, and `source` for a
-//! query parameter. The texts are from public reports of real responses, cited for each.
+//! query parameter. Most texts are from public reports of real responses, cited below.
 //!
 //! <https://developer.apple.com/documentation/appstoreconnectapi/errorresponse>
 

@@ -25,7 +25,7 @@ pub struct Account {
     pub key_id: String,
     /// The token's `iss`; `None` for an individual key, whose tokens have `sub` instead.
     pub issuer_id: Option<String>,
-    /// Whether the account is in the Apple Developer Enterprise Program, where tokens have another audience and
+    /// Whether the account is in the Apple Developer Enterprise Program, where tokens have a different audience and
     /// `/v1/apps` does not exist.
     pub enterprise: bool,
     /// How far the service's clock is ahead of this computer's; negative if it is behind.
@@ -82,7 +82,7 @@ fn decide(
     Ok(Decision::ok(Response::json(200, page.to_string())))
 }
 
-/// The list at a path and its resources that the account's key can see. `None` if there is no such list.
+/// The list at a path, and its resources without the apps that the key can't see. `None` if there is no such list.
 fn list_at(account: &Account, team: &Team, path: &str) -> Option<(List, Vec<Resource>)> {
     match path {
         // The Enterprise Program API has no apps: enterprise apps never go to the App Store.

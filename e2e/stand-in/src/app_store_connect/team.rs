@@ -16,7 +16,7 @@ pub struct Team {
     /// Whether the role includes access to certificates, identifiers and profiles. An admin always has it, an
     /// individual key never.
     pub provisioning: bool,
-    /// Whether the Account Holder must accept an agreement. Every list then gets 403.
+    /// Whether the Account Holder must accept an agreement. Every list then responds with 403.
     pub agreement_missing: bool,
     /// The requests left in this hour, out of [`Team::HOURLY_LIMIT`]. With 0, every request gets 429.
     pub requests_left: u32,
@@ -97,7 +97,7 @@ impl Default for Team {
     }
 }
 
-/// The role of a key. Apple has more roles than these.
+/// The role of a key, and what a team key with this role sees. Apple has more roles than these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

@@ -1,6 +1,6 @@
 //! The stand-in is as strict as Bitrise and Apple: a lenient one would hide bugs of the Step.
 //!
-//! These tests cover only mistakes that no test of the Step would notice.
+//! These tests cover only mistakes of the stand-in that no test of the Step would notice.
 
 #![allow(
     clippy::unwrap_used,
