@@ -1,7 +1,7 @@
 # Generates the files of the scenarios: ruby fixtures.rb ROOT
 #
 #   ROOT/connections/<name>.json   a connection, as Bitrise serves it
-#   ROOT/files/<name>/<file>       a file for download, which some scenarios read from disk
+#   ROOT/files/<name>/<file>       a key file, which scenarios read from disk
 #   ROOT/apple/<name>.json         an App Store Connect account with one key
 #   ROOT/sessions/<name>.json      a session of App Store Connect's website
 #   ROOT/annotations/page.json     the page of the build
@@ -9,7 +9,7 @@
 #   ROOT/secrets.yml               the project's secrets, for `bitrise run --inventory`
 #   ROOT/manifest.json             the credentials, for e2e/assert and verify_run.rb
 #
-# The stand-in serves the first five. All credentials are fake, and run.sh deletes them at the end.
+# The stand-in can read the first five. All credentials are fake, and run.sh deletes them at the end.
 
 require 'fileutils'
 require 'http-cookie'
@@ -254,7 +254,7 @@ apple_ids = { connected_apple_id: connected_apple_id, plain_apple_id: plain_appl
 # Values that must not appear in any log, by name. Short values are left out, because they could appear by chance.
 never_logged = { 'the build token' => token, 'the token of the page' => page_token, 'TEAM_APP_PASSWORD' => input_app_password }
 keys.each do |name, key|
-  # Searches for each line of the key separately, to find a part of the key too.
+  # Each line of the key is a value of its own, so that a part of the key is found too.
   (key[:pem].lines + key[:sec1].lines).reject { |line| line.start_with?('-----') }.each_with_index do |line, i|
     never_logged["#{name}, part #{i}"] = line.chomp
   end

@@ -6,8 +6,8 @@
 #   e2e/run.sh --tools    only installs the dependencies, and prints the folder of envman
 #
 # Prints one line per workflow, and `N passed, N failed` at the end. Installs missing dependencies: Debian
-# packages, and the Bitrise CLI with envman and stepman. Leaves no files behind except its own cache and those
-# of Cargo and Go.
+# packages, and the Bitrise CLI with envman and stepman. Leaves other files only in Cargo's target folder, and in
+# the caches of this script, Cargo and Go.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

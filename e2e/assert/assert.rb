@@ -332,7 +332,7 @@ class Run
     problem("#{json_path} is not JSON")
   end
 
-  # The file must contain exactly the connection that Bitrise serves.
+  # The file must contain exactly the connection that Bitrise would serve for this credential.
   def check_connection
     found = JSON.parse(connection_text)
     found.fetch('session_cookies', {}).each_value { |cookies| cookies.sort_by! { |cookie| cookie['name'] } }
@@ -369,7 +369,8 @@ class Run
     problem("the list of devices is #{list.inspect}, not #{expected.inspect}") if list != expected
   end
 
-  # The token must be signed by this key, in the last minute, with the requested lifetime.
+  # The token must be signed by this key, in the last minute, with the requested lifetime. The Step sets `iat` 60 s
+  # before the time of signing.
   def check_token
     public_key = OpenSSL::PKey::EC.new(@credential['public_pem'])
     claims, header = JWT.decode(actual('APP_STORE_CONNECT_TOKEN'), public_key, true, algorithm: 'ES256', verify_iat: true)
@@ -428,7 +429,7 @@ def load_strings(node)
   end
 end
 
-# Checks that the runs left no unexpected variables or folders, and that an upload ran only if one was expected.
+# Checks that the runs left no unexpected variables or folders, and that an upload ran if and only if one was expected.
 def check_leftovers(runs)
   known = runs.flat_map { |run| (OUTPUTS.keys | run.outputs.keys).map { |name| run.prefix + name } }
   unexpected = ENV.keys.grep_v(NOT_OUTPUTS) - known
@@ -473,7 +474,7 @@ def check_summary(run)
     *secrets.select { |_, value| value && page.include?(value) }.map { |name, _| "the summary contains #{name}" },
     *rows.reject { |row| page.include?(row) }.map { |row| "the summary has no row #{row.strip}" },
     *('the summary does not collapse its outputs' if rows.any? && !page.match?(%r{^<details><summary>Outputs \(\d+\)</summary>$.*^</details>$}m)),
-    *('the summary does not say whether it is verified' if mark && !page.index(mark)),
+    *('the summary does not say whether the credential is verified' if mark && !page.index(mark)),
     *('the summary does not show the error' if error && !text.include?("\n❌ **#{error}**\n")),
     *Array(run.expected['report']).reject { |regex| text.match?(/#{regex}/i) }.map { |regex| "the summary does not match /#{regex}/" }
   ]

@@ -190,9 +190,9 @@ stepman_audit_accepts_every_version() {
   expect "version $version was not audited" log_contains "Success audit ($name) ($version)"
 }
 
-# Runs the first snippet in the README unchanged, with a connected API key. Bitrise's connection is a file, Apple is
-# unreachable, and a script that reads the key from fastlane's variable replaces fastlane. The sources are the same as
-# in source_version_is_built_with_cargo, so the binary in that scenario's cache runs.
+# Runs the first YAML snippet in the README unchanged, with a connected API key. Bitrise's connection is a file, Apple
+# is unreachable, and a script that reads the key from fastlane's variable replaces fastlane. The sources are the same
+# as in source_version_is_built_with_cargo, so the binary in that scenario's cache runs.
 quick_start_in_the_readme_runs() {
   # shellcheck disable=SC2016 # the backticks are Markdown's
   ruby -e 'print File.read(ARGV[0])[/^```yaml\n(.*?)^```$/m, 1]' "$repo/README.md" >"$run/bitrise.yml"

@@ -37,7 +37,8 @@ CASES = [
   { tool: 'codemagic', reader: %w[codemagic], kind: :apple_id,
     rejects: /argument --issuer-id: Missing value ISSUER_ID/ },
 
-  # --- EAS CLI. With a key from the environment, it also prompts for the team, which fails without a terminal.
+  # --- EAS CLI. With a key from the environment, it also needs the team. If that is not set, it prompts for the team,
+  # which fails without a terminal.
   { tool: 'expo', reader: %w[eas login], kind: :team_key, finds: KEY + %i[team_id],
     reads: %w[EXPO_ASC_KEY_ID EXPO_ASC_ISSUER_ID EXPO_ASC_API_KEY_PATH EXPO_APPLE_TEAM_ID EXPO_APPLE_TEAM_TYPE] },
   { tool: 'expo', reader: %w[eas login], kind: :individual_key, finds: %i[key_id team_id],
