@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the Step's binary: the one next to this file, or one that is built from source once and cached.
-# docs/launcher.md describes what the launcher trusts. It must work in bash 3.2, macOS's /bin/bash.
+# docs/launcher.md describes what the launcher trusts. This file must work in bash 3.2, macOS's /bin/bash.
 
 # Runs only in subshells, so the binary inherits variables, functions, options and signal handlers unchanged.
 # $1: "build" builds the binary; "find" and "built" print its path to descriptor 3. "find" prints "build" if none exists.

@@ -2,9 +2,9 @@
 //!
 //! Runs the release binary against a server on loopback, over TLS, alternating with one `curl` of the same URL and
 //! with a shell script that does the same work. Reports medians of wall time, CPU time and peak memory, and
-//! counts system calls with `strace`. Each run is measured with the system's certificate bundle and with a trust
-//! store of one certificate, to show the cost of the trust store. Also times the hot paths, functions whose cost
-//! depends on the size of their input.
+//! counts system calls with `strace`. `curl` and the Step with a connected API key run with the system's
+//! certificate bundle and with a trust store of one certificate, to show the cost of the trust store. Also times
+//! the hot paths: parsing `step.yml`, keys and sessions, and writing sessions and envstores.
 //!
 //! Prints the results as tables, and writes them to `bench.json` in cargo's target folder. `BENCH_ROUNDS` sets
 //! the number of rounds. Needs `curl`, `jq`, `envman`, and on Linux `strace`.
@@ -294,7 +294,7 @@ fn measure_all(candidates: &[Candidate], rounds: usize) -> Vec<Row> {
 }
 
 impl Candidate {
-    /// Prepares a command that runs the candidate through `program`, in a new folder with an empty envstore.
+    /// Prepares a command that runs the candidate through `program`, with a new home folder and an empty envstore.
     fn command(&self, program: &str, arguments: &[&str]) -> (Command, TempDir) {
         let home = tempfile::tempdir().expect("a folder");
         let envstore = home.path().join("envstore.yml");
@@ -327,7 +327,7 @@ impl Candidate {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
-    /// The number of calls of each system call, child processes included. `None` on systems without strace.
+    /// The number of calls of each system call, child processes included. `None` except on Linux, which has strace.
     fn system_calls(&self) -> Option<Vec<(String, u64)>> {
         if !cfg!(target_os = "linux") {
             return None;
@@ -430,7 +430,7 @@ fn time(name: &str, span: Duration, mut call: impl FnMut() -> bool) -> HotPath {
 
 // --- The report ---------------------------------------------------------------------
 
-/// The run, the trust store, and the highest accepted ratio of the run's wall time to that of one `curl`.
+/// The run, the trust store, and the target for the ratio of the run's wall or CPU time to that of one `curl`.
 const TARGETS: [(&str, &str, f64); 6] = [
     (UNVERIFIED, "system's bundle", 0.18),
     (DEFAULT, "system's bundle", 0.22),

@@ -1,8 +1,8 @@
 //! Runs the Step without contacting other machines, and prints what it does: `cargo run --example demo`.
 //!
 //! The real binary runs three times, as the Bitrise CLI would start it. A stand-in on loopback simulates Bitrise
-//! and Apple, and checks each request as they do. Each demo has a new private key. All files are in a
-//! temporary folder, which is deleted at the end.
+//! and Apple, and checks each request as they do. The private key is new each time the example starts. The
+//! files of each run are in a temporary folder, which is deleted at the end.
 
 use std::env;
 use std::error::Error;

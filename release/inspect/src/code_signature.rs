@@ -8,7 +8,7 @@ use crate::Findings;
 const MAGIC_EMBEDDED_SIGNATURE: u32 = 0xfade_0cc0;
 const MAGIC_CODE_DIRECTORY: u32 = 0xfade_0c02;
 const SLOT_CODE_DIRECTORY: u32 = 0;
-/// Apple's signature of the code directory. In an ad-hoc signature, it is missing or empty.
+/// The signature of the code directory with a certificate. In an ad-hoc signature, it is missing or empty.
 const SLOT_CMS: u32 = 0x10000;
 const FLAG_AD_HOC: u32 = 0x2;
 const FLAG_LINKER_SIGNED: u32 = 0x2_0000;
