@@ -36,7 +36,7 @@ fn an_unused_credential_in_the_inputs_causes_a_warning() {
         assert!(summary.contains("connected on Bitrise, not the credential in the inputs"), "{summary}");
         (what, warnings.join("\n"))
     });
-    assert_messages("account/inputs_that_lose", messages);
+    assert_messages("account/unused_inputs", messages);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn names_from_apple_are_shortened_and_have_no_color_codes() {
 fn with_an_enterprise_key_the_step_looks_for_the_bundle_id_instead_of_an_app() {
     let step = |bundle_id: &str, registered: &[&str]| {
         let connected = merge([api_key(), json!({"is_enterprise_account": true})]);
-        // `with_apps` also registers the bundle IDs. An enterprise team has no apps.
+        // `Team::with_apps` also registers the bundle IDs. An enterprise team has no apps.
         let team = Team { apps: Vec::new(), ..Team::with_apps(registered.iter().copied()) };
         let account = Account { enterprise: true, ..account(vec![]) };
         Step::new().connected(&connected).verified_by_team(account, team).set("bundle_id", bundle_id)
@@ -259,7 +259,7 @@ fn provider(id: u64, name: &str) -> Provider {
     Provider { provider_id: id, name: name.to_owned() }
 }
 
-/// A session with these teams, of which the first is selected.
+/// A run with a session that has these teams, of which the first is selected.
 fn with_teams(teams: &[Provider]) -> Step {
     with_selected_team(&teams[0], teams)
 }
@@ -304,25 +304,25 @@ fn a_session_of_another_or_an_unknown_account_is_not_verified() {
         let step = Step::new().set("apple_id", "jane@example.com").set("fastlane_session", pasted_session());
         step.verified_by_session(session)
     };
-    let session_of =
+    let with_session_of =
         |address: &str| step(Session { email_address: address.to_owned(), ..website_session(vec![]) });
     for address in ["jane@example.com", "Jane@Example.com"] {
-        let outcome = session_of(address).succeeds();
+        let outcome = with_session_of(address).succeeds();
         assert_eq!(outcome.warnings(), Vec::<String>::new());
         assert_eq!(outcome.verified(), "yes");
     }
     let without_user = json!({"provider": {"providerId": 1, "name": "x"}});
-    let of_unknown_account = || step(website_session(vec![Behaviour::json(200, &without_user)]));
+    let with_unknown_account = || step(website_session(vec![Behaviour::json(200, &without_user)]));
     let warnings_without_verification = |step: Step| {
         let outcome = step.succeeds();
         assert_eq!(outcome.verified(), "no");
         outcome.warnings().join("\n")
     };
     let rows = [
-        ("kim's session", warnings_without_verification(session_of("kim@example.org"))),
-        ("an unknown account", warnings_without_verification(of_unknown_account())),
-        ("kim's session, strict", session_of("kim@example.org").set("verify", "strict").fails().error()),
-        ("an unknown account, strict", of_unknown_account().set("verify", "strict").fails().error()),
+        ("kim's session", warnings_without_verification(with_session_of("kim@example.org"))),
+        ("an unknown account", warnings_without_verification(with_unknown_account())),
+        ("kim's session, strict", with_session_of("kim@example.org").set("verify", "strict").fails().error()),
+        ("an unknown account, strict", with_unknown_account().set("verify", "strict").fails().error()),
     ];
     assert_messages("account/another_account", rows);
 }

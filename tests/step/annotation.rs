@@ -8,7 +8,7 @@ use test_support::snapshots::assert_messages;
 use test_support::{BUILD_SLUG, Outcome, PAGE_TOKEN, Step, account, api_key, in_parallel, merge, status};
 
 const CONTEXT: &str = "apple-services-connection";
-const TOKEN: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
+const TOKEN_VARIABLE: &str = "BITRISEIO_BITRISE_SERVICES_ACCESS_TOKEN";
 
 fn succeeding_step() -> Step {
     Step::new().connected(&api_key()).verified_by(account(vec![]))
@@ -90,7 +90,7 @@ fn markup_in_the_name_of_a_device_is_escaped() {
 
 #[test]
 fn without_a_build_page_nothing_is_sent_and_there_is_no_warning() {
-    for variable in [TOKEN, "BITRISE_BUILD_SLUG"] {
+    for variable in [TOKEN_VARIABLE, "BITRISE_BUILD_SLUG"] {
         for step in [succeeding_step().unset(variable), succeeding_step().set(variable, "")] {
             let outcome = step.succeeds();
             assert!(outcome.page_requests.is_empty());
@@ -115,7 +115,7 @@ fn a_page_that_cannot_be_written_causes_a_warning_within_5_seconds() {
         ("no server", with_service(&format!("http://{closed_address}"))),
         ("plain http to another machine", with_service("http://annotations.invalid")),
         ("not a URL", with_service("annotations")),
-        ("a token with a newline", succeeding_step().set(TOKEN, "to\nken")),
+        ("a token with a newline", succeeding_step().set(TOKEN_VARIABLE, "to\nken")),
     ];
     let messages = in_parallel(rows, |(what, step)| {
         let outcome = step.set("build_annotation", "always").succeeds();

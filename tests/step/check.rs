@@ -81,7 +81,7 @@ fn the_outputs_of_a_check_have_the_prefix() {
 }
 
 #[test]
-fn a_check_fails_with_the_same_errors_as_an_export() {
+fn errors_that_an_export_shares_with_a_check_do_not_mention_the_check() {
     let expired = merge([connected_session(), json!({"connection_expiry_date": in_days(-3)})]);
     let rows: [(&str, Step); 3] = [
         ("an expired session", Step::new().connected(&expired).verified_by_session(website_session(vec![]))),

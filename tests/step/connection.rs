@@ -219,7 +219,7 @@ fn a_malformed_test_device_is_skipped_with_a_warning() {
 }
 
 #[test]
-fn the_error_for_a_response_that_is_not_json_hides_its_content() {
+fn the_error_for_a_malformed_response_hides_its_content() {
     let bodies = [
         "canary",
         "\"canary\"",
@@ -249,7 +249,7 @@ fn the_error_for_a_response_that_is_not_json_hides_its_content() {
     let rows = rows
         .into_iter()
         .map(|(what, step)| (what, step.set("verbose_log", "yes").secret("canary").secret("31415926535")));
-    assert_messages("connection/no_json", errors_of(rows));
+    assert_messages("connection/malformed", errors_of(rows));
 }
 
 #[test]

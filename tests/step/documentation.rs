@@ -15,7 +15,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The Markdown files that users and contributors read.
+/// The Markdown files that users and contributors read, except the changelog.
 fn list_documents() -> Vec<PathBuf> {
     let mut documents: Vec<_> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"]
         .iter()

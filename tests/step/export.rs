@@ -205,7 +205,7 @@ echo noise; echo noise >&2
 ";
 
 #[test]
-fn envman_gets_the_values_by_standard_input_and_never_as_arguments() {
+fn envman_gets_the_values_on_standard_input_and_never_as_arguments() {
     let with_unknown_form = UNKNOWN_FORMS.map(|form| Step::new().envstore(form));
     let no_path = [Step::new().unset("ENVMAN_ENVSTORE_PATH"), Step::new().set("ENVMAN_ENVSTORE_PATH", "")];
     for step in with_unknown_form.into_iter().chain(no_path) {

@@ -69,7 +69,7 @@ fn a_key_id_cannot_escape_the_credentials_folder() {
         rows.push((format!("{id} in the connection"), connected));
         rows.push((format!("{id} in the inputs"), Step::new().with_key_inputs().set("api_key_id", id)));
     }
-    assert_messages("files/key_id_leads_out", errors_of(rows));
+    assert_messages("files/key_id_escapes", errors_of(rows));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every input: its default, its valid values, and the errors for invalid ones.
+//! The inputs: their defaults, valid values, and the errors for invalid ones.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -25,7 +25,7 @@ fn a_value_that_is_not_allowed_is_an_error_that_lists_the_allowed_ones() {
 }
 
 #[test]
-fn inputs_other_than_passwords_are_trimmed() {
+fn all_inputs_except_password_are_trimmed() {
     let step = Step::off_bitrise().file("work/AuthKey_FROMINPUT1.p8", pem()).set_all([
         ("connection", " off\n"),
         ("api_key_path", "\n AuthKey_FROMINPUT1.p8 "),
@@ -42,7 +42,7 @@ fn inputs_other_than_passwords_are_trimmed() {
 }
 
 #[test]
-fn passwords_keep_their_spaces_and_lose_the_line_breaks_after_them() {
+fn the_password_keeps_its_spaces_and_loses_the_line_breaks_after_it() {
     for end in ["", "\n", "\r\n", "\n\n"] {
         let step = Step::new().set("apple_id", INPUT_APPLE_ID);
         let outcome = step.set("password", format!(" canary word {end}")).succeeds();
@@ -56,7 +56,7 @@ fn passwords_keep_their_spaces_and_lose_the_line_breaks_after_them() {
 
 #[test]
 fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
-    let wrong_in_both = [
+    let wrong_in_both_inputs = [
         "http://example.invalid/x",
         "HTTP://EXAMPLE.INVALID/x",
         "http://localhost.example.invalid/x",
@@ -70,8 +70,8 @@ fn a_url_must_be_https_or_a_file_or_http_on_loopback() {
         "ssh://example.invalid/x",
     ];
     let wrong_build_urls = ["app.bitrise.io/build/1", "https://", "https://bit rise/", "file://host/x.json"];
-    let build_urls = wrong_in_both.iter().chain(&wrong_build_urls).map(|url| ("build_url", url));
-    let key_paths = wrong_in_both.iter().map(|url| ("api_key_path", url));
+    let build_urls = wrong_in_both_inputs.iter().chain(&wrong_build_urls).map(|url| ("build_url", url));
+    let key_paths = wrong_in_both_inputs.iter().map(|url| ("api_key_path", url));
     let rows = build_urls.chain(key_paths).map(|(input, url)| {
         let step = if input == "build_url" { Step::new() } else { Step::new().with_key_inputs() };
         (format!("{input} is {url}"), step.set(input, url))
@@ -121,7 +121,7 @@ fn variables_are_expanded_in_defaults_and_not_in_values() {
     assert_eq!(step.succeeds().output("FASTLANE_PASSWORD"), "$HOME-canary");
     // In a build, the Bitrise CLI expands values before the Step starts.
     let value = Step::new().connected(&api_key()).set("build_url", "$BITRISE_BUILD_URL").fails().error();
-    // A variable in the value of a default is not expanded.
+    // What a default expands to is not expanded again.
     let default = Step::new().set("BITRISE_BUILD_URL", "file:///nowhere/$HOME").fails().error();
     let messages = [("a value with a variable", value), ("BITRISE_BUILD_URL contains a variable", default)];
     assert_messages("inputs/expansion", messages);
@@ -198,7 +198,7 @@ fn the_error_for_an_incomplete_apple_id_names_the_missing_input() {
 }
 
 #[test]
-fn a_value_in_the_wrong_api_key_input_is_recognized() {
+fn a_wrong_value_in_an_api_key_input_is_an_error() {
     let key = pem();
     let body = pem_body(key);
     let rows = [
@@ -217,7 +217,7 @@ fn a_value_in_the_wrong_api_key_input_is_recognized() {
 }
 
 #[test]
-fn a_value_in_the_wrong_field_of_the_connection_is_recognized() {
+fn a_wrong_value_in_a_field_of_the_connection_is_an_error() {
     let key = P256::generate().unwrap().private_pem;
     let body = pem_body(&key);
     let rows = [

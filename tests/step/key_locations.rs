@@ -135,7 +135,7 @@ fn the_key_can_be_text_in_the_input() {
 }
 
 #[test]
-fn api_key_id_overrides_the_id_in_the_file_name_with_a_warning() {
+fn api_key_id_or_json_overrides_the_id_in_the_file_name_with_a_warning() {
     let name = "AuthKey_OTHERID123.p8";
     let (_, url) = serve(name, pem(), vec![]);
     let in_folder = || with_key_path("keys").file(&format!("work/keys/{name}"), pem());
@@ -226,7 +226,7 @@ fn the_error_says_why_a_file_is_not_a_usable_key() {
 
 #[test]
 fn the_error_says_why_a_download_failed() {
-    let body = |body: &[u8]| vec![Behaviour::Body(body.to_vec())];
+    let with_body = |body: &[u8]| vec![Behaviour::Body(body.to_vec())];
     let xml = b"<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code></Error>";
     let rows = [
         ("404", vec![status(404, &[])], 1),
@@ -240,10 +240,10 @@ fn the_error_says_why_a_download_failed() {
         ("429 every time", always_busy(429), 4),
         ("an HTML page", vec![Behaviour::Html], 1),
         ("an empty body", vec![Behaviour::EmptyBody], 1),
-        ("an XML error", body(xml), 1),
-        ("a JSON error", body(b"{\"error\":\"x\"}"), 1),
-        ("binary data", body(&[0x80, 0xff]), 1),
-        ("more than 64 KiB", body(&vec![b'A'; 64 * 1024 + 1]), 1),
+        ("an XML error", with_body(xml), 1),
+        ("a JSON error", with_body(b"{\"error\":\"x\"}"), 1),
+        ("binary data", with_body(&[0x80, 0xff]), 1),
+        ("more than 64 KiB", with_body(&vec![b'A'; 64 * 1024 + 1]), 1),
         ("much more than 64 KiB", vec![Behaviour::Oversize(1 << 20)], 1),
         ("a redirect without a target", vec![status(302, &[])], 1),
         (

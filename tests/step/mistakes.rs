@@ -258,7 +258,7 @@ fn a_folder_with_one_key_or_with_the_key_of_api_key_id_is_accepted() {
 }
 
 #[test]
-fn the_error_recognizes_values_that_are_not_ids() {
+fn the_error_recognizes_values_that_are_not_the_expected_id() {
     let values = [
         ("an e-mail address", "jane@example.com"),
         ("a URL", "https://appstoreconnect.apple.com/access/integrations/api"),
@@ -271,7 +271,7 @@ fn the_error_recognizes_values_that_are_not_ids() {
     let mut rows = Vec::new();
     for input in ["api_key_id", "api_issuer"] {
         for (what, value) in values {
-            // A Team ID can be a key ID, and an issuer ID belongs in `api_issuer`.
+            // A Team ID has the form of a key ID, and an issuer ID belongs in `api_issuer`.
             if ![("api_key_id", "a Team ID"), ("api_issuer", "an issuer ID")].contains(&(input, what)) {
                 rows.push((format!("{input} is {what}"), with_inputs(input, value)));
             }

@@ -1,4 +1,4 @@
-//! Each output: when it is exported, its value, and whether it is secret.
+//! The outputs: when they are exported, their values, and which of them are secret.
 
 use std::collections::BTreeSet;
 
@@ -223,13 +223,13 @@ fn a_warning_names_the_tools_and_variables_of_an_earlier_credential() {
     let key_for_many = || with_key().set("export_for", many_tools).set("export_token", "yes");
     let with_apple_id = || Step::new().connected(&apple_id());
     let id_for_connection = with_apple_id().set("export_for", "connection");
-    let individual_key = || Step::new().with_individual_key_inputs().set("export_for", "connection");
+    let with_individual_key = || Step::new().with_individual_key_inputs().set("export_for", "connection");
     let rows = [
         ("an Apple ID after an API key", with_key(), with_apple_id()),
         ("both for many tools", key_for_many(), with_apple_id().set("export_for", many_tools)),
         ("an Apple ID for fastlane alone", key_for_many(), with_apple_id().set("export_for", "fastlane")),
         ("an API key after an Apple ID", with_apple_id(), with_key()),
-        ("an individual key after a connection", id_for_connection, individual_key()),
+        ("an individual key after an Apple ID for connection", id_for_connection, with_individual_key()),
     ];
     let messages = rows.map(|(what, first, second)| {
         (what, second.after(&first.succeeds()).succeeds().warnings().join("\n"))

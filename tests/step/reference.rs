@@ -45,7 +45,7 @@ impl Item {
         self.name_and_default.values().next().unwrap().as_deref().unwrap_or_default()
     }
 
-    /// The summary, or the title without the names of tools at its start.
+    /// The summary, or the part of the title after its last comma.
     fn meaning(&self) -> String {
         let Some(summary) = &self.opts.summary else {
             let title =
@@ -65,7 +65,7 @@ fn step_yml() -> StepYml {
     serde_yaml::from_str(include_str!("../../step.yml")).unwrap()
 }
 
-/// Escapes angle brackets outside of code, which would be HTML, and bars, which would end a table cell.
+/// Escapes `<` outside of code, which would begin HTML, and `|`, which would end a table cell.
 fn escaped(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let parts = parts.map(|(i, part)| if i % 2 == 1 { part.to_owned() } else { part.replace('<', "\\<") });
@@ -160,9 +160,9 @@ fn support_for(tool: &Tool, kind: CredentialKind) -> String {
     }
 }
 
-/// The conditions that apply to all of these outputs. Outputs that are exported one by one have none in common.
-fn conditions(outputs: &[Output], are_exported_alone: bool) -> String {
-    let values = outputs.iter().map(|(_, value)| *value).filter(|_| !are_exported_alone);
+/// The conditions for exporting all of these outputs together. Empty if they are exported one by one.
+fn conditions(outputs: &[Output], are_exported_one_by_one: bool) -> String {
+    let values = outputs.iter().map(|(_, value)| *value).filter(|_| !are_exported_one_by_one);
     values.filter_map(OutputValue::condition).map(input_of).collect::<Vec<_>>().join(" and ")
 }
 

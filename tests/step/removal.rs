@@ -88,12 +88,12 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
             symlink(folder, &link).unwrap();
             PathBuf::from(format!("{}/", link.display()))
         }),
-        ("that is a file", |step, _| {
+        ("that is really a file", |step, _| {
             let file = step.path("tmp/apple-services-connection-file");
             fs::write(&file, "x").unwrap();
             file
         }),
-        ("whose name is not the Step's", |step, folder| {
+        ("whose name lacks the Step's prefix", |step, folder| {
             let other = step.path("tmp/other");
             fs::rename(folder, &other).unwrap();
             other
@@ -108,7 +108,7 @@ fn a_folder_that_the_step_did_not_create_is_rejected_and_unchanged() {
             fs::rename(folder, moved).unwrap();
             PathBuf::from("apple-services-connection-x7Yz01")
         }),
-        ("at a path that leads out of it", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
+        ("at a path that ends in ..", |step, _| step.path("tmp/apple-services-connection-x7Yz01/..")),
     ];
     let messages = rows.map(|(what, tamper)| {
         let (step, folder) = with_folder();
@@ -182,7 +182,7 @@ fn subfolders_are_deleted_and_links_are_not_followed() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_that_is_replaced_with_a_link_during_removal_is_not_followed() {
+fn a_link_that_replaces_the_folder_during_removal_is_not_followed() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::fs::{CWD, RenameFlags, renameat_with};

@@ -1,4 +1,4 @@
-//! Access checks, reasons that prevent verification, and `verify: strict`.
+//! Access checks, what prevents verification, and `verify: strict`.
 
 use serde_json::json;
 use stand_in::{Account, Behaviour, Role, SigningCertificate, Team};
@@ -160,12 +160,12 @@ fn an_unknown_value_in_required_access_is_an_error() {
 }
 
 #[test]
-fn without_a_response_about_the_access_the_key_is_not_verified() {
+fn without_a_verdict_on_the_access_the_key_is_not_verified() {
     let responses = vec![Behaviour::Ok, status(404, &[])];
     let outcome = with_behaviours(responses).set("required_access", "provisioning,admin").succeeds();
     assert_eq!(outcome.verified(), "no");
-    assert_eq!(outcome.paths_at_apple().len(), 2, "the next request would get no response either");
-    assert_messages("rights/no_response", [("404", outcome.warnings().join("\n"))]);
+    assert_eq!(outcome.paths_at_apple().len(), 2, "the next request would get no verdict either");
+    assert_messages("rights/no_verdict", [("404", outcome.warnings().join("\n"))]);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_key_that_cannot_list_apps_is_not_verified_for_an_app() {
 }
 
 #[test]
-fn a_key_with_any_other_error_from_apple_is_not_verified() {
+fn a_key_with_an_error_that_is_not_about_its_role_is_not_verified() {
     let long_detail = "word ".repeat(100);
     let unknown_team = "Unable to find a team with the given Content Provider ID 'x' to which you belong.";
     let rows = [
@@ -272,19 +272,23 @@ fn a_password_that_apple_repeats_is_hidden_in_the_log_and_in_the_summary() {
 
 #[test]
 fn with_strict_every_unverified_credential_is_an_error() {
-    let agreement = with_team(Team { agreement_missing: true, ..Team::default() });
-    let session = || Step::new().connected(&connected_session()).verified_by_session(website_session(vec![]));
+    let without_agreement = with_team(Team { agreement_missing: true, ..Team::default() });
+    let with_session =
+        || Step::new().connected(&connected_session()).verified_by_session(website_session(vec![]));
     let apps_hidden = Team { role: Role::AccessToReports, ..Team::default() };
     let words = "Apple's words that cannot be shortened to any fewer words than are in this one line, and no \
                  fewer than these fourteen more words, so that none is left for advice.";
-    let expired = || with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED_ERROR])]);
+    let with_expired_membership = || with_behaviours(vec![Behaviour::apple_errors(403, [EXPIRED_ERROR])]);
     let rows = [
-        ("an agreement is missing", agreement),
-        ("another 403", with_behaviours(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")])),
-        ("an expired membership", expired()),
-        ("an expired membership, with bundle_id", expired().set("bundle_id", BUNDLE_ID)),
+        ("an agreement is missing", without_agreement),
+        (
+            "a 403 with an unknown code",
+            with_behaviours(vec![apple_error(403, "FORBIDDEN.SOMETHING", "This is forbidden.")]),
+        ),
+        ("an expired membership", with_expired_membership()),
+        ("an expired membership, with bundle_id", with_expired_membership().set("bundle_id", BUNDLE_ID)),
         ("words that leave no room for advice", with_behaviours(vec![apple_error(403, "FORBIDDEN", words)])),
-        ("longer words", with_behaviours(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
+        ("a longer text", with_behaviours(vec![apple_error(403, "FORBIDDEN", &"words ".repeat(100))])),
         ("an outage", with_behaviours(vec![busy(503).forever()])),
         (
             "a single 401",
@@ -292,7 +296,7 @@ fn with_strict_every_unverified_credential_is_an_error() {
         ),
         ("a response that is not from Apple", with_behaviours(vec![Behaviour::Html])),
         ("the app cannot be checked", with_team(apps_hidden).set("bundle_id", BUNDLE_ID)),
-        ("a session and bundle_id", session().set("bundle_id", BUNDLE_ID)),
+        ("a session and bundle_id", with_session().set("bundle_id", BUNDLE_ID)),
         ("a session without cookies for Apple", Step::new().connected(&apple_id())),
         ("no session", Step::new().with_apple_id_inputs()),
         ("bundle_id without a session", Step::new().with_apple_id_inputs().set("bundle_id", BUNDLE_ID)),

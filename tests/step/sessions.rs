@@ -16,7 +16,7 @@ const COOKIES: [(&str, &str); 3] = [
     ("dqsid", "canary-eyJhbGci.x-y_z"),
 ];
 
-fn pasted(session: impl AsRef<str>) -> Step {
+fn with_pasted_session(session: impl AsRef<str>) -> Step {
     let step = Step::off_bitrise().set("apple_id", INPUT_APPLE_ID).set("fastlane_session", session.as_ref());
     step.secret("canary-DAWTKN==").secret("canary-HSARMTKNSRVT")
 }
@@ -48,7 +48,7 @@ fn a_session_is_accepted_as_people_paste_it() {
         wrapped(&one_line, 80),
         STANDARD.encode(&one_line),
     ] {
-        assert_eq!(names_and_values(&pasted(&text).succeeds()), owned(&COOKIES), "{text}");
+        assert_eq!(names_and_values(&with_pasted_session(&text).succeeds()), owned(&COOKIES), "{text}");
     }
 }
 
@@ -60,7 +60,7 @@ fn a_session_that_was_cut_off_is_rejected() {
     for (form, session) in [("escaped line breaks", &one_line), ("real line breaks", &lines)] {
         for (what, last_text) in [("value: c", "  value: c"), ("secure", "  secure: true")] {
             let end = session.rfind(last_text).unwrap() + last_text.len();
-            rows.push((format!("{form}, cut after {what}"), pasted(&session[..end])));
+            rows.push((format!("{form}, cut after {what}"), with_pasted_session(&session[..end])));
         }
     }
     assert_messages("sessions/cut_off", errors_of(rows));
@@ -75,13 +75,17 @@ fn values_that_ruby_quotes_are_read_without_quotes() {
         for form in
             [session.clone(), format!("export FASTLANE_SESSION='{session}'"), session.replace("\\n", "\n")]
         {
-            assert_eq!(names_and_values(&pasted(form).succeeds()), owned(&[("myacinfo", value)]), "{yaml}");
+            assert_eq!(
+                names_and_values(&with_pasted_session(form).succeeds()),
+                owned(&[("myacinfo", value)]),
+                "{yaml}"
+            );
         }
     }
 }
 
 #[test]
-fn all_attributes_of_a_cookie_are_kept() {
+fn a_cookie_keeps_its_attributes_and_missing_ones_have_defaults() {
     let full = json!({
         "name": "a", "value": "canary-v", "domain": "idmsa.apple.com", "for_domain": false, "path": "/appleauth",
         "secure": false, "httponly": false, "expires": "2099-01-02T03:04:05Z", "max_age": 5,
@@ -142,10 +146,10 @@ fn the_error_recognizes_texts_that_are_not_sessions() {
         "\u{7f}\u{1}canary",
         "<html>canary</html>",
     ];
-    let rows = rows.map(|(what, text)| (what.to_owned(), pasted(text).secret(pem())));
-    let garbage = garbage.map(|text| (format!("{text:?}"), pasted(text).secret("canary")));
+    let rows = rows.map(|(what, text)| (what.to_owned(), with_pasted_session(text).secret(pem())));
+    let garbage = garbage.map(|text| (format!("{text:?}"), with_pasted_session(text).secret("canary")));
     // The name of a variable is not secret.
-    let variable = pasted("").set_as_plain("fastlane_session", "$FASTLANE_SESSION");
+    let variable = with_pasted_session("").set_as_plain("fastlane_session", "$FASTLANE_SESSION");
     let rows = rows.into_iter().chain([("an unexpanded variable".to_owned(), variable)]).chain(garbage);
     assert_messages("sessions/not_a_session", errors_of(rows));
 }
@@ -160,7 +164,7 @@ fn an_expired_pasted_session_is_rejected_with_its_expiry() {
     let mut errors = Vec::new();
     for (what, session) in [("by expires", expires), ("by max_age", max_age)] {
         for mode in ["automatic", "off"] {
-            let error = pasted(&session).set("connection", mode).fails().error();
+            let error = with_pasted_session(&session).set("connection", mode).fails().error();
             errors.push((format!("{what}, connection is {mode}"), error));
         }
     }

@@ -16,8 +16,8 @@ use test_support::{
     merge, mode, names_in, spaceauth,
 };
 
-/// The outputs that do not depend on `export_for`.
-const ALWAYS: [&str; 5] = [
+/// The outputs that no tool reads, in runs without `bundle_id`, test devices and a token.
+const FOR_NO_TOOL: [&str; 5] = [
     "APPLE_AUTH_METHOD",
     "APPLE_AUTH_SOURCE",
     "APPLE_AUTH_VERIFIED",
@@ -32,7 +32,7 @@ fn run_for_tools(tools: &str) -> Outcome {
 /// The outputs that tools read.
 fn tool_outputs(outcome: &Outcome) -> BTreeMap<String, String> {
     let outputs = outcome.outputs().into_iter();
-    outputs.filter(|(name, _)| !ALWAYS.contains(&name.as_str())).collect()
+    outputs.filter(|(name, _)| !FOR_NO_TOOL.contains(&name.as_str())).collect()
 }
 
 fn list_credential_files(outcome: &Outcome) -> Vec<String> {
@@ -46,8 +46,8 @@ fn each_tool_gets_its_variables_and_only_their_files() {
     for tool in TOOLS {
         for (kind, step) in [
             ("a team key", Step::new().connected(&api_key())),
-            ("an individual key", individual_key()),
-            ("an Apple ID", apple_id_of_a_team()),
+            ("an individual key", with_individual_key()),
+            ("an Apple ID", with_apple_id_of_a_team()),
         ] {
             let outcome = step.set("export_for", tool.name).succeeds();
             let mut lines: Vec<_> = tool_outputs(&outcome)
@@ -131,15 +131,15 @@ fn an_empty_list_or_an_unknown_tool_is_an_error_that_lists_or_suggests_tools() {
 }
 
 #[test]
-fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
+fn two_tools_that_expect_different_values_in_one_variable_are_an_error() {
     let error = Step::new().connected(&api_key()).set("export_for", "tauri,electron").fails().error();
     assert_messages("tools/one_name_two_values", [("export_for is tauri,electron", error)]);
-    // No other two tools conflict. Some share a variable, but read the same value from it.
+    // No other two tools conflict. Some share a variable, but expect the same value in it.
     for other in ["tauri", "electron"] {
         run_for_tools(&all_tools_except(other));
     }
-    // With an Apple ID, tauri and electron read the same values.
-    let both = apple_id_of_a_team().set("export_for", "tauri,electron").succeeds();
+    // With an Apple ID, tauri and electron expect the same values.
+    let both = with_apple_id_of_a_team().set("export_for", "tauri,electron").succeeds();
     let names: Vec<_> = tool_outputs(&both).into_keys().collect();
     assert_eq!(names, ["APPLE_APP_SPECIFIC_PASSWORD", "APPLE_ID", "APPLE_PASSWORD", "APPLE_TEAM_ID"]);
 }
@@ -147,9 +147,9 @@ fn two_tools_that_read_different_values_from_one_variable_are_an_error() {
 #[test]
 fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
     let tools = all_tools_except("electron");
-    let of_an_apple_id = apple_id_of_a_team().set("export_for", &tools).succeeds();
-    let of_an_individual_key = individual_key().set("export_for", &tools).succeeds();
-    let electron = individual_key().set("export_for", "electron").succeeds();
+    let of_an_apple_id = with_apple_id_of_a_team().set("export_for", &tools).succeeds();
+    let of_an_individual_key = with_individual_key().set("export_for", &tools).succeeds();
+    let electron = with_individual_key().set("export_for", "electron").succeeds();
     assert_eq!(tool_outputs(&electron), BTreeMap::new());
     let messages = [
         ("an Apple ID", &of_an_apple_id),
@@ -162,7 +162,7 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
         (&of_an_apple_id, CredentialKind::AppleId),
         (&of_an_individual_key, CredentialKind::ApiKey(KeyKind::Individual)),
     ] {
-        // A variable of a tool that can't use the credential is still expected if another tool reads it too.
+        // Expects the variables of the tools that can use the credential, even if other tools read them too.
         let tools = TOOLS.iter().filter(|tool| tool.can_use(kind));
         let expected: Vec<_> = tools.flat_map(Tool::outputs).map(|(name, _)| name).collect();
         let names = tool_outputs(outcome).into_keys();
@@ -173,7 +173,8 @@ fn a_tool_that_cannot_use_the_credential_gets_nothing_and_a_warning_names_it() {
 
 #[test]
 fn the_default_of_export_for_causes_no_warning() {
-    for step in [Step::new().connected(&apple_id()), individual_key(), Step::new().connected(&api_key())] {
+    for step in [Step::new().connected(&apple_id()), with_individual_key(), Step::new().connected(&api_key())]
+    {
         assert_eq!(step.succeeds().warnings(), Vec::<String>::new());
     }
 }
@@ -182,8 +183,8 @@ fn the_default_of_export_for_causes_no_warning() {
 
 const TEAM: &str = "TEAM123456";
 
-/// An Apple ID with every part that a tool can need.
-fn apple_id_of_a_team() -> Step {
+/// A run with an Apple ID that has every part that a tool can need.
+fn with_apple_id_of_a_team() -> Step {
     Step::new().connected(&apple_id()).set("team_id", TEAM)
 }
 
@@ -258,7 +259,7 @@ fn comparable_outputs(outcome: &Outcome) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_connection_file_reads_back_to_the_same_outputs() {
+fn a_run_that_reads_the_connection_file_exports_the_same_outputs() {
     const EXPORT_FOR: &str = "connection,fastlane,bitrise";
     let devices = json!({"test_devices": [{"device_identifier": "00008030-001A2B3C4D5E6F70", "title": "One\ttwo", "device_type": "ios"}, {"device_identifier": "F00D", "title": "Mac", "device_type": "mac"}]});
     let pasted = spaceauth(&[("myacinfo", "0123"), ("DES1", "\"a:b\"")])
@@ -281,7 +282,7 @@ fn the_connection_file_reads_back_to_the_same_outputs() {
         assert_eq!(mode(&path), 0o600);
         let json = first.output("BITRISE_PORTAL_DATA_JSON");
         assert_eq!(std::fs::read_to_string(path).unwrap(), json);
-        assert_eq!(json.lines().count(), 1, "Bitrise redacts single lines");
+        assert_eq!(json.lines().count(), 1, "Bitrise redacts each line on its own");
     }
 }
 
@@ -397,13 +398,13 @@ fn a_lifetime_out_of_range_is_an_error_only_if_a_token_is_exported() {
 
 // --- Individual keys
 
-fn individual_key() -> Step {
+fn with_individual_key() -> Step {
     Step::new().set("connection", "off").with_individual_key_inputs()
 }
 
 #[test]
 fn an_individual_key_has_no_issuer_anywhere() {
-    let outcome = individual_key()
+    let outcome = with_individual_key()
         .set("export_for", "bitrise,fastlane,fastlane_api_key_path,xcode,spaceship,asc,codemagic,expo")
         .set("export_token", "yes")
         .succeeds();
@@ -418,7 +419,7 @@ fn an_individual_key_has_no_issuer_anywhere() {
 
 #[test]
 fn an_individual_key_is_verified() {
-    let step = individual_key().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
+    let step = with_individual_key().verified_by(account_of(&INPUT_KEY, INPUT_KEY_ID, None, vec![]));
     let outcome = step.succeeds();
     assert_eq!(outcome.output("APPLE_AUTH_VERIFIED"), "yes");
     assert_messages("tools/individual_key", [("api_key_type: individual", outcome.section("credential"))]);

@@ -203,7 +203,7 @@ fn with_pasted_session(session: Session) -> Step {
     step.verified_by_session(session)
 }
 
-/// The stand-in refuses a request with any other cookie.
+/// The stand-in refuses a request that also has cookies for other hosts.
 #[test]
 fn a_session_is_verified_with_only_the_cookies_for_the_host() {
     for step in [with_session(website_session(vec![])), with_pasted_session(website_session(vec![]))] {
@@ -265,8 +265,8 @@ fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
 fn an_apple_id_without_cookies_for_apple_is_not_verified() {
     let no_session =
         Step::new().set("apple_id", "jane@example.com").set("app_password", "cana-ryap-ppas-swrd");
-    let of_another_host = Step::new().connected(&apple_id());
-    let rows = [("no session", no_session), ("no cookies for Apple's host", of_another_host)];
+    let with_cookies_of_another_host = Step::new().connected(&apple_id());
+    let rows = [("no session", no_session), ("no cookies for Apple's host", with_cookies_of_another_host)];
     let messages = rows.map(|(what, step)| {
         let outcome = step.set("verify", "yes").succeeds();
         assert!(outcome.requests_to_apple().is_empty());
