@@ -78,7 +78,7 @@ fn require_open_files() -> std::io::Result<()> {
 
 /// Keeps the credential out of core dumps, and its files private, including in child processes.
 fn make_private() {
-    // Fails only if the limit is already 0.
+    // The run continues if a sandbox forbids this.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Replaces the umask, because some machines set one that also restricts the user.
     umask(Mode::RWXG | Mode::RWXO);

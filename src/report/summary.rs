@@ -57,8 +57,8 @@ fn days_left_bar(days: i64) -> String {
     blocks.chain(format!(" {days}").chars()).collect()
 }
 
-/// Markdown that shows a text literally, except at the start of a line. Text between the Step's own backticks is
-/// code.
+/// Returns Markdown that shows a text literally. It must not begin a line, because characters that are special only
+/// there are not escaped. Text between the Step's own backticks is code.
 fn to_markdown(text: &Text) -> String {
     let text = text.as_str().replace([UNTRUSTED_START, UNTRUSTED_END], "");
     let mut markdown = String::with_capacity(text.len() * 2);

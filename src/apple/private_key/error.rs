@@ -74,7 +74,7 @@ impl PrivateKeyError {
             Self::GitLfs => "run `git lfs pull` in an earlier step",
             Self::Html => "provide a URL that downloads the .p8 file itself",
             Self::XmlError => "create a new download link",
-            Self::SeveralKeys => "provide only one of them, the AuthKey_<ID>.p8 of this API key",
+            Self::SeveralKeys => "provide only the AuthKey_<ID>.p8 of the API key that you want to use",
             Self::Damaged => {
                 "provide AuthKey_<ID>.p8 as downloaded, or the output of `base64 < AuthKey_<ID>.p8`"
             }

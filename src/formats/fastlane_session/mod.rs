@@ -380,7 +380,8 @@ mod tests {
     #[test]
     fn a_session_that_is_cut_inside_a_cookie_is_rejected_unless_the_cut_is_harmless() -> Result {
         let before = |at: usize| SPACEAUTH.get(..at).unwrap_or_default();
-        // After its path, the first cookie lacks only fields that have safe defaults, so a cut there is harmless.
+        // A cut after the path of the first cookie is harmless: only fields with safe defaults are lost, and no other
+        // cookie has them.
         let end_of_path = SPACEAUTH.find("\"\n  secure").ok_or("no path")?;
         for at in 0..=end_of_path {
             assert!(paste(before(at)).is_err(), "{}", before(at));
