@@ -176,7 +176,7 @@ pub(crate) fn earlier_credential_warning(
     }
     (!readers.is_empty()).then(|| {
         text!(
-            "Variables from an earlier Step or the build already contain another credential, which tools in `export_for` may use instead: {}. To keep both credentials, set `output_prefix` for this Step.",
+            "Variables from an earlier Step or the build already contain another credential, which later Steps may use instead: {}. To keep both credentials, set `output_prefix` for this Step.",
             Text::join(&readers, ", ")
         )
     })
@@ -191,8 +191,8 @@ impl<'a> OutputContext<'a> {
         }
     }
 
-    /// Returns the values without which a tool can't use the credential. `None` if there is no credential, or the tool
-    /// can use it.
+    /// Returns a tool that can't use the credential, with the values that it lacks. `None` if the tool can use the
+    /// credential, or there is none.
     fn check_tool(self, tool: &'static Tool) -> Option<SkippedTool> {
         let kind = self.credential()?.kind();
         if tool.variables.iter().any(|group| group.can_authenticate(|value| self.has(value))) {

@@ -28,7 +28,7 @@ error_messages! {
         TokenRejected,
         #[error("was not contacted, because the variable {name} {problem}")]
         InvalidVariable { name: &'static str, problem: Text },
-        #[error("did not send a complete response ({0})")]
+        #[error("did not send a valid response ({0})")]
         Incomplete(Text),
         #[error("did not respond with TLS (it may use plain HTTP, or a proxy responded)")]
         NotTls,

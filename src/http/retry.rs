@@ -35,8 +35,8 @@ impl RetryPolicy {
     pub(super) const DOCUMENT: Self =
         Self { longest_pause: Duration::from_secs(30), shortens_pauses: true, deadline: None };
 
-    /// The pause before the next attempt, or `None` to give up: the one that the server asks for, or else
-    /// `planned`, which is `None` after the last attempt.
+    /// The pause before the next attempt: what the server asks for, or else `planned`. `None` to give up: after the
+    /// last attempt, when `planned` is `None`, or if the pause is too long for the policy.
     pub(super) fn pause(&self, failure: &Failure, planned: Option<Duration>) -> Option<Duration> {
         let requested = if let Failure::Status { retry_after, .. } = failure { *retry_after } else { None };
         let full_pause = requested.unwrap_or(planned?);

@@ -191,9 +191,9 @@ impl Report {
                 CredentialKind::AppleId => ("an Apple ID", "an API key"),
             };
             self.run_log.warn(text!(
-                "Some tools in `export_for` can't use {}, so nothing is exported for them: {}. Use {}, or remove them from `export_for`.",
+                "Nothing is exported for {}, which can't use {}. Use {}, or change `export_for`.",
+                Text::list(unusable.iter().map(|skipped| skipped.tool.name), "and"),
                 kind,
-                Text::join(unusable.iter().map(|skipped| skipped.tool.name), ", "),
                 other
             ));
         }

@@ -159,8 +159,8 @@ impl StandIn {
         self.url("asc", name)
     }
 
-    /// Adds a session and returns the base URL of its website, to which `/olympus/v1/session` is
-    /// appended.
+    /// Adds a session and returns the base URL of a website that accepts it. Clients append
+    /// `/olympus/v1/session`.
     #[expect(clippy::must_use_candidate, reason = "a caller that replaces a scenario knows its URL")]
     pub fn apple_session(&self, name: &str, mut session: Session) -> String {
         let behaviours = std::mem::take(&mut session.behaviours);
