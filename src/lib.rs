@@ -77,7 +77,7 @@ async fn export_credential(
 ) -> Result<(), FatalError> {
     report.warn_about_inputs(config);
     report.start_stage("Finding the Apple credential");
-    let sources::Resolution { resolved, other_connected, test_devices } =
+    let sources::Resolution { resolved, excluded_method, test_devices } =
         sources::resolve(config, http, &mut report.run_log).await?;
     match &resolved {
         Some(resolved) => {
@@ -85,9 +85,9 @@ async fn export_credential(
             report.log_credential(resolved, config);
         }
         None if config.if_missing == IfMissing::Skip => {
-            report.run_log.warn(report::missing_credential_message(config, other_connected));
+            report.run_log.warn(report::missing_credential_message(config, excluded_method));
         }
-        None => return Err(FatalError::new(report::missing_credential_message(config, other_connected))),
+        None => return Err(FatalError::new(report::missing_credential_message(config, excluded_method))),
     }
     let resolved = resolved.as_ref();
     let token = sign_token(config, resolved, env)?;

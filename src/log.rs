@@ -101,7 +101,7 @@ pub struct RunLog {
     /// The labels and values from `log_detail`.
     pub(crate) details: Vec<(&'static str, Text)>,
     pub(crate) warnings: Vec<Text>,
-    /// Hidden in untrusted text, for example because a service can echo a secret.
+    /// Untrusted text that contains one of these is hidden, because a service can echo a secret.
     pub(crate) secrets: Secrets,
 }
 

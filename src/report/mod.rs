@@ -316,9 +316,9 @@ fn names_with_verb(inputs: &[&'static str]) -> Text {
     text!("{} {}", config::quote_names(inputs), if inputs.len() == 1 { "is" } else { "are" })
 }
 
-/// The message if there is no credential: what to set up. `other_connected` is the kind of a connected credential
+/// The message if there is no credential: what to set up. `excluded_method` is the kind of a connected credential
 /// that `connection` excludes.
-pub(crate) fn missing_credential_message(config: &Config, other_connected: Option<Method>) -> Text {
+pub(crate) fn missing_credential_message(config: &Config, excluded_method: Option<Method>) -> Text {
     const CONNECT_KEY: &str = "connect an API key on Bitrise (Workspace settings > Integrations > App Store Connect, then Project settings > Integrations > Stores)";
     const CONNECT_APPLE_ID: &str = "connect an Apple ID on Bitrise (Account settings > Apple Service connection, then Project settings > Integrations)";
     // None of these inputs is `api_key_path` or a secret, or there would be a credential.
@@ -328,7 +328,7 @@ pub(crate) fn missing_credential_message(config: &Config, other_connected: Optio
             names_with_verb(&config.notes.credential_inputs)
         );
     }
-    match (config.connection, other_connected) {
+    match (config.connection, excluded_method) {
         (ConnectionMode::Automatic, _) => text!(
             "No Apple credential was found: {}, or set `api_key_path` and `api_issuer`, or `apple_id` and `fastlane_session`.",
             CONNECT_KEY

@@ -25,7 +25,7 @@ use connection::ConnectionError;
 pub struct Resolution {
     pub resolved: Option<ResolvedCredential>,
     /// The kind of a connected credential that was not used because input `connection` excludes it.
-    pub other_connected: Option<Method>,
+    pub excluded_method: Option<Method>,
     /// The devices in the connection, even if the credential comes from the inputs.
     pub test_devices: Vec<DeviceRecord>,
 }
@@ -81,11 +81,11 @@ pub async fn resolve(
         run_log.info(&absence_message(source, method, config));
     }
     // If the search found nothing, input `connection` excludes every kind that is connected.
-    let other_connected = [Method::ApiKey, Method::AppleId].into_iter().find(|method| {
+    let excluded_method = [Method::ApiKey, Method::AppleId].into_iter().find(|method| {
         resolved.is_none() && connection.as_ref().is_some_and(|connection| connection.has(*method))
     });
     let test_devices = connection.and_then(|connection| connection.test_devices).unwrap_or_default();
-    Ok(Resolution { resolved, other_connected, test_devices })
+    Ok(Resolution { resolved, excluded_method, test_devices })
 }
 
 fn absence_message(source: Source, method: Method, config: &Config) -> Text {
