@@ -169,7 +169,7 @@ impl Report {
         let warning_days = config.notes.session_expiry_warning_days;
         if warning_days > 0 && expires_at - now <= Duration::days(warning_days) {
             self.run_log.warn(text!(
-                "The Apple ID's session expires on {}, in {}. Before builds fail, {}.",
+                "The Apple ID's session expires on {}, in {}. To keep builds from failing, {}.",
                 date,
                 left,
                 verify::renewal(source)

@@ -53,7 +53,7 @@ pub async fn resolve(
                 let result = read_connected(method, &mut connection, config, http, run_log).await;
                 if has_fallback && let Err(error) = &result {
                     run_log.warn(text!(
-                        "The Step uses the credential in the inputs, because the connected one is unusable. {}",
+                        "The Step uses the credential in the inputs, because it cannot use the connected one. {}",
                         error
                     ));
                     is_connection_unusable = true;

@@ -268,7 +268,7 @@ fn the_error_of_an_interrupted_removal_does_not_say_that_nothing_was_done() {
     assert_messages("faults/signal_during_removal", [("waiting for the lock", outcome.error())]);
 }
 
-/// The names of the system calls of the export, each with its number among the calls of that name.
+/// The system calls of the export: each name, and how often the process has made that call, as in strace's `when=`.
 #[cfg(target_os = "linux")]
 fn export_syscalls(step: Step) -> Vec<(String, usize)> {
     let trace = step.path("home/trace");

@@ -84,7 +84,7 @@ fn parent_folder(target: &Path) -> &Path {
 }
 
 /// Whether a file that can't be replaced can perhaps be overwritten: it is bind-mounted, its folder is read-only, or
-/// it has another owner, for whom only root can create a new file.
+/// it has another owner, and only root can give a new file that owner.
 fn needs_overwrite(error: &io::Error) -> bool {
     use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(error.kind(), ResourceBusy | CrossesDevices | PermissionDenied | ReadOnlyFilesystem)
