@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 
 use apple_services_connection::apple::api_key::KeyKind;
 use apple_services_connection::credential::CredentialKind;
-use apple_services_connection::tools::{Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW};
+use apple_services_connection::tools::{
+    Output, OutputValue, RESULT, TOOLS, Tool, VariableGroup, WORKFLOW, output_names,
+};
 use serde::Deserialize;
 use test_support::snapshots::assert_document;
 use test_support::{Step, api_key};
@@ -270,4 +272,27 @@ fn step_yml_describes_every_tool_and_alias() {
         }
     }
     assert_eq!(described.len(), TOOLS.len());
+}
+
+#[test]
+fn step_yml_declares_exactly_the_outputs_of_the_table_in_its_order() {
+    let step_yml = step_yml();
+    let declared: Vec<_> =
+        step_yml.outputs.iter().map(|output| (output.name(), output.opts.is_sensitive)).collect();
+    let outputs = || RESULT.iter().chain(WORKFLOW).copied().chain(TOOLS.iter().flat_map(Tool::outputs));
+    let is_secret = |name: &str| outputs().any(|(known, value)| known == name && value.is_secret());
+    let expected: Vec<_> = output_names().into_iter().map(|name| (name, is_secret(name))).collect();
+    assert_eq!(declared, expected);
+}
+
+#[test]
+fn step_yml_names_exactly_the_tools_that_support_individual_keys() {
+    let individual_key = CredentialKind::ApiKey(KeyKind::Individual);
+    let tools = TOOLS.iter().filter(|tool| tool.can_use(individual_key)).map(|tool| tool.name);
+    let (others, last) =
+        code_list(tools).rsplit_once(", ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let sentence = format!("Only {others} and {last} support individual keys.");
+    let step_yml = step_yml();
+    let input = step_yml.inputs.iter().find(|input| input.name() == "export_for").unwrap();
+    assert!(input.description().contains(&sentence), "{sentence}");
 }
