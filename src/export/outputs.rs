@@ -165,19 +165,20 @@ pub(crate) fn earlier_credential_warning(
         let is_suffix = |rest: &str| rest.is_empty() || rest.starts_with('_');
         config.tools.iter().any(|chosen| tool.name.strip_prefix(chosen.name).is_some_and(is_suffix))
     };
-    let tools = TOOLS.iter().filter(is_read_by_chosen_tool).map(|tool| (tool.name, tool.outputs().collect()));
-    let mut readers = Vec::new();
-    for (reader, outputs) in tools.chain([("scripts", WORKFLOW.to_vec())]) {
+    let tools = TOOLS.iter().filter(is_read_by_chosen_tool);
+    let tools = tools.map(|tool| (text!("`{}`", tool.name), tool.outputs().collect()));
+    let mut variables_by_reader = Vec::new();
+    for (reader, outputs) in tools.chain([(text!("scripts"), WORKFLOW.to_vec())]) {
         let left_over = outputs.into_iter().filter(|output| is_left_over(*output));
         let variables: Vec<_> = left_over.map(|(name, _)| prefix.name(name)).collect();
         if !variables.is_empty() {
-            readers.push(text!("{} ({})", reader, Text::join(&variables, ", ")));
+            variables_by_reader.push(text!("{} (read by {})", Text::join(&variables, ", "), reader));
         }
     }
-    (!readers.is_empty()).then(|| {
+    (!variables_by_reader.is_empty()).then(|| {
         text!(
             "Variables from an earlier Step or the build already contain another credential, which later Steps may use instead: {}. To keep both credentials, set `output_prefix` for this Step.",
-            Text::join(&readers, ", ")
+            Text::join(&variables_by_reader, ", ")
         )
     })
 }

@@ -62,8 +62,8 @@ impl From<Errno> for RemoveError {
     }
 }
 
-/// Checks that a folder has all properties of those that [`crate::export::files`] creates, and deletes it. Resolves the
-/// path only once, since another process can put another folder there between the check and the deletion.
+/// Deletes a folder, but only if it looks like one that [`crate::export::files`] created. Resolves the path only once,
+/// since another process can put another folder there between the check and the deletion.
 fn remove_own_folder(path: &Path, env: &Env) -> Result<(), RemoveError> {
     if !path.is_absolute() {
         return Err(RemoveError::NotOurs("its path is not absolute"));

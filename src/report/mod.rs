@@ -192,7 +192,7 @@ impl Report {
             };
             self.run_log.warn(text!(
                 "Nothing is exported for {}, which can't use {}. Use {}, or change `export_for`.",
-                Text::list(unusable.iter().map(|skipped| skipped.tool.name), "and"),
+                config::quote_names(&unusable.iter().map(|skipped| skipped.tool.name).collect::<Vec<_>>()),
                 kind,
                 other
             ));
@@ -204,7 +204,7 @@ impl Report {
                 .map(|values| Text::join(values.iter().filter_map(|value| value.condition()), " and "))
                 .collect();
             self.run_log.warn(text!(
-                "Nothing is exported for {}, which needs more than this Apple ID: set {}.",
+                "Nothing is exported for `{}`, which needs more than this Apple ID: set {}.",
                 tool.name,
                 Text::join(&ways, ", or ")
             ));

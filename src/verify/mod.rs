@@ -69,8 +69,8 @@ impl Verification {
     pub(crate) fn require_verified(&self) -> Result<(), FatalError> {
         let [first, others @ ..] = self.unverified.as_slice() else { return Ok(()) };
         let details = others.iter().map(|reason| reason.error_line("Not verified")).collect();
-        let last = first.error_line("`verify` is strict, and the credential is not verified");
-        Err(config::fail_with_all(last, details, "reason"))
+        let main_reason = first.error_line("`verify` is strict, and the credential is not verified");
+        Err(config::fail_with_all(main_reason, details, "reason"))
     }
 }
 

@@ -108,8 +108,8 @@ fn without_a_verdict_from_apple_the_build_continues_with_a_warning() {
         ("HTML", Behaviour::Html),
         ("JSON that is not from Apple", Behaviour::Body(b"{\"status\":\"ok\"}".to_vec())),
         ("an empty body", Behaviour::EmptyBody),
-        ("a 401 of a proxy", status(401, &[])),
-        ("a 403 of a proxy", status(403, &[])),
+        ("a 401 from a proxy", status(401, &[])),
+        ("a 403 from a proxy", status(403, &[])),
         ("a 404", status(404, &[])),
     ];
     let messages =
@@ -232,13 +232,13 @@ fn a_session_that_apple_refuses_is_an_error_that_says_how_to_renew_it() {
     assert_messages("verification/pasted_session", pasted);
 }
 
-fn response_of_a_proxy(code: u16) -> Behaviour {
+fn proxy_response(code: u16) -> Behaviour {
     let body = "<html><head><title>Unauthenticated</title></head><body>Request ID: 1</body></html>";
     Behaviour::Status { code, headers: vec![], body: body.to_owned() }
 }
 
 #[test]
-fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
+fn a_response_that_does_not_prove_a_session_invalid_causes_a_warning() {
     let forbidden = |detail| Behaviour::apple_errors(403, [("FORBIDDEN_ERROR", "title", detail)]);
     let agreement = "The Account Holder must agree to the latest Program License Agreement.";
     let rows = [
@@ -250,9 +250,9 @@ fn a_session_that_apple_neither_accepts_nor_refuses_causes_a_warning() {
         ("an empty body", Behaviour::EmptyBody),
         ("a 401 without a body", status(401, &[])),
         ("a 403 without a body", status(403, &[])),
-        ("a 401 of a proxy", response_of_a_proxy(401)),
-        ("a 403 of a proxy", response_of_a_proxy(403)),
-        ("a 407 of a proxy", response_of_a_proxy(407)),
+        ("a 401 from a proxy", proxy_response(401)),
+        ("a 403 from a proxy", proxy_response(403)),
+        ("a 407 from a proxy", proxy_response(407)),
     ];
     let rows = rows.map(|(what, response)| (what, website_session(vec![response])));
     let rows = rows.into_iter().chain([("403 in JSON", refusing_website(SessionRefusal::ForbiddenJson))]);
