@@ -18,7 +18,7 @@ impl OutputPrefix {
     pub fn parse(value: &str) -> Result<Self, Text> {
         if !is_prefix(value) {
             return Err(text!(
-                "is not a prefix for variables: use at most 40 capital letters, digits and underscores, with no digit at the start and an underscore at the end, like CUSTOMER_"
+                "is not a prefix for variables: use at most 40 capital letters, digits and underscores, ending with an underscore and not starting with a digit, like CUSTOMER_"
             ));
         }
         // With CUSTOMER_EXPO_, APPLE_ID would get the same name as EXPO_APPLE_ID with CUSTOMER_.

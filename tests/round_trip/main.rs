@@ -80,8 +80,8 @@ fn any_value_comes_back_from_envman_as_it_was() {
     let mut lost = 0;
     for (batch, values) in values.chunks(keys.len()).enumerate() {
         fs::write(&path, "envs: []\n").expect("an envstore");
-        // The output of an earlier Step stays as envman wrote it. Variables can't contain NUL. An envstore with
-        // text that looks like a YAML tag goes through `envman add`; see `has_tag_or_many_lists` in the Step.
+        // The output of an earlier Step stays as envman wrote it. Variables can't contain NUL. Skips text that looks
+        // like a YAML tag, with which the Step would run envman instead: see its `has_tag_or_many_lists`.
         let earlier = values.first().map(|value| value.replace('\0', ""));
         let earlier =
             earlier.filter(|value| !value.is_empty() && !value.contains("!!") && !value.contains("!<"));

@@ -100,7 +100,7 @@ fn without_a_build_page_nothing_is_sent_and_there_is_no_warning() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_causes_a_warning_within_5_seconds() {
+fn a_summary_that_cannot_be_written_causes_a_warning_within_5_seconds() {
     let margin = Duration::from_secs(3);
     let retry_at_once = [("Retry-After", "0")];
     let closed_address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

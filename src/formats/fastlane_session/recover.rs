@@ -163,7 +163,7 @@ fn restore_line_breaks(text: &str) -> Vec<Secret> {
 }
 
 /// Joins the parts of a line that was wrapped: one text for each possible indent and number of trimmed spaces. Returns
-/// none if the parts have different widths, or if more than line breaks was inserted between them.
+/// none if the parts have different widths, or if anything except line breaks was inserted between them.
 fn unwrap_lines(lines: &[&str]) -> Vec<Secret> {
     /// A session never has more spaces in a row.
     const MAX_SPACES: usize = 2;
