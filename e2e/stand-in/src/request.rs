@@ -24,7 +24,7 @@ pub struct Request {
     pub service: Service,
     /// The scenario's name in the path; empty when there is none.
     pub name: String,
-    /// The fault of the server, if any.
+    /// The fault that the server simulated for this request; [`Behaviour::Ok`] for none.
     pub behaviour: Behaviour,
     /// The service's verdict, regardless of what the behaviour does to the response.
     pub verdict: Verdict,
