@@ -59,7 +59,8 @@ fn status_meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
         301..=303 | 307 | 308 => " (an unexpected redirect)",
         401 | 403 => " (no access)",
-        404 | 410 => " (not found)",
+        404 => " (not found)",
+        410 => " (gone)",
         429 => " (too many requests)",
         500..=599 => " (a server error)",
         _ => "",
